@@ -1,0 +1,80 @@
+#include "base/err.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+static void write_text(struct cap_err *err, const char *fmt, va_list args)
+{
+    int n = vsnprintf(err->text, sizeof err->text, fmt, args);
+
+    if (n >= (int)sizeof err->text)
+        memcpy(err->text + sizeof err->text - 4, "...", 4);
+}
+
+bool cap_fail_v(struct cap_err *err, enum cap_code code, const char *fmt, va_list args)
+{
+    assert(err->code == CAP_OK && "a failure would overwrite an earlier one");
+    assert(code != CAP_OK);
+    err->code = code;
+    write_text(err, fmt, args);
+    return false;
+}
+
+bool cap_fail(struct cap_err *err, enum cap_code code, const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    cap_fail_v(err, code, fmt, args);
+    va_end(args);
+    return false;
+}
+
+bool cap_fail_in(struct cap_err *err, const char *fmt, ...)
+{
+    char reason[CAP_ERR_TEXT_BYTES_MAX];
+    size_t used;
+    va_list args;
+
+    assert(err->code != CAP_OK && "context for a failure that did not happen");
+    memcpy(reason, err->text, sizeof reason);
+    va_start(args, fmt);
+    write_text(err, fmt, args);
+    va_end(args);
+    used = strlen(err->text);
+    if (snprintf(err->text + used, sizeof err->text - used, ": %s", reason) >=
+        (int)(sizeof err->text - used))
+        memcpy(err->text + sizeof err->text - 4, "...", 4);
+    return false;
+}
+
+void cap_err_clear(struct cap_err *err)
+{
+    err->code = CAP_OK;
+    err->text[0] = '\0';
+}
+
+static const char *const code_names[CAP_CODE_COUNT] = {
+#define CAP_CODE_TEXT(name, number, text) [number] = text,
+    CAP_CODES(CAP_CODE_TEXT)
+#undef CAP_CODE_TEXT
+};
+
+const char *cap_code_name(enum cap_code code)
+{
+    return code >= 0 && code < CAP_CODE_COUNT ? code_names[code] : "unknown";
+}
+
+enum cap_code cap_code_from_name(const char *name)
+{
+    for (int code = 0; code < CAP_CODE_COUNT; code++)
+        if (strcmp(code_names[code], name) == 0)
+            return (enum cap_code)code;
+    return CAP_UNKNOWN;
+}
+
+bool cap_code_retryable(enum cap_code code)
+{
+    return code == CAP_UNAVAILABLE || code == CAP_ABORTED || code == CAP_RESOURCE_EXHAUSTED;
+}

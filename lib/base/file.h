@@ -1,0 +1,21 @@
+/* file.h — whole small files, read and written with a limit and a sentence. */
+#ifndef CAP_FILE_H
+#define CAP_FILE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/err.h"
+
+/* The file's bytes and a NUL after them, the caller's to free(); NULL on failure, also when the file
+ * is larger than bytes_max. */
+char *cap_file_read(const char *path, size_t bytes_max, size_t *out_length, struct cap_err *err);
+
+/* Writes beside `path`, then renames: readers see the old file or the whole new one. */
+bool cap_file_write(const char *path, const void *data, size_t length, struct cap_err *err);
+
+bool cap_file_exists(const char *path);
+/* Makes the directory and its parents; an existing one is fine. */
+bool cap_dir_make(const char *path, struct cap_err *err);
+
+#endif

@@ -1,0 +1,189 @@
+/* rpc.h — gRPC for C services: typed stubs, blocking handlers, memory that dies with the call.
+ *
+ * The only directory that names gRPC. Stubs and tables come from tools/protoc-gen-moecap: for a
+ * `service Store` in moecap/v1/store.proto it writes moecap/v1/store.rpc.h with
+ *
+ *     struct store_rpc_handlers { ... };                      one function a method, see below
+ *     extern const struct cap_rpc_service store_rpc_service;
+ *     bool store_rpc_append(channel, options, request, arena, &reply, err);        unary
+ *     struct cap_rpc_call *store_rpc_watch_open(channel, options[, request]);  streaming
+ *     ..._send_request(call, msg)  ..._next_reply(call)       the client's side of a stream
+ *     ..._next_request(call)       ..._send_reply(call, msg)  the server's side
+ *
+ * Handlers, by kind of method (false = failed, and `err` becomes the call's status):
+ *     unary          bool f(call, const Req *req, Reply *reply, err)
+ *     server stream  bool f(call, const Req *req, err)
+ *     client stream  bool f(call, Reply *reply, err)
+ *     bidirectional  bool f(call, err)
+ *
+ * Threads. Handlers run on a bounded pool of workers and may block. One poller thread per process
+ * side never runs user code. A call may be sent on from any thread, received from by one thread at a
+ * time, cancelled from any. Memory. A handler's arena lives until the reply is sent; what a
+ * `..._next_...` returns lives until the next one. Deadlines. Every call has one; give `parent` to
+ * let a handler's deadline and cancellation cascade to the calls it makes. Fork nothing after
+ * cap_rpc_init. Facts and measurements behind the design: docs/rpc.md.
+ */
+#ifndef CAP_RPC_H
+#define CAP_RPC_H
+
+#include <protobuf-c/protobuf-c.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/auto.h"
+#include "base/err.h"
+
+struct cap_rpc_call;
+struct cap_rpc_channel;
+struct cap_rpc_server;
+
+void cap_rpc_init(void); /* once per process, before any other call; sets malloc thresholds */
+void cap_rpc_shutdown(void);
+
+/* Unpack into an arena: protobuf-c's allocator over it; free is a no-op. Borrowed from the arena. */
+ProtobufCAllocator *cap_rpc_allocator(struct cap_arena *arena);
+
+/* ---- generated tables ---- */
+
+enum cap_rpc_kind { CAP_RPC_UNARY, CAP_RPC_SERVER_STREAM, CAP_RPC_CLIENT_STREAM, CAP_RPC_BIDI };
+
+/* A generated trampoline with the handler's exact type. */
+typedef bool cap_rpc_thunk(const void *handlers, struct cap_rpc_call *call,
+                           const ProtobufCMessage *request, ProtobufCMessage *reply,
+                           struct cap_err *err);
+
+struct cap_rpc_method {
+    const char *path; /* "/moecap.v1.Store/Append" */
+    enum cap_rpc_kind kind;
+    const ProtobufCMessageDescriptor *request, *reply;
+    cap_rpc_thunk *call;
+};
+
+/* A .proto file for reflection: its packed descriptor, the symbols in it, the files it imports. */
+struct cap_rpc_file {
+    const char *name;
+    const uint8_t *bytes;
+    size_t length;
+    const char *const *symbols;              /* NULL-terminated */
+    const struct cap_rpc_file *const *imports; /* NULL-terminated */
+};
+
+struct cap_rpc_service {
+    const char *name; /* "moecap.v1.Store" */
+    size_t method_count;
+    const struct cap_rpc_method *methods;
+    const struct cap_rpc_file *file;
+};
+
+/* ---- server ---- */
+
+struct cap_rpc_server_options { /* zero means the default in brackets */
+    int workers_max;            /* [64] handler threads, made when needed */
+    int queue_max;              /* [256] calls waiting for a worker; one more is refused */
+    size_t receive_bytes_max;   /* [8 MiB] largest message accepted */
+    size_t arena_bytes_max;     /* [16x the message, at least 1 MiB] per call */
+    size_t send_mark_bytes;     /* [64 KiB] a sender waits while more is queued on its call */
+    int min_ping_ms;            /* [10000] keepalive pings may come this often */
+    /* Called on the poller for each finished call; must not block. */
+    void (*done)(void *arg, const char *path, enum cap_code code, int64_t duration_us);
+    void *done_arg;
+};
+
+struct cap_rpc_server *cap_rpc_server_new(const struct cap_rpc_server_options *options);
+void cap_rpc_server_free(struct cap_rpc_server *server); /* drains with no grace if still running */
+CAP_DEFINE_AUTO(cap_rpc_server)
+
+/* Before start. `handlers` is the generated struct, borrowed; `self` is what cap_rpc_self returns. */
+void cap_rpc_server_add(struct cap_rpc_server *server, const struct cap_rpc_service *service,
+                        const void *handlers, void *self);
+/* The handler of this unary method never blocks: run it on the poller. Path as in cap_rpc_method. */
+void cap_rpc_server_inline(struct cap_rpc_server *server, const char *path);
+
+/* "127.0.0.1:0", "[::1]:7861", "unix:/path". Fails when the port is taken. */
+bool cap_rpc_server_listen(struct cap_rpc_server *server, const char *address, int *out_port,
+                           struct cap_err *err);
+/* Begins to serve; gRPC health v1 is answered for "" and for every added service. */
+void cap_rpc_server_start(struct cap_rpc_server *server);
+/* Health becomes NOT_SERVING, new calls are refused, running ones may finish for grace_ms, then are
+ * cancelled. True when all finished by themselves. */
+bool cap_rpc_server_drain(struct cap_rpc_server *server, int64_t grace_ms);
+void cap_rpc_health_set(struct cap_rpc_server *server, const char *service, bool serving);
+
+/* ---- inside a handler ---- */
+
+void *cap_rpc_self(struct cap_rpc_call *call);
+struct cap_arena *cap_rpc_arena(struct cap_rpc_call *call);
+const char *cap_rpc_peer(struct cap_rpc_call *call); /* "ipv4:127.0.0.1:40118" */
+/* Adds a message to google.rpc.Status.details of a failing call. */
+void cap_rpc_detail(struct cap_rpc_call *call, const ProtobufCMessage *detail);
+/* Metadata: keys are lower case, values of keys that end in -bin are raw bytes. */
+void cap_rpc_header(struct cap_rpc_call *call, const char *key, const void *value, size_t length);
+void cap_rpc_trailer(struct cap_rpc_call *call, const char *key, const void *value, size_t length);
+
+/* ---- a call, either side ---- */
+
+/* Packs at once, so the caller may reuse its message; blocks only above the send mark. False when the
+ * call has ended. Any thread. Prefer the typed stubs. */
+bool cap_rpc_send(struct cap_rpc_call *call, const ProtobufCMessage *message);
+/* NULL at the end of the stream, when the call has failed, or when it was cancelled. */
+ProtobufCMessage *cap_rpc_receive(struct cap_rpc_call *call);
+bool cap_rpc_cancelled(struct cap_rpc_call *call);
+void cap_rpc_cancel(struct cap_rpc_call *call);
+int64_t cap_rpc_time_left_ms(struct cap_rpc_call *call); /* INT64_MAX without a deadline */
+/* Metadata received with the request (server) or with the reply's header (client, after the first
+ * message); NULL when absent. */
+const char *cap_rpc_metadata(struct cap_rpc_call *call, const char *key, size_t *out_length);
+
+/* ---- client ---- */
+
+struct cap_rpc_channel_options { /* zero means the default in brackets */
+    int64_t timeout_ms;          /* [30000] deadline of calls that name none */
+    size_t receive_bytes_max;    /* [8 MiB] */
+    int keepalive_ms;            /* [20000] */
+};
+
+/* Connects when first used, reconnects by itself (0.1 s to 5 s). "host:port" or "unix:/path". */
+struct cap_rpc_channel *cap_rpc_channel_new(const char *target,
+                                            const struct cap_rpc_channel_options *options);
+void cap_rpc_channel_free(struct cap_rpc_channel *channel); /* after all its calls are closed */
+CAP_DEFINE_AUTO(cap_rpc_channel)
+/* Waits until connected; UNAVAILABLE with the target's name when that takes longer. */
+bool cap_rpc_channel_wait(struct cap_rpc_channel *channel, int64_t wait_ms, struct cap_err *err);
+
+struct cap_rpc_metadata {
+    const char *key;
+    const void *value;
+    size_t length; /* 0: strlen(value) */
+};
+
+enum { CAP_RPC_NO_DEADLINE = -1 };
+
+struct cap_rpc_options { /* may be NULL wherever one is asked for */
+    int64_t timeout_ms;  /* 0: the channel's; CAP_RPC_NO_DEADLINE for streams that live long */
+    bool wait_for_ready; /* until the deadline, instead of failing while nobody listens */
+    struct cap_rpc_call *parent; /* a handler's call whose deadline and cancellation cascade */
+    const struct cap_rpc_metadata *metadata;
+    size_t metadata_count;
+    /* Filled on failure when not NULL: packed google.rpc.Status, in the call's arena. */
+    const uint8_t **out_details;
+    size_t *out_details_length;
+};
+
+/* The untyped forms under the generated stubs. */
+bool cap_rpc_unary(struct cap_rpc_channel *channel, const struct cap_rpc_method *method,
+                   const struct cap_rpc_options *options, const ProtobufCMessage *request,
+                   struct cap_arena *arena, ProtobufCMessage **out_reply, struct cap_err *err);
+/* Returns at once, connected or not; never NULL. With a request for server streams, NULL otherwise. */
+struct cap_rpc_call *cap_rpc_open(struct cap_rpc_channel *channel,
+                                  const struct cap_rpc_method *method,
+                                  const struct cap_rpc_options *options,
+                                  const ProtobufCMessage *request_or_null);
+/* No more requests from us. */
+bool cap_rpc_send_done(struct cap_rpc_call *call);
+/* Ends sending, drops replies not read, waits for the status and frees the call. False with the
+ * server's status otherwise. To end a call early, cap_rpc_cancel first. */
+bool cap_rpc_close(struct cap_rpc_call *call, struct cap_err *err);
+
+#endif

@@ -1,0 +1,137 @@
+/* engine.h — what runs a model: one vtable, one row per kind in engine.c.
+ *
+ * An engine is driven by one thread, the worker, which opened it: it submits requests, then waits for
+ * events in a loop. An in-process engine does its forward step inside `wait`; an external server's
+ * sockets are polled there. So an engine has no lock and no thread that its user must know of.
+ *
+ *     while (pending > 0)
+ *         if (engine->ops->wait(engine, 100, &event, err))
+ *             handle(&event);
+ */
+#ifndef INFER_ENGINE_H
+#define INFER_ENGINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/auto.h"
+#include "base/err.h"
+
+struct infer_message {
+    const char *role, *content;
+};
+
+/* One request. Everything is borrowed until its DONE or FAILED event. */
+struct infer_request {
+    uint64_t id;                         /* the caller's; unique among those in flight */
+    const char *text;                    /* either text ... */
+    const struct infer_message *messages; /* ... or messages, put through the chat template */
+    int message_count;
+    const char *const *continuations;    /* score: log-likelihood of each; none: generate */
+    int continuation_count;
+    const char *const *stop;
+    int stop_count;
+    int max_tokens;
+    double temperature;                  /* 0 = greedy */
+    double top_p;                        /* 1 = off */
+    int top_k;                           /* 0 = off */
+    uint64_t seed;
+    bool ignore_eos;
+};
+
+struct infer_score {
+    double log_likelihood;
+    int tokens;
+    bool greedy;
+};
+
+enum infer_phase { INFER_PREFILL = 1, INFER_DECODE = 2 };
+
+/* One forward step. Pointers are valid until the next wait. */
+struct infer_pass {
+    enum infer_phase phase;
+    int sequences, tokens;
+    int64_t context_sum;
+    int64_t started_ns, duration_ns; /* cap_clock_system()'s monotonic time */
+    int moe_layers;
+    const uint32_t *distinct_experts;    /* [moe_layers] */
+    const int *moe_layer_ids;            /* [moe_layers] the model's layer numbers */
+    int experts;
+    const uint32_t *expert_counts;       /* [moe_layers][experts] selections in this pass */
+    bool has_bytes;
+    uint64_t weight_bytes, kv_bytes;
+    double flops;
+};
+
+enum infer_event_kind { INFER_TOKENS, INFER_DONE, INFER_FAILED, INFER_PASS };
+
+/* Strings and arrays are valid until the next wait. A pass comes before the tokens it made. */
+struct infer_event {
+    enum infer_event_kind kind;
+    uint64_t id;               /* of the request; not for INFER_PASS */
+    int64_t at_ns;             /* when it became visible: monotonic */
+    /* INFER_TOKENS: a piece of text, complete UTF-8; may be empty while bytes are held back */
+    const char *piece;
+    const char *reasoning_piece; /* NULL, or text that the server marks as reasoning */
+    int tokens;                /* in this event; 0 when a chunk cannot be counted in tokens */
+    const uint32_t *token_ids; /* [tokens] or NULL */
+    /* INFER_DONE */
+    const char *prompt;        /* the text the model saw; NULL when not known */
+    const char *finish_reason; /* "stop", "eos", "length" */
+    int prompt_tokens, output_tokens, cached_tokens; /* -1 = unknown */
+    const struct infer_score *scores;
+    int score_count;
+    /* INFER_FAILED */
+    struct cap_err failure;
+    /* INFER_PASS */
+    struct infer_pass pass;
+};
+
+struct infer_engine_options {
+    const char *model;          /* directory or name, as the node resolved it */
+    const char *precision;      /* "" = the engine's default */
+    const char *device;         /* "cpu", "cuda", "" = cpu */
+    int concurrency;            /* most requests in flight */
+    int context_tokens_max;     /* 0 = the model's own */
+    int threads;                /* 0 = all cores */
+    /* external servers */
+    const char *url, *served_model, *api_key, *model_config;
+};
+
+/* What the engine knows about itself. NULL or -1 = unknown. Strings live as long as the engine. */
+struct infer_engine_report {
+    const char *version;
+    const char *timing_boundary; /* "engine" or "http" */
+    const char *family, *isa, *model_sha256;
+    int moe_layers, experts, top_k, threads;
+    int64_t parameters, active_parameters;
+    int context_tokens_max;
+    bool can_score;
+};
+
+struct infer_engine {
+    const struct infer_engine_ops *ops; /* first member of every engine */
+};
+
+struct infer_engine_ops {
+    const char *name; /* as users write it: "null", "native", "openai" */
+    struct infer_engine *(*open)(const struct infer_engine_options *options, struct cap_err *err);
+    void (*report)(struct infer_engine *engine, struct infer_engine_report *out_report);
+    /* Takes the request in; its outcome is an event. Fails at once for what can never work. */
+    bool (*submit)(struct infer_engine *engine, const struct infer_request *request,
+                   struct cap_err *err);
+    /* True with an event; false with err clean when wait_ms passed; false with err set when the
+     * engine as a whole is lost. */
+    bool (*wait)(struct infer_engine *engine, int wait_ms, struct infer_event *out_event,
+                 struct cap_err *err);
+    void (*cancel)(struct infer_engine *engine, uint64_t id); /* no event follows */
+    void (*free)(struct infer_engine *engine);
+};
+
+/* NULL when there is no such kind. */
+const struct infer_engine_ops *infer_engine_find(const char *name);
+/* The row at index, NULL past the end: for messages and registration. */
+const struct infer_engine_ops *infer_engine_at(int index);
+
+#endif

@@ -1,0 +1,178 @@
+/* What the rest of the tree relies on in lib/base. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/file.h"
+#include "base/map.h"
+#include "base/rand.h"
+
+static void context_stands_in_front_of_the_reason(void **state)
+{
+    struct cap_err err = {0};
+
+    (void)state;
+    assert_false(cap_fail(&err, CAP_NOT_FOUND, "run %s does not exist", "run-1"));
+    assert_false(cap_fail_in(&err, "watch"));
+    assert_string_equal(err.text, "watch: run run-1 does not exist");
+    assert_int_equal(err.code, CAP_NOT_FOUND);
+}
+
+static void a_text_that_is_too_long_ends_in_dots(void **state)
+{
+    struct cap_err err = {0};
+    char text[2 * CAP_ERR_TEXT_BYTES_MAX];
+
+    (void)state;
+    memset(text, 'x', sizeof text - 1);
+    text[sizeof text - 1] = '\0';
+    cap_fail(&err, CAP_INTERNAL, "%s", text);
+    assert_int_equal(strlen(err.text), CAP_ERR_TEXT_BYTES_MAX - 1);
+    assert_string_equal(err.text + CAP_ERR_TEXT_BYTES_MAX - 4, "...");
+}
+
+static void codes_and_names_are_inverse(void **state)
+{
+    (void)state;
+    for (int code = 0; code < CAP_CODE_COUNT; code++)
+        assert_int_equal(cap_code_from_name(cap_code_name((enum cap_code)code)), code);
+    assert_int_equal(cap_code_from_name("no such"), CAP_UNKNOWN);
+}
+
+static void arena_refuses_past_its_limit_and_works_after_reset(void **state)
+{
+    CAP_AUTO(cap_arena) arena = cap_arena_new(1000);
+
+    (void)state;
+    assert_non_null(cap_arena_alloc(arena, 900));
+    assert_null(cap_arena_alloc(arena, 200));
+    assert_null(cap_arena_array(arena, SIZE_MAX / 2, 3));
+    cap_arena_reset(arena);
+    assert_string_equal(cap_arena_printf(arena, "%d-%s", 7, "x"), "7-x");
+}
+
+static void buffer_overflows_once_and_keeps_what_fitted(void **state)
+{
+    CAP_AUTO_BUF(buf, 8);
+
+    (void)state;
+    cap_buf_add_str(&buf, "12345678");
+    assert_false(buf.overflowed);
+    cap_buf_add_char(&buf, '9');
+    assert_true(buf.overflowed);
+    assert_string_equal(buf.data, "12345678");
+    cap_buf_clear(&buf);
+    cap_buf_printf(&buf, "%s", "again");
+    cap_buf_drop(&buf, 2);
+    assert_string_equal(buf.data, "ain");
+}
+
+static void map_finds_what_was_put_and_forgets_what_was_removed(void **state)
+{
+    CAP_AUTO(cap_map) map = cap_map_new();
+    static int values[1000];
+    char key[16];
+
+    (void)state;
+    for (int i = 0; i < 1000; i++) {
+        snprintf(key, sizeof key, "key-%d", i);
+        assert_null(cap_map_put(map, key, &values[i]));
+    }
+    assert_ptr_equal(cap_map_put(map, "key-5", &values[6]), &values[5]);
+    for (int i = 0; i < 1000; i += 2) {
+        snprintf(key, sizeof key, "key-%d", i);
+        assert_non_null(cap_map_remove(map, key));
+    }
+    assert_int_equal(cap_map_count(map), 500);
+    assert_null(cap_map_get(map, "key-4"));
+    assert_ptr_equal(cap_map_get(map, "key-7"), &values[7]);
+    assert_ptr_equal(cap_map_get_n(map, "key-77xyz", 6), &values[77]);
+}
+
+static void the_same_seed_gives_the_same_stream(void **state)
+{
+    struct cap_rand a, b;
+
+    (void)state;
+    cap_rand_seed(&a, 42);
+    cap_rand_seed(&b, 42);
+    for (int i = 0; i < 100; i++)
+        assert_true(cap_rand_u64(&a) == cap_rand_u64(&b));
+    for (int i = 0; i < 1000; i++) {
+        assert_true(cap_rand_below(&a, 7) < 7);
+        assert_true(cap_rand_unit(&a) < 1.0);
+    }
+}
+
+static void ids_carry_their_prefix_and_differ(void **state)
+{
+    char a[CAP_ID_BYTES], b[CAP_ID_BYTES];
+
+    (void)state;
+    cap_rand_id("run", a);
+    cap_rand_id("run", b);
+    assert_memory_equal(a, "run-", 4);
+    assert_int_equal(strlen(a), 20);
+    assert_string_not_equal(a, b);
+}
+
+static void times_are_printed_in_utc_with_milliseconds(void **state)
+{
+    char text[CAP_TIME_TEXT_BYTES];
+
+    (void)state;
+    cap_time_text(1764055231120, text);
+    assert_string_equal(text, "2025-11-25T07:20:31.120Z");
+}
+
+static void files_are_replaced_whole_and_limits_hold(void **state)
+{
+    char dir[] = "/tmp/moecap-test-XXXXXX", path[64];
+    struct cap_err err = {0};
+    size_t length;
+    char *data;
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/a/b", dir);
+    assert_true(cap_dir_make(path, &err));
+    snprintf(path, sizeof path, "%s/a/b/c", dir);
+    assert_true(cap_file_write(path, "hello", 5, &err));
+    data = cap_file_read(path, 5, &length, &err);
+    assert_non_null(data);
+    assert_int_equal(length, 5);
+    free(data);
+    assert_null(cap_file_read(path, 4, &length, &err));
+    assert_int_equal(err.code, CAP_RESOURCE_EXHAUSTED);
+    cap_err_clear(&err);
+    assert_null(cap_file_read(dir, 4, NULL, &err));
+    assert_non_null(strstr(err.text, "is a directory"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(context_stands_in_front_of_the_reason),
+        cmocka_unit_test(a_text_that_is_too_long_ends_in_dots),
+        cmocka_unit_test(codes_and_names_are_inverse),
+        cmocka_unit_test(arena_refuses_past_its_limit_and_works_after_reset),
+        cmocka_unit_test(buffer_overflows_once_and_keeps_what_fitted),
+        cmocka_unit_test(map_finds_what_was_put_and_forgets_what_was_removed),
+        cmocka_unit_test(the_same_seed_gives_the_same_stream),
+        cmocka_unit_test(ids_carry_their_prefix_and_differ),
+        cmocka_unit_test(times_are_printed_in_utc_with_milliseconds),
+        cmocka_unit_test(files_are_replaced_whole_and_limits_hold),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
