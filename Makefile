@@ -1,0 +1,8 @@
+# Forwards the verbs of ./run, so that `make test` works; the work is there.
+VERBS = demo test build check fmt bench fuzz install-deps
+
+.PHONY: help $(VERBS)
+help:
+	@./run help
+$(VERBS):
+	@./run $@ $(ARGS)

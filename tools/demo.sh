@@ -1,0 +1,52 @@
+#!/bin/sh
+# The main job, from nothing to the board: starts the suite in a state folder of its own, evaluates the
+# shipped model on the shipped tasks at two precisions and two batch sizes, prints the board.
+#
+#   tools/demo.sh          leaves the suite running until Ctrl-C
+#   tools/demo.sh --exit   ends by itself; status 0 only if the board holds exactly the expected runs
+set -eu
+cd "$(dirname "$0")/.."
+
+bin=build/release/bin
+state=${MOECAP_STATE:-build/demo}
+leave=no
+for argument; do
+    case $argument in
+    --exit) leave=yes ;;
+    *) echo "demo: unknown argument \"$argument\"; --exit is the only one" >&2; exit 2 ;;
+    esac
+done
+
+finish() {
+    status=$?
+    trap - EXIT INT TERM
+    "$bin/moecap" --state "$state" down >/dev/null 2>&1 || true
+    exit "$status"
+}
+trap finish EXIT INT TERM
+
+# A demo starts from an empty board, so that what it prints is what it did.
+"$bin/moecap" --state "$state" down >/dev/null 2>&1 || true
+rm -rf "$state"
+"$bin/moecap" --state "$state" up --detach --ports auto --models models
+
+moecap() { "$bin/moecap" --state "$state" "$@"; }
+ids=
+for precision in bf16 int8; do
+    for batch in 1 4; do
+        id=$(moecap submit --model moecap-tiny --engine native --precision "$precision" \
+            --task gsm-mini --task choice-mini --batch-size "$batch" --limit 200 --quiet)
+        ids="$ids $id"
+    done
+done
+# shellcheck disable=SC2086 # a list of ids
+moecap watch $ids
+moecap board
+[ "$leave" = yes ] || {
+    echo
+    echo "The suite is running; try: $bin/moecap --state $state board --json"
+    echo "Ctrl-C ends it."
+    while :; do sleep 3600 & wait $!; done
+}
+moecap board --json >"$state/board.json"
+tools/check-board.sh "$state/board.json"
