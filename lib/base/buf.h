@@ -1,7 +1,7 @@
 /* buf.h — a growing byte buffer that cannot be made without its maximum.
  *
- * Always NUL-terminated, so `data` is also a C string. Past the maximum the buffer turns `overflowed`
- * and drops what is added: fill it as a whole, then ask once.
+ * Always NUL-terminated, so `data` is also a C string. Past the maximum the buffer turns
+ * `overflowed` and drops what is added: fill it as a whole, then ask once.
  *
  *     struct cap_buf b;
  *     cap_buf_init(&b, 1 << 20);

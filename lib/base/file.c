@@ -12,7 +12,7 @@
 
 static bool fail_errno(struct cap_err *err, const char *verb, const char *path)
 {
-    enum cap_code code = errno == ENOENT ? CAP_NOT_FOUND
+    enum cap_code code = errno == ENOENT   ? CAP_NOT_FOUND
                          : errno == EACCES ? CAP_PERMISSION_DENIED
                                            : CAP_UNAVAILABLE;
 

@@ -7,8 +7,8 @@
 
 #include "base/err.h"
 
-/* The file's bytes and a NUL after them, the caller's to free(); NULL on failure, also when the file
- * is larger than bytes_max. */
+/* The file's bytes and a NUL after them, the caller's to free(); NULL on failure, also when the
+ * file is larger than bytes_max. */
 char *cap_file_read(const char *path, size_t bytes_max, size_t *out_length, struct cap_err *err);
 
 /* Writes beside `path`, then renames: readers see the old file or the whole new one. */

@@ -62,8 +62,7 @@ static size_t find_slot(const struct cap_map *map, const char *key, size_t lengt
     while (map->slots[slot]) {
         const struct entry *entry = &map->entries[map->slots[slot] - 1];
 
-        if (entry->hash == hash && entry->length == length &&
-            memcmp(entry->key, key, length) == 0)
+        if (entry->hash == hash && entry->length == length && memcmp(entry->key, key, length) == 0)
             break;
         slot = (slot + 1) & (map->slot_count - 1);
     }

@@ -15,8 +15,9 @@ struct cap_rand {
 
 void cap_rand_seed(struct cap_rand *rand, uint64_t seed);
 uint64_t cap_rand_u64(struct cap_rand *rand);
-uint64_t cap_rand_below(struct cap_rand *rand, uint64_t bound); /* uniform in [0, bound), bound > 0 */
-double cap_rand_unit(struct cap_rand *rand);                    /* uniform in [0, 1), 53 bits */
+uint64_t cap_rand_below(struct cap_rand *rand,
+                        uint64_t bound);     /* uniform in [0, bound), bound > 0 */
+double cap_rand_unit(struct cap_rand *rand); /* uniform in [0, 1), 53 bits */
 
 /* "run-" and 16 lower-case letters and digits from the kernel's random source. `prefix` has at most
  * 15 bytes. Any thread. */

@@ -1,7 +1,8 @@
 /* log.h — one logfmt line per fact, to stderr.
  *
  *     cap_log(INFO, "run_queued", "run=%s samples=%d", id, n);
- *     ts=2026-11-25T07:20:31.120Z level=info svc=scheduler mod=queue event=run_queued run=… samples=…
+ *     ts=2026-11-25T07:20:31.120Z level=info svc=scheduler mod=queue event=run_queued run=…
+ * samples=…
  *
  * The event is a stable word one can grep and test; the format gives the fields. Values with blanks
  * or quotes are passed through CAP_LOG_Q, which quotes. Libraries log at debug only: the code that
@@ -14,7 +15,13 @@
 
 #include "base/err.h"
 
-enum cap_log_level { CAP_LOG_DEBUG, CAP_LOG_INFO, CAP_LOG_WARN, CAP_LOG_ERROR, CAP_LOG_LEVEL_COUNT };
+enum cap_log_level {
+    CAP_LOG_DEBUG,
+    CAP_LOG_INFO,
+    CAP_LOG_WARN,
+    CAP_LOG_ERROR,
+    CAP_LOG_LEVEL_COUNT
+};
 
 /* Once, at start; `service` is borrowed. Before it, lines carry svc=-. */
 void cap_log_init(const char *service);
@@ -31,11 +38,13 @@ bool cap_log_on(enum cap_log_level level, const char *file_name);
 void cap_log_write(enum cap_log_level level, const char *file_name, const char *event,
                    const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
-/* `text` in double quotes with escapes, in one of a few per-thread buffers: use it in the same call. */
+/* `text` in double quotes with escapes, in one of a few per-thread buffers: use it in the same
+ * call. */
 const char *cap_log_quoted(const char *text);
 #define CAP_LOG_Q(text) cap_log_quoted(text)
 
-/* Fields that every line of this thread carries, e.g. "call=7f3a run=run-abc"; NULL clears. Copied. */
+/* Fields that every line of this thread carries, e.g. "call=7f3a run=run-abc"; NULL clears. Copied.
+ */
 void cap_log_context(const char *fields);
 
 #endif

@@ -17,8 +17,8 @@
  *     bidirectional  bool f(call, err)
  *
  * Threads. Handlers run on a bounded pool of workers and may block. One poller thread per process
- * side never runs user code. A call may be sent on from any thread, received from by one thread at a
- * time, cancelled from any. Memory. A handler's arena lives until the reply is sent; what a
+ * side never runs user code. A call may be sent on from any thread, received from by one thread at
+ * a time, cancelled from any. Memory. A handler's arena lives until the reply is sent; what a
  * `..._next_...` returns lives until the next one. Deadlines. Every call has one; give `parent` to
  * let a handler's deadline and cancellation cascade to the calls it makes. Fork nothing after
  * cap_rpc_init. Facts and measurements behind the design: docs/rpc.md.
@@ -42,7 +42,8 @@ struct cap_rpc_server;
 void cap_rpc_init(void); /* once per process, before any other call; sets malloc thresholds */
 void cap_rpc_shutdown(void);
 
-/* Unpack into an arena: protobuf-c's allocator over it; free is a no-op. Borrowed from the arena. */
+/* Unpack into an arena: protobuf-c's allocator over it; free is a no-op. Borrowed from the arena.
+ */
 ProtobufCAllocator *cap_rpc_allocator(struct cap_arena *arena);
 
 /* ---- generated tables ---- */
@@ -66,7 +67,7 @@ struct cap_rpc_file {
     const char *name;
     const uint8_t *bytes;
     size_t length;
-    const char *const *symbols;              /* NULL-terminated */
+    const char *const *symbols;                /* NULL-terminated */
     const struct cap_rpc_file *const *imports; /* NULL-terminated */
 };
 
@@ -95,10 +96,12 @@ struct cap_rpc_server *cap_rpc_server_new(const struct cap_rpc_server_options *o
 void cap_rpc_server_free(struct cap_rpc_server *server); /* drains with no grace if still running */
 CAP_DEFINE_AUTO(cap_rpc_server)
 
-/* Before start. `handlers` is the generated struct, borrowed; `self` is what cap_rpc_self returns. */
+/* Before start. `handlers` is the generated struct, borrowed; `self` is what cap_rpc_self returns.
+ */
 void cap_rpc_server_add(struct cap_rpc_server *server, const struct cap_rpc_service *service,
                         const void *handlers, void *self);
-/* The handler of this unary method never blocks: run it on the poller. Path as in cap_rpc_method. */
+/* The handler of this unary method never blocks: run it on the poller. Path as in cap_rpc_method.
+ */
 void cap_rpc_server_inline(struct cap_rpc_server *server, const char *path);
 
 /* "127.0.0.1:0", "[::1]:7861", "unix:/path". Fails when the port is taken. */
@@ -124,8 +127,8 @@ void cap_rpc_trailer(struct cap_rpc_call *call, const char *key, const void *val
 
 /* ---- a call, either side ---- */
 
-/* Packs at once, so the caller may reuse its message; blocks only above the send mark. False when the
- * call has ended. Any thread. Prefer the typed stubs. */
+/* Packs at once, so the caller may reuse its message; blocks only above the send mark. False when
+ * the call has ended. Any thread. Prefer the typed stubs. */
 bool cap_rpc_send(struct cap_rpc_call *call, const ProtobufCMessage *message);
 /* NULL at the end of the stream, when the call has failed, or when it was cancelled. */
 ProtobufCMessage *cap_rpc_receive(struct cap_rpc_call *call);
@@ -175,7 +178,8 @@ struct cap_rpc_options { /* may be NULL wherever one is asked for */
 bool cap_rpc_unary(struct cap_rpc_channel *channel, const struct cap_rpc_method *method,
                    const struct cap_rpc_options *options, const ProtobufCMessage *request,
                    struct cap_arena *arena, ProtobufCMessage **out_reply, struct cap_err *err);
-/* Returns at once, connected or not; never NULL. With a request for server streams, NULL otherwise. */
+/* Returns at once, connected or not; never NULL. With a request for server streams, NULL otherwise.
+ */
 struct cap_rpc_call *cap_rpc_open(struct cap_rpc_channel *channel,
                                   const struct cap_rpc_method *method,
                                   const struct cap_rpc_options *options,

@@ -1,8 +1,9 @@
 /* engine.h — what runs a model: one vtable, one row per kind in engine.c.
  *
- * An engine is driven by one thread, the worker, which opened it: it submits requests, then waits for
- * events in a loop. An in-process engine does its forward step inside `wait`; an external server's
- * sockets are polled there. So an engine has no lock and no thread that its user must know of.
+ * An engine is driven by one thread, the worker, which opened it: it submits requests, then waits
+ * for events in a loop. An in-process engine does its forward step inside `wait`; an external
+ * server's sockets are polled there. So an engine has no lock and no thread that its user must know
+ * of.
  *
  *     while (pending > 0)
  *         if (engine->ops->wait(engine, 100, &event, err))
@@ -24,18 +25,18 @@ struct infer_message {
 
 /* One request. Everything is borrowed until its DONE or FAILED event. */
 struct infer_request {
-    uint64_t id;                         /* the caller's; unique among those in flight */
-    const char *text;                    /* either text ... */
+    uint64_t id;                          /* the caller's; unique among those in flight */
+    const char *text;                     /* either text ... */
     const struct infer_message *messages; /* ... or messages, put through the chat template */
     int message_count;
-    const char *const *continuations;    /* score: log-likelihood of each; none: generate */
+    const char *const *continuations; /* score: log-likelihood of each; none: generate */
     int continuation_count;
     const char *const *stop;
     int stop_count;
     int max_tokens;
-    double temperature;                  /* 0 = greedy */
-    double top_p;                        /* 1 = off */
-    int top_k;                           /* 0 = off */
+    double temperature; /* 0 = greedy */
+    double top_p;       /* 1 = off */
+    int top_k;          /* 0 = off */
     uint64_t seed;
     bool ignore_eos;
 };
@@ -55,10 +56,10 @@ struct infer_pass {
     int64_t context_sum;
     int64_t started_ns, duration_ns; /* cap_clock_system()'s monotonic time */
     int moe_layers;
-    const uint32_t *distinct_experts;    /* [moe_layers] */
-    const int *moe_layer_ids;            /* [moe_layers] the model's layer numbers */
+    const uint32_t *distinct_experts; /* [moe_layers] */
+    const int *moe_layer_ids;         /* [moe_layers] the model's layer numbers */
     int experts;
-    const uint32_t *expert_counts;       /* [moe_layers][experts] selections in this pass */
+    const uint32_t *expert_counts; /* [moe_layers][experts] selections in this pass */
     bool has_bytes;
     uint64_t weight_bytes, kv_bytes;
     double flops;
@@ -69,13 +70,13 @@ enum infer_event_kind { INFER_TOKENS, INFER_DONE, INFER_FAILED, INFER_PASS };
 /* Strings and arrays are valid until the next wait. A pass comes before the tokens it made. */
 struct infer_event {
     enum infer_event_kind kind;
-    uint64_t id;               /* of the request; not for INFER_PASS */
-    int64_t at_ns;             /* when it became visible: monotonic */
+    uint64_t id;   /* of the request; not for INFER_PASS */
+    int64_t at_ns; /* when it became visible: monotonic */
     /* INFER_TOKENS: a piece of text, complete UTF-8; may be empty while bytes are held back */
     const char *piece;
     const char *reasoning_piece; /* NULL, or text that the server marks as reasoning */
-    int tokens;                /* in this event; 0 when a chunk cannot be counted in tokens */
-    const uint32_t *token_ids; /* [tokens] or NULL */
+    int tokens;                  /* in this event; 0 when a chunk cannot be counted in tokens */
+    const uint32_t *token_ids;   /* [tokens] or NULL */
     /* INFER_DONE */
     const char *prompt;        /* the text the model saw; NULL when not known */
     const char *finish_reason; /* "stop", "eos", "length" */
@@ -89,12 +90,12 @@ struct infer_event {
 };
 
 struct infer_engine_options {
-    const char *model;          /* directory or name, as the node resolved it */
-    const char *precision;      /* "" = the engine's default */
-    const char *device;         /* "cpu", "cuda", "" = cpu */
-    int concurrency;            /* most requests in flight */
-    int context_tokens_max;     /* 0 = the model's own */
-    int threads;                /* 0 = all cores */
+    const char *model;      /* directory or name, as the node resolved it */
+    const char *precision;  /* "" = the engine's default */
+    const char *device;     /* "cpu", "cuda", "" = cpu */
+    int concurrency;        /* most requests in flight */
+    int context_tokens_max; /* 0 = the model's own */
+    int threads;            /* 0 = all cores */
     /* external servers */
     const char *url, *served_model, *api_key, *model_config;
 };

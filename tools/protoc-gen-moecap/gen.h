@@ -1,7 +1,7 @@
 /* gen.h — parts of the protoc plugin that writes the typed stubs of lib/rpc.
  *
- * For a/b.proto it writes a/b.rpc.h and a/b.rpc.c. One process, one thread; strings come from one arena that
- * lives until exit. What the output looks like: lib/rpc/rpc.h.
+ * For a/b.proto it writes a/b.rpc.h and a/b.rpc.c. One process, one thread; strings come from one
+ * arena that lives until exit. What the output looks like: lib/rpc/rpc.h.
  */
 #ifndef GEN_H
 #define GEN_H
@@ -20,9 +20,10 @@ typedef Google__Protobuf__MethodDescriptorProto gen_method;
 /* names.c: how protobuf-c and we spell things */
 const char *gen_snake(struct cap_arena *a, const char *camel);      /* ListTasks -> list_tasks */
 const char *gen_c_type(struct cap_arena *a, const char *full_name); /* .a.v1.B -> A__V1__B */
-const char *gen_c_lower(struct cap_arena *a, const char *full_name); /* .a.v1.BigB -> a__v1__big_b */
-const char *gen_stem(struct cap_arena *a, const char *file_name);   /* a/b.proto -> a/b */
-const char *gen_ident(struct cap_arena *a, const char *text);       /* a/b -> a_b */
+const char *gen_c_lower(struct cap_arena *a,
+                        const char *full_name);                   /* .a.v1.BigB -> a__v1__big_b */
+const char *gen_stem(struct cap_arena *a, const char *file_name); /* a/b.proto -> a/b */
+const char *gen_ident(struct cap_arena *a, const char *text);     /* a/b -> a_b */
 const char *gen_full_name(struct cap_arena *a, const gen_file *file, const char *name);
 
 /* stubs.c: the handlers struct, the client's functions, the tables of every service in the file */

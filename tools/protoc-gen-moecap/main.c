@@ -56,8 +56,9 @@ static bool write_file(struct cap_arena *a, response_type *response, gen_file *f
                    "#ifndef %s_RPC_H\n#define %s_RPC_H\n\n#include \"rpc/rpc.h\"\n"
                    "#include \"%s.pb-c.h\"\n\n",
                    file->name, guard, guard, stem);
-    cap_buf_printf(&source, "/* Made from %s by protoc-gen-moecap; do not edit. */\n"
-                            "#include \"%s.rpc.h\"\n\n",
+    cap_buf_printf(&source,
+                   "/* Made from %s by protoc-gen-moecap; do not edit. */\n"
+                   "#include \"%s.rpc.h\"\n\n",
                    file->name, stem);
     gen_reflection(a, file, &header, &source);
     gen_stubs(a, file, &header, &source);

@@ -20,8 +20,8 @@ static void write_bytes(struct cap_arena *a, gen_file *file, struct cap_buf *sou
     cap_buf_add_str(source, "\n};\n\n");
 }
 
-static void write_message_symbols(struct cap_arena *a, const char *scope, const gen_message *message,
-                                  struct cap_buf *source)
+static void write_message_symbols(struct cap_arena *a, const char *scope,
+                                  const gen_message *message, struct cap_buf *source)
 {
     const char *name = *scope ? cap_arena_printf(a, "%s.%s", scope, message->name) : message->name;
 
@@ -77,7 +77,8 @@ static const gen_message *find_message(const gen_file *file, const char *type_na
     size_t package = file->package ? strlen(file->package) : 0;
     const char *name = type_name + 1 + package + (package > 0);
 
-    if (*type_name != '.' || strncmp(type_name + 1, file->package ? file->package : "", package) != 0)
+    if (*type_name != '.' ||
+        strncmp(type_name + 1, file->package ? file->package : "", package) != 0)
         return NULL;
     for (size_t i = 0; i < file->n_message_type; i++)
         if (strcmp(file->message_type[i]->name, name) == 0)
@@ -85,7 +86,8 @@ static const gen_message *find_message(const gen_file *file, const char *type_na
     return NULL;
 }
 
-static bool reaches(const gen_file *file, const gen_message *from, const gen_message *goal, int depth)
+static bool reaches(const gen_file *file, const gen_message *from, const gen_message *goal,
+                    int depth)
 {
     if (depth > NESTING_MAX)
         return true;

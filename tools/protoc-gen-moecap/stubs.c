@@ -5,9 +5,9 @@
 #include "gen.h"
 
 struct names {
-    const char *service;  /* store_rpc */
-    const char *method;   /* put_task */
-    const char *request;  /* Moecap__V1__PutTaskRequest */
+    const char *service; /* store_rpc */
+    const char *method;  /* put_task */
+    const char *request; /* Moecap__V1__PutTaskRequest */
     const char *reply;
     bool client_streams, server_streams;
 };
@@ -44,17 +44,18 @@ static void write_handler_member(struct cap_buf *h, const struct names *n)
 
 static void write_trampoline(struct cap_buf *c, const struct names *n)
 {
-    cap_buf_printf(c,
-                   "static bool call_%s_%s(const void *handlers, struct cap_rpc_call *call,\n"
-                   "    const ProtobufCMessage *request, ProtobufCMessage *reply, struct cap_err *err)\n"
-                   "{\n"
-                   "    const struct %s_handlers *h = handlers;\n\n"
-                   "    (void)request;\n"
-                   "    (void)reply;\n"
-                   "    if (!h->%s)\n"
-                   "        return cap_fail(err, CAP_UNIMPLEMENTED, \"%s is not offered here\");\n"
-                   "    return h->%s(call",
-                   n->service, n->method, n->service, n->method, n->method, n->method);
+    cap_buf_printf(
+        c,
+        "static bool call_%s_%s(const void *handlers, struct cap_rpc_call *call,\n"
+        "    const ProtobufCMessage *request, ProtobufCMessage *reply, struct cap_err *err)\n"
+        "{\n"
+        "    const struct %s_handlers *h = handlers;\n\n"
+        "    (void)request;\n"
+        "    (void)reply;\n"
+        "    if (!h->%s)\n"
+        "        return cap_fail(err, CAP_UNIMPLEMENTED, \"%s is not offered here\");\n"
+        "    return h->%s(call",
+        n->service, n->method, n->service, n->method, n->method, n->method);
     if (!n->client_streams)
         cap_buf_printf(c, ", (const %s *)request", n->request);
     if (!n->server_streams)
@@ -64,37 +65,41 @@ static void write_trampoline(struct cap_buf *c, const struct names *n)
 
 static void write_unary_client(struct cap_buf *h, const struct names *n, size_t index)
 {
-    cap_buf_printf(h,
-                   "static inline bool %s_%s(struct cap_rpc_channel *channel,\n"
-                   "    const struct cap_rpc_options *options, const %s *request,\n"
-                   "    struct cap_arena *arena, %s **out_reply, struct cap_err *err)\n"
-                   "{\n"
-                   "    return cap_rpc_unary(channel, &%s_service.methods[%zu], options, &request->base,\n"
-                   "                         arena, (ProtobufCMessage **)out_reply, err);\n"
-                   "}\n\n",
-                   n->service, n->method, n->request, n->reply, n->service, index);
+    cap_buf_printf(
+        h,
+        "static inline bool %s_%s(struct cap_rpc_channel *channel,\n"
+        "    const struct cap_rpc_options *options, const %s *request,\n"
+        "    struct cap_arena *arena, %s **out_reply, struct cap_err *err)\n"
+        "{\n"
+        "    return cap_rpc_unary(channel, &%s_service.methods[%zu], options, &request->base,\n"
+        "                         arena, (ProtobufCMessage **)out_reply, err);\n"
+        "}\n\n",
+        n->service, n->method, n->request, n->reply, n->service, index);
 }
 
 static void write_open(struct cap_buf *h, const struct names *n, size_t index)
 {
-    cap_buf_printf(h,
-                   "static inline struct cap_rpc_call *%s_%s_open(struct cap_rpc_channel *channel,\n"
-                   "    const struct cap_rpc_options *options",
-                   n->service, n->method);
+    cap_buf_printf(
+        h,
+        "static inline struct cap_rpc_call *%s_%s_open(struct cap_rpc_channel *channel,\n"
+        "    const struct cap_rpc_options *options",
+        n->service, n->method);
     if (!n->client_streams)
         cap_buf_printf(h, ", const %s *request", n->request);
-    cap_buf_printf(h,
-                   ")\n{\n"
-                   "    return cap_rpc_open(channel, &%s_service.methods[%zu], options, %s);\n}\n\n",
-                   n->service, index, n->client_streams ? "NULL" : "&request->base");
+    cap_buf_printf(
+        h,
+        ")\n{\n"
+        "    return cap_rpc_open(channel, &%s_service.methods[%zu], options, %s);\n}\n\n",
+        n->service, index, n->client_streams ? "NULL" : "&request->base");
 }
 
 static void write_send(struct cap_buf *h, const struct names *n, const char *what, const char *type)
 {
-    cap_buf_printf(h,
-                   "static inline bool %s_%s_send_%s(struct cap_rpc_call *call, const %s *message)\n"
-                   "{\n    return cap_rpc_send(call, &message->base);\n}\n\n",
-                   n->service, n->method, what, type);
+    cap_buf_printf(
+        h,
+        "static inline bool %s_%s_send_%s(struct cap_rpc_call *call, const %s *message)\n"
+        "{\n    return cap_rpc_send(call, &message->base);\n}\n\n",
+        n->service, n->method, what, type);
 }
 
 static void write_next(struct cap_buf *h, const struct names *n, const char *what, const char *type)
@@ -144,9 +149,10 @@ static void write_service(struct cap_arena *a, const gen_file *file, const gen_s
         struct names n = name_method(a, service, method);
 
         write_client(h, &n, i);
-        cap_buf_printf(c, "    {\"/%s/%s\", %s,\n     &%s__descriptor, &%s__descriptor, call_%s_%s},\n",
-                       full, method->name, kind_name(&n), gen_c_lower(a, method->input_type),
-                       gen_c_lower(a, method->output_type), n.service, n.method);
+        cap_buf_printf(
+            c, "    {\"/%s/%s\", %s,\n     &%s__descriptor, &%s__descriptor, call_%s_%s},\n", full,
+            method->name, kind_name(&n), gen_c_lower(a, method->input_type),
+            gen_c_lower(a, method->output_type), n.service, n.method);
     }
     cap_buf_printf(c,
                    "};\n\nconst struct cap_rpc_service %s_service = {\"%s\", %zu, %s_methods, "
