@@ -38,7 +38,7 @@ static void add_output(struct cap_arena *a, response_type *response, const char 
 
     google__protobuf__compiler__code_generator_response__file__init(file);
     file->name = cap_arena_printf(a, "%s.rpc.%s", stem, suffix);
-    file->content = cap_buf_take(content);
+    file->content = cap_arena_strndup(a, content->data, content->length);
     response->file[response->n_file++] = file;
 }
 
@@ -83,7 +83,7 @@ static void write_response(const response_type *response)
 
 int main(void)
 {
-    CAP_AUTO(cap_arena) arena = cap_arena_new(REQUEST_BYTES_MAX);
+    CAP_AUTO(cap_arena) arena = cap_arena_new(REQUEST_BYTES_MAX + OUTPUT_BYTES_MAX);
     request_type *request = read_request();
     response_type response = GOOGLE__PROTOBUF__COMPILER__CODE_GENERATOR_RESPONSE__INIT;
     struct cap_err err = {0};
@@ -95,7 +95,7 @@ int main(void)
     }
     response.has_supported_features = 1;
     response.supported_features = 1; /* so that gen_check may say it, instead of protoc */
-    response.file = calloc(request->n_file_to_generate * 2 + 1, sizeof(output_type *));
+    response.file = cap_arena_array(arena, request->n_file_to_generate * 2 + 1, sizeof(void *));
     for (size_t i = 0; i < request->n_file_to_generate; i++) {
         gen_file *file = find_file(request, request->file_to_generate[i]);
 
@@ -106,5 +106,6 @@ int main(void)
         }
     }
     write_response(&response);
+    google__protobuf__compiler__code_generator_request__free_unpacked(request, NULL);
     return 0;
 }

@@ -7,6 +7,7 @@ enum { NESTING_MAX = 32 };
 
 static void write_bytes(struct cap_arena *a, gen_file *file, struct cap_buf *source)
 {
+    Google__Protobuf__SourceCodeInfo *comments = file->source_code_info;
     uint8_t *bytes;
     size_t length;
 
@@ -14,6 +15,7 @@ static void write_bytes(struct cap_arena *a, gen_file *file, struct cap_buf *sou
     length = google__protobuf__file_descriptor_proto__get_packed_size(file);
     bytes = cap_arena_alloc(a, length);
     google__protobuf__file_descriptor_proto__pack(file, bytes);
+    file->source_code_info = comments;
     cap_buf_add_str(source, "static const uint8_t file_bytes[] = {");
     for (size_t i = 0; i < length; i++)
         cap_buf_printf(source, "%s%u,", i % 24 ? "" : "\n    ", bytes[i]);
