@@ -1,0 +1,70 @@
+#!/bin/sh
+# Checks every #include of the product against boundaries.txt and thirdparty.txt.
+set -eu
+cd "$(dirname "$0")/../.."
+
+git ls-files -co --exclude-standard -- 'lib/*.[ch]' 'services/*.[ch]' 'cli/*.[ch]' 'kernels/*.[ch]' \
+    'tools/protoc-gen-moecap/*.[ch]' | xargs grep -nE '^ *# *include' /dev/null |
+    awk -v boundaries=tests/tidy/boundaries.txt -v thirdparty=tests/tidy/thirdparty.txt '
+    function load(file, keys, values,   line, at, n) {
+        while ((getline line < file) > 0) {
+            if (line ~ /^#/ || line !~ /[^ ]/) continue
+            at = match(line, / *:( |$)/)
+            n++
+            keys[n] = substr(line, 1, at - 1)
+            values[n] = " " substr(line, at + RLENGTH) " "
+        }
+        return n
+    }
+    # the longest directory of the table that holds this file
+    function owner(file,   i, best) {
+        best = 0
+        for (i = 1; i <= rows; i++)
+            if (index(file, dir[i] "/") == 1 && (!best || length(dir[i]) > length(dir[best]))) best = i
+        return best
+    }
+    function complain(text) { print text; bad = 1 }
+    BEGIN {
+        rows = load(boundaries, dir, may)
+        parties = load(thirdparty, pattern, allowed)
+    }
+    {
+        split($0, part, ":")
+        file = part[1]
+        if (!match($0, /["<][^">]+[">]/)) next
+        name = substr($0, RSTART + 1, RLENGTH - 2)
+        quoted = substr($0, RSTART, 1) == "\""
+        o = owner(file)
+        if (!o) { complain(file ": no row of boundaries.txt covers this directory"); next }
+        for (i = 1; i <= parties; i++)
+            if (name ~ pattern[i]) {
+                ok = 0
+                n = split(allowed[i], a, " ")
+                for (k = 1; k <= n; k++) if (index(file, a[k] "/") == 1) ok = 1
+                if (!ok && name !~ /\.(pb-c|rpc)\.h$/) complain(file ":" part[2] ": may not name <" name ">")
+            }
+        if (!quoted) next
+        if (name ~ /\.(pb-c|rpc)\.h$/) {
+            if (index(may[o], " gen ") == 0) complain(file ":" part[2] ": may not see wire types (" name ")")
+            else if (file ~ /^services\// && file !~ /_rpc\.[ch]$|_wire\.[ch]$/)
+                complain(file ":" part[2] ": wire types stop at *_rpc.c (" name ")")
+            next
+        }
+        if (name !~ /\//) next                       # beside this file
+        top = name
+        sub(/\/.*/, "", top)
+        base = dir[o]
+        sub(/.*\//, "", base)
+        if (top == base) next                        # its own directory
+        if (top == "services" || top == "lib") { top2 = name; sub(/^[^\/]*\//, "", top2); sub(/\/.*/, "", top2); top = top2 }
+        if (index(may[o], " " top " ") == 0 && !own(file, name, dir[o]))
+            complain(file ":" part[2] ": " dir[o] " may not include \"" name "\"")
+    }
+    # "native/session.h" from services/inference: a room of the same service
+    function own(file, name, d,   path) {
+        path = d "/" name
+        if ((getline line < path) >= 0) { close(path); return 1 }
+        path = "services/" name
+        return index(path, d "/") == 1
+    }
+    END { exit bad }'
