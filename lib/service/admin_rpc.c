@@ -1,0 +1,70 @@
+#include "log/log.h"
+#include "moecap/v1/admin.rpc.h"
+#include "service/admin.h"
+#include "service/service.h"
+
+enum { TEXT_BYTES_MAX = 1 << 20 };
+
+static Moecap__V1__ConfigValue *describe_row(struct cap_arena *arena, const struct cap_admin *admin,
+                                             size_t index)
+{
+    const struct cap_config_row *row = &admin->spec->config.rows[index];
+    Moecap__V1__ConfigValue *value = cap_arena_alloc(arena, sizeof *value);
+    CAP_AUTO_BUF(text, TEXT_BYTES_MAX);
+
+    if (!value)
+        return NULL;
+    moecap__v1__config_value__init(value);
+    cap_config_value(row, admin->spec->values, &text);
+    value->name = (char *)row->name;
+    value->value = cap_arena_strdup(arena, text.data);
+    value->source = (char *)cap_config_source_name(admin->sources[index]);
+    value->help = (char *)row->help;
+    return value->value ? value : NULL;
+}
+
+static bool show_config(struct cap_rpc_call *call, const Moecap__V1__Empty *request,
+                        Moecap__V1__ShowConfigReply *reply, struct cap_err *err)
+{
+    const struct cap_admin *admin = cap_rpc_self(call);
+    struct cap_arena *arena = cap_rpc_arena(call);
+    size_t count = admin->spec->config.row_count;
+
+    (void)request;
+    reply->program = (char *)admin->spec->name;
+    reply->version = MOECAP_VERSION;
+    reply->values = cap_arena_array(arena, count, sizeof(void *));
+    for (size_t i = 0; reply->values && i < count; i++)
+        if (!(reply->values[reply->n_values++] = describe_row(arena, admin, i)))
+            return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "the settings do not fit one reply");
+    return true;
+}
+
+static bool show_metrics(struct cap_rpc_call *call, const Moecap__V1__Empty *request,
+                         Moecap__V1__ShowMetricsReply *reply, struct cap_err *err)
+{
+    const struct cap_admin *admin = cap_rpc_self(call);
+    CAP_AUTO_BUF(text, TEXT_BYTES_MAX);
+
+    (void)request;
+    if (admin->spec->metrics)
+        cap_metrics_text(admin->spec->metrics, &text);
+    reply->prometheus_text = cap_arena_strdup(cap_rpc_arena(call), text.data);
+    return reply->prometheus_text ||
+           cap_fail(err, CAP_RESOURCE_EXHAUSTED, "the counters do not fit one reply");
+}
+
+static bool set_log_level(struct cap_rpc_call *call, const Moecap__V1__SetLogLevelRequest *request,
+                          Moecap__V1__Empty *reply, struct cap_err *err)
+{
+    (void)call;
+    (void)reply;
+    return cap_log_set_levels(request->levels, err);
+}
+
+void cap_admin_add(struct cap_rpc_server *server, struct cap_admin *admin)
+{
+    static const struct admin_rpc_handlers handlers = {show_config, show_metrics, set_log_level};
+
+    cap_rpc_server_add(server, &admin_rpc_service, &handlers, admin);
+}

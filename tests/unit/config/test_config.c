@@ -1,0 +1,209 @@
+/* Settings, counters, digests and log levels: tables and what is made of them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/file.h"
+#include "config/config.h"
+#include "digest/digest.h"
+#include "log/log.h"
+#include "metrics/metrics.h"
+
+#define SETTINGS                                                                                   \
+    CONF(depth_max, int, 10, 1, 100, "batches", "How deep.")                                       \
+    CONF(share, double, 0.5, 0, 1, "", "How much.")                                                \
+    CONF(quiet, bool, false, 0, 1, "", "Say less.")                                                \
+    CONF(name, str, "anna", 1, 8, "", "Who.")
+
+struct values {
+#define CONF(name, type, ...) CAP_CONF_MEMBER_##type(name)
+    SETTINGS
+#undef CONF
+};
+
+static const struct cap_config_row rows[] = {
+#define CONF(name, type, ...) CAP_CONF_ROW(struct values, name, type, __VA_ARGS__)
+    SETTINGS
+#undef CONF
+};
+
+static const struct cap_config config = {"unittest", rows, CAP_COUNT_OF(rows)};
+
+struct result {
+    struct values values;
+    enum cap_config_source sources[4];
+    char *rest[16];
+    int rest_count;
+    struct cap_err err;
+    struct cap_arena *arena;
+};
+
+static bool read_into(struct result *r, char **argv)
+{
+    int argc = 0;
+
+    while (argv[argc])
+        argc++;
+    r->arena = cap_arena_new(1 << 16);
+    return cap_config_read(&config, argc, argv, &r->values, r->arena, r->sources, r->rest,
+                           &r->rest_count, &r->err);
+}
+
+#define READ(r, ...) read_into(r, (char *[]){__VA_ARGS__, NULL})
+
+static void defaults_come_from_the_table(void **state)
+{
+    struct result r = {0};
+
+    (void)state;
+    assert_true(READ(&r, "positional"));
+    assert_int_equal(r.values.depth_max, 10);
+    assert_true(r.values.share == 0.5);
+    assert_false(r.values.quiet);
+    assert_string_equal(r.values.name, "anna");
+    assert_int_equal(r.rest_count, 1);
+    cap_arena_free(r.arena);
+}
+
+static void flags_win_over_environment_over_file(void **state)
+{
+    char path[] = "/tmp/moecap-config-XXXXXX";
+    struct result r = {0};
+    struct cap_err err = {0};
+    const char text[] = "# a comment\ndepth_max = 20\nshare=0.25\nname = file\n";
+
+    (void)state;
+    assert_true(mkstemp(path) >= 0);
+    assert_true(cap_file_write(path, text, sizeof text - 1, &err));
+    setenv("MOECAP_UNITTEST_SHARE", "0.75", 1);
+    setenv("MOECAP_UNITTEST_NAME", "env", 1);
+    assert_true(READ(&r, "--config", path, "--name=flag", "--quiet"));
+    unsetenv("MOECAP_UNITTEST_SHARE");
+    unsetenv("MOECAP_UNITTEST_NAME");
+    remove(path);
+    assert_int_equal(r.values.depth_max, 20);
+    assert_int_equal(r.sources[0], CAP_CONFIG_FILE);
+    assert_true(r.values.share == 0.75);
+    assert_int_equal(r.sources[1], CAP_CONFIG_ENVIRONMENT);
+    assert_true(r.values.quiet);
+    assert_string_equal(r.values.name, "flag");
+    assert_int_equal(r.sources[3], CAP_CONFIG_FLAG);
+    assert_int_equal(r.rest_count, 0);
+    cap_arena_free(r.arena);
+}
+
+static void check_refusal(const char *sentence, char *a, char *b)
+{
+    struct result r = {0};
+
+    assert_false(b ? READ(&r, a, b) : READ(&r, a));
+    assert_string_equal(r.err.text, sentence);
+    cap_arena_free(r.arena);
+}
+
+static void bad_values_are_refused_with_what_would_be_accepted(void **state)
+{
+    (void)state;
+    check_refusal("depth_max: \"0\" is not a number from 1 to 100 batches", "--depth-max", "0");
+    check_refusal("depth_max: \"7x\" is not a number from 1 to 100 batches", "--depth-max", "7x");
+    check_refusal("share: \"nan\" is not a number from 0 to 1", "--share", "nan");
+    check_refusal("quiet: \"maybe\" is neither true nor false", "--quiet=maybe", NULL);
+    check_refusal("name: \"far too long\" has 12 bytes; 1 to 8 are accepted", "--name",
+                  "far too long");
+    check_refusal("--name needs a value", "--name", NULL);
+}
+
+static void a_bad_line_in_a_file_is_named(void **state)
+{
+    char path[] = "/tmp/moecap-config-XXXXXX";
+    struct result r = {0};
+    struct cap_err err = {0};
+
+    (void)state;
+    assert_true(mkstemp(path) >= 0);
+    assert_true(cap_file_write(path, "depth_max = 2\nwidth = 3\n", 24, &err));
+    assert_false(READ(&r, "--config", path));
+    assert_non_null(strstr(r.err.text, ":2: there is no setting \"width\""));
+    remove(path);
+    cap_arena_free(r.arena);
+}
+
+static void the_sample_reads_back_as_the_defaults(void **state)
+{
+    CAP_AUTO_BUF(sample, 1 << 16);
+    CAP_AUTO_BUF(help, 1 << 16);
+
+    (void)state;
+    cap_config_sample(&config, &sample);
+    assert_non_null(strstr(sample.data, "# depth_max = 10\n"));
+    assert_non_null(strstr(sample.data, "(1 to 100 batches)"));
+    cap_config_help(&config, &help);
+    assert_non_null(strstr(help.data, "--depth-max int"));
+}
+
+static void counters_are_printed_for_prometheus(void **state)
+{
+    static const struct cap_metric_row metric_rows[] = {
+        {"hits_total", CAP_METRIC_counter, "Hits."}};
+    _Atomic int64_t values[1] = {0};
+    struct cap_metrics metrics = {"unittest", metric_rows, values, 1};
+    CAP_AUTO_BUF(text, 4096);
+
+    (void)state;
+    cap_metric_add(&metrics, 0, 3);
+    cap_metrics_text(&metrics, &text);
+    assert_string_equal(text.data, "# HELP moecap_unittest_hits_total Hits.\n"
+                                   "# TYPE moecap_unittest_hits_total counter\n"
+                                   "moecap_unittest_hits_total 3\n");
+}
+
+static void sha256_is_the_standard_one(void **state)
+{
+    CAP_AUTO(cap_digest) digest = cap_digest_new();
+    char hex[CAP_SHA256_HEX_BYTES], pieces[CAP_SHA256_HEX_BYTES];
+    uint8_t bytes[CAP_SHA256_BYTES];
+
+    (void)state;
+    cap_sha256_hex("abc", 3, hex);
+    assert_string_equal(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    cap_digest_add(digest, "a", 1);
+    cap_digest_add(digest, "bc", 2);
+    cap_digest_end(digest, bytes);
+    cap_hex(bytes, sizeof bytes, pieces);
+    assert_string_equal(pieces, hex);
+}
+
+static void log_levels_are_per_module(void **state)
+{
+    struct cap_err err = {0};
+
+    (void)state;
+    assert_true(cap_log_set_levels("warn,queue:debug", &err));
+    assert_true(cap_log_on(CAP_LOG_DEBUG, "queue.c"));
+    assert_false(cap_log_on(CAP_LOG_INFO, "lease.c"));
+    assert_false(cap_log_set_levels("loud", &err));
+    assert_string_equal(err.text, "log level \"loud\" is not [module:]debug, info, warn or error");
+    assert_string_equal(cap_log_quoted("a \"b\"\n"), "\"a \\\"b\\\" \"");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(defaults_come_from_the_table),
+        cmocka_unit_test(flags_win_over_environment_over_file),
+        cmocka_unit_test(bad_values_are_refused_with_what_would_be_accepted),
+        cmocka_unit_test(a_bad_line_in_a_file_is_named),
+        cmocka_unit_test(the_sample_reads_back_as_the_defaults),
+        cmocka_unit_test(counters_are_printed_for_prometheus),
+        cmocka_unit_test(sha256_is_the_standard_one),
+        cmocka_unit_test(log_levels_are_per_module),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
