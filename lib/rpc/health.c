@@ -1,9 +1,7 @@
 /* The standard health service. A watcher is a blocked handler; it looks again every WATCH_MS, so
  * that a client that went away does not hold its worker for long. */
 #include <stdlib.h>
-#include <time.h>
 
-#include "base/clock.h"
 #include "base/map.h"
 #include "grpc/health/v1/health.rpc.h"
 #include "rpc/internal.h"
@@ -28,7 +26,7 @@ struct rpc_health *rpc_health_new(void)
     if (!health)
         abort();
     pthread_mutex_init(&health->lock, NULL);
-    pthread_cond_init(&health->changed, NULL);
+    rpc_condition_init(&health->changed);
     health->serving = cap_map_new();
     return health;
 }
@@ -85,19 +83,14 @@ static bool check(struct cap_rpc_call *call, const Grpc__Health__V1__HealthCheck
 static bool wait_for_news(struct rpc_health *health, struct cap_rpc_call *call, const char *service,
                           int last, int *out_status)
 {
-    bool end = false;
+    bool news;
 
     pthread_mutex_lock(&health->lock);
-    while ((*out_status = status_locked(health, service)) == last && !end) {
-        int64_t until = cap_clock_wall_ms(cap_clock_system()) + WATCH_MS;
-        struct timespec deadline = {until / 1000, (until % 1000) * 1000000};
-
-        pthread_cond_timedwait(&health->changed, &health->lock, &deadline);
-        end = health->draining || cap_rpc_cancelled(call);
-    }
-    end = *out_status == last;
+    while (!(news = (*out_status = status_locked(health, service)) != last) && !health->draining &&
+           !cap_rpc_cancelled(call))
+        rpc_condition_wait(&health->changed, &health->lock, WATCH_MS);
     pthread_mutex_unlock(&health->lock);
-    return !end;
+    return news;
 }
 
 static bool watch(struct cap_rpc_call *call, const Grpc__Health__V1__HealthCheckRequest *request,
@@ -113,7 +106,7 @@ static bool watch(struct cap_rpc_call *call, const Grpc__Health__V1__HealthCheck
         if (!health_rpc_watch_send_reply(call, &reply))
             break;
     }
-    return cap_fail(err, CAP_CANCELLED, "the server is going away");
+    return cap_fail(err, CAP_UNAVAILABLE, "the server is going away");
 }
 
 void rpc_health_add(struct rpc_health *health, struct cap_rpc_server *server)

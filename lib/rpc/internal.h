@@ -3,9 +3,11 @@
  * A call has one lock. gRPC wants batches of one kind to be serialised; we start all of them under
  * that lock. A batch is outstanding from its start until the poller hands its tag back; each holds
  * a reference on the call, and so does the owner (the handler, or whoever opened the call). The
- * poller locks the call, lets the tag's function look, and drops the reference. Sending is a queue:
- * one message is in gRPC's hands at a time, the rest waits here, and a write is marked with
- * BUFFER_HINT while another is behind it, so that small messages share a packet.
+ * poller calls the tag's function, which locks the call, notes what came and drops the reference.
+ * Lock order: none; a server's lock and a call's are never held together.
+ *
+ * Reading order: call.c (life), send.c, receive.c, then server.c, accept.c, workers.c, handler.c,
+ * then channel.c, client.c; poller.c, wire.c, status.c, health.c serve them.
  */
 #ifndef CAP_RPC_INTERNAL_H
 #define CAP_RPC_INTERNAL_H
@@ -19,20 +21,30 @@
 
 enum {
     RECEIVE_BYTES_MAX_DEFAULT = 8 << 20,
-    ARENA_BYTES_MIN = 1 << 20,
-    ARENA_TIMES_MESSAGE = 16,
+    ARENA_BYTES_MAX_DEFAULT = 64 << 20,
+    UNPACK_BYTES_MIN = 4 << 20, /* memory any message may take, and more: */
+    UNPACK_TIMES_MESSAGE = 16,
     SEND_MARK_DEFAULT = 64 << 10,
-    STATUS_TEXT_BYTES_MAX = 1024, /* header blocks are limited to 8 KiB */
-    STATUS_DETAIL_BYTES_MAX = 4096,
+    STATUS_DETAIL_BYTES_MAX = 4096, /* with the text: header blocks are limited to 8 KiB */
+    DETAILS_MAX = 16,
     METADATA_MAX = 16,
+    KEEPALIVE_MS_DEFAULT = 20000,
+    KEEPALIVE_TIMEOUT_MS = 5000,
 };
 
 /* ---- poller.c: one thread that takes events from a completion queue and never runs user code ----
  */
 
+struct rpc_tag;
+typedef void rpc_event(struct rpc_tag *tag, bool ok);
+
+/* What a batch hands to gRPC and the poller gets back. Atomic, so that what was written before the
+ * batch is seen by the poller by the rules of C, not only by those of gRPC's queue. */
 struct rpc_tag {
-    void (*on_event)(struct rpc_tag *tag, bool ok);
+    rpc_event *_Atomic on_event;
 };
+
+void *rpc_tag_arm(struct rpc_tag *tag, rpc_event *on_event);
 
 struct rpc_poller {
     grpc_completion_queue *queue;
@@ -45,21 +57,31 @@ void rpc_poller_stop(struct rpc_poller *poller);
 /* Shared by all channels of the process; runs between cap_rpc_init and cap_rpc_shutdown. */
 grpc_completion_queue *rpc_client_queue(void);
 
-/* ---- wire.c: messages, metadata, status ---- */
+/* Conditions that wait by the monotonic clock. */
+void rpc_condition_init(pthread_cond_t *condition);
+/* False when ms passed first. */
+bool rpc_condition_wait(pthread_cond_t *condition, pthread_mutex_t *lock, int64_t ms);
+
+/* ---- wire.c: messages, metadata, deadlines ---- */
 
 grpc_byte_buffer *rpc_pack(const ProtobufCMessage *message);
-/* NULL with err: bytes that are no such message, or more structure than the arena may hold. */
+/* NULL with err: bytes that are no such message, or more structure than they may need. */
 ProtobufCMessage *rpc_unpack(const ProtobufCMessageDescriptor *type, struct cap_arena *arena,
                              grpc_byte_buffer *bytes, struct cap_err *err);
-size_t rpc_arena_limit(size_t option, size_t message_bytes);
 gpr_timespec rpc_deadline_after_ms(int64_t ms);
-void rpc_set_metadata(grpc_metadata *slot, const char *key, const void *value, size_t length);
-const char *rpc_find_metadata(const grpc_metadata_array *array, const char *key,
+grpc_arg rpc_integer_arg(const char *key, int64_t value);
+
+/* What we send: at most METADATA_MAX entries, more are dropped. */
+struct rpc_metadata_list {
+    grpc_metadata entries[METADATA_MAX];
+    size_t count;
+};
+
+void rpc_metadata_add(struct rpc_metadata_list *list, const char *key, const void *value,
+                      size_t length);
+void rpc_metadata_done(struct rpc_metadata_list *list);
+const char *rpc_metadata_find(const grpc_metadata_array *array, const char *key,
                               size_t *out_length);
-/* Packed google.rpc.Status of code, text and the packed Any details; empty slice without details.
- */
-grpc_slice rpc_pack_status(enum cap_code code, const char *text,
-                           const ProtobufCMessage *const *details, size_t detail_count);
 
 /* A method that a server offers. */
 struct rpc_binding {
@@ -69,7 +91,7 @@ struct rpc_binding {
     bool is_inline;
 };
 
-/* ---- call.c ---- */
+/* ---- call.c, send.c, receive.c ---- */
 
 struct rpc_out {
     struct rpc_out *next;
@@ -83,71 +105,142 @@ struct call_tag {
 };
 
 struct cap_rpc_call {
-    pthread_mutex_t lock; /* guards everything below that changes after the start */
-    pthread_cond_t changed;
-    int references;
+    /* fixed before others see the call */
     grpc_call *grpc;
     const struct cap_rpc_method *method;
     gpr_timespec deadline;
-    size_t send_mark_bytes, receive_bytes_max, arena_bytes_max;
+    size_t send_mark_bytes;
+    struct cap_arena *arena; /* the handler's; on a client, copies of metadata */
+    struct call_tag on_send, on_receive, on_headers, on_end;
 
+    pthread_mutex_t lock; /* guards everything below */
+    pthread_cond_t changed;
+    int references;
+
+    /* sending */
     struct rpc_out *out_head, **out_tail;
     size_t out_bytes;
-    grpc_byte_buffer *sending;
+    grpc_byte_buffer *sending; /* in gRPC's hands */
     bool send_busy, headers_sent, send_broken;
+    struct rpc_metadata_list headers, trailers;
+    uint32_t header_flags;
+    bool half_close_wanted, half_close_sent; /* client */
+    bool finish_wanted, finish_sent;         /* server */
 
+    /* receiving */
     grpc_byte_buffer *incoming;
     bool receiving, incoming_ready, receive_ended;
     struct cap_arena *message_arena; /* of the message received last */
     struct cap_err failure;          /* found by us, e.g. a message that cannot be unpacked */
+    grpc_metadata_array in_headers, in_trailers;
+    bool in_headers_ready;
 
-    grpc_metadata out_metadata[METADATA_MAX], out_trailers[METADATA_MAX];
-    size_t out_metadata_count, out_trailer_count;
-    grpc_metadata_array in_metadata;
-    bool in_metadata_ready;
-    uint32_t header_flags;
-    struct cap_arena *arena;
-
+    /* the end; status_* is what a server sends and a client receives */
     bool ended; /* server: cancelled or finished; client: the status has come */
     bool cancelled;
-    struct call_tag on_send, on_receive, on_end, on_headers;
+    grpc_status_code status_code;
+    grpc_slice status_text;
 
-    /* server */
+    /* server only */
     struct cap_rpc_server *server;
     const struct rpc_binding *binding;
     grpc_call_details details;
     struct rpc_tag on_accept;
     int closed_cancelled; /* written by gRPC before on_end */
-    bool finish_wanted, finish_sent;
-    struct cap_err status;
-    const ProtobufCMessage **detail_messages;
-    size_t detail_count;
-    grpc_slice status_text, status_details;
+    struct Google__Rpc__Status *rich_status;
     char *peer;
     gpr_timespec accepted_at;
-    struct cap_rpc_call *queue_next, *live_next, *live_previous;
+    struct cap_rpc_call *queue_next;
 
-    /* client */
-    bool half_close_wanted, half_close_sent;
-    grpc_metadata_array in_trailers;
-    grpc_status_code status_code;
-    grpc_slice status_message;
+    /* client only */
+    const char *target; /* the channel's */
 };
 
 struct cap_rpc_call *rpc_call_new(void);
 void rpc_call_unreference(struct cap_rpc_call *call);
 /* Starts a batch whose end is told to `tag`; takes a reference. Caller holds the lock. */
 void rpc_call_batch_locked(struct cap_rpc_call *call, const grpc_op *ops, size_t count,
-                           struct call_tag *tag);
+                           struct call_tag *tag, rpc_event *on_event);
+
+/* Takes the bytes; does not wait and does not pump. */
+void rpc_send_append_locked(struct cap_rpc_call *call, grpc_byte_buffer *bytes);
 /* Starts the next write, if one may start. Caller holds the lock. */
-void rpc_call_pump_locked(struct cap_rpc_call *call);
+void rpc_send_pump_locked(struct cap_rpc_call *call);
+void rpc_send_drop_queue(struct cap_rpc_call *call);
+
+/* Asks gRPC for the next message. `on_event` begins with rpc_receive_note_locked. */
+void rpc_receive_start_locked(struct cap_rpc_call *call, rpc_event *on_event);
+void rpc_receive_note_locked(struct cap_rpc_call *call, bool ok);
 /* The next message's bytes, the caller's; NULL at the end. Blocks. */
-grpc_byte_buffer *rpc_call_take_bytes(struct cap_rpc_call *call);
-void rpc_call_start_receive_locked(struct cap_rpc_call *call);
-/* Server: called once when the reference count reaches zero. */
-void rpc_server_forget(struct cap_rpc_server *server, struct cap_rpc_call *call);
+grpc_byte_buffer *rpc_receive_bytes(struct cap_rpc_call *call);
+
+static inline bool rpc_has_one_request(const struct cap_rpc_method *method)
+{
+    return method->kind == CAP_RPC_UNARY || method->kind == CAP_RPC_SERVER_STREAM;
+}
+
+static inline bool rpc_has_one_reply(const struct cap_rpc_method *method)
+{
+    return method->kind == CAP_RPC_UNARY || method->kind == CAP_RPC_CLIENT_STREAM;
+}
+
+/* ---- status.c ---- */
+
+/* Adds the packed google.rpc.Status to the trailers, if the handler gave details. */
+void rpc_status_add_trailer_locked(struct cap_rpc_call *call, const struct cap_err *err);
+/* Turns a status received into err; gRPC's own texts become sentences. Caller has the call alone.
+ */
+bool rpc_status_fail(const struct cap_rpc_call *call, struct cap_err *err);
+
+/* ---- server.c, accept.c, workers.c, handler.c ---- */
+
+enum { SERVICES_MAX = 32 };
+
+struct cap_rpc_server {
+    grpc_server *grpc;
+    struct rpc_poller poller;
+    struct cap_rpc_server_options options;
+    struct cap_map *bindings; /* path -> struct rpc_binding; fixed before start */
+    const char *services[SERVICES_MAX];
+    size_t service_count;
+    struct rpc_health *health;
+    struct rpc_tag on_shutdown;
+
+    pthread_mutex_t lock; /* guards everything below */
+    pthread_cond_t work_came, changed;
+    struct cap_rpc_call *queue_head, **queue_tail;
+    int queued, running, idle_workers, worker_count;
+    pthread_t *workers;
+    long live_calls;     /* accepted, last reference not yet gone */
+    bool workers_ending; /* when the queue is empty */
+    bool draining, shut_down;
+};
+
+/* Hands gRPC an empty call to fill; its arrival arms the next one. */
+void rpc_accept_one(struct cap_rpc_server *server);
+/* The last reference of an accepted call is gone. */
+void rpc_server_forget(struct cap_rpc_server *server);
+
+bool rpc_workers_full(struct cap_rpc_server *server);
+/* Takes the handler's reference; false when the queue is full. */
+bool rpc_workers_enqueue(struct cap_rpc_server *server, struct cap_rpc_call *call);
+void rpc_workers_stop(struct cap_rpc_server *server);
+
+/* Runs the handler and finishes the call; drops the handler's reference. */
+void rpc_handler_run(struct cap_rpc_call *call);
+/* Finishes a call that no handler will see; drops the handler's reference. */
+void rpc_handler_refuse(struct cap_rpc_call *call, const struct cap_err *why);
+
+/* ---- channel.c ---- */
+
+struct cap_rpc_channel {
+    grpc_channel *grpc;
+    char *target;
+    struct cap_rpc_channel_options options;
+};
 
 /* ---- health.c ---- */
+
 struct rpc_health;
 struct rpc_health *rpc_health_new(void);
 void rpc_health_free(struct rpc_health *health);

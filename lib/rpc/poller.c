@@ -1,12 +1,21 @@
-#include <grpc/support/alloc.h>
+/* The threads that wait for gRPC, and what a process does once. Events must always find a thread
+ * that never runs user code: pings, cancellations and new connections are handled by it, too. */
 #include <grpc/support/log.h>
+#include <grpc/support/time.h>
 #include <malloc.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "log/log.h"
 #include "rpc/internal.h"
 
 static struct rpc_poller client_poller;
+
+void *rpc_tag_arm(struct rpc_tag *tag, rpc_event *on_event)
+{
+    atomic_store_explicit(&tag->on_event, on_event, memory_order_release);
+    return tag;
+}
 
 static void *poll_events(void *argument)
 {
@@ -19,7 +28,7 @@ static void *poll_events(void *argument)
 
         if (event.type == GRPC_QUEUE_SHUTDOWN)
             return NULL;
-        tag->on_event(tag, event.success != 0);
+        atomic_load_explicit(&tag->on_event, memory_order_acquire)(tag, event.success != 0);
     }
 }
 
@@ -38,7 +47,43 @@ void rpc_poller_stop(struct rpc_poller *poller)
     poller->queue = NULL;
 }
 
-/* gRPC's own lines are about connections that come and go: of use to us when we look for them. */
+grpc_completion_queue *rpc_client_queue(void)
+{
+    if (!client_poller.queue)
+        abort(); /* cap_rpc_init has not been called */
+    return client_poller.queue;
+}
+
+/* ---- waiting ---- */
+
+void rpc_condition_init(pthread_cond_t *condition)
+{
+    pthread_condattr_t attributes;
+
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(condition, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
+bool rpc_condition_wait(pthread_cond_t *condition, pthread_mutex_t *lock, int64_t ms)
+{
+    struct timespec end;
+
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    end.tv_sec += ms / 1000;
+    end.tv_nsec += ms % 1000 * 1000000;
+    if (end.tv_nsec >= 1000000000) {
+        end.tv_sec++;
+        end.tv_nsec -= 1000000000;
+    }
+    return pthread_cond_timedwait(condition, lock, &end) == 0;
+}
+
+/* ---- the process ---- */
+
+/* gRPC's own lines are about connections that come and go: of use when one looks for that, with
+ * MOECAP_LOG=info,poller:debug. What matters reaches its caller as a status. */
 static void take_log(gpr_log_func_args *line)
 {
     cap_log(DEBUG, "grpc", "severity=%s text=%s", gpr_log_severity_string(line->severity),
@@ -47,10 +92,12 @@ static void take_log(gpr_log_func_args *line)
 
 void cap_rpc_init(void)
 {
+    enum { KEEP_BYTES = 256 << 20 };
+
     /* Without these glibc gives every large message's memory back to the kernel and faults it in
      * again: 14 times the CPU of a 64 KiB call. Setting one turns the other's adaption off. */
-    mallopt(M_TRIM_THRESHOLD, 256 << 20);
-    mallopt(M_MMAP_THRESHOLD, 256 << 20);
+    mallopt(M_TRIM_THRESHOLD, KEEP_BYTES);
+    mallopt(M_MMAP_THRESHOLD, KEEP_BYTES);
     gpr_set_log_function(take_log);
     grpc_init();
     rpc_poller_start(&client_poller);
@@ -60,9 +107,4 @@ void cap_rpc_shutdown(void)
 {
     rpc_poller_stop(&client_poller);
     grpc_shutdown_blocking();
-}
-
-grpc_completion_queue *rpc_client_queue(void)
-{
-    return client_poller.queue;
 }

@@ -84,10 +84,13 @@ struct cap_rpc_server_options { /* zero means the default in brackets */
     int workers_max;            /* [64] handler threads, made when needed */
     int queue_max;              /* [256] calls waiting for a worker; one more is refused */
     size_t receive_bytes_max;   /* [8 MiB] largest message accepted */
-    size_t arena_bytes_max;     /* [16x the message, at least 1 MiB] per call */
+    size_t arena_bytes_max;     /* [64 MiB] what one handler may allocate; 16x its bytes, at least
+                                   4 MiB, of that may go into unpacking a message */
     size_t send_mark_bytes;     /* [64 KiB] a sender waits while more is queued on its call */
     int min_ping_ms;            /* [10000] keepalive pings may come this often */
-    /* Called on the poller for each finished call; must not block. */
+    int keepalive_ms;           /* [20000] ours; a client silent for 5 s more is gone */
+    /* Called once for each call, refused ones too (path "unknown method" if it is), by the thread
+     * that ends it, which may be the poller: must not block. */
     void (*done)(void *arg, const char *path, enum cap_code code, int64_t duration_us);
     void *done_arg;
 };
@@ -110,7 +113,7 @@ bool cap_rpc_server_listen(struct cap_rpc_server *server, const char *address, i
 /* Begins to serve; gRPC health v1 is answered for "" and for every added service. */
 void cap_rpc_server_start(struct cap_rpc_server *server);
 /* Health becomes NOT_SERVING, new calls are refused, running ones may finish for grace_ms, then are
- * cancelled. True when all finished by themselves. */
+ * cancelled and waited for. True when all finished by themselves. */
 bool cap_rpc_server_drain(struct cap_rpc_server *server, int64_t grace_ms);
 void cap_rpc_health_set(struct cap_rpc_server *server, const char *service, bool serving);
 
@@ -119,9 +122,11 @@ void cap_rpc_health_set(struct cap_rpc_server *server, const char *service, bool
 void *cap_rpc_self(struct cap_rpc_call *call);
 struct cap_arena *cap_rpc_arena(struct cap_rpc_call *call);
 const char *cap_rpc_peer(struct cap_rpc_call *call); /* "ipv4:127.0.0.1:40118" */
-/* Adds a message to google.rpc.Status.details of a failing call. */
+/* Adds a message to google.rpc.Status.details of a failing call; packs it at once. Details beyond
+ * 4 KiB are dropped, as headers have a limit. */
 void cap_rpc_detail(struct cap_rpc_call *call, const ProtobufCMessage *detail);
-/* Metadata: keys are lower case, values of keys that end in -bin are raw bytes. */
+/* Metadata: keys are lower case; values of keys that end in -bin are raw bytes, others printable
+ * ASCII (anything else becomes '?'). At most 16 each; a header before the first message. */
 void cap_rpc_header(struct cap_rpc_call *call, const char *key, const void *value, size_t length);
 void cap_rpc_trailer(struct cap_rpc_call *call, const char *key, const void *value, size_t length);
 
@@ -130,13 +135,16 @@ void cap_rpc_trailer(struct cap_rpc_call *call, const char *key, const void *val
 /* Packs at once, so the caller may reuse its message; blocks only above the send mark. False when
  * the call has ended. Any thread. Prefer the typed stubs. */
 bool cap_rpc_send(struct cap_rpc_call *call, const ProtobufCMessage *message);
-/* NULL at the end of the stream, when the call has failed, or when it was cancelled. */
+/* NULL at the end of the stream, when the call has failed, or when it was cancelled: on a server
+ * cap_rpc_cancelled tells, on a client cap_rpc_close. */
 ProtobufCMessage *cap_rpc_receive(struct cap_rpc_call *call);
+/* Server: by the client, its deadline or its death. Client: by cap_rpc_cancel. */
 bool cap_rpc_cancelled(struct cap_rpc_call *call);
 void cap_rpc_cancel(struct cap_rpc_call *call);
 int64_t cap_rpc_time_left_ms(struct cap_rpc_call *call); /* INT64_MAX without a deadline */
-/* Metadata received with the request (server) or with the reply's header (client, after the first
- * message); NULL when absent. */
+/* Metadata received with the request (server), or with the reply's header (client, after the first
+ * message) or trailer (after the last); NULL when absent. Copied into the call's arena, so on a
+ * server only for the handler's thread. */
 const char *cap_rpc_metadata(struct cap_rpc_call *call, const char *key, size_t *out_length);
 
 /* ---- client ---- */
@@ -144,7 +152,7 @@ const char *cap_rpc_metadata(struct cap_rpc_call *call, const char *key, size_t 
 struct cap_rpc_channel_options { /* zero means the default in brackets */
     int64_t timeout_ms;          /* [30000] deadline of calls that name none */
     size_t receive_bytes_max;    /* [8 MiB] */
-    int keepalive_ms;            /* [20000] */
+    int keepalive_ms;            /* [20000] pings; not below the server's min_ping_ms */
 };
 
 /* Connects when first used, reconnects by itself (0.1 s to 5 s). "host:port" or "unix:/path". */
@@ -163,13 +171,13 @@ struct cap_rpc_metadata {
 
 enum { CAP_RPC_NO_DEADLINE = -1 };
 
-struct cap_rpc_options { /* may be NULL wherever one is asked for */
+struct cap_rpc_options { /* may be NULL wherever one is asked for; used during the call only */
     int64_t timeout_ms;  /* 0: the channel's; CAP_RPC_NO_DEADLINE for streams that live long */
     bool wait_for_ready; /* until the deadline, instead of failing while nobody listens */
     struct cap_rpc_call *parent; /* a handler's call whose deadline and cancellation cascade */
     const struct cap_rpc_metadata *metadata;
     size_t metadata_count;
-    /* Filled on failure when not NULL: packed google.rpc.Status, in the call's arena. */
+    /* Unary only; filled on failure with details: packed google.rpc.Status, in `arena`. */
     const uint8_t **out_details;
     size_t *out_details_length;
 };
@@ -178,8 +186,8 @@ struct cap_rpc_options { /* may be NULL wherever one is asked for */
 bool cap_rpc_unary(struct cap_rpc_channel *channel, const struct cap_rpc_method *method,
                    const struct cap_rpc_options *options, const ProtobufCMessage *request,
                    struct cap_arena *arena, ProtobufCMessage **out_reply, struct cap_err *err);
-/* Returns at once, connected or not; never NULL. With a request for server streams, NULL otherwise.
- */
+/* Returns at once, connected or not; never NULL. With a request for server streams (and for unary
+ * calls whose metadata is wanted), NULL otherwise. */
 struct cap_rpc_call *cap_rpc_open(struct cap_rpc_channel *channel,
                                   const struct cap_rpc_method *method,
                                   const struct cap_rpc_options *options,

@@ -1,11 +1,15 @@
+/* Messages and metadata between C and gRPC's slices. */
+#include <assert.h>
 #include <grpc/byte_buffer_reader.h>
 #include <grpc/slice.h>
+#include <grpc/support/time.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "google/protobuf/any.pb-c.h"
-#include "google/rpc/status.pb-c.h"
 #include "rpc/internal.h"
+
+/* ---- messages ---- */
 
 static void *allocate(void *data, size_t size)
 {
@@ -38,73 +42,105 @@ grpc_byte_buffer *rpc_pack(const ProtobufCMessage *message)
     return bytes;
 }
 
-/* An allocator that remembers that it refused, to tell a full arena from a bad message. */
-struct counted {
+/* What one message may take of the arena: four megabytes of empty sub-messages on the wire are 160
+ * in memory. Remembers a refusal, to tell it from bytes that are no message. */
+struct budget {
     struct cap_arena *arena;
+    size_t bytes_left;
     bool refused;
 };
 
-static void *allocate_counted(void *data, size_t size)
+static void *allocate_within(void *data, size_t size)
 {
-    struct counted *counted = data;
-    void *memory = cap_arena_alloc(counted->arena, size);
+    struct budget *budget = data;
+    void *memory = size <= budget->bytes_left ? cap_arena_alloc(budget->arena, size) : NULL;
 
-    counted->refused = counted->refused || !memory;
+    if (memory)
+        budget->bytes_left -= size;
+    budget->refused = budget->refused || !memory;
     return memory;
+}
+
+static ProtobufCMessage *unpack_slice(const ProtobufCMessageDescriptor *type,
+                                      struct cap_arena *arena, grpc_slice slice,
+                                      struct cap_err *err)
+{
+    size_t length = GRPC_SLICE_LENGTH(slice), wanted = length * UNPACK_TIMES_MESSAGE;
+    struct budget budget = {arena, wanted > UNPACK_BYTES_MIN ? wanted : UNPACK_BYTES_MIN, false};
+    ProtobufCAllocator allocator = {allocate_within, free_nothing, &budget};
+    ProtobufCMessage *message =
+        protobuf_c_message_unpack(type, &allocator, length, GRPC_SLICE_START_PTR(slice));
+
+    if (!message && budget.refused)
+        cap_fail(err, CAP_RESOURCE_EXHAUSTED,
+                 "a %s of %zu bytes needs more memory than one message may have", type->name,
+                 length);
+    else if (!message)
+        cap_fail(err, CAP_INVALID_ARGUMENT, "%zu bytes received are not a %s", length, type->name);
+    return message;
 }
 
 ProtobufCMessage *rpc_unpack(const ProtobufCMessageDescriptor *type, struct cap_arena *arena,
                              grpc_byte_buffer *bytes, struct cap_err *err)
 {
-    struct counted counted = {arena, false};
-    ProtobufCAllocator allocator = {allocate_counted, free_nothing, &counted};
     grpc_byte_buffer_reader reader;
     ProtobufCMessage *message;
-    grpc_slice all;
+    grpc_slice all, *only;
 
     if (!grpc_byte_buffer_reader_init(&reader, bytes)) {
         cap_fail(err, CAP_INTERNAL, "cannot decompress a %s", type->name);
         return NULL;
     }
-    all = grpc_byte_buffer_reader_readall(&reader);
-    message = protobuf_c_message_unpack(type, &allocator, GRPC_SLICE_LENGTH(all),
-                                        GRPC_SLICE_START_PTR(all));
-    if (!message && counted.refused)
-        cap_fail(err, CAP_RESOURCE_EXHAUSTED,
-                 "a %s of %zu bytes needs more memory than one call may have", type->name,
-                 GRPC_SLICE_LENGTH(all));
-    else if (!message)
-        cap_fail(err, CAP_INVALID_ARGUMENT, "%zu bytes received are not a %s",
-                 GRPC_SLICE_LENGTH(all), type->name);
-    grpc_slice_unref(all);
+    /* small messages lie in one slice: no need to copy them together first */
+    if (bytes->data.raw.slice_buffer.count == 1 && grpc_byte_buffer_reader_peek(&reader, &only)) {
+        message = unpack_slice(type, arena, *only, err);
+    } else {
+        all = grpc_byte_buffer_reader_readall(&reader);
+        message = unpack_slice(type, arena, all, err);
+        grpc_slice_unref(all);
+    }
     grpc_byte_buffer_reader_destroy(&reader);
     return message;
 }
 
-size_t rpc_arena_limit(size_t option, size_t message_bytes)
-{
-    size_t wanted = message_bytes * ARENA_TIMES_MESSAGE;
+/* ---- metadata ---- */
 
-    if (option)
-        return option;
-    return wanted > ARENA_BYTES_MIN ? wanted : ARENA_BYTES_MIN;
+/* gRPC refuses other bytes in values that are not binary, and a refused batch would end us. */
+static void make_printable(grpc_slice *value)
+{
+    uint8_t *bytes = GRPC_SLICE_START_PTR(*value);
+
+    for (size_t i = 0; i < GRPC_SLICE_LENGTH(*value); i++)
+        if (bytes[i] < ' ' || bytes[i] > '~')
+            bytes[i] = '?';
 }
 
-gpr_timespec rpc_deadline_after_ms(int64_t ms)
+void rpc_metadata_add(struct rpc_metadata_list *list, const char *key, const void *value,
+                      size_t length)
 {
-    if (ms < 0)
-        return gpr_inf_future(GPR_CLOCK_MONOTONIC);
-    return gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(ms, GPR_TIMESPAN));
+    grpc_metadata *entry = &list->entries[list->count];
+
+    if (list->count == METADATA_MAX)
+        return;
+    memset(entry, 0, sizeof *entry);
+    entry->key = grpc_slice_from_copied_string(key);
+    entry->value = grpc_slice_from_copied_buffer(value, length);
+    assert(grpc_header_key_is_legal(entry->key));
+    if (!grpc_is_binary_header(entry->key))
+        make_printable(&entry->value);
+    list->count++;
 }
 
-void rpc_set_metadata(grpc_metadata *slot, const char *key, const void *value, size_t length)
+void rpc_metadata_done(struct rpc_metadata_list *list)
 {
-    memset(slot, 0, sizeof *slot);
-    slot->key = grpc_slice_from_copied_string(key);
-    slot->value = grpc_slice_from_copied_buffer(value, length);
+    for (size_t i = 0; i < list->count; i++) {
+        grpc_slice_unref(list->entries[i].key);
+        grpc_slice_unref(list->entries[i].value);
+    }
+    list->count = 0;
 }
 
-const char *rpc_find_metadata(const grpc_metadata_array *array, const char *key, size_t *out_length)
+const char *rpc_metadata_find(const grpc_metadata_array *array, const char *key, size_t *out_length)
 {
     for (size_t i = 0; i < array->count; i++) {
         const grpc_metadata *entry = &array->metadata[i];
@@ -117,37 +153,17 @@ const char *rpc_find_metadata(const grpc_metadata_array *array, const char *key,
     return NULL;
 }
 
-/* "type.googleapis.com/NAME", as every google.protobuf.Any spells it. */
-static void fill_any(Google__Protobuf__Any *any, const ProtobufCMessage *message,
-                     struct cap_arena *arena)
+/* ---- small conversions ---- */
+
+gpr_timespec rpc_deadline_after_ms(int64_t ms)
 {
-    google__protobuf__any__init(any);
-    any->type_url = cap_arena_printf(arena, "type.googleapis.com/%s", message->descriptor->name);
-    any->value.len = protobuf_c_message_get_packed_size(message);
-    any->value.data = cap_arena_alloc(arena, any->value.len + 1);
-    protobuf_c_message_pack(message, any->value.data);
+    if (ms < 0)
+        return gpr_inf_future(GPR_CLOCK_MONOTONIC);
+    return gpr_time_add(gpr_now(GPR_CLOCK_MONOTONIC), gpr_time_from_millis(ms, GPR_TIMESPAN));
 }
 
-grpc_slice rpc_pack_status(enum cap_code code, const char *text,
-                           const ProtobufCMessage *const *details, size_t detail_count)
+grpc_arg rpc_integer_arg(const char *key, int64_t value)
 {
-    CAP_AUTO(cap_arena) arena = cap_arena_new(1 << 20);
-    Google__Rpc__Status status = GOOGLE__RPC__STATUS__INIT;
-    Google__Protobuf__Any any[METADATA_MAX], *list[METADATA_MAX];
-    grpc_slice packed;
-
-    if (detail_count == 0)
-        return grpc_empty_slice();
-    status.code = (int32_t)code;
-    status.message = cap_arena_strdup(arena, text);
-    status.details = list;
-    for (size_t i = 0; i < detail_count && i < METADATA_MAX; i++) {
-        fill_any(&any[i], details[i], arena);
-        list[status.n_details++] = &any[i];
-        if (google__rpc__status__get_packed_size(&status) > STATUS_DETAIL_BYTES_MAX)
-            status.n_details--;
-    }
-    packed = grpc_slice_malloc(google__rpc__status__get_packed_size(&status));
-    google__rpc__status__pack(&status, GRPC_SLICE_START_PTR(packed));
-    return packed;
+    return (grpc_arg){
+        GRPC_ARG_INTEGER, (char *)key, {.integer = value < INT_MAX ? (int)value : INT_MAX}};
 }

@@ -1,0 +1,128 @@
+/* Around a handler: its arena and request before it, reply and status after it, and what it may ask
+ * of its call in between. */
+#include <grpc/support/time.h>
+
+#include "rpc/internal.h"
+
+/* Queues reply and status; they go out behind what the handler has sent, if possible as one batch.
+ */
+static void finish(struct cap_rpc_call *call, const ProtobufCMessage *reply,
+                   const struct cap_err *err)
+{
+    grpc_byte_buffer *bytes = err->code == CAP_OK && reply ? rpc_pack(reply) : NULL;
+
+    pthread_mutex_lock(&call->lock);
+    if (bytes)
+        rpc_send_append_locked(call, bytes);
+    call->status_code = (grpc_status_code)err->code;
+    call->status_text = grpc_slice_from_copied_string(err->text);
+    rpc_status_add_trailer_locked(call, err);
+    call->finish_wanted = true;
+    rpc_send_pump_locked(call);
+    pthread_mutex_unlock(&call->lock);
+}
+
+static void report_done(struct cap_rpc_call *call, enum cap_code code)
+{
+    const struct cap_rpc_server_options *options = &call->server->options;
+    gpr_timespec spent = gpr_time_sub(gpr_now(GPR_CLOCK_MONOTONIC), call->accepted_at);
+
+    if (options->done)
+        options->done(options->done_arg, call->method->path, code,
+                      spent.tv_sec * 1000000 + spent.tv_nsec / 1000);
+}
+
+static void end(struct cap_rpc_call *call, const ProtobufCMessage *reply, const struct cap_err *err)
+{
+    finish(call, reply, err);
+    report_done(call, err->code);
+    rpc_call_unreference(call);
+}
+
+void rpc_handler_refuse(struct cap_rpc_call *call, const struct cap_err *why)
+{
+    end(call, NULL, why);
+}
+
+static ProtobufCMessage *unpack_request(struct cap_rpc_call *call, struct cap_err *err)
+{
+    grpc_byte_buffer *bytes = rpc_receive_bytes(call);
+    ProtobufCMessage *request;
+
+    if (!bytes) {
+        cap_fail(err, CAP_CANCELLED, "cancelled while it waited for a worker");
+        return NULL;
+    }
+    request = rpc_unpack(call->method->request, call->arena, bytes, err);
+    grpc_byte_buffer_destroy(bytes);
+    return request;
+}
+
+static ProtobufCMessage *new_reply(struct cap_rpc_call *call, struct cap_err *err)
+{
+    const ProtobufCMessageDescriptor *type = call->method->reply;
+    ProtobufCMessage *reply = cap_arena_alloc(call->arena, type->sizeof_message);
+
+    if (reply)
+        protobuf_c_message_init(type, reply);
+    else
+        cap_fail(err, CAP_RESOURCE_EXHAUSTED, "no room for a %s", type->name);
+    return reply;
+}
+
+static bool call_handler(struct cap_rpc_call *call, ProtobufCMessage **out_reply,
+                         struct cap_err *err)
+{
+    const struct cap_rpc_method *method = call->method;
+    ProtobufCMessage *request = NULL;
+
+    call->arena = cap_arena_new(call->server->options.arena_bytes_max);
+    if (rpc_has_one_request(method) && !(request = unpack_request(call, err)))
+        return false;
+    if (rpc_has_one_reply(method) && !(*out_reply = new_reply(call, err)))
+        return false;
+    return method->call(call->binding->handlers, call, request, *out_reply, err);
+}
+
+void rpc_handler_run(struct cap_rpc_call *call)
+{
+    ProtobufCMessage *reply = NULL;
+    struct cap_err err = {0};
+    bool ok = call_handler(call, &reply, &err);
+
+    if (!ok && err.code == CAP_OK)
+        cap_fail(&err, CAP_INTERNAL, "%s failed without a reason", call->method->path);
+    pthread_mutex_lock(&call->lock);
+    if (call->failure.code != CAP_OK)
+        err = call->failure; /* the handler saw only the end of its stream */
+    pthread_mutex_unlock(&call->lock);
+    end(call, reply, &err);
+}
+
+/* ---- what a handler asks ---- */
+
+void *cap_rpc_self(struct cap_rpc_call *call)
+{
+    return call->binding->self;
+}
+
+const char *cap_rpc_peer(struct cap_rpc_call *call)
+{
+    return call->peer;
+}
+
+void cap_rpc_header(struct cap_rpc_call *call, const char *key, const void *value, size_t length)
+{
+    pthread_mutex_lock(&call->lock);
+    if (!call->headers_sent)
+        rpc_metadata_add(&call->headers, key, value, length);
+    pthread_mutex_unlock(&call->lock);
+}
+
+void cap_rpc_trailer(struct cap_rpc_call *call, const char *key, const void *value, size_t length)
+{
+    pthread_mutex_lock(&call->lock);
+    if (!call->finish_wanted)
+        rpc_metadata_add(&call->trailers, key, value, length);
+    pthread_mutex_unlock(&call->lock);
+}

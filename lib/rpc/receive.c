@@ -1,0 +1,93 @@
+/* Receiving keeps one message ahead: the next one is asked for before this one is given out. A
+ * message's memory is an arena that the next message resets, so that long streams stay flat. */
+#include "rpc/internal.h"
+
+static void on_receive(struct rpc_tag *tag, bool ok)
+{
+    struct cap_rpc_call *call = ((struct call_tag *)tag)->call;
+
+    pthread_mutex_lock(&call->lock);
+    rpc_receive_note_locked(call, ok);
+    pthread_mutex_unlock(&call->lock);
+    rpc_call_unreference(call);
+}
+
+void rpc_receive_start_locked(struct cap_rpc_call *call, rpc_event *on_event)
+{
+    grpc_op op = {.op = GRPC_OP_RECV_MESSAGE};
+
+    if (call->receiving || call->incoming_ready || call->receive_ended)
+        return; /* one at a time, none behind the end */
+    op.data.recv_message.recv_message = &call->incoming;
+    call->receiving = true;
+    rpc_call_batch_locked(call, &op, 1, &call->on_receive, on_event);
+}
+
+void rpc_receive_note_locked(struct cap_rpc_call *call, bool ok)
+{
+    call->receiving = false;
+    call->incoming_ready = ok && call->incoming;
+    call->receive_ended = !call->incoming_ready;
+    /* A client that has finished sending and one that has died both end our receiving. The event
+     * that tells of the death may come a moment later; the handler must not take the one for the
+     * other in between. */
+    if (call->receive_ended && call->server && grpc_call_failed_before_recv_message(call->grpc))
+        call->cancelled = true;
+    pthread_cond_broadcast(&call->changed);
+}
+
+static bool more_may_follow(const struct cap_rpc_call *call)
+{
+    return call->server ? !rpc_has_one_request(call->method) : !rpc_has_one_reply(call->method);
+}
+
+grpc_byte_buffer *rpc_receive_bytes(struct cap_rpc_call *call)
+{
+    grpc_byte_buffer *bytes = NULL;
+
+    pthread_mutex_lock(&call->lock);
+    rpc_receive_start_locked(call, on_receive);
+    while (call->receiving && !call->cancelled)
+        pthread_cond_wait(&call->changed, &call->lock);
+    if (call->incoming_ready && !call->cancelled) {
+        bytes = call->incoming;
+        call->incoming = NULL;
+        call->incoming_ready = false;
+        if (more_may_follow(call))
+            rpc_receive_start_locked(call, on_receive);
+    }
+    pthread_mutex_unlock(&call->lock);
+    return bytes;
+}
+
+/* The stream ends here: a server's handler gets NULL and its call this status; a client's call is
+ * cancelled and says it when closed. */
+static void fail_call(struct cap_rpc_call *call, const struct cap_err *why)
+{
+    pthread_mutex_lock(&call->lock);
+    call->failure = *why;
+    pthread_mutex_unlock(&call->lock);
+    if (!call->server)
+        cap_rpc_cancel(call);
+}
+
+ProtobufCMessage *cap_rpc_receive(struct cap_rpc_call *call)
+{
+    const struct cap_rpc_method *method = call->method;
+    struct cap_err err = {0};
+    grpc_byte_buffer *bytes;
+    ProtobufCMessage *message;
+
+    if (call->failure.code != CAP_OK || !(bytes = rpc_receive_bytes(call)))
+        return NULL;
+    if (call->message_arena)
+        cap_arena_reset(call->message_arena);
+    else
+        call->message_arena = cap_arena_new(ARENA_BYTES_MAX_DEFAULT);
+    message = rpc_unpack(call->server ? method->request : method->reply, call->message_arena, bytes,
+                         &err);
+    grpc_byte_buffer_destroy(bytes);
+    if (!message)
+        fail_call(call, &err);
+    return message;
+}
