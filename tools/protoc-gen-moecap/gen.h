@@ -12,8 +12,10 @@
 #include "base/buf.h"
 #include "base/err.h"
 
+typedef Google__Protobuf__Compiler__CodeGeneratorRequest gen_request;
 typedef Google__Protobuf__FileDescriptorProto gen_file;
 typedef Google__Protobuf__DescriptorProto gen_message;
+typedef Google__Protobuf__FieldDescriptorProto gen_field;
 typedef Google__Protobuf__ServiceDescriptorProto gen_service;
 typedef Google__Protobuf__MethodDescriptorProto gen_method;
 
@@ -33,7 +35,8 @@ void gen_stubs(struct cap_arena *a, const gen_file *file, struct cap_buf *header
 /* reflect.c: the file's own description, for gRPC reflection */
 void gen_reflection(struct cap_arena *a, gen_file *file, struct cap_buf *header,
                     struct cap_buf *source);
-/* Refuses what a C server cannot take safely: recursive messages, proto3 `optional`. */
-bool gen_check(struct cap_arena *a, const gen_file *file, struct cap_err *err);
+/* check.c: refuses what a C server cannot take safely: recursive messages, proto3 `optional`. */
+bool gen_check(struct cap_arena *a, const gen_request *request, const gen_file *file,
+               struct cap_err *err);
 
 #endif

@@ -7,11 +7,10 @@
 
 enum { REQUEST_BYTES_MAX = 64 << 20, OUTPUT_BYTES_MAX = 64 << 20 };
 
-typedef Google__Protobuf__Compiler__CodeGeneratorRequest request_type;
 typedef Google__Protobuf__Compiler__CodeGeneratorResponse response_type;
 typedef Google__Protobuf__Compiler__CodeGeneratorResponse__File output_type;
 
-static request_type *read_request(void)
+static gen_request *read_request(void)
 {
     CAP_AUTO_BUF(input, REQUEST_BYTES_MAX);
     char chunk[65536];
@@ -23,7 +22,7 @@ static request_type *read_request(void)
                                                                       (uint8_t *)input.data);
 }
 
-static gen_file *find_file(const request_type *request, const char *name)
+static gen_file *find_file(const gen_request *request, const char *name)
 {
     for (size_t i = 0; i < request->n_proto_file; i++)
         if (strcmp(request->proto_file[i]->name, name) == 0)
@@ -42,14 +41,14 @@ static void add_output(struct cap_arena *a, response_type *response, const char 
     response->file[response->n_file++] = file;
 }
 
-static bool write_file(struct cap_arena *a, response_type *response, gen_file *file,
-                       struct cap_err *err)
+static bool write_file(struct cap_arena *a, const gen_request *request, response_type *response,
+                       gen_file *file, struct cap_err *err)
 {
     const char *stem = gen_stem(a, file->name), *guard = gen_ident(a, stem);
     CAP_AUTO_BUF(header, OUTPUT_BYTES_MAX);
     CAP_AUTO_BUF(source, OUTPUT_BYTES_MAX);
 
-    if (!gen_check(a, file, err))
+    if (!gen_check(a, request, file, err))
         return false;
     cap_buf_printf(&header,
                    "/* Made from %s by protoc-gen-moecap; do not edit. */\n"
@@ -84,7 +83,7 @@ static void write_response(const response_type *response)
 int main(void)
 {
     CAP_AUTO(cap_arena) arena = cap_arena_new(REQUEST_BYTES_MAX + OUTPUT_BYTES_MAX);
-    request_type *request = read_request();
+    gen_request *request = read_request();
     response_type response = GOOGLE__PROTOBUF__COMPILER__CODE_GENERATOR_RESPONSE__INIT;
     struct cap_err err = {0};
 
@@ -99,7 +98,7 @@ int main(void)
     for (size_t i = 0; i < request->n_file_to_generate; i++) {
         gen_file *file = find_file(request, request->file_to_generate[i]);
 
-        if (file && !write_file(arena, &response, file, &err)) {
+        if (file && !write_file(arena, request, &response, file, &err)) {
             response.error = err.text;
             response.n_file = 0;
             break;

@@ -3,10 +3,11 @@
 
 #include "gen.h"
 
+/* protoc-gen-c begins a word at a capital that does not follow one. */
 static bool starts_word(const char *text, const char *at)
 {
-    return at > text && isupper((unsigned char)*at) &&
-           (islower((unsigned char)at[-1]) || isdigit((unsigned char)at[-1]));
+    return at > text && isupper((unsigned char)*at) && !isupper((unsigned char)at[-1]) &&
+           at[-1] != '.';
 }
 
 const char *gen_snake(struct cap_arena *a, const char *camel)
@@ -25,16 +26,14 @@ const char *gen_c_type(struct cap_arena *a, const char *full_name)
 {
     const char *name = full_name + (*full_name == '.');
     char *out = cap_arena_alloc(a, strlen(name) * 2 + 1), *o = out;
-    bool first = true;
+    bool capital = true;
 
     for (const char *p = name; *p; p++) {
-        if (*p == '.') {
-            *o++ = '_';
-            *o++ = '_';
-        } else {
-            *o++ = first ? (char)toupper((unsigned char)*p) : *p;
-        }
-        first = *p == '.';
+        if (*p == '.')
+            o = stpcpy(o, "__");
+        else if (*p != '_')
+            *o++ = capital ? (char)toupper((unsigned char)*p) : *p;
+        capital = *p == '.' || *p == '_';
     }
     return out;
 }
@@ -45,14 +44,12 @@ const char *gen_c_lower(struct cap_arena *a, const char *full_name)
     char *out = cap_arena_alloc(a, strlen(name) * 3 + 1), *o = out;
 
     for (const char *p = name; *p; p++) {
-        if (*p == '.') {
-            *o++ = '_';
-            *o++ = '_';
-            continue;
-        }
         if (starts_word(name, p))
             *o++ = '_';
-        *o++ = (char)tolower((unsigned char)*p);
+        if (*p == '.')
+            o = stpcpy(o, "__");
+        else
+            *o++ = (char)tolower((unsigned char)*p);
     }
     return out;
 }

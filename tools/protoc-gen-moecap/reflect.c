@@ -3,8 +3,6 @@
 
 #include "gen.h"
 
-enum { NESTING_MAX = 32 };
-
 static void write_bytes(struct cap_arena *a, gen_file *file, struct cap_buf *source)
 {
     Google__Protobuf__SourceCodeInfo *comments = file->source_code_info;
@@ -70,56 +68,4 @@ void gen_reflection(struct cap_arena *a, gen_file *file, struct cap_buf *header,
                    "    NULL,\n};\n\nconst struct cap_rpc_file %s_rpc_file = {\n    \"%s\", "
                    "file_bytes, sizeof file_bytes, file_symbols, file_imports};\n\n",
                    ident, file->name);
-}
-
-/* protobuf-c unpacks by recursion without a limit, so a message that can hold itself lets a peer
- * overflow the stack. Only types of the same file can close a circle. */
-static const gen_message *find_message(const gen_file *file, const char *type_name)
-{
-    size_t package = file->package ? strlen(file->package) : 0;
-    const char *name = type_name + 1 + package + (package > 0);
-
-    if (*type_name != '.' ||
-        strncmp(type_name + 1, file->package ? file->package : "", package) != 0)
-        return NULL;
-    for (size_t i = 0; i < file->n_message_type; i++)
-        if (strcmp(file->message_type[i]->name, name) == 0)
-            return file->message_type[i];
-    return NULL;
-}
-
-static bool reaches(const gen_file *file, const gen_message *from, const gen_message *goal,
-                    int depth)
-{
-    if (depth > NESTING_MAX)
-        return true;
-    for (size_t i = 0; i < from->n_field; i++) {
-        const gen_message *next =
-            from->field[i]->type_name ? find_message(file, from->field[i]->type_name) : NULL;
-
-        if (next && (next == goal || reaches(file, next, goal, depth + 1)))
-            return true;
-    }
-    return false;
-}
-
-bool gen_check(struct cap_arena *a, const gen_file *file, struct cap_err *err)
-{
-    (void)a;
-    for (size_t i = 0; i < file->n_message_type; i++) {
-        const gen_message *message = file->message_type[i];
-
-        if (reaches(file, message, message, 0))
-            return cap_fail(err, CAP_INVALID_ARGUMENT,
-                            "%s: message %s can hold itself; a peer could overflow the stack",
-                            file->name, message->name);
-        for (size_t k = 0; k < message->n_field; k++)
-            if (message->field[k]->has_proto3_optional && message->field[k]->proto3_optional)
-                return cap_fail(err, CAP_INVALID_ARGUMENT,
-                                "%s: field %s.%s is `optional`, which protobuf-c cannot do; use "
-                                "oneof opt_%s { ... }",
-                                file->name, message->name, message->field[k]->name,
-                                message->field[k]->name);
-    }
-    return true;
 }

@@ -36,10 +36,10 @@ static void write_handler_member(struct cap_buf *h, const struct names *n)
 {
     cap_buf_printf(h, "    bool (*%s)(struct cap_rpc_call *call", n->method);
     if (!n->client_streams)
-        cap_buf_printf(h, ", const %s *request", n->request);
+        cap_buf_printf(h, ",\n        const %s *request", n->request);
     if (!n->server_streams)
-        cap_buf_printf(h, ", %s *reply", n->reply);
-    cap_buf_add_str(h, ", struct cap_err *err);\n");
+        cap_buf_printf(h, ",\n        %s *reply", n->reply);
+    cap_buf_add_str(h, ",\n        struct cap_err *err);\n");
 }
 
 static void write_trampoline(struct cap_buf *c, const struct names *n)
@@ -71,10 +71,14 @@ static void write_unary_client(struct cap_buf *h, const struct names *n, size_t 
         "    const struct cap_rpc_options *options, const %s *request,\n"
         "    struct cap_arena *arena, %s **out_reply, struct cap_err *err)\n"
         "{\n"
-        "    return cap_rpc_unary(channel, &%s_service.methods[%zu], options, &request->base,\n"
-        "                         arena, (ProtobufCMessage **)out_reply, err);\n"
+        "    ProtobufCMessage *reply;\n\n"
+        "    if (!cap_rpc_unary(channel, &%s_service.methods[%zu], options, &request->base,\n"
+        "                       arena, &reply, err))\n"
+        "        return false;\n"
+        "    *out_reply = (%s *)reply;\n"
+        "    return true;\n"
         "}\n\n",
-        n->service, n->method, n->request, n->reply, n->service, index);
+        n->service, n->method, n->request, n->reply, n->service, index, n->reply);
 }
 
 static void write_open(struct cap_buf *h, const struct names *n, size_t index)
@@ -95,11 +99,11 @@ static void write_open(struct cap_buf *h, const struct names *n, size_t index)
 
 static void write_send(struct cap_buf *h, const struct names *n, const char *what, const char *type)
 {
-    cap_buf_printf(
-        h,
-        "static inline bool %s_%s_send_%s(struct cap_rpc_call *call, const %s *message)\n"
-        "{\n    return cap_rpc_send(call, &message->base);\n}\n\n",
-        n->service, n->method, what, type);
+    cap_buf_printf(h,
+                   "static inline bool %s_%s_send_%s(struct cap_rpc_call *call,\n"
+                   "    const %s *message)\n"
+                   "{\n    return cap_rpc_send(call, &message->base);\n}\n\n",
+                   n->service, n->method, what, type);
 }
 
 static void write_next(struct cap_buf *h, const struct names *n, const char *what, const char *type)
