@@ -1,0 +1,224 @@
+#include "echo_service.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+static void note_cancellation(struct service *service)
+{
+    pthread_mutex_lock(&service->lock);
+    service->cancellations++;
+    pthread_mutex_unlock(&service->lock);
+}
+
+static void note_end(struct service *service, bool cancelled)
+{
+    pthread_mutex_lock(&service->lock);
+    if (cancelled)
+        service->cancellations++;
+    else
+        service->chats_finished++;
+    pthread_mutex_unlock(&service->lock);
+}
+
+int chats_finished(struct service *service)
+{
+    int n;
+
+    pthread_mutex_lock(&service->lock);
+    n = service->chats_finished;
+    pthread_mutex_unlock(&service->lock);
+    return n;
+}
+
+int cancellations(struct service *service)
+{
+    int n;
+
+    pthread_mutex_lock(&service->lock);
+    n = service->cancellations;
+    pthread_mutex_unlock(&service->lock);
+    return n;
+}
+
+bool wait_for_cancellations(struct service *service, int count)
+{
+    for (int i = 0; i < 2000 && cancellations(service) < count; i++)
+        cap_sleep_ms(5);
+    return cancellations(service) == count;
+}
+
+static bool sleep_until_cancelled(struct cap_rpc_call *call, struct service *service, int64_t ms,
+                                  struct cap_err *err)
+{
+    for (int64_t i = 0; i < ms; i += 5) {
+        if (cap_rpc_cancelled(call)) {
+            note_cancellation(service);
+            return cap_fail(err, CAP_CANCELLED, "cancelled");
+        }
+        cap_sleep_ms(5);
+    }
+    return true;
+}
+
+static bool cascade(struct cap_rpc_call *call, struct service *service, struct cap_err *err)
+{
+    struct cap_rpc_options options = {.parent = call, .timeout_ms = CAP_RPC_NO_DEADLINE};
+    request_type inner = MOECAP__TEST__ECHO_REQUEST__INIT;
+    reply_type *reply;
+
+    inner.text = "sleep";
+    inner.number = 5000;
+    return echo_rpc_say(service->self_channel, &options, &inner, cap_rpc_arena(call), &reply, err);
+}
+
+static bool say(struct cap_rpc_call *call, const request_type *request, reply_type *reply,
+                struct cap_err *err)
+{
+    struct service *service = cap_rpc_self(call);
+    const char *token = cap_rpc_metadata(call, "x-token", NULL);
+
+    if (strcmp(request->text, "sleep") == 0)
+        return sleep_until_cancelled(call, service, request->number, err);
+    if (strcmp(request->text, "cascade") == 0)
+        return cascade(call, service, err);
+    if (strcmp(request->text, "fail") == 0) {
+        cap_rpc_detail(call, &request->base);
+        return cap_fail(err, (enum cap_code)request->number, "prüfung: 100 %% falsch");
+    }
+    if (strcmp(request->text, "time") == 0)
+        service->time_left_ms = cap_rpc_time_left_ms(call);
+    if (strcmp(request->text, "silent failure") == 0)
+        return false;
+    cap_rpc_header(call, "x-answer-bin", "\0\1\2", 3);
+    cap_rpc_trailer(call, "x-end", "over", 4);
+    reply->text =
+        cap_arena_printf(cap_rpc_arena(call), "%s|%s", request->text, token ? token : "-");
+    reply->number = request->number + 1;
+    reply->payload = request->payload;
+    return true;
+}
+
+static bool count(struct cap_rpc_call *call, const request_type *request, struct cap_err *err)
+{
+    reply_type reply = MOECAP__TEST__ECHO_REPLY__INIT;
+
+    (void)err;
+    for (uint32_t i = 0; i < request->number; i++) {
+        reply.number = i;
+        reply.payload = request->payload;
+        if (!echo_rpc_count_send_reply(call, &reply)) {
+            note_cancellation(cap_rpc_self(call));
+            return cap_fail(err, CAP_CANCELLED, "the client has gone");
+        }
+    }
+    return strcmp(request->text, "then fail") != 0 ||
+           cap_fail(err, CAP_ABORTED, "after the stream");
+}
+
+static bool sum(struct cap_rpc_call *call, reply_type *reply, struct cap_err *err)
+{
+    request_type *request;
+
+    (void)err;
+    while ((request = echo_rpc_sum_next_request(call)) != NULL)
+        reply->number += request->number;
+    return true;
+}
+
+static void *fan_out(void *call)
+{
+    reply_type reply = MOECAP__TEST__ECHO_REPLY__INIT;
+
+    for (int i = 0; i < FAN_REPLIES; i++)
+        echo_rpc_chat_send_reply(call, &reply);
+    return NULL;
+}
+
+static void send_from_threads(struct cap_rpc_call *call)
+{
+    pthread_t threads[FAN_THREADS];
+
+    for (int i = 0; i < FAN_THREADS; i++)
+        pthread_create(&threads[i], NULL, fan_out, call);
+    for (int i = 0; i < FAN_THREADS; i++)
+        pthread_join(threads[i], NULL);
+}
+
+static bool chat(struct cap_rpc_call *call, struct cap_err *err)
+{
+    reply_type reply = MOECAP__TEST__ECHO_REPLY__INIT;
+    request_type *request;
+
+    (void)err;
+    while ((request = echo_rpc_chat_next_request(call)) != NULL) {
+        reply.number = request->number;
+        reply.text = request->text;
+        if (strcmp(request->text, "fan") == 0)
+            send_from_threads(call);
+        else if (!echo_rpc_chat_send_reply(call, &reply))
+            break;
+    }
+    note_end(cap_rpc_self(call), cap_rpc_cancelled(call));
+    return true;
+}
+
+const struct echo_rpc_handlers echo_handlers = {say, count, sum, chat};
+
+struct fixture *open_fixture(const struct cap_rpc_server_options *options)
+{
+    struct fixture *f = calloc(1, sizeof *f);
+    struct cap_err err = {0};
+
+    pthread_mutex_init(&f->service.lock, NULL);
+    f->server = cap_rpc_server_new(options);
+    cap_rpc_server_add(f->server, &echo_rpc_service, &echo_handlers, &f->service);
+    assert_true(cap_rpc_server_listen(f->server, "127.0.0.1:0", &f->port, &err));
+    cap_rpc_server_start(f->server);
+    snprintf(f->target, sizeof f->target, "127.0.0.1:%d", f->port);
+    f->channel = cap_rpc_channel_new(f->target, NULL);
+    f->service.self_channel = cap_rpc_channel_new(f->target, NULL);
+    f->arena = cap_arena_new(64 << 20);
+    return f;
+}
+
+void close_fixture(struct fixture *f)
+{
+    cap_rpc_channel_free(f->channel);
+    cap_rpc_channel_free(f->service.self_channel);
+    cap_rpc_server_free(f->server);
+    cap_arena_free(f->arena);
+    free(f);
+}
+
+int set_up(void **state)
+{
+    *state = open_fixture(NULL);
+    return 0;
+}
+
+int tear_down(void **state)
+{
+    close_fixture(*state);
+    return 0;
+}
+
+request_type make_request(const char *text, uint32_t number)
+{
+    request_type request = MOECAP__TEST__ECHO_REQUEST__INIT;
+
+    request.text = (char *)text;
+    request.number = number;
+    return request;
+}
+
+bool try_say(struct fixture *f, const struct cap_rpc_options *options, const char *text,
+             uint32_t number, struct cap_err *err)
+{
+    request_type request = make_request(text, number);
+    reply_type *reply;
+
+    return echo_rpc_say(f->channel, options, &request, f->arena, &reply, err);
+}
