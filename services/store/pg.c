@@ -5,7 +5,7 @@
  * A failed statement records on its connection how it failed (enum failure); store_pg_tx reads that
  * to decide between giving up, doing the transaction again, and doing it again on a new connection.
  */
-#include "store/pg.h"
+#include "pg.h"
 
 #include <assert.h>
 #include <libpq-fe.h>
@@ -57,16 +57,16 @@ struct sqlstate_rule {
 
 /* First match wins. */
 static const struct sqlstate_rule sqlstate_rules[] = {
-    {"08", CAP_UNAVAILABLE, FAILURE_LOST},     /* connection exceptions */
-    {"57P01", CAP_UNAVAILABLE, FAILURE_LOST},  /* admin shutdown, pg_terminate_backend */
-    {"57P02", CAP_UNAVAILABLE, FAILURE_LOST},  /* crash of another backend */
-    {"57P03", CAP_UNAVAILABLE, FAILURE_LOST},  /* starting up or shutting down */
-    {"57P05", CAP_UNAVAILABLE, FAILURE_LOST},  /* idle session timeout */
+    {"08", CAP_UNAVAILABLE, FAILURE_LOST},           /* connection exceptions */
+    {"57P01", CAP_UNAVAILABLE, FAILURE_LOST},        /* admin shutdown, pg_terminate_backend */
+    {"57P02", CAP_UNAVAILABLE, FAILURE_LOST},        /* crash of another backend */
+    {"57P03", CAP_UNAVAILABLE, FAILURE_LOST},        /* starting up or shutting down */
+    {"57P05", CAP_UNAVAILABLE, FAILURE_LOST},        /* idle session timeout */
     {"57014", CAP_DEADLINE_EXCEEDED, FAILURE_FINAL}, /* statement timeout */
-    {"40", CAP_ABORTED, FAILURE_AGAIN},        /* serialization failure, deadlock */
-    {"55P03", CAP_ABORTED, FAILURE_AGAIN},     /* lock not available */
-    {"25P03", CAP_UNAVAILABLE, FAILURE_LOST},  /* idle in transaction timeout */
-    {"53", CAP_RESOURCE_EXHAUSTED, FAILURE_FINAL}, /* disk full, out of memory, connections */
+    {"40", CAP_ABORTED, FAILURE_AGAIN},              /* serialization failure, deadlock */
+    {"55P03", CAP_ABORTED, FAILURE_AGAIN},           /* lock not available */
+    {"25P03", CAP_UNAVAILABLE, FAILURE_LOST},        /* idle in transaction timeout */
+    {"53", CAP_RESOURCE_EXHAUSTED, FAILURE_FINAL},   /* disk full, out of memory, connections */
     {"23505", CAP_ALREADY_EXISTS, FAILURE_FINAL},
     {"23", CAP_INVALID_ARGUMENT, FAILURE_FINAL},
     {"22", CAP_INVALID_ARGUMENT, FAILURE_FINAL},
@@ -413,9 +413,9 @@ struct store_arg store_arg_real(double value)
     return (struct store_arg){STORE_ARG_REAL, {.real = value}};
 }
 
-struct store_arg store_arg_opt_real(const double *value_or_null)
+struct store_arg store_arg_opt_real(struct store_opt_real value)
 {
-    return value_or_null ? store_arg_real(*value_or_null) : (struct store_arg){0};
+    return value.known ? store_arg_real(value.value) : (struct store_arg){0};
 }
 
 struct store_arg store_arg_bytes(struct store_bytes bytes)

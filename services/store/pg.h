@@ -11,10 +11,8 @@
  *
  *     static bool count_runs(struct store_conn *conn, void *arg, struct cap_err *err)
  *     {
- *         CAP_AUTO(store_rows) rows = store_pg_ask(conn, err, "SELECT count(*) FROM run WHERE state = $1",
- *                                                  STORE_ARGS(store_arg_text("queued")));
- *         if (!rows)
- *             return false;
+ *         CAP_AUTO(store_rows) rows = store_pg_ask(conn, err, "SELECT count(*) FROM run WHERE state
+ * = $1", STORE_ARGS(store_arg_text("queued"))); if (!rows) return false;
  *         *(int64_t *)arg = store_rows_int(rows, 0, 0);
  *         return true;
  *     }
@@ -29,7 +27,7 @@
 
 #include "base/auto.h"
 #include "base/err.h"
-#include "store/rows.h"
+#include "rows.h"
 
 struct store_pg;
 struct store_conn;
@@ -53,8 +51,8 @@ enum store_tx {
 };
 typedef bool store_tx_body(struct store_conn *conn, void *arg, struct cap_err *err);
 
-/* After a connection lost during COMMIT the outcome is unknown; the body runs again all the same, so
- * that every body must find its own work done and leave it so. */
+/* After a connection lost during COMMIT the outcome is unknown; the body runs again all the same,
+ * so that every body must find its own work done and leave it so. */
 bool store_pg_tx(struct store_pg *pg, enum store_tx kind, store_tx_body *body, void *arg,
                  struct cap_err *err);
 
@@ -72,10 +70,11 @@ struct store_arg {
 };
 struct store_arg store_arg_text(const char *text); /* NULL is NULL */
 struct store_arg store_arg_int(int64_t value);
-struct store_arg store_arg_uint(uint64_t value); /* above INT64_MAX it is refused by the statement */
+struct store_arg
+store_arg_uint(uint64_t value); /* above INT64_MAX it is refused by the statement */
 struct store_arg store_arg_bool(bool value);
 struct store_arg store_arg_real(double value);
-struct store_arg store_arg_opt_real(const double *value_or_null);
+struct store_arg store_arg_opt_real(struct store_opt_real value);
 struct store_arg store_arg_bytes(struct store_bytes bytes); /* data NULL is NULL */
 
 enum { STORE_ARGS_MAX = 24 };

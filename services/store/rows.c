@@ -1,4 +1,4 @@
-#include "store/rows.h"
+#include "rows.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -84,6 +84,20 @@ bool store_rows_bool(const struct store_rows *rows, size_t row, int column)
     return *store_rows_text(rows, row, column) == 't';
 }
 
+struct store_opt_int store_rows_opt_int(const struct store_rows *rows, size_t row, int column)
+{
+    if (store_rows_null(rows, row, column))
+        return (struct store_opt_int){0};
+    return (struct store_opt_int){true, store_rows_int(rows, row, column)};
+}
+
+struct store_opt_real store_rows_opt_real(const struct store_rows *rows, size_t row, int column)
+{
+    if (store_rows_null(rows, row, column))
+        return (struct store_opt_real){0};
+    return (struct store_opt_real){true, store_rows_real(rows, row, column)};
+}
+
 char *store_rows_text_copy(const struct store_rows *rows, size_t row, int column,
                            struct cap_arena *arena)
 {
@@ -164,7 +178,7 @@ bool store_rows_u64s(const struct store_rows *rows, size_t row, int column, stru
 }
 
 bool store_rows_reals(const struct store_rows *rows, size_t row, int column,
-                      struct cap_arena *arena, double **out_items, size_t *out_count)
+                      struct cap_arena *arena, struct store_reals *out_items)
 {
     const char *text = store_rows_text(rows, row, column);
     size_t count = count_items(text);
@@ -177,7 +191,6 @@ bool store_rows_reals(const struct store_rows *rows, size_t row, int column,
         items[i] = strtod(text + 1, &end);
         text = end;
     }
-    *out_items = items;
-    *out_count = count;
+    *out_items = (struct store_reals){items, count};
     return true;
 }

@@ -1,7 +1,7 @@
 /* rows.h — what a statement answered: rows and columns, read by type.
  *
- * Columns are counted from 0 in the order of the SELECT. Reading the wrong type is a mistake of ours
- * and asserts; a NULL is 0, "" or empty: ask store_rows_null first where it matters. Texts are
+ * Columns are counted from 0 in the order of the SELECT. Reading the wrong type is a mistake of
+ * ours and asserts; a NULL is 0, "" or empty: ask store_rows_null first where it matters. Texts are
  * borrowed until the rows are freed; what takes an arena is copied and is NULL past its limit.
  */
 #ifndef STORE_ROWS_H
@@ -13,24 +13,10 @@
 
 #include "base/arena.h"
 #include "base/auto.h"
+#include "types.h"
 
 struct store_rows;
 struct pg_result;
-
-struct store_bytes {
-    const uint8_t *data;
-    size_t length;
-};
-
-struct store_u32s {
-    uint32_t *items;
-    size_t count;
-};
-
-struct store_u64s {
-    uint64_t *items;
-    size_t count;
-};
 
 struct store_rows *store_rows_new(struct pg_result *result); /* takes it */
 void store_rows_free(struct store_rows *rows);
@@ -46,6 +32,9 @@ uint32_t store_rows_u32(const struct store_rows *rows, size_t row, int column);
 double store_rows_real(const struct store_rows *rows, size_t row, int column);
 bool store_rows_bool(const struct store_rows *rows, size_t row, int column);
 
+struct store_opt_int store_rows_opt_int(const struct store_rows *rows, size_t row, int column);
+struct store_opt_real store_rows_opt_real(const struct store_rows *rows, size_t row, int column);
+
 /* Copies. False when the arena is full; text and bytes then are NULL. */
 char *store_rows_text_copy(const struct store_rows *rows, size_t row, int column,
                            struct cap_arena *arena);
@@ -57,6 +46,6 @@ bool store_rows_u32s(const struct store_rows *rows, size_t row, int column, stru
 bool store_rows_u64s(const struct store_rows *rows, size_t row, int column, struct cap_arena *arena,
                      struct store_u64s *out_items);
 bool store_rows_reals(const struct store_rows *rows, size_t row, int column,
-                      struct cap_arena *arena, double **out_items, size_t *out_count);
+                      struct cap_arena *arena, struct store_reals *out_items);
 
 #endif

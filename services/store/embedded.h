@@ -1,0 +1,39 @@
+/* embedded.h — a private PostgreSQL cluster: made, started, found again, stopped.
+ *
+ * Everything lies in one folder: DIR/data, DIR/log/postgres.log, the socket in DIR/run (or, when
+ * that path is too long for a socket, in a folder of the run-time directory). The server listens on
+ * that socket only, so it stands beside any other PostgreSQL. It is not our child: when this
+ * program is killed it lives on, and the next start takes it over. initdb refuses root, so root
+ * runs the server's programs as the user postgres.
+ *
+ * One thread. Starts processes with posix_spawn only.
+ */
+#ifndef STORE_EMBEDDED_H
+#define STORE_EMBEDDED_H
+
+#include <stdbool.h>
+
+#include "base/auto.h"
+#include "base/err.h"
+
+struct store_embedded;
+
+struct store_embedded_options {
+    const char *dir;    /* made when it does not exist */
+    const char *bindir; /* where initdb is; NULL or "": look for it */
+    bool volatile_data; /* for tests: no fsync, a crash of the machine loses everything */
+};
+
+/* The running cluster of that folder. Fails when another process holds the folder. */
+struct store_embedded *store_embedded_open(const struct store_embedded_options *options,
+                                           struct cap_err *err);
+/* Leaves the server running and lets the folder go. */
+void store_embedded_free(struct store_embedded *embedded);
+CAP_DEFINE_AUTO(store_embedded)
+
+const char *store_embedded_conninfo(const struct store_embedded *embedded);
+bool store_embedded_reused(const struct store_embedded *embedded); /* it ran before */
+/* Ends connections, writes a checkpoint, waits until the server is gone. */
+bool store_embedded_stop(struct store_embedded *embedded, struct cap_err *err);
+
+#endif

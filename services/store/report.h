@@ -1,0 +1,100 @@
+/* report.h — what people look at: the board, a run, its samples, events.
+ *
+ * The board reads figures, never samples. Every list has a limit; samples and events come in pages
+ * by key, so that page 1,000 costs what page 1 does.
+ */
+#ifndef STORE_REPORT_H
+#define STORE_REPORT_H
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "types.h"
+
+struct store_pg;
+
+enum {
+    STORE_BOARD_ROWS_MAX = 1000,
+    STORE_BOARD_BYTES_MAX = 6 << 20, /* of a reply, roughly; a message holds 8 MiB */
+    STORE_SAMPLES_DEFAULT = 100,
+    STORE_SAMPLES_MAX = 500,
+    STORE_SAMPLES_BYTES_MAX = 4 << 20,
+    STORE_EVENTS_DEFAULT = 100,
+    STORE_EVENTS_MAX = 1000,
+};
+
+/* ---- the board ---- */
+
+struct store_board_filter { /* empty texts filter nothing */
+    const char *model, *task, *engine, *evaluation_id;
+    bool with_unfinished;
+    uint32_t limit; /* 0 = the most */
+};
+
+struct store_board_row {
+    int64_t run_no;
+    const char *run_id, *evaluation_id, *task, *reason, *node, *config_hash, *headline_metric;
+    struct store_bytes spec, report; /* packed; report.data NULL when there is none */
+    uint32_t repeat;
+    enum store_state state;
+    int64_t queued_at_ms, ended_at_ms;
+    struct store_figures figures;
+};
+
+struct store_board {
+    struct store_board_row *rows; /* the latest first */
+    size_t count;
+    bool more;
+};
+
+bool store_report_board(struct store_pg *pg, const struct store_board_filter *filter,
+                        struct cap_arena *arena, struct store_board *out_board,
+                        struct cap_err *err);
+
+/* ---- one run ---- */
+
+struct store_attempt {
+    uint32_t shard;
+    uint64_t fence;
+    const char *node, *outcome;
+    int64_t started_at_ms, ended_at_ms; /* 0: still going */
+};
+
+struct store_run_report {
+    struct store_board_row row;
+    struct store_task task;
+    struct store_attempt *attempts; /* in the order of their start */
+    size_t attempt_count;
+    struct store_histograms histograms;
+    uint32_t samples_total, samples_answered, samples_graded;
+};
+
+bool store_report_run(struct store_pg *pg, const char *run_id, struct cap_arena *arena,
+                      struct store_run_report *out_report, struct cap_err *err);
+
+/* ---- its samples ---- */
+
+struct store_sample_filter {
+    const char *run_id;
+    int64_t after_ordinal; /* -1: from the first */
+    uint32_t limit;        /* 0 = the default */
+    const char *verdict;   /* "" or a kind, of the headline metric */
+    bool with_texts, with_gold;
+};
+
+struct store_sample_row {
+    struct store_answer answer;
+    struct store_verdicts verdicts;
+    const char *doc_json; /* NULL unless asked for and the run has ended */
+};
+
+struct store_sample_page {
+    struct store_sample_row *rows;
+    size_t count;
+    bool more; /* the next page begins after the last ordinal of this one */
+};
+
+bool store_report_samples(struct store_pg *pg, const struct store_sample_filter *filter,
+                          struct cap_arena *arena, struct store_sample_page *out_page,
+                          struct cap_err *err);
+
+#endif

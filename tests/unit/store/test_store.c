@@ -1,0 +1,180 @@
+/* What of the store needs no database: texts that PostgreSQL takes, COPY lines, states. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/arena.h"
+#include "store/append.h"
+#include "store/copy.h"
+#include "store/migrate.h"
+#include "store/process.h"
+#include "store/run.h"
+
+static void text_of_every_script_fits_as_it_is(void **state)
+{
+    static const char text[] = "plain, Grüße, 汉字, \U0001F9E0, \u07FF\u0800\uFFFF\U0010FFFF";
+
+    (void)state;
+    assert_true(store_text_fits(text, strlen(text)));
+}
+
+static void what_is_no_utf8_does_not_fit(void **state)
+{
+    static const char *const bad[] = {
+        "\x80",             /* a continuation byte alone */
+        "\xC0\xAF",         /* overlong "/" */
+        "\xE0\x80\xAF",     /* overlong, three bytes */
+        "\xED\xA0\x80",     /* a surrogate */
+        "\xF4\x90\x80\x80", /* above U+10FFFF */
+        "\xE2\x82",         /* cut */
+        "\xFF",
+    };
+
+    (void)state;
+    for (size_t i = 0; i < CAP_COUNT_OF(bad); i++)
+        assert_false(store_text_fits(bad[i], strlen(bad[i])));
+    assert_false(store_text_fits("a\0b", 3));
+}
+
+static void bytes_that_do_not_fit_get_stand_ins(void **state)
+{
+    CAP_AUTO(cap_arena) arena = cap_arena_new(1 << 16);
+    const char *good = "as it is";
+
+    (void)state;
+    assert_string_equal(store_text_fit(arena, "a\xE2\x82z\xFF"), "a<0xE2><0x82>z<0xFF>");
+    assert_ptr_equal(store_text_fit(arena, good), good);
+}
+
+static void copy_lines_escape_what_copy_would_read(void **state)
+{
+    STORE_AUTO_COPY(copy, 1 << 16);
+
+    (void)state;
+    store_copy_text(&copy, "tab\there\\.\nnext\r\0end", 20);
+    store_copy_str(&copy, "\\N");
+    store_copy_null(&copy);
+    store_copy_int(&copy, INT64_MIN);
+    store_copy_end_row(&copy);
+    assert_string_equal(copy.lines.data, "tab\\there\\\\.\\nnext\\r<0x00>end\t\\\\N\t\\N\t"
+                                         "-9223372036854775808\n");
+}
+
+static void copy_lines_keep_doubles_exactly(void **state)
+{
+    STORE_AUTO_COPY(copy, 1 << 16);
+    double third = 1.0 / 3, back;
+
+    (void)state;
+    store_copy_real(&copy, third);
+    back = strtod(copy.lines.data, NULL);
+    assert_memory_equal(&back, &third, sizeof back);
+}
+
+static void copy_lines_hold_arrays_and_bytes(void **state)
+{
+    STORE_AUTO_COPY(copy, 1 << 16);
+
+    (void)state;
+    store_copy_u32s(&copy, (uint32_t[]){1, 4294967295U}, 2);
+    store_copy_u32s(&copy, NULL, 0);
+    store_copy_reals(&copy, (double[]){0.5, -2}, 2);
+    store_copy_bytes(&copy, (struct store_bytes){(const uint8_t *)"\0\xfe", 2});
+    store_copy_end_row(&copy);
+    assert_string_equal(copy.lines.data, "{1,4294967295}\t{}\t{0.5,-2}\t\\\\x00fe\n");
+}
+
+static void a_full_copy_buffer_says_so(void **state)
+{
+    STORE_AUTO_COPY(copy, 8);
+
+    (void)state;
+    store_copy_str(&copy, "more than eight bytes");
+    assert_true(copy.lines.overflowed);
+}
+
+static void no_state_follows_an_end_but_invalid_after_finished(void **state)
+{
+    (void)state;
+    for (int from = STORE_STATE_FINISHED; from < STORE_STATE_COUNT; from++)
+        for (int to = 0; to < STORE_STATE_COUNT; to++)
+            assert_int_equal(store_state_may_follow((enum store_state)from, (enum store_state)to),
+                             from == STORE_STATE_FINISHED && to == STORE_STATE_INVALID);
+}
+
+static void a_run_is_finished_only_out_of_grading(void **state)
+{
+    (void)state;
+    for (int from = 0; from < STORE_STATE_COUNT; from++)
+        assert_int_equal(store_state_may_follow((enum store_state)from, STORE_STATE_FINISHED),
+                         from == STORE_STATE_GRADING);
+}
+
+static void every_state_has_a_name_that_leads_back(void **state)
+{
+    (void)state;
+    for (int i = STORE_STATE_QUEUED; i < STORE_STATE_COUNT; i++)
+        assert_int_equal(store_state_from_name(store_state_name((enum store_state)i)), i);
+    assert_int_equal(store_state_from_name("paused"), STORE_STATE_NONE);
+}
+
+static void rows_with_another_digest_are_refused(void **state)
+{
+    struct cap_err err = {0};
+    static const uint8_t zeros[32];
+
+    (void)state;
+    assert_false(store_batch_check((struct store_bytes){(const uint8_t *)"x", 1},
+                                   (struct store_bytes){zeros, 32}, &err));
+    assert_int_equal(err.code, CAP_INVALID_ARGUMENT);
+    assert_string_equal(err.text,
+                        "the rows of the batch do not have the sha256 that came with them");
+    cap_err_clear(&err);
+    assert_false(store_batch_check((struct store_bytes){0}, (struct store_bytes){zeros, 5}, &err));
+    assert_string_equal(err.text, "sha256 has 5 bytes, must be 32");
+}
+
+static void migrations_are_numbered_without_a_gap(void **state)
+{
+    (void)state;
+    assert_true(store_migration_count > 0);
+    for (size_t i = 0; i < store_migration_count; i++)
+        assert_int_equal(store_migrations[i].version, i + 1);
+}
+
+static void a_missing_postgresql_is_a_sentence(void **state)
+{
+    char dir[STORE_PATH_BYTES];
+    struct cap_err err = {0};
+
+    (void)state;
+    assert_false(store_bindir_find("/nonexistent", "", dir, &err));
+    assert_string_equal(err.text, "no initdb, pg_ctl and postgres in \"/nonexistent\"");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(text_of_every_script_fits_as_it_is),
+        cmocka_unit_test(what_is_no_utf8_does_not_fit),
+        cmocka_unit_test(bytes_that_do_not_fit_get_stand_ins),
+        cmocka_unit_test(copy_lines_escape_what_copy_would_read),
+        cmocka_unit_test(copy_lines_keep_doubles_exactly),
+        cmocka_unit_test(copy_lines_hold_arrays_and_bytes),
+        cmocka_unit_test(a_full_copy_buffer_says_so),
+        cmocka_unit_test(no_state_follows_an_end_but_invalid_after_finished),
+        cmocka_unit_test(a_run_is_finished_only_out_of_grading),
+        cmocka_unit_test(every_state_has_a_name_that_leads_back),
+        cmocka_unit_test(rows_with_another_digest_are_refused),
+        cmocka_unit_test(migrations_are_numbered_without_a_gap),
+        cmocka_unit_test(a_missing_postgresql_is_a_sentence),
+    };
+
+    return cmocka_run_group_tests_name("store", tests, NULL, NULL);
+}
