@@ -1,0 +1,107 @@
+/* model.h — what a model is, from its config.json: layers, attention, router, experts, positions.
+ *
+ * Read once, then immutable; any thread. A layer is three separate parts (attention, router, MLP),
+ * each with its own kind, so that a new family is a row in families.c and not a new code path. The
+ * model's name decides nothing. Weights are not touched here: weights.h names and checks them.
+ *
+ *     CAP_AUTO(cap_model) model = cap_model_open("/models/moecap-tiny", err);
+ *     for (int i = 0; model && i < model->layer_count; i++)
+ *         plan_layer(&model->layers[i]);
+ */
+#ifndef CAP_MODEL_H
+#define CAP_MODEL_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/auto.h"
+#include "base/err.h"
+#include "model/dtype.h"
+#include "model/rope.h"
+
+enum { CAP_MODEL_EOS_MAX = 16, CAP_MODEL_LAYERS_MAX = 1024, CAP_MODEL_EXPERTS_MAX = 65536 };
+
+/* RMS norm of q and k before the rotation. */
+enum cap_model_qk_norm { CAP_QK_NORM_NONE, CAP_QK_NORM_PER_HEAD };
+
+/* A query sees keys with q - k < window. */
+struct cap_model_attention {
+    int heads, kv_heads, head_dim;
+    int window; /* 0 = every key before it */
+    enum cap_model_qk_norm qk_norm;
+    bool qkv_bias, o_bias;
+    double scale; /* of q·k */
+};
+
+enum cap_model_router_kind {
+    CAP_ROUTER_NONE,    /* the layer is dense */
+    CAP_ROUTER_SOFTMAX, /* softmax over all experts, the top_k largest, ties to the lower index */
+};
+
+struct cap_model_router {
+    enum cap_model_router_kind kind;
+    int experts, top_k;
+    bool renormalize; /* weights of the chosen divided by their sum */
+    double scale;     /* the weights are multiplied by it last */
+};
+
+/* down(silu(gate(x)) * up(x)) */
+struct cap_model_mlp {
+    int inner;        /* of each expert, or of the dense MLP */
+    int shared_inner; /* of the experts that every token uses, together; 0 = none */
+    bool shared_gate; /* the shared part is multiplied by sigmoid(shared_gate(x)) */
+};
+
+struct cap_model_layer {
+    struct cap_model_attention attention;
+    struct cap_model_router router;
+    struct cap_model_mlp mlp;
+};
+
+/* What generation_config.json asks for when the user says nothing. */
+struct cap_model_generation {
+    bool do_sample;            /* false: greedy, whatever the others say */
+    double temperature;        /* 1 = off */
+    double top_p;              /* 1 = off */
+    int top_k;                 /* 0 = off; 50 when sampling and not said, as in HF Transformers */
+    double min_p;              /* 0 = off */
+    double repetition_penalty; /* 1 = off */
+    int max_new_tokens;        /* 0 = not said */
+};
+
+struct cap_model {
+    const char *family; /* "qwen3_moe": the row of families.c */
+    char *architecture; /* as in config.json, "" = not said */
+    int layer_count, hidden, vocab, context_max;
+    double norm_eps;
+    bool tie_embeddings; /* the head is the embedding; a stored lm_head is ignored */
+    struct cap_rope rope;
+    struct cap_model_layer *layers; /* [layer_count] */
+    enum cap_dtype dtype;           /* as config.json says; each tensor has its own */
+    int bos_id;                     /* -1 = none */
+    int eos_ids[CAP_MODEL_EOS_MAX];
+    int eos_count;
+    struct cap_model_generation generation;
+};
+
+/* Reads DIR/config.json and DIR/generation_config.json (optional). An architecture that is not
+ * supported is CAP_UNIMPLEMENTED and the sentence lists those that are. */
+struct cap_model *cap_model_open(const char *dir, struct cap_err *err);
+/* The same from JSON objects, borrowed; `generation` may be NULL. */
+struct cap_model *cap_model_parse(const json_t *config, const json_t *generation,
+                                  struct cap_err *err);
+void cap_model_free(struct cap_model *model);
+CAP_DEFINE_AUTO(cap_model)
+
+/* Layers with experts; the largest number of experts and top_k among them (0 when all are dense).
+ */
+int cap_model_moe_layers(const struct cap_model *model);
+int cap_model_experts(const struct cap_model *model);
+int cap_model_top_k(const struct cap_model *model);
+bool cap_model_is_eos(const struct cap_model *model, int token);
+
+/* "qwen3_moe" and so on, for messages; NULL past the end. */
+const char *cap_model_family_at(int index);
+
+#endif
