@@ -275,3 +275,49 @@ bool store_report_run(struct store_pg *pg, const char *run_id, struct cap_arena 
     *out_report = report;
     return true;
 }
+
+/* ---- GetExpertCounts ---- */
+
+struct counts_work {
+    const char *run_id;
+    struct cap_arena *arena;
+    struct store_expert_counts out;
+};
+
+static bool read_counts(struct store_conn *conn, void *arg, struct cap_err *err)
+{
+    struct counts_work *work = arg;
+    struct store_run run;
+
+    if (!store_run_find(conn, work->run_id, &run, err))
+        return false;
+    CAP_AUTO(store_rows)
+    rows = store_pg_ask(conn, err,
+                        "SELECT phase, layer, batch_bucket, counts FROM expert_count"
+                        " WHERE run_no = $1 ORDER BY phase, layer, batch_bucket LIMIT $2",
+                        STORE_ARGS(store_arg_int(run.run_no), store_arg_int(STORE_COUNTS_MAX)));
+    if (!rows)
+        return false;
+    work->out.count = store_rows_count(rows);
+    work->out.items = cap_arena_array(work->arena, work->out.count + 1, sizeof *work->out.items);
+    for (size_t i = 0; work->out.items && i < work->out.count; i++) {
+        struct store_expert_count *row = &work->out.items[i];
+        row->phase = store_rows_u32(rows, i, 0);
+        row->layer = store_rows_u32(rows, i, 1);
+        row->batch_bucket = store_rows_u32(rows, i, 2);
+        if (!store_rows_u64s(rows, i, 3, work->arena, &row->counts))
+            return store_fail_full(err);
+    }
+    return work->out.items || store_fail_full(err);
+}
+
+bool store_report_counts(struct store_pg *pg, const char *run_id, struct cap_arena *arena,
+                         struct store_expert_counts *out_counts, struct cap_err *err)
+{
+    struct counts_work work = {.run_id = run_id, .arena = arena};
+
+    if (!store_pg_tx(pg, STORE_TX_READ, read_counts, &work, err))
+        return false;
+    *out_counts = work.out;
+    return true;
+}

@@ -116,6 +116,19 @@ bool store_bindir_find(const char *wanted, const char *version, char out[STORE_P
 
 enum { ARGS_MAX = 32, LOG_BYTES_MAX = 1 << 20 };
 
+/* We block and ignore some signals for ourselves; a child starts with none blocked. */
+static void set_signals(posix_spawnattr_t *attributes)
+{
+    sigset_t none, all;
+
+    sigemptyset(&none);
+    sigfillset(&all);
+    posix_spawnattr_init(attributes);
+    posix_spawnattr_setsigmask(attributes, &none);
+    posix_spawnattr_setsigdefault(attributes, &all);
+    posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+}
+
 static bool spawn(const struct store_user *user, const char *const *argv, const char *log,
                   pid_t *out_pid, struct cap_err *err)
 {
@@ -123,6 +136,7 @@ static bool spawn(const struct store_user *user, const char *const *argv, const 
     const char *args[ARGS_MAX] = {"setpriv", uid, gid, "--init-groups"};
     size_t n = user->change ? 4 : 0;
     posix_spawn_file_actions_t files;
+    posix_spawnattr_t attributes;
     int failed;
 
     snprintf(uid, sizeof uid, "--reuid=%u", (unsigned)user->uid);
@@ -136,7 +150,9 @@ static bool spawn(const struct store_user *user, const char *const *argv, const 
     posix_spawn_file_actions_adddup2(&files, STDOUT_FILENO, STDERR_FILENO);
     /* The server must not find itself in a folder that its user cannot enter. */
     posix_spawn_file_actions_addchdir_np(&files, "/");
-    failed = posix_spawnp(out_pid, args[0], &files, NULL, (char *const *)args, environ);
+    set_signals(&attributes);
+    failed = posix_spawnp(out_pid, args[0], &files, &attributes, (char *const *)args, environ);
+    posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&files);
     if (failed)
         return cap_fail(err, CAP_INTERNAL, "could not start \"%s\": %s", args[0], strerror(failed));

@@ -18,6 +18,7 @@ enum {
     STORE_SAMPLES_DEFAULT = 100,
     STORE_SAMPLES_MAX = 500,
     STORE_SAMPLES_BYTES_MAX = 4 << 20,
+    STORE_COUNTS_MAX = 20000, /* (phase, layer, batch bucket) of a run */
     STORE_EVENTS_DEFAULT = 100,
     STORE_EVENTS_MAX = 1000,
 };
@@ -70,6 +71,10 @@ struct store_run_report {
 
 bool store_report_run(struct store_pg *pg, const char *run_id, struct cap_arena *arena,
                       struct store_run_report *out_report, struct cap_err *err);
+
+/* The router's selections, summed over the run. */
+bool store_report_counts(struct store_pg *pg, const char *run_id, struct cap_arena *arena,
+                         struct store_expert_counts *out_counts, struct cap_err *err);
 
 /* ---- its samples ---- */
 

@@ -201,7 +201,8 @@ CREATE TABLE pass (
     kv_bytes         bigint,
     flops            float8,
     warm_up          boolean NOT NULL,
-    PRIMARY KEY (run_no, shard, seq, item)
+    PRIMARY KEY (run_no, shard, seq, item),
+    CHECK (weight_bytes >= 0 AND kv_bytes >= 0)
 ) PARTITION BY HASH (run_no);
 
 DO $$
