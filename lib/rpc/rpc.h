@@ -16,12 +16,13 @@
  *     client stream  bool f(call, Reply *reply, err)
  *     bidirectional  bool f(call, err)
  *
- * Threads. Handlers run on a bounded pool of workers and may block. One poller thread per process
- * side never runs user code. A call may be sent on from any thread, received from by one thread at
- * a time, cancelled from any. Memory. A handler's arena lives until the reply is sent; what a
- * `..._next_...` returns lives until the next one. Deadlines. Every call has one; give `parent` to
- * let a handler's deadline and cancellation cascade to the calls it makes. Fork nothing after
- * cap_rpc_init. Facts and measurements behind the design: docs/rpc.md.
+ * Threads. Handlers run on a bounded pool of workers and may block. Pollers, one a server and one
+ * for all clients, never run user code. A call may be sent on from any thread, received from by one
+ * thread at a time, cancelled from any; a handler's call is over when the handler returns, so it
+ * first joins the threads it gave the call to. Memory. A handler's arena lives until the reply is
+ * sent; what a `..._next_...` returns lives until the next one. Deadlines. Every call has one; give
+ * `parent` to let a handler's deadline and cancellation cascade to the calls it makes. Fork nothing
+ * after cap_rpc_init. How a call flows and why: docs/rpc.md.
  */
 #ifndef CAP_RPC_H
 #define CAP_RPC_H
@@ -34,49 +35,16 @@
 #include "base/arena.h"
 #include "base/auto.h"
 #include "base/err.h"
+#include "rpc/method.h"
 
-struct cap_rpc_call;
 struct cap_rpc_channel;
 struct cap_rpc_server;
 
 void cap_rpc_init(void); /* once per process, before any other call; sets malloc thresholds */
 void cap_rpc_shutdown(void);
 
-/* Unpack into an arena: protobuf-c's allocator over it; free is a no-op. Borrowed from the arena.
- */
+/* To unpack into an arena: protobuf-c's allocator over it, living in it; free is a no-op. */
 ProtobufCAllocator *cap_rpc_allocator(struct cap_arena *arena);
-
-/* ---- generated tables ---- */
-
-enum cap_rpc_kind { CAP_RPC_UNARY, CAP_RPC_SERVER_STREAM, CAP_RPC_CLIENT_STREAM, CAP_RPC_BIDI };
-
-/* A generated trampoline with the handler's exact type. */
-typedef bool cap_rpc_thunk(const void *handlers, struct cap_rpc_call *call,
-                           const ProtobufCMessage *request, ProtobufCMessage *reply,
-                           struct cap_err *err);
-
-struct cap_rpc_method {
-    const char *path; /* "/moecap.v1.Store/Append" */
-    enum cap_rpc_kind kind;
-    const ProtobufCMessageDescriptor *request, *reply;
-    cap_rpc_thunk *call;
-};
-
-/* A .proto file for reflection: its packed descriptor, the symbols in it, the files it imports. */
-struct cap_rpc_file {
-    const char *name;
-    const uint8_t *bytes;
-    size_t length;
-    const char *const *symbols;                /* NULL-terminated */
-    const struct cap_rpc_file *const *imports; /* NULL-terminated */
-};
-
-struct cap_rpc_service {
-    const char *name; /* "moecap.v1.Store" */
-    size_t method_count;
-    const struct cap_rpc_method *methods;
-    const struct cap_rpc_file *file;
-};
 
 /* ---- server ---- */
 
@@ -99,12 +67,10 @@ struct cap_rpc_server *cap_rpc_server_new(const struct cap_rpc_server_options *o
 void cap_rpc_server_free(struct cap_rpc_server *server); /* drains with no grace if still running */
 CAP_DEFINE_AUTO(cap_rpc_server)
 
-/* Before start. `handlers` is the generated struct, borrowed; `self` is what cap_rpc_self returns.
- */
+/* Before start. `handlers` is the generated struct, borrowed; cap_rpc_self returns `self`. */
 void cap_rpc_server_add(struct cap_rpc_server *server, const struct cap_rpc_service *service,
                         const void *handlers, void *self);
-/* The handler of this unary method never blocks: run it on the poller. Path as in cap_rpc_method.
- */
+/* The handler of this unary method never blocks: run it on the poller. After add. */
 void cap_rpc_server_inline(struct cap_rpc_server *server, const char *path);
 
 /* "127.0.0.1:0", "[::1]:7861", "unix:/path". Fails when the port is taken. */

@@ -64,5 +64,6 @@ function(moecap_test_properties name label timeout serial)
   endif()
   set_tests_properties(${name} PROPERTIES LABELS ${label} TIMEOUT ${timeout} RUN_SERIAL ${serial}
     SKIP_RETURN_CODE 77
-    ENVIRONMENT "MOECAP_SOURCE_DIR=${CMAKE_SOURCE_DIR};MOECAP_BIN_DIR=${CMAKE_BINARY_DIR}/bin")
+    ENVIRONMENT "MOECAP_SOURCE_DIR=${CMAKE_SOURCE_DIR};MOECAP_BIN_DIR=${CMAKE_BINARY_DIR}/bin;\
+TSAN_OPTIONS=ignore_noninstrumented_modules=1 suppressions=${CMAKE_SOURCE_DIR}/tests/tsan.supp")
 endfunction()
