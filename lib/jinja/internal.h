@@ -1,0 +1,245 @@
+/* internal.h — the interpreter's own types; included in lib/jinja only.
+ *
+ * lex.c cuts the text into tokens, parse.c makes a tree of nodes, eval.c walks it. Values live in
+ * the arena of one rendering. A failure sets run->err and unwinds by false.
+ */
+#ifndef CAP_JINJA_INTERNAL_H
+#define CAP_JINJA_INTERNAL_H
+
+#include "base/arena.h"
+#include "jinja/jinja.h"
+
+enum {
+    TEMPLATE_BYTES_MAX = 4 << 20,
+    TEMPLATE_ARENA_BYTES = 64 << 20,
+    RENDER_ARENA_BYTES = 64 << 20,
+    RENDER_STEPS_MAX = 5000000,
+    DEPTH_MAX = 128, /* of nested expressions, blocks and calls */
+    RANGE_MAX = 100000,
+};
+
+/* ---- values ---- */
+
+enum kind {
+    V_UNDEFINED,
+    V_NONE,
+    V_BOOL,
+    V_INT,
+    V_FLOAT,
+    V_STR,
+    V_LIST,
+    V_DICT,
+    V_MACRO,
+    V_FUNCTION
+};
+
+struct value {
+    enum kind kind;
+    union {
+        bool b;
+        int64_t i;
+        double f;
+        struct {
+            const char *text; /* not NUL-terminated in general */
+            size_t length;
+        } s;
+        struct list *list;
+        struct dict *dict;
+        const struct node *macro;
+        const char *name; /* of a function, or of what is undefined */
+    };
+};
+
+struct list {
+    struct value *items;
+    size_t count, capacity;
+    bool tuple;
+};
+
+struct pair {
+    struct value key, value;
+};
+
+struct dict {
+    struct pair *pairs;
+    size_t count, capacity;
+    bool is_namespace;
+};
+
+/* ---- trees ---- */
+
+enum node_kind {
+    /* expressions */
+    N_LITERAL,
+    N_NAME,
+    N_LIST,
+    N_TUPLE,
+    N_DICT,
+    N_ATTRIBUTE,
+    N_INDEX,
+    N_SLICE,
+    N_CALL,
+    N_FILTER,
+    N_TEST,
+    N_NOT,
+    N_NEGATE,
+    N_PLUS,
+    N_BINARY,
+    N_AND,
+    N_OR,
+    N_TERNARY,
+    /* statements */
+    N_TEXT,
+    N_OUTPUT,
+    N_IF,
+    N_FOR,
+    N_SET,
+    N_SET_BLOCK,
+    N_MACRO,
+    N_FILTER_BLOCK,
+    N_BREAK,
+    N_CONTINUE,
+};
+
+enum operator{
+    O_ADD,
+    O_SUBTRACT,
+    O_MULTIPLY,
+    O_DIVIDE,
+    O_FLOOR_DIVIDE,
+    O_MODULO,
+    O_POWER,
+    O_CONCAT,
+    O_EQUAL,
+    O_NOT_EQUAL,
+    O_LESS,
+    O_LESS_EQUAL,
+    O_GREATER,
+    O_GREATER_EQUAL,
+    O_IN,
+    O_NOT_IN,
+};
+
+struct node {
+    enum node_kind kind;
+    enum operator operator;
+    bool negated; /* N_TEST: is not */
+    int line;
+    struct value literal; /* N_LITERAL, N_TEXT */
+    const char *name; /* N_NAME, N_ATTRIBUTE, N_FILTER, N_TEST, N_MACRO, keyword of an argument */
+    struct node *a, *b,
+        *c; /* operands; N_FOR: a = iterable, b = condition; N_SLICE: start, stop, step on c */
+    struct node *step;
+    struct node *args; /* arguments, items, pairs (key in a, value in b), targets, linked by next */
+    struct node *body, *orelse;
+    struct node *next; /* the next statement or argument */
+};
+
+/* ---- lexing ---- */
+
+enum token_kind {
+    T_TEXT,
+    T_NAME,
+    T_STRING,
+    T_INT,
+    T_FLOAT,
+    T_SYMBOL,
+    T_OPEN_OUTPUT,
+    T_CLOSE_OUTPUT,
+    T_OPEN_BLOCK,
+    T_CLOSE_BLOCK,
+    T_END
+};
+
+struct token {
+    enum token_kind kind;
+    const char *text; /* NUL-terminated copy; symbols by their spelling */
+    size_t length;
+    int64_t i;
+    double f;
+    int line;
+};
+
+/* All tokens, ended by T_END. */
+struct token *jinja_lex(const char *text, const struct cap_jinja_options *options,
+                        struct cap_arena *arena, struct cap_err *err);
+struct node *jinja_parse(const struct token *tokens, struct cap_arena *arena, struct cap_err *err);
+
+struct cap_jinja {
+    struct cap_arena *arena;
+    struct cap_jinja_options options;
+    struct node *body;
+};
+
+/* ---- rendering ---- */
+
+struct scope {
+    struct scope *parent;
+    struct dict *names;
+};
+
+struct run {
+    const struct cap_jinja *jinja;
+    struct cap_arena *arena;
+    struct cap_buf *out;
+    struct scope *globals;
+    long steps;
+    int depth, line;
+    struct cap_err *err;
+};
+
+/* Arguments of a call, filter or test. */
+struct arguments {
+    struct value *positional;
+    size_t count;
+    struct dict *named;
+};
+
+bool jinja_fail(struct run *run, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* value.c */
+struct value jinja_str(const char *text, size_t length);
+struct value jinja_cstr(const char *text);
+struct value jinja_int(int64_t i);
+struct value jinja_bool(bool b);
+struct value jinja_none(void);
+struct value jinja_list(struct run *run, size_t capacity, bool tuple);
+struct value jinja_dict(struct run *run);
+bool jinja_append(struct run *run, struct list *list, struct value item);
+bool jinja_put(struct run *run, struct dict *dict, struct value key, struct value value);
+bool jinja_find(const struct dict *dict, const char *key, size_t length, struct value *out);
+bool jinja_truthy(const struct value *v);
+bool jinja_equal(const struct value *a, const struct value *b);
+/* False when the two cannot be ordered. */
+bool jinja_compare(const struct value *a, const struct value *b, int *out_order);
+bool jinja_from_json(struct run *run, const json_t *json, struct value *out);
+void jinja_print(const struct value *v, struct cap_buf *out); /* as {{ v }} */
+void jinja_repr(const struct value *v, struct cap_buf *out);  /* as inside a list */
+void jinja_to_json(const struct value *v, int indent, int level, struct cap_buf *out);
+struct value jinja_take_buf(struct run *run, struct cap_buf *buf); /* a copy of its text */
+const char *jinja_kind_name(const struct value *v);
+
+/* filters.c, methods.c, tests.c */
+bool jinja_filter(struct run *run, const char *name, struct value in, const struct arguments *args,
+                  struct value *out);
+bool jinja_has_filter(const char *name);
+bool jinja_test(struct run *run, const char *name, struct value in, const struct arguments *args,
+                bool *out);
+bool jinja_has_test(const char *name);
+bool jinja_method(struct run *run, struct value self, const char *name,
+                  const struct arguments *args, struct value *out);
+bool jinja_function(struct run *run, const char *name, const struct arguments *args,
+                    struct value *out);
+bool jinja_get(struct run *run, struct value from, struct value key, struct value *out);
+/* The i-th positional argument or the named one; undefined when absent. */
+struct value jinja_argument(const struct arguments *args, size_t index, const char *name);
+struct value jinja_strip(struct value s, const char *set, bool left, bool right);
+struct value jinja_replace(struct run *run, struct value s, struct value from, struct value to);
+
+/* utf8.c */
+size_t jinja_utf8_next(const char *text, size_t length); /* bytes of the first character */
+size_t jinja_utf8_count(const char *text, size_t length);
+size_t jinja_utf8_offset(const char *text, size_t length, size_t characters);
+struct value jinja_change_case(struct run *run, struct value s, bool upper);
+
+#endif

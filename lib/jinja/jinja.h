@@ -1,0 +1,46 @@
+/* jinja.h — the part of the Jinja template language that chat templates and task prompts use.
+ *
+ * A template is compiled once and may then be rendered from many threads. What is understood:
+ * for (if, else, recursive loop variables), if/elif/else, set (also blocks and namespaces), macro,
+ * filter blocks, raw, break and continue; expressions with attributes, slices, calls, tests and the
+ * common filters and string methods. What is not understood fails when compiling, with the line.
+ * Rendering has limits on output, steps and depth, so that a stranger's template ends.
+ *
+ *     CAP_AUTO(cap_jinja) t = cap_jinja_compile(text, &cap_jinja_chat, err);
+ *     if (!t || !cap_jinja_render(t, context, &out, err)) ...
+ */
+#ifndef CAP_JINJA_H
+#define CAP_JINJA_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "base/auto.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/err.h"
+
+struct cap_jinja;
+
+struct cap_jinja_options {
+    bool trim_blocks;              /* drop the newline behind a block tag */
+    bool lstrip_blocks;            /* drop the blanks before a block tag that begins its line */
+    bool keep_trailing_newline;    /* of the template */
+    bool strict;                   /* using an undefined value is an error, not an empty text */
+    const struct cap_clock *clock; /* for strftime_now; NULL: there is no such function */
+};
+
+extern const struct cap_jinja_options cap_jinja_chat; /* as apply_chat_template sets it */
+extern const struct cap_jinja_options cap_jinja_task; /* as lm-eval sets it for task prompts */
+
+struct cap_jinja *cap_jinja_compile(const char *text, const struct cap_jinja_options *options,
+                                    struct cap_err *err);
+void cap_jinja_free(struct cap_jinja *jinja);
+CAP_DEFINE_AUTO(cap_jinja)
+
+/* Adds to `out`. `context` is a JSON object, borrowed; its integers, numbers and nulls keep their
+ * kind. raise_exception('...') in the template fails with that text (INVALID_ARGUMENT). */
+bool cap_jinja_render(const struct cap_jinja *jinja, const json_t *context, struct cap_buf *out,
+                      struct cap_err *err);
+
+#endif

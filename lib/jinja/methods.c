@@ -1,0 +1,452 @@
+/* Methods of strings, lists and dictionaries, and the global functions. */
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "jinja/internal.h"
+
+/* ---- strings ---- */
+
+static bool in_set(const char *set, char c)
+{
+    if (!set)
+        return c == ' ' || (c >= '\t' && c <= '\r') || (c >= 0x1c && c <= 0x1f);
+    return c != '\0' && strchr(set, c) != NULL;
+}
+
+/* U+0085, U+00A0, U+2000..200A and their like are blanks to Python's strip. */
+static size_t wide_blank(const char *at, size_t length)
+{
+    static const char *const blanks[] = {"\xc2\x85",     "\xc2\xa0",     "\xe1\x9a\x80",
+                                         "\xe2\x80\xa8", "\xe2\x80\xa9", "\xe2\x80\xaf",
+                                         "\xe2\x81\x9f", "\xe3\x80\x80"};
+
+    for (size_t i = 0; i < CAP_COUNT_OF(blanks); i++) {
+        size_t n = strlen(blanks[i]);
+
+        if (length >= n && memcmp(at, blanks[i], n) == 0)
+            return n;
+    }
+    if (length >= 3 && memcmp(at, "\xe2\x80", 2) == 0 && (unsigned char)at[2] >= 0x80 &&
+        (unsigned char)at[2] <= 0x8a)
+        return 3;
+    return 0;
+}
+
+struct value jinja_strip(struct value s, const char *set, bool left, bool right)
+{
+    const char *from = s.s.text, *to = from + s.s.length;
+
+    while (left && from < to) {
+        size_t n = in_set(set, *from) ? 1 : set ? 0 : wide_blank(from, (size_t)(to - from));
+
+        if (n == 0)
+            break;
+        from += n;
+    }
+    while (right && to > from) {
+        size_t n = in_set(set, to[-1]) ? 1 : 0;
+
+        for (size_t k = 2; !n && !set && k <= 3 && (size_t)(to - from) >= k; k++)
+            n = wide_blank(to - k, k) == k ? k : 0;
+        if (n == 0)
+            break;
+        to -= n;
+    }
+    return jinja_str(from, (size_t)(to - from));
+}
+
+struct value jinja_replace(struct run *run, struct value s, struct value from, struct value to)
+{
+    CAP_AUTO_BUF(out, TEMPLATE_BYTES_MAX);
+    const char *at = s.s.text, *end = at + s.s.length;
+
+    if (from.s.length == 0)
+        return s;
+    while (at < end) {
+        const char *hit = memmem(at, (size_t)(end - at), from.s.text, from.s.length);
+
+        cap_buf_add(&out, at, (size_t)((hit ? hit : end) - at));
+        if (!hit)
+            break;
+        cap_buf_add(&out, to.s.text, to.s.length);
+        at = hit + from.s.length;
+    }
+    return jinja_take_buf(run, &out);
+}
+
+static bool split_blanks(struct run *run, struct value s, struct value *out)
+{
+    const char *at = s.s.text, *end = at + s.s.length;
+
+    while (at < end) {
+        const char *start;
+
+        while (at < end && in_set(NULL, *at))
+            at++;
+        start = at;
+        while (at < end && !in_set(NULL, *at))
+            at++;
+        if (at > start && !jinja_append(run, out->list, jinja_str(start, (size_t)(at - start))))
+            return false;
+    }
+    return true;
+}
+
+static bool split(struct run *run, struct value s, const struct arguments *args, struct value *out)
+{
+    struct value by = jinja_argument(args, 0, "sep"), most = jinja_argument(args, 1, "maxsplit");
+    int64_t left = most.kind == V_INT && most.i >= 0 ? most.i : INT64_MAX;
+    const char *at = s.s.text, *end = at + s.s.length;
+
+    *out = jinja_list(run, 8, false);
+    if (by.kind != V_STR)
+        return split_blanks(run, s, out);
+    if (by.s.length == 0)
+        return jinja_fail(run, "split needs a separator that is not empty");
+    for (;;) {
+        const char *hit =
+            left-- > 0 ? memmem(at, (size_t)(end - at), by.s.text, by.s.length) : NULL;
+
+        if (!jinja_append(run, out->list, jinja_str(at, (size_t)((hit ? hit : end) - at))))
+            return false;
+        if (!hit)
+            return true;
+        at = hit + by.s.length;
+    }
+}
+
+static bool splitlines(struct run *run, struct value s, struct value *out)
+{
+    const char *at = s.s.text, *end = at + s.s.length;
+
+    *out = jinja_list(run, 8, false);
+    while (at < end) {
+        const char *hit = memchr(at, '\n', (size_t)(end - at));
+        size_t length = (size_t)((hit ? hit : end) - at);
+
+        if (!jinja_append(run, out->list,
+                          jinja_str(at, length - (length > 0 && at[length - 1] == '\r'))))
+            return false;
+        at += length + 1;
+    }
+    return true;
+}
+
+/* capitalize: the first character up, the rest down; title: so for every word. */
+static struct value change_words(struct run *run, struct value s, bool every)
+{
+    struct value low = jinja_change_case(run, s, false);
+    CAP_AUTO_BUF(out, TEMPLATE_BYTES_MAX);
+    bool start = true;
+
+    for (size_t at = 0; at < low.s.length;) {
+        size_t n = jinja_utf8_next(low.s.text + at, low.s.length - at);
+        struct value c = jinja_str(low.s.text + at, n);
+        bool letter = n > 1 || isalpha((unsigned char)*c.s.text);
+
+        if (start && letter)
+            c = jinja_change_case(run, c, true);
+        cap_buf_add(&out, c.s.text, c.s.length);
+        start = every ? !letter : false;
+        at += n;
+    }
+    return jinja_take_buf(run, &out);
+}
+
+static bool has_end(struct value s, struct value part, bool at_start)
+{
+    if (part.kind == V_LIST) {
+        for (size_t i = 0; i < part.list->count; i++)
+            if (has_end(s, part.list->items[i], at_start))
+                return true;
+        return false;
+    }
+    return part.kind == V_STR && part.s.length <= s.s.length &&
+           memcmp(at_start ? s.s.text : s.s.text + s.s.length - part.s.length, part.s.text,
+                  part.s.length) == 0;
+}
+
+static bool only_case(struct value s, bool upper)
+{
+    bool letters = false;
+
+    for (size_t i = 0; i < s.s.length; i++) {
+        unsigned char c = (unsigned char)s.s.text[i];
+
+        if (upper ? islower(c) : isupper(c))
+            return false;
+        letters = letters || isalpha(c);
+    }
+    return letters;
+}
+
+static bool all_digits(struct value s)
+{
+    for (size_t i = 0; i < s.s.length; i++)
+        if (!isdigit((unsigned char)s.s.text[i]))
+            return false;
+    return s.s.length > 0;
+}
+
+static int64_t find_text(struct value s, struct value part, bool last)
+{
+    const char *hit = NULL, *at = s.s.text, *end = at + s.s.length;
+
+    if (part.kind != V_STR)
+        return -1;
+    while ((at = memmem(at, (size_t)(end - at), part.s.text, part.s.length)) != NULL) {
+        hit = at;
+        if (!last || part.s.length == 0 || at == end)
+            break;
+        at++;
+    }
+    return hit ? (int64_t)jinja_utf8_count(s.s.text, (size_t)(hit - s.s.text)) : -1;
+}
+
+static int64_t count_text(struct value s, struct value part)
+{
+    const char *at = s.s.text, *end = at + s.s.length;
+    int64_t count = 0;
+
+    while (part.kind == V_STR && part.s.length > 0 &&
+           (at = memmem(at, (size_t)(end - at), part.s.text, part.s.length)) != NULL) {
+        count++;
+        at += part.s.length;
+    }
+    return count;
+}
+
+static bool join(struct run *run, struct value between, const struct arguments *args,
+                 struct value *out)
+{
+    struct arguments filter_args = {&between, 1, args->named};
+
+    return jinja_filter(run, "join", jinja_argument(args, 0, NULL), &filter_args, out);
+}
+
+static bool strip(struct run *run, struct value s, const char *name, const struct arguments *args,
+                  struct value *out)
+{
+    struct value set = jinja_argument(args, 0, "chars");
+    const char *chars =
+        set.kind == V_STR ? cap_arena_strndup(run->arena, set.s.text, set.s.length) : NULL;
+
+    *out = jinja_strip(s, chars, name[0] != 'r', name[0] != 'l');
+    return true;
+}
+
+static bool remove_end(struct value s, struct value part, bool at_start, struct value *out)
+{
+    *out = s;
+    if (has_end(s, part, at_start))
+        *out = jinja_str(s.s.text + (at_start ? part.s.length : 0), s.s.length - part.s.length);
+    return true;
+}
+
+/* Methods whose result is a truth or a number; false when the name is none of them. */
+static bool string_question(struct value s, const char *name, struct value arg, struct value *out)
+{
+    if (strcmp(name, "startswith") == 0)
+        *out = jinja_bool(has_end(s, arg, true));
+    else if (strcmp(name, "endswith") == 0)
+        *out = jinja_bool(has_end(s, arg, false));
+    else if (strcmp(name, "isupper") == 0)
+        *out = jinja_bool(only_case(s, true));
+    else if (strcmp(name, "islower") == 0)
+        *out = jinja_bool(only_case(s, false));
+    else if (strcmp(name, "isdigit") == 0 || strcmp(name, "isnumeric") == 0)
+        *out = jinja_bool(all_digits(s));
+    else if (strcmp(name, "find") == 0)
+        *out = jinja_int(find_text(s, arg, false));
+    else if (strcmp(name, "rfind") == 0)
+        *out = jinja_int(find_text(s, arg, true));
+    else if (strcmp(name, "count") == 0)
+        *out = jinja_int(count_text(s, arg));
+    else
+        return false;
+    return true;
+}
+
+static bool string_method(struct run *run, struct value s, const char *name,
+                          const struct arguments *args, struct value *out)
+{
+    struct value first = jinja_argument(args, 0, NULL);
+
+    if (string_question(s, name, first, out))
+        return true;
+    if (strcmp(name, "strip") == 0 || strcmp(name, "lstrip") == 0 || strcmp(name, "rstrip") == 0)
+        return strip(run, s, name, args, out);
+    if (strcmp(name, "split") == 0)
+        return split(run, s, args, out);
+    if (strcmp(name, "splitlines") == 0)
+        return splitlines(run, s, out);
+    if (strcmp(name, "join") == 0)
+        return join(run, s, args, out);
+    if (strcmp(name, "removeprefix") == 0 || strcmp(name, "removesuffix") == 0)
+        return remove_end(s, first, name[6] == 'p', out);
+    if (strcmp(name, "format") == 0)
+        return jinja_filter(run, "format", s, args, out);
+    if (strcmp(name, "upper") == 0 || strcmp(name, "lower") == 0)
+        *out = jinja_change_case(run, s, name[0] == 'u');
+    else if (strcmp(name, "capitalize") == 0 || strcmp(name, "title") == 0)
+        *out = change_words(run, s, name[0] == 't');
+    else if (strcmp(name, "replace") == 0 && first.kind == V_STR && args->count > 1 &&
+             args->positional[1].kind == V_STR)
+        *out = jinja_replace(run, s, first, args->positional[1]);
+    else if (strcmp(name, "index") == 0 && find_text(s, first, false) >= 0)
+        *out = jinja_int(find_text(s, first, false));
+    else
+        return jinja_fail(run, "a string has no method %s that fits these arguments", name);
+    return true;
+}
+
+/* ---- dictionaries and lists ---- */
+
+static bool dict_method(struct run *run, struct value self, const char *name,
+                        const struct arguments *args, struct value *out)
+{
+    const struct dict *d = self.dict;
+    struct value key = jinja_argument(args, 0, NULL), fallback = jinja_argument(args, 1, "default");
+    bool keys = strcmp(name, "keys") == 0, values = strcmp(name, "values") == 0;
+
+    if (strcmp(name, "get") == 0) {
+        *out = fallback.kind == V_UNDEFINED ? jinja_none() : fallback;
+        if (key.kind == V_STR)
+            jinja_find(d, key.s.text, key.s.length, out);
+        return true;
+    }
+    if (!keys && !values && strcmp(name, "items") != 0)
+        return jinja_fail(run, "a dict has no method %s", name);
+    *out = jinja_list(run, d->count, false);
+    for (size_t i = 0; i < d->count; i++) {
+        struct value item = keys ? d->pairs[i].key : d->pairs[i].value;
+
+        if (!keys && !values) {
+            item = jinja_list(run, 2, true);
+            if (!jinja_append(run, item.list, d->pairs[i].key) ||
+                !jinja_append(run, item.list, d->pairs[i].value))
+                return false;
+        }
+        if (!jinja_append(run, out->list, item))
+            return false;
+    }
+    return true;
+}
+
+static bool list_method(struct run *run, struct value self, const char *name,
+                        const struct arguments *args, struct value *out)
+{
+    struct value arg = jinja_argument(args, 0, NULL);
+
+    *out = jinja_none();
+    if (strcmp(name, "append") == 0)
+        return jinja_append(run, self.list, arg);
+    if (strcmp(name, "index") == 0) {
+        for (size_t i = 0; i < self.list->count; i++) {
+            if (jinja_equal(&self.list->items[i], &arg)) {
+                *out = jinja_int((int64_t)i);
+                return true;
+            }
+        }
+        return jinja_fail(run, "the list does not hold that item");
+    }
+    if (strcmp(name, "count") == 0) {
+        *out = jinja_int(0);
+        for (size_t i = 0; i < self.list->count; i++)
+            out->i += jinja_equal(&self.list->items[i], &arg);
+        return true;
+    }
+    return jinja_fail(run, "a list has no method %s", name);
+}
+
+bool jinja_method(struct run *run, struct value self, const char *name,
+                  const struct arguments *args, struct value *out)
+{
+    bool ok;
+
+    if (self.kind == V_STR)
+        ok = string_method(run, self, name, args, out);
+    else if (self.kind == V_DICT)
+        ok = dict_method(run, self, name, args, out);
+    else if (self.kind == V_LIST)
+        ok = list_method(run, self, name, args, out);
+    else
+        ok = jinja_fail(run, "a %s has no method %s", jinja_kind_name(&self), name);
+    return ok && run->err->code == CAP_OK;
+}
+
+/* ---- functions ---- */
+
+static bool range(struct run *run, const struct arguments *args, struct value *out)
+{
+    struct value a = jinja_argument(args, 0, NULL), b = jinja_argument(args, 1, NULL),
+                 c = jinja_argument(args, 2, NULL);
+    int64_t start = b.kind == V_INT ? a.i : 0, stop = b.kind == V_INT ? b.i : a.i;
+    int64_t step = c.kind == V_INT ? c.i : 1;
+
+    if (a.kind != V_INT || step == 0)
+        return jinja_fail(run, "range needs integers and a step that is not zero");
+    *out = jinja_list(run, 8, false);
+    for (int64_t i = start; step > 0 ? i < stop : i > stop; i += step) {
+        if (out->list->count == RANGE_MAX)
+            return jinja_fail(run, "range is longer than %d", RANGE_MAX);
+        if (!jinja_append(run, out->list, jinja_int(i)))
+            return false;
+    }
+    return true;
+}
+
+static bool make_dict(struct run *run, const struct arguments *args, bool is_namespace,
+                      struct value *out)
+{
+    *out = jinja_dict(run);
+    out->dict->is_namespace = is_namespace;
+    for (size_t i = 0; i < args->named->count; i++)
+        if (!jinja_put(run, out->dict, args->named->pairs[i].key, args->named->pairs[i].value))
+            return false;
+    return true;
+}
+
+static bool raise_exception(struct run *run, const struct arguments *args)
+{
+    struct value text = jinja_argument(args, 0, "message");
+    CAP_AUTO_BUF(buf, 4096);
+
+    jinja_print(&text, &buf);
+    if (run->err->code != CAP_OK)
+        return false;
+    return cap_fail(run->err, CAP_INVALID_ARGUMENT, "%s", buf.data);
+}
+
+static bool strftime_now(struct run *run, const struct arguments *args, struct value *out)
+{
+    struct value format = jinja_argument(args, 0, "format");
+    time_t seconds = cap_clock_wall_ms(run->jinja->options.clock) / 1000;
+    char text[256], *copy;
+    struct tm local;
+
+    copy =
+        format.kind == V_STR ? cap_arena_strndup(run->arena, format.s.text, format.s.length) : NULL;
+    localtime_r(&seconds, &local);
+    if (!copy || strftime(text, sizeof text, copy, &local) == 0) /* NOLINT: a template's format */
+        return jinja_fail(run, "strftime_now needs a format with a short result");
+    *out = jinja_cstr(cap_arena_strdup(run->arena, text));
+    return true;
+}
+
+bool jinja_function(struct run *run, const char *name, const struct arguments *args,
+                    struct value *out)
+{
+    *out = jinja_none();
+    if (strcmp(name, "range") == 0)
+        return range(run, args, out);
+    if (strcmp(name, "namespace") == 0)
+        return make_dict(run, args, true, out);
+    if (strcmp(name, "dict") == 0)
+        return make_dict(run, args, false, out);
+    if (strcmp(name, "raise_exception") == 0)
+        return raise_exception(run, args);
+    return strftime_now(run, args, out);
+}

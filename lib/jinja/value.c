@@ -1,0 +1,492 @@
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "jinja/internal.h"
+
+/* ---- making ---- */
+
+struct value jinja_str(const char *text, size_t length)
+{
+    return (struct value){.kind = V_STR, .s = {text, length}};
+}
+
+struct value jinja_cstr(const char *text)
+{
+    return jinja_str(text, strlen(text));
+}
+
+struct value jinja_int(int64_t i)
+{
+    return (struct value){.kind = V_INT, .i = i};
+}
+
+struct value jinja_bool(bool b)
+{
+    return (struct value){.kind = V_BOOL, .b = b};
+}
+
+struct value jinja_none(void)
+{
+    return (struct value){.kind = V_NONE};
+}
+
+struct value jinja_list(struct run *run, size_t capacity, bool tuple)
+{
+    struct value v = {.kind = V_LIST, .list = cap_arena_alloc(run->arena, sizeof(struct list))};
+
+    if (!v.list) { /* the next append fails with the sentence */
+        static struct list empty;
+
+        v.list = &empty;
+        return v;
+    }
+    v.list->items = cap_arena_array(run->arena, capacity, sizeof(struct value));
+    v.list->capacity = v.list->items ? capacity : 0;
+    v.list->tuple = tuple;
+    return v;
+}
+
+struct value jinja_dict(struct run *run)
+{
+    static struct dict empty;
+    struct value v = {.kind = V_DICT, .dict = cap_arena_alloc(run->arena, sizeof(struct dict))};
+
+    if (!v.dict)
+        v.dict = &empty;
+    return v;
+}
+
+static bool fail_memory(struct run *run)
+{
+    return jinja_fail(run, "the template needs more memory than it may have");
+}
+
+bool jinja_append(struct run *run, struct list *list, struct value item)
+{
+    if (list->count == list->capacity) {
+        size_t capacity = list->capacity ? list->capacity * 2 : 8;
+        struct value *items = cap_arena_array(run->arena, capacity, sizeof *items);
+
+        if (!items)
+            return fail_memory(run);
+        if (list->count > 0)
+            memcpy(items, list->items, list->count * sizeof *items);
+        list->items = items;
+        list->capacity = capacity;
+    }
+    list->items[list->count++] = item;
+    return true;
+}
+
+bool jinja_put(struct run *run, struct dict *dict, struct value key, struct value value)
+{
+    for (size_t i = 0; i < dict->count; i++) {
+        if (jinja_equal(&dict->pairs[i].key, &key)) {
+            dict->pairs[i].value = value;
+            return true;
+        }
+    }
+    if (dict->count == dict->capacity) {
+        size_t capacity = dict->capacity ? dict->capacity * 2 : 8;
+        struct pair *pairs = cap_arena_array(run->arena, capacity, sizeof *pairs);
+
+        if (!pairs)
+            return fail_memory(run);
+        if (dict->count > 0)
+            memcpy(pairs, dict->pairs, dict->count * sizeof *pairs);
+        dict->pairs = pairs;
+        dict->capacity = capacity;
+    }
+    dict->pairs[dict->count++] = (struct pair){key, value};
+    return true;
+}
+
+bool jinja_find(const struct dict *dict, const char *key, size_t length, struct value *out)
+{
+    for (size_t i = 0; i < dict->count; i++) {
+        const struct value *k = &dict->pairs[i].key;
+
+        if (k->kind == V_STR && k->s.length == length && memcmp(k->s.text, key, length) == 0) {
+            *out = dict->pairs[i].value;
+            return true;
+        }
+    }
+    return false;
+}
+
+struct value jinja_take_buf(struct run *run, struct cap_buf *buf)
+{
+    const char *text = cap_arena_strndup(run->arena, buf->data, buf->length);
+
+    if (!text || buf->overflowed)
+        fail_memory(run);
+    return jinja_str(text ? text : "", text ? buf->length : 0);
+}
+
+/* ---- JSON in ---- */
+
+static bool list_from_json(struct run *run, const json_t *json, struct value *out)
+{
+    size_t count = json_array_size(json);
+
+    *out = jinja_list(run, count, false);
+    for (size_t i = 0; i < count; i++) {
+        struct value item;
+
+        if (!jinja_from_json(run, json_array_get(json, i), &item) ||
+            !jinja_append(run, out->list, item))
+            return false;
+    }
+    return true;
+}
+
+static bool dict_from_json(struct run *run, const json_t *json, struct value *out)
+{
+    const char *key;
+    json_t *member;
+
+    *out = jinja_dict(run);
+    json_object_foreach((json_t *)json, key, member)
+    {
+        struct value value;
+
+        if (!jinja_from_json(run, member, &value) ||
+            !jinja_put(run, out->dict, jinja_cstr(key), value))
+            return false;
+    }
+    return true;
+}
+
+bool jinja_from_json(struct run *run, const json_t *json, struct value *out)
+{
+    switch (json_typeof(json)) {
+    case JSON_OBJECT:
+        return dict_from_json(run, json, out);
+    case JSON_ARRAY:
+        return list_from_json(run, json, out);
+    case JSON_STRING:
+        *out = jinja_str(json_string_value(json), json_string_length(json));
+        return true;
+    case JSON_INTEGER:
+        *out = jinja_int(json_integer_value(json));
+        return true;
+    case JSON_REAL:
+        *out = (struct value){.kind = V_FLOAT, .f = json_real_value(json)};
+        return true;
+    case JSON_TRUE:
+    case JSON_FALSE:
+        *out = jinja_bool(json_is_true(json));
+        return true;
+    case JSON_NULL:
+        *out = jinja_none();
+        return true;
+    }
+    return false;
+}
+
+/* ---- asking ---- */
+
+const char *jinja_kind_name(const struct value *v)
+{
+    static const char *const names[] = {"undefined", "none", "bool", "int",   "float",
+                                        "str",       "list", "dict", "macro", "function"};
+
+    return names[v->kind];
+}
+
+bool jinja_truthy(const struct value *v)
+{
+    switch (v->kind) {
+    case V_UNDEFINED:
+    case V_NONE:
+        return false;
+    case V_BOOL:
+        return v->b;
+    case V_INT:
+        return v->i != 0;
+    case V_FLOAT:
+        return v->f != 0;
+    case V_STR:
+        return v->s.length > 0;
+    case V_LIST:
+        return v->list->count > 0;
+    case V_DICT:
+        return v->dict->is_namespace || v->dict->count > 0;
+    default:
+        return true;
+    }
+}
+
+static bool is_number(const struct value *v)
+{
+    return v->kind == V_BOOL || v->kind == V_INT || v->kind == V_FLOAT;
+}
+
+static double number(const struct value *v)
+{
+    return v->kind == V_FLOAT ? v->f : v->kind == V_INT ? (double)v->i : v->b;
+}
+
+static bool lists_equal(const struct list *a, const struct list *b)
+{
+    if (a->count != b->count)
+        return false;
+    for (size_t i = 0; i < a->count; i++)
+        if (!jinja_equal(&a->items[i], &b->items[i]))
+            return false;
+    return true;
+}
+
+static bool dicts_equal(const struct dict *a, const struct dict *b)
+{
+    if (a->count != b->count)
+        return false;
+    for (size_t i = 0; i < a->count; i++) {
+        bool found = false;
+
+        for (size_t k = 0; k < b->count && !found; k++)
+            found = jinja_equal(&a->pairs[i].key, &b->pairs[k].key) &&
+                    jinja_equal(&a->pairs[i].value, &b->pairs[k].value);
+        if (!found)
+            return false;
+    }
+    return true;
+}
+
+bool jinja_equal(const struct value *a, const struct value *b)
+{
+    if (is_number(a) && is_number(b))
+        return a->kind == V_INT && b->kind == V_INT ? a->i == b->i : number(a) == number(b);
+    if (a->kind != b->kind)
+        return false;
+    switch (a->kind) {
+    case V_STR:
+        return a->s.length == b->s.length && memcmp(a->s.text, b->s.text, a->s.length) == 0;
+    case V_LIST:
+        return lists_equal(a->list, b->list);
+    case V_DICT:
+        return a->dict == b->dict || dicts_equal(a->dict, b->dict);
+    case V_MACRO:
+        return a->macro == b->macro;
+    default:
+        return true;
+    }
+}
+
+bool jinja_compare(const struct value *a, const struct value *b, int *out_order)
+{
+    if (is_number(a) && is_number(b)) {
+        double x = number(a), y = number(b);
+
+        *out_order = (x > y) - (x < y);
+        return true;
+    }
+    if (a->kind == V_STR && b->kind == V_STR) {
+        size_t shorter = a->s.length < b->s.length ? a->s.length : b->s.length;
+        int order = memcmp(a->s.text, b->s.text, shorter);
+
+        *out_order = order ? order : (a->s.length > b->s.length) - (a->s.length < b->s.length);
+        return true;
+    }
+    return false;
+}
+
+/* ---- printing, as Python would ---- */
+
+static void print_float(double f, struct cap_buf *out)
+{
+    char text[40];
+
+    if (isnan(f) || isinf(f)) {
+        cap_buf_add_str(out, isnan(f) ? "nan" : f < 0 ? "-inf" : "inf");
+        return;
+    }
+    for (int digits = 1; digits <= 17; digits++) { /* the shortest that reads back */
+        double back;
+
+        snprintf(text, sizeof text, "%.*g", digits, f);
+        if (sscanf(text, "%lf", &back) == 1 && back == f)
+            break;
+    }
+    if (strchr(text, 'e') && fabs(f) < 1e16 && fabs(f) >= 1e-4)
+        snprintf(text, sizeof text, "%.1f", f);
+    cap_buf_add_str(out, text);
+    if (!strpbrk(text, ".e"))
+        cap_buf_add_str(out, ".0");
+}
+
+static void repr_string(const struct value *v, struct cap_buf *out)
+{
+    bool has_single = memchr(v->s.text, '\'', v->s.length) != NULL;
+    bool has_double = memchr(v->s.text, '"', v->s.length) != NULL;
+    char quote = has_single && !has_double ? '"' : '\'';
+
+    cap_buf_add_char(out, quote);
+    for (size_t i = 0; i < v->s.length; i++) {
+        char c = v->s.text[i];
+
+        if (c == quote || c == '\\')
+            cap_buf_printf(out, "\\%c", c);
+        else if (c == '\n')
+            cap_buf_add_str(out, "\\n");
+        else if (c == '\t')
+            cap_buf_add_str(out, "\\t");
+        else if (c == '\r')
+            cap_buf_add_str(out, "\\r");
+        else if ((unsigned char)c < 32)
+            cap_buf_printf(out, "\\x%02x", (unsigned char)c);
+        else
+            cap_buf_add_char(out, c);
+    }
+    cap_buf_add_char(out, quote);
+}
+
+static void repr_list(const struct list *list, struct cap_buf *out)
+{
+    cap_buf_add_char(out, list->tuple ? '(' : '[');
+    for (size_t i = 0; i < list->count; i++) {
+        if (i > 0)
+            cap_buf_add_str(out, ", ");
+        jinja_repr(&list->items[i], out);
+    }
+    if (list->tuple && list->count == 1)
+        cap_buf_add_char(out, ',');
+    cap_buf_add_char(out, list->tuple ? ')' : ']');
+}
+
+static void repr_dict(const struct dict *dict, struct cap_buf *out)
+{
+    cap_buf_add_char(out, '{');
+    for (size_t i = 0; i < dict->count; i++) {
+        if (i > 0)
+            cap_buf_add_str(out, ", ");
+        jinja_repr(&dict->pairs[i].key, out);
+        cap_buf_add_str(out, ": ");
+        jinja_repr(&dict->pairs[i].value, out);
+    }
+    cap_buf_add_char(out, '}');
+}
+
+void jinja_repr(const struct value *v, struct cap_buf *out)
+{
+    if (v->kind == V_STR)
+        repr_string(v, out);
+    else if (v->kind == V_UNDEFINED)
+        cap_buf_add_str(out, "Undefined");
+    else
+        jinja_print(v, out);
+}
+
+void jinja_print(const struct value *v, struct cap_buf *out)
+{
+    switch (v->kind) {
+    case V_UNDEFINED:
+        break;
+    case V_NONE:
+        cap_buf_add_str(out, "None");
+        break;
+    case V_BOOL:
+        cap_buf_add_str(out, v->b ? "True" : "False");
+        break;
+    case V_INT:
+        cap_buf_printf(out, "%lld", (long long)v->i);
+        break;
+    case V_FLOAT:
+        print_float(v->f, out);
+        break;
+    case V_STR:
+        cap_buf_add(out, v->s.text, v->s.length);
+        break;
+    case V_LIST:
+        repr_list(v->list, out);
+        break;
+    case V_DICT:
+        repr_dict(v->dict, out);
+        break;
+    case V_MACRO:
+        cap_buf_printf(out, "<Macro '%s'>", v->macro->name);
+        break;
+    case V_FUNCTION:
+        cap_buf_printf(out, "<function %s>", v->name);
+        break;
+    }
+}
+
+/* ---- tojson: keys in their order, no HTML escapes, as json.dumps(ensure_ascii=False) ---- */
+
+static void json_string_out(const struct value *v, struct cap_buf *out)
+{
+    cap_buf_add_char(out, '"');
+    for (size_t i = 0; i < v->s.length; i++) {
+        unsigned char c = (unsigned char)v->s.text[i];
+        static const char from[] = "\"\\\n\r\t\b\f", to[] = "\"\\nrtbf";
+        const char *special = c ? strchr(from, c) : NULL;
+
+        if (special)
+            cap_buf_printf(out, "\\%c", to[special - from]);
+        else if (c < 32)
+            cap_buf_printf(out, "\\u%04x", c);
+        else
+            cap_buf_add_char(out, (char)c);
+    }
+    cap_buf_add_char(out, '"');
+}
+
+static void break_line(int indent, int level, struct cap_buf *out)
+{
+    if (indent < 0)
+        return;
+    cap_buf_add_char(out, '\n');
+    for (int i = 0; i < indent * level; i++)
+        cap_buf_add_char(out, ' ');
+}
+
+static void separate(size_t index, int indent, int level, struct cap_buf *out)
+{
+    if (index > 0)
+        cap_buf_add_str(out, indent < 0 ? ", " : ",");
+    break_line(indent, level, out);
+}
+
+static void json_list_out(const struct list *list, int indent, int level, struct cap_buf *out)
+{
+    cap_buf_add_char(out, '[');
+    for (size_t i = 0; i < list->count; i++) {
+        separate(i, indent, level + 1, out);
+        jinja_to_json(&list->items[i], indent, level + 1, out);
+    }
+    if (list->count > 0)
+        break_line(indent, level, out);
+    cap_buf_add_char(out, ']');
+}
+
+static void json_dict_out(const struct dict *dict, int indent, int level, struct cap_buf *out)
+{
+    cap_buf_add_char(out, '{');
+    for (size_t i = 0; i < dict->count; i++) {
+        separate(i, indent, level + 1, out);
+        jinja_to_json(&dict->pairs[i].key, indent, level + 1, out);
+        cap_buf_add_str(out, ": ");
+        jinja_to_json(&dict->pairs[i].value, indent, level + 1, out);
+    }
+    if (dict->count > 0)
+        break_line(indent, level, out);
+    cap_buf_add_char(out, '}');
+}
+
+void jinja_to_json(const struct value *v, int indent, int level, struct cap_buf *out)
+{
+    if (v->kind == V_STR)
+        json_string_out(v, out);
+    else if (v->kind == V_LIST)
+        json_list_out(v->list, indent, level, out);
+    else if (v->kind == V_DICT)
+        json_dict_out(v->dict, indent, level, out);
+    else if (v->kind == V_BOOL)
+        cap_buf_add_str(out, v->b ? "true" : "false");
+    else if (v->kind == V_INT || v->kind == V_FLOAT)
+        jinja_print(v, out);
+    else
+        cap_buf_add_str(out, "null");
+}

@@ -1,0 +1,211 @@
+/* The template language: against outputs of jinja2, and its refusals and limits. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/file.h"
+#include "jinja/jinja.h"
+
+/* 2025-06-07 08:09:10 UTC, the moment the recorded outputs were made with */
+static int64_t fixed_wall_ms(const struct cap_clock *clock)
+{
+    (void)clock;
+    return INT64_C(1749283750000);
+}
+
+static const struct cap_clock fixed_clock = {NULL, fixed_wall_ms};
+
+static bool render(const char *text, const struct cap_jinja_options *options, const json_t *context,
+                   struct cap_buf *out, struct cap_err *err)
+{
+    CAP_AUTO(cap_jinja) jinja = cap_jinja_compile(text, options, err);
+
+    return jinja && cap_jinja_render(jinja, context, out, err);
+}
+
+static json_t *load(const char *path)
+{
+    struct cap_err err = {0};
+    char *text = cap_file_read(path, 64 << 20, NULL, &err);
+    json_t *json = text ? json_loads(text, 0, NULL) : NULL;
+
+    free(text);
+    return json;
+}
+
+static int check_case(const json_t *item, const char *template, struct cap_jinja_options options)
+{
+    const char *output = json_string_value(json_object_get(item, "output"));
+    const char *error = json_string_value(json_object_get(item, "error"));
+    CAP_AUTO_BUF(out, 1 << 20);
+    struct cap_err err = {0};
+    bool ok = render(template, &options, json_object_get(item, "context"), &out, &err);
+
+    if (error ? !ok && strstr(err.text, error) : ok && output && strcmp(out.data, output) == 0)
+        return 0;
+    print_error("%s: %s\n--- wanted\n%s\n--- got\n%s\n",
+                json_string_value(json_object_get(item, "name")), err.text, error ? error : output,
+                out.data);
+    return 1;
+}
+
+static void recorded_cases_agree_with_jinja2(void **state)
+{
+    char path[512];
+    json_t *file, *item;
+    size_t i;
+    int wrong = 0;
+
+    (void)state;
+    snprintf(path, sizeof path, "%s/tests/golden/jinja/chat_cases.json",
+             getenv("MOECAP_SOURCE_DIR"));
+    file = load(path);
+    assert_non_null(file);
+    json_array_foreach(json_object_get(file, "cases"), i, item)
+    {
+        struct cap_jinja_options options = cap_jinja_chat;
+
+        options.clock = &fixed_clock;
+        wrong += check_case(item, json_string_value(json_object_get(item, "template")), options);
+    }
+    assert_int_equal(i, 55);
+    json_decref(file);
+    assert_int_equal(wrong, 0);
+}
+
+static void check_task(const char *template, const char *context, const char *expected)
+{
+    json_t *json = json_loads(context, 0, NULL);
+    CAP_AUTO_BUF(out, 1 << 16);
+    struct cap_err err = {0};
+
+    assert_non_null(json);
+    if (!render(template, &cap_jinja_task, json, &out, &err))
+        fail_msg("%s", err.text);
+    assert_string_equal(out.data, expected);
+    json_decref(json);
+}
+
+static void task_prompts_keep_their_last_newline(void **state)
+{
+    (void)state;
+    check_task("Question: {{question}}\nAnswer:\n", "{\"question\": \"1+1?\"}",
+               "Question: 1+1?\nAnswer:\n");
+    check_task("{{choices[answer]}} {{'ABCD'[answer]}} {{ question.strip().split(' ')[0] }}",
+               "{\"choices\": [\"x\", \"y\"], \"answer\": 1, \"question\": \" a b \"}", "y B a");
+    check_task("{{ text | regex_replace('(\\d+)', '<\\1>') }}{% if more is defined %}!{% endif %}",
+               "{\"text\": \"a1b22\"}", "a<1>b<22>");
+}
+
+static void check_failure(const char *template, const char *sentence)
+{
+    json_t *context = json_object();
+    CAP_AUTO_BUF(out, 4096);
+    struct cap_err err = {0};
+
+    assert_false(render(template, &cap_jinja_task, context, &out, &err));
+    if (!strstr(err.text, sentence))
+        fail_msg("wanted \"%s\", got \"%s\"", sentence, err.text);
+    json_decref(context);
+}
+
+static void failures_name_line_and_reason(void **state)
+{
+    (void)state;
+    check_failure("a\n{{ nope }}", "template line 2: \"nope\" is not defined");
+    check_failure("{{ 1 + 'a' }}", "cannot calculate with int and str");
+    check_failure("{{ 1 // 0 }}", "division by zero");
+    check_failure("{% include 'x' %}", "this tag is not understood: include");
+    check_failure("{{ 1 | frobnicate }}", "there is no filter frobnicate");
+    check_failure("{{ 1 is frobnicated }}", "there is no test frobnicated");
+    check_failure("\n\n{% if 1 %}x", "the template ends inside a block; expected elif");
+    check_failure("{{ 'abc }}", "a string does not end");
+    check_failure("{{ (1 }}", "template line 1");
+    check_failure("{# x", "a comment does not end");
+    check_failure("{{ raise_exception('no such role') }}", "no such role");
+}
+
+static void endless_templates_end(void **state)
+{
+    CAP_AUTO_BUF(deep, 1 << 20);
+
+    (void)state;
+    check_failure("{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "nested deeper than");
+    check_failure("{% for i in range(100000) %}{% for j in range(100000) %}{% set x = 1 %}{% "
+                  "endfor %}{% endfor %}",
+                  "the template needs more memory");
+    check_failure("{% for i in range(5000) %}xxxxxxxxxxxxxxxx{{ i }}{% endfor %}",
+                  "the output has more than");
+    check_failure("{{ range(1000000) }}", "range is longer than");
+    for (int i = 0; i < 500; i++)
+        cap_buf_add_str(&deep, "{{ ((");
+    check_failure(deep.data, "template line 1");
+    cap_buf_clear(&deep);
+    cap_buf_add_str(&deep, "{{ ");
+    for (int i = 0; i < 500; i++)
+        cap_buf_add_char(&deep, '(');
+    cap_buf_add_str(&deep, "1 }}");
+    check_failure(deep.data, "nested too deep");
+}
+
+/* Templates of real models, with what jinja2 made of them; third-party, so only where they are
+ * found. */
+static void real_templates_agree_where_they_are_at_hand(void **state)
+{
+    const char *shared = getenv("MOECAP_SHARED"), *packages = getenv("MOECAP_TOKENIZERS");
+    char path[1024];
+    json_t *file, *item;
+    size_t i;
+    int wrong = 0;
+
+    (void)state;
+    snprintf(path, sizeof path, "%s/data/tokenizer/chat.json", shared ? shared : "../shared");
+    file = load(path);
+    if (!file || !packages) {
+        print_message("skip: %s or the tokenizer packages not found; set MOECAP_SHARED and "
+                      "MOECAP_TOKENIZERS\n",
+                      path);
+        json_decref(file);
+        skip();
+    }
+    json_array_foreach(json_object_get(file, "real"), i, item)
+    {
+        const char *from = json_string_value(json_object_get(item, "template_from"));
+        struct cap_jinja_options options = cap_jinja_chat;
+        const char *blank = strchr(from, ' ');
+        json_t *config;
+
+        snprintf(path, sizeof path, "%s/%.*s", packages, (int)(blank - from), from);
+        config = load(path);
+        if (!config) {
+            print_message("skip: %s not found\n", path);
+            continue;
+        }
+        options.clock = &fixed_clock;
+        wrong +=
+            check_case(item, json_string_value(json_object_get(config, "chat_template")), options);
+        json_decref(config);
+    }
+    json_decref(file);
+    assert_int_equal(wrong, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(recorded_cases_agree_with_jinja2),
+        cmocka_unit_test(task_prompts_keep_their_last_newline),
+        cmocka_unit_test(failures_name_line_and_reason),
+        cmocka_unit_test(endless_templates_end),
+        cmocka_unit_test(real_templates_agree_where_they_are_at_hand),
+    };
+
+    setenv("TZ", "UTC", 1);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
