@@ -150,7 +150,10 @@ static void endless_templates_end(void **state)
     cap_buf_add_str(&deep, "{{ ");
     for (int i = 0; i < 500; i++)
         cap_buf_add_char(&deep, '(');
-    cap_buf_add_str(&deep, "1 }}");
+    cap_buf_add_char(&deep, '1');
+    for (int i = 0; i < 500; i++)
+        cap_buf_add_char(&deep, ')');
+    cap_buf_add_str(&deep, " }}");
     check_failure(deep.data, "nested too deep");
 }
 
