@@ -49,6 +49,9 @@ size_t cap_tensors_count(const struct cap_tensors *tensors);
 const struct cap_tensor *cap_tensors_at(const struct cap_tensors *tensors, size_t index);
 uint64_t cap_tensors_bytes(const struct cap_tensors *tensors);
 
+/* The one file, or the index of several: for messages. */
+const char *cap_tensors_source(const struct cap_tensors *tensors);
+
 /* "[128, 256]" into out. */
 enum { CAP_TENSORS_SHAPE_BYTES = 160 };
 const char *cap_tensors_shape_text(const int64_t *shape, int rank,

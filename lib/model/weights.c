@@ -1,0 +1,393 @@
+/* The table of weights, and the walks over it: names, shapes, checks, views, what is left over. */
+#include "model/weights.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/map.h"
+
+enum scope { OF_MODEL, OF_LAYER, OF_EXPERT };
+
+enum size { ONE, VOCAB, HIDDEN, HEADS, KV_HEADS, HEAD_DIM, INNER, EXPERTS };
+
+/* `%l` and `%e` stand for layer and expert. A vector has ONE column and is stored with rank 1. */
+static const struct row {
+    const char *pattern;
+    enum scope scope;
+    enum size rows, columns;
+} table[CAP_WEIGHT_COUNT] = {
+#define LAYER "model.layers.%l."
+    [CAP_WEIGHT_EMBED] = {"model.embed_tokens.weight", OF_MODEL, VOCAB, HIDDEN},
+    [CAP_WEIGHT_NORM] = {"model.norm.weight", OF_MODEL, HIDDEN, ONE},
+    [CAP_WEIGHT_LM_HEAD] = {"lm_head.weight", OF_MODEL, VOCAB, HIDDEN},
+    [CAP_WEIGHT_ATTENTION_NORM] = {LAYER "input_layernorm.weight", OF_LAYER, HIDDEN, ONE},
+    [CAP_WEIGHT_Q] = {LAYER "self_attn.q_proj.weight", OF_LAYER, HEADS, HIDDEN},
+    [CAP_WEIGHT_K] = {LAYER "self_attn.k_proj.weight", OF_LAYER, KV_HEADS, HIDDEN},
+    [CAP_WEIGHT_V] = {LAYER "self_attn.v_proj.weight", OF_LAYER, KV_HEADS, HIDDEN},
+    [CAP_WEIGHT_O] = {LAYER "self_attn.o_proj.weight", OF_LAYER, HIDDEN, HEADS},
+    [CAP_WEIGHT_Q_BIAS] = {LAYER "self_attn.q_proj.bias", OF_LAYER, HEADS, ONE},
+    [CAP_WEIGHT_K_BIAS] = {LAYER "self_attn.k_proj.bias", OF_LAYER, KV_HEADS, ONE},
+    [CAP_WEIGHT_V_BIAS] = {LAYER "self_attn.v_proj.bias", OF_LAYER, KV_HEADS, ONE},
+    [CAP_WEIGHT_O_BIAS] = {LAYER "self_attn.o_proj.bias", OF_LAYER, HIDDEN, ONE},
+    [CAP_WEIGHT_Q_NORM] = {LAYER "self_attn.q_norm.weight", OF_LAYER, HEAD_DIM, ONE},
+    [CAP_WEIGHT_K_NORM] = {LAYER "self_attn.k_norm.weight", OF_LAYER, HEAD_DIM, ONE},
+    [CAP_WEIGHT_MLP_NORM] = {LAYER "post_attention_layernorm.weight", OF_LAYER, HIDDEN, ONE},
+    [CAP_WEIGHT_GATE] = {LAYER "mlp.gate_proj.weight", OF_LAYER, INNER, HIDDEN},
+    [CAP_WEIGHT_UP] = {LAYER "mlp.up_proj.weight", OF_LAYER, INNER, HIDDEN},
+    [CAP_WEIGHT_DOWN] = {LAYER "mlp.down_proj.weight", OF_LAYER, HIDDEN, INNER},
+    [CAP_WEIGHT_ROUTER] = {LAYER "mlp.gate.weight", OF_LAYER, EXPERTS, HIDDEN},
+    [CAP_WEIGHT_EXPERT_GATE] = {LAYER "mlp.experts.%e.gate_proj.weight", OF_EXPERT, INNER, HIDDEN},
+    [CAP_WEIGHT_EXPERT_UP] = {LAYER "mlp.experts.%e.up_proj.weight", OF_EXPERT, INNER, HIDDEN},
+    [CAP_WEIGHT_EXPERT_DOWN] = {LAYER "mlp.experts.%e.down_proj.weight", OF_EXPERT, HIDDEN, INNER},
+};
+
+/* The other way to store experts: all of a layer in one tensor, [experts, rows, columns]. */
+static const char fused_gate_up[] = LAYER "mlp.experts.gate_up_proj";
+static const char fused_down[] = LAYER "mlp.experts.down_proj";
+
+/* ---- names and shapes ---- */
+
+static const char *spell(const char *pattern, int layer, int expert,
+                         char out[CAP_WEIGHTS_NAME_BYTES])
+{
+    size_t at = 0;
+
+    for (const char *p = pattern; *p && at < CAP_WEIGHTS_NAME_BYTES - 12; p++)
+        if (*p == '%')
+            at += (size_t)snprintf(out + at, CAP_WEIGHTS_NAME_BYTES - at, "%d",
+                                   *++p == 'l' ? layer : expert);
+        else
+            out[at++] = *p;
+    out[at] = '\0';
+    return out;
+}
+
+const char *cap_weights_name(enum cap_weight weight, int layer, int expert,
+                             char out[CAP_WEIGHTS_NAME_BYTES])
+{
+    return spell(table[weight].pattern, layer, expert, out);
+}
+
+static bool has(const struct cap_model *model, enum cap_weight weight, int layer)
+{
+    const struct cap_model_layer *l = &model->layers[layer];
+    bool routed = l->router.kind != CAP_ROUTER_NONE;
+
+    switch (weight) {
+    case CAP_WEIGHT_Q_BIAS:
+    case CAP_WEIGHT_K_BIAS:
+    case CAP_WEIGHT_V_BIAS:
+        return l->attention.qkv_bias;
+    case CAP_WEIGHT_O_BIAS:
+        return l->attention.o_bias;
+    case CAP_WEIGHT_Q_NORM:
+    case CAP_WEIGHT_K_NORM:
+        return l->attention.qk_norm != CAP_QK_NORM_NONE;
+    case CAP_WEIGHT_GATE:
+    case CAP_WEIGHT_UP:
+    case CAP_WEIGHT_DOWN:
+        return !routed;
+    case CAP_WEIGHT_ROUTER:
+    case CAP_WEIGHT_EXPERT_GATE:
+    case CAP_WEIGHT_EXPERT_UP:
+    case CAP_WEIGHT_EXPERT_DOWN:
+        return routed;
+    default:
+        return true;
+    }
+}
+
+static int64_t measure(const struct cap_model *model, int layer, enum size size)
+{
+    const struct cap_model_layer *l = &model->layers[layer];
+
+    switch (size) {
+    case VOCAB:
+        return model->vocab;
+    case HIDDEN:
+        return model->hidden;
+    case HEADS:
+        return (int64_t)l->attention.heads * l->attention.head_dim;
+    case KV_HEADS:
+        return (int64_t)l->attention.kv_heads * l->attention.head_dim;
+    case HEAD_DIM:
+        return l->attention.head_dim;
+    case INNER:
+        return l->mlp.inner;
+    case EXPERTS:
+        return l->router.experts;
+    case ONE:
+        break;
+    }
+    return 1;
+}
+
+bool cap_weights_shape(const struct cap_model *model, enum cap_weight weight, int layer,
+                       int64_t *out_rows, int64_t *out_columns)
+{
+    const struct row *row = &table[weight];
+
+    if (row->scope == OF_MODEL)
+        layer = 0;
+    if (row->scope != OF_MODEL && !has(model, weight, layer))
+        return false;
+    if (out_rows)
+        *out_rows = measure(model, layer, row->rows);
+    if (out_columns)
+        *out_columns = measure(model, layer, row->columns);
+    return true;
+}
+
+/* ---- where a weight lies ---- */
+
+/* A weight as the files hold it: a tensor of its own, or a slice of a fused one. */
+struct place {
+    char name[CAP_WEIGHTS_NAME_BYTES]; /* of the tensor */
+    int rank;
+    int64_t shape[3]; /* that the tensor must have */
+    int64_t first;    /* element in the tensor */
+};
+
+static struct place place_alone(const struct cap_model *model, enum cap_weight weight, int layer,
+                                int expert)
+{
+    struct place p = {.rank = table[weight].columns == ONE ? 1 : 2};
+
+    if (weight == CAP_WEIGHT_LM_HEAD && model->tie_embeddings)
+        weight = CAP_WEIGHT_EMBED;
+    cap_weights_shape(model, weight, layer, &p.shape[0], &p.shape[1]);
+    cap_weights_name(weight, layer, expert, p.name);
+    return p;
+}
+
+static struct place place_fused(const struct cap_model *model, enum cap_weight weight, int layer,
+                                int expert)
+{
+    bool down = weight == CAP_WEIGHT_EXPERT_DOWN;
+    struct place p = {.rank = 3, .shape = {model->layers[layer].router.experts}};
+    int64_t rows, columns;
+
+    cap_weights_shape(model, weight, layer, &rows, &columns);
+    p.shape[1] = down ? rows : 2 * rows;
+    p.shape[2] = columns;
+    p.first = expert * p.shape[1] * columns;
+    if (weight == CAP_WEIGHT_EXPERT_UP)
+        p.first += rows * columns;
+    spell(down ? fused_down : fused_gate_up, layer, 0, p.name);
+    return p;
+}
+
+/* The layout is asked of the files for each tensor; a tensor of its own wins. */
+static struct place find_place(const struct cap_model *model, const struct cap_tensors *tensors,
+                               enum cap_weight weight, int layer, int expert)
+{
+    struct place alone = place_alone(model, weight, layer, expert);
+
+    if (table[weight].scope == OF_EXPERT && !cap_tensors_find(tensors, alone.name)) {
+        struct place fused = place_fused(model, weight, layer, expert);
+
+        if (cap_tensors_find(tensors, fused.name))
+            return fused;
+    }
+    return alone;
+}
+
+bool cap_weights_view(const struct cap_model *model, const struct cap_tensors *tensors,
+                      enum cap_weight weight, int layer, int expert,
+                      struct cap_weight_view *out_view)
+{
+    struct cap_weight_view view;
+    const struct cap_tensor *tensor;
+    struct place place;
+
+    if (!cap_weights_shape(model, weight, layer, &view.rows, &view.columns))
+        return false;
+    place = find_place(model, tensors, weight, layer, expert);
+    tensor = cap_tensors_find(tensors, place.name);
+    if (!tensor)
+        return false;
+    view.tensor = tensor;
+    view.dtype = tensor->dtype;
+    view.data = (const char *)tensor->data + (size_t)place.first * cap_dtype_bytes(tensor->dtype);
+    *out_view = view;
+    return true;
+}
+
+/* ---- walking all weights of a model ---- */
+
+struct walk {
+    const struct cap_model *model;
+    const struct cap_tensors *tensors;
+    bool (*visit)(const struct walk *walk, enum cap_weight weight, int layer, int expert,
+                  struct cap_err *err);
+    void *context;
+};
+
+static bool walk_layer(const struct walk *walk, enum cap_weight weight, int layer,
+                       struct cap_err *err)
+{
+    int experts = table[weight].scope == OF_EXPERT ? walk->model->layers[layer].router.experts : 1;
+
+    for (int e = 0; e < experts; e++)
+        if (!walk->visit(walk, weight, layer, e, err))
+            return false;
+    return true;
+}
+
+static bool walk_all(const struct walk *walk, struct cap_err *err)
+{
+    for (enum cap_weight w = 0; w < CAP_WEIGHT_COUNT; w++) {
+        int layers = table[w].scope == OF_MODEL ? 1 : walk->model->layer_count;
+
+        for (int layer = 0; layer < layers; layer++)
+            if (cap_weights_shape(walk->model, w, layer, NULL, NULL) &&
+                !walk_layer(walk, w, layer, err))
+                return false;
+    }
+    return true;
+}
+
+/* ---- checking ---- */
+
+static bool fail_missing(const struct walk *walk, enum cap_weight weight, int layer,
+                         const struct place *place, struct cap_err *err)
+{
+    char shape[CAP_TENSORS_SHAPE_BYTES], fused[CAP_WEIGHTS_NAME_BYTES];
+    const char *source = cap_tensors_source(walk->tensors);
+
+    cap_tensors_shape_text(place->shape, place->rank, shape);
+    if (table[weight].scope != OF_EXPERT)
+        return cap_fail(err, CAP_DATA_LOSS, "file \"%s\": tensor \"%s\" %s is missing", source,
+                        place->name, shape);
+    spell(weight == CAP_WEIGHT_EXPERT_DOWN ? fused_down : fused_gate_up, layer, 0, fused);
+    return cap_fail(err, CAP_DATA_LOSS,
+                    "file \"%s\": tensor \"%s\" %s is missing, and so is \"%s\", which could "
+                    "hold it",
+                    source, place->name, shape, fused);
+}
+
+static bool check_weight(const struct walk *walk, enum cap_weight weight, int layer, int expert,
+                         struct cap_err *err)
+{
+    struct place place = find_place(walk->model, walk->tensors, weight, layer, expert);
+    const struct cap_tensor *t = cap_tensors_find(walk->tensors, place.name);
+    char expected[CAP_TENSORS_SHAPE_BYTES], found[CAP_TENSORS_SHAPE_BYTES];
+
+    if (!t)
+        return fail_missing(walk, weight, layer, &place, err);
+    if (t->rank != place.rank ||
+        memcmp(t->shape, place.shape, (size_t)place.rank * sizeof *t->shape) != 0)
+        return cap_fail(err, CAP_DATA_LOSS,
+                        "file \"%s\": tensor \"%s\" has shape %s, but config.json asks for %s",
+                        t->file, t->name, cap_tensors_shape_text(t->shape, t->rank, found),
+                        cap_tensors_shape_text(place.shape, place.rank, expected));
+    if (t->dtype != CAP_DTYPE_F32 && t->dtype != CAP_DTYPE_F16 && t->dtype != CAP_DTYPE_BF16)
+        return cap_fail(err, CAP_UNIMPLEMENTED,
+                        "file \"%s\": tensor \"%s\" is stored in %s, supported: F32, F16, BF16",
+                        t->file, t->name, cap_dtype_name(t->dtype));
+    return true;
+}
+
+bool cap_weights_check(const struct cap_model *model, const struct cap_tensors *tensors,
+                       struct cap_err *err)
+{
+    struct walk walk = {model, tensors, check_weight, NULL};
+
+    return walk_all(&walk, err);
+}
+
+/* ---- values ---- */
+
+enum value_kind { VALUE_FINITE, VALUE_INFINITE, VALUE_NAN };
+
+static enum value_kind classify16(uint16_t bits, uint16_t exponent)
+{
+    if ((bits & exponent) != exponent)
+        return VALUE_FINITE;
+    return bits & (uint16_t) ~(exponent | 0x8000) ? VALUE_NAN : VALUE_INFINITE;
+}
+
+static enum value_kind classify(const struct cap_weight_view *view, int64_t i)
+{
+    uint32_t wide;
+    uint16_t narrow;
+
+    if (view->dtype == CAP_DTYPE_F32) {
+        memcpy(&wide, (const char *)view->data + i * 4, sizeof wide);
+        return classify16((uint16_t)(wide >> 16), 0x7f80) == VALUE_FINITE ? VALUE_FINITE
+               : wide & 0x7fffff                                          ? VALUE_NAN
+                                                                          : VALUE_INFINITE;
+    }
+    memcpy(&narrow, (const char *)view->data + i * 2, sizeof narrow);
+    return classify16(narrow, view->dtype == CAP_DTYPE_BF16 ? 0x7f80 : 0x7c00);
+}
+
+bool cap_weights_check_view(const struct cap_weight_view *view, const char *name,
+                            struct cap_err *err)
+{
+    for (int64_t i = 0; i < view->rows * view->columns; i++) {
+        enum value_kind kind = classify(view, i);
+
+        if (kind != VALUE_FINITE)
+            return cap_fail(err, CAP_DATA_LOSS,
+                            "file \"%s\": tensor \"%s\" holds %s at row %" PRId64
+                            ", column %" PRId64,
+                            view->tensor->file, name, kind == VALUE_NAN ? "NaN" : "infinity",
+                            i / view->columns, i % view->columns);
+    }
+    return true;
+}
+
+static bool check_values(const struct walk *walk, enum cap_weight weight, int layer, int expert,
+                         struct cap_err *err)
+{
+    struct cap_weight_view view;
+    char name[CAP_WEIGHTS_NAME_BYTES];
+
+    return !cap_weights_view(walk->model, walk->tensors, weight, layer, expert, &view) ||
+           cap_weights_check_view(&view, cap_weights_name(weight, layer, expert, name), err);
+}
+
+bool cap_weights_check_values(const struct cap_model *model, const struct cap_tensors *tensors,
+                              struct cap_err *err)
+{
+    struct walk walk = {model, tensors, check_values, NULL};
+
+    return walk_all(&walk, err);
+}
+
+/* ---- what is left over ---- */
+
+static bool mark_used(const struct walk *walk, enum cap_weight weight, int layer, int expert,
+                      struct cap_err *err)
+{
+    struct place place = find_place(walk->model, walk->tensors, weight, layer, expert);
+
+    (void)err;
+    cap_map_put(walk->context, place.name, (void *)walk);
+    return true;
+}
+
+size_t cap_weights_unused(const struct cap_model *model, const struct cap_tensors *tensors,
+                          void (*each)(const struct cap_tensor *tensor, void *context),
+                          void *context)
+{
+    CAP_AUTO(cap_map) used = cap_map_new();
+    struct walk walk = {model, tensors, mark_used, used};
+    struct cap_err none = {0};
+    size_t count = 0;
+
+    walk_all(&walk, &none);
+    for (size_t i = 0; i < cap_tensors_count(tensors); i++) {
+        const struct cap_tensor *tensor = cap_tensors_at(tensors, i);
+
+        if (cap_map_get(used, tensor->name))
+            continue;
+        if (each)
+            each(tensor, context);
+        count++;
+    }
+    return count;
+}
