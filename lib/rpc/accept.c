@@ -31,8 +31,7 @@ static void on_request(struct rpc_tag *tag, bool ok)
     bool ready;
 
     pthread_mutex_lock(&call->lock);
-    rpc_receive_note_locked(call, ok);
-    ready = call->incoming_ready;
+    ready = rpc_receive_note_locked(call, ok);
     pthread_mutex_unlock(&call->lock);
     if (ready) {
         dispatch(call);

@@ -17,7 +17,8 @@ struct cap_rpc_call *rpc_call_new(void)
     pthread_mutex_init(&call->lock, NULL);
     rpc_condition_init(&call->changed);
     call->references = 1;
-    call->out_tail = &call->out_head;
+    rpc_queue_init(&call->out);
+    rpc_queue_init(&call->in);
     call->on_send.call = call->on_receive.call = call;
     call->on_headers.call = call->on_end.call = call;
     call->status_text = grpc_empty_slice();
@@ -29,9 +30,10 @@ struct cap_rpc_call *rpc_call_new(void)
 
 static void free_call(struct cap_rpc_call *call)
 {
-    rpc_send_drop_queue(call);
+    rpc_queue_drop(&call->out);
+    rpc_queue_drop(&call->in);
     grpc_byte_buffer_destroy(call->sending);
-    grpc_byte_buffer_destroy(call->incoming);
+    grpc_byte_buffer_destroy(call->arriving);
     rpc_metadata_done(&call->headers);
     rpc_metadata_done(&call->trailers);
     grpc_slice_unref(call->status_text);

@@ -29,31 +29,59 @@ static void on_status(struct rpc_tag *tag, bool ok)
     rpc_call_unreference(call);
 }
 
-static void watch_reply_locked(struct cap_rpc_call *call)
+static grpc_op headers_op(struct cap_rpc_call *call)
 {
-    grpc_op headers = {.op = GRPC_OP_RECV_INITIAL_METADATA};
-    grpc_op status = {.op = GRPC_OP_RECV_STATUS_ON_CLIENT};
+    grpc_op op = {.op = GRPC_OP_RECV_INITIAL_METADATA};
 
-    headers.data.recv_initial_metadata.recv_initial_metadata = &call->in_headers;
-    status.data.recv_status_on_client.trailing_metadata = &call->in_trailers;
-    status.data.recv_status_on_client.status = &call->status_code;
-    status.data.recv_status_on_client.status_details = &call->status_text;
-    rpc_call_batch_locked(call, &headers, 1, &call->on_headers, on_headers);
-    rpc_call_batch_locked(call, &status, 1, &call->on_end, on_status);
+    op.data.recv_initial_metadata.recv_initial_metadata = &call->in_headers;
+    return op;
+}
+
+static grpc_op status_op(struct cap_rpc_call *call)
+{
+    grpc_op op = {.op = GRPC_OP_RECV_STATUS_ON_CLIENT};
+
+    op.data.recv_status_on_client.trailing_metadata = &call->in_trailers;
+    op.data.recv_status_on_client.status = &call->status_code;
+    op.data.recv_status_on_client.status_details = &call->status_text;
+    return op;
 }
 
 /* A header always goes out at once, so that the handler begins; a single request with it. */
 static void begin(struct cap_rpc_call *call, const ProtobufCMessage *request_or_null)
 {
     grpc_byte_buffer *bytes = request_or_null ? rpc_pack(request_or_null) : NULL;
+    grpc_op headers = headers_op(call), status = status_op(call);
 
     pthread_mutex_lock(&call->lock);
-    watch_reply_locked(call);
+    rpc_call_batch_locked(call, &headers, 1, &call->on_headers, on_headers);
+    rpc_call_batch_locked(call, &status, 1, &call->on_end, on_status);
     if (bytes) {
-        rpc_send_append_locked(call, bytes);
+        rpc_queue_push(&call->out, bytes);
         call->half_close_wanted = true;
     }
     rpc_send_pump_locked(call);
+    pthread_mutex_unlock(&call->lock);
+}
+
+/* A unary call whose caller waits is one batch, so one event and one thread switch. */
+static void begin_unary(struct cap_rpc_call *call, const ProtobufCMessage *request)
+{
+    grpc_op send = {.op = GRPC_OP_SEND_INITIAL_METADATA, .flags = call->header_flags};
+    grpc_op message = {.op = GRPC_OP_SEND_MESSAGE};
+    grpc_op close = {.op = GRPC_OP_SEND_CLOSE_FROM_CLIENT};
+    grpc_op reply = {.op = GRPC_OP_RECV_MESSAGE};
+
+    call->sending = rpc_pack(request);
+    send.data.send_initial_metadata.count = call->headers.count;
+    send.data.send_initial_metadata.metadata = call->headers.entries;
+    message.data.send_message.send_message = call->sending;
+    reply.data.recv_message.recv_message = &call->arriving;
+
+    const grpc_op ops[] = {send, message, close, headers_op(call), reply, status_op(call)};
+
+    pthread_mutex_lock(&call->lock);
+    rpc_call_batch_locked(call, ops, CAP_COUNT_OF(ops), &call->on_end, on_status);
     pthread_mutex_unlock(&call->lock);
 }
 
@@ -70,10 +98,9 @@ static void take_options(struct cap_rpc_call *call, const struct cap_rpc_options
     }
 }
 
-struct cap_rpc_call *cap_rpc_open(struct cap_rpc_channel *channel,
-                                  const struct cap_rpc_method *method,
-                                  const struct cap_rpc_options *options,
-                                  const ProtobufCMessage *request_or_null)
+static struct cap_rpc_call *create(struct cap_rpc_channel *channel,
+                                   const struct cap_rpc_method *method,
+                                   const struct cap_rpc_options *options)
 {
     static const struct cap_rpc_options none;
     struct cap_rpc_call *call = rpc_call_new();
@@ -90,6 +117,16 @@ struct cap_rpc_call *cap_rpc_open(struct cap_rpc_channel *channel,
         channel->grpc, options->parent ? options->parent->grpc : NULL, GRPC_PROPAGATE_DEFAULTS,
         rpc_client_queue(), grpc_slice_from_static_string(method->path), NULL, call->deadline,
         NULL);
+    return call;
+}
+
+struct cap_rpc_call *cap_rpc_open(struct cap_rpc_channel *channel,
+                                  const struct cap_rpc_method *method,
+                                  const struct cap_rpc_options *options,
+                                  const ProtobufCMessage *request_or_null)
+{
+    struct cap_rpc_call *call = create(channel, method, options);
+
     begin(call, request_or_null);
     return call;
 }
@@ -144,18 +181,16 @@ bool cap_rpc_unary(struct cap_rpc_channel *channel, const struct cap_rpc_method 
                    const struct cap_rpc_options *options, const ProtobufCMessage *request,
                    struct cap_arena *arena, ProtobufCMessage **out_reply, struct cap_err *err)
 {
-    struct cap_rpc_call *call = cap_rpc_open(channel, method, options, request);
-    grpc_byte_buffer *bytes = rpc_receive_bytes(call);
+    struct cap_rpc_call *call = create(channel, method, options);
     ProtobufCMessage *reply = NULL;
     bool ok;
 
-    if (bytes) {
-        reply = rpc_unpack(method->reply, arena, bytes, &call->failure);
-        grpc_byte_buffer_destroy(bytes);
-    }
+    begin_unary(call, request);
     ok = take_status(call, options, arena, err);
-    if (ok && !reply)
+    if (ok && !call->arriving)
         ok = cap_fail(err, CAP_INTERNAL, "%s answered without a message", method->path);
+    if (ok)
+        ok = (reply = rpc_unpack(method->reply, arena, call->arriving, err)) != NULL;
     rpc_call_unreference(call);
     if (ok)
         *out_reply = reply;

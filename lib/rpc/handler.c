@@ -13,7 +13,7 @@ static void finish(struct cap_rpc_call *call, const ProtobufCMessage *reply,
 
     pthread_mutex_lock(&call->lock);
     if (bytes)
-        rpc_send_append_locked(call, bytes);
+        rpc_queue_push(&call->out, bytes);
     call->status_code = (grpc_status_code)err->code;
     call->status_text = grpc_slice_from_copied_string(err->text);
     rpc_status_add_trailer_locked(call, err);

@@ -25,6 +25,7 @@ enum {
     UNPACK_BYTES_MIN = 4 << 20, /* memory any message may take, and more: */
     UNPACK_TIMES_MESSAGE = 16,
     SEND_MARK_DEFAULT = 64 << 10,
+    RECEIVE_MARK = 64 << 10,        /* read ahead while less is waiting */
     STATUS_DETAIL_BYTES_MAX = 4096, /* with the text: header blocks are limited to 8 KiB */
     DETAILS_MAX = 16,
     METADATA_MAX = 16,
@@ -91,13 +92,18 @@ struct rpc_binding {
     bool is_inline;
 };
 
-/* ---- call.c, send.c, receive.c ---- */
-
-struct rpc_out {
-    struct rpc_out *next;
-    grpc_byte_buffer *bytes;
-    size_t length;
+/* Messages in order; owns what is in it. */
+struct rpc_queue {
+    struct rpc_queued *head, **tail;
+    size_t bytes;
 };
+
+void rpc_queue_init(struct rpc_queue *queue);
+void rpc_queue_push(struct rpc_queue *queue, grpc_byte_buffer *bytes);
+grpc_byte_buffer *rpc_queue_pop(struct rpc_queue *queue); /* NULL when empty */
+void rpc_queue_drop(struct rpc_queue *queue);
+
+/* ---- call.c, send.c, receive.c ---- */
 
 struct call_tag {
     struct rpc_tag tag;
@@ -118,8 +124,7 @@ struct cap_rpc_call {
     int references;
 
     /* sending */
-    struct rpc_out *out_head, **out_tail;
-    size_t out_bytes;
+    struct rpc_queue out;
     grpc_byte_buffer *sending; /* in gRPC's hands */
     bool send_busy, headers_sent, send_broken;
     struct rpc_metadata_list headers, trailers;
@@ -128,8 +133,9 @@ struct cap_rpc_call {
     bool finish_wanted, finish_sent;         /* server */
 
     /* receiving */
-    grpc_byte_buffer *incoming;
-    bool receiving, incoming_ready, receive_ended;
+    struct rpc_queue in;
+    grpc_byte_buffer *arriving; /* gRPC writes it */
+    bool receiving, receive_ended;
     struct cap_arena *message_arena; /* of the message received last */
     struct cap_err failure;          /* found by us, e.g. a message that cannot be unpacked */
     grpc_metadata_array in_headers, in_trailers;
@@ -162,15 +168,13 @@ void rpc_call_unreference(struct cap_rpc_call *call);
 void rpc_call_batch_locked(struct cap_rpc_call *call, const grpc_op *ops, size_t count,
                            struct call_tag *tag, rpc_event *on_event);
 
-/* Takes the bytes; does not wait and does not pump. */
-void rpc_send_append_locked(struct cap_rpc_call *call, grpc_byte_buffer *bytes);
 /* Starts the next write, if one may start. Caller holds the lock. */
 void rpc_send_pump_locked(struct cap_rpc_call *call);
-void rpc_send_drop_queue(struct cap_rpc_call *call);
 
-/* Asks gRPC for the next message. `on_event` begins with rpc_receive_note_locked. */
+/* Asks gRPC for the next message. `on_event` begins with rpc_receive_note_locked, which is true
+ * when a message has come. */
 void rpc_receive_start_locked(struct cap_rpc_call *call, rpc_event *on_event);
-void rpc_receive_note_locked(struct cap_rpc_call *call, bool ok);
+bool rpc_receive_note_locked(struct cap_rpc_call *call, bool ok);
 /* The next message's bytes, the caller's; NULL at the end. Blocks. */
 grpc_byte_buffer *rpc_receive_bytes(struct cap_rpc_call *call);
 

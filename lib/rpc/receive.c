@@ -1,13 +1,21 @@
-/* Receiving keeps one message ahead: the next one is asked for before this one is given out. A
- * message's memory is an arena that the next message resets, so that long streams stay flat. */
+/* Receiving is a queue as well: the poller itself asks for the next message until RECEIVE_MARK
+ * bytes wait here, so that a stream of small ones costs its reader no thread switch each. Beyond
+ * the mark gRPC's flow control slows the sender. A message's memory is an arena that the next
+ * message resets, so that long streams stay flat. */
 #include "rpc/internal.h"
+
+static bool more_may_follow(const struct cap_rpc_call *call)
+{
+    return call->server ? !rpc_has_one_request(call->method) : !rpc_has_one_reply(call->method);
+}
 
 static void on_receive(struct rpc_tag *tag, bool ok)
 {
     struct cap_rpc_call *call = ((struct call_tag *)tag)->call;
 
     pthread_mutex_lock(&call->lock);
-    rpc_receive_note_locked(call, ok);
+    if (rpc_receive_note_locked(call, ok) && more_may_follow(call))
+        rpc_receive_start_locked(call, on_receive);
     pthread_mutex_unlock(&call->lock);
     rpc_call_unreference(call);
 }
@@ -16,46 +24,46 @@ void rpc_receive_start_locked(struct cap_rpc_call *call, rpc_event *on_event)
 {
     grpc_op op = {.op = GRPC_OP_RECV_MESSAGE};
 
-    if (call->receiving || call->incoming_ready || call->receive_ended)
+    if (call->receiving || call->receive_ended || call->in.bytes > RECEIVE_MARK)
         return; /* one at a time, none behind the end */
-    op.data.recv_message.recv_message = &call->incoming;
+    op.data.recv_message.recv_message = &call->arriving;
     call->receiving = true;
     rpc_call_batch_locked(call, &op, 1, &call->on_receive, on_event);
 }
 
-void rpc_receive_note_locked(struct cap_rpc_call *call, bool ok)
+bool rpc_receive_note_locked(struct cap_rpc_call *call, bool ok)
 {
+    bool came = ok && call->arriving;
+
     call->receiving = false;
-    call->incoming_ready = ok && call->incoming;
-    call->receive_ended = !call->incoming_ready;
+    if (came) {
+        rpc_queue_push(&call->in, call->arriving);
+        call->arriving = NULL;
+    }
+    call->receive_ended = !came;
     /* A client that has finished sending and one that has died both end our receiving. The event
      * that tells of the death may come a moment later; the handler must not take the one for the
      * other in between. */
-    if (call->receive_ended && call->server && grpc_call_failed_before_recv_message(call->grpc))
+    if (!came && call->server && grpc_call_failed_before_recv_message(call->grpc))
         call->cancelled = true;
     pthread_cond_broadcast(&call->changed);
+    return came;
 }
 
-static bool more_may_follow(const struct cap_rpc_call *call)
-{
-    return call->server ? !rpc_has_one_request(call->method) : !rpc_has_one_reply(call->method);
-}
-
+/* Reads on behind the only message of a unary side, too: then the end is what comes. */
 grpc_byte_buffer *rpc_receive_bytes(struct cap_rpc_call *call)
 {
     grpc_byte_buffer *bytes = NULL;
 
     pthread_mutex_lock(&call->lock);
-    rpc_receive_start_locked(call, on_receive);
-    while (call->receiving && !call->cancelled)
+    if (!call->in.head)
+        rpc_receive_start_locked(call, on_receive);
+    while (!call->in.head && call->receiving && !call->cancelled)
         pthread_cond_wait(&call->changed, &call->lock);
-    if (call->incoming_ready && !call->cancelled) {
-        bytes = call->incoming;
-        call->incoming = NULL;
-        call->incoming_ready = false;
-        if (more_may_follow(call))
-            rpc_receive_start_locked(call, on_receive);
-    }
+    if (!call->cancelled)
+        bytes = rpc_queue_pop(&call->in);
+    if (bytes && more_may_follow(call))
+        rpc_receive_start_locked(call, on_receive);
     pthread_mutex_unlock(&call->lock);
     return bytes;
 }

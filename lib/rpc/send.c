@@ -2,22 +2,9 @@
  * marked with BUFFER_HINT while another is behind it, so that small messages share a packet:
  * waiting for each write instead costs ten times the CPU a message. Header, messages and end travel
  * in as few batches as there are moments with something to send. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "rpc/internal.h"
-
-void rpc_send_drop_queue(struct cap_rpc_call *call)
-{
-    for (struct rpc_out *out = call->out_head, *next; out; out = next) {
-        next = out->next;
-        grpc_byte_buffer_destroy(out->bytes);
-        free(out);
-    }
-    call->out_head = NULL;
-    call->out_tail = &call->out_head;
-    call->out_bytes = 0;
-}
 
 /* ---- the next batch ---- */
 
@@ -25,7 +12,7 @@ void rpc_send_drop_queue(struct cap_rpc_call *call)
  * client's goes out at once. */
 static size_t add_headers(struct cap_rpc_call *call, grpc_op *op)
 {
-    if (call->headers_sent || (call->server && !call->out_head && !call->finish_wanted))
+    if (call->headers_sent || (call->server && !call->out.head && !call->finish_wanted))
         return 0;
     op->op = GRPC_OP_SEND_INITIAL_METADATA;
     op->data.send_initial_metadata.count = call->headers.count;
@@ -37,25 +24,18 @@ static size_t add_headers(struct cap_rpc_call *call, grpc_op *op)
 
 static size_t add_message(struct cap_rpc_call *call, grpc_op *op)
 {
-    struct rpc_out *out = call->out_head;
-
-    if (!out)
+    call->sending = rpc_queue_pop(&call->out);
+    if (!call->sending)
         return 0;
-    call->out_head = out->next;
-    if (!call->out_head)
-        call->out_tail = &call->out_head;
-    call->out_bytes -= out->length;
-    call->sending = out->bytes;
-    free(out);
     op->op = GRPC_OP_SEND_MESSAGE;
-    op->flags = call->out_head ? GRPC_WRITE_BUFFER_HINT : 0;
+    op->flags = call->out.head ? GRPC_WRITE_BUFFER_HINT : 0;
     op->data.send_message.send_message = call->sending;
     return 1;
 }
 
 static size_t add_status(struct cap_rpc_call *call, grpc_op *op)
 {
-    if (!call->finish_wanted || call->finish_sent || call->out_head)
+    if (!call->finish_wanted || call->finish_sent || call->out.head)
         return 0;
     op->op = GRPC_OP_SEND_STATUS_FROM_SERVER;
     op->data.send_status_from_server.status = call->status_code;
@@ -68,11 +48,18 @@ static size_t add_status(struct cap_rpc_call *call, grpc_op *op)
 
 static size_t add_half_close(struct cap_rpc_call *call, grpc_op *op)
 {
-    if (!call->half_close_wanted || call->half_close_sent || call->out_head)
+    if (!call->half_close_wanted || call->half_close_sent || call->out.head)
         return 0;
     op->op = GRPC_OP_SEND_CLOSE_FROM_CLIENT;
     call->half_close_sent = true;
     return 1;
+}
+
+/* A sender that reached the mark sleeps until half of it is gone: waking it for each message would
+ * cost two thread switches a message. */
+static bool has_room_again(const struct cap_rpc_call *call)
+{
+    return call->out.bytes <= call->send_mark_bytes / 2;
 }
 
 static void on_send(struct rpc_tag *tag, bool ok)
@@ -85,7 +72,8 @@ static void on_send(struct rpc_tag *tag, bool ok)
     call->send_busy = false;
     call->send_broken = call->send_broken || !ok;
     rpc_send_pump_locked(call);
-    pthread_cond_broadcast(&call->changed);
+    if (call->send_broken || has_room_again(call))
+        pthread_cond_broadcast(&call->changed);
     pthread_mutex_unlock(&call->lock);
     rpc_call_unreference(call);
 }
@@ -98,7 +86,7 @@ void rpc_send_pump_locked(struct cap_rpc_call *call)
     if (call->send_busy)
         return;
     if (call->send_broken)
-        rpc_send_drop_queue(call);
+        rpc_queue_drop(&call->out);
     memset(ops, 0, sizeof ops);
     count += add_headers(call, &ops[count]);
     count += add_message(call, &ops[count]);
@@ -117,29 +105,18 @@ static bool may_send(const struct cap_rpc_call *call)
            !call->half_close_wanted;
 }
 
-void rpc_send_append_locked(struct cap_rpc_call *call, grpc_byte_buffer *bytes)
-{
-    struct rpc_out *out = malloc(sizeof *out);
-
-    if (!out)
-        abort();
-    *out = (struct rpc_out){NULL, bytes, grpc_byte_buffer_length(bytes)};
-    *call->out_tail = out;
-    call->out_tail = &out->next;
-    call->out_bytes += out->length;
-}
-
 bool cap_rpc_send(struct cap_rpc_call *call, const ProtobufCMessage *message)
 {
     grpc_byte_buffer *bytes = rpc_pack(message);
     bool taken;
 
     pthread_mutex_lock(&call->lock);
-    while (may_send(call) && call->out_bytes > call->send_mark_bytes)
-        pthread_cond_wait(&call->changed, &call->lock);
+    if (call->out.bytes > call->send_mark_bytes)
+        while (may_send(call) && !has_room_again(call))
+            pthread_cond_wait(&call->changed, &call->lock);
     taken = may_send(call);
     if (taken) {
-        rpc_send_append_locked(call, bytes);
+        rpc_queue_push(&call->out, bytes);
         rpc_send_pump_locked(call);
     }
     pthread_mutex_unlock(&call->lock);

@@ -103,6 +103,57 @@ ProtobufCMessage *rpc_unpack(const ProtobufCMessageDescriptor *type, struct cap_
     return message;
 }
 
+/* ---- queues of messages ---- */
+
+enum { MESSAGE_COST_BYTES = 64 }; /* so that empty messages fill a queue, too */
+
+struct rpc_queued {
+    struct rpc_queued *next;
+    grpc_byte_buffer *bytes;
+    size_t cost;
+};
+
+void rpc_queue_init(struct rpc_queue *queue)
+{
+    *queue = (struct rpc_queue){NULL, &queue->head, 0};
+}
+
+void rpc_queue_push(struct rpc_queue *queue, grpc_byte_buffer *bytes)
+{
+    struct rpc_queued *entry = malloc(sizeof *entry);
+
+    if (!entry)
+        abort();
+    *entry = (struct rpc_queued){NULL, bytes, grpc_byte_buffer_length(bytes) + MESSAGE_COST_BYTES};
+    *queue->tail = entry;
+    queue->tail = &entry->next;
+    queue->bytes += entry->cost;
+}
+
+grpc_byte_buffer *rpc_queue_pop(struct rpc_queue *queue)
+{
+    struct rpc_queued *entry = queue->head;
+    grpc_byte_buffer *bytes;
+
+    if (!entry)
+        return NULL;
+    bytes = entry->bytes;
+    queue->head = entry->next;
+    if (!queue->head)
+        queue->tail = &queue->head;
+    queue->bytes -= entry->cost;
+    free(entry);
+    return bytes;
+}
+
+void rpc_queue_drop(struct rpc_queue *queue)
+{
+    grpc_byte_buffer *bytes;
+
+    while ((bytes = rpc_queue_pop(queue)) != NULL)
+        grpc_byte_buffer_destroy(bytes);
+}
+
 /* ---- metadata ---- */
 
 /* gRPC refuses other bytes in values that are not binary, and a refused batch would end us. */

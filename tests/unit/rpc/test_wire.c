@@ -98,6 +98,23 @@ static void a_message_may_take_sixteen_times_its_bytes(void **state)
     grpc_byte_buffer_destroy(bytes);
 }
 
+static void a_queue_counts_empty_messages_too(void **state)
+{
+    struct rpc_queue queue;
+    grpc_byte_buffer *first = bytes_of("ab", 2);
+
+    (void)state;
+    rpc_queue_init(&queue);
+    rpc_queue_push(&queue, first);
+    rpc_queue_push(&queue, bytes_of("", 0));
+    assert_true(queue.bytes >= 2 * 64 + 2);
+    assert_ptr_equal(rpc_queue_pop(&queue), first);
+    grpc_byte_buffer_destroy(first);
+    rpc_queue_drop(&queue);
+    assert_int_equal(queue.bytes, 0);
+    assert_null(rpc_queue_pop(&queue));
+}
+
 /* ---- metadata ---- */
 
 static const char *added(struct rpc_metadata_list *list, const char *key, size_t *out_length)
@@ -232,6 +249,7 @@ int main(void)
         cmocka_unit_test(a_message_in_several_slices_unpacks),
         cmocka_unit_test(bytes_that_are_no_message_are_said_so),
         cmocka_unit_test(a_message_may_take_sixteen_times_its_bytes),
+        cmocka_unit_test(a_queue_counts_empty_messages_too),
         cmocka_unit_test(text_values_are_made_printable_and_binary_ones_kept),
         cmocka_unit_test(metadata_beyond_the_maximum_is_dropped),
         cmocka_unit_test(details_travel_as_a_google_rpc_status),
