@@ -116,7 +116,8 @@ struct infer_engine {
 };
 
 struct infer_engine_ops {
-    const char *name; /* as users write it: "null", "native", "openai" */
+    const char *name;     /* as users write it: "null", "native", "openai" */
+    bool wants_directory; /* options.model is a directory on this node, not a mere name */
     struct infer_engine *(*open)(const struct infer_engine_options *options, struct cap_err *err);
     void (*report)(struct infer_engine *engine, struct infer_engine_report *out_report);
     /* Takes the request in; its outcome is an event. Fails at once for what can never work. */

@@ -1,0 +1,156 @@
+#include "hardware.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/sysinfo.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+enum { PROBE_BYTES_PER_THREAD = 128 << 20, PROBE_ROUNDS = 3, PROBE_THREADS_MAX = 64 };
+
+static void copy_trimmed(char *out, size_t out_bytes, const char *text)
+{
+    size_t length;
+
+    text += strspn(text, " \t");
+    length = strcspn(text, "\n");
+    snprintf(out, out_bytes, "%.*s", (int)length, text);
+}
+
+/* ---- what the kernel says ---- */
+
+static void read_cpu_name(struct infer_hardware *out)
+{
+    CAP_AUTO_STREAM FILE *file = fopen("/proc/cpuinfo", "r");
+    char line[512];
+
+    while (file && fgets(line, sizeof line, file)) {
+        const char *colon = strchr(line, ':');
+
+        if (colon && strncmp(line, "model name", 10) == 0) {
+            copy_trimmed(out->cpu, sizeof out->cpu, colon + 1);
+            return;
+        }
+    }
+}
+
+static void read_governor(struct infer_hardware *out)
+{
+    CAP_AUTO_STREAM FILE *file =
+        fopen("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "r");
+    char line[64];
+
+    if (file && fgets(line, sizeof line, file))
+        copy_trimmed(out->governor, sizeof out->governor, line);
+}
+
+static void read_kernel(struct infer_hardware *out)
+{
+    struct utsname name;
+
+    if (uname(&name) == 0)
+        snprintf(out->kernel, sizeof out->kernel, "%.20s %.70s", name.sysname, name.release);
+}
+
+static void read_isa(struct infer_hardware *out)
+{
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+#define ADD_IF(feature)                                                                            \
+    if (__builtin_cpu_supports(feature))                                                           \
+    out->isa[out->isa_count++] = feature
+    ADD_IF("avx");
+    ADD_IF("avx2");
+    ADD_IF("fma");
+    ADD_IF("avx512f");
+    ADD_IF("avx512bw");
+    ADD_IF("avx512vl");
+    ADD_IF("avx512vnni");
+    ADD_IF("avx512bf16");
+#undef ADD_IF
+#endif
+}
+
+/* ---- how fast memory is read ---- */
+
+struct reader {
+    pthread_t thread;
+    const uint64_t *words;
+    size_t count;
+    uint64_t sum;
+};
+
+static void *read_all(void *arg)
+{
+    struct reader *reader = arg;
+    uint64_t a = 0, b = 0, c = 0, d = 0; /* independent, so that loads overlap */
+
+    for (size_t i = 0; i + 4 <= reader->count; i += 4) {
+        a += reader->words[i];
+        b += reader->words[i + 1];
+        c += reader->words[i + 2];
+        d += reader->words[i + 3];
+    }
+    reader->sum = a + b + c + d;
+    return NULL;
+}
+
+static double read_once_gb_s(struct reader *readers, int threads)
+{
+    int64_t started = cap_clock_ns(cap_clock_system());
+
+    for (int i = 0; i < threads; i++)
+        if (pthread_create(&readers[i].thread, NULL, read_all, &readers[i]) != 0)
+            abort();
+    for (int i = 0; i < threads; i++)
+        pthread_join(readers[i].thread, NULL);
+    return (double)threads * PROBE_BYTES_PER_THREAD /
+           (double)(cap_clock_ns(cap_clock_system()) - started);
+}
+
+/* The best of a few rounds over memory larger than any cache; 0 when there is no memory for it. */
+static double probe_read_gb_s(int cores)
+{
+    struct reader readers[PROBE_THREADS_MAX];
+    int threads = cores < PROBE_THREADS_MAX ? cores : PROBE_THREADS_MAX;
+    size_t bytes = (size_t)threads * PROBE_BYTES_PER_THREAD;
+    char *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    double best = 0;
+
+    if (memory == MAP_FAILED)
+        return 0;
+    memset(memory, 1, bytes); /* untouched pages would all be the one page of zeros */
+    for (int i = 0; i < threads; i++)
+        readers[i] = (struct reader){
+            .words = (const uint64_t *)(void *)(memory + (size_t)i * PROBE_BYTES_PER_THREAD),
+            .count = PROBE_BYTES_PER_THREAD / sizeof(uint64_t)};
+    for (int i = 0; i < PROBE_ROUNDS; i++) {
+        double gb_s = read_once_gb_s(readers, threads);
+
+        best = gb_s > best ? gb_s : best;
+    }
+    munmap(memory, bytes);
+    return best;
+}
+
+void infer_hardware_read(struct infer_hardware *out, bool probe)
+{
+    struct sysinfo info;
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+
+    *out = (struct infer_hardware){.cores = cores > 0 ? (int)cores : 1};
+    read_cpu_name(out);
+    read_governor(out);
+    read_kernel(out);
+    read_isa(out);
+    if (sysinfo(&info) == 0)
+        out->memory_bytes = (uint64_t)info.totalram * info.mem_unit;
+    if (probe && out->memory_bytes / 4 > (uint64_t)out->cores * PROBE_BYTES_PER_THREAD)
+        out->read_bandwidth_gb_s = probe_read_gb_s(out->cores);
+}

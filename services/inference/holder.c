@@ -1,0 +1,107 @@
+#include "holder.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "counters.h"
+#include "log/log.h"
+
+static const char *or_empty(const char *text)
+{
+    return text ? text : "";
+}
+
+static char *make_key(const struct infer_wish *wish)
+{
+    char *key = NULL;
+    int length = asprintf(&key, "%s\n%s\n%s\n%s\n%s\n%s\n%s", wish->engine, wish->model,
+                          or_empty(wish->precision), or_empty(wish->device), or_empty(wish->url),
+                          or_empty(wish->served_model), or_empty(wish->model_config));
+
+    assert(length >= 0);
+    return key;
+}
+
+bool infer_holder_fits(const struct infer_holder *holder, const struct infer_wish *wish)
+{
+    CAP_AUTO_MEM char *key = make_key(wish);
+
+    return holder->engine && wish->concurrency <= holder->concurrency &&
+           strcmp(holder->key, key) == 0;
+}
+
+void infer_holder_close(struct infer_holder *holder)
+{
+    if (holder->engine)
+        holder->engine->ops->free(holder->engine);
+    free(holder->key);
+    free(holder->model_path);
+    *holder = (struct infer_holder){0};
+}
+
+static void list_engines(struct cap_buf *out)
+{
+    const struct infer_engine_ops *ops;
+
+    for (int i = 0; (ops = infer_engine_at(i)) != NULL; i++)
+        cap_buf_printf(out, "%s%s", i ? ", " : "", ops->name);
+}
+
+static const struct infer_engine_ops *find_engine(const char *name, struct cap_err *err)
+{
+    const struct infer_engine_ops *ops = infer_engine_find(name);
+    CAP_AUTO_BUF(names, 256);
+
+    if (ops)
+        return ops;
+    list_engines(&names);
+    cap_fail(err, CAP_UNIMPLEMENTED, "this node has no engine \"%.64s\"; it has: %s", name,
+             names.data);
+    return NULL;
+}
+
+static void set_options(const struct infer_wish *wish, const char *model,
+                        struct infer_engine_options *out)
+{
+    *out = (struct infer_engine_options){
+        .model = model,
+        .precision = or_empty(wish->precision),
+        .device = or_empty(wish->device),
+        .concurrency = wish->concurrency,
+        .threads = wish->threads,
+        .url = wish->url,
+        .served_model = wish->served_model,
+        .api_key = wish->api_key_env && *wish->api_key_env ? getenv(wish->api_key_env) : NULL,
+        .model_config = wish->model_config,
+    };
+}
+
+bool infer_holder_open(struct infer_holder *holder, const struct infer_models *models,
+                       bool any_model_path, const struct infer_wish *wish, struct cap_err *err)
+{
+    const struct infer_engine_ops *ops = find_engine(wish->engine, err);
+    const char *model = wish->model;
+    struct infer_engine_options options;
+    int64_t started_ms = cap_clock_ms(cap_clock_system());
+
+    infer_holder_close(holder);
+    if (!ops || (ops->wants_directory &&
+                 !(model = infer_models_resolve(models, wish->model, any_model_path, err))))
+        return false;
+    set_options(wish, model, &options);
+    holder->engine = ops->open(&options, err);
+    if (!holder->engine)
+        return cap_fail_in(err, "engine %s", ops->name);
+    holder->key = make_key(wish);
+    holder->model_path = ops->wants_directory ? strdup(model) : NULL;
+    holder->concurrency = wish->concurrency;
+    infer_count(INFER_M_engines_opened_total, 1);
+    cap_log(INFO, "engine_opened", "engine=%s model=%s precision=%s concurrency=%d ms=%lld",
+            ops->name, CAP_LOG_Q(model), options.precision, wish->concurrency,
+            (long long)(cap_clock_ms(cap_clock_system()) - started_ms));
+    return true;
+}

@@ -1,0 +1,30 @@
+/* holder.h — the engine that is open now, and whether it fits what is wanted. The worker's thread.
+ */
+#ifndef INFER_HOLDER_H
+#define INFER_HOLDER_H
+
+#include "engine.h"
+#include "models.h"
+
+struct infer_holder {
+    struct infer_engine *engine; /* NULL = none open */
+    char *key;                   /* what it was opened for */
+    char *model_path;            /* the directory; NULL when the engine has none */
+    int concurrency;
+};
+
+/* What somebody wants to run. `model` is a name or path as the user wrote it. */
+struct infer_wish {
+    const char *engine, *model, *precision, *device;
+    int concurrency, threads;
+    const char *url, *served_model, *api_key_env, *model_config;
+};
+
+/* True when the open engine fits the wish. */
+bool infer_holder_fits(const struct infer_holder *holder, const struct infer_wish *wish);
+/* Opens what is wanted, after closing what is open. On failure nothing is open. */
+bool infer_holder_open(struct infer_holder *holder, const struct infer_models *models,
+                       bool any_model_path, const struct infer_wish *wish, struct cap_err *err);
+void infer_holder_close(struct infer_holder *holder);
+
+#endif

@@ -1,0 +1,139 @@
+#include "job.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct infer_job *infer_job_new(const struct infer_lease *lease, size_t bytes_max)
+{
+    struct infer_job *job = calloc(1, sizeof *job);
+
+    assert(job);
+    job->lease = *lease;
+    job->arena = cap_arena_new(bytes_max);
+    return job;
+}
+
+void infer_job_free(struct infer_job *job)
+{
+    if (!job)
+        return;
+    cap_arena_free(job->arena);
+    free(job->prompts);
+    free(job);
+}
+
+bool infer_lease_same(const struct infer_lease *a, const struct infer_lease *b)
+{
+    return a->fence == b->fence && a->shard == b->shard && strcmp(a->run_id, b->run_id) == 0;
+}
+
+/* NULL stays NULL; sets *io_full when the arena is. */
+static const char *copy_text(struct infer_job *job, const char *text, bool *io_full)
+{
+    const char *copy;
+
+    if (!text)
+        return NULL;
+    copy = cap_arena_strdup(job->arena, text);
+    *io_full |= !copy;
+    return copy;
+}
+
+static const char *const *copy_list(struct infer_job *job, const char *const *list, int count,
+                                    bool *io_full)
+{
+    const char **copy = cap_arena_array(job->arena, (size_t)count, sizeof *copy);
+
+    *io_full |= count && !copy;
+    for (int i = 0; i < count && copy; i++)
+        copy[i] = copy_text(job, list[i], io_full);
+    return copy;
+}
+
+static const struct infer_message *
+copy_messages(struct infer_job *job, const struct infer_message *list, int count, bool *io_full)
+{
+    struct infer_message *copy = cap_arena_array(job->arena, (size_t)count, sizeof *copy);
+
+    *io_full |= count && !copy;
+    for (int i = 0; i < count && copy; i++)
+        copy[i] = (struct infer_message){copy_text(job, list[i].role, io_full),
+                                         copy_text(job, list[i].content, io_full)};
+    return copy;
+}
+
+static bool fail_full(const struct infer_job *job, struct cap_err *err)
+{
+    return cap_fail(err, CAP_RESOURCE_EXHAUSTED,
+                    "the prompts of this shard need more than %zu MiB on the node "
+                    "(setting prompt_mib_max); %d arrived",
+                    cap_arena_used(job->arena) >> 20, job->prompt_count);
+}
+
+bool infer_job_spec(struct infer_job *job, const struct infer_spec *spec, struct cap_err *err)
+{
+    struct infer_spec *mine = &job->spec;
+    bool full = false;
+
+    if (spec->concurrency <= 0 && !(spec->rate_per_s > 0))
+        return cap_fail(err, CAP_INVALID_ARGUMENT,
+                        "the load has neither a concurrency nor a rate above 0");
+    *mine = *spec;
+    mine->engine = copy_text(job, spec->engine, &full);
+    mine->model = copy_text(job, spec->model, &full);
+    mine->precision = copy_text(job, spec->precision, &full);
+    mine->device = copy_text(job, spec->device, &full);
+    mine->url = copy_text(job, spec->url, &full);
+    mine->served_model = copy_text(job, spec->served_model, &full);
+    mine->api_key_env = copy_text(job, spec->api_key_env, &full);
+    mine->model_config = copy_text(job, spec->model_config, &full);
+    return !full || fail_full(job, err);
+}
+
+static bool check_prompt(const struct infer_prompt *prompt, struct cap_err *err)
+{
+    const struct infer_request *request = &prompt->request;
+
+    if (!request->text && request->message_count == 0)
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "prompt %s has neither text nor messages",
+                        prompt->uid);
+    if (request->stop_count > INFER_STOPS_MAX)
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "prompt %s has %d stop strings; at most %d",
+                        prompt->uid, request->stop_count, INFER_STOPS_MAX);
+    if (request->continuation_count > INFER_CONTINUATIONS_MAX)
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "prompt %s has %d continuations; at most %d",
+                        prompt->uid, request->continuation_count, INFER_CONTINUATIONS_MAX);
+    return true;
+}
+
+static void grow(struct infer_job *job)
+{
+    if (job->prompt_count < job->prompt_capacity)
+        return;
+    job->prompt_capacity = job->prompt_capacity ? 2 * job->prompt_capacity : 64;
+    job->prompts = realloc(job->prompts, (size_t)job->prompt_capacity * sizeof *job->prompts);
+    assert(job->prompts);
+}
+
+bool infer_job_add(struct infer_job *job, const struct infer_prompt *prompt, struct cap_err *err)
+{
+    struct infer_prompt copy = *prompt;
+    struct infer_request *request = &copy.request;
+    bool full = false;
+
+    if (!check_prompt(prompt, err))
+        return false;
+    copy.uid = copy_text(job, prompt->uid, &full);
+    request->text = copy_text(job, request->text, &full);
+    request->messages = copy_messages(job, request->messages, request->message_count, &full);
+    request->continuations =
+        copy_list(job, request->continuations, request->continuation_count, &full);
+    request->stop = copy_list(job, request->stop, request->stop_count, &full);
+    request->id = (uint64_t)job->prompt_count + 1;
+    if (full)
+        return fail_full(job, err);
+    grow(job);
+    job->prompts[job->prompt_count++] = copy;
+    return true;
+}

@@ -1,0 +1,64 @@
+/* job.h — one shard of work: what the scheduler assigned, and its prompts as they arrive.
+ *
+ * Filled by the thread that talks to the scheduler; handed over whole to the worker when the last
+ * prompt is there, so no two threads ever hold one. Strings and prompts live in the job's arena,
+ * whose limit is what keeps a scheduler from filling this node's memory.
+ */
+#ifndef INFER_JOB_H
+#define INFER_JOB_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/auto.h"
+#include "base/err.h"
+#include "engine.h"
+
+enum { INFER_RUN_ID_BYTES = 64, INFER_STOPS_MAX = 16, INFER_CONTINUATIONS_MAX = 256 };
+
+struct infer_lease {
+    char run_id[INFER_RUN_ID_BYTES];
+    uint32_t shard;
+    uint64_t fence;
+};
+
+/* The parts of an EvaluationSpec that a node acts on. */
+struct infer_spec {
+    const char *engine, *model, *precision, *device;
+    int concurrency;   /* closed loop; 0 = open loop */
+    double rate_per_s; /* open loop: mean arrivals a second */
+    uint64_t seed;
+    const char *url, *served_model, *api_key_env, *model_config; /* external servers */
+};
+
+struct infer_prompt {
+    uint32_t ordinal;
+    const char *uid;
+    struct infer_request request; /* its id is the prompt's index + 1 */
+};
+
+struct infer_job {
+    struct infer_lease lease;
+    struct infer_spec spec;
+    uint64_t seq_next;
+    int prompts_expected;
+    bool resumed;
+    struct infer_prompt *prompts;
+    int prompt_count, prompt_capacity;
+    struct cap_arena *arena;
+};
+
+struct infer_job *infer_job_new(const struct infer_lease *lease, size_t bytes_max);
+void infer_job_free(struct infer_job *job);
+CAP_DEFINE_AUTO(infer_job)
+
+/* Copies the spec's strings into the job and checks what a node must know to run it. */
+bool infer_job_spec(struct infer_job *job, const struct infer_spec *spec, struct cap_err *err);
+/* Copies a prompt in, keeping the order. Fails past the job's byte limit and on a prompt that is
+ * neither text nor messages, or has too many stop strings or continuations. */
+bool infer_job_add(struct infer_job *job, const struct infer_prompt *prompt, struct cap_err *err);
+
+bool infer_lease_same(const struct infer_lease *a, const struct infer_lease *b);
+
+#endif

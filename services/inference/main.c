@@ -1,0 +1,31 @@
+#include "counters.h"
+#include "node.h"
+#include "service/service.h"
+
+static bool start(struct cap_service *service, struct cap_err *err)
+{
+    service->state = infer_node_start(service->spec->values, err);
+    return service->state != NULL;
+}
+
+static void stop(struct cap_service *service)
+{
+    infer_node_free(service->state);
+}
+
+int main(int argc, char **argv)
+{
+    static struct infer_config values;
+    struct cap_service_spec spec = {
+        .name = "inference",
+        .summary = "a node: runs models for the scheduler, and serves them over HTTP",
+        .default_listen = "127.0.0.1:0",
+        .config = infer_config_table,
+        .values = &values,
+        .metrics = &infer_counters,
+        .start = start,
+        .stop = stop,
+    };
+
+    return cap_service_main(&spec, argc, argv);
+}

@@ -1,0 +1,122 @@
+#include "node.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "hardware.h"
+#include "log/log.h"
+#include "outside.h"
+#include "work_rpc.h"
+#include "worker.h"
+
+enum { MIB = 20 };
+
+static const struct cap_config_row rows[] = {
+#define CONF(name, type, ...) CAP_CONF_ROW(struct infer_config, name, type, __VA_ARGS__)
+#include "config.def"
+#undef CONF
+};
+
+const struct cap_config infer_config_table = {
+    .program = "inference", .rows = rows, .row_count = CAP_COUNT_OF(rows)};
+
+/* What the native engine computes with; other engines take what they are given. */
+static const char *const precisions[] = {"f32", "bf16", "int8", NULL};
+
+struct infer_node {
+    const struct infer_config *config;
+    struct infer_hardware hardware;
+    struct infer_models *models;
+    struct infer_work *work;
+    struct infer_outside *outside;
+    struct infer_worker *worker;
+    struct infer_hello hello;
+    struct infer_work_client *client;
+    char name[65];
+};
+
+static void wake_worker(void *arg)
+{
+    infer_work_poke(arg);
+}
+
+static void choose_name(struct infer_node *node)
+{
+    if (*node->config->name)
+        snprintf(node->name, sizeof node->name, "%s", node->config->name);
+    else if (gethostname(node->name, sizeof node->name - 1) != 0)
+        snprintf(node->name, sizeof node->name, "node");
+}
+
+static void start_worker(struct infer_node *node)
+{
+    const struct infer_config *config = node->config;
+    struct infer_worker_options options = {
+        .work = node->work,
+        .outside = node->outside,
+        .models = node->models,
+        .hardware = &node->hardware,
+        .any_model_path = config->any_model_path,
+        .threads = (int)config->threads,
+        .open_loop_in_flight_max = (int)config->open_loop_in_flight_max,
+        .silence_ms_max = (int)config->silence_s_max * 1000,
+        .serve_engine = config->serve_engine,
+        .serve_precision = config->serve_precision,
+        .serve_concurrency = (int)config->serve_concurrency,
+    };
+
+    node->worker = infer_worker_start(&options);
+}
+
+static void dial(struct infer_node *node)
+{
+    node->hello = (struct infer_hello){
+        .name = node->name,
+        .precisions = precisions,
+        .models = node->models,
+        .hardware = &node->hardware,
+        .endpoint = "",
+        .any_model_path = node->config->any_model_path,
+    };
+    if (*node->config->scheduler)
+        node->client = infer_work_client_start(node->work, node->config->scheduler, &node->hello);
+}
+
+struct infer_node *infer_node_start(const struct infer_config *config, struct cap_err *err)
+{
+    struct infer_node *node = calloc(1, sizeof *node);
+
+    (void)err;
+    assert(node);
+    node->config = config;
+    choose_name(node);
+    infer_hardware_read(&node->hardware, config->probe);
+    cap_log(INFO, "hardware", "cpu=%s cores=%d memory_mib=%llu read_gb_s=%.1f",
+            CAP_LOG_Q(node->hardware.cpu), node->hardware.cores,
+            (unsigned long long)(node->hardware.memory_bytes >> MIB),
+            node->hardware.read_bandwidth_gb_s);
+    node->models =
+        infer_models_open(config->models, config->state, (uint64_t)config->digest_mib_max << MIB);
+    node->work = infer_work_new(cap_clock_system(), (size_t)config->prompt_mib_max << MIB,
+                                (size_t)config->spool_mib_max << MIB);
+    node->outside = infer_outside_new((int)config->serve_waiting_max, wake_worker, node->work);
+    start_worker(node);
+    dial(node);
+    return node;
+}
+
+void infer_node_free(struct infer_node *node)
+{
+    if (!node)
+        return;
+    if (node->work)
+        infer_work_close(node->work);
+    infer_work_client_free(node->client);
+    infer_worker_free(node->worker);
+    infer_outside_free(node->outside);
+    infer_work_free(node->work);
+    infer_models_free(node->models);
+    free(node);
+}

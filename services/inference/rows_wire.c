@@ -1,0 +1,218 @@
+#include "rows_wire.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hardware_wire.h"
+#include "moecap/v1/inference.pb-c.h"
+
+void infer_rows_init(struct infer_rows *rows)
+{
+    *rows = (struct infer_rows){0};
+    cap_buf_init(&rows->bytes, INFER_ROWS_BYTES_MAX);
+}
+
+void infer_rows_done(struct infer_rows *rows)
+{
+    cap_buf_done(&rows->bytes);
+}
+
+struct sink {
+    ProtobufCBuffer base;
+    struct cap_buf *bytes;
+};
+
+static void append(ProtobufCBuffer *buffer, size_t length, const uint8_t *data)
+{
+    cap_buf_add(((struct sink *)buffer)->bytes, data, length);
+}
+
+static void pack(struct infer_rows *rows, const Moecap__V1__AnswerRows *message)
+{
+    struct sink sink = {.base = {.append = append}, .bytes = &rows->bytes};
+
+    protobuf_c_message_pack_to_buffer(&message->base, &sink.base);
+    assert(!rows->bytes.overflowed && "the limits of a row keep a batch below its maximum");
+}
+
+/* protobuf-c wants pointers that are not const and never NULL. */
+static char *text_or_empty(const char *text)
+{
+    return (char *)(text ? text : "");
+}
+
+/* ---- answers ---- */
+
+static void set_timing(Moecap__V1__Timing *timing, const struct infer_answer *answer)
+{
+    timing->submitted_us = answer->submitted_us;
+    timing->ended_us = answer->ended_us;
+    if (answer->first_us >= 0) {
+        timing->opt_first_case = MOECAP__V1__TIMING__OPT_FIRST_FIRST_TOKEN_US;
+        timing->first_token_us = answer->first_us;
+        timing->opt_last_case = MOECAP__V1__TIMING__OPT_LAST_LAST_TOKEN_US;
+        timing->last_token_us = answer->last_us;
+    }
+    timing->n_itl_us = answer->itl_count;
+    timing->itl_us = (uint32_t *)answer->itl_us;
+}
+
+static void set_counts(Moecap__V1__SampleAnswer *row, const struct infer_answer *answer)
+{
+    if (answer->prompt_tokens >= 0) {
+        row->opt_prompt_tokens_case = MOECAP__V1__SAMPLE_ANSWER__OPT_PROMPT_TOKENS_PROMPT_TOKENS;
+        row->prompt_tokens = (uint32_t)answer->prompt_tokens;
+    }
+    if (answer->output_tokens >= 0) {
+        row->opt_output_tokens_case = MOECAP__V1__SAMPLE_ANSWER__OPT_OUTPUT_TOKENS_OUTPUT_TOKENS;
+        row->output_tokens = (uint32_t)answer->output_tokens;
+    }
+    if (answer->cached_tokens >= 0) {
+        row->opt_cached_tokens_case = MOECAP__V1__SAMPLE_ANSWER__OPT_CACHED_TOKENS_CACHED_TOKENS;
+        row->cached_tokens = (uint32_t)answer->cached_tokens;
+    }
+}
+
+static void set_texts(Moecap__V1__SampleAnswer *row, const struct infer_answer *answer)
+{
+    row->uid = text_or_empty(answer->uid);
+    row->error = text_or_empty(answer->error);
+    row->text = text_or_empty(answer->text);
+    row->reasoning = text_or_empty(answer->reasoning);
+    row->finish_reason = text_or_empty(answer->finish_reason);
+    if (answer->prompt && strlen(answer->prompt) <= INFER_PROMPT_BYTES_MAX)
+        row->prompt = text_or_empty(answer->prompt);
+    if (answer->output_id_count <= INFER_OUTPUT_IDS_MAX) {
+        row->output_ids = (uint32_t *)answer->output_ids;
+        row->n_output_ids = answer->output_id_count;
+    }
+}
+
+/* The scores as messages, and the pointers to them that protobuf-c wants: one block, free() it. */
+static void *make_scores(Moecap__V1__SampleAnswer *row, const struct infer_answer *answer)
+{
+    size_t count = (size_t)answer->score_count;
+    Moecap__V1__Score *scores = calloc(count + 1, sizeof *scores + sizeof(void *));
+    Moecap__V1__Score **pointers = (Moecap__V1__Score **)(scores + count + 1);
+
+    assert(scores);
+    for (size_t i = 0; i < count; i++) {
+        moecap__v1__score__init(&scores[i]);
+        scores[i].log_likelihood = answer->scores[i].log_likelihood;
+        scores[i].tokens = (uint32_t)answer->scores[i].tokens;
+        scores[i].greedy = answer->scores[i].greedy;
+        pointers[i] = &scores[i];
+    }
+    row->scores = pointers;
+    row->n_scores = count;
+    return scores;
+}
+
+void infer_rows_answer(struct infer_rows *rows, const struct infer_answer *answer)
+{
+    Moecap__V1__AnswerRows message = MOECAP__V1__ANSWER_ROWS__INIT;
+    Moecap__V1__SampleAnswer row = MOECAP__V1__SAMPLE_ANSWER__INIT, *row_at = &row;
+    Moecap__V1__Timing timing = MOECAP__V1__TIMING__INIT;
+    CAP_AUTO_MEM void *scores = make_scores(&row, answer);
+
+    row.ordinal = answer->ordinal;
+    row.status = answer->error ? MOECAP__V1__SAMPLE_STATUS__SAMPLE_STATUS_FAILED
+                               : MOECAP__V1__SAMPLE_STATUS__SAMPLE_STATUS_COMPLETED;
+    set_texts(&row, answer);
+    set_counts(&row, answer);
+    set_timing(&timing, answer);
+    row.timing = &timing;
+    message.answers = &row_at;
+    message.n_answers = 1;
+    pack(rows, &message);
+    rows->answers++;
+    rows->completed += !answer->error;
+}
+
+/* ---- passes and routing ---- */
+
+void infer_rows_pass(struct infer_rows *rows, const struct infer_pass *pass, int64_t started_us,
+                     bool warm_up)
+{
+    Moecap__V1__AnswerRows message = MOECAP__V1__ANSWER_ROWS__INIT;
+    Moecap__V1__Pass row = MOECAP__V1__PASS__INIT, *row_at = &row;
+
+    row.phase = (Moecap__V1__Phase)pass->phase;
+    row.sequences = (uint32_t)pass->sequences;
+    row.tokens = (uint32_t)pass->tokens;
+    row.context_sum = (uint64_t)pass->context_sum;
+    row.duration_ns = (uint64_t)pass->duration_ns;
+    row.started_us = started_us;
+    row.distinct_experts = (uint32_t *)pass->distinct_experts;
+    row.n_distinct_experts = pass->distinct_experts ? (size_t)pass->moe_layers : 0;
+    if (pass->has_bytes) {
+        row.opt_weight_bytes_case = MOECAP__V1__PASS__OPT_WEIGHT_BYTES_WEIGHT_BYTES;
+        row.weight_bytes = pass->weight_bytes;
+        row.opt_kv_bytes_case = MOECAP__V1__PASS__OPT_KV_BYTES_KV_BYTES;
+        row.kv_bytes = pass->kv_bytes;
+        row.opt_flops_case = MOECAP__V1__PASS__OPT_FLOPS_FLOPS;
+        row.flops = pass->flops;
+    }
+    row.warm_up = warm_up;
+    message.passes = &row_at;
+    message.n_passes = 1;
+    pack(rows, &message);
+}
+
+void infer_rows_experts(struct infer_rows *rows, enum infer_phase phase, int layer,
+                        uint32_t batch_bucket, const uint64_t *counts, int experts)
+{
+    Moecap__V1__AnswerRows message = MOECAP__V1__ANSWER_ROWS__INIT;
+    Moecap__V1__ExpertCount row = MOECAP__V1__EXPERT_COUNT__INIT, *row_at = &row;
+
+    row.phase = (Moecap__V1__Phase)phase;
+    row.layer = (uint32_t)layer;
+    row.batch_bucket = batch_bucket;
+    row.counts = (uint64_t *)counts;
+    row.n_counts = (size_t)experts;
+    message.expert_counts = &row_at;
+    message.n_expert_counts = 1;
+    pack(rows, &message);
+}
+
+/* ---- the report ---- */
+
+static void set_engine(Moecap__V1__ShardReport *row, const struct infer_engine_report *engine)
+{
+    row->engine_version = text_or_empty(engine->version);
+    row->timing_boundary = text_or_empty(engine->timing_boundary);
+    row->model_family = text_or_empty(engine->family);
+    row->isa = text_or_empty(engine->isa);
+    row->moe_layers = (uint32_t)engine->moe_layers;
+    row->experts = (uint32_t)engine->experts;
+    row->top_k = (uint32_t)engine->top_k;
+    row->threads = (uint32_t)engine->threads;
+    if (engine->parameters >= 0) {
+        row->opt_parameters_case = MOECAP__V1__SHARD_REPORT__OPT_PARAMETERS_PARAMETERS;
+        row->parameters = (uint64_t)engine->parameters;
+    }
+    if (engine->active_parameters >= 0) {
+        row->opt_active_parameters_case =
+            MOECAP__V1__SHARD_REPORT__OPT_ACTIVE_PARAMETERS_ACTIVE_PARAMETERS;
+        row->active_parameters = (uint64_t)engine->active_parameters;
+    }
+}
+
+void infer_rows_report(struct infer_rows *rows, const struct infer_shard_report *report)
+{
+    Moecap__V1__AnswerRows message = MOECAP__V1__ANSWER_ROWS__INIT;
+    Moecap__V1__ShardReport row = MOECAP__V1__SHARD_REPORT__INIT;
+    struct infer_hardware_message hardware;
+
+    set_engine(&row, report->engine);
+    row.model_sha256 = text_or_empty(report->model_sha256);
+    row.started_wall_ms = report->started_wall_ms;
+    row.ended_us = report->ended_us;
+    row.load_average = report->load_average;
+    row.notes = (char **)report->notes;
+    row.n_notes = (size_t)report->note_count;
+    row.hardware = infer_hardware_to_wire(report->hardware, &hardware);
+    message.report = &row;
+    pack(rows, &message);
+}

@@ -1,0 +1,428 @@
+#include "shard.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "flight.h"
+#include "load.h"
+#include "log/log.h"
+#include "rows_wire.h"
+#include "tally.h"
+
+enum {
+    WARM_UP_TOKENS = 8,
+    BATCH_ANSWERS = 64, /* a batch goes out with so many answers, */
+    BATCH_AGE_MS = 500, /* or when its first row is so old */
+    PROGRESS_MS = 500,
+    WAIT_MS = 100, /* a stop is noticed within this and one step of the engine */
+    LARGE_ANSWER_BYTES = 256 << 10,
+    NOTES_MAX = 8,
+};
+
+struct shard {
+    const struct infer_shard_setup *setup;
+    const struct infer_job *job;
+    struct infer_engine *engine;
+    struct infer_engine_report engine_report;
+    struct infer_load load;
+    struct infer_flight **flights; /* [prompt_count], by the prompt's index; NULL = not in flight */
+    int next_prompt;
+    int64_t start_ns, start_wall_ms;
+    int64_t heard_ns; /* the engine's last event, or when it was last idle */
+
+    struct infer_rows rows; /* the batch being filled */
+    int64_t rows_since_ns;  /* 0 = it has no row */
+    uint64_t seq;
+    struct infer_tally tally;
+
+    int64_t progress_ns;
+    int64_t tokens, tokens_then; /* generated; at the last progress */
+    const char *notes[NOTES_MAX];
+    int note_count;
+};
+
+static int64_t now_ns(const struct shard *shard)
+{
+    return cap_clock_ns(shard->setup->clock);
+}
+
+static bool is_wanted(const struct shard *shard)
+{
+    return infer_work_wanted(shard->setup->work, &shard->job->lease);
+}
+
+static void note(struct shard *shard, const char *text)
+{
+    for (int i = 0; i < shard->note_count; i++)
+        if (shard->notes[i] == text)
+            return;
+    if (shard->note_count < NOTES_MAX)
+        shard->notes[shard->note_count++] = text;
+}
+
+/* ---- batches ---- */
+
+static void put_batch(struct shard *shard, bool last)
+{
+    struct infer_batch batch = {.seq = shard->seq++, .last = last};
+
+    infer_tally_flush(&shard->tally, &shard->rows);
+    batch.answers = shard->rows.answers;
+    batch.completed = shard->rows.completed;
+    batch.length = shard->rows.bytes.length;
+    cap_sha256(shard->rows.bytes.data, batch.length, batch.sha256);
+    batch.rows = (uint8_t *)cap_buf_take(&shard->rows.bytes);
+    infer_work_put_batch(shard->setup->work, &shard->job->lease, &batch);
+    shard->rows.answers = shard->rows.completed = 0;
+    shard->rows_since_ns = 0;
+}
+
+static void note_row(struct shard *shard)
+{
+    if (!shard->rows_since_ns)
+        shard->rows_since_ns = now_ns(shard);
+}
+
+static void put_batch_if_due(struct shard *shard)
+{
+    bool old = shard->rows_since_ns &&
+               now_ns(shard) - shard->rows_since_ns >= (int64_t)BATCH_AGE_MS * 1000000;
+
+    if (old || shard->rows.answers >= BATCH_ANSWERS ||
+        shard->rows.bytes.length >= INFER_ROWS_FLUSH_BYTES)
+        put_batch(shard, false);
+}
+
+static void put_answer(struct shard *shard, const struct infer_answer *answer)
+{
+    size_t bytes = strlen(answer->text) + strlen(answer->reasoning) +
+                   4 * (answer->output_id_count + answer->itl_count);
+
+    if (bytes > LARGE_ANSWER_BYTES && shard->rows_since_ns)
+        put_batch(shard, false);
+    note_row(shard);
+    infer_rows_answer(&shard->rows, answer);
+}
+
+/* ---- one request ---- */
+
+static int index_of(const struct shard *shard, uint64_t id)
+{
+    assert(id >= 1 && id <= (uint64_t)shard->job->prompt_count);
+    return (int)id - 1;
+}
+
+/* The request has ended: `done` is its event, or NULL with why it failed. */
+static void end_flight(struct shard *shard, int index, const struct infer_event *done,
+                       const char *error, int64_t ended_ns)
+{
+    CAP_AUTO(infer_flight) flight = cap_take(shard->flights[index]);
+    struct infer_answer answer;
+
+    infer_flight_answer(flight, done, error, shard->start_ns, ended_ns, &answer);
+    if (!flight->ids_complete && flight->id_count)
+        note(shard, "an answer has no token ids or gaps: it is longer than 65536 tokens");
+    put_answer(shard, &answer);
+    infer_load_ended(&shard->load);
+}
+
+static void start_flight(struct shard *shard, int64_t due_ns)
+{
+    int index = shard->next_prompt++;
+    const struct infer_prompt *prompt = &shard->job->prompts[index];
+    struct cap_err err = {0};
+
+    if (shard->load.in_flight == 0)
+        shard->heard_ns = now_ns(shard);
+    shard->flights[index] = infer_flight_new(prompt, due_ns);
+    infer_load_started(&shard->load);
+    if (!shard->engine->ops->submit(shard->engine, &prompt->request, &err))
+        end_flight(shard, index, NULL, err.text, now_ns(shard));
+}
+
+static void start_due_flights(struct shard *shard)
+{
+    int64_t due_ns;
+
+    while (shard->next_prompt < shard->job->prompt_count &&
+           infer_load_due(&shard->load, now_ns(shard), &due_ns)) {
+        if (!infer_work_has_room(shard->setup->work)) {
+            note(shard, "the load paused while answers waited to be stored");
+            return;
+        }
+        start_flight(shard, due_ns);
+        put_batch_if_due(shard);
+    }
+}
+
+static void cancel_flights(struct shard *shard)
+{
+    for (int i = 0; i < shard->next_prompt; i++)
+        if (shard->flights[i]) {
+            shard->engine->ops->cancel(shard->engine, (uint64_t)i + 1);
+            infer_flight_free(cap_take(shard->flights[i]));
+        }
+}
+
+/* ---- events ---- */
+
+static void take_tokens(struct shard *shard, const struct infer_event *event)
+{
+    int index = index_of(shard, event->id);
+
+    shard->tokens += event->tokens;
+    if (infer_flight_tokens(shard->flights[index], event))
+        return;
+    shard->engine->ops->cancel(shard->engine, event->id);
+    end_flight(shard, index, NULL, "the answer is longer than 512 KiB", event->at_ns);
+}
+
+static void take_pass(struct shard *shard, const struct infer_pass *pass)
+{
+    note_row(shard);
+    infer_rows_pass(&shard->rows, pass, (pass->started_ns - shard->start_ns) / 1000, false);
+    infer_tally_pass(&shard->tally, pass);
+}
+
+static void take_event(struct shard *shard, const struct infer_event *event)
+{
+    shard->heard_ns = now_ns(shard);
+    switch (event->kind) {
+    case INFER_TOKENS:
+        take_tokens(shard, event);
+        break;
+    case INFER_PASS:
+        take_pass(shard, &event->pass);
+        break;
+    case INFER_DONE:
+        end_flight(shard, index_of(shard, event->id), event, NULL, event->at_ns);
+        break;
+    case INFER_FAILED:
+        end_flight(shard, index_of(shard, event->id), NULL, event->failure.text, event->at_ns);
+        break;
+    }
+}
+
+/* ---- warm-up ---- */
+
+/* A warm-up pass, kept until the clock has started and its time can be told. */
+struct kept_pass {
+    struct infer_pass pass;
+    uint32_t *distinct_experts;
+};
+
+struct kept_passes {
+    struct kept_pass list[64]; /* of a longer warm-up the first ones */
+    int count;
+};
+
+static void keep_pass(struct kept_passes *kept, const struct infer_pass *pass)
+{
+    struct kept_pass *slot = &kept->list[kept->count];
+    size_t layers = pass->distinct_experts ? (size_t)pass->moe_layers : 0;
+
+    if ((size_t)kept->count == CAP_COUNT_OF(kept->list))
+        return;
+    kept->count++;
+    slot->pass = *pass;
+    slot->distinct_experts = calloc(layers + 1, sizeof(uint32_t));
+    assert(slot->distinct_experts);
+    if (layers)
+        memcpy(slot->distinct_experts, pass->distinct_experts, layers * sizeof(uint32_t));
+    slot->pass.distinct_experts = layers ? slot->distinct_experts : NULL;
+}
+
+static void put_kept_passes(struct shard *shard, struct kept_passes *kept)
+{
+    for (int i = 0; i < kept->count; i++) {
+        struct kept_pass *slot = &kept->list[i];
+
+        note_row(shard);
+        infer_rows_pass(&shard->rows, &slot->pass, (slot->pass.started_ns - shard->start_ns) / 1000,
+                        true);
+        free(slot->distinct_experts);
+    }
+}
+
+static bool fail_silent(const struct shard *shard, struct cap_err *err)
+{
+    return cap_fail(err, CAP_UNAVAILABLE, "the engine has not said anything for %d s",
+                    shard->setup->silence_ms_max / 1000);
+}
+
+static bool is_silent(const struct shard *shard)
+{
+    return now_ns(shard) - shard->heard_ns > (int64_t)shard->setup->silence_ms_max * 1000000;
+}
+
+/* A warm-up request that fails says nothing: the sample will say it. False = the engine is lost. */
+static bool wait_warm_up(struct shard *shard, const struct infer_request *request,
+                         struct kept_passes *kept, struct cap_err *err)
+{
+    struct infer_event event;
+
+    shard->heard_ns = now_ns(shard);
+    while (is_wanted(shard)) {
+        if (shard->engine->ops->wait(shard->engine, WAIT_MS, &event, err)) {
+            shard->heard_ns = now_ns(shard);
+            if (event.kind == INFER_PASS)
+                keep_pass(kept, &event.pass);
+            else if (event.kind != INFER_TOKENS)
+                return true;
+        } else if (err->code != CAP_OK) {
+            return false;
+        } else if (is_silent(shard)) {
+            return fail_silent(shard, err);
+        }
+    }
+    shard->engine->ops->cancel(shard->engine, request->id);
+    return true;
+}
+
+static bool warm_up(struct shard *shard, struct kept_passes *kept, struct cap_err *err)
+{
+    struct infer_request request;
+    struct cap_err refused = {0};
+
+    if (shard->job->prompt_count == 0)
+        return true;
+    request = shard->job->prompts[0].request;
+    if (request.max_tokens > WARM_UP_TOKENS || request.max_tokens == 0)
+        request.max_tokens = WARM_UP_TOKENS;
+    if (!shard->engine->ops->submit(shard->engine, &request, &refused))
+        return true;
+    return wait_warm_up(shard, &request, kept, err);
+}
+
+/* ---- the shard ---- */
+
+static void put_progress(struct shard *shard, const char *phase)
+{
+    int64_t now = now_ns(shard);
+    struct infer_progress progress = {.phase = phase, .in_flight = shard->load.in_flight};
+
+    if (now - shard->progress_ns < (int64_t)PROGRESS_MS * 1000000)
+        return;
+    if (shard->progress_ns)
+        progress.output_tokens_per_s =
+            (double)(shard->tokens - shard->tokens_then) * 1e9 / (double)(now - shard->progress_ns);
+    shard->progress_ns = now;
+    shard->tokens_then = shard->tokens;
+    infer_work_put_progress(shard->setup->work, &shard->job->lease, &progress);
+}
+
+static int wait_ms(const struct shard *shard)
+{
+    int64_t left_ms = infer_load_wait_ns(&shard->load, now_ns(shard)) / 1000000;
+
+    if (shard->next_prompt == shard->job->prompt_count || left_ms > WAIT_MS)
+        return WAIT_MS;
+    return (int)left_ms;
+}
+
+/* One turn: start what is due, then one event, or a short wait. */
+static bool turn(struct shard *shard, struct cap_err *err)
+{
+    struct infer_event event;
+
+    start_due_flights(shard);
+    if (shard->load.in_flight == 0)
+        cap_sleep_ms(shard->next_prompt < shard->job->prompt_count ? 1 : 0);
+    else if (shard->engine->ops->wait(shard->engine, wait_ms(shard), &event, err))
+        take_event(shard, &event);
+    else if (err->code != CAP_OK)
+        return false;
+    else if (is_silent(shard))
+        return fail_silent(shard, err);
+    put_batch_if_due(shard);
+    put_progress(shard, "running");
+    return true;
+}
+
+static void put_last_batch(struct shard *shard)
+{
+    struct infer_shard_report report = {
+        .engine = &shard->engine_report,
+        .hardware = shard->setup->hardware,
+        .model_sha256 = shard->engine_report.model_sha256 ? shard->engine_report.model_sha256
+                                                          : shard->setup->model_sha256,
+        .started_wall_ms = shard->start_wall_ms,
+        .ended_us = (now_ns(shard) - shard->start_ns) / 1000,
+        .load_average = -1,
+        .notes = shard->notes,
+        .note_count = shard->note_count,
+    };
+    double load_average;
+
+    if (getloadavg(&load_average, 1) == 1)
+        report.load_average = load_average;
+    infer_rows_report(&shard->rows, &report);
+    put_batch(shard, true);
+}
+
+static void start_clock(struct shard *shard)
+{
+    const struct infer_spec *spec = &shard->job->spec;
+
+    shard->start_ns = now_ns(shard);
+    shard->start_wall_ms = cap_clock_wall_ms(shard->setup->clock);
+    if (spec->concurrency > 0)
+        infer_load_closed(&shard->load, spec->concurrency);
+    else
+        infer_load_open(&shard->load, spec->rate_per_s, shard->setup->open_loop_in_flight_max,
+                        spec->seed, shard->start_ns);
+}
+
+static enum infer_shard_outcome run(struct shard *shard, struct cap_err *err)
+{
+    struct kept_passes kept = {.count = 0};
+    bool ok;
+
+    put_progress(shard, "warming up");
+    ok = warm_up(shard, &kept, err);
+    start_clock(shard);
+    put_kept_passes(shard, &kept);
+    while (ok && is_wanted(shard) &&
+           (shard->next_prompt < shard->job->prompt_count || shard->load.in_flight > 0))
+        ok = turn(shard, err);
+    if (!is_wanted(shard)) {
+        cap_err_clear(err);
+        return INFER_SHARD_UNWANTED;
+    }
+    if (ok)
+        put_last_batch(shard);
+    else if (shard->rows_since_ns)
+        put_batch(shard, false);
+    return ok ? INFER_SHARD_DONE : INFER_SHARD_FAILED;
+}
+
+static bool check_scores(const struct shard *shard, struct cap_err *err)
+{
+    for (int i = 0; i < shard->job->prompt_count && !shard->engine_report.can_score; i++)
+        if (shard->job->prompts[i].request.continuation_count)
+            return cap_fail(err, CAP_FAILED_PRECONDITION,
+                            "the engine %s cannot score continuations, which this task needs",
+                            shard->engine->ops->name);
+    return true;
+}
+
+enum infer_shard_outcome infer_shard_run(const struct infer_shard_setup *setup, struct cap_err *err)
+{
+    struct shard shard = {
+        .setup = setup, .job = setup->job, .engine = setup->engine, .seq = setup->job->seq_next};
+    enum infer_shard_outcome outcome = INFER_SHARD_FAILED;
+
+    shard.engine->ops->report(shard.engine, &shard.engine_report);
+    shard.flights = calloc((size_t)setup->job->prompt_count + 1, sizeof(struct infer_flight *));
+    assert(shard.flights);
+    infer_rows_init(&shard.rows);
+    if (check_scores(&shard, err))
+        outcome = run(&shard, err);
+    cancel_flights(&shard);
+    infer_rows_done(&shard.rows);
+    infer_tally_done(&shard.tally);
+    free(shard.flights);
+    return outcome;
+}

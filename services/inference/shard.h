@@ -1,0 +1,40 @@
+/* shard.h — running one shard on an engine: warm-up, load, time stamps, answers in batches.
+ *
+ * The worker's thread; it returns when the shard is done, stopped, or cannot go on. Order:
+ *   1. warm-up, by one rule for every engine: the shard's first prompt is run once, alone, for at
+ *      most 8 tokens. It is no answer; its passes are kept and marked, and no measure uses them.
+ *   2. the clock starts; the load (load.h) says when requests start; every event is stamped by the
+ *      engine where the token appeared.
+ *   3. an answer becomes a row at once; rows go to the desk (work.h) as numbered batches.
+ *   4. the last batch carries the report.
+ * A request that fails is a FAILED answer with its reason, and the shard goes on. An engine that is
+ * lost fails the shard; what was answered before is delivered first.
+ */
+#ifndef INFER_SHARD_H
+#define INFER_SHARD_H
+
+#include "answer.h"
+#include "base/clock.h"
+#include "work.h"
+
+enum infer_shard_outcome {
+    INFER_SHARD_DONE,
+    INFER_SHARD_UNWANTED, /* stopped, or the lease is no longer ours */
+    INFER_SHARD_FAILED,   /* err says why; the engine may be lost */
+};
+
+struct infer_shard_setup {
+    struct infer_work *work;
+    const struct infer_job *job;
+    struct infer_engine *engine;
+    const struct infer_hardware *hardware;
+    const char *model_sha256; /* NULL = unknown */
+    const struct cap_clock *clock;
+    int open_loop_in_flight_max;
+    int silence_ms_max; /* an engine that says nothing for so long is lost */
+};
+
+enum infer_shard_outcome infer_shard_run(const struct infer_shard_setup *setup,
+                                         struct cap_err *err);
+
+#endif

@@ -1,0 +1,47 @@
+/* spool.h — batches of answers that the scheduler has not acknowledged yet, in order.
+ *
+ * A batch is kept until its acknowledgement, byte for byte, so that one sent twice has the same
+ * digest and the store can tell a repetition from a contradiction. Not thread-safe: work.c's lock
+ * guards it.
+ */
+#ifndef INFER_SPOOL_H
+#define INFER_SPOOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/auto.h"
+#include "digest/digest.h"
+
+struct infer_batch {
+    uint64_t seq;
+    uint8_t sha256[CAP_SHA256_BYTES];
+    uint8_t *rows; /* owned */
+    size_t length;
+    uint32_t answers, completed;
+    bool last;
+};
+
+struct infer_spool;
+
+struct infer_spool *infer_spool_new(size_t bytes_max);
+void infer_spool_free(struct infer_spool *spool);
+CAP_DEFINE_AUTO(infer_spool)
+
+/* Takes the batch and its rows. It is taken even past bytes_max: what is measured is never thrown
+ * away; infer_spool_has_room tells the worker to start nothing new. */
+void infer_spool_put(struct infer_spool *spool, const struct infer_batch *batch);
+bool infer_spool_has_room(const struct infer_spool *spool);
+/* The first batch not sent on this connection, then marked sent; NULL when there is none. Borrowed
+ * until the next call. */
+const struct infer_batch *infer_spool_next(struct infer_spool *spool);
+/* Forgets batches up to seq. */
+void infer_spool_ack(struct infer_spool *spool, uint64_t seq);
+/* A new connection: everything still here is to be sent again. */
+void infer_spool_rewind(struct infer_spool *spool);
+void infer_spool_clear(struct infer_spool *spool);
+size_t infer_spool_count(const struct infer_spool *spool);
+size_t infer_spool_bytes(const struct infer_spool *spool);
+
+#endif

@@ -1,0 +1,27 @@
+/* tally.h — how often the router chose each expert, summed between two batches.
+ *
+ * Sums are kept per phase, batch bucket (sequences in the pass rounded up to a power of two), MoE
+ * layer and expert, and made only for buckets that occur. Not thread-safe: the worker's.
+ */
+#ifndef INFER_TALLY_H
+#define INFER_TALLY_H
+
+#include "rows_wire.h"
+
+/* Buckets 1, 2, 4, ... 2^20: more sequences in one pass count into the last. */
+enum { INFER_TALLY_BUCKETS = 21 };
+
+struct infer_tally {
+    int moe_layers, experts;
+    int *layer_ids;                         /* [moe_layers] */
+    uint64_t *sums[2][INFER_TALLY_BUCKETS]; /* [phase - 1][log2 bucket]: [moe_layers][experts] */
+    bool touched[2][INFER_TALLY_BUCKETS];
+};
+
+void infer_tally_done(struct infer_tally *tally); /* {0} is a new tally */
+/* A pass without expert counts adds nothing. */
+void infer_tally_pass(struct infer_tally *tally, const struct infer_pass *pass);
+/* Writes the sums since the last flush as rows, and begins anew. */
+void infer_tally_flush(struct infer_tally *tally, struct infer_rows *rows);
+
+#endif

@@ -1,0 +1,135 @@
+#include "textflow.h"
+
+#include <stdint.h>
+#include <string.h>
+
+/* Far more than a token and a stop string; a bound, not an expectation. */
+enum { HELD_BYTES_MAX = 1 << 20 };
+
+void infer_textflow_start(struct infer_textflow *flow, const char *const *stops, int stop_count)
+{
+    *flow = (struct infer_textflow){.stops = stops, .stop_count = stop_count};
+    cap_buf_init(&flow->held, HELD_BYTES_MAX);
+    cap_buf_init(&flow->piece, HELD_BYTES_MAX);
+}
+
+void infer_textflow_done(struct infer_textflow *flow)
+{
+    cap_buf_done(&flow->held);
+    cap_buf_done(&flow->piece);
+}
+
+/* ---- bytes to whole characters ---- */
+
+/* Bounds of the second byte exclude overlong forms, surrogates and code points past U+10FFFF. */
+static bool second_byte_fits(unsigned char first, unsigned char second)
+{
+    unsigned char low = first == 0xE0 ? 0xA0 : first == 0xF0 ? 0x90 : 0x80;
+    unsigned char high = first == 0xED ? 0x9F : first == 0xF4 ? 0x8F : 0xBF;
+
+    return second >= low && second <= high;
+}
+
+static size_t length_by_first(unsigned char first)
+{
+    if (first < 0x80)
+        return 1;
+    if (first >= 0xC2 && first <= 0xDF)
+        return 2;
+    if (first >= 0xE0 && first <= 0xEF)
+        return 3;
+    return first >= 0xF0 && first <= 0xF4 ? 4 : 0;
+}
+
+/* Whether `byte` may follow what is in partial; a continuation byte is 10xxxxxx. */
+static bool may_follow(const struct infer_textflow *flow, unsigned char byte)
+{
+    if (flow->partial_length == 1)
+        return second_byte_fits(flow->partial[0], byte);
+    return (byte & 0xC0) == 0x80;
+}
+
+static void give_up_partial(struct infer_textflow *flow)
+{
+    if (flow->partial_length)
+        cap_buf_add_str(&flow->held, "\xEF\xBF\xBD");
+    flow->partial_length = 0;
+}
+
+static void add_byte(struct infer_textflow *flow, unsigned char byte)
+{
+    if (flow->partial_length && !may_follow(flow, byte))
+        give_up_partial(flow);
+    if (flow->partial_length == 0 && length_by_first(byte) == 0) {
+        cap_buf_add_str(&flow->held, "\xEF\xBF\xBD");
+        return;
+    }
+    flow->partial[flow->partial_length++] = byte;
+    if (flow->partial_length == length_by_first(flow->partial[0])) {
+        cap_buf_add(&flow->held, flow->partial, flow->partial_length);
+        flow->partial_length = 0;
+    }
+}
+
+/* ---- stop strings ---- */
+
+/* The stop string that is complete first, as if the text had come character by character. */
+static bool find_stop(const struct infer_textflow *flow, size_t *out_start)
+{
+    size_t best_end = SIZE_MAX;
+
+    for (int i = 0; i < flow->stop_count; i++) {
+        size_t length = strlen(flow->stops[i]);
+        const char *at = length ? strstr(flow->held.data, flow->stops[i]) : NULL;
+        size_t start = at ? (size_t)(at - flow->held.data) : 0;
+
+        if (at &&
+            (start + length < best_end || (start + length == best_end && start < *out_start))) {
+            best_end = start + length;
+            *out_start = start;
+        }
+    }
+    return best_end != SIZE_MAX;
+}
+
+/* Length of the longest end of the held text that a stop string begins with. */
+static size_t length_to_hold(const struct infer_textflow *flow)
+{
+    size_t hold = 0;
+
+    for (int i = 0; i < flow->stop_count; i++) {
+        size_t length = strlen(flow->stops[i]);
+        size_t most = flow->held.length < length ? flow->held.length : length;
+
+        for (size_t n = most; n > hold; n--)
+            if (memcmp(flow->held.data + flow->held.length - n, flow->stops[i], n) == 0)
+                hold = n;
+    }
+    return hold;
+}
+
+static const char *show(struct infer_textflow *flow, size_t length)
+{
+    cap_buf_clear(&flow->piece);
+    cap_buf_add(&flow->piece, flow->held.data, length);
+    cap_buf_drop(&flow->held, length);
+    return flow->piece.data;
+}
+
+const char *infer_textflow_feed(struct infer_textflow *flow, const void *bytes, size_t length,
+                                bool last)
+{
+    const unsigned char *byte = bytes;
+    size_t stop_start = 0;
+
+    if (flow->stopped)
+        return "";
+    for (size_t i = 0; i < length; i++)
+        add_byte(flow, byte[i]);
+    if (last)
+        give_up_partial(flow);
+    flow->stopped = find_stop(flow, &stop_start);
+    if (flow->stopped)
+        return show(flow, stop_start);
+    return show(flow, flow->held.length - (last ? 0 : length_to_hold(flow)));
+}

@@ -1,0 +1,38 @@
+/* textflow.h — from the bytes of tokens to text that may be shown: whole characters, stop strings
+ * cut.
+ *
+ * A token may end in the middle of a character, and a stop string may span tokens. So text is held
+ * back while it is an unfinished character or could still become a stop string. What comes out is
+ * always complete UTF-8 (bytes that can never be become U+FFFD), does not depend on how the bytes
+ * were divided into tokens, and never contains any part of a stop string that ended the text.
+ *
+ *     infer_textflow_start(&flow, stops, stop_count);
+ *     piece = infer_textflow_feed(&flow, bytes, length, is_last_token);
+ *     if (flow.stopped) ...                                   a stop string was seen
+ *     infer_textflow_done(&flow);
+ */
+#ifndef INFER_TEXTFLOW_H
+#define INFER_TEXTFLOW_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/buf.h"
+
+struct infer_textflow {
+    const char *const *stops; /* borrowed */
+    int stop_count;
+    bool stopped;
+    unsigned char partial[4]; /* an unfinished character */
+    size_t partial_length;
+    struct cap_buf held, piece;
+};
+
+void infer_textflow_start(struct infer_textflow *flow, const char *const *stops, int stop_count);
+void infer_textflow_done(struct infer_textflow *flow);
+/* Text that may be shown now, "" if none; valid until the next call. With `last` nothing is held
+ * back. After a stop always "". */
+const char *infer_textflow_feed(struct infer_textflow *flow, const void *bytes, size_t length,
+                                bool last);
+
+#endif

@@ -1,0 +1,436 @@
+#include "work.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "log/log.h"
+
+enum { BEAT_MS_DEFAULT = 3000 };
+
+struct infer_work {
+    const struct cap_clock *clock;
+    size_t prompt_bytes_max;
+
+    pthread_mutex_t lock; /* guards everything below */
+    pthread_cond_t changed;
+    bool closed, poked;
+
+    enum infer_work_state state;
+    struct infer_lease lease; /* meaningless while IDLE */
+    struct infer_job *job;    /* COLLECTING and READY */
+    struct infer_spool *spool;
+    bool has_failure; /* goes out when the spool is empty, and ends the lease */
+    struct cap_err failure;
+    bool has_progress;
+    struct infer_progress progress;
+
+    bool has_stopped; /* a stop to confirm ... */
+    struct infer_lease stopped;
+    bool worker_busy, worker_loading; /* ... once the worker is not busy with that lease */
+    struct infer_lease worker_lease;
+
+    uint64_t generation; /* of the stream; odd = one is up */
+    int beat_ms;
+    int64_t beat_due_ms;
+};
+
+struct infer_work *infer_work_new(const struct cap_clock *clock, size_t prompt_bytes_max,
+                                  size_t spool_bytes_max)
+{
+    struct infer_work *work = calloc(1, sizeof *work);
+    pthread_condattr_t attributes;
+
+    assert(work);
+    work->clock = clock;
+    work->prompt_bytes_max = prompt_bytes_max;
+    work->spool = infer_spool_new(spool_bytes_max);
+    work->beat_ms = BEAT_MS_DEFAULT;
+    pthread_mutex_init(&work->lock, NULL);
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&work->changed, &attributes);
+    pthread_condattr_destroy(&attributes);
+    return work;
+}
+
+void infer_work_free(struct infer_work *work)
+{
+    if (!work)
+        return;
+    infer_job_free(work->job);
+    infer_spool_free(work->spool);
+    pthread_cond_destroy(&work->changed);
+    pthread_mutex_destroy(&work->lock);
+    free(work);
+}
+
+static void wake_locked(struct infer_work *work)
+{
+    pthread_cond_broadcast(&work->changed);
+}
+
+static void wait_ms_locked(struct infer_work *work, int64_t wait_ms)
+{
+    struct timespec until;
+
+    if (wait_ms <= 0)
+        return;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += wait_ms / 1000;
+    until.tv_nsec += wait_ms % 1000 * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_nsec -= 1000000000;
+        until.tv_sec++;
+    }
+    pthread_cond_timedwait(&work->changed, &work->lock, &until);
+}
+
+void infer_work_close(struct infer_work *work)
+{
+    pthread_mutex_lock(&work->lock);
+    work->closed = true;
+    wake_locked(work);
+    pthread_mutex_unlock(&work->lock);
+}
+
+/* ---- the lease ---- */
+
+/* The lease is no longer ours, or has come to its end. The worker, if busy with it, finds out by
+ * infer_work_wanted. */
+static void drop_lease_locked(struct infer_work *work)
+{
+    infer_job_free(cap_take(work->job));
+    infer_spool_clear(work->spool);
+    work->has_failure = work->has_progress = false;
+    cap_err_clear(&work->failure);
+    work->state = INFER_WORK_IDLE;
+}
+
+static bool is_current_locked(const struct infer_work *work, const struct infer_lease *lease)
+{
+    return work->state != INFER_WORK_IDLE && infer_lease_same(&work->lease, lease);
+}
+
+static bool names_current_locked(const struct infer_work *work, const char *run_id, uint32_t shard)
+{
+    return work->state != INFER_WORK_IDLE && work->lease.shard == shard &&
+           strcmp(work->lease.run_id, run_id) == 0;
+}
+
+/* The failure is what is left to say about this lease. */
+static void fail_lease_locked(struct infer_work *work, const struct cap_err *failure)
+{
+    infer_job_free(cap_take(work->job));
+    work->failure = *failure;
+    work->has_failure = true;
+    work->has_progress = false;
+    work->state = INFER_WORK_DRAINING;
+}
+
+void infer_work_assign(struct infer_work *work, const struct infer_lease *lease,
+                       const struct infer_spec *spec, uint64_t seq_next, int samples_left,
+                       bool resumed)
+{
+    struct infer_job *job = infer_job_new(lease, work->prompt_bytes_max);
+    struct cap_err err = {0};
+
+    job->seq_next = seq_next;
+    job->prompts_expected = samples_left;
+    job->resumed = resumed;
+    pthread_mutex_lock(&work->lock);
+    drop_lease_locked(work);
+    work->lease = *lease;
+    work->job = job;
+    work->state = INFER_WORK_COLLECTING;
+    if (!infer_job_spec(job, spec, &err))
+        fail_lease_locked(work, &err);
+    wake_locked(work);
+    pthread_mutex_unlock(&work->lock);
+}
+
+void infer_work_prompt(struct infer_work *work, const char *run_id, uint32_t shard,
+                       const struct infer_prompt *prompt)
+{
+    struct cap_err err = {0};
+
+    pthread_mutex_lock(&work->lock);
+    if (names_current_locked(work, run_id, shard) && work->state == INFER_WORK_COLLECTING &&
+        !infer_job_add(work->job, prompt, &err)) {
+        fail_lease_locked(work, &err);
+        wake_locked(work);
+    }
+    pthread_mutex_unlock(&work->lock);
+}
+
+void infer_work_prompts_end(struct infer_work *work, const char *run_id, uint32_t shard)
+{
+    struct cap_err err = {0};
+
+    pthread_mutex_lock(&work->lock);
+    if (names_current_locked(work, run_id, shard) && work->state == INFER_WORK_COLLECTING) {
+        work->state = INFER_WORK_READY;
+        if (work->job->prompt_count != work->job->prompts_expected) {
+            cap_fail(&err, CAP_ABORTED, "%d prompts arrived of the %d announced",
+                     work->job->prompt_count, work->job->prompts_expected);
+            fail_lease_locked(work, &err);
+        }
+        wake_locked(work);
+    }
+    pthread_mutex_unlock(&work->lock);
+}
+
+/* A drained lease whose last batch is stored has nothing left to say. */
+static void end_if_drained_locked(struct infer_work *work)
+{
+    if (work->state == INFER_WORK_DRAINING && !work->has_failure &&
+        infer_spool_count(work->spool) == 0)
+        drop_lease_locked(work);
+}
+
+void infer_work_ack(struct infer_work *work, const char *run_id, uint32_t shard, uint64_t seq)
+{
+    pthread_mutex_lock(&work->lock);
+    if (names_current_locked(work, run_id, shard)) {
+        infer_spool_ack(work->spool, seq);
+        end_if_drained_locked(work);
+        wake_locked(work);
+    }
+    pthread_mutex_unlock(&work->lock);
+}
+
+void infer_work_stop(struct infer_work *work, const char *run_id, uint32_t shard)
+{
+    pthread_mutex_lock(&work->lock);
+    if (names_current_locked(work, run_id, shard)) {
+        work->stopped = work->lease;
+        work->has_stopped = true;
+        drop_lease_locked(work);
+        wake_locked(work);
+    }
+    pthread_mutex_unlock(&work->lock);
+}
+
+/* ---- the stream ---- */
+
+uint64_t infer_work_connected(struct infer_work *work, int beat_ms)
+{
+    uint64_t generation;
+
+    pthread_mutex_lock(&work->lock);
+    work->beat_ms = beat_ms > 0 ? beat_ms : BEAT_MS_DEFAULT;
+    work->beat_due_ms = 0;
+    generation = ++work->generation;
+    infer_spool_rewind(work->spool);
+    pthread_mutex_unlock(&work->lock);
+    return generation;
+}
+
+void infer_work_disconnected(struct infer_work *work)
+{
+    pthread_mutex_lock(&work->lock);
+    if (work->generation % 2 == 1)
+        work->generation++;
+    if (work->state == INFER_WORK_COLLECTING)
+        drop_lease_locked(work);
+    work->has_stopped = false; /* the scheduler sees it in the next beat */
+    wake_locked(work);
+    pthread_mutex_unlock(&work->lock);
+}
+
+static bool stop_has_taken_effect_locked(const struct infer_work *work)
+{
+    return work->has_stopped && !(work->worker_busy && !work->worker_loading &&
+                                  infer_lease_same(&work->worker_lease, &work->stopped));
+}
+
+static void copy_batch(struct infer_outgoing *out, const struct infer_batch *batch)
+{
+    out->kind = INFER_SEND_BATCH;
+    out->batch = *batch;
+    out->batch.rows = malloc(batch->length ? batch->length : 1);
+    assert(out->batch.rows);
+    memcpy(out->batch.rows, batch->rows, batch->length);
+}
+
+/* In order of urgency: a beat keeps the lease, a stop frees it, batches carry the work, a failure
+ * comes when every batch before it is stored, progress is for people. */
+static bool pick_locked(struct infer_work *work, struct infer_outgoing *out)
+{
+    int64_t now_ms = cap_clock_ms(work->clock);
+    const struct infer_batch *batch;
+
+    *out =
+        (struct infer_outgoing){.lease = work->lease, .has_lease = work->state != INFER_WORK_IDLE};
+    if (now_ms >= work->beat_due_ms) {
+        out->kind = INFER_SEND_BEAT;
+        work->beat_due_ms = now_ms + work->beat_ms;
+    } else if (stop_has_taken_effect_locked(work)) {
+        out->kind = INFER_SEND_STOPPED;
+        out->lease = work->stopped;
+        work->has_stopped = false;
+    } else if ((batch = infer_spool_next(work->spool)) != NULL) {
+        copy_batch(out, batch);
+    } else if (work->has_failure && infer_spool_count(work->spool) == 0) {
+        out->kind = INFER_SEND_FAILED;
+        out->failure = work->failure;
+        drop_lease_locked(work);
+    } else if (work->has_progress) {
+        out->kind = INFER_SEND_PROGRESS;
+        out->progress = work->progress;
+        work->has_progress = false;
+    } else {
+        return false;
+    }
+    return true;
+}
+
+bool infer_work_next(struct infer_work *work, uint64_t generation, struct infer_outgoing *out)
+{
+    bool picked = false;
+
+    pthread_mutex_lock(&work->lock);
+    while (!work->closed && work->generation == generation && !(picked = pick_locked(work, out)))
+        wait_ms_locked(work, work->beat_due_ms - cap_clock_ms(work->clock));
+    pthread_mutex_unlock(&work->lock);
+    return picked;
+}
+
+void infer_outgoing_done(struct infer_outgoing *out)
+{
+    if (out->kind == INFER_SEND_BATCH)
+        free(cap_take(out->batch.rows));
+}
+
+/* ---- the worker ---- */
+
+bool infer_work_take(struct infer_work *work, int wait_ms, struct infer_job **out_job)
+{
+    bool taken;
+
+    pthread_mutex_lock(&work->lock);
+    if (!work->closed && !work->poked && work->state != INFER_WORK_READY)
+        wait_ms_locked(work, wait_ms);
+    work->poked = false;
+    taken = !work->closed && work->state == INFER_WORK_READY;
+    if (taken) {
+        *out_job = cap_take(work->job);
+        work->worker_lease = work->lease;
+        work->worker_busy = true;
+        work->worker_loading = false;
+        work->state = INFER_WORK_RUNNING;
+    }
+    pthread_mutex_unlock(&work->lock);
+    return taken;
+}
+
+bool infer_work_closed(struct infer_work *work)
+{
+    bool closed;
+
+    pthread_mutex_lock(&work->lock);
+    closed = work->closed;
+    pthread_mutex_unlock(&work->lock);
+    return closed;
+}
+
+void infer_work_poke(struct infer_work *work)
+{
+    pthread_mutex_lock(&work->lock);
+    work->poked = true;
+    wake_locked(work);
+    pthread_mutex_unlock(&work->lock);
+}
+
+bool infer_work_wanted(struct infer_work *work, const struct infer_lease *lease)
+{
+    bool wanted;
+
+    pthread_mutex_lock(&work->lock);
+    wanted = !work->closed && is_current_locked(work, lease);
+    pthread_mutex_unlock(&work->lock);
+    return wanted;
+}
+
+bool infer_work_has_room(struct infer_work *work)
+{
+    bool has_room;
+
+    pthread_mutex_lock(&work->lock);
+    has_room = infer_spool_has_room(work->spool);
+    pthread_mutex_unlock(&work->lock);
+    return has_room;
+}
+
+void infer_work_put_batch(struct infer_work *work, const struct infer_lease *lease,
+                          const struct infer_batch *batch)
+{
+    pthread_mutex_lock(&work->lock);
+    if (is_current_locked(work, lease)) {
+        infer_spool_put(work->spool, batch);
+        wake_locked(work);
+    } else {
+        free(batch->rows);
+    }
+    pthread_mutex_unlock(&work->lock);
+}
+
+void infer_work_put_progress(struct infer_work *work, const struct infer_lease *lease,
+                             const struct infer_progress *progress)
+{
+    pthread_mutex_lock(&work->lock);
+    if (is_current_locked(work, lease)) {
+        work->progress = *progress;
+        work->has_progress = true;
+        wake_locked(work);
+    }
+    pthread_mutex_unlock(&work->lock);
+}
+
+void infer_work_set_loading(struct infer_work *work, bool loading)
+{
+    pthread_mutex_lock(&work->lock);
+    work->worker_loading = loading;
+    wake_locked(work);
+    pthread_mutex_unlock(&work->lock);
+}
+
+void infer_work_end(struct infer_work *work, const struct infer_lease *lease,
+                    const struct cap_err *failure)
+{
+    pthread_mutex_lock(&work->lock);
+    work->worker_busy = false;
+    if (is_current_locked(work, lease)) {
+        if (failure)
+            fail_lease_locked(work, failure);
+        else
+            work->state = INFER_WORK_DRAINING;
+        end_if_drained_locked(work);
+    }
+    wake_locked(work);
+    pthread_mutex_unlock(&work->lock);
+}
+
+/* ---- looking ---- */
+
+enum infer_work_state infer_work_state(struct infer_work *work)
+{
+    enum infer_work_state state;
+
+    pthread_mutex_lock(&work->lock);
+    state = work->state;
+    pthread_mutex_unlock(&work->lock);
+    return state;
+}
+
+bool infer_work_is_connected(struct infer_work *work)
+{
+    bool connected;
+
+    pthread_mutex_lock(&work->lock);
+    connected = work->generation % 2 == 1;
+    pthread_mutex_unlock(&work->lock);
+    return connected;
+}

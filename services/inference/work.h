@@ -1,0 +1,113 @@
+/* work.h — the desk between the scheduler's stream and the worker: the one lease this node holds.
+ *
+ * Three threads meet here, and only here. The receiving thread brings what the scheduler says
+ * (assign, prompts, ack, stop). The worker takes a complete job, and puts down what it has made:
+ * batches, progress, the end. The sending thread takes what is to go out. One lock; no wire types;
+ * no call leaves while it is held, except into plain data (job.c, spool.c).
+ *
+ * Invariants: a batch stays in the spool until the scheduler acknowledged it as stored; a lost
+ * stream loses nothing, for the next one sends the spool again; what belongs to a lease that is no
+ * longer ours is dropped at once. A lease whose prompts had not all arrived when the stream broke
+ * is given up: nothing was run, and the scheduler leases it anew.
+ *
+ *     worker:    while (infer_work_take(work, wait_ms, &job)) run(job), infer_work_put_batch(...);
+ *     sender:    while (infer_work_next(work, generation, &message)) send(&message);
+ */
+#ifndef INFER_WORK_H
+#define INFER_WORK_H
+
+#include "base/clock.h"
+#include "job.h"
+#include "spool.h"
+
+enum infer_work_state {
+    INFER_WORK_IDLE,       /* no lease */
+    INFER_WORK_COLLECTING, /* assigned; prompts are arriving: the desk holds the job */
+    INFER_WORK_READY,      /* the job is complete and waits for the worker */
+    INFER_WORK_RUNNING,    /* the worker holds the job */
+    INFER_WORK_DRAINING,   /* the worker has ended; batches wait to be acknowledged */
+};
+
+struct infer_progress {
+    const char *phase; /* a literal */
+    int in_flight;
+    double output_tokens_per_s;
+};
+
+enum infer_message_kind {
+    INFER_SEND_BEAT,
+    INFER_SEND_BATCH,
+    INFER_SEND_PROGRESS,
+    INFER_SEND_FAILED,
+    INFER_SEND_STOPPED
+};
+
+/* What goes out next. `batch.rows` is a copy, freed by infer_outgoing_done. */
+struct infer_outgoing {
+    enum infer_message_kind kind;
+    bool has_lease; /* of a beat: it may hold none */
+    struct infer_lease lease;
+    struct infer_batch batch;
+    struct infer_progress progress;
+    struct cap_err failure;
+};
+
+struct infer_work;
+
+struct infer_work *infer_work_new(const struct cap_clock *clock, size_t prompt_bytes_max,
+                                  size_t spool_bytes_max);
+void infer_work_free(struct infer_work *work);
+CAP_DEFINE_AUTO(infer_work)
+/* Everybody who waits returns; for the end of the program. */
+void infer_work_close(struct infer_work *work);
+
+/* ---- the receiving thread ---- */
+
+/* A stream is up; returns its generation. A beat goes out first, then the spool again. */
+uint64_t infer_work_connected(struct infer_work *work, int beat_ms);
+void infer_work_disconnected(struct infer_work *work);
+/* Replaces a lease that is still here: the scheduler knows better. A bad spec or prompt fails the
+ * shard with a sentence; nothing is returned. */
+void infer_work_assign(struct infer_work *work, const struct infer_lease *lease,
+                       const struct infer_spec *spec, uint64_t seq_next, int samples_left,
+                       bool resumed);
+void infer_work_prompt(struct infer_work *work, const char *run_id, uint32_t shard,
+                       const struct infer_prompt *prompt);
+void infer_work_prompts_end(struct infer_work *work, const char *run_id, uint32_t shard);
+void infer_work_ack(struct infer_work *work, const char *run_id, uint32_t shard, uint64_t seq);
+void infer_work_stop(struct infer_work *work, const char *run_id, uint32_t shard);
+
+/* ---- the sending thread ---- */
+
+/* Waits for the next thing to send on the stream of that generation; false when it has ended. */
+bool infer_work_next(struct infer_work *work, uint64_t generation, struct infer_outgoing *out);
+void infer_outgoing_done(struct infer_outgoing *out);
+
+/* ---- the worker ---- */
+
+/* Waits for a complete job; the worker owns it. False when none came in wait_ms, or after close. */
+bool infer_work_take(struct infer_work *work, int wait_ms, struct infer_job **out_job);
+bool infer_work_closed(struct infer_work *work);
+/* Makes infer_work_take return early: something else wants the worker. */
+void infer_work_poke(struct infer_work *work);
+/* False when the lease was stopped, replaced or given up: let go within a second. */
+bool infer_work_wanted(struct infer_work *work, const struct infer_lease *lease);
+/* Opening an engine cannot be interrupted; a stop that comes meanwhile is confirmed at once, for
+ * nothing of the lease will be run. */
+void infer_work_set_loading(struct infer_work *work, bool loading);
+bool infer_work_has_room(struct infer_work *work);
+/* Takes the batch's rows in any case. */
+void infer_work_put_batch(struct infer_work *work, const struct infer_lease *lease,
+                          const struct infer_batch *batch);
+void infer_work_put_progress(struct infer_work *work, const struct infer_lease *lease,
+                             const struct infer_progress *progress);
+/* The worker is done with this lease: `failure` is NULL after the last batch and after a stop. */
+void infer_work_end(struct infer_work *work, const struct infer_lease *lease,
+                    const struct cap_err *failure);
+
+/* ---- for counters, and for the endpoint, which refuses outside requests during a lease ---- */
+
+enum infer_work_state infer_work_state(struct infer_work *work);
+bool infer_work_is_connected(struct infer_work *work);
+
+#endif

@@ -1,0 +1,299 @@
+#include "work_rpc.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "command_wire.h"
+#include "counters.h"
+#include "hello_wire.h"
+#include "log/log.h"
+#include "moecap/v1/scheduler.rpc.h"
+
+enum { PAUSE_MS_MIN = 200, PAUSE_MS_MAX = 5000, HELLO_BYTES_MAX = 1 << 20 };
+
+struct infer_work_client {
+    struct infer_work *work;
+    struct cap_rpc_channel *channel;
+    const char *scheduler;
+    const struct infer_hello *hello;
+    pthread_t thread;
+    pthread_mutex_t lock; /* guards call and ending: cancelling needs a call that is still open */
+    pthread_cond_t changed;
+    struct cap_rpc_call *call;
+    bool ending;
+};
+
+/* ---- sending ---- */
+
+struct sender {
+    struct infer_work *work;
+    struct cap_rpc_call *call;
+    uint64_t generation;
+};
+
+static void set_lease(Moecap__V1__LeaseRef *out, const struct infer_lease *lease)
+{
+    moecap__v1__lease_ref__init(out);
+    out->run_id = (char *)lease->run_id;
+    out->shard = lease->shard;
+    out->fence = lease->fence;
+}
+
+static bool send_beat(struct cap_rpc_call *call, const struct infer_outgoing *out)
+{
+    Moecap__V1__NodeMessage message = MOECAP__V1__NODE_MESSAGE__INIT;
+    Moecap__V1__NodeBeat beat = MOECAP__V1__NODE_BEAT__INIT;
+    Moecap__V1__LeaseRef lease, *lease_at = &lease;
+
+    set_lease(&lease, &out->lease);
+    beat.leases = &lease_at;
+    beat.n_leases = out->has_lease;
+    message.body_case = MOECAP__V1__NODE_MESSAGE__BODY_BEAT;
+    message.beat = &beat;
+    return scheduler_rpc_work_send_request(call, &message);
+}
+
+static bool send_batch(struct cap_rpc_call *call, const struct infer_outgoing *out)
+{
+    Moecap__V1__NodeMessage message = MOECAP__V1__NODE_MESSAGE__INIT;
+    Moecap__V1__AnswerBatch batch = MOECAP__V1__ANSWER_BATCH__INIT;
+    Moecap__V1__LeaseRef lease;
+
+    set_lease(&lease, &out->lease);
+    batch.lease = &lease;
+    batch.seq = out->batch.seq;
+    batch.sha256 = (ProtobufCBinaryData){CAP_SHA256_BYTES, (uint8_t *)out->batch.sha256};
+    batch.rows = (ProtobufCBinaryData){out->batch.length, out->batch.rows};
+    batch.answers = out->batch.answers;
+    batch.completed = out->batch.completed;
+    batch.last = out->batch.last;
+    message.body_case = MOECAP__V1__NODE_MESSAGE__BODY_ANSWERS;
+    message.answers = &batch;
+    return scheduler_rpc_work_send_request(call, &message);
+}
+
+static bool send_progress(struct cap_rpc_call *call, const struct infer_outgoing *out)
+{
+    Moecap__V1__NodeMessage message = MOECAP__V1__NODE_MESSAGE__INIT;
+    Moecap__V1__NodeProgress progress = MOECAP__V1__NODE_PROGRESS__INIT;
+    Moecap__V1__LeaseRef lease;
+
+    set_lease(&lease, &out->lease);
+    progress.lease = &lease;
+    progress.phase = (char *)out->progress.phase;
+    progress.in_flight = (uint32_t)out->progress.in_flight;
+    progress.output_tokens_per_s = out->progress.output_tokens_per_s;
+    message.body_case = MOECAP__V1__NODE_MESSAGE__BODY_PROGRESS;
+    message.progress = &progress;
+    return scheduler_rpc_work_send_request(call, &message);
+}
+
+static bool send_failed(struct cap_rpc_call *call, const struct infer_outgoing *out)
+{
+    Moecap__V1__NodeMessage message = MOECAP__V1__NODE_MESSAGE__INIT;
+    Moecap__V1__ShardFailed failed = MOECAP__V1__SHARD_FAILED__INIT;
+    Moecap__V1__LeaseRef lease;
+
+    set_lease(&lease, &out->lease);
+    failed.lease = &lease;
+    failed.reason = (char *)out->failure.text;
+    failed.code = out->failure.code;
+    message.body_case = MOECAP__V1__NODE_MESSAGE__BODY_FAILED;
+    message.failed = &failed;
+    return scheduler_rpc_work_send_request(call, &message);
+}
+
+static bool send_stopped(struct cap_rpc_call *call, const struct infer_outgoing *out)
+{
+    Moecap__V1__NodeMessage message = MOECAP__V1__NODE_MESSAGE__INIT;
+    Moecap__V1__LeaseRef lease;
+
+    set_lease(&lease, &out->lease);
+    message.body_case = MOECAP__V1__NODE_MESSAGE__BODY_STOPPED;
+    message.stopped = &lease;
+    return scheduler_rpc_work_send_request(call, &message);
+}
+
+static bool send_one(struct cap_rpc_call *call, const struct infer_outgoing *out)
+{
+    switch (out->kind) {
+    case INFER_SEND_BEAT:
+        return send_beat(call, out);
+    case INFER_SEND_BATCH:
+        return send_batch(call, out);
+    case INFER_SEND_PROGRESS:
+        return send_progress(call, out);
+    case INFER_SEND_FAILED:
+        return send_failed(call, out);
+    case INFER_SEND_STOPPED:
+        return send_stopped(call, out);
+    }
+    return false;
+}
+
+static void *run_sender(void *arg)
+{
+    struct sender *sender = arg;
+    struct infer_outgoing out;
+    bool ok = true;
+
+    while (ok && infer_work_next(sender->work, sender->generation, &out)) {
+        ok = send_one(sender->call, &out);
+        if (out.kind == INFER_SEND_BATCH) {
+            infer_count(INFER_M_batches_sent_total, 1);
+            infer_count(INFER_M_batch_bytes_total, (int64_t)out.batch.length);
+        }
+        infer_outgoing_done(&out);
+    }
+    return NULL;
+}
+
+/* ---- receiving ---- */
+
+static bool send_hello(const struct infer_work_client *client, struct cap_rpc_call *call)
+{
+    CAP_AUTO(cap_arena) arena = cap_arena_new(HELLO_BYTES_MAX);
+    Moecap__V1__NodeMessage message = MOECAP__V1__NODE_MESSAGE__INIT;
+
+    message.body_case = MOECAP__V1__NODE_MESSAGE__BODY_HELLO;
+    message.hello = infer_hello_to_wire(client->hello, arena);
+    return scheduler_rpc_work_send_request(call, &message);
+}
+
+/* Between Welcome and the end of the stream. */
+static void converse(struct infer_work_client *client, struct cap_rpc_call *call, uint32_t beat_ms)
+{
+    struct sender sender = {.work = client->work, .call = call};
+    Moecap__V1__NodeCommand *command;
+    pthread_t thread;
+
+    infer_count(INFER_M_streams_total, 1);
+    infer_count(INFER_M_connected, 1);
+    sender.generation = infer_work_connected(client->work, (int)beat_ms);
+    if (pthread_create(&thread, NULL, run_sender, &sender) != 0)
+        abort();
+    while ((command = scheduler_rpc_work_next_reply(call)) != NULL)
+        infer_command_take(client->work, command);
+    infer_work_disconnected(client->work);
+    pthread_join(thread, NULL);
+    infer_count(INFER_M_connected, -1);
+}
+
+/* True when the scheduler welcomed us. */
+static bool talk(struct infer_work_client *client, struct cap_rpc_call *call)
+{
+    Moecap__V1__NodeCommand *command;
+
+    if (!send_hello(client, call))
+        return false;
+    command = scheduler_rpc_work_next_reply(call);
+    if (!command || command->body_case != MOECAP__V1__NODE_COMMAND__BODY_WELCOME)
+        return false;
+    cap_log(INFO, "connected", "scheduler=%s node=%s", client->scheduler,
+            command->welcome->node_id);
+    converse(client, call, command->welcome->beat_ms);
+    return true;
+}
+
+static bool open_call(struct infer_work_client *client, struct cap_rpc_call **out_call)
+{
+    struct cap_rpc_options options = {.timeout_ms = CAP_RPC_NO_DEADLINE};
+    bool ok;
+
+    pthread_mutex_lock(&client->lock);
+    ok = !client->ending;
+    if (ok)
+        *out_call = client->call = scheduler_rpc_work_open(client->channel, &options);
+    pthread_mutex_unlock(&client->lock);
+    return ok;
+}
+
+static void close_call(struct infer_work_client *client, struct cap_rpc_call *call, bool welcomed)
+{
+    struct cap_err err = {0};
+
+    pthread_mutex_lock(&client->lock);
+    client->call = NULL;
+    pthread_mutex_unlock(&client->lock);
+    cap_rpc_cancel(call);
+    cap_rpc_close(call, &err);
+    if (err.code != CAP_CANCELLED || welcomed)
+        cap_log(WARN, welcomed ? "disconnected" : "no_scheduler", "scheduler=%s reason=%s",
+                client->scheduler, CAP_LOG_Q(err.text));
+}
+
+/* False when the program ends. */
+static bool pause_ms(struct infer_work_client *client, int64_t wait_ms)
+{
+    struct timespec until;
+    bool ending;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += wait_ms / 1000;
+    until.tv_nsec += wait_ms % 1000 * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_nsec -= 1000000000;
+        until.tv_sec++;
+    }
+    pthread_mutex_lock(&client->lock);
+    if (!client->ending)
+        pthread_cond_timedwait(&client->changed, &client->lock, &until);
+    ending = client->ending;
+    pthread_mutex_unlock(&client->lock);
+    return !ending;
+}
+
+static void *run_client(void *arg)
+{
+    struct infer_work_client *client = arg;
+    int64_t wait_ms = PAUSE_MS_MIN;
+    struct cap_rpc_call *call;
+
+    do {
+        bool welcomed;
+
+        if (!open_call(client, &call))
+            break;
+        welcomed = talk(client, call);
+        close_call(client, call, welcomed);
+        wait_ms = welcomed ? PAUSE_MS_MIN : 2 * wait_ms;
+        wait_ms = wait_ms < PAUSE_MS_MAX ? wait_ms : PAUSE_MS_MAX;
+    } while (pause_ms(client, wait_ms));
+    return NULL;
+}
+
+struct infer_work_client *infer_work_client_start(struct infer_work *work, const char *scheduler,
+                                                  const struct infer_hello *hello)
+{
+    struct infer_work_client *client = calloc(1, sizeof *client);
+
+    assert(client);
+    client->work = work;
+    client->scheduler = scheduler;
+    client->hello = hello;
+    client->channel = cap_rpc_channel_new(scheduler, NULL);
+    pthread_mutex_init(&client->lock, NULL);
+    pthread_cond_init(&client->changed, NULL);
+    if (pthread_create(&client->thread, NULL, run_client, client) != 0)
+        abort();
+    return client;
+}
+
+void infer_work_client_free(struct infer_work_client *client)
+{
+    if (!client)
+        return;
+    pthread_mutex_lock(&client->lock);
+    client->ending = true;
+    if (client->call)
+        cap_rpc_cancel(client->call);
+    pthread_cond_broadcast(&client->changed);
+    pthread_mutex_unlock(&client->lock);
+    pthread_join(client->thread, NULL);
+    cap_rpc_channel_free(client->channel);
+    pthread_cond_destroy(&client->changed);
+    pthread_mutex_destroy(&client->lock);
+    free(client);
+}

@@ -1,0 +1,33 @@
+/* work_rpc.h — this node's stream to the scheduler: dials, says hello, carries, dials again.
+ *
+ * One thread receives and, per connection, one sends; what they carry is work.h's. When the stream
+ * ends, for whatever reason, the next one is tried after a pause that grows from 0.2 s to 5 s and
+ * is short again after a success. The channel is the node's only address to know.
+ */
+#ifndef INFER_WORK_RPC_H
+#define INFER_WORK_RPC_H
+
+#include "answer.h"
+#include "base/auto.h"
+#include "models.h"
+#include "work.h"
+
+/* Everything is borrowed and outlives the client. */
+struct infer_hello {
+    const char *name;
+    const char *const *precisions; /* NULL-terminated */
+    const struct infer_models *models;
+    const struct infer_hardware *hardware;
+    const char *endpoint; /* "" = none */
+    bool any_model_path;
+};
+
+struct infer_work_client;
+
+struct infer_work_client *infer_work_client_start(struct infer_work *work, const char *scheduler,
+                                                  const struct infer_hello *hello);
+/* After infer_work_close: ends the stream and waits for the threads. */
+void infer_work_client_free(struct infer_work_client *client);
+CAP_DEFINE_AUTO(infer_work_client)
+
+#endif

@@ -1,0 +1,349 @@
+#include "worker.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "counters.h"
+#include "holder.h"
+#include "log/log.h"
+#include "shard.h"
+
+enum {
+    IDLE_WAIT_MS = 500,
+    SERVE_WAIT_MS = 20,
+    OUTSIDE_GRACE_MS = 5000, /* outside requests may end before a shard begins */
+};
+
+/* An outside request that the engine is answering. */
+struct guest {
+    struct infer_ticket *ticket; /* NULL = free */
+};
+
+struct infer_worker {
+    struct infer_worker_options options;
+    pthread_t thread;
+    /* the thread's own */
+    struct infer_holder holder;
+    struct guest *guests;      /* [serve_concurrency] */
+    int guest_count;           /* in use */
+    struct infer_ticket *held; /* wants another model: waits until no guest is left */
+    uint64_t guest_id;
+};
+
+/* ---- outside requests ---- */
+
+static void end_guest(struct infer_worker *worker, struct guest *guest,
+                      const struct infer_event *done, const struct cap_err *failure)
+{
+    infer_outside_end(worker->options.outside, cap_take(guest->ticket), done, failure);
+    worker->guest_count--;
+}
+
+static void end_all_guests(struct infer_worker *worker, const struct cap_err *failure)
+{
+    for (int i = 0; i < worker->options.serve_concurrency; i++)
+        if (worker->guests[i].ticket)
+            end_guest(worker, &worker->guests[i], NULL, failure);
+}
+
+static struct guest *guest_by_id(struct infer_worker *worker, uint64_t id)
+{
+    for (int i = 0; i < worker->options.serve_concurrency; i++)
+        if (worker->guests[i].ticket && worker->guests[i].ticket->request.id == id)
+            return &worker->guests[i];
+    return NULL;
+}
+
+static struct guest *free_guest(struct infer_worker *worker)
+{
+    for (int i = 0; i < worker->options.serve_concurrency; i++)
+        if (!worker->guests[i].ticket)
+            return &worker->guests[i];
+    return NULL;
+}
+
+static void outside_wish(const struct infer_worker *worker, const struct infer_ticket *ticket,
+                         struct infer_wish *out)
+{
+    *out = (struct infer_wish){.engine = worker->options.serve_engine,
+                               .model = ticket->model,
+                               .precision = worker->options.serve_precision,
+                               .concurrency = worker->options.serve_concurrency,
+                               .threads = worker->options.threads};
+}
+
+/* The engine takes the ticket's request, or the ticket ends with the reason. */
+static void start_guest(struct infer_worker *worker, struct infer_ticket *ticket)
+{
+    struct guest *guest = free_guest(worker);
+    struct infer_engine *engine = worker->holder.engine;
+    struct cap_err err = {0};
+
+    ticket->request.id = ++worker->guest_id;
+    if (!engine->ops->submit(engine, &ticket->request, &err)) {
+        infer_outside_end(worker->options.outside, ticket, NULL, &err);
+        return;
+    }
+    infer_count(INFER_M_outside_requests_total, 1);
+    guest->ticket = ticket;
+    worker->guest_count++;
+}
+
+/* False: the ticket must wait until the engine is free to be replaced. */
+static bool admit_ticket(struct infer_worker *worker, struct infer_ticket *ticket)
+{
+    struct infer_wish wish;
+    struct cap_err err = {0};
+
+    outside_wish(worker, ticket, &wish);
+    if (!infer_holder_fits(&worker->holder, &wish)) {
+        if (worker->guest_count > 0)
+            return false;
+        if (!infer_holder_open(&worker->holder, worker->options.models,
+                               worker->options.any_model_path, &wish, &err)) {
+            infer_outside_end(worker->options.outside, ticket, NULL, &err);
+            return true;
+        }
+    }
+    start_guest(worker, ticket);
+    return true;
+}
+
+static void admit_tickets(struct infer_worker *worker)
+{
+    while (worker->guest_count < worker->options.serve_concurrency) {
+        struct infer_ticket *ticket = worker->held;
+
+        if (!ticket)
+            ticket = infer_outside_take(worker->options.outside);
+        worker->held = NULL;
+        if (!ticket)
+            return;
+        if (!admit_ticket(worker, ticket)) {
+            worker->held = ticket;
+            return;
+        }
+    }
+}
+
+static void cancel_guest(struct infer_worker *worker, struct guest *guest, const char *why)
+{
+    struct infer_engine *engine = worker->holder.engine;
+    struct cap_err err = {0};
+
+    engine->ops->cancel(engine, guest->ticket->request.id);
+    cap_fail(&err, CAP_UNAVAILABLE, "%s", why);
+    end_guest(worker, guest, NULL, &err);
+}
+
+static void cancel_abandoned(struct infer_worker *worker)
+{
+    for (int i = 0; i < worker->options.serve_concurrency; i++)
+        if (worker->guests[i].ticket &&
+            infer_outside_abandoned(worker->options.outside, worker->guests[i].ticket))
+            cancel_guest(worker, &worker->guests[i], "the client has gone");
+}
+
+static void take_outside_event(struct infer_worker *worker, const struct infer_event *event)
+{
+    struct guest *guest = event->kind == INFER_PASS ? NULL : guest_by_id(worker, event->id);
+
+    if (!guest)
+        return;
+    if (event->kind == INFER_TOKENS)
+        infer_outside_tokens(worker->options.outside, guest->ticket, event);
+    else if (event->kind == INFER_DONE)
+        end_guest(worker, guest, event, NULL);
+    else
+        end_guest(worker, guest, NULL, &event->failure);
+}
+
+/* One turn of serving; returns at once when there is nothing to do. */
+static void serve(struct infer_worker *worker)
+{
+    struct infer_engine *engine;
+    struct infer_event event;
+    struct cap_err err = {0};
+
+    cancel_abandoned(worker);
+    if (worker->guest_count == 0)
+        return;
+    engine = worker->holder.engine;
+    if (engine->ops->wait(engine, SERVE_WAIT_MS, &event, &err)) {
+        take_outside_event(worker, &event);
+    } else if (err.code != CAP_OK) {
+        cap_log(ERROR, "engine_lost", "reason=%s", CAP_LOG_Q(err.text));
+        end_all_guests(worker, &err);
+        infer_holder_close(&worker->holder);
+    }
+}
+
+/* Outside requests make way for a shard. */
+static void clear_guests(struct infer_worker *worker, const char *why)
+{
+    int64_t until_ms = cap_clock_ms(cap_clock_system()) + OUTSIDE_GRACE_MS;
+    struct cap_err err = {0};
+
+    infer_outside_refuse(worker->options.outside, why);
+    if (worker->held) {
+        cap_fail(&err, CAP_UNAVAILABLE, "%s", why);
+        infer_outside_end(worker->options.outside, cap_take(worker->held), NULL, &err);
+    }
+    while (worker->guest_count > 0 && cap_clock_ms(cap_clock_system()) < until_ms &&
+           !infer_work_closed(worker->options.work))
+        serve(worker);
+    for (int i = 0; i < worker->options.serve_concurrency; i++)
+        if (worker->guests[i].ticket)
+            cancel_guest(worker, &worker->guests[i], why);
+}
+
+/* ---- leased shards ---- */
+
+static void shard_wish(const struct infer_worker *worker, const struct infer_spec *spec,
+                       struct infer_wish *out)
+{
+    *out = (struct infer_wish){
+        .engine = spec->engine,
+        .model = spec->model,
+        .precision = spec->precision,
+        .device = spec->device,
+        .concurrency =
+            spec->concurrency > 0 ? spec->concurrency : worker->options.open_loop_in_flight_max,
+        .threads = worker->options.threads,
+        .url = spec->url,
+        .served_model = spec->served_model,
+        .api_key_env = spec->api_key_env,
+        .model_config = spec->model_config,
+    };
+}
+
+static bool open_for_shard(struct infer_worker *worker, const struct infer_job *job,
+                           struct cap_err *err)
+{
+    struct infer_progress loading = {.phase = "loading model"};
+    struct infer_wish wish;
+    bool ok;
+
+    shard_wish(worker, &job->spec, &wish);
+    if (infer_holder_fits(&worker->holder, &wish))
+        return true;
+    infer_work_put_progress(worker->options.work, &job->lease, &loading);
+    infer_work_set_loading(worker->options.work, true);
+    ok = infer_holder_open(&worker->holder, worker->options.models, worker->options.any_model_path,
+                           &wish, err);
+    infer_work_set_loading(worker->options.work, false);
+    return ok;
+}
+
+/* Unknown stays unknown: a model that cannot be digested can still be run. */
+static const char *digest_model(struct infer_worker *worker, char out[CAP_SHA256_HEX_BYTES])
+{
+    struct cap_err err = {0};
+
+    if (!worker->holder.model_path)
+        return NULL;
+    if (infer_models_digest(worker->options.models, worker->holder.model_path, out, &err))
+        return out;
+    cap_log(WARN, "model_digest", "reason=%s", CAP_LOG_Q(err.text));
+    return NULL;
+}
+
+static enum infer_shard_outcome run_job(struct infer_worker *worker, const struct infer_job *job,
+                                        struct cap_err *err)
+{
+    char sha256[CAP_SHA256_HEX_BYTES];
+    struct infer_shard_setup setup = {
+        .work = worker->options.work,
+        .job = job,
+        .hardware = worker->options.hardware,
+        .clock = cap_clock_system(),
+        .open_loop_in_flight_max = worker->options.open_loop_in_flight_max,
+        .silence_ms_max = worker->options.silence_ms_max,
+    };
+    enum infer_shard_outcome outcome;
+
+    if (!open_for_shard(worker, job, err))
+        return INFER_SHARD_FAILED;
+    setup.engine = worker->holder.engine;
+    setup.model_sha256 = digest_model(worker, sha256);
+    outcome = infer_shard_run(&setup, err);
+    if (outcome == INFER_SHARD_FAILED) /* it may be lost; the next shard opens it anew */
+        infer_holder_close(&worker->holder);
+    return outcome;
+}
+
+static const char *const outcome_names[] = {
+    [INFER_SHARD_DONE] = "done",
+    [INFER_SHARD_UNWANTED] = "unwanted",
+    [INFER_SHARD_FAILED] = "failed",
+};
+static const enum infer_counter outcome_counters[] = {
+    [INFER_SHARD_DONE] = INFER_M_shards_done_total,
+    [INFER_SHARD_UNWANTED] = INFER_M_shards_unwanted_total,
+    [INFER_SHARD_FAILED] = INFER_M_shards_failed_total,
+};
+
+static void take_job(struct infer_worker *worker, struct infer_job *job)
+{
+    int64_t started_ms = cap_clock_ms(cap_clock_system());
+    struct cap_err err = {0};
+    enum infer_shard_outcome outcome;
+
+    cap_log(INFO, "shard_started", "run=%s shard=%u fence=%llu prompts=%d resumed=%d",
+            job->lease.run_id, job->lease.shard, (unsigned long long)job->lease.fence,
+            job->prompt_count, job->resumed);
+    clear_guests(worker, "this node is measuring a run; try again when it has ended");
+    outcome = run_job(worker, job, &err);
+    infer_outside_refuse(worker->options.outside, NULL);
+    infer_count(outcome_counters[outcome], 1);
+    cap_log(INFO, "shard_ended", "run=%s shard=%u outcome=%s ms=%lld reason=%s", job->lease.run_id,
+            job->lease.shard, outcome_names[outcome],
+            (long long)(cap_clock_ms(cap_clock_system()) - started_ms), CAP_LOG_Q(err.text));
+    infer_work_end(worker->options.work, &job->lease, outcome == INFER_SHARD_FAILED ? &err : NULL);
+    infer_job_free(job);
+}
+
+/* ---- the thread ---- */
+
+static void *run_worker(void *arg)
+{
+    struct infer_worker *worker = arg;
+    struct infer_work *work = worker->options.work;
+
+    while (!infer_work_closed(work)) {
+        struct infer_job *job;
+
+        if (infer_work_take(work, worker->guest_count || worker->held ? 0 : IDLE_WAIT_MS, &job)) {
+            take_job(worker, job);
+            continue;
+        }
+        admit_tickets(worker);
+        serve(worker);
+    }
+    clear_guests(worker, "this node is ending");
+    return NULL;
+}
+
+struct infer_worker *infer_worker_start(const struct infer_worker_options *options)
+{
+    struct infer_worker *worker = calloc(1, sizeof *worker);
+
+    assert(worker);
+    worker->options = *options;
+    worker->guests = calloc((size_t)options->serve_concurrency, sizeof *worker->guests);
+    assert(worker->guests);
+    if (pthread_create(&worker->thread, NULL, run_worker, worker) != 0)
+        abort();
+    return worker;
+}
+
+void infer_worker_free(struct infer_worker *worker)
+{
+    if (!worker)
+        return;
+    pthread_join(worker->thread, NULL);
+    infer_holder_close(&worker->holder);
+    free(worker->guests);
+    free(worker);
+}

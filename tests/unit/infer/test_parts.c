@@ -1,0 +1,429 @@
+/* The node's small parts, each alone: traffic shape, time stamps, text, spool, jobs, models. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/file.h"
+#include "inference/hardware.h"
+#include "inference/job.h"
+#include "inference/load.h"
+#include "inference/models.h"
+#include "inference/spool.h"
+#include "inference/tally.h"
+#include "inference/textflow.h"
+#include "inference/timing.h"
+
+/* ---- load ---- */
+
+static void closed_loop_keeps_exactly_n_in_flight(void **state)
+{
+    struct infer_load load;
+    int64_t due;
+
+    (void)state;
+    infer_load_closed(&load, 3);
+    for (int i = 0; i < 3; i++) {
+        assert_true(infer_load_due(&load, 100, &due));
+        assert_int_equal(due, 100);
+        infer_load_started(&load);
+    }
+    assert_false(infer_load_due(&load, 100, &due));
+    assert_true(infer_load_wait_ns(&load, 100) == INT64_MAX);
+    infer_load_ended(&load);
+    assert_true(infer_load_due(&load, 250, &due));
+    assert_int_equal(due, 250);
+}
+
+static void open_loop_starts_are_poisson_at_the_rate_and_the_same_for_a_seed(void **state)
+{
+    enum { ARRIVALS = 20000 };
+    struct infer_load a, b;
+    int64_t now = 0, due = 0, due_b, before = 0;
+    double sum = 0, sum_of_squares = 0, mean;
+
+    (void)state;
+    infer_load_open(&a, 50.0, ARRIVALS, 7, 0);
+    infer_load_open(&b, 50.0, ARRIVALS, 7, 0);
+    for (int i = 0; i < ARRIVALS; i++) {
+        now += infer_load_wait_ns(&a, now);
+        assert_true(infer_load_due(&a, now, &due));
+        assert_true(infer_load_due(&b, now, &due_b));
+        assert_int_equal(due, due_b);
+        infer_load_started(&a);
+        infer_load_started(&b);
+        sum += (double)(due - before) / 1e9;
+        sum_of_squares += (double)(due - before) / 1e9 * (double)(due - before) / 1e9;
+        before = due;
+    }
+    mean = sum / ARRIVALS;
+    assert_true(mean > 0.0194 && mean < 0.0206); /* 1/50 s; 4 standard errors are 0.0006 */
+    /* exponential gaps: the variance is the square of the mean */
+    assert_true(sum_of_squares / ARRIVALS - mean * mean > 0.9 * mean * mean);
+    assert_true(sum_of_squares / ARRIVALS - mean * mean < 1.1 * mean * mean);
+}
+
+static void open_loop_counts_a_late_start_from_when_it_was_due(void **state)
+{
+    struct infer_load load;
+    int64_t first, second;
+
+    (void)state;
+    infer_load_open(&load, 10.0, 1, 1, 0);
+    assert_true(infer_load_due(&load, INT64_MAX / 2, &first));
+    infer_load_started(&load);
+    assert_false(infer_load_due(&load, INT64_MAX / 2, &second)); /* the engine is full */
+    infer_load_ended(&load);
+    assert_true(infer_load_due(&load, INT64_MAX / 2, &second));
+    assert_true(second > first && second < INT64_MAX / 4);
+}
+
+/* ---- timing ---- */
+
+static void gaps_are_between_tokens(void **state)
+{
+    struct infer_timing timing;
+    const uint32_t *gaps;
+
+    (void)state;
+    infer_timing_start(&timing, 1000);
+    infer_timing_tokens(&timing, 10000000, 1);
+    infer_timing_tokens(&timing, 12000000, 1);
+    infer_timing_tokens(&timing, 15000400, 1);
+    assert_int_equal(timing.first_ns, 10000000);
+    assert_int_equal(timing.last_ns, 15000400);
+    assert_int_equal(infer_timing_gaps(&timing, &gaps), 2);
+    assert_int_equal(gaps[0], 2000);
+    assert_int_equal(gaps[1], 3000);
+    infer_timing_done(&timing);
+}
+
+static void a_chunk_of_several_tokens_is_never_a_gap(void **state)
+{
+    struct infer_timing timing;
+    const uint32_t *gaps;
+
+    (void)state;
+    infer_timing_start(&timing, 0);
+    infer_timing_tokens(&timing, 1000000, 1);
+    infer_timing_tokens(&timing, 2000000, 3);
+    infer_timing_tokens(&timing, 3000000, 1);
+    assert_int_equal(infer_timing_gaps(&timing, &gaps), 0);
+    assert_int_equal(timing.last_ns, 3000000);
+    infer_timing_done(&timing);
+}
+
+/* ---- text ---- */
+
+/* Feeds `bytes` in pieces of `step` bytes; the shown text into out. */
+static bool flow_by(const char *bytes, size_t step, const char *const *stops, int stop_count,
+                    struct cap_buf *out)
+{
+    struct infer_textflow flow;
+    size_t length = strlen(bytes);
+    bool stopped;
+
+    cap_buf_clear(out);
+    infer_textflow_start(&flow, stops, stop_count);
+    for (size_t at = 0; at < length; at += step) {
+        size_t n = length - at < step ? length - at : step;
+
+        cap_buf_add_str(out, infer_textflow_feed(&flow, bytes + at, n, at + n == length));
+    }
+    stopped = flow.stopped;
+    infer_textflow_done(&flow);
+    return stopped;
+}
+
+static void a_stop_string_is_cut_wherever_tokens_end(void **state)
+{
+    static const char *const stops[] = {"\n\nQ:", "</s>"};
+    CAP_AUTO_BUF(out, 1000);
+
+    (void)state;
+    for (size_t step = 1; step < 20; step++) {
+        assert_true(flow_by("It is 7.\n\nQ: what", step, stops, 2, &out));
+        assert_string_equal(out.data, "It is 7.");
+        assert_true(flow_by("a</s</s>b", step, stops, 2, &out));
+        assert_string_equal(out.data, "a</s");
+        assert_false(flow_by("almost \n\nQ", step, stops, 2, &out));
+        assert_string_equal(out.data, "almost \n\nQ");
+    }
+}
+
+static void of_two_stop_strings_the_one_complete_first_wins(void **state)
+{
+    static const char *const stops[] = {"abc", "b"};
+    CAP_AUTO_BUF(out, 1000);
+
+    (void)state;
+    for (size_t step = 1; step < 8; step++) {
+        assert_true(flow_by("xabcy", step, stops, 2, &out));
+        assert_string_equal(out.data, "xa");
+    }
+}
+
+static void characters_come_out_whole(void **state)
+{
+    struct infer_textflow flow;
+
+    (void)state;
+    infer_textflow_start(&flow, NULL, 0);
+    assert_string_equal(infer_textflow_feed(&flow, "\xE2", 1, false), "");
+    assert_string_equal(infer_textflow_feed(&flow, "\x82", 1, false), "");
+    assert_string_equal(infer_textflow_feed(&flow, "\xAC!", 2, false), "\xE2\x82\xAC!");
+    assert_string_equal(infer_textflow_feed(&flow, "\xF0\x9F", 2, true), "\xEF\xBF\xBD");
+    infer_textflow_done(&flow);
+}
+
+static void bytes_that_are_no_text_become_the_replacement_character(void **state)
+{
+    CAP_AUTO_BUF(out, 1000);
+
+    (void)state;
+    for (size_t step = 1; step < 8; step++) {
+        flow_by("a\xFFz", step, NULL, 0, &out);
+        assert_string_equal(out.data, "a\xEF\xBF\xBDz");
+        flow_by("\xC0\xAF", step, NULL, 0, &out); /* overlong */
+        assert_string_equal(out.data, "\xEF\xBF\xBD\xEF\xBF\xBD");
+        flow_by("\xE2\x82z", step, NULL, 0, &out); /* cut short */
+        assert_string_equal(out.data, "\xEF\xBF\xBDz");
+        flow_by("\xED\xA0\x80", step, NULL, 0, &out); /* a surrogate */
+        assert_string_equal(out.data, "\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD");
+    }
+}
+
+/* ---- spool ---- */
+
+static struct infer_batch batch(uint64_t seq, size_t length)
+{
+    return (struct infer_batch){.seq = seq, .rows = calloc(1, length + 1), .length = length};
+}
+
+static void a_batch_is_kept_until_acknowledged_and_sent_again_after_a_rewind(void **state)
+{
+    CAP_AUTO(infer_spool) spool = infer_spool_new(100);
+    struct infer_batch first = batch(4, 60), second = batch(5, 60);
+
+    (void)state;
+    infer_spool_put(spool, &first);
+    assert_true(infer_spool_has_room(spool));
+    infer_spool_put(spool, &second);
+    assert_false(infer_spool_has_room(spool));
+    assert_int_equal(infer_spool_next(spool)->seq, 4);
+    assert_int_equal(infer_spool_next(spool)->seq, 5);
+    assert_null(infer_spool_next(spool));
+    infer_spool_ack(spool, 4);
+    assert_int_equal(infer_spool_bytes(spool), 60);
+    infer_spool_rewind(spool);
+    assert_int_equal(infer_spool_next(spool)->seq, 5);
+    infer_spool_ack(spool, 9);
+    assert_int_equal(infer_spool_count(spool), 0);
+}
+
+/* ---- jobs ---- */
+
+static void a_prompt_that_says_nothing_is_refused(void **state)
+{
+    struct infer_lease lease = {.run_id = "run-a"};
+    CAP_AUTO(infer_job) job = infer_job_new(&lease, 1 << 20);
+    struct infer_prompt prompt = {.uid = "u1"};
+    struct cap_err err = {0};
+
+    (void)state;
+    assert_false(infer_job_add(job, &prompt, &err));
+    assert_string_equal(err.text, "prompt u1 has neither text nor messages");
+}
+
+static void prompts_past_the_limit_are_refused_with_its_setting(void **state)
+{
+    struct infer_lease lease = {.run_id = "run-a"};
+    CAP_AUTO(infer_job) job = infer_job_new(&lease, 1 << 20);
+    CAP_AUTO_MEM char *text = calloc(1, 300001);
+    struct infer_prompt prompt = {.uid = "u", .request = {.text = text}};
+    struct cap_err err = {0};
+    int taken = 0;
+
+    (void)state;
+    memset(text, 'x', 300000);
+    while (infer_job_add(job, &prompt, &err))
+        taken++;
+    assert_in_range(taken, 1, 3);
+    assert_int_equal(err.code, CAP_RESOURCE_EXHAUSTED);
+    assert_non_null(strstr(err.text, "prompt_mib_max"));
+}
+
+/* ---- routing ---- */
+
+static void selections_are_summed_by_phase_and_batch_bucket(void **state)
+{
+    static const int layers[] = {1, 3};
+    static const uint32_t counts[] = {1, 0, 2, 0, 3, 0};
+    struct infer_tally tally = {0};
+    struct infer_rows rows;
+    struct infer_pass pass = {.phase = INFER_DECODE,
+                              .sequences = 3,
+                              .moe_layers = 2,
+                              .experts = 3,
+                              .moe_layer_ids = layers,
+                              .expert_counts = counts};
+    size_t length;
+
+    (void)state;
+    infer_rows_init(&rows);
+    infer_tally_pass(&tally, &pass);
+    pass.sequences = 4;
+    infer_tally_pass(&tally, &pass); /* 3 and 4 share the bucket 4 */
+    assert_int_equal(tally.sums[INFER_DECODE - 1][2][0], 2);
+    assert_int_equal(tally.sums[INFER_DECODE - 1][2][4], 6);
+    infer_tally_flush(&tally, &rows);
+    length = rows.bytes.length;
+    assert_true(length > 0);
+    infer_tally_flush(&tally, &rows); /* deltas: nothing happened since */
+    assert_int_equal(rows.bytes.length, length);
+    infer_tally_done(&tally);
+    infer_rows_done(&rows);
+}
+
+/* ---- models ---- */
+
+struct folder {
+    char path[64];
+};
+
+static void make_model(const char *root, const char *name, const char *config)
+{
+    char path[256];
+    struct cap_err err = {0};
+
+    snprintf(path, sizeof path, "%s/%s", root, name);
+    assert_true(cap_dir_make(path, &err));
+    snprintf(path, sizeof path, "%s/%s/config.json", root, name);
+    assert_true(cap_file_write(path, config, strlen(config), &err));
+}
+
+static int make_folder(void **state)
+{
+    struct folder *folder = calloc(1, sizeof *folder);
+
+    snprintf(folder->path, sizeof folder->path, "/tmp/moecap-models-XXXXXX");
+    assert_non_null(mkdtemp(folder->path));
+    make_model(folder->path, "good", "{\"model_type\": \"qwen3_moe\"}");
+    make_model(folder->path, "broken", "{\"model_type\": ");
+    *state = folder;
+    return 0;
+}
+
+static int remove_folder(void **state)
+{
+    struct folder *folder = *state;
+    char path[256];
+    static const char *const names[] = {"good/config.json",
+                                        "broken/config.json",
+                                        "good",
+                                        "broken",
+                                        "state/model-digests",
+                                        "state",
+                                        ""};
+
+    for (size_t i = 0; i < CAP_COUNT_OF(names); i++) {
+        snprintf(path, sizeof path, "%s/%s", folder->path, names[i]);
+        remove(path);
+    }
+    free(folder);
+    return 0;
+}
+
+static void a_broken_model_is_offered_with_its_problem(void **state)
+{
+    struct folder *folder = *state;
+    CAP_AUTO(infer_models) models = infer_models_open(folder->path, "", 1 << 20);
+
+    assert_int_equal(models->count, 2);
+    assert_string_equal(models->list[0].name, "broken");
+    assert_non_null(strstr(models->list[0].problem, "broken/config.json"));
+    assert_string_equal(models->list[1].family, "qwen3_moe");
+    assert_string_equal(models->list[1].problem, "");
+    assert_int_equal(strlen(models->list[1].sha256), 64);
+}
+
+static void an_unknown_model_is_answered_with_the_known_names(void **state)
+{
+    struct folder *folder = *state;
+    CAP_AUTO(infer_models) models = infer_models_open(folder->path, "", 0);
+    struct cap_err err = {0};
+
+    assert_non_null(infer_models_resolve(models, "good", false, &err));
+    assert_null(infer_models_resolve(models, "bad", false, &err));
+    assert_string_equal(err.text, "this node has no model \"bad\"; it has: broken, good");
+    cap_err_clear(&err);
+    assert_null(infer_models_resolve(models, "/elsewhere", false, &err));
+    cap_err_clear(&err);
+    assert_string_equal(infer_models_resolve(models, "/elsewhere", true, &err), "/elsewhere");
+}
+
+static void a_digest_is_remembered_until_the_file_changes(void **state)
+{
+    struct folder *folder = *state;
+    char state_dir[128], cache[160], first[CAP_SHA256_HEX_BYTES], second[CAP_SHA256_HEX_BYTES];
+    struct cap_err err = {0};
+
+    snprintf(state_dir, sizeof state_dir, "%s/state", folder->path);
+    snprintf(cache, sizeof cache, "%s/model-digests", state_dir);
+    assert_true(cap_dir_make(state_dir, &err));
+    for (int i = 0; i < 2; i++) {
+        CAP_AUTO(infer_models) models = infer_models_open(folder->path, state_dir, 1 << 20);
+
+        snprintf(i ? second : first, sizeof first, "%s", models->list[1].sha256);
+        assert_true(cap_file_exists(cache));
+    }
+    assert_string_equal(first, second);
+    make_model(folder->path, "good", "{\"model_type\": \"mixtral\"}");
+    CAP_AUTO(infer_models) models = infer_models_open(folder->path, state_dir, 1 << 20);
+    assert_string_not_equal(models->list[1].sha256, first);
+}
+
+static void the_machine_describes_itself(void **state)
+{
+    struct infer_hardware hardware;
+
+    (void)state;
+    infer_hardware_read(&hardware, false);
+    assert_true(hardware.cores > 0 && hardware.memory_bytes > 0);
+    assert_true(hardware.read_bandwidth_gb_s == 0);
+    assert_non_null(strstr(hardware.kernel, "Linux"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(closed_loop_keeps_exactly_n_in_flight),
+        cmocka_unit_test(open_loop_starts_are_poisson_at_the_rate_and_the_same_for_a_seed),
+        cmocka_unit_test(open_loop_counts_a_late_start_from_when_it_was_due),
+        cmocka_unit_test(gaps_are_between_tokens),
+        cmocka_unit_test(a_chunk_of_several_tokens_is_never_a_gap),
+        cmocka_unit_test(a_stop_string_is_cut_wherever_tokens_end),
+        cmocka_unit_test(of_two_stop_strings_the_one_complete_first_wins),
+        cmocka_unit_test(characters_come_out_whole),
+        cmocka_unit_test(bytes_that_are_no_text_become_the_replacement_character),
+        cmocka_unit_test(a_batch_is_kept_until_acknowledged_and_sent_again_after_a_rewind),
+        cmocka_unit_test(a_prompt_that_says_nothing_is_refused),
+        cmocka_unit_test(prompts_past_the_limit_are_refused_with_its_setting),
+        cmocka_unit_test(selections_are_summed_by_phase_and_batch_bucket),
+        cmocka_unit_test_setup_teardown(a_broken_model_is_offered_with_its_problem, make_folder,
+                                        remove_folder),
+        cmocka_unit_test_setup_teardown(an_unknown_model_is_answered_with_the_known_names,
+                                        make_folder, remove_folder),
+        cmocka_unit_test_setup_teardown(a_digest_is_remembered_until_the_file_changes, make_folder,
+                                        remove_folder),
+        cmocka_unit_test(the_machine_describes_itself),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
