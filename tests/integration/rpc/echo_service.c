@@ -6,56 +6,53 @@
 
 #include "base/clock.h"
 
-static void note_cancellation(struct service *service)
+/* All counters go through these two. */
+static void count(struct service *service, int *counter)
 {
     pthread_mutex_lock(&service->lock);
-    service->cancellations++;
+    (*counter)++;
     pthread_mutex_unlock(&service->lock);
 }
 
-static void note_end(struct service *service, bool cancelled)
+static int read_counter(struct service *service, const int *counter)
 {
+    int n;
+
     pthread_mutex_lock(&service->lock);
-    if (cancelled)
-        service->cancellations++;
-    else
-        service->chats_finished++;
+    n = *counter;
     pthread_mutex_unlock(&service->lock);
+    return n;
+}
+
+static bool wait_for(struct service *service, const int *counter, int n)
+{
+    for (int i = 0; i < 2000 && read_counter(service, counter) < n; i++)
+        cap_sleep_ms(5);
+    return read_counter(service, counter) == n;
 }
 
 int chats_finished(struct service *service)
 {
-    int n;
-
-    pthread_mutex_lock(&service->lock);
-    n = service->chats_finished;
-    pthread_mutex_unlock(&service->lock);
-    return n;
+    return read_counter(service, &service->chats_finished);
 }
 
-int cancellations(struct service *service)
+bool wait_for_cancellations(struct service *service, int n)
 {
-    int n;
-
-    pthread_mutex_lock(&service->lock);
-    n = service->cancellations;
-    pthread_mutex_unlock(&service->lock);
-    return n;
+    return wait_for(service, &service->cancellations, n);
 }
 
-bool wait_for_cancellations(struct service *service, int count)
+bool wait_for_sleeps(struct service *service, int n)
 {
-    for (int i = 0; i < 2000 && cancellations(service) < count; i++)
-        cap_sleep_ms(5);
-    return cancellations(service) == count;
+    return wait_for(service, &service->sleeps, n);
 }
 
 static bool sleep_until_cancelled(struct cap_rpc_call *call, struct service *service, int64_t ms,
                                   struct cap_err *err)
 {
+    count(service, &service->sleeps);
     for (int64_t i = 0; i < ms; i += 5) {
         if (cap_rpc_cancelled(call)) {
-            note_cancellation(service);
+            count(service, &service->cancellations);
             return cap_fail(err, CAP_CANCELLED, "cancelled");
         }
         cap_sleep_ms(5);
@@ -101,16 +98,16 @@ static bool say(struct cap_rpc_call *call, const request_type *request, reply_ty
     return true;
 }
 
-static bool count(struct cap_rpc_call *call, const request_type *request, struct cap_err *err)
+static bool count_up(struct cap_rpc_call *call, const request_type *request, struct cap_err *err)
 {
+    struct service *service = cap_rpc_self(call);
     reply_type reply = MOECAP__TEST__ECHO_REPLY__INIT;
 
-    (void)err;
     for (uint32_t i = 0; i < request->number; i++) {
         reply.number = i;
         reply.payload = request->payload;
         if (!echo_rpc_count_send_reply(call, &reply)) {
-            note_cancellation(cap_rpc_self(call));
+            count(service, &service->cancellations);
             return cap_fail(err, CAP_CANCELLED, "the client has gone");
         }
     }
@@ -149,6 +146,7 @@ static void send_from_threads(struct cap_rpc_call *call)
 
 static bool chat(struct cap_rpc_call *call, struct cap_err *err)
 {
+    struct service *service = cap_rpc_self(call);
     reply_type reply = MOECAP__TEST__ECHO_REPLY__INIT;
     request_type *request;
 
@@ -161,11 +159,11 @@ static bool chat(struct cap_rpc_call *call, struct cap_err *err)
         else if (!echo_rpc_chat_send_reply(call, &reply))
             break;
     }
-    note_end(cap_rpc_self(call), cap_rpc_cancelled(call));
+    count(service, cap_rpc_cancelled(call) ? &service->cancellations : &service->chats_finished);
     return true;
 }
 
-const struct echo_rpc_handlers echo_handlers = {say, count, sum, chat};
+const struct echo_rpc_handlers echo_handlers = {say, count_up, sum, chat};
 
 struct fixture *open_fixture(const struct cap_rpc_server_options *options)
 {

@@ -25,14 +25,16 @@ enum { FAN_THREADS = 4, FAN_REPLIES = 500 };
 struct service {
     struct cap_rpc_channel *self_channel; /* for calls that cascade */
     int64_t time_left_ms;                 /* of the last "time" request */
-    pthread_mutex_t lock;                 /* guards the two below */
+    pthread_mutex_t lock;                 /* guards the three below */
+    int sleeps;                           /* "sleep" requests that have begun */
     int cancellations;                    /* handlers that saw their call cancelled */
     int chats_finished;                   /* ended with the client's half-close */
 };
 
-int cancellations(struct service *service);
 /* Waits up to ten seconds for exactly that many. */
 bool wait_for_cancellations(struct service *service, int count);
+/* The same for "sleep" requests that have begun. */
+bool wait_for_sleeps(struct service *service, int count);
 int chats_finished(struct service *service);
 
 extern const struct echo_rpc_handlers echo_handlers;

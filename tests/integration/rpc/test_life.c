@@ -187,7 +187,7 @@ static bool drain_during_a_call(int64_t grace_ms, bool *out_call_ok)
 
     assert_true(cap_rpc_channel_wait(f->channel, 5000, &err));
     call = cap_rpc_open(f->channel, &echo_rpc_service.methods[0], NULL, &request.base);
-    cap_sleep_ms(100);
+    assert_true(wait_for_sleeps(&f->service, 1));
     pthread_create(&thread, NULL, drain, &d);
     *out_call_ok = cap_rpc_close(call, &err);
     pthread_join(thread, NULL);
@@ -239,7 +239,7 @@ static void a_draining_server_refuses_new_calls(void **state)
     (void)state;
     assert_true(cap_rpc_channel_wait(f->channel, 5000, &err));
     call = cap_rpc_open(f->channel, &echo_rpc_service.methods[0], NULL, &request.base);
-    cap_sleep_ms(100);
+    assert_true(wait_for_sleeps(&f->service, 1));
     pthread_create(&thread, NULL, drain, &d);
     cap_sleep_ms(100);
     assert_false(try_say(f, NULL, "hi", 0, &err));

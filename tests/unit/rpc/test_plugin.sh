@@ -43,6 +43,7 @@ refuses recursive.proto \
 refuses recursive_map.proto \
     'message moecap.test.Outer can hold itself through moecap.test.Outer.Inner.ByNameEntry.value'
 refuses recursive_import.proto 'message google.protobuf.Value can hold itself through'
+# shellcheck disable=SC2016 # backquotes of the sentence
 refuses optional.proto \
     'field moecap.test.Outer.Figures.watts is `optional`, which protobuf-c cannot do; write oneof opt_watts'
 exit $bad
