@@ -213,13 +213,15 @@ static bool open_call(struct infer_work_client *client, struct cap_rpc_call **ou
 static void close_call(struct infer_work_client *client, struct cap_rpc_call *call, bool welcomed)
 {
     struct cap_err err = {0};
+    bool ending;
 
     pthread_mutex_lock(&client->lock);
     client->call = NULL;
+    ending = client->ending;
     pthread_mutex_unlock(&client->lock);
     cap_rpc_cancel(call);
     cap_rpc_close(call, &err);
-    if (err.code != CAP_CANCELLED || welcomed)
+    if (!ending)
         cap_log(WARN, welcomed ? "disconnected" : "no_scheduler", "scheduler=%s reason=%s",
                 client->scheduler, CAP_LOG_Q(err.text));
 }
