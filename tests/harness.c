@@ -116,6 +116,9 @@ static struct store_embedded *start_cluster(const char *dir)
 void harness_cluster_start(const char *state_file)
 {
     struct cap_err err = {0};
+
+    if (cap_file_exists(state_file)) /* of a ctest that was killed */
+        harness_cluster_stop(state_file);
     char *dir = harness_dir_new();
     struct store_embedded *cluster = start_cluster(dir);
     const char *conninfo = store_embedded_conninfo(cluster);

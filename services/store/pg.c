@@ -9,7 +9,7 @@
 
 #include <assert.h>
 #include <libpq-fe.h>
-#include <math.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +23,7 @@
 enum {
     CONNECTIONS_MAX = 256,
     TRIES_MAX = 6,         /* of one transaction */
-    CONNECT_TIMEOUT_S = 5, /* of one attempt to connect */
+    CONNECT_MS_MAX = 5000, /* of one attempt to connect */
     RETRY_PAUSE_MS = 5,    /* doubled with each try */
     RECONNECT_PAUSE_MS = 50,
     STATEMENTS_MAX = 256, /* prepared on one connection */
@@ -155,27 +155,44 @@ static bool set_up_session(const struct store_pg *pg, struct store_conn *conn, s
     return store_pg_script(conn, sql, err);
 }
 
+/* As PQconnectdbParams does, but with our notice receiver from the beginning: libpq's own writes to
+ * stderr, into the middle of the log. */
+static PGconn *connect_quietly(const char *const *keys, const char *const *values)
+{
+    int64_t until_ms = cap_clock_ms(cap_clock_system()) + CONNECT_MS_MAX;
+    PGconn *pq = PQconnectStartParams(keys, values, 1);
+    PostgresPollingStatusType wants = PGRES_POLLING_WRITING;
+
+    PQsetNoticeReceiver(pq, ignore_notice, NULL);
+    while (PQstatus(pq) != CONNECTION_BAD && wants != PGRES_POLLING_OK &&
+           wants != PGRES_POLLING_FAILED) {
+        struct pollfd fd = {PQsocket(pq), wants == PGRES_POLLING_READING ? POLLIN : POLLOUT, 0};
+        int64_t left_ms = until_ms - cap_clock_ms(cap_clock_system());
+        if (left_ms <= 0 || poll(&fd, 1, (int)left_ms) == 0)
+            break;
+        wants = PQconnectPoll(pq);
+    }
+    return pq;
+}
+
 static struct store_conn *open_conn(const struct store_pg *pg, enum failure *out_failure,
                                     struct cap_err *err)
 {
     struct store_conn *conn = calloc(1, sizeof *conn);
-    char timeout[16];
-    const char *const keys[] = {"dbname", "application_name", "client_encoding", "connect_timeout",
-                                NULL};
-    const char *const values[] = {pg->conninfo, "moecap-store", "UTF8", timeout, NULL};
+    const char *const keys[] = {"dbname", "application_name", "client_encoding", NULL};
+    const char *const values[] = {pg->conninfo, "moecap-store", "UTF8", NULL};
 
     if (!conn)
         abort();
-    snprintf(timeout, sizeof timeout, "%d", CONNECT_TIMEOUT_S);
     conn->prepared = cap_map_new();
-    conn->pq = PQconnectdbParams(keys, values, 1);
-    PQsetNoticeReceiver(conn->pq, ignore_notice, NULL);
+    conn->pq = connect_quietly(keys, values);
     if (PQstatus(conn->pq) == CONNECTION_OK && set_up_session(pg, conn, err))
         return conn;
     if (err->code == CAP_OK) {
         char text[CAP_ERR_TEXT_BYTES_MAX];
         flatten(PQerrorMessage(conn->pq), text);
-        cap_fail(err, CAP_UNAVAILABLE, "could not connect to the database: %.400s", text);
+        cap_fail(err, CAP_UNAVAILABLE, "could not connect to the database: %.400s",
+                 *text ? text : "no answer");
         conn->failure = FAILURE_LOST;
     }
     *out_failure = conn->failure;
