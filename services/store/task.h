@@ -54,6 +54,10 @@ bool store_task_list(struct store_pg *pg, struct cap_arena *arena, struct store_
 bool store_task_get(struct store_pg *pg, const char *name, struct cap_arena *arena,
                     struct store_task *out_task, struct store_docs *out_fewshot,
                     struct cap_err *err);
+/* The same for one version, current or not. */
+bool store_task_get_version(struct store_pg *pg, uint64_t task_id, struct cap_arena *arena,
+                            struct store_task *out_task, struct store_docs *out_fewshot,
+                            struct cap_err *err);
 /* In the order of `ordinals`. NOT_FOUND when one does not exist. */
 bool store_task_docs(struct store_pg *pg, uint64_t task_id, struct store_u32s ordinals,
                      struct cap_arena *arena, struct store_docs *out_docs, struct cap_err *err);

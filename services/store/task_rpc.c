@@ -78,10 +78,13 @@ bool store_handle_get_task(struct cap_rpc_call *call, const Moecap__V1__GetTaskR
 {
     struct cap_arena *arena = cap_rpc_arena(call);
     struct store_docs fewshot = {0};
+    struct store_docs *wanted = request->with_fewshot ? &fewshot : NULL;
+    struct store_pg *pg = store_pg_of(call);
     struct store_task task;
 
-    if (!store_task_get(store_pg_of(call), request->name, arena, &task,
-                        request->with_fewshot ? &fewshot : NULL, err))
+    if (!(request->task_id > 0
+              ? store_task_get_version(pg, request->task_id, arena, &task, wanted, err)
+              : store_task_get(pg, request->name, arena, &task, wanted, err)))
         return false;
     reply->task = store_task_to_wire(&task, arena);
     reply->task_id = task.task_id;

@@ -234,6 +234,7 @@ struct read_work {
     size_t count;
     bool with_fewshot;
     struct store_docs docs;
+    uint64_t task_id; /* 0: the current version of that name */
 };
 
 static bool list_tasks(struct store_conn *conn, void *arg, struct cap_err *err)
@@ -303,11 +304,15 @@ static bool get_task(struct store_conn *conn, void *arg, struct cap_err *err)
     struct read_work *work = arg;
     CAP_AUTO(store_rows)
     rows = store_pg_ask(conn, err,
-                        "SELECT " STORE_TASK_COLUMNS " FROM task t WHERE name = $1 AND current",
-                        STORE_ARGS(store_arg_text(work->name)));
+                        "SELECT " STORE_TASK_COLUMNS " FROM task t WHERE"
+                        " CASE WHEN $2::bigint > 0 THEN task_id = $2 ELSE name = $1 AND current END",
+                        STORE_ARGS(store_arg_text(work->name), store_arg_uint(work->task_id)));
 
     if (!rows)
         return false;
+    if (store_rows_count(rows) == 0 && work->task_id > 0)
+        return cap_fail(err, CAP_NOT_FOUND, "task %llu does not exist",
+                        (unsigned long long)work->task_id);
     if (store_rows_count(rows) == 0)
         return cap_fail(err, CAP_NOT_FOUND, "task \"%.128s\" does not exist", work->name);
     if (!store_task_read(rows, 0, 0, work->arena, work->tasks))
@@ -315,20 +320,37 @@ static bool get_task(struct store_conn *conn, void *arg, struct cap_err *err)
     return !work->with_fewshot || get_fewshot(conn, work, err);
 }
 
+static bool run_get(struct store_pg *pg, struct read_work *work, struct store_task *out_task,
+                    struct store_docs *out_fewshot, struct cap_err *err)
+{
+    struct store_task task;
+
+    work->tasks = &task;
+    work->with_fewshot = out_fewshot != NULL;
+    if (!store_pg_tx(pg, STORE_TX_READ, get_task, work, err))
+        return false;
+    *out_task = task;
+    if (out_fewshot)
+        *out_fewshot = work->docs;
+    return true;
+}
+
 bool store_task_get(struct store_pg *pg, const char *name, struct cap_arena *arena,
                     struct store_task *out_task, struct store_docs *out_fewshot,
                     struct cap_err *err)
 {
-    struct store_task task;
-    struct read_work work = {
-        .arena = arena, .name = name, .tasks = &task, .with_fewshot = out_fewshot != NULL};
+    struct read_work work = {.arena = arena, .name = name};
 
-    if (!store_pg_tx(pg, STORE_TX_READ, get_task, &work, err))
-        return false;
-    *out_task = task;
-    if (out_fewshot)
-        *out_fewshot = work.docs;
-    return true;
+    return run_get(pg, &work, out_task, out_fewshot, err);
+}
+
+bool store_task_get_version(struct store_pg *pg, uint64_t task_id, struct cap_arena *arena,
+                            struct store_task *out_task, struct store_docs *out_fewshot,
+                            struct cap_err *err)
+{
+    struct read_work work = {.arena = arena, .name = "", .task_id = task_id};
+
+    return run_get(pg, &work, out_task, out_fewshot, err);
 }
 
 struct docs_work {

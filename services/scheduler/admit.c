@@ -1,0 +1,329 @@
+#include "admit.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+
+enum { NAMES_SHOWN_MAX = 12, NEAR_MISS_DISTANCE_MAX = 3, NAME_BYTES_MAX = 64 };
+
+static const struct {
+    const char *name;
+    bool external;
+} engines[] = {
+#define ENGINE(name, external) {name, external},
+#include "engines.def"
+#undef ENGINE
+};
+
+struct sched_names sched_engine_names(void)
+{
+    static const char *const names[] = {
+#define ENGINE(name, external) name,
+#include "engines.def"
+#undef ENGINE
+    };
+
+    return (struct sched_names){names, CAP_COUNT_OF(names)};
+}
+
+struct sched_names sched_precision_names(void)
+{
+    static const char *const names[] = {"f32", "bf16", "int8"};
+
+    return (struct sched_names){names, CAP_COUNT_OF(names)};
+}
+
+bool sched_engine_is_external(const char *engine)
+{
+    for (size_t i = 0; i < CAP_COUNT_OF(engines); i++)
+        if (strcmp(engines[i].name, engine) == 0)
+            return engines[i].external;
+    return false;
+}
+
+void sched_spec_fill(struct sched_spec *spec)
+{
+    if (!*spec->engine)
+        spec->engine = "native";
+    if (!*spec->precision && strcmp(spec->engine, "native") == 0)
+        spec->precision = "bf16";
+    if (!*spec->prompt_format)
+        spec->prompt_format = "text";
+    if (!*spec->submitter)
+        spec->submitter = "anonymous";
+    if (!spec->open_loop && spec->concurrency == 0)
+        spec->concurrency = 1;
+    if (spec->repeats == 0)
+        spec->repeats = 1;
+    spec->tensor = spec->tensor ? spec->tensor : 1;
+    spec->pipeline = spec->pipeline ? spec->pipeline : 1;
+    spec->data = spec->data ? spec->data : 1;
+    spec->expert = spec->expert ? spec->expert : 1;
+}
+
+/* ---- complaints: every wrong field gets its sentence ---- */
+
+struct complaints {
+    struct cap_buf text;
+    enum cap_code code;
+};
+
+static void complain(struct complaints *c, enum cap_code code, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void complain(struct complaints *c, enum cap_code code, const char *fmt, ...)
+{
+    va_list args;
+
+    if (c->text.length > 0)
+        cap_buf_add_str(&c->text, "; ");
+    va_start(args, fmt);
+    cap_buf_vprintf(&c->text, fmt, args);
+    va_end(args);
+    if (c->code == CAP_OK)
+        c->code = code;
+}
+
+static bool in_names(const char *name, struct sched_names names)
+{
+    for (size_t i = 0; i < names.count; i++)
+        if (strcmp(names.names[i], name) == 0)
+            return true;
+    return false;
+}
+
+/* Levenshtein's distance of two short names. */
+static size_t distance(const char *a, const char *b)
+{
+    size_t row[NAME_BYTES_MAX + 1], width = strlen(b);
+
+    if (strlen(a) > NAME_BYTES_MAX || width > NAME_BYTES_MAX)
+        return NAME_BYTES_MAX;
+    for (size_t k = 0; k <= width; k++)
+        row[k] = k;
+    for (size_t i = 0; a[i]; i++) {
+        size_t diagonal = row[0];
+
+        row[0] = i + 1;
+        for (size_t k = 0; k < width; k++) {
+            size_t best = diagonal + (a[i] != b[k]);
+
+            diagonal = row[k + 1];
+            if (row[k] + 1 < best)
+                best = row[k] + 1;
+            if (row[k + 1] + 1 < best)
+                best = row[k + 1] + 1;
+            row[k + 1] = best;
+        }
+    }
+    return row[width];
+}
+
+static const char *near_miss(const char *name, struct sched_names names)
+{
+    size_t best = NEAR_MISS_DISTANCE_MAX + 1;
+    const char *found = NULL;
+
+    for (size_t i = 0; i < names.count; i++) {
+        size_t d = distance(name, names.names[i]);
+
+        if (d < best && d < strlen(name)) {
+            best = d;
+            found = names.names[i];
+        }
+    }
+    return found;
+}
+
+/* `task "gsm-mni" is unknown, did you mean "gsm-mini"? known: a, b, c` */
+static void complain_unknown(struct complaints *c, const char *what, const char *name,
+                             struct sched_names names)
+{
+    const char *near = near_miss(name, names);
+    CAP_AUTO_BUF(list, 4096);
+
+    for (size_t i = 0; i < names.count && i < NAMES_SHOWN_MAX; i++)
+        cap_buf_printf(&list, "%s%s", i ? ", " : "", names.names[i]);
+    if (names.count > NAMES_SHOWN_MAX)
+        cap_buf_printf(&list, " and %zu more", names.count - NAMES_SHOWN_MAX);
+    complain(c, CAP_NOT_FOUND, "%s \"%s\" is unknown%s%s%s; known: %s", what, name,
+             near ? ", did you mean \"" : "", near ? near : "", near ? "\"?" : "",
+             list.length ? list.data : "none");
+}
+
+static void check_range(struct complaints *c, const char *field, int64_t value, int64_t min,
+                        int64_t max)
+{
+    if (value < min || value > max)
+        complain(c, CAP_INVALID_ARGUMENT, "%s %lld is not from %lld to %lld", field,
+                 (long long)value, (long long)min, (long long)max);
+}
+
+static void check_real(struct complaints *c, const char *field, double value, double min, double max)
+{
+    if (!(value >= min && value <= max))
+        complain(c, CAP_INVALID_ARGUMENT, "%s %g is not from %g to %g", field, value, min, max);
+}
+
+static void check_length(struct complaints *c, const char *field, const char *text, size_t max)
+{
+    if (strlen(text) > max)
+        complain(c, CAP_INVALID_ARGUMENT, "%s has %zu bytes, more than %zu", field, strlen(text),
+                 max);
+}
+
+/* ---- the fields ---- */
+
+static void check_model(struct complaints *c, const struct sched_spec *spec,
+                        const struct sched_known *known)
+{
+    if (!*spec->model)
+        complain(c, CAP_INVALID_ARGUMENT, "model is empty: name a model or a directory on the node");
+    check_length(c, "model", spec->model, 512);
+    /* a path, a server's model and the null engine's are nobody's to announce; with no node
+     * connected nothing can be known yet */
+    if (!*spec->model || *spec->model == '/' || strcmp(spec->engine, "native") != 0 ||
+        known->nodes == 0 || in_names(spec->model, known->models))
+        return;
+    complain_unknown(c, "model", spec->model, known->models);
+}
+
+static void check_tasks(struct complaints *c, const struct sched_spec *spec,
+                        const struct sched_known *known)
+{
+    if (spec->task_count == 0)
+        complain(c, CAP_INVALID_ARGUMENT, "tasks is empty: name at least one task");
+    if (spec->task_count > SCHED_TASKS_MAX)
+        complain(c, CAP_INVALID_ARGUMENT, "tasks has %zu names, more than %d", spec->task_count,
+                 SCHED_TASKS_MAX);
+    for (size_t i = 0; i < spec->task_count && i < SCHED_TASKS_MAX; i++) {
+        if (!in_names(spec->tasks[i], known->tasks))
+            complain_unknown(c, "task", spec->tasks[i], known->tasks);
+        for (size_t k = 0; k < i; k++)
+            if (strcmp(spec->tasks[i], spec->tasks[k]) == 0)
+                complain(c, CAP_INVALID_ARGUMENT, "task \"%s\" is named twice; use repeats",
+                         spec->tasks[i]);
+    }
+}
+
+static void check_engine(struct complaints *c, const struct sched_spec *spec)
+{
+    bool external = sched_engine_is_external(spec->engine);
+
+    if (!in_names(spec->engine, sched_engine_names()))
+        complain_unknown(c, "engine", spec->engine, sched_engine_names());
+    if (strcmp(spec->engine, "native") == 0 && !in_names(spec->precision, sched_precision_names()))
+        complain_unknown(c, "precision", spec->precision, sched_precision_names());
+    check_length(c, "precision", spec->precision, 32);
+    if (external && strncmp(spec->url, "http://", 7) != 0 && strncmp(spec->url, "https://", 8) != 0)
+        complain(c, CAP_INVALID_ARGUMENT,
+                 "engine \"%s\" needs external.url, e.g. http://127.0.0.1:8000; it is \"%s\"",
+                 spec->engine, spec->url);
+    if (!external && *spec->url)
+        complain(c, CAP_INVALID_ARGUMENT, "engine \"%s\" takes no external.url", spec->engine);
+    check_length(c, "external.model_config", spec->model_config, 1 << 20);
+    if (*spec->device && strcmp(spec->device, "cpu") != 0 && strcmp(spec->device, "cuda") != 0)
+        complain(c, CAP_INVALID_ARGUMENT, "hardware.device \"%s\" is neither cpu nor cuda",
+                 spec->device);
+}
+
+static void check_load(struct complaints *c, const struct sched_spec *spec)
+{
+    if (spec->open_loop)
+        check_real(c, "load.rate_per_s", spec->rate_per_s, 1e-6, 1e6);
+    else
+        check_range(c, "load.concurrency", spec->concurrency, 1, SCHED_CONCURRENCY_MAX);
+    check_range(c, "repeats", spec->repeats, 1, SCHED_REPEATS_MAX);
+    if (spec->has_sampling && !(spec->sampling > 0 && spec->sampling <= 1))
+        complain(c, CAP_INVALID_ARGUMENT, "sampling %g is not above 0 and up to 1", spec->sampling);
+    if (spec->has_fewshot)
+        check_range(c, "num_fewshot", spec->num_fewshot, 0, SCHED_FEWSHOT_MAX);
+}
+
+static void check_generation(struct complaints *c, const struct sched_spec *spec)
+{
+    check_range(c, "generation.max_tokens", spec->max_tokens, 0, SCHED_MAX_TOKENS_MAX);
+    if (spec->has_temperature)
+        check_real(c, "generation.temperature", spec->temperature, 0, 100);
+    if (spec->has_top_p)
+        check_real(c, "generation.top_p", spec->top_p, 1e-6, 1);
+    if (strcmp(spec->prompt_format, "text") != 0 && strcmp(spec->prompt_format, "chat") != 0)
+        complain(c, CAP_INVALID_ARGUMENT, "prompt_format \"%s\" is neither text nor chat",
+                 spec->prompt_format);
+}
+
+static void check_rest(struct complaints *c, const struct sched_spec *spec)
+{
+    check_range(c, "priority", spec->priority, -100, 100);
+    check_length(c, "submitter", spec->submitter, 64);
+    check_length(c, "revision", spec->revision, 128);
+    check_length(c, "note", spec->note, 512);
+    check_range(c, "parallelism.tensor", spec->tensor, 1, 1024);
+    check_range(c, "parallelism.pipeline", spec->pipeline, 1, 1024);
+    check_range(c, "parallelism.data", spec->data, 1, 1024);
+    check_range(c, "parallelism.expert", spec->expert, 1, 1024);
+}
+
+bool sched_admit(const struct sched_spec *spec, const struct sched_known *known, struct cap_err *err)
+{
+    struct complaints c = {.code = CAP_OK};
+
+    cap_buf_init(&c.text, 64 << 10);
+    check_engine(&c, spec);
+    check_model(&c, spec, known);
+    check_tasks(&c, spec, known);
+    check_load(&c, spec);
+    check_generation(&c, spec);
+    check_rest(&c, spec);
+    if (c.code != CAP_OK)
+        cap_fail(err, c.code, "%s", c.text.data);
+    cap_buf_done(&c.text);
+    return err->code == CAP_OK;
+}
+
+/* ---- the canonical form ---- */
+
+static json_t *optional(bool has, double value)
+{
+    return has ? json_real(value) : json_null();
+}
+
+static json_t *spec_object(const struct sched_spec *s)
+{
+    json_t *tasks = json_array();
+
+    for (size_t i = 0; i < s->task_count; i++)
+        json_array_append_new(tasks, json_string(s->tasks[i]));
+    return json_pack(
+        "{s:s,s:s,s:s,s:s, s:{s:s,s:s,s:I}, s:{s:I,s:I,s:I,s:I}, s:o, s:{s:I,s:f},"
+        " s:{s:I,s:o,s:o,s:I,s:b}, s:o, s:I, s:o, s:I, s:I, s:s, s:{s:s,s:s,s:s,s:s}}",
+        "model", s->model, "revision", s->revision, "engine", s->engine, "precision", s->precision,
+        "hardware", "description", s->hardware, "device", s->device, "device_count",
+        (json_int_t)s->device_count, "parallelism", "tensor", (json_int_t)s->tensor, "pipeline",
+        (json_int_t)s->pipeline, "data", (json_int_t)s->data, "expert", (json_int_t)s->expert,
+        "tasks", tasks, "load", "concurrency", (json_int_t)(s->open_loop ? 0 : s->concurrency),
+        "rate_per_s", s->open_loop ? s->rate_per_s : 0.0, "generation", "max_tokens",
+        (json_int_t)s->max_tokens, "temperature", optional(s->has_temperature, s->temperature),
+        "top_p", optional(s->has_top_p, s->top_p), "top_k", (json_int_t)s->top_k, "ignore_eos",
+        s->ignore_eos, "num_fewshot",
+        s->has_fewshot ? json_integer(s->num_fewshot) : json_null(), "limit", (json_int_t)s->limit,
+        "sampling", optional(s->has_sampling, s->sampling), "repeats", (json_int_t)s->repeats, "seed",
+        (json_int_t)s->seed, "prompt_format", s->prompt_format, "external", "url", s->url,
+        "served_model", s->served_model, "model_config", s->model_config, "api_key_env",
+        s->api_key_env);
+}
+
+const char *sched_spec_json(const struct sched_spec *spec, struct cap_arena *arena, struct cap_err *err)
+{
+    json_t *object = spec_object(spec);
+    char *text = object ? json_dumps(object, JSON_SORT_KEYS | JSON_COMPACT) : NULL;
+    const char *copy = text ? cap_arena_strdup(arena, text) : NULL;
+
+    json_decref(object);
+    free(text);
+    if (!copy)
+        cap_fail(err, CAP_INVALID_ARGUMENT, "the evaluation holds text that is not UTF-8");
+    return copy;
+}

@@ -1,0 +1,162 @@
+/* step.h — every decision of the scheduler, as one pure function over explicit state.
+ *
+ *     sched_step(state, &event, now_ms, &actions);
+ *
+ * The caller (conduct.c) feeds what happened and carries out what comes back; a simulation does the
+ * same with a made-up world. No I/O, no clock, no lock in here. The state belongs to one thread at a
+ * time. A run's state is written by move() in step.c alone; the store's own table of legal moves
+ * guards the same rules once more.
+ *
+ * One run is one shard (number SCHED_SHARD) on one node, because runs measure performance.
+ */
+#ifndef SCHED_STEP_H
+#define SCHED_STEP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/auto.h"
+#include "base/rand.h"
+
+enum { SCHED_SHARD = 0, SCHED_REASON_BYTES = 512, SCHED_NAME_BYTES = 65, SCHED_MODEL_BYTES = 513 };
+
+enum sched_run_state {
+    SCHED_RUN_QUEUED,    /* no lease; `leasing` while the store is asked for one */
+    SCHED_RUN_LEASED,    /* its node has it and loads the model; no answer is stored yet */
+    SCHED_RUN_RUNNING,   /* its node has it; answers are stored */
+    SCHED_RUN_GRADING,   /* every answer is stored; no node */
+    SCHED_RUN_FINISHED,  /* the store has the summary */
+    SCHED_RUN_FAILED,    /* reason says why, as for the next two */
+    SCHED_RUN_CANCELLED,
+    SCHED_RUN_INVALID,
+    SCHED_RUN_STATE_COUNT,
+};
+
+/* What a node must offer. Empty = anything. */
+struct sched_needs {
+    char engine[SCHED_NAME_BYTES], precision[SCHED_NAME_BYTES], device[SCHED_NAME_BYTES];
+    char model[SCHED_MODEL_BYTES]; /* a name, or a path when it begins with '/' */
+    bool model_on_node;            /* the node itself loads it (the native engine) */
+};
+
+struct sched_run {
+    char id[CAP_ID_BYTES], evaluation_id[CAP_ID_BYTES];
+    char submitter[SCHED_NAME_BYTES];
+    int priority;
+    int64_t queued_at_ms; /* on the caller's clock, for ageing */
+    struct sched_needs needs;
+
+    enum sched_run_state state;
+    char reason[SCHED_REASON_BYTES];
+    char node_id[CAP_ID_BYTES]; /* leasing, leased, running; "" otherwise */
+    uint64_t fence;
+    bool leasing, cancelling, grading, finishing;
+    int attempts;
+    int64_t not_before_ms; /* back-off after a refusal or failure */
+    uint32_t total, answered, graded;
+};
+
+struct sched_node {
+    char id[CAP_ID_BYTES], name[SCHED_NAME_BYTES];
+    const char *const *engines, *const *precisions, *const *models; /* NULL-terminated, borrowed */
+    bool any_model_path, has_cuda;
+    int64_t beat_at_ms;
+    char run_id[CAP_ID_BYTES]; /* what it works on; "" = idle */
+    bool stopping;             /* a Stop is on its way: idle only when it says so */
+};
+
+struct sched_policy {
+    int attempts_max;       /* leases of one run before it fails */
+    int64_t silent_ms_max;  /* a node without a beat for so long is gone */
+    int64_t ageing_ms;      /* waiting so long is worth one level of priority */
+    int64_t retry_ms;       /* pause before a run is leased again */
+};
+
+struct sched_state;
+
+enum sched_event_kind {
+    SCHED_RUN_ADDED,     /* run (copied): new, or restored after a restart; queued or grading */
+    SCHED_NODE_JOINED,   /* node (copied; its lists stay borrowed until it leaves) */
+    SCHED_NODE_LEFT,     /* node_id */
+    SCHED_NODE_BEAT,     /* node_id */
+    SCHED_TICK,
+    SCHED_LEASE_GRANTED, /* run_id, node_id, fence: the store said yes */
+    SCHED_LEASE_REFUSED, /* run_id, node_id, reason, final: the run is over in the store */
+    SCHED_ANSWERS_STORED, /* run_id, count answered; final: the run is complete */
+    SCHED_SHARD_FAILED,  /* run_id, node_id, reason; final: trying again is no use */
+    SCHED_LEASE_LOST,    /* run_id, fence: the store has taken it away */
+    SCHED_NODE_STOPPED,  /* node_id, run_id: a Stop has taken effect */
+    SCHED_GRADED,        /* run_id, count graded; final: all are */
+    SCHED_GRADING_FAILED, /* run_id, reason; final: trying again is no use */
+    SCHED_RUN_DONE,      /* run_id: the summary is stored */
+    SCHED_CANCEL_ASKED,  /* run_id, reason */
+};
+
+struct sched_event {
+    enum sched_event_kind kind;
+    const char *run_id, *node_id, *reason;
+    const struct sched_run *run;
+    const struct sched_node *node;
+    uint64_t fence;
+    uint32_t count;
+    bool final;
+};
+
+enum sched_action_kind {
+    SCHED_DO_LEASE,   /* ask the store: run_id for node_id */
+    SCHED_DO_ASSIGN,  /* tell node_id to work on run_id under fence, and send it prompts */
+    SCHED_DO_STOP,    /* tell node_id to stop run_id; reason */
+    SCHED_DO_RELEASE, /* tell the store that the lease under fence has ended; reason */
+    SCHED_DO_GRADE,   /* grade what is not graded yet */
+    SCHED_DO_FINISH,  /* measure and store the summary */
+    SCHED_DO_MOVE,    /* tell the store: run_id from `from` to `to`; reason */
+};
+
+struct sched_action {
+    enum sched_action_kind kind;
+    char run_id[CAP_ID_BYTES], node_id[CAP_ID_BYTES];
+    uint64_t fence;
+    enum sched_run_state from, to;
+    char reason[SCHED_REASON_BYTES];
+};
+
+struct sched_actions { /* grows; the caller frees with sched_actions_done */
+    struct sched_action *list;
+    size_t count, capacity;
+};
+
+struct sched_state *sched_state_new(const struct sched_policy *policy);
+void sched_state_free(struct sched_state *state);
+CAP_DEFINE_AUTO(sched_state)
+
+void sched_step(struct sched_state *state, const struct sched_event *event, int64_t now_ms,
+                struct sched_actions *out);
+void sched_actions_done(struct sched_actions *actions);
+
+/* Reading. Pointers are valid until the next step. */
+const struct sched_run *sched_find_run(const struct sched_state *state, const char *run_id);
+const struct sched_node *sched_find_node(const struct sched_state *state, const char *node_id);
+size_t sched_run_count(const struct sched_state *state);
+const struct sched_run *sched_run_at(const struct sched_state *state, size_t index);
+size_t sched_node_count(const struct sched_state *state);
+const struct sched_node *sched_node_at(const struct sched_state *state, size_t index);
+/* Forgets an ended run. */
+void sched_forget(struct sched_state *state, const char *run_id);
+
+bool sched_state_ended(enum sched_run_state run_state);
+bool sched_may_move(enum sched_run_state from, enum sched_run_state to);
+const char *sched_state_name(enum sched_run_state run_state);
+
+/* The queued runs in the order in which an idle node that can take each would; out holds room. */
+size_t sched_order(const struct sched_state *state, int64_t now_ms, const struct sched_run **out,
+                   size_t room);
+bool sched_can_run(const struct sched_node *node, const struct sched_needs *needs);
+/* Why no connected node can run this, as a sentence; "" when one can. */
+void sched_why_none(const struct sched_state *state, const struct sched_needs *needs,
+                    char out[SCHED_REASON_BYTES]);
+/* What a queued run waits for: a free node, a retry, or a node that can run it. */
+void sched_waiting_for(const struct sched_state *state, const struct sched_run *run, int64_t now_ms,
+                       char out[SCHED_REASON_BYTES]);
+
+#endif
