@@ -1,0 +1,127 @@
+/* session.h — requests running on a native model: batched, one forward pass a step.
+ *
+ * A session owns the KV cache and everything else that changes. One thread owns the session and calls
+ * everything. A step runs ONE pass: either a prefill pass (prompt tokens of requests that were just
+ * admitted, and continuations to be scored; at most prefill_tokens_max of them) or a decode pass (one
+ * token for every running request). Prefill goes first. What a request gets does not depend on which
+ * others share its passes.
+ *
+ * Token ids in, token ids out: text, templates and stop strings are the caller's, who cancels a
+ * request that has said enough.
+ *
+ *     native_session_submit(session, &request, err);
+ *     while (native_session_step(session, &step, err))
+ *         for (int i = 0; i < step.event_count; i++)
+ *             handle(&step.events[i]);
+ */
+#ifndef NATIVE_SESSION_H
+#define NATIVE_SESSION_H
+
+#include "native/sampler.h"
+#include "native/weights.h"
+
+enum {
+    NATIVE_CONCURRENCY_MAX = 4096,
+    NATIVE_PREFILL_TOKENS_MAX = 512,
+    NATIVE_WAITING_MAX = 1 << 16, /* requests not admitted yet; one more is refused */
+    NATIVE_CONTINUATIONS_MAX = 1024
+};
+
+struct native_session_options {
+    int concurrency;        /* most requests in flight; 0 = 1. More wait their turn */
+    int context_tokens_max; /* of one request, prompt and answer; 0 = the model's own */
+    uint64_t kv_bytes_max;  /* 0 = half of the machine's memory. When it cannot hold `concurrency`
+                               full contexts, requests wait for pages */
+};
+
+struct native_tokens {
+    const int32_t *ids;
+    int count;
+};
+
+/* Everything is copied by submit. */
+struct native_request {
+    uint64_t id; /* the caller's; unique among those in flight */
+    struct native_tokens prompt;
+    /* generate: at most max_tokens (0 = as many as the context holds) */
+    int max_tokens;
+    bool ignore_eos;
+    struct native_sampling sampling;
+    /* score, when there are any: the log-likelihood of each after the prompt */
+    const struct native_tokens *continuations;
+    int continuation_count;
+};
+
+struct native_score {
+    double log_likelihood; /* sum over its tokens, natural logarithm */
+    int tokens;
+    bool greedy; /* every token was the likeliest */
+};
+
+enum native_finish { NATIVE_FINISH_EOS, NATIVE_FINISH_LENGTH };
+
+enum native_event_kind {
+    NATIVE_EVENT_TOKEN, /* one more token; also the eos that ends an answer, before its DONE */
+    NATIVE_EVENT_DONE,
+    NATIVE_EVENT_SCORED /* the end of a score request */
+};
+
+struct native_event {
+    enum native_event_kind kind;
+    uint64_t id;
+    int32_t token; /* TOKEN */
+    bool is_eos;
+    enum native_finish finish;         /* DONE */
+    int prompt_tokens, output_tokens;  /* DONE, SCORED; output counts the eos */
+    const struct native_score *scores; /* SCORED: [score_count], in order of the continuations */
+    int score_count;
+};
+
+/* What one forward pass did. */
+struct native_pass {
+    bool decode;
+    int sequences, tokens, logits_tokens;
+    int64_t context_sum; /* over sequences: tokens in the cache after the pass */
+    int64_t started_ns, duration_ns; /* monotonic; the forward pass and the sampling after it */
+    int moe_layers, experts;
+    const int *moe_layer_ids;         /* [moe_layers] the model's layer numbers */
+    const uint32_t *distinct_experts; /* [moe_layers] */
+    const uint32_t *expert_counts;    /* [moe_layers][experts] selections */
+    uint64_t weight_bytes, kv_bytes;
+    double flops;
+};
+
+/* Arrays are valid until the next call on the session. */
+struct native_step {
+    struct native_pass pass;
+    const struct native_event *events;
+    int event_count;
+};
+
+struct native_session;
+
+/* The model is borrowed and must outlive the session; one session per model at a time. */
+struct native_session *native_session_open(struct native_model *model,
+                                           const struct native_session_options *options,
+                                           struct cap_err *err);
+void native_session_free(struct native_session *session);
+CAP_DEFINE_AUTO(native_session)
+
+int native_session_context_max(const struct native_session *session);
+
+/* Takes the request in. Refuses at once what can never work: no tokens, an id outside the vocabulary,
+ * a prompt that fills the context, more pages than the cache has. */
+bool native_session_submit(struct native_session *session, const struct native_request *request,
+                           struct cap_err *err);
+
+/* Runs one pass. False with err clean: nothing to do. False with err set: the session is lost. */
+bool native_session_step(struct native_session *session, struct native_step *out_step,
+                         struct cap_err *err);
+
+/* The request's place is free at the next step and no event of it follows; an unknown id is fine. */
+void native_session_cancel(struct native_session *session, uint64_t id);
+
+/* Requests waiting or running. */
+int native_session_pending(const struct native_session *session);
+
+#endif

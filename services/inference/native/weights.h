@@ -1,0 +1,70 @@
+/* weights.h — a model loaded for computing: its description, and its weights packed for a backend.
+ *
+ * Opened once from a Hugging Face directory, then immutable. The weights live on the model's device,
+ * and a device is driven by one thread: the one that owns the session (session.h) made from it.
+ *
+ *     CAP_AUTO(native_model) model = native_model_open(dir, &(struct native_model_options){0}, err);
+ */
+#ifndef NATIVE_WEIGHTS_H
+#define NATIVE_WEIGHTS_H
+
+#include "base/auto.h"
+#include "base/err.h"
+#include "model/model.h"
+#include "moe_backend.h"
+
+/* How weights are kept and what may be rounded. docs/kernels.md has the measured errors.
+ *   f32   weights as stored (f16 widened), everything else in f32
+ *   bf16  weights and KV cache in bf16; activations too where the CPU multiplies bf16
+ *   int8  as bf16, with the experts (and dense MLPs) in int8, a scale for each 32 */
+#define NATIVE_PRECISIONS(X) X(F32, "f32") X(BF16, "bf16") X(INT8, "int8")
+
+enum native_precision {
+#define NATIVE_PRECISION_ENUM(name, text) NATIVE_##name,
+    NATIVE_PRECISIONS(NATIVE_PRECISION_ENUM)
+#undef NATIVE_PRECISION_ENUM
+        NATIVE_PRECISION_COUNT
+};
+
+const char *native_precision_name(enum native_precision precision);
+/* "" is bf16. False when there is no such precision. */
+bool native_precision_from_name(const char *name, enum native_precision *out_precision);
+
+struct native_model_options {
+    enum native_precision precision;
+    const char *backend; /* NULL or "" = "cpu" */
+    int threads;         /* 0 = every core the process may use */
+    const char *isa;     /* NULL = MOECAP_ISA of the environment, else the best there is */
+};
+
+struct native_layer {
+    struct moe_buf attention_norm, mlp_norm, q_norm, k_norm, qkv_bias, o_bias;
+    struct moe_weight *qkv, *o;
+    struct moe_weight *router;         /* NULL: dense */
+    struct moe_weight *gate_up, *down; /* of all experts, or of the dense MLP */
+};
+
+struct native_model {
+    struct cap_model *shape;
+    enum native_precision precision;
+    const struct moe_backend *backend;
+    struct moe_dev *dev;
+    struct native_layer *layers; /* [shape->layer_count] */
+    struct moe_weight *embed, *head;
+    struct moe_buf norm;
+    int moe_layers, experts, top_k; /* experts and top_k: the most of any layer */
+    /* bytes as kept in memory */
+    uint64_t bytes_every_pass; /* read by any pass: attention, norms, routers, dense MLPs */
+    uint64_t bytes_head;       /* read when logits are made */
+};
+
+/* Fails with a sentence that names file, tensor and reason; NaN and infinities are refused. */
+struct native_model *native_model_open(const char *dir, const struct native_model_options *options,
+                                       struct cap_err *err);
+void native_model_free(struct native_model *model);
+CAP_DEFINE_AUTO(native_model)
+
+/* Of one expert of the layer, as kept in memory; 0 for a dense layer. */
+uint64_t native_model_expert_bytes(const struct native_model *model, int layer);
+
+#endif
