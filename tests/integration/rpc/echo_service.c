@@ -85,8 +85,11 @@ static bool say(struct cap_rpc_call *call, const request_type *request, reply_ty
         cap_rpc_detail(call, &request->base);
         return cap_fail(err, (enum cap_code)request->number, "prüfung: 100 %% falsch");
     }
-    if (strcmp(request->text, "time") == 0)
-        service->time_left_ms = cap_rpc_time_left_ms(call);
+    if (strcmp(request->text, "time") == 0) {
+        reply->text =
+            cap_arena_printf(cap_rpc_arena(call), "%lld", (long long)cap_rpc_time_left_ms(call));
+        return true;
+    }
     if (strcmp(request->text, "silent failure") == 0)
         return false;
     cap_rpc_header(call, "x-answer-bin", "\0\1\2", 3);

@@ -24,7 +24,6 @@ enum { FAN_THREADS = 4, FAN_REPLIES = 500 };
 
 struct service {
     struct cap_rpc_channel *self_channel; /* for calls that cascade */
-    int64_t time_left_ms;                 /* of the last "time" request */
     pthread_mutex_t lock;                 /* guards the three below */
     int sleeps;                           /* "sleep" requests that have begun */
     int cancellations;                    /* handlers that saw their call cancelled */
