@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "answer_rows.pb-c.h"
 #include "base/arena.h"
 #include "store/append.h"
 #include "store/copy.h"
@@ -158,6 +159,28 @@ static void a_missing_postgresql_is_a_sentence(void **state)
     assert_string_equal(err.text, "no initdb, pg_ctl and postgres in \"/nonexistent\"");
 }
 
+/* Field by field the same, but for texts and the report, which are bytes. */
+static void assert_twins(const ProtobufCMessageDescriptor *ours,
+                         const ProtobufCMessageDescriptor *wire)
+{
+    assert_int_equal(ours->n_fields, wire->n_fields);
+    for (unsigned i = 0; i < ours->n_fields; i++) {
+        const ProtobufCFieldDescriptor *a = &ours->fields[i], *b = &wire->fields[i];
+        assert_int_equal(a->id, b->id);
+        assert_string_equal(a->name, b->name);
+        assert_int_equal(a->label, b->label);
+        if (a->type != PROTOBUF_C_TYPE_BYTES)
+            assert_int_equal(a->type, b->type);
+    }
+}
+
+static void the_rows_we_unpack_are_those_of_the_wire(void **state)
+{
+    (void)state;
+    assert_twins(&moecap__store__raw_rows__descriptor, &moecap__v1__answer_rows__descriptor);
+    assert_twins(&moecap__store__raw_answer__descriptor, &moecap__v1__sample_answer__descriptor);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -173,6 +196,7 @@ int main(void)
         cmocka_unit_test(every_state_has_a_name_that_leads_back),
         cmocka_unit_test(rows_with_another_digest_are_refused),
         cmocka_unit_test(migrations_are_numbered_without_a_gap),
+        cmocka_unit_test(the_rows_we_unpack_are_those_of_the_wire),
         cmocka_unit_test(a_missing_postgresql_is_a_sentence),
     };
 
