@@ -70,7 +70,7 @@ CAP_DEFINE_AUTO(cap_rpc_server)
 /* Before start. `handlers` is the generated struct, borrowed; cap_rpc_self returns `self`. */
 void cap_rpc_server_add(struct cap_rpc_server *server, const struct cap_rpc_service *service,
                         const void *handlers, void *self);
-/* The handler of this unary method never blocks: run it on the poller. After add. */
+/* The handler of this unary method never blocks: run it on the poller. After add, before start. */
 void cap_rpc_server_inline(struct cap_rpc_server *server, const char *path);
 
 /* "127.0.0.1:0", "[::1]:7861", "unix:/path". Fails when the port is taken. */

@@ -168,7 +168,7 @@ static bool chat(struct cap_rpc_call *call, struct cap_err *err)
 
 const struct echo_rpc_handlers echo_handlers = {say, count_up, sum, chat};
 
-struct fixture *open_fixture(const struct cap_rpc_server_options *options)
+struct fixture *new_fixture(const struct cap_rpc_server_options *options)
 {
     struct fixture *f = calloc(1, sizeof *f);
     struct cap_err err = {0};
@@ -177,11 +177,18 @@ struct fixture *open_fixture(const struct cap_rpc_server_options *options)
     f->server = cap_rpc_server_new(options);
     cap_rpc_server_add(f->server, &echo_rpc_service, &echo_handlers, &f->service);
     assert_true(cap_rpc_server_listen(f->server, "127.0.0.1:0", &f->port, &err));
-    cap_rpc_server_start(f->server);
     snprintf(f->target, sizeof f->target, "127.0.0.1:%d", f->port);
     f->channel = cap_rpc_channel_new(f->target, NULL);
     f->service.self_channel = cap_rpc_channel_new(f->target, NULL);
     f->arena = cap_arena_new(64 << 20);
+    return f;
+}
+
+struct fixture *open_fixture(const struct cap_rpc_server_options *options)
+{
+    struct fixture *f = new_fixture(options);
+
+    cap_rpc_server_start(f->server);
     return f;
 }
 

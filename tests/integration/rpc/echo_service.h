@@ -47,6 +47,8 @@ struct fixture {
     char target[32];
 };
 
+/* Listens; open_fixture also starts. */
+struct fixture *new_fixture(const struct cap_rpc_server_options *options);
 struct fixture *open_fixture(const struct cap_rpc_server_options *options);
 void close_fixture(struct fixture *f);
 

@@ -230,12 +230,13 @@ static void streams_of_large_messages_arrive_both_ways(void **state)
 static void an_inline_handler_answers_while_every_worker_is_busy(void **state)
 {
     static const struct cap_rpc_server_options options = {.workers_max = 1, .queue_max = 1};
-    struct fixture *f = open_fixture(&options);
+    struct fixture *f = new_fixture(&options);
     struct cap_rpc_call *chats[2];
     struct cap_err err = {0};
 
     (void)state;
     cap_rpc_server_inline(f->server, "/moecap.test.Echo/Say");
+    cap_rpc_server_start(f->server);
     for (int i = 0; i < 2; i++)
         chats[i] = echo_rpc_chat_open(f->channel, NULL);
     cap_sleep_ms(100);
