@@ -27,8 +27,10 @@ struct infer_message {
 struct infer_request {
     uint64_t id;                          /* the caller's; unique among those in flight */
     const char *text;                     /* either text ... */
-    const struct infer_message *messages; /* ... or messages, put through the chat template */
+    const struct infer_message *messages; /* ... or messages, put through the chat template ... */
     int message_count;
+    const uint32_t *prompt_ids; /* ... or tokens, taken as they are */
+    int prompt_id_count;
     const char *const *continuations; /* score: log-likelihood of each; none: generate */
     int continuation_count;
     const char *const *stop;

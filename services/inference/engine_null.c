@@ -95,6 +95,8 @@ static uint64_t hash_prompt(const struct infer_request *request)
 
     for (int i = 0; i < request->message_count; i++)
         hash = hash_text(hash, request->messages[i].content);
+    for (int i = 0; i < request->prompt_id_count; i++)
+        hash = (hash ^ request->prompt_ids[i]) * 0x100000001b3ull;
     return hash;
 }
 
@@ -106,7 +108,7 @@ static int count_tokens(const char *text)
 
 static int count_prompt_tokens(const struct infer_request *request)
 {
-    int tokens = count_tokens(request->text);
+    int tokens = count_tokens(request->text) + request->prompt_id_count;
 
     for (int i = 0; i < request->message_count; i++)
         tokens += count_tokens(request->messages[i].content);

@@ -3,11 +3,13 @@
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "hardware.h"
 #include "log/log.h"
 #include "outside.h"
+#include "serve.h"
 #include "work_rpc.h"
 #include "worker.h"
 
@@ -32,9 +34,10 @@ struct infer_node {
     struct infer_work *work;
     struct infer_outside *outside;
     struct infer_worker *worker;
+    struct infer_serve *serve;
     struct infer_hello hello;
     struct infer_work_client *client;
-    char name[65];
+    char name[65], endpoint[300];
 };
 
 static void wake_worker(void *arg)
@@ -70,6 +73,44 @@ static void start_worker(struct infer_node *node)
     node->worker = infer_worker_start(&options);
 }
 
+static bool start_endpoint(struct infer_node *node, struct cap_err *err)
+{
+    const struct infer_config *config = node->config;
+    struct infer_serve_options options = {
+        .host = config->openai_host,
+        .port = (int)config->openai_port,
+        .outside = node->outside,
+        .models = node->models,
+        .model = config->serve_model,
+        .any_model = strcmp(config->serve_engine, "null") == 0,
+    };
+    bool v6 = strchr(config->openai_host, ':') != NULL;
+    int port;
+
+    if (config->openai_port < 0)
+        return true;
+    node->serve = infer_serve_start(&options, &port, err);
+    if (!node->serve)
+        return false;
+    snprintf(node->endpoint, sizeof node->endpoint, "http://%s%s%s:%d", v6 ? "[" : "",
+             config->openai_host, v6 ? "]" : "", port);
+    cap_log(INFO, "endpoint", "url=%s", node->endpoint);
+    return true;
+}
+
+/* A served model that is a directory of its own is offered like the others. */
+static void open_models(struct infer_node *node)
+{
+    const struct infer_config *config = node->config;
+    CAP_AUTO_BUF(dirs, 8192);
+
+    cap_buf_add_str(&dirs, config->models);
+    if (strchr(config->serve_model, '/'))
+        cap_buf_printf(&dirs, ":%s", config->serve_model);
+    node->models =
+        infer_models_open(dirs.data, config->state, (uint64_t)config->digest_mib_max << MIB);
+}
+
 static void dial(struct infer_node *node)
 {
     node->hello = (struct infer_hello){
@@ -77,7 +118,7 @@ static void dial(struct infer_node *node)
         .precisions = precisions,
         .models = node->models,
         .hardware = &node->hardware,
-        .endpoint = "",
+        .endpoint = node->endpoint,
         .any_model_path = node->config->any_model_path,
     };
     if (*node->config->scheduler)
@@ -88,7 +129,6 @@ struct infer_node *infer_node_start(const struct infer_config *config, struct ca
 {
     struct infer_node *node = calloc(1, sizeof *node);
 
-    (void)err;
     assert(node);
     node->config = config;
     choose_name(node);
@@ -97,12 +137,15 @@ struct infer_node *infer_node_start(const struct infer_config *config, struct ca
             CAP_LOG_Q(node->hardware.cpu), node->hardware.cores,
             (unsigned long long)(node->hardware.memory_bytes >> MIB),
             node->hardware.read_bandwidth_gb_s);
-    node->models =
-        infer_models_open(config->models, config->state, (uint64_t)config->digest_mib_max << MIB);
+    open_models(node);
     node->work = infer_work_new(cap_clock_system(), (size_t)config->prompt_mib_max << MIB,
                                 (size_t)config->spool_mib_max << MIB);
     node->outside = infer_outside_new((int)config->serve_waiting_max, wake_worker, node->work);
     start_worker(node);
+    if (!start_endpoint(node, err)) {
+        infer_node_free(node);
+        return NULL;
+    }
     dial(node);
     return node;
 }
@@ -114,6 +157,7 @@ void infer_node_free(struct infer_node *node)
     if (node->work)
         infer_work_close(node->work);
     infer_work_client_free(node->client);
+    infer_serve_free(node->serve);
     infer_worker_free(node->worker);
     infer_outside_free(node->outside);
     infer_work_free(node->work);

@@ -60,7 +60,7 @@ static void add_byte(struct infer_textflow *flow, unsigned char byte)
 {
     if (flow->partial_length && !may_follow(flow, byte))
         give_up_partial(flow);
-    if (flow->partial_length == 0 && length_by_first(byte) == 0) {
+    if (flow->partial_length == 0 && (length_by_first(byte) == 0 || byte == '\0')) {
         cap_buf_add_str(&flow->held, "\xEF\xBF\xBD");
         return;
     }

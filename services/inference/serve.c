@@ -1,0 +1,324 @@
+/* A request is parsed, given a ticket a prompt, and waits. A whole reply is written when every
+ * ticket has ended; a streamed one begins with the first token, so that what fails before it still
+ * gets an HTTP status. Whoever leaves early has their tickets cancelled. */
+#include "serve.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/rand.h"
+#include "counters.h"
+#include "http/server.h"
+#include "serve_reply.h"
+
+enum { TEXT_BYTES_MAX = 16 << 20, REPLY_BYTES_MAX = 64 << 20, WAIT_MS = 100 };
+
+struct infer_serve {
+    struct infer_serve_options options;
+    struct cap_http_server *server;
+};
+
+/* One HTTP request with its tickets; in the request's arena. */
+struct exchange {
+    struct infer_serve *serve;
+    struct infer_serve_request request;
+    struct infer_serve_reply reply;
+    struct infer_ticket *tickets; /* [request.prompt_count] */
+    int submitted;                /* of them */
+    struct cap_buf *texts;
+    struct cap_buf piece; /* streams: the token not sent yet */
+    bool began, piece_ready;
+    char id[CAP_ID_BYTES];
+};
+
+/* ---- answers ---- */
+
+static void reply_failure(struct cap_http_request *http, const struct cap_err *err,
+                          const char *param)
+{
+    CAP_AUTO_BUF(body, 1 << 16);
+
+    infer_serve_reply_error(err, param, &body);
+    if (err->code == CAP_UNAVAILABLE)
+        cap_http_reply_header(http, "Retry-After", "5");
+    cap_http_reply(http, cap_http_status_of(err->code), "application/json", body.data, body.length);
+}
+
+/* ---- tickets ---- */
+
+static void leave_all(struct exchange *exchange)
+{
+    for (int i = 0; i < exchange->submitted; i++)
+        infer_outside_leave(exchange->serve->options.outside, &exchange->tickets[i]);
+    exchange->submitted = 0;
+    for (int i = 0; i < exchange->request.prompt_count; i++)
+        cap_buf_done(&exchange->texts[i]);
+    cap_buf_done(&exchange->piece);
+}
+
+static bool submit_all(struct exchange *exchange, struct cap_err *err)
+{
+    for (int i = 0; i < exchange->request.prompt_count; i++) {
+        exchange->tickets[i] = (struct infer_ticket){.model = exchange->reply.model,
+                                                     .request = exchange->request.prompts[i]};
+        if (!infer_outside_submit(exchange->serve->options.outside, &exchange->tickets[i], err)) {
+            infer_count(INFER_M_outside_refused_total, 1);
+            return false;
+        }
+        exchange->submitted++;
+    }
+    return true;
+}
+
+/* Waits for the next token or the end; false when the client has gone. */
+static bool wait_next(struct cap_http_request *http, struct exchange *exchange, int index,
+                      struct cap_buf *out_text, enum infer_next *out_next)
+{
+    do {
+        *out_next = infer_outside_next(exchange->serve->options.outside, &exchange->tickets[index],
+                                       WAIT_MS, out_text);
+        if (*out_next != INFER_NEXT_NOTHING)
+            return true;
+    } while (!cap_http_gone(http));
+    return false;
+}
+
+/* Reads a ticket to its end. */
+static bool read_all(struct cap_http_request *http, struct exchange *exchange, int index,
+                     struct cap_err *err)
+{
+    enum infer_next next;
+
+    do
+        if (!wait_next(http, exchange, index, &exchange->texts[index], &next))
+            return cap_fail(err, CAP_CANCELLED, "the client has gone");
+    while (next != INFER_NEXT_END);
+    *err = exchange->tickets[index].failure;
+    return err->code == CAP_OK;
+}
+
+/* ---- whole replies ---- */
+
+static void reply_whole(struct cap_http_request *http, struct exchange *exchange)
+{
+    CAP_AUTO_BUF(body, REPLY_BYTES_MAX);
+    struct cap_err err = {0};
+    bool ok = true;
+
+    for (int i = 0; i < exchange->request.prompt_count && ok; i++)
+        ok = read_all(http, exchange, i, &err);
+    if (ok) {
+        infer_serve_reply_whole(&exchange->reply, exchange->tickets, exchange->texts, &body);
+        cap_http_reply(http, 200, "application/json", body.data, body.length);
+    } else {
+        reply_failure(http, &err, NULL);
+    }
+    leave_all(exchange);
+}
+
+/* ---- streamed replies ---- */
+
+static bool next_event(struct cap_http_request *http, void *state, struct cap_buf *out)
+{
+    struct exchange *exchange = state;
+    enum infer_next next = INFER_NEXT_PIECE;
+
+    if (!exchange->began)
+        infer_serve_reply_role(&exchange->reply, out);
+    exchange->began = true;
+    if (!exchange->piece_ready) {
+        cap_buf_clear(&exchange->piece);
+        if (!wait_next(http, exchange, 0, &exchange->piece, &next))
+            return false;
+    }
+    exchange->piece_ready = false;
+    if (next == INFER_NEXT_PIECE)
+        infer_serve_reply_piece(&exchange->reply, exchange->piece.data, out);
+    else
+        infer_serve_reply_end(&exchange->reply, &exchange->tickets[0], out);
+    return next == INFER_NEXT_PIECE;
+}
+
+static void end_stream(struct cap_http_request *http, void *state)
+{
+    (void)http;
+    leave_all(state);
+}
+
+static void reply_stream(struct cap_http_request *http, struct exchange *exchange)
+{
+    struct cap_http_stream stream = {.next = next_event, .done = end_stream, .state = exchange};
+    enum infer_next next = INFER_NEXT_END;
+    struct cap_err err = {0};
+
+    if (!wait_next(http, exchange, 0, &exchange->piece, &next))
+        cap_fail(&err, CAP_CANCELLED, "the client has gone");
+    else if (next == INFER_NEXT_END)
+        err = exchange->tickets[0].failure;
+    if (err.code != CAP_OK) {
+        reply_failure(http, &err, NULL);
+        leave_all(exchange);
+        return;
+    }
+    exchange->piece_ready = next == INFER_NEXT_PIECE;
+    cap_http_reply_header(http, "Cache-Control", "no-cache");
+    cap_http_reply_stream(http, 200, "text/event-stream; charset=utf-8", &stream);
+}
+
+/* ---- the routes ---- */
+
+static bool choose_model(struct exchange *exchange, struct cap_err *err)
+{
+    const struct infer_serve_options *options = &exchange->serve->options;
+    const char *name = exchange->request.model;
+
+    if (!name && !*options->model)
+        return cap_fail(err, CAP_INVALID_ARGUMENT,
+                        "model is missing, and this node has no default");
+    exchange->reply.model = name ? name : options->model;
+    return options->any_model ||
+           infer_models_resolve(options->models, exchange->reply.model, false, err);
+}
+
+static struct exchange *make_exchange(struct cap_http_request *http, struct infer_serve *serve,
+                                      bool chat, const char **out_param, struct cap_err *err)
+{
+    struct cap_arena *arena = cap_http_arena(http);
+    struct exchange *exchange = cap_arena_alloc(arena, sizeof *exchange);
+    size_t length;
+    const char *body = cap_http_body(http, &length);
+
+    exchange->serve = serve;
+    if (!infer_serve_parse(body, length, chat, arena, &exchange->request, out_param, err))
+        return NULL;
+    *out_param = "model";
+    if (!choose_model(exchange, err))
+        return NULL;
+    cap_rand_id(chat ? "chatcmpl" : "cmpl", exchange->id);
+    exchange->reply.id = exchange->id;
+    exchange->reply.request = &exchange->request;
+    exchange->reply.created_s = cap_clock_wall_ms(cap_clock_system()) / 1000;
+    exchange->tickets =
+        cap_arena_array(arena, (size_t)exchange->request.prompt_count, sizeof *exchange->tickets);
+    exchange->texts =
+        cap_arena_array(arena, (size_t)exchange->request.prompt_count, sizeof *exchange->texts);
+    assert(exchange->tickets && exchange->texts);
+    for (int i = 0; i < exchange->request.prompt_count; i++)
+        cap_buf_init(&exchange->texts[i], TEXT_BYTES_MAX);
+    cap_buf_init(&exchange->piece, TEXT_BYTES_MAX);
+    return exchange;
+}
+
+static void complete(struct cap_http_request *http, struct infer_serve *serve, bool chat)
+{
+    struct cap_err err = {0};
+    const char *param = NULL;
+    struct exchange *exchange = make_exchange(http, serve, chat, &param, &err);
+
+    if (!exchange) {
+        reply_failure(http, &err, param);
+    } else if (!submit_all(exchange, &err)) {
+        reply_failure(http, &err, NULL);
+        leave_all(exchange);
+    } else if (exchange->request.stream) {
+        reply_stream(http, exchange);
+    } else {
+        reply_whole(http, exchange);
+    }
+}
+
+static void completions(struct cap_http_request *http, void *self)
+{
+    complete(http, self, false);
+}
+
+static void chat_completions(struct cap_http_request *http, void *self)
+{
+    complete(http, self, true);
+}
+
+static void list_models(struct cap_http_request *http, void *self)
+{
+    struct infer_serve *serve = self;
+    CAP_AUTO_BUF(body, 1 << 20);
+
+    infer_serve_reply_models(serve->options.models, NULL, &body);
+    cap_http_reply(http, 200, "application/json", body.data, body.length);
+}
+
+static void show_model(struct cap_http_request *http, void *self)
+{
+    struct infer_serve *serve = self;
+    const char *name = cap_http_path(http) + strlen("/v1/models/");
+    struct cap_err err = {0};
+    CAP_AUTO_BUF(body, 1 << 20);
+
+    if (infer_serve_reply_models(serve->options.models, name, &body)) {
+        cap_http_reply(http, 200, "application/json", body.data, body.length);
+        return;
+    }
+    cap_fail(&err, CAP_NOT_FOUND, "the model \"%.100s\" does not exist", name);
+    reply_failure(http, &err, "model");
+}
+
+static void health(struct cap_http_request *http, void *self)
+{
+    (void)self;
+    cap_http_reply(http, 200, "application/json", "{\"status\":\"ok\"}\n", 16);
+}
+
+static void version(struct cap_http_request *http, void *self)
+{
+    static const char text[] = "{\"version\":\"" MOECAP_VERSION "\"}\n";
+
+    (void)self;
+    cap_http_reply(http, 200, "application/json", text, sizeof text - 1);
+}
+
+static void metrics(struct cap_http_request *http, void *self)
+{
+    CAP_AUTO_BUF(text, 1 << 20);
+
+    (void)self;
+    cap_metrics_text(&infer_counters, &text);
+    cap_http_reply(http, 200, "text/plain; version=0.0.4", text.data, text.length);
+}
+
+static const struct cap_http_route routes[] = {
+    {"POST", "/v1/completions", completions},
+    {"POST", "/v1/chat/completions", chat_completions},
+    {"GET", "/v1/models", list_models},
+    {"GET", "/v1/models/*", show_model},
+    {"GET", "/health", health},
+    {"GET", "/version", version},
+    {"GET", "/metrics", metrics},
+};
+
+struct infer_serve *infer_serve_start(const struct infer_serve_options *options, int *out_port,
+                                      struct cap_err *err)
+{
+    struct infer_serve *serve = calloc(1, sizeof *serve);
+    struct cap_http_server_options http = {.host = options->host,
+                                           .port = options->port,
+                                           .routes = routes,
+                                           .route_count = CAP_COUNT_OF(routes),
+                                           .self = serve};
+
+    assert(serve);
+    serve->options = *options;
+    serve->server = cap_http_server_start(&http, out_port, err);
+    if (serve->server)
+        return serve;
+    free(serve);
+    return NULL;
+}
+
+void infer_serve_free(struct infer_serve *serve)
+{
+    if (!serve)
+        return;
+    cap_http_server_free(serve->server);
+    free(serve);
+}

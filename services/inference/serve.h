@@ -1,0 +1,34 @@
+/* serve.h — the node's OpenAI-compatible HTTP endpoint, so that other tools can measure our engine.
+ *
+ * /v1/models, /v1/completions, /v1/chat/completions (whole and streamed), /health, /version,
+ * /metrics. docs/openai-endpoint.md says what each field does. Connection threads parse and wait;
+ * the one worker runs the engine (outside.h). serve_request.c reads requests, serve_reply.c writes
+ * replies, this pair joins them.
+ */
+#ifndef INFER_SERVE_H
+#define INFER_SERVE_H
+
+#include "base/auto.h"
+#include "base/err.h"
+#include "models.h"
+#include "outside.h"
+
+/* Everything is borrowed and outlives the endpoint. */
+struct infer_serve_options {
+    const char *host;
+    int port;
+    struct infer_outside *outside;
+    const struct infer_models *models;
+    const char *model; /* for requests that name none; "" = they must */
+    bool any_model;    /* the engine takes any name (it has no directories) */
+};
+
+struct infer_serve;
+
+struct infer_serve *infer_serve_start(const struct infer_serve_options *options, int *out_port,
+                                      struct cap_err *err);
+/* Ends running replies; before the worker is freed. */
+void infer_serve_free(struct infer_serve *serve);
+CAP_DEFINE_AUTO(infer_serve)
+
+#endif

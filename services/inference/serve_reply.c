@@ -1,0 +1,213 @@
+#include "serve_reply.h"
+
+#include <assert.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Takes the value. */
+static void add_json(struct cap_buf *out, json_t *value)
+{
+    CAP_AUTO_MEM char *text = value ? json_dumps(value, JSON_COMPACT) : NULL;
+
+    assert(text && "our own values are valid UTF-8");
+    cap_buf_add_str(out, text);
+    json_decref(value);
+}
+
+static void add_event(struct cap_buf *out, json_t *value)
+{
+    cap_buf_add_str(out, "data: ");
+    add_json(out, value);
+    cap_buf_add_str(out, "\n\n");
+}
+
+/* Texts come from models and folders: what is no UTF-8 must not end the program. */
+static json_t *text_json(const char *text)
+{
+    json_t *value = json_string(text);
+
+    return value ? value : json_string("(not UTF-8)");
+}
+
+static json_t *count_or_null(int count)
+{
+    return count >= 0 ? json_integer(count) : json_null();
+}
+
+/* ---- parts ---- */
+
+static json_t *make_usage(const struct infer_ticket *tickets, int count)
+{
+    int prompt = 0, output = 0, cached = 0;
+
+    for (int i = 0; i < count; i++) {
+        prompt += tickets[i].prompt_tokens;
+        output += tickets[i].output_tokens;
+        cached += tickets[i].cached_tokens > 0 ? tickets[i].cached_tokens : 0;
+    }
+    return json_pack("{s:o, s:o, s:o, s:{s:i}}", "prompt_tokens", count_or_null(prompt),
+                     "completion_tokens", count_or_null(output), "total_tokens",
+                     count_or_null(prompt + output), "prompt_tokens_details", "cached_tokens",
+                     cached);
+}
+
+/* OpenAI knows no "eos": a model that ends by itself has stopped. */
+static const char *finish_reason(const struct infer_ticket *ticket)
+{
+    return strcmp(ticket->finish_reason, "length") == 0 ? "length" : "stop";
+}
+
+static json_t *make_head(const struct infer_serve_reply *reply, const char *object)
+{
+    return json_pack("{s:s, s:s, s:I, s:s, s:s}", "id", reply->id, "object", object, "created",
+                     (json_int_t)reply->created_s, "model", reply->model, "system_fingerprint",
+                     "moecap-" MOECAP_VERSION);
+}
+
+static json_t *make_choice(const struct infer_serve_reply *reply, int index, const char *text,
+                           const struct infer_ticket *ticket)
+{
+    json_t *choice = json_pack("{s:i, s:s, s:n}", "index", index, "finish_reason",
+                               finish_reason(ticket), "logprobs");
+
+    if (reply->request->chat)
+        json_object_set_new(
+            choice, "message",
+            json_pack("{s:s, s:o}", "role", "assistant", "content", text_json(text)));
+    else
+        json_object_set_new(choice, "text", text_json(text));
+    return choice;
+}
+
+void infer_serve_reply_whole(const struct infer_serve_reply *reply,
+                             const struct infer_ticket *tickets, const struct cap_buf *texts,
+                             struct cap_buf *out)
+{
+    json_t *body = make_head(reply, reply->request->chat ? "chat.completion" : "text_completion");
+    json_t *choices = json_array();
+
+    for (int i = 0; i < reply->request->prompt_count; i++)
+        json_array_append_new(choices, make_choice(reply, i, texts[i].data, &tickets[i]));
+    json_object_set_new(body, "choices", choices);
+    json_object_set_new(body, "usage", make_usage(tickets, reply->request->prompt_count));
+    add_json(out, body);
+    cap_buf_add_char(out, '\n');
+}
+
+/* ---- streams ---- */
+
+/* `what` is the delta or the text, taken; `why` ends the choice, or is NULL. */
+static json_t *make_chunk(const struct infer_serve_reply *reply, json_t *what, const char *why)
+{
+    bool chat = reply->request->chat;
+    json_t *chunk = make_head(reply, chat ? "chat.completion.chunk" : "text_completion");
+
+    json_object_set_new(chunk, "choices",
+                        json_pack("[{s:i, s:o, s:n, s:o}]", "index", 0, chat ? "delta" : "text",
+                                  what, "logprobs", "finish_reason",
+                                  why ? json_string(why) : json_null()));
+    if (reply->request->include_usage)
+        json_object_set_new(chunk, "usage", json_null());
+    return chunk;
+}
+
+void infer_serve_reply_role(const struct infer_serve_reply *reply, struct cap_buf *out)
+{
+    if (reply->request->chat)
+        add_event(
+            out,
+            make_chunk(reply, json_pack("{s:s, s:s}", "role", "assistant", "content", ""), NULL));
+}
+
+void infer_serve_reply_piece(const struct infer_serve_reply *reply, const char *text,
+                             struct cap_buf *out)
+{
+    add_event(out, make_chunk(reply,
+                              reply->request->chat ? json_pack("{s:o}", "content", text_json(text))
+                                                   : text_json(text),
+                              NULL));
+}
+
+void infer_serve_reply_end(const struct infer_serve_reply *reply, const struct infer_ticket *ticket,
+                           struct cap_buf *out)
+{
+    if (ticket->failure.code != CAP_OK) {
+        cap_buf_add_str(out, "data: ");
+        infer_serve_reply_error(&ticket->failure, NULL, out);
+        cap_buf_add_str(out, "\n");
+        return;
+    }
+    add_event(out, make_chunk(reply, reply->request->chat ? json_object() : json_string(""),
+                              finish_reason(ticket)));
+    if (reply->request->include_usage) {
+        json_t *chunk =
+            make_head(reply, reply->request->chat ? "chat.completion.chunk" : "text_completion");
+
+        json_object_set_new(chunk, "choices", json_array());
+        json_object_set_new(chunk, "usage", make_usage(ticket, 1));
+        add_event(out, chunk);
+    }
+    cap_buf_add_str(out, "data: [DONE]\n\n");
+}
+
+/* ---- errors and models ---- */
+
+static const char *error_code(const struct cap_err *err, const char *param)
+{
+    if (err->code == CAP_OUT_OF_RANGE)
+        return "context_length_exceeded";
+    if (err->code == CAP_NOT_FOUND && param && strcmp(param, "model") == 0)
+        return "model_not_found";
+    return NULL;
+}
+
+static const char *error_type(enum cap_code code)
+{
+    switch (code) {
+    case CAP_INVALID_ARGUMENT:
+    case CAP_OUT_OF_RANGE:
+    case CAP_NOT_FOUND:
+    case CAP_FAILED_PRECONDITION:
+    case CAP_UNIMPLEMENTED:
+        return "invalid_request_error";
+    case CAP_RESOURCE_EXHAUSTED:
+        return "rate_limit_error";
+    default:
+        return "server_error";
+    }
+}
+
+void infer_serve_reply_error(const struct cap_err *err, const char *param, struct cap_buf *out)
+{
+    add_json(out, json_pack("{s:{s:o, s:s, s:s?, s:s?}}", "error", "message", text_json(err->text),
+                            "type", error_type(err->code), "param", param, "code",
+                            error_code(err, param)));
+    cap_buf_add_char(out, '\n');
+}
+
+static json_t *make_model(const struct infer_model *model)
+{
+    return json_pack("{s:o, s:s, s:i, s:s, s:s}", "id", text_json(model->name), "object", "model",
+                     "created", 0, "owned_by", "moecap", "family", model->family);
+}
+
+bool infer_serve_reply_models(const struct infer_models *models, const char *name,
+                              struct cap_buf *out)
+{
+    json_t *list;
+
+    for (int i = 0; i < models->count && name; i++)
+        if (strcmp(models->list[i].name, name) == 0) {
+            add_json(out, make_model(&models->list[i]));
+            return true;
+        }
+    if (name)
+        return false;
+    list = json_array();
+    for (int i = 0; i < models->count; i++)
+        if (!*models->list[i].problem)
+            json_array_append_new(list, make_model(&models->list[i]));
+    add_json(out, json_pack("{s:s, s:o}", "object", "list", "data", list));
+    return true;
+}
