@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static void write_text(struct cap_err *err, const char *fmt, va_list args)
+__attribute__((format(printf, 2, 0))) static void write_text(struct cap_err *err, const char *fmt,
+                                                             va_list args)
 {
     int n = vsnprintf(err->text, sizeof err->text, fmt, args);
 

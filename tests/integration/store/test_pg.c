@@ -438,48 +438,46 @@ static void acknowledged_batches_survive_a_kill_of_the_server(void **state)
     assert_int_equal(sql_int(w, "SELECT count(*) FROM moecap.run WHERE state = 'grading'"), 1);
 }
 
-struct restarter {
+struct killer {
     const struct durable *d;
-    atomic_bool stop;
-    int count;
+    atomic_bool done;
 };
 
-static void *kill_often(void *arg)
+static void *kill_four_times(void *arg)
 {
-    struct restarter *r = arg;
+    struct killer *k = arg;
 
-    while (!atomic_load(&r->stop)) {
-        cap_sleep_ms(30 + 37 * r->count % 90);
-        kill_server(r->d);
-        store_embedded_free(must_start(r->d->dir));
-        r->count++;
+    for (int i = 0; i < 4; i++) {
+        cap_sleep_ms(30 + 37 * i);
+        kill_server(k->d);
+        store_embedded_free(must_start(k->d->dir));
     }
+    atomic_store(&k->done, true);
     return NULL;
 }
 
 static void batches_are_stored_once_while_the_server_is_killed(void **state)
 {
-    enum { BATCHES = 200, SIZE = 1 };
+    enum { SAMPLES = 5000 };
     struct durable *d = *state;
     struct world *w = &d->world;
-    struct restarter r = {.d = d};
+    struct killer k = {.d = d};
     pthread_t thread;
+    uint32_t sent = 0;
 
-    must_put_task(w, BATCHES * SIZE);
-    const char *run = must_enqueue(w, BATCHES * SIZE, BATCHES * SIZE, 1);
+    must_put_task(w, SAMPLES);
+    const char *run = must_enqueue(w, SAMPLES, SAMPLES, 1);
     struct store_lease lease = must_lease(w, run, 0, "node-a");
-    pthread_create(&thread, NULL, kill_often, &r);
-    for (uint32_t i = 0; i < BATCHES; i++)
-        append_stubbornly(
-            w, batch_of(w, run, 0, lease.fence, i + 1, i * SIZE, SIZE, i + 1 == BATCHES, 0));
-    atomic_store(&r.stop, true);
+    pthread_create(&thread, NULL, kill_four_times, &k);
+    for (; !atomic_load(&k.done) && sent < SAMPLES - 1; sent++)
+        append_stubbornly(w, batch_of(w, run, 0, lease.fence, sent + 1, sent, 1, false, 0));
     pthread_join(thread, NULL);
-    printf("the server was killed %d times under %d batches\n", r.count, BATCHES);
-    assert_true(r.count > 2);
-    assert_int_equal(sql_int(w, "SELECT count(*) FROM moecap.sample"), BATCHES * SIZE);
-    assert_int_equal(sql_int(w, "SELECT count(DISTINCT ordinal) FROM moecap.sample"),
-                     BATCHES * SIZE);
-    assert_int_equal(sql_int(w, "SELECT samples_answered FROM moecap.run"), BATCHES * SIZE);
+    append_stubbornly(w, batch_of(w, run, 0, lease.fence, sent + 1, sent, SAMPLES - sent, true, 0));
+    printf("the server was killed 4 times under %u batches\n", sent);
+    assert_int_equal(sql_int(w, "SELECT count(*) FROM moecap.sample"), SAMPLES);
+    assert_int_equal(sql_int(w, "SELECT count(*) FROM moecap.batch_ledger"), sent + 1);
+    assert_int_equal(sql_int(w, "SELECT samples_answered FROM moecap.run"), SAMPLES);
+    assert_int_equal(sql_int(w, "SELECT count(*) FROM moecap.run WHERE state = 'grading'"), 1);
 }
 
 int main(void)
