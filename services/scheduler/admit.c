@@ -161,7 +161,8 @@ static void check_range(struct complaints *c, const char *field, int64_t value, 
                  (long long)value, (long long)min, (long long)max);
 }
 
-static void check_real(struct complaints *c, const char *field, double value, double min, double max)
+static void check_real(struct complaints *c, const char *field, double value, double min,
+                       double max)
 {
     if (!(value >= min && value <= max))
         complain(c, CAP_INVALID_ARGUMENT, "%s %g is not from %g to %g", field, value, min, max);
@@ -180,7 +181,8 @@ static void check_model(struct complaints *c, const struct sched_spec *spec,
                         const struct sched_known *known)
 {
     if (!*spec->model)
-        complain(c, CAP_INVALID_ARGUMENT, "model is empty: name a model or a directory on the node");
+        complain(c, CAP_INVALID_ARGUMENT,
+                 "model is empty: name a model or a directory on the node");
     check_length(c, "model", spec->model, 512);
     /* a path, a server's model and the null engine's are nobody's to announce; with no node
      * connected nothing can be known yet */
@@ -266,7 +268,8 @@ static void check_rest(struct complaints *c, const struct sched_spec *spec)
     check_range(c, "parallelism.expert", spec->expert, 1, 1024);
 }
 
-bool sched_admit(const struct sched_spec *spec, const struct sched_known *known, struct cap_err *err)
+bool sched_admit(const struct sched_spec *spec, const struct sched_known *known,
+                 struct cap_err *err)
 {
     struct complaints c = {.code = CAP_OK};
 
@@ -307,15 +310,15 @@ static json_t *spec_object(const struct sched_spec *s)
         "rate_per_s", s->open_loop ? s->rate_per_s : 0.0, "generation", "max_tokens",
         (json_int_t)s->max_tokens, "temperature", optional(s->has_temperature, s->temperature),
         "top_p", optional(s->has_top_p, s->top_p), "top_k", (json_int_t)s->top_k, "ignore_eos",
-        s->ignore_eos, "num_fewshot",
-        s->has_fewshot ? json_integer(s->num_fewshot) : json_null(), "limit", (json_int_t)s->limit,
-        "sampling", optional(s->has_sampling, s->sampling), "repeats", (json_int_t)s->repeats, "seed",
-        (json_int_t)s->seed, "prompt_format", s->prompt_format, "external", "url", s->url,
-        "served_model", s->served_model, "model_config", s->model_config, "api_key_env",
-        s->api_key_env);
+        s->ignore_eos, "num_fewshot", s->has_fewshot ? json_integer(s->num_fewshot) : json_null(),
+        "limit", (json_int_t)s->limit, "sampling", optional(s->has_sampling, s->sampling),
+        "repeats", (json_int_t)s->repeats, "seed", (json_int_t)s->seed, "prompt_format",
+        s->prompt_format, "external", "url", s->url, "served_model", s->served_model,
+        "model_config", s->model_config, "api_key_env", s->api_key_env);
 }
 
-const char *sched_spec_json(const struct sched_spec *spec, struct cap_arena *arena, struct cap_err *err)
+const char *sched_spec_json(const struct sched_spec *spec, struct cap_arena *arena,
+                            struct cap_err *err)
 {
     json_t *object = spec_object(spec);
     char *text = object ? json_dumps(object, JSON_SORT_KEYS | JSON_COMPACT) : NULL;

@@ -39,8 +39,8 @@ bool sched_engine_is_external(const char *engine);
 /* Fills in what the submitter left out. */
 void sched_spec_fill(struct sched_spec *spec);
 
-/* INVALID_ARGUMENT (or NOT_FOUND for a name that does not exist) that names each wrong field, its value
- * and what would be accepted. `spec` is filled. */
+/* INVALID_ARGUMENT (or NOT_FOUND for a name that does not exist) that names each wrong field, its
+ * value and what would be accepted. `spec` is filled. */
 bool sched_admit(const struct sched_spec *spec, const struct sched_known *known,
                  struct cap_err *err);
 

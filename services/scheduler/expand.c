@@ -18,8 +18,8 @@ static uint64_t task_seed(uint64_t seed, const char *task)
     return seed ^ mixed;
 }
 
-/* Knuth's selection sampling (The Art of Computer Programming 2, 3.4.2, algorithm S): `wanted` of `total`, in
- * order. */
+/* Knuth's selection sampling (The Art of Computer Programming 2, 3.4.2, algorithm S): `wanted` of
+ * `total`, in order. */
 static void draw(uint64_t seed, uint32_t total, uint32_t wanted, struct sched_selection *out)
 {
     struct cap_rand rand;

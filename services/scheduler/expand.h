@@ -11,8 +11,8 @@ struct sched_selection {
     size_t count;
 };
 
-/* The seeded share first, then the first `limit` of what is left. The same seed gives the same samples of
- * the same task, on every repeat and machine. Fails when nothing would be left. */
+/* The seeded share first, then the first `limit` of what is left. The same seed gives the same
+ * samples of the same task, on every repeat and machine. Fails when nothing would be left. */
 bool sched_select(const struct sched_spec *spec, const char *task, uint32_t samples,
                   struct cap_arena *arena, struct sched_selection *out, struct cap_err *err);
 

@@ -44,7 +44,8 @@ bool sched_can_run(const struct sched_node *node, const struct sched_needs *need
            has_model(node, needs);
 }
 
-/* One requirement after the other: the first that no node (of those still left) meets is the reason. */
+/* One requirement after the other: the first that no node (of those still left) meets is the
+ * reason. */
 void sched_why_none(const struct sched_state *state, const struct sched_needs *needs,
                     char out[SCHED_REASON_BYTES])
 {
@@ -111,8 +112,9 @@ static int active_runs(const struct sched_state *state, const char *submitter)
     for (size_t i = 0; i < cap_map_count(state->runs); i++) {
         const struct sched_run *run = cap_map_value_at(state->runs, i);
 
-        active += strcmp(run->submitter, submitter) == 0 &&
-                  (run->leasing || run->state == SCHED_RUN_LEASED || run->state == SCHED_RUN_RUNNING);
+        active +=
+            strcmp(run->submitter, submitter) == 0 &&
+            (run->leasing || run->state == SCHED_RUN_LEASED || run->state == SCHED_RUN_RUNNING);
     }
     return active;
 }
@@ -151,8 +153,9 @@ size_t sched_order(const struct sched_state *state, int64_t now_ms, const struct
         const struct served *served = cap_map_get(state->last_served, run->submitter);
 
         if (run->state == SCHED_RUN_QUEUED && !run->leasing)
-            ranks[count++] = (struct rank){run, level(state, run, now_ms), served ? served->at_ms : 0,
-                                           active_runs(state, run->submitter)};
+            ranks[count++] =
+                (struct rank){run, level(state, run, now_ms), served ? served->at_ms : 0,
+                              active_runs(state, run->submitter)};
     }
     qsort(ranks, count, sizeof *ranks, compare_ranks);
     for (size_t i = 0; i < count && i < room; i++)

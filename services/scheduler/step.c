@@ -25,16 +25,25 @@ bool sched_state_ended(enum sched_run_state run_state)
 bool sched_may_move(enum sched_run_state from, enum sched_run_state to)
 {
     static const bool legal[SCHED_RUN_STATE_COUNT][SCHED_RUN_STATE_COUNT] = {
-        [SCHED_RUN_QUEUED] = {[SCHED_RUN_LEASED] = true, [SCHED_RUN_FAILED] = true,
-                              [SCHED_RUN_CANCELLED] = true, [SCHED_RUN_INVALID] = true},
-        [SCHED_RUN_LEASED] = {[SCHED_RUN_QUEUED] = true, [SCHED_RUN_RUNNING] = true,
-                              [SCHED_RUN_GRADING] = true, [SCHED_RUN_FAILED] = true,
-                              [SCHED_RUN_CANCELLED] = true, [SCHED_RUN_INVALID] = true},
-        [SCHED_RUN_RUNNING] = {[SCHED_RUN_QUEUED] = true, [SCHED_RUN_GRADING] = true,
-                               [SCHED_RUN_FAILED] = true, [SCHED_RUN_CANCELLED] = true,
+        [SCHED_RUN_QUEUED] = {[SCHED_RUN_LEASED] = true,
+                              [SCHED_RUN_FAILED] = true,
+                              [SCHED_RUN_CANCELLED] = true,
+                              [SCHED_RUN_INVALID] = true},
+        [SCHED_RUN_LEASED] = {[SCHED_RUN_QUEUED] = true,
+                              [SCHED_RUN_RUNNING] = true,
+                              [SCHED_RUN_GRADING] = true,
+                              [SCHED_RUN_FAILED] = true,
+                              [SCHED_RUN_CANCELLED] = true,
+                              [SCHED_RUN_INVALID] = true},
+        [SCHED_RUN_RUNNING] = {[SCHED_RUN_QUEUED] = true,
+                               [SCHED_RUN_GRADING] = true,
+                               [SCHED_RUN_FAILED] = true,
+                               [SCHED_RUN_CANCELLED] = true,
                                [SCHED_RUN_INVALID] = true},
-        [SCHED_RUN_GRADING] = {[SCHED_RUN_FINISHED] = true, [SCHED_RUN_FAILED] = true,
-                               [SCHED_RUN_CANCELLED] = true, [SCHED_RUN_INVALID] = true},
+        [SCHED_RUN_GRADING] = {[SCHED_RUN_FINISHED] = true,
+                               [SCHED_RUN_FAILED] = true,
+                               [SCHED_RUN_CANCELLED] = true,
+                               [SCHED_RUN_INVALID] = true},
         [SCHED_RUN_FINISHED] = {[SCHED_RUN_INVALID] = true},
     };
 
@@ -277,7 +286,8 @@ static void give_work(struct step *s)
     }
 }
 
-/* Back to the queue, or failed when this was the last attempt. `released`: the store knows already. */
+/* Back to the queue, or failed when this was the last attempt. `released`: the store knows already.
+ */
 static void try_again(struct step *s, struct sched_run *run, bool released, const char *reason)
 {
     char text[SCHED_REASON_BYTES];

@@ -3,8 +3,8 @@
  *     sched_step(state, &event, now_ms, &actions);
  *
  * The caller (conduct.c) feeds what happened and carries out what comes back; a simulation does the
- * same with a made-up world. No I/O, no clock, no lock in here. The state belongs to one thread at a
- * time. A run's state is written by move() in step.c alone; the store's own table of legal moves
+ * same with a made-up world. No I/O, no clock, no lock in here. The state belongs to one thread at
+ * a time. A run's state is written by move() in step.c alone; the store's own table of legal moves
  * guards the same rules once more.
  *
  * One run is one shard (number SCHED_SHARD) on one node, because runs measure performance.
@@ -22,12 +22,12 @@
 enum { SCHED_SHARD = 0, SCHED_REASON_BYTES = 512, SCHED_NAME_BYTES = 65, SCHED_MODEL_BYTES = 513 };
 
 enum sched_run_state {
-    SCHED_RUN_QUEUED,    /* no lease; `leasing` while the store is asked for one */
-    SCHED_RUN_LEASED,    /* its node has it and loads the model; no answer is stored yet */
-    SCHED_RUN_RUNNING,   /* its node has it; answers are stored */
-    SCHED_RUN_GRADING,   /* every answer is stored; no node */
-    SCHED_RUN_FINISHED,  /* the store has the summary */
-    SCHED_RUN_FAILED,    /* reason says why, as for the next two */
+    SCHED_RUN_QUEUED,   /* no lease; `leasing` while the store is asked for one */
+    SCHED_RUN_LEASED,   /* its node has it and loads the model; no answer is stored yet */
+    SCHED_RUN_RUNNING,  /* its node has it; answers are stored */
+    SCHED_RUN_GRADING,  /* every answer is stored; no node */
+    SCHED_RUN_FINISHED, /* the store has the summary */
+    SCHED_RUN_FAILED,   /* reason says why, as for the next two */
     SCHED_RUN_CANCELLED,
     SCHED_RUN_INVALID,
     SCHED_RUN_STATE_COUNT,
@@ -67,30 +67,30 @@ struct sched_node {
 };
 
 struct sched_policy {
-    int attempts_max;       /* leases of one run before it fails */
-    int64_t silent_ms_max;  /* a node without a beat for so long is gone */
-    int64_t ageing_ms;      /* waiting so long is worth one level of priority */
-    int64_t retry_ms;       /* pause before a run is leased again */
+    int attempts_max;      /* leases of one run before it fails */
+    int64_t silent_ms_max; /* a node without a beat for so long is gone */
+    int64_t ageing_ms;     /* waiting so long is worth one level of priority */
+    int64_t retry_ms;      /* pause before a run is leased again */
 };
 
 struct sched_state;
 
 enum sched_event_kind {
-    SCHED_RUN_ADDED,     /* run (copied): new, or restored after a restart; queued or grading */
-    SCHED_NODE_JOINED,   /* node (copied; its lists stay borrowed until it leaves) */
-    SCHED_NODE_LEFT,     /* node_id */
-    SCHED_NODE_BEAT,     /* node_id */
+    SCHED_RUN_ADDED,   /* run (copied): new, or restored after a restart; queued or grading */
+    SCHED_NODE_JOINED, /* node (copied; its lists stay borrowed until it leaves) */
+    SCHED_NODE_LEFT,   /* node_id */
+    SCHED_NODE_BEAT,   /* node_id */
     SCHED_TICK,
-    SCHED_LEASE_GRANTED, /* run_id, node_id, fence: the store said yes */
-    SCHED_LEASE_REFUSED, /* run_id, node_id, reason, final: the run is over in the store */
+    SCHED_LEASE_GRANTED,  /* run_id, node_id, fence: the store said yes */
+    SCHED_LEASE_REFUSED,  /* run_id, node_id, reason, final: the run is over in the store */
     SCHED_ANSWERS_STORED, /* run_id, count answered; final: the run is complete */
-    SCHED_SHARD_FAILED,  /* run_id, node_id, reason; final: trying again is no use */
-    SCHED_LEASE_LOST,    /* run_id, fence: the store has taken it away */
-    SCHED_NODE_STOPPED,  /* node_id, run_id: a Stop has taken effect */
-    SCHED_GRADED,        /* run_id, count graded; final: all are */
+    SCHED_SHARD_FAILED,   /* run_id, node_id, reason; final: trying again is no use */
+    SCHED_LEASE_LOST,     /* run_id, fence: the store has taken it away */
+    SCHED_NODE_STOPPED,   /* node_id, run_id: a Stop has taken effect */
+    SCHED_GRADED,         /* run_id, count graded; final: all are */
     SCHED_GRADING_FAILED, /* run_id, reason; final: trying again is no use */
-    SCHED_RUN_DONE,      /* run_id: the summary is stored */
-    SCHED_CANCEL_ASKED,  /* run_id, reason */
+    SCHED_RUN_DONE,       /* run_id: the summary is stored */
+    SCHED_CANCEL_ASKED,   /* run_id, reason */
 };
 
 struct sched_event {

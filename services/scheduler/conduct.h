@@ -1,0 +1,66 @@
+/* conduct.h — feeds sched_step with what happens and carries out what it decides.
+ *
+ * One lock guards the state; it is never held while the outside is called. Actions go to a queue
+ * and are carried out by executor threads, made when needed; what comes of them is fed back.
+ * Nothing is kept here that the store does not know: after a restart sched_conduct_restore begins
+ * anew.
+ */
+#ifndef SCHED_CONDUCT_H
+#define SCHED_CONDUCT_H
+
+#include "job.h"
+#include "link.h"
+#include "outside.h"
+#include "step.h"
+
+struct sched_conduct;
+
+struct sched_conduct_options {
+    struct sched_policy policy;
+    int64_t lease_ms, tick_ms;
+    int prompt_batch;
+    struct sched_outside outside;
+    struct sched_links *links;
+    /* Sends assignment and prompts / a stop to a node; in work_rpc.c. False: err says why. */
+    bool (*assign)(const struct sched_outside *outside, struct cap_rpc_call *call,
+                   const struct sched_job *job, uint64_t fence, int prompt_batch,
+                   bool (*still_wanted)(void *arg), void *arg, struct cap_err *err);
+    bool (*stop_shard)(struct cap_rpc_call *call, const char *run_id, const char *reason);
+};
+
+struct sched_conduct *sched_conduct_new(const struct sched_conduct_options *options);
+void sched_conduct_stop(struct sched_conduct *conduct); /* ends executors and the ticker */
+void sched_conduct_free(struct sched_conduct *conduct);
+
+/* Takes the job's reference. */
+void sched_conduct_add(struct sched_conduct *conduct, struct sched_job *job,
+                       const struct sched_run *run);
+void sched_conduct_event(struct sched_conduct *conduct, const struct sched_event *event);
+/* What a node says it is doing. */
+void sched_conduct_note(struct sched_conduct *conduct, const char *run_id, const char *phase,
+                        double output_tokens_per_s);
+
+/* A view of one run for people. Strings are in the arena or borrowed from the job (hold it). */
+struct sched_view {
+    struct sched_job *job; /* a reference, the caller's to free */
+    struct sched_run run;
+    int64_t queued_at_ms, started_at_ms, ended_at_ms;
+    char node[SCHED_NAME_BYTES], phase[SCHED_REASON_BYTES];
+    double output_tokens_per_s;
+    uint32_t position; /* in the queue, 1 = next; 0 = not queued */
+};
+
+/* Runs with that run or evaluation id ("" = all that have not ended), in the order they were added;
+ * those of the queue first by position when id is "". *out is the caller's: sched_views_free. */
+size_t sched_conduct_views(struct sched_conduct *conduct, const char *id, struct sched_view **out);
+void sched_views_free(struct sched_view *views, size_t count);
+/* Waits until something changed since *io_version or wait_ms passed. */
+void sched_conduct_wait(struct sched_conduct *conduct, uint64_t *io_version, int64_t wait_ms);
+/* The reason why no connected node can run this; "" = one can. */
+void sched_conduct_why_none(struct sched_conduct *conduct, const struct sched_needs *needs,
+                            char out[SCHED_REASON_BYTES]);
+/* Calls `visit` for each connected node, under the lock: copy what you need. */
+void sched_conduct_nodes(struct sched_conduct *conduct,
+                         void (*visit)(void *arg, const struct sched_node *node), void *arg);
+
+#endif

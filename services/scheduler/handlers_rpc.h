@@ -1,0 +1,32 @@
+/* handlers_rpc.h — one function a method of moecap.v1.Scheduler. */
+#ifndef SCHED_HANDLERS_RPC_H
+#define SCHED_HANDLERS_RPC_H
+
+#include "moecap/v1/evaluator.pb-c.h"
+#include "moecap/v1/scheduler.rpc.h"
+#include "service.h"
+
+bool sched_handle_submit(struct cap_rpc_call *call, const Moecap__V1__SubmitRequest *request,
+                         Moecap__V1__SubmitReply *reply, struct cap_err *err);
+bool sched_handle_watch(struct cap_rpc_call *call, const Moecap__V1__WatchRequest *request,
+                        struct cap_err *err);
+bool sched_handle_cancel(struct cap_rpc_call *call, const Moecap__V1__CancelRequest *request,
+                         Moecap__V1__CancelReply *reply, struct cap_err *err);
+bool sched_handle_list_queue(struct cap_rpc_call *call, const Moecap__V1__ListQueueRequest *request,
+                             Moecap__V1__ListQueueReply *reply, struct cap_err *err);
+bool sched_handle_list_nodes(struct cap_rpc_call *call, const Moecap__V1__Empty *request,
+                             Moecap__V1__ListNodesReply *reply, struct cap_err *err);
+bool sched_handle_info(struct cap_rpc_call *call, const Moecap__V1__Empty *request,
+                       Moecap__V1__InfoReply *reply, struct cap_err *err);
+bool sched_handle_work(struct cap_rpc_call *call, struct cap_err *err);
+
+/* outside_rpc.c: prompts of these samples, in their order. */
+bool sched_outside_render(const struct sched_outside *outside, const struct sched_job *job,
+                          const uint32_t *ordinals, size_t count, struct cap_arena *arena,
+                          Moecap__V1__RenderReply **out_reply, struct cap_err *err);
+/* What exists now: tasks in the store, models on nodes. In the arena. */
+struct sched_known;
+bool sched_gather_known(struct sched_service *service, struct cap_arena *arena,
+                        struct sched_known *out, struct cap_err *err);
+
+#endif

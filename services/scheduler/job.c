@@ -1,0 +1,26 @@
+#include "job.h"
+
+#include <stdlib.h>
+
+struct sched_job *sched_job_new(void)
+{
+    struct sched_job *job = calloc(1, sizeof *job);
+
+    if (!job)
+        abort();
+    job->references = 1;
+    return job;
+}
+
+void sched_job_free(struct sched_job *job)
+{
+    if (!job || __atomic_sub_fetch(&job->references, 1, __ATOMIC_ACQ_REL) > 0)
+        return;
+    free(job->task);
+    free(job->model);
+    free(job->engine);
+    free(job->precision);
+    free(job->spec);
+    free(job->ordinals_left);
+    free(job);
+}

@@ -1,0 +1,41 @@
+/* job.h — what is known about a run beside what decisions need: who asked, what for, how far it is.
+ *
+ * Immutable but for the part marked; that one is guarded by the conduct's lock. Freed when the
+ * conduct forgets the run; users hold a reference meanwhile.
+ */
+#ifndef SCHED_JOB_H
+#define SCHED_JOB_H
+
+#include <stdint.h>
+
+#include "base/auto.h"
+#include "base/rand.h"
+#include "step.h"
+
+struct sched_job {
+    char run_id[CAP_ID_BYTES], evaluation_id[CAP_ID_BYTES];
+    char *task, *model, *engine, *precision;
+    uint64_t task_id;
+    uint32_t repeat;
+    int64_t concurrency;
+    uint8_t *spec; /* packed EvaluationSpec */
+    size_t spec_bytes;
+    int references;
+
+    /* under the conduct's lock */
+    int64_t queued_at_ms, started_at_ms, ended_at_ms; /* Unix time; 0 = not yet */
+    char node_name[SCHED_NAME_BYTES], phase[64];
+    double output_tokens_per_s;
+    /* of the lease just granted; used by the assignment that follows it */
+    uint64_t seq_next;
+    uint32_t *ordinals_left;
+    size_t ordinal_count;
+    uint32_t shard_total;
+    bool resumed;
+};
+
+struct sched_job *sched_job_new(void);
+void sched_job_free(struct sched_job *job); /* drops a reference; the last one frees */
+CAP_DEFINE_AUTO(sched_job)
+
+#endif

@@ -1,0 +1,48 @@
+/* outside.h — the store and the evaluator, as conduct.c asks them. Blocking calls; any thread.
+ *
+ * UNAVAILABLE and its like mean: try again. Everything here may be repeated safely.
+ */
+#ifndef SCHED_OUTSIDE_H
+#define SCHED_OUTSIDE_H
+
+#include "base/err.h"
+#include "job.h"
+#include "step.h"
+
+struct cap_rpc_channel;
+
+struct sched_outside {
+    struct cap_rpc_channel *store, *evaluator;
+};
+
+/* Fills the job's fields of the lease (under no lock: nobody else looks before the grant is known).
+ */
+struct sched_grant {
+    uint64_t fence, seq_next;
+    uint32_t *ordinals_left; /* malloc'ed, the caller's */
+    size_t ordinal_count;
+    uint32_t total, attempt;
+};
+bool sched_outside_lease(const struct sched_outside *outside, const char *run_id,
+                         const char *node_id, const char *node_name, int64_t lease_ms,
+                         struct sched_grant *out_grant, struct cap_err *err);
+bool sched_outside_release(const struct sched_outside *outside, const char *run_id, uint64_t fence,
+                           const char *outcome, struct cap_err *err);
+bool sched_outside_move(const struct sched_outside *outside, const char *run_id,
+                        enum sched_run_state from, enum sched_run_state to, const char *reason,
+                        struct cap_err *err);
+/* Grades one batch; *out_all: nothing is left. */
+bool sched_outside_grade(const struct sched_outside *outside, const struct sched_job *job,
+                         uint32_t *out_graded, bool *out_all, struct cap_err *err);
+/* Evidence to figures to the store. */
+bool sched_outside_finish(const struct sched_outside *outside, const struct sched_job *job,
+                          struct cap_err *err);
+struct sched_lost {
+    char run_id[CAP_ID_BYTES];
+    uint64_t fence;
+};
+/* Leases that the database clock has ended. *out_lost is the caller's to free(). */
+bool sched_outside_sweep(const struct sched_outside *outside, struct sched_lost **out_lost,
+                         size_t *out_count, struct cap_err *err);
+
+#endif

@@ -1,0 +1,30 @@
+/* service.h — what the handlers share. */
+#ifndef SCHED_SERVICE_H
+#define SCHED_SERVICE_H
+
+#include "conduct.h"
+#include "rpc/rpc.h"
+
+struct sched_service {
+    struct sched_conduct *conduct;
+    struct sched_links *links;
+    struct sched_outside outside;
+    const char *store_address, *evaluator_address;
+    int64_t beat_ms, lease_ms, retry_ms, started_at_ms;
+    int nodes_max;
+    _Atomic int node_count;
+    _Atomic bool draining;
+};
+
+/* Adds the handlers of moecap.v1.Scheduler; `service` is borrowed. */
+void sched_service_add(struct sched_service *service, struct cap_rpc_server *server);
+/* Takes over what the store knows to be unfinished. Blocks until the store answers or draining. */
+bool sched_restore(struct sched_service *service, struct cap_err *err);
+
+/* work_rpc.c, for conduct's options */
+bool sched_work_assign(const struct sched_outside *outside, struct cap_rpc_call *call,
+                       const struct sched_job *job, uint64_t fence, int prompt_batch,
+                       bool (*still_wanted)(void *arg), void *arg, struct cap_err *err);
+bool sched_work_stop(struct cap_rpc_call *call, const char *run_id, const char *reason);
+
+#endif

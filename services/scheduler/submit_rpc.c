@@ -1,0 +1,345 @@
+/* Submit and Cancel; and taking over, at the start, what the store knows to be unfinished. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "admit.h"
+#include "base/clock.h"
+#include "expand.h"
+#include "handlers_rpc.h"
+#include "log/log.h"
+#include "metrics.h"
+#include "moecap/v1/store.rpc.h"
+#include "spec_wire.h"
+
+enum { RESTORE_PAUSE_MS = 500, LIST_ARENA_BYTES = 64 << 20 };
+
+/* ---- what exists ---- */
+
+struct gather {
+    struct cap_arena *arena;
+    const char **models;
+    size_t count, room, nodes;
+    bool any_path;
+};
+
+static void gather_node(void *argument, const struct sched_node *node)
+{
+    struct gather *g = argument;
+
+    g->nodes++;
+    g->any_path = g->any_path || node->any_model_path;
+    for (const char *const *m = node->models; m && *m && g->count < g->room; m++) {
+        bool known = false;
+
+        for (size_t i = 0; i < g->count && !known; i++)
+            known = strcmp(g->models[i], *m) == 0;
+        if (!known)
+            g->models[g->count++] = cap_arena_strdup(g->arena, *m);
+    }
+}
+
+bool sched_gather_known(struct sched_service *service, struct cap_arena *arena,
+                        struct sched_known *out, struct cap_err *err)
+{
+    struct gather g = {.arena = arena, .room = 1024};
+    Moecap__V1__Empty request = MOECAP__V1__EMPTY__INIT;
+    Moecap__V1__ListTasksReply *tasks;
+    const char **names;
+
+    if (!store_rpc_list_tasks(service->outside.store, NULL, &request, arena, &tasks, err))
+        return cap_fail_in(err, "store");
+    names = cap_arena_array(arena, tasks->n_tasks + 1, sizeof *names);
+    g.models = cap_arena_array(arena, g.room, sizeof *g.models);
+    if (!names || !g.models)
+        return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "there are too many tasks to list");
+    for (size_t i = 0; i < tasks->n_tasks; i++)
+        names[i] = tasks->tasks[i]->name;
+    sched_conduct_nodes(service->conduct, gather_node, &g);
+    *out = (struct sched_known){{names, tasks->n_tasks}, {g.models, g.count}, g.any_path, g.nodes};
+    return true;
+}
+
+/* ---- submit ---- */
+
+/* One run a task and repeat; the reply's plan beside it. */
+static bool plan_task(struct sched_service *service, const struct sched_spec *spec,
+                      const char *task, struct cap_arena *arena,
+                      Moecap__V1__EnqueueRequest *enqueue, Moecap__V1__SubmitReply *reply,
+                      struct cap_err *err)
+{
+    Moecap__V1__GetTaskRequest request = MOECAP__V1__GET_TASK_REQUEST__INIT;
+    struct sched_selection selection;
+    Moecap__V1__GetTaskReply *got;
+
+    request.name = (char *)task;
+    if (!store_rpc_get_task(service->outside.store, NULL, &request, arena, &got, err) ||
+        !sched_select(spec, task, got->task->samples, arena, &selection, err))
+        return false;
+    for (uint32_t repeat = 0; repeat < (uint32_t)spec->repeats; repeat++) {
+        Moecap__V1__EnqueueRun *run = cap_arena_alloc(arena, sizeof *run);
+        Moecap__V1__PlannedRun *planned = cap_arena_alloc(arena, sizeof *planned);
+        uint32_t *sizes = cap_arena_array(arena, 1, sizeof *sizes);
+
+        if (!run || !planned || !sizes)
+            return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "the evaluation has too many runs");
+        moecap__v1__enqueue_run__init(run);
+        moecap__v1__planned_run__init(planned);
+        run->task = planned->task = (char *)task;
+        run->task_id = got->task_id;
+        run->repeat = planned->repeat = repeat;
+        run->n_ordinals = selection.count;
+        run->ordinals = selection.ordinals;
+        sizes[0] = planned->samples = (uint32_t)selection.count;
+        run->n_shard_sizes = 1;
+        run->shard_sizes = sizes;
+        enqueue->runs[enqueue->n_runs++] = run;
+        reply->runs[reply->n_runs++] = planned;
+    }
+    return true;
+}
+
+static bool plan(struct sched_service *service, const struct sched_spec *spec,
+                 struct cap_arena *arena, Moecap__V1__EnqueueRequest *enqueue,
+                 Moecap__V1__SubmitReply *reply, struct cap_err *err)
+{
+    size_t runs = spec->task_count * (size_t)spec->repeats;
+
+    enqueue->runs = cap_arena_array(arena, runs, sizeof *enqueue->runs);
+    reply->runs = cap_arena_array(arena, runs, sizeof *reply->runs);
+    if (!enqueue->runs || !reply->runs)
+        return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "the evaluation has too many runs");
+    for (size_t i = 0; i < spec->task_count; i++)
+        if (!plan_task(service, spec, spec->tasks[i], arena, enqueue, reply, err))
+            return false;
+    return true;
+}
+
+static void warn_if_nobody(struct sched_service *service, const struct sched_spec *spec,
+                           struct cap_arena *arena, Moecap__V1__SubmitReply *reply)
+{
+    char reason[SCHED_REASON_BYTES];
+    struct sched_needs needs;
+    char **warnings = cap_arena_array(arena, 1, sizeof *warnings);
+
+    sched_needs_of(spec, &needs);
+    sched_conduct_why_none(service->conduct, &needs, reason);
+    if (!*reason || !warnings)
+        return;
+    warnings[0] = cap_arena_printf(arena, "no connected node can run this now: %s", reason);
+    reply->no_node = true;
+    reply->warnings = warnings;
+    reply->n_warnings = warnings[0] ? 1 : 0;
+}
+
+static void add_runs(struct sched_service *service, const struct sched_spec *spec,
+                     const Moecap__V1__EnqueueRequest *enqueue,
+                     const Moecap__V1__EnqueueReply *done)
+{
+    for (size_t i = 0; i < done->n_run_ids && i < enqueue->n_runs; i++) {
+        const Moecap__V1__EnqueueRun *wire = enqueue->runs[i];
+        struct sched_job *job =
+            sched_job_from_wire(enqueue->spec, done->run_ids[i], done->evaluation_id, wire->task,
+                                wire->task_id, wire->repeat);
+        struct sched_run run;
+
+        job->queued_at_ms = cap_clock_wall_ms(cap_clock_system());
+        sched_run_from_spec(spec, job, &run);
+        run.queued_at_ms = cap_clock_ms(cap_clock_system());
+        run.total = (uint32_t)wire->n_ordinals;
+        sched_conduct_add(service->conduct, job, &run);
+    }
+}
+
+static bool enqueue_runs(struct sched_service *service, const struct sched_spec *spec,
+                         Moecap__V1__EnqueueRequest *enqueue, struct cap_arena *arena,
+                         Moecap__V1__SubmitReply *reply, struct cap_err *err)
+{
+    Moecap__V1__EnqueueReply *done;
+
+    if (!store_rpc_enqueue(service->outside.store, NULL, enqueue, arena, &done, err))
+        return cap_fail_in(err, "store");
+    reply->evaluation_id = done->evaluation_id;
+    reply->duplicate = done->duplicate;
+    for (size_t i = 0; i < done->n_run_ids && i < reply->n_runs; i++)
+        reply->runs[i]->run_id = done->run_ids[i];
+    sched_count(done->duplicate ? SCHED_METRIC_duplicates_total : SCHED_METRIC_submits_total, 1);
+    cap_log(INFO, "submitted", "evaluation=%s runs=%zu duplicate=%d submitter=%s model=%s",
+            done->evaluation_id, done->n_run_ids, done->duplicate, CAP_LOG_Q(spec->submitter),
+            CAP_LOG_Q(spec->model));
+    if (!done->duplicate)
+        add_runs(service, spec, enqueue, done);
+    return true;
+}
+
+static bool submit(struct sched_service *service, const Moecap__V1__SubmitRequest *request,
+                   struct cap_arena *arena, Moecap__V1__SubmitReply *reply, struct cap_err *err)
+{
+    Moecap__V1__EnqueueRequest enqueue = MOECAP__V1__ENQUEUE_REQUEST__INIT;
+    Moecap__V1__EvaluationSpec *wire = request->spec;
+    char hash[CAP_SHA256_HEX_BYTES];
+    struct sched_known known;
+    struct sched_spec spec;
+    const char *json;
+
+    if (!wire)
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "the request holds no evaluation");
+    if (!sched_spec_from_wire(wire, arena, &spec, err))
+        return false;
+    sched_spec_fill(&spec);
+    if (!sched_gather_known(service, arena, &known, err) || !sched_admit(&spec, &known, err) ||
+        !(json = sched_spec_json(&spec, arena, err)))
+        return false;
+    cap_sha256_hex(json, strlen(json), hash);
+    sched_spec_to_wire(&spec, wire, arena);
+    enqueue.spec = wire;
+    enqueue.spec_json = (char *)json;
+    enqueue.config_hash = reply->config_hash = cap_arena_strdup(arena, hash);
+    warn_if_nobody(service, &spec, arena, reply);
+    if (!plan(service, &spec, arena, &enqueue, reply, err))
+        return false;
+    return request->dry_run || enqueue_runs(service, &spec, &enqueue, arena, reply, err);
+}
+
+bool sched_handle_submit(struct cap_rpc_call *call, const Moecap__V1__SubmitRequest *request,
+                         Moecap__V1__SubmitReply *reply, struct cap_err *err)
+{
+    /* a plan of many samples is larger than what one request's size would allow */
+    CAP_AUTO(cap_arena) arena = cap_arena_new(LIST_ARENA_BYTES);
+    Moecap__V1__SubmitReply made = MOECAP__V1__SUBMIT_REPLY__INIT;
+    size_t bytes;
+    uint8_t *packed;
+
+    if (!submit(cap_rpc_self(call), request, arena, &made, err)) {
+        sched_count(SCHED_METRIC_submits_refused_total, 1);
+        return false;
+    }
+    /* the reply must live in the call's arena: one copy by way of the wire */
+    bytes = moecap__v1__submit_reply__get_packed_size(&made);
+    packed = cap_arena_alloc(arena, bytes + 1);
+    if (!packed)
+        return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "the plan is too large for one reply");
+    moecap__v1__submit_reply__pack(&made, packed);
+    Moecap__V1__SubmitReply *copy =
+        moecap__v1__submit_reply__unpack(cap_rpc_allocator(cap_rpc_arena(call)), bytes, packed);
+    if (!copy)
+        return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "the plan is too large for one reply");
+    *reply = *copy;
+    return true;
+}
+
+/* ---- cancel ---- */
+
+bool sched_handle_cancel(struct cap_rpc_call *call, const Moecap__V1__CancelRequest *request,
+                         Moecap__V1__CancelReply *reply, struct cap_err *err)
+{
+    struct sched_service *service = cap_rpc_self(call);
+    struct cap_arena *arena = cap_rpc_arena(call);
+    struct sched_view *views;
+    size_t count;
+
+    if (!*request->id)
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "cancel needs the id of a run or an evaluation");
+    count = sched_conduct_views(service->conduct, request->id, &views);
+    reply->run_ids = cap_arena_array(arena, count + 1, sizeof(char *));
+    reply->ended_ids = cap_arena_array(arena, count + 1, sizeof(char *));
+    for (size_t i = 0; reply->run_ids && reply->ended_ids && i < count; i++) {
+        char *id = cap_arena_strdup(arena, views[i].run.id);
+        const struct sched_event event = {
+            .kind = SCHED_CANCEL_ASKED, .run_id = id, .reason = request->reason};
+
+        if (sched_state_ended(views[i].run.state)) {
+            reply->ended_ids[reply->n_ended_ids++] = id;
+            continue;
+        }
+        sched_conduct_event(service->conduct, &event);
+        reply->run_ids[reply->n_run_ids++] = id;
+    }
+    sched_views_free(views, count);
+    return count > 0 || cap_fail(err, CAP_NOT_FOUND, "no run or evaluation \"%.64s\" is known here",
+                                 request->id);
+}
+
+/* ---- after a restart ---- */
+
+static enum sched_run_state restored_state(struct sched_service *service,
+                                           const Moecap__V1__ActiveRun *wire)
+{
+    enum sched_run_state state = sched_state_from_wire(wire->state);
+
+    if (state != SCHED_RUN_LEASED && state != SCHED_RUN_RUNNING)
+        return state;
+    /* whoever worked on it is told so by its next beat; the answers stored so far stay */
+    for (size_t i = 0; i < wire->n_shards; i++) {
+        const Moecap__V1__ActiveShard *shard = wire->shards[i];
+        struct cap_err err = {0};
+
+        if (shard->lease &&
+            !sched_outside_release(&service->outside, wire->run_id, shard->lease->fence,
+                                   "scheduler restarted", &err))
+            cap_log(WARN, "release_failed", "run=%s reason=%s", wire->run_id, CAP_LOG_Q(err.text));
+    }
+    return SCHED_RUN_QUEUED;
+}
+
+static void restore_run(struct sched_service *service,
+                        const Moecap__V1__ActiveEvaluation *evaluation,
+                        const struct sched_spec *spec, const Moecap__V1__ActiveRun *wire)
+{
+    struct sched_job *job =
+        sched_job_from_wire(evaluation->spec, wire->run_id, evaluation->evaluation_id, wire->task,
+                            wire->task_id, wire->repeat);
+    int64_t now = cap_clock_wall_ms(cap_clock_system());
+    struct sched_run run;
+
+    sched_run_from_spec(spec, job, &run);
+    run.state = restored_state(service, wire);
+    snprintf(run.reason, sizeof run.reason, "%s", wire->reason);
+    run.queued_at_ms = cap_clock_ms(cap_clock_system()) - (now - wire->queued_at_ms);
+    run.attempts = (int)wire->attempts;
+    run.total = wire->samples_total;
+    run.answered = wire->samples_answered;
+    run.graded = wire->samples_graded;
+    job->queued_at_ms = wire->queued_at_ms;
+    job->started_at_ms = wire->started_at_ms;
+    job->ended_at_ms = wire->ended_at_ms;
+    sched_conduct_add(service->conduct, job, &run);
+}
+
+static bool restore_all(struct sched_service *service, struct cap_err *err)
+{
+    Moecap__V1__Empty request = MOECAP__V1__EMPTY__INIT;
+    struct cap_rpc_call *call = store_rpc_list_active_open(service->outside.store, NULL, &request);
+    Moecap__V1__ActiveEvaluation *evaluation;
+    size_t runs = 0;
+
+    while ((evaluation = store_rpc_list_active_next_reply(call)) != NULL) {
+        CAP_AUTO(cap_arena) arena = cap_arena_new(1 << 20);
+        struct cap_err ignored = {0};
+        struct sched_spec spec;
+
+        if (!evaluation->spec || !sched_spec_from_wire(evaluation->spec, arena, &spec, &ignored))
+            continue;
+        sched_spec_fill(&spec);
+        for (size_t i = 0; i < evaluation->n_runs; i++, runs++)
+            restore_run(service, evaluation, &spec, evaluation->runs[i]);
+    }
+    if (!cap_rpc_close(call, err))
+        return false;
+    cap_log(INFO, "restored", "runs=%zu", runs);
+    return true;
+}
+
+bool sched_restore(struct sched_service *service, struct cap_err *err)
+{
+    while (!restore_all(service, err)) {
+        if (!cap_code_retryable(err->code) && err->code != CAP_DEADLINE_EXCEEDED)
+            return cap_fail_in(err, "restore");
+        if (service->draining)
+            return false;
+        cap_log(WARN, "store_away", "reason=%s", CAP_LOG_Q(err->text));
+        cap_err_clear(err);
+        cap_sleep_ms(RESTORE_PAUSE_MS);
+    }
+    return true;
+}
