@@ -31,7 +31,7 @@ static void on_status(struct rpc_tag *tag, bool ok)
 
 static grpc_op headers_op(struct cap_rpc_call *call)
 {
-    grpc_op op = {.op = GRPC_OP_RECV_INITIAL_METADATA};
+    grpc_op op = {GRPC_OP_RECV_INITIAL_METADATA, 0, NULL, {{0}}};
 
     op.data.recv_initial_metadata.recv_initial_metadata = &call->in_headers;
     return op;
@@ -39,7 +39,7 @@ static grpc_op headers_op(struct cap_rpc_call *call)
 
 static grpc_op status_op(struct cap_rpc_call *call)
 {
-    grpc_op op = {.op = GRPC_OP_RECV_STATUS_ON_CLIENT};
+    grpc_op op = {GRPC_OP_RECV_STATUS_ON_CLIENT, 0, NULL, {{0}}};
 
     op.data.recv_status_on_client.trailing_metadata = &call->in_trailers;
     op.data.recv_status_on_client.status = &call->status_code;

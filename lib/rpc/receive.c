@@ -22,7 +22,7 @@ static void on_receive(struct rpc_tag *tag, bool ok)
 
 void rpc_receive_start_locked(struct cap_rpc_call *call, rpc_event *on_event)
 {
-    grpc_op op = {.op = GRPC_OP_RECV_MESSAGE};
+    grpc_op op = {GRPC_OP_RECV_MESSAGE, 0, NULL, {{0}}};
 
     if (call->receiving || call->receive_ended || call->in.bytes > RECEIVE_MARK)
         return; /* one at a time, none behind the end */
