@@ -1,5 +1,6 @@
 #include "counters.h"
 #include "node.h"
+#include "offline.h"
 #include "service/service.h"
 
 static bool start(struct cap_service *service, struct cap_err *err)
@@ -26,6 +27,9 @@ int main(int argc, char **argv)
         .start = start,
         .stop = stop,
     };
+    int status;
 
+    if (infer_offline(argc, argv, &status))
+        return status;
     return cap_service_main(&spec, argc, argv);
 }

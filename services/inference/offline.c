@@ -1,0 +1,45 @@
+#include "offline.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/auto.h"
+
+static const struct verb {
+    const char *first, *second; /* second may be NULL */
+    int (*run)(int argc, char **argv);
+} verbs[] = {
+    {"model", "inspect", infer_cmd_inspect},
+    {"tokenize", NULL, infer_cmd_tokenize},
+};
+
+static int complain(const char *first)
+{
+    fprintf(stderr, "moecap: \"%s\" needs a verb:", first);
+    for (size_t i = 0; i < CAP_COUNT_OF(verbs); i++)
+        if (strcmp(verbs[i].first, first) == 0)
+            fprintf(stderr, " %s", verbs[i].second);
+    fprintf(stderr, "\n");
+    return INFER_OFFLINE_USAGE;
+}
+
+bool infer_offline(int argc, char **argv, int *out_status)
+{
+    bool known = false;
+
+    for (size_t i = 0; argc > 1 && i < CAP_COUNT_OF(verbs); i++) {
+        const struct verb *verb = &verbs[i];
+        int words = verb->second ? 2 : 1;
+
+        if (strcmp(argv[1], verb->first) != 0)
+            continue;
+        known = true;
+        if (words > 1 && (argc < 3 || strcmp(argv[2], verb->second) != 0))
+            continue;
+        *out_status = verb->run(argc - words, argv + words);
+        return true;
+    }
+    if (known)
+        *out_status = complain(argv[1]);
+    return known;
+}

@@ -1,0 +1,23 @@
+/* offline.h — verbs that need no service: `model inspect`, `tokenize`. `moecap` execs
+ * moecap-inference for them.
+ *
+ * Each verb gets its own arguments (argv[0] is its last word), prints to stdout, and returns an
+ * exit status: 0 done, 1 failed with a sentence on stderr, 2 used wrongly.
+ *
+ *     if (infer_offline(argc, argv, &status))
+ *         return status;
+ */
+#ifndef INFER_OFFLINE_H
+#define INFER_OFFLINE_H
+
+#include <stdbool.h>
+
+enum { INFER_OFFLINE_DONE = 0, INFER_OFFLINE_FAILED = 1, INFER_OFFLINE_USAGE = 2 };
+
+/* True when the arguments name a verb, which has then been carried out. */
+bool infer_offline(int argc, char **argv, int *out_status);
+
+int infer_cmd_inspect(int argc, char **argv);
+int infer_cmd_tokenize(int argc, char **argv);
+
+#endif
