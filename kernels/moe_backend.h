@@ -8,8 +8,9 @@
  *
  * Every operator is defined by a plain loop, moe_<op>_ref in cpu/ref.h, and what a row gets never
  * depends on the other rows of the call: each output is one chain of additions along k in an order
- * fixed by the weights alone. Places kept for later: captured graphs and collectives (a `comm` table
- * beside this one), sampling on the device (today logits are downloaded and the host samples).
+ * fixed by the weights alone. Places kept for later: captured graphs and collectives (a `comm`
+ * table beside this one), sampling on the device (today logits are downloaded and the host
+ * samples).
  *
  *     const struct moe_backend *b = moe_backend_find("cpu");
  *     if (b->open(&options, &dev, why, sizeof(why)) == MOE_OK)
@@ -111,8 +112,8 @@ struct moe_backend {
     /* weights: made empty, then filled by rows from numbers of type `from` (F32, BF16 or F16) */
     enum moe_status (*weight_new)(struct moe_dev *dev, const struct moe_shape *shape,
                                   struct moe_weight **out_weight);
-    void (*weight_put)(struct moe_dev *dev, struct moe_weight *weight, int expert, int row, int rows,
-                       const void *src, enum moe_type from);
+    void (*weight_put)(struct moe_dev *dev, struct moe_weight *weight, int expert, int row,
+                       int rows, const void *src, enum moe_type from);
     void (*weight_free)(struct moe_dev *dev, struct moe_weight *weight);
     /* of one expert as stored: numbers and scales, padding left out */
     uint64_t (*weight_bytes)(const struct moe_weight *weight);
@@ -125,28 +126,32 @@ struct moe_backend {
      * otherwise. */
 
     /* out [rows][k] = rows `ids` (int32 [rows]) of an MOE_ROWS weight */
-    enum moe_status (*embed)(struct moe_dev *dev, struct moe_buf ids, const struct moe_weight *weight,
-                  struct moe_buf out, int rows);
-    /* y[i] = x[pick[i]] / rms(x[pick[i]]) * w; pick int32 [rows], or none for x[i]. y may be x if none */
-    enum moe_status (*rmsnorm)(struct moe_dev *dev, struct moe_buf x, struct moe_buf pick, struct moe_buf w,
-                    struct moe_buf y, int rows, int cols, float eps);
+    enum moe_status (*embed)(struct moe_dev *dev, struct moe_buf ids,
+                             const struct moe_weight *weight, struct moe_buf out, int rows);
+    /* y[i] = x[pick[i]] / rms(x[pick[i]]) * w; pick int32 [rows], or none for x[i]. y may be x if
+     * none */
+    enum moe_status (*rmsnorm)(struct moe_dev *dev, struct moe_buf x, struct moe_buf pick,
+                               struct moe_buf w, struct moe_buf y, int rows, int cols, float eps);
     /* y [rows][n] = W x + bias (or none); with `accumulate` y += */
-    enum moe_status (*linear)(struct moe_dev *dev, struct moe_buf x, const struct moe_weight *weight,
-                   struct moe_buf bias, struct moe_buf y, int rows, bool accumulate);
-    /* qkv [rows][(heads + 2 kv_heads) * head_dim]: norms, rotates (half-split) q and k in place, and
-     * writes k and v to the cache at each row's position. */
-    enum moe_status (*qkv_post)(struct moe_dev *dev, const struct moe_batch *batch, struct moe_buf qkv,
-                     const struct moe_heads *heads, const struct moe_kv *kv);
+    enum moe_status (*linear)(struct moe_dev *dev, struct moe_buf x,
+                              const struct moe_weight *weight, struct moe_buf bias,
+                              struct moe_buf y, int rows, bool accumulate);
+    /* qkv [rows][(heads + 2 kv_heads) * head_dim]: norms, rotates (half-split) q and k in place,
+     * and writes k and v to the cache at each row's position. */
+    enum moe_status (*qkv_post)(struct moe_dev *dev, const struct moe_batch *batch,
+                                struct moe_buf qkv, const struct moe_heads *heads,
+                                const struct moe_kv *kv);
     /* out [rows][heads * head_dim]; q is the first part of each row of qkv */
-    enum moe_status (*attention)(struct moe_dev *dev, const struct moe_batch *batch, struct moe_buf qkv,
-                      const struct moe_heads *heads, const struct moe_kv *kv, struct moe_buf out);
-    /* softmax over W x, the top_k largest (ties: lower index), largest first: ids int32 [rows][top_k],
-     * weights [rows][top_k], divided by their sum if `renormalize`, times `scale` */
+    enum moe_status (*attention)(struct moe_dev *dev, const struct moe_batch *batch,
+                                 struct moe_buf qkv, const struct moe_heads *heads,
+                                 const struct moe_kv *kv, struct moe_buf out);
+    /* softmax over W x, the top_k largest (ties: lower index), largest first: ids int32
+     * [rows][top_k], weights [rows][top_k], divided by their sum if `renormalize`, times `scale` */
     enum moe_status (*router)(struct moe_dev *dev, struct moe_buf x, const struct moe_weight *gate,
-                   struct moe_buf ids, struct moe_buf weights, int rows, int top_k,
-                   bool renormalize, float scale);
-    /* y[row] += sum over the row's experts, in order of expert number, of weight * down(silu(gate) *
-     * up). `ids` none: every row uses expert 0 with weight 1 (a dense MLP). */
+                              struct moe_buf ids, struct moe_buf weights, int rows, int top_k,
+                              bool renormalize, float scale);
+    /* y[row] += sum over the row's experts, in order of expert number, of weight * down(silu(gate)
+     * * up). `ids` none: every row uses expert 0 with weight 1 (a dense MLP). */
     enum moe_status (*moe)(struct moe_dev *dev, struct moe_buf x, struct moe_buf ids,
                            struct moe_buf weights, const struct moe_weight *gate_up,
                            const struct moe_weight *down, struct moe_buf y, int rows, int top_k);
@@ -154,6 +159,9 @@ struct moe_backend {
 
 /* NULL when there is no such backend. */
 const struct moe_backend *moe_backend_find(const char *name);
+
+/* count numbers of a file's type (F32, BF16, F16; any alignment) as f32. */
+void moe_to_f32(const void *src, enum moe_type from, size_t count, float *out);
 
 /* ISA levels of the CPU backend, lowest first: "c", "avx2", ...; NULL past the end. */
 const char *moe_cpu_isa_at(int index);

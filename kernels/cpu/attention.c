@@ -2,9 +2,10 @@
  *
  * A page holds MOE_PAGE_TOKENS tokens of one layer: keys as [kv_head][head_dim][token], so that the
  * scores of a page are sums of whole vectors, values as [kv_head][token][width], width = head_dim
- * rounded up. Attention walks a row's pages in order and keeps a running maximum and sum (the online
- * softmax of Milakov and Gimelshein, arXiv 1805.02867), so a row costs no memory of its context's
- * length. A unit of work is one row and one kv head: the query heads that share it read each page once.
+ * rounded up. Attention walks a row's pages in order and keeps a running maximum and sum (the
+ * online softmax of Milakov and Gimelshein, arXiv 1805.02867), so a row costs no memory of its
+ * context's length. A unit of work is one row and one kv head: the query heads that share it read
+ * each page once.
  */
 #include <string.h>
 
@@ -163,8 +164,8 @@ static void attend(const struct pass *p, int row, int kv_head, const struct runn
     int group = h->heads / h->kv_heads, width = value_width(h->head_dim);
     int position = cpu_i32(p->batch->position)[row];
     int from = h->window > 0 && position - h->window + 1 > 0 ? position - h->window + 1 : 0;
-    const float *q = p->qkv + (size_t)row * row_width(h) +
-                     (size_t)kv_head * (size_t)group * (size_t)h->head_dim;
+    const float *q =
+        p->qkv + (size_t)row * row_width(h) + (size_t)kv_head * (size_t)group * (size_t)h->head_dim;
     for (int at = from - from % MOE_PAGE_TOKENS; at <= position; at += MOE_PAGE_TOKENS) {
         int page = page_of(p, row, at);
         const char *keys = head_of(kv, kv->k, page, kv_head);
@@ -201,9 +202,9 @@ static void attention_job(void *context, int unit, int thread)
     }
 }
 
-enum moe_status cpu_attention(struct moe_dev *dev, const struct moe_batch *batch, struct moe_buf qkv,
-                              const struct moe_heads *heads, const struct moe_kv *kv,
-                              struct moe_buf out)
+enum moe_status cpu_attention(struct moe_dev *dev, const struct moe_batch *batch,
+                              struct moe_buf qkv, const struct moe_heads *heads,
+                              const struct moe_kv *kv, struct moe_buf out)
 {
     struct pass p = {.isa = dev->isa,
                      .batch = batch,

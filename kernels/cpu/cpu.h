@@ -1,13 +1,11 @@
-/* cpu.h — what the files of the CPU backend share: the packed layouts, the table of an ISA level, the
- * device.
+/* cpu.h — what the files of the CPU backend share: the packed layouts, the table of an ISA level,
+ * the device.
  *
- * A matrix is packed in panels of 16 rows of W (16 outputs), each a run along k that is read once from
- * front to back:
- *     F32   [k][16]              f32
- *     BF16  [k / 2][16][2]       bf16: pairs along k, as vdpbf16ps wants them, and cheap to widen
- *     I8    [k / 32] blocks of { [16 pairs][16][2] int8, [16] bf16 scales }
- * k is padded with zeros to CPU_K_PAD, rows to whole panels. The layout is the same at every level.
- * In an MOE_PAIRED weight panels of gates and of ups alternate.
+ * A matrix is packed in panels of 16 rows of W (16 outputs), each a run along k that is read once
+ * from front to back: F32   [k][16]              f32 BF16  [k / 2][16][2]       bf16: pairs along
+ * k, as vdpbf16ps wants them, and cheap to widen I8    [k / 32] blocks of { [16 pairs][16][2] int8,
+ * [16] bf16 scales } k is padded with zeros to CPU_K_PAD, rows to whole panels. The layout is the
+ * same at every level. In an MOE_PAIRED weight panels of gates and of ups alternate.
  *
  * A tile multiplies up to CPU_TILE_ROWS activations by up to CPU_TILE_PANELS panels. Each output is
  * one chain of additions along k, the same for any number of rows and panels: that is why a row's
@@ -33,7 +31,8 @@ enum {
     CPU_ALIGN = 64
 };
 
-/* c[row][16 * panel + col], rows CPU_TILE_COLS apart. a[row] is an activation as `prepare` made it. */
+/* c[row][16 * panel + col], rows CPU_TILE_COLS apart. a[row] is an activation as `prepare` made it.
+ */
 typedef void (*cpu_tile)(const char *panels, size_t panel_bytes, int panel_count,
                          const char *const *a, int rows, int k_padded, float *c);
 
@@ -68,7 +67,8 @@ extern const struct cpu_isa cpu_isa_c;
 extern const struct cpu_isa cpu_isa_avx2, cpu_isa_avx512, cpu_isa_avx512_vnni, cpu_isa_avx512_bf16;
 #endif
 
-/* The level called `name`, or the best one for NULL or ""; NULL and a sentence if this CPU cannot. */
+/* The level called `name`, or the best one for NULL or ""; NULL and a sentence if this CPU cannot.
+ */
 const struct cpu_isa *cpu_isa_pick(const char *name, char *why, size_t why_bytes);
 
 /* Scratch that grows to what was asked most; contents do not survive the next call. */
@@ -92,7 +92,8 @@ struct moe_weight {
     size_t data_bytes;
 };
 
-void *cpu_pages_alloc(size_t bytes); /* zeroed, huge pages when large; NULL when there is no memory */
+void *
+cpu_pages_alloc(size_t bytes); /* zeroed, huge pages when large; NULL when there is no memory */
 void cpu_pages_free(void *data, size_t bytes);
 bool cpu_scratch_fit(struct cpu_scratch *scratch, size_t bytes);
 
@@ -120,9 +121,11 @@ struct cpu_rows {
 enum cpu_act cpu_act_of(const struct moe_dev *dev, const struct moe_weight *weight);
 size_t cpu_act_bytes(enum cpu_act act, int k_padded);
 cpu_tile cpu_tile_of(const struct moe_dev *dev, const struct moe_weight *weight);
-/* The rows of x for `weight`: x itself where it fits as it is, else `scratch` filled. False: no memory. */
-bool cpu_rows_prepare(struct moe_dev *dev, const float *x, int rows, const struct moe_weight *weight,
-                      struct cpu_scratch *scratch, struct cpu_rows *out_rows);
+/* The rows of x for `weight`: x itself where it fits as it is, else `scratch` filled. False: no
+ * memory. */
+bool cpu_rows_prepare(struct moe_dev *dev, const float *x, int rows,
+                      const struct moe_weight *weight, struct cpu_scratch *scratch,
+                      struct cpu_rows *out_rows);
 
 /* the operators, one family a file; signatures are those of struct moe_backend */
 enum moe_status cpu_weight_new(struct moe_dev *dev, const struct moe_shape *shape,
@@ -132,20 +135,21 @@ void cpu_weight_put(struct moe_dev *dev, struct moe_weight *weight, int expert, 
 void cpu_weight_free(struct moe_dev *dev, struct moe_weight *weight);
 uint64_t cpu_weight_bytes(const struct moe_weight *weight);
 enum moe_status cpu_embed(struct moe_dev *dev, struct moe_buf ids, const struct moe_weight *weight,
-               struct moe_buf out, int rows);
-enum moe_status cpu_rmsnorm(struct moe_dev *dev, struct moe_buf x, struct moe_buf pick, struct moe_buf w,
-                 struct moe_buf y, int rows, int cols, float eps);
+                          struct moe_buf out, int rows);
+enum moe_status cpu_rmsnorm(struct moe_dev *dev, struct moe_buf x, struct moe_buf pick,
+                            struct moe_buf w, struct moe_buf y, int rows, int cols, float eps);
 enum moe_status cpu_linear(struct moe_dev *dev, struct moe_buf x, const struct moe_weight *weight,
-                struct moe_buf bias, struct moe_buf y, int rows, bool accumulate);
+                           struct moe_buf bias, struct moe_buf y, int rows, bool accumulate);
 size_t cpu_page_bytes(enum moe_type type, int kv_heads, int head_dim);
 void cpu_page_copy(struct moe_dev *dev, const struct moe_kv *kv, int to, int from);
 enum moe_status cpu_qkv_post(struct moe_dev *dev, const struct moe_batch *batch, struct moe_buf qkv,
-                  const struct moe_heads *heads, const struct moe_kv *kv);
-enum moe_status cpu_attention(struct moe_dev *dev, const struct moe_batch *batch, struct moe_buf qkv,
-                   const struct moe_heads *heads, const struct moe_kv *kv, struct moe_buf out);
+                             const struct moe_heads *heads, const struct moe_kv *kv);
+enum moe_status cpu_attention(struct moe_dev *dev, const struct moe_batch *batch,
+                              struct moe_buf qkv, const struct moe_heads *heads,
+                              const struct moe_kv *kv, struct moe_buf out);
 enum moe_status cpu_router(struct moe_dev *dev, struct moe_buf x, const struct moe_weight *gate,
-                struct moe_buf ids, struct moe_buf weights, int rows, int top_k, bool renormalize,
-                float scale);
+                           struct moe_buf ids, struct moe_buf weights, int rows, int top_k,
+                           bool renormalize, float scale);
 enum moe_status cpu_moe(struct moe_dev *dev, struct moe_buf x, struct moe_buf ids,
                         struct moe_buf weights, const struct moe_weight *gate_up,
                         const struct moe_weight *down, struct moe_buf y, int rows, int top_k);

@@ -1,6 +1,6 @@
-/* i8_tile.h — the int8 tile of the levels with vectors; included after lanes.h by a file that defines
- *     FLAT lanes_i dot_pairs(lanes_i acc, const void *weights, int32_t pair)
- * which adds to each 32-bit lane the dot product of its two int8 weights and the two int16 of `pair`.
+/* i8_tile.h — the int8 tile of the levels with vectors; included after lanes.h by a file that
+ * defines FLAT lanes_i dot_pairs(lanes_i acc, const void *weights, int32_t pair) which adds to each
+ * 32-bit lane the dot product of its two int8 weights and the two int16 of `pair`.
  *
  * A group's sum stays exact: 16 steps of two products below 127 * 32767 fit 32 bits. It is then
  * scaled into the f32 sum.
@@ -36,7 +36,6 @@ FLAT void i8_tile(const char *w, size_t panel_bytes, const char *const *a, int k
             }
         }
     }
-    UNROLL for (int r = 0; r < R; r++)
-        UNROLL for (int j = 0; j < P * VECTORS; j++)
-            store(c + r * CPU_TILE_COLS + j * LANES, acc[r][j]);
+    UNROLL for (int r = 0; r < R; r++) UNROLL for (int j = 0; j < P * VECTORS; j++)
+        store(c + r * CPU_TILE_COLS + j * LANES, acc[r][j]);
 }

@@ -1,6 +1,6 @@
 /* Which ISA level this process uses: the best one that the CPU has, or the one asked for. The check
- * comes before any code of a level runs, so that a CPU without it gets a sentence and never an illegal
- * instruction. */
+ * comes before any code of a level runs, so that a CPU without it gets a sentence and never an
+ * illegal instruction. */
 #include <stdio.h>
 #include <string.h>
 
@@ -41,10 +41,8 @@ static const struct {
 } levels[] = {
     {&cpu_isa_c, lacks_nothing},
 #ifdef MOE_CPU_X86
-    {&cpu_isa_avx2, lacks_avx2},
-    {&cpu_isa_avx512, lacks_avx512},
-    {&cpu_isa_avx512_vnni, lacks_vnni},
-    {&cpu_isa_avx512_bf16, lacks_bf16},
+    {&cpu_isa_avx2, lacks_avx2},        {&cpu_isa_avx512, lacks_avx512},
+    {&cpu_isa_avx512_vnni, lacks_vnni}, {&cpu_isa_avx512_bf16, lacks_bf16},
 #endif
 };
 

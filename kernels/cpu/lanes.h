@@ -1,9 +1,9 @@
 /* lanes.h — the kernels of one ISA level, written once over vectors of LANES floats.
  *
- * A translation unit defines LANES, TILE_FITS(rows, panels) (which accumulators fit its registers) and
- * includes this file; it is compiled with the flags of its level, and the compiler's generic vectors
- * become that level's instructions. Only what those cannot say (int16 and bf16 dot products) is
- * written with intrinsics, in the level's own file.
+ * A translation unit defines LANES, TILE_FITS(rows, panels) (which accumulators fit its registers)
+ * and includes this file; it is compiled with the flags of its level, and the compiler's generic
+ * vectors become that level's instructions. Only what those cannot say (int16 and bf16 dot
+ * products) is written with intrinsics, in the level's own file.
  *
  * `static inline` and constants for rows and panels: every case becomes straight code with the
  * accumulators in registers.
@@ -100,18 +100,17 @@ FLAT void f32_tile(const char *w, size_t panel_bytes, const char *const *a, int 
     lanes acc[CPU_TILE_ROWS][CPU_TILE_PANELS * VECTORS] = {0};
     for (int i = 0; i < k; i++) {
         lanes b[CPU_TILE_PANELS * VECTORS];
-        UNROLL for (int j = 0; j < P * VECTORS; j++)
-            b[j] = load(w + (size_t)(j / VECTORS) * panel_bytes + (size_t)i * CPU_PANEL * 4 +
-                        (size_t)(j % VECTORS) * LANES * 4);
-        UNROLL for (int r = 0; r < R; r++) {
+        UNROLL for (int j = 0; j < P * VECTORS; j++) b[j] =
+            load(w + (size_t)(j / VECTORS) * panel_bytes + (size_t)i * CPU_PANEL * 4 +
+                 (size_t)(j % VECTORS) * LANES * 4);
+        UNROLL for (int r = 0; r < R; r++)
+        {
             float x = at(a[r], i);
-            UNROLL for (int j = 0; j < P * VECTORS; j++)
-                acc[r][j] += b[j] * x;
+            UNROLL for (int j = 0; j < P * VECTORS; j++) acc[r][j] += b[j] * x;
         }
     }
-    UNROLL for (int r = 0; r < R; r++)
-        UNROLL for (int j = 0; j < P * VECTORS; j++)
-            store(c + r * CPU_TILE_COLS + j * LANES, acc[r][j]);
+    UNROLL for (int r = 0; r < R; r++) UNROLL for (int j = 0; j < P * VECTORS; j++)
+        store(c + r * CPU_TILE_COLS + j * LANES, acc[r][j]);
 }
 
 FLAT void bf16_tile(const char *w, size_t panel_bytes, const char *const *a, int k, float *c,
@@ -121,28 +120,27 @@ FLAT void bf16_tile(const char *w, size_t panel_bytes, const char *const *a, int
     for (int i = 0; i < k; i += 2) {
         lanes b[CPU_TILE_PANELS * VECTORS];
         const char *at_i = w + (size_t)i * CPU_PANEL * 2;
-        UNROLL for (int j = 0; j < P * VECTORS; j++)
-            b[j] = (lanes)(load_u(at_i + (size_t)(j / VECTORS) * panel_bytes +
-                                  (size_t)(j % VECTORS) * LANES * 4)
-                           << 16);
-        UNROLL for (int r = 0; r < R; r++) {
+        UNROLL for (int j = 0; j < P * VECTORS; j++) b[j] =
+            (lanes)(load_u(at_i + (size_t)(j / VECTORS) * panel_bytes +
+                           (size_t)(j % VECTORS) * LANES * 4)
+                    << 16);
+        UNROLL for (int r = 0; r < R; r++)
+        {
             float x = at(a[r], i);
-            UNROLL for (int j = 0; j < P * VECTORS; j++)
-                acc[r][j] += b[j] * x;
+            UNROLL for (int j = 0; j < P * VECTORS; j++) acc[r][j] += b[j] * x;
         }
-        UNROLL for (int j = 0; j < P * VECTORS; j++)
-            b[j] = (lanes)(load_u(at_i + (size_t)(j / VECTORS) * panel_bytes +
-                                  (size_t)(j % VECTORS) * LANES * 4) &
-                           0xffff0000u);
-        UNROLL for (int r = 0; r < R; r++) {
+        UNROLL for (int j = 0; j < P * VECTORS; j++) b[j] =
+            (lanes)(load_u(at_i + (size_t)(j / VECTORS) * panel_bytes +
+                           (size_t)(j % VECTORS) * LANES * 4) &
+                    0xffff0000u);
+        UNROLL for (int r = 0; r < R; r++)
+        {
             float x = at(a[r], i + 1);
-            UNROLL for (int j = 0; j < P * VECTORS; j++)
-                acc[r][j] += b[j] * x;
+            UNROLL for (int j = 0; j < P * VECTORS; j++) acc[r][j] += b[j] * x;
         }
     }
-    UNROLL for (int r = 0; r < R; r++)
-        UNROLL for (int j = 0; j < P * VECTORS; j++)
-            store(c + r * CPU_TILE_COLS + j * LANES, acc[r][j]);
+    UNROLL for (int r = 0; r < R; r++) UNROLL for (int j = 0; j < P * VECTORS; j++)
+        store(c + r * CPU_TILE_COLS + j * LANES, acc[r][j]);
 }
 
 DEFINE_TILE(tile_f32, f32_tile)
@@ -209,7 +207,8 @@ static void prepare(enum cpu_act act, const float *x, int k, int k_padded, char 
 /* ---- element by element ---- */
 
 /* e^x for x <= 88, relative error about 2e-7; 0 far below. x = n ln 2 + r, a polynomial for e^r
- * (Cephes' coefficients), and n put into the exponent. Written so that compilers make vectors of it. */
+ * (Cephes' coefficients), and n put into the exponent. Written so that compilers make vectors of
+ * it. */
 FLAT float exp_fast(float x)
 {
     x = x < -87.0f ? -87.0f : x;
@@ -263,7 +262,10 @@ static void rmsnorm(const float *x, const float *w, float *y, int n, float eps)
 
 /* ---- attention over one page ---- */
 
-enum { PAGE_VECTORS = MOE_PAGE_TOKENS / LANES, SCORE_VECTORS = PAGE_VECTORS < 8 ? PAGE_VECTORS : 8 };
+enum {
+    PAGE_VECTORS = MOE_PAGE_TOKENS / LANES,
+    SCORE_VECTORS = PAGE_VECTORS < 8 ? PAGE_VECTORS : 8
+};
 
 FLAT void scores_of(const float *q, const char *keys, const bool is_bf16, int head_dim, float scale,
                     float *s)
@@ -303,13 +305,12 @@ static float exp_sum(float *s, int n, float max)
     return sum;
 }
 
-FLAT void mix_part(const float *p, int tokens, const char *values, const bool is_bf16, size_t stride,
-                   float *acc, const int V)
+FLAT void mix_part(const float *p, int tokens, const char *values, const bool is_bf16,
+                   size_t stride, float *acc, const int V)
 {
     const size_t size = is_bf16 ? 2 : 4;
     lanes sum[8];
-    UNROLL for (int j = 0; j < V; j++)
-        sum[j] = load(acc + j * LANES);
+    UNROLL for (int j = 0; j < V; j++) sum[j] = load(acc + j * LANES);
     for (int t = 0; t < tokens; t++, values += stride) {
         UNROLL for (int j = 0; j < V; j++)
         {
@@ -317,8 +318,7 @@ FLAT void mix_part(const float *p, int tokens, const char *values, const bool is
             sum[j] += (is_bf16 ? widen(v) : load(v)) * p[t];
         }
     }
-    UNROLL for (int j = 0; j < V; j++)
-        store(acc + j * LANES, sum[j]);
+    UNROLL for (int j = 0; j < V; j++) store(acc + j * LANES, sum[j]);
 }
 
 FLAT void mix_of(const float *p, int tokens, const char *values, const bool is_bf16, int width,

@@ -53,8 +53,9 @@ static void prepare_job(void *context, int unit, int thread)
                         p->out + (size_t)i * p->stride);
 }
 
-bool cpu_rows_prepare(struct moe_dev *dev, const float *x, int rows, const struct moe_weight *weight,
-                      struct cpu_scratch *scratch, struct cpu_rows *out_rows)
+bool cpu_rows_prepare(struct moe_dev *dev, const float *x, int rows,
+                      const struct moe_weight *weight, struct cpu_scratch *scratch,
+                      struct cpu_rows *out_rows)
 {
     struct prepare p = {.isa = dev->isa,
                         .act = cpu_act_of(dev, weight),
@@ -89,7 +90,8 @@ static void put_out(const struct linear *job, int row, int col, const float *c)
 {
     int n = job->weight->shape.n;
     float *y = job->y + (size_t)row * (size_t)n + col;
-    int cols = n - col < job->panels_of_unit * CPU_PANEL ? n - col : job->panels_of_unit * CPU_PANEL;
+    int cols =
+        n - col < job->panels_of_unit * CPU_PANEL ? n - col : job->panels_of_unit * CPU_PANEL;
     const float *bias = job->bias ? job->bias + col : NULL;
     for (int i = 0; i < cols; i++) {
         float value = bias ? c[i] + bias[i] : c[i];
@@ -103,16 +105,16 @@ static void linear_job(void *context, int unit, int thread)
     const struct linear *job = context;
     const struct moe_weight *weight = job->weight;
     int panel = unit * job->panels_of_unit;
-    int panels = weight->panels - panel < job->panels_of_unit ? weight->panels - panel
-                                                              : job->panels_of_unit;
+    int panels =
+        weight->panels - panel < job->panels_of_unit ? weight->panels - panel : job->panels_of_unit;
     float c[CPU_TILE_ROWS * CPU_TILE_COLS];
     for (int row = 0; row < job->rows; row += CPU_TILE_ROWS) {
         const char *a[CPU_TILE_ROWS];
         int rows = job->rows - row < CPU_TILE_ROWS ? job->rows - row : CPU_TILE_ROWS;
         for (int r = 0; r < rows; r++)
             a[r] = job->x.data + (size_t)(row + r) * job->x.stride;
-        job->tile(weight->data + (size_t)panel * weight->panel_bytes, weight->panel_bytes, panels, a,
-                  rows, weight->k_padded, c);
+        job->tile(weight->data + (size_t)panel * weight->panel_bytes, weight->panel_bytes, panels,
+                  a, rows, weight->k_padded, c);
         for (int r = 0; r < rows; r++)
             put_out(job, row + r, panel * CPU_PANEL, c + r * CPU_TILE_COLS);
     }

@@ -1,10 +1,10 @@
 /* The router and the experts.
  *
- * Rows are grouped by expert, so that an expert's weights are read once for all its rows. First every
- * (expert, slice of its inner width) is a unit: gates and ups together, silu(gate) * up at once. Then
- * every slice of the output is a unit, which walks all experts in order of their number and adds into
- * its own columns of y: no two threads share an output, and a row's sum has one order whoever its
- * neighbours are.
+ * Rows are grouped by expert, so that an expert's weights are read once for all its rows. First
+ * every (expert, slice of its inner width) is a unit: gates and ups together, silu(gate) * up at
+ * once. Then every slice of the output is a unit, which walks all experts in order of their number
+ * and adds into its own columns of y: no two threads share an output, and a row's sum has one order
+ * whoever its neighbours are.
  */
 #include <string.h>
 
@@ -93,7 +93,7 @@ struct experts {
     cpu_tile up_tile, down_tile;
     struct groups groups;
     struct cpu_rows x, inner_rows;
-    float *inner, *y; /* inner: [pairs][inner width] */
+    float *inner, *y;                     /* inner: [pairs][inner width] */
     int up_panels, down_panels, up_units; /* of a unit; units of one expert */
 };
 
@@ -154,8 +154,8 @@ static void up_job(void *context, int unit, int thread)
     const struct groups *g = &job->groups;
     int a = unit / job->up_units, panel = unit % job->up_units * job->up_panels;
     int panels = smaller(job->up_panels, w->panels - panel);
-    const char *data = w->data + (size_t)g->expert[a] * w->expert_bytes +
-                       (size_t)panel * w->panel_bytes;
+    const char *data =
+        w->data + (size_t)g->expert[a] * w->expert_bytes + (size_t)panel * w->panel_bytes;
     float c[CPU_TILE_ROWS * CPU_TILE_COLS];
     for (int pair = g->first[a]; pair < g->first[a + 1]; pair += CPU_TILE_ROWS) {
         const char *rows[CPU_TILE_ROWS];
@@ -172,8 +172,8 @@ static void down_expert(const struct experts *job, int a, int panel, int panels)
 {
     const struct moe_weight *w = job->down;
     const struct groups *g = &job->groups;
-    const char *data = w->data + (size_t)g->expert[a] * w->expert_bytes +
-                       (size_t)panel * w->panel_bytes;
+    const char *data =
+        w->data + (size_t)g->expert[a] * w->expert_bytes + (size_t)panel * w->panel_bytes;
     int n = w->shape.n, col = panel * CPU_PANEL, cols = smaller(panels * CPU_PANEL, n - col);
     float c[CPU_TILE_ROWS * CPU_TILE_COLS];
     for (int pair = g->first[a]; pair < g->first[a + 1]; pair += CPU_TILE_ROWS) {

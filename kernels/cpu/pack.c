@@ -1,6 +1,6 @@
-/* Weights: rows of a file's numbers into panels (cpu.h), converted or quantised on the way. Quantising
- * is symmetric, round to nearest: the largest of a group becomes 127 steps, the step is rounded to
- * bf16 first, so that what is stored is what was rounded against. */
+/* Weights: rows of a file's numbers into panels (cpu.h), converted or quantised on the way.
+ * Quantising is symmetric, round to nearest: the largest of a group becomes 127 steps, the step is
+ * rounded to bf16 first, so that what is stored is what was rounded against. */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -73,7 +73,8 @@ enum moe_status cpu_weight_new(struct moe_dev *dev, const struct moe_shape *shap
     weight->panel_bytes = panel_bytes(shape->type, weight->k_padded);
     weight->expert_bytes = (size_t)weight->panels * weight->panel_bytes;
     if (shape->layout == MOE_ROWS)
-        weight->expert_bytes = (size_t)shape->n * (size_t)shape->k * (shape->type == MOE_F32 ? 4 : 2);
+        weight->expert_bytes =
+            (size_t)shape->n * (size_t)shape->k * (shape->type == MOE_F32 ? 4 : 2);
     weight->data_bytes = weight->expert_bytes * (size_t)shape->experts;
     weight->data = cpu_pages_alloc(weight->data_bytes);
     if (!weight->data) {
@@ -112,15 +113,15 @@ struct put {
     enum moe_type from;
 };
 
-static void to_f32(const char *src, enum moe_type from, int k, float *out)
+void moe_to_f32(const void *src, enum moe_type from, size_t count, float *out)
 {
     if (from == MOE_F32) {
-        memcpy(out, src, (size_t)k * 4);
+        memcpy(out, src, count * 4);
         return;
     }
-    for (int i = 0; i < k; i++) {
+    for (size_t i = 0; i < count; i++) {
         uint16_t h;
-        memcpy(&h, src + (size_t)i * 2, 2);
+        memcpy(&h, (const char *)src + i * 2, 2);
         out[i] = from == MOE_BF16 ? cpu_from_bf16(h) : cpu_from_f16(h);
     }
 }
@@ -151,7 +152,8 @@ static void put_in_panel(const struct moe_weight *weight, char *panel, int col, 
     } else {
         for (int i = 0; i < k; i++) {
             uint16_t h = cpu_to_bf16(x[i]);
-            memcpy(panel + ((size_t)(i / 2) * CPU_PANEL * 2 + (size_t)(col * 2 + i % 2)) * 2, &h, 2);
+            memcpy(panel + ((size_t)(i / 2) * CPU_PANEL * 2 + (size_t)(col * 2 + i % 2)) * 2, &h,
+                   2);
         }
     }
 }
@@ -190,7 +192,7 @@ static void put_job(void *context, int unit, int thread)
     if (!x)
         abort(); /* a few kilobytes: nothing would work any more */
     for (int i = unit * ROWS_OF_UNIT; i < put->rows && i < (unit + 1) * ROWS_OF_UNIT; i++) {
-        to_f32(put->src + (size_t)i * src_bytes, put->from, weight->shape.k, x);
+        moe_to_f32(put->src + (size_t)i * src_bytes, put->from, (size_t)weight->shape.k, x);
         put_row(put, put->row + i, x);
     }
     free(x);

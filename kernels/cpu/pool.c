@@ -1,7 +1,7 @@
 /* A job is published in three steps: the fields of the job, then the claim word (number of the job
- * in the high half, units left in the low half), then the bell that sleepers wait on. A worker takes
- * a unit by compare-and-swap on the claim word; success means that this job is the current one, and
- * it stays so until that unit has been counted as done, so the fields may be read then. */
+ * in the high half, units left in the low half), then the bell that sleepers wait on. A worker
+ * takes a unit by compare-and-swap on the claim word; success means that this job is the current
+ * one, and it stays so until that unit has been counted as done, so the fields may be read then. */
 #include "cpu/pool.h"
 
 #include <limits.h>
@@ -77,12 +77,14 @@ static void *worker_main(void *arg)
     struct worker *self = arg;
     struct cpu_pool *pool = self->pool;
     for (;;) {
-        uint32_t bell = atomic_load(&pool->bell); /* before `closing`, which is set before it rings */
+        uint32_t bell =
+            atomic_load(&pool->bell); /* before `closing`, which is set before it rings */
         if (atomic_load(&pool->closing))
             return NULL;
         work(pool, self->index);
         int spins = 0;
-        while (spins++ < SPINS_MAX && atomic_load_explicit(&pool->bell, memory_order_relaxed) == bell)
+        while (spins++ < SPINS_MAX &&
+               atomic_load_explicit(&pool->bell, memory_order_relaxed) == bell)
             relax();
         if (atomic_load(&pool->bell) != bell)
             continue;

@@ -2,8 +2,8 @@
  *
  * One thread at a time, the caller, runs jobs; it works too. Units are claimed one by one from an
  * atomic word, so that a thread the kernel has put aside holds up nobody: the caller waits only for
- * units that were claimed, never for threads that did not come. Waiting is a short spin, then a futex;
- * never a spin without end, which collapses when there are more threads than free cores.
+ * units that were claimed, never for threads that did not come. Waiting is a short spin, then a
+ * futex; never a spin without end, which collapses when there are more threads than free cores.
  */
 #ifndef MOE_CPU_POOL_H
 #define MOE_CPU_POOL_H

@@ -2,6 +2,7 @@
 #ifndef NATIVE_SAMPLER_H
 #define NATIVE_SAMPLER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/rand.h"

@@ -1,10 +1,10 @@
 /* session.h — requests running on a native model: batched, one forward pass a step.
  *
- * A session owns the KV cache and everything else that changes. One thread owns the session and calls
- * everything. A step runs ONE pass: either a prefill pass (prompt tokens of requests that were just
- * admitted, and continuations to be scored; at most prefill_tokens_max of them) or a decode pass (one
- * token for every running request). Prefill goes first. What a request gets does not depend on which
- * others share its passes.
+ * A session owns the KV cache and everything else that changes. One thread owns the session and
+ * calls everything. A step runs ONE pass: either a prefill pass (prompt tokens of requests that
+ * were just admitted, and continuations to be scored; at most prefill_tokens_max of them) or a
+ * decode pass (one token for every running request). Prefill goes first. What a request gets does
+ * not depend on which others share its passes.
  *
  * Token ids in, token ids out: text, templates and stop strings are the caller's, who cancels a
  * request that has said enough.
@@ -81,7 +81,7 @@ struct native_event {
 struct native_pass {
     bool decode;
     int sequences, tokens, logits_tokens;
-    int64_t context_sum; /* over sequences: tokens in the cache after the pass */
+    int64_t context_sum;             /* over sequences: tokens in the cache after the pass */
     int64_t started_ns, duration_ns; /* monotonic; the forward pass and the sampling after it */
     int moe_layers, experts;
     const int *moe_layer_ids;         /* [moe_layers] the model's layer numbers */
@@ -109,8 +109,8 @@ CAP_DEFINE_AUTO(native_session)
 
 int native_session_context_max(const struct native_session *session);
 
-/* Takes the request in. Refuses at once what can never work: no tokens, an id outside the vocabulary,
- * a prompt that fills the context, more pages than the cache has. */
+/* Takes the request in. Refuses at once what can never work: no tokens, an id outside the
+ * vocabulary, a prompt that fills the context, more pages than the cache has. */
 bool native_session_submit(struct native_session *session, const struct native_request *request,
                            struct cap_err *err);
 
@@ -118,7 +118,8 @@ bool native_session_submit(struct native_session *session, const struct native_r
 bool native_session_step(struct native_session *session, struct native_step *out_step,
                          struct cap_err *err);
 
-/* The request's place is free at the next step and no event of it follows; an unknown id is fine. */
+/* The request's place is free at the next step and no event of it follows; an unknown id is fine.
+ */
 void native_session_cancel(struct native_session *session, uint64_t id);
 
 /* Requests waiting or running. */

@@ -1,9 +1,11 @@
 /* weights.h — a model loaded for computing: its description, and its weights packed for a backend.
  *
- * Opened once from a Hugging Face directory, then immutable. The weights live on the model's device,
- * and a device is driven by one thread: the one that owns the session (session.h) made from it.
+ * Opened once from a Hugging Face directory, then immutable. The weights live on the model's
+ * device, and a device is driven by one thread: the one that owns the session (session.h) made from
+ * it.
  *
- *     CAP_AUTO(native_model) model = native_model_open(dir, &(struct native_model_options){0}, err);
+ *     CAP_AUTO(native_model) model = native_model_open(dir, &(struct native_model_options){0},
+ * err);
  */
 #ifndef NATIVE_WEIGHTS_H
 #define NATIVE_WEIGHTS_H
@@ -32,9 +34,10 @@ bool native_precision_from_name(const char *name, enum native_precision *out_pre
 
 struct native_model_options {
     enum native_precision precision;
-    const char *backend; /* NULL or "" = "cpu" */
-    int threads;         /* 0 = every core the process may use */
-    const char *isa;     /* NULL = MOECAP_ISA of the environment, else the best there is */
+    const char *backend;       /* NULL or "" = "cpu" */
+    int threads;               /* 0 = every core the process may use */
+    const char *isa;           /* NULL = MOECAP_ISA of the environment, else the best there is */
+    uint64_t memory_bytes_max; /* for the weights; 0 = what the machine has free */
 };
 
 struct native_layer {
@@ -53,7 +56,7 @@ struct native_model {
     struct moe_weight *embed, *head;
     struct moe_buf norm;
     int moe_layers, experts, top_k; /* experts and top_k: the most of any layer */
-    /* bytes as kept in memory */
+    /* bytes as kept in memory, padding left out */
     uint64_t bytes_every_pass; /* read by any pass: attention, norms, routers, dense MLPs */
     uint64_t bytes_head;       /* read when logits are made */
 };
