@@ -79,6 +79,9 @@ bool infer_job_spec(struct infer_job *job, const struct infer_spec *spec, struct
     if (spec->concurrency <= 0 && !(spec->rate_per_s > 0))
         return cap_fail(err, CAP_INVALID_ARGUMENT,
                         "the load has neither a concurrency nor a rate above 0");
+    if (spec->concurrency > INFER_CONCURRENCY_MAX)
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "a concurrency of %d is more than %d",
+                        spec->concurrency, INFER_CONCURRENCY_MAX);
     *mine = *spec;
     mine->engine = copy_text(job, spec->engine, &full);
     mine->model = copy_text(job, spec->model, &full);

@@ -1,0 +1,456 @@
+/* One step of the session yields a pass and then events for several requests; `wait` hands them out
+ * one by one and steps again when all are used up. A request's id inside is its slot and a serial
+ * number, so that an event of a request that we cancelled (a stop string was seen in the same step)
+ * can never be taken for one of the slot's next request. */
+#include "engine_native.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "encode.h"
+#include "model/cost.h"
+#include "native/session.h"
+#include "textflow.h"
+
+enum { SLOT_BITS = 13, PROMPT_BYTES_MAX = 64 << 20 };
+
+/* One request in flight. */
+struct answer {
+    uint64_t inner_id; /* 0 = the slot is free */
+    uint64_t id;       /* the caller's */
+    struct infer_textflow flow;
+    struct cap_buf prompt; /* what the model sees; empty for tokens */
+    int prompt_tokens, tokens;
+};
+
+struct native_engine {
+    struct infer_engine base;
+    struct native_model *model;
+    struct native_session *session;
+    struct infer_tokenizer *tokenizer;
+    struct infer_chat *chat;
+    struct infer_codec codec;
+    struct answer *answers; /* [slot_count] */
+    int slot_count;
+    uint64_t serial;
+    /* the step whose events are being handed out */
+    struct native_step step;
+    bool pass_left;
+    int event_at;
+    bool done_left;       /* a stop string ended the answer whose token went out last */
+    struct answer *ended; /* its strings are in the event that was handed out last */
+    uint32_t token_id;
+    struct infer_score *scores;
+    int score_capacity;
+};
+
+/* ---- opening ---- */
+
+static void free_answer(struct answer *answer)
+{
+    if (!answer->inner_id)
+        return;
+    infer_textflow_done(&answer->flow);
+    cap_buf_done(&answer->prompt);
+    *answer = (struct answer){0};
+}
+
+static void free_native(struct infer_engine *base)
+{
+    struct native_engine *engine = (struct native_engine *)base;
+
+    if (!engine)
+        return;
+    for (int i = 0; i < engine->slot_count; i++)
+        free_answer(&engine->answers[i]);
+    free(engine->answers);
+    free(engine->scores);
+    native_session_free(engine->session);
+    native_model_free(engine->model);
+    infer_chat_free(engine->chat);
+    infer_tokenizer_free(engine->tokenizer);
+    free(engine);
+}
+
+static bool read_precision(const char *name, enum native_precision *out, struct cap_err *err)
+{
+    CAP_AUTO_BUF(names, 256);
+
+    if (native_precision_from_name(name, out))
+        return true;
+    for (int i = 0; i < NATIVE_PRECISION_COUNT; i++)
+        cap_buf_printf(&names, "%s%s", i ? ", " : "",
+                       native_precision_name((enum native_precision)i));
+    return cap_fail(err, CAP_INVALID_ARGUMENT, "there is no precision \"%.32s\"; there are: %s",
+                    name, names.data);
+}
+
+static bool load(struct native_engine *engine, const struct infer_engine_options *options,
+                 struct cap_err *err)
+{
+    struct native_model_options model = {.backend = options->device, .threads = options->threads};
+    struct native_session_options session = {.concurrency = options->concurrency,
+                                             .context_tokens_max = options->context_tokens_max};
+
+    if (!read_precision(options->precision, &model.precision, err))
+        return false;
+    engine->tokenizer = infer_tokenizer_open(options->model, err);
+    if (!engine->tokenizer)
+        return false;
+    engine->chat = infer_chat_open(options->model, NULL, err);
+    if (!engine->chat)
+        return false;
+    engine->model = native_model_open(options->model, &model, err);
+    if (!engine->model)
+        return false;
+    engine->session = native_session_open(engine->model, &session, err);
+    return engine->session != NULL;
+}
+
+static struct infer_engine *open_native(const struct infer_engine_options *options,
+                                        struct cap_err *err)
+{
+    struct native_engine *engine = calloc(1, sizeof *engine);
+
+    assert(engine);
+    engine->base.ops = &infer_engine_native_ops;
+    if (!load(engine, options, err)) {
+        free_native(&engine->base);
+        return NULL;
+    }
+    engine->codec = (struct infer_codec){engine->tokenizer, engine->chat, engine->model->shape};
+    engine->slot_count = options->concurrency > 0 ? options->concurrency : 1;
+    assert(engine->slot_count <= 1 << SLOT_BITS);
+    engine->answers = calloc((size_t)engine->slot_count, sizeof *engine->answers);
+    assert(engine->answers);
+    return &engine->base;
+}
+
+static void report(struct infer_engine *base, struct infer_engine_report *out_report)
+{
+    struct native_engine *engine = (struct native_engine *)base;
+    struct cap_cost_parameters parameters;
+    struct moe_info info;
+
+    cap_cost_parameters(engine->model->shape, &parameters);
+    engine->model->backend->info(engine->model->dev, &info);
+    *out_report = (struct infer_engine_report){
+        .version = MOECAP_VERSION,
+        .timing_boundary = "engine",
+        .family = engine->model->shape->family,
+        .isa = info.isa,
+        .threads = info.threads,
+        .moe_layers = engine->model->moe_layers,
+        .experts = engine->model->experts,
+        .top_k = engine->model->top_k,
+        .parameters = parameters.total,
+        .active_parameters = parameters.active,
+        .context_tokens_max = native_session_context_max(engine->session),
+        .can_score = true,
+    };
+}
+
+/* ---- submitting ---- */
+
+static bool check_context(const struct native_engine *engine, size_t prompt_tokens, int more,
+                          struct cap_err *err)
+{
+    int context = native_session_context_max(engine->session);
+
+    if (prompt_tokens + (size_t)more <= (size_t)context)
+        return true;
+    return cap_fail(err, CAP_OUT_OF_RANGE,
+                    "the prompt has %zu tokens and %d may follow; the context holds %d",
+                    prompt_tokens, more, context);
+}
+
+/* The session takes int32 ids; a tokenizer's are below 2^22. */
+static struct native_tokens as_native(const struct infer_tokens *tokens)
+{
+    return (struct native_tokens){(const int32_t *)tokens->ids, (int)tokens->count};
+}
+
+static bool submit_generate(struct native_engine *engine, const struct infer_request *request,
+                            struct answer *answer, struct infer_tokens *ids, struct cap_err *err)
+{
+    struct native_request native = {
+        .id = answer->inner_id,
+        .max_tokens = request->max_tokens,
+        .ignore_eos = request->ignore_eos,
+        .sampling = {.temperature = request->temperature,
+                     .top_k = request->top_k > 0 ? request->top_k : 0,
+                     .top_p = request->top_p,
+                     .seed = request->seed},
+    };
+
+    if (!infer_encode_prompt(&engine->codec, request, ids, &answer->prompt, err) ||
+        !check_context(engine, ids->count, request->max_tokens > 0 ? request->max_tokens : 1, err))
+        return false;
+    native.prompt = as_native(ids);
+    answer->prompt_tokens = (int)ids->count;
+    return native_session_submit(engine->session, &native, err);
+}
+
+static bool submit_encoded(struct native_engine *engine, struct answer *answer,
+                           const struct infer_tokens *context,
+                           const struct infer_tokens *continuations, int count, struct cap_err *err)
+{
+    CAP_AUTO_MEM struct native_tokens *list = calloc((size_t)count, sizeof *list);
+    struct native_request native = {.id = answer->inner_id,
+                                    .prompt = as_native(context),
+                                    .continuations = list,
+                                    .continuation_count = count};
+
+    assert(list);
+    for (int i = 0; i < count; i++) {
+        list[i] = as_native(&continuations[i]);
+        if (!check_context(engine, context->count, list[i].count, err))
+            return false;
+    }
+    answer->prompt_tokens = (int)context->count;
+    return native_session_submit(engine->session, &native, err);
+}
+
+static bool submit_score(struct native_engine *engine, const struct infer_request *request,
+                         struct answer *answer, struct infer_tokens *context, struct cap_err *err)
+{
+    int count = request->continuation_count;
+    CAP_AUTO_MEM struct infer_tokens *continuations = calloc((size_t)count, sizeof *continuations);
+    bool ok;
+
+    assert(continuations);
+    ok = infer_encode_scored(&engine->codec, request, context, continuations, &answer->prompt,
+                             err) &&
+         submit_encoded(engine, answer, context, continuations, count, err);
+    for (int i = 0; i < count; i++)
+        infer_tokens_done(&continuations[i]);
+    return ok;
+}
+
+static struct answer *take_slot(struct native_engine *engine, const struct infer_request *request)
+{
+    for (int i = 0; i < engine->slot_count; i++) {
+        struct answer *answer = &engine->answers[i];
+
+        if (answer->inner_id || answer == engine->ended)
+            continue;
+        answer->inner_id = ++engine->serial << SLOT_BITS | (uint64_t)i;
+        answer->id = request->id;
+        infer_textflow_start(&answer->flow, request->stop, request->stop_count);
+        cap_buf_init(&answer->prompt, PROMPT_BYTES_MAX);
+        return answer;
+    }
+    return NULL;
+}
+
+static void forget_ended(struct native_engine *engine)
+{
+    if (engine->ended)
+        free_answer(engine->ended);
+    engine->ended = NULL;
+}
+
+static bool submit(struct infer_engine *base, const struct infer_request *request,
+                   struct cap_err *err)
+{
+    struct native_engine *engine = (struct native_engine *)base;
+    struct infer_tokens ids = {0};
+    struct answer *answer;
+    bool ok;
+
+    if (!engine->done_left)
+        forget_ended(engine);
+    answer = take_slot(engine, request);
+    if (!answer)
+        return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "%d requests are in flight already",
+                        engine->slot_count);
+    ok = request->continuation_count ? submit_score(engine, request, answer, &ids, err)
+                                     : submit_generate(engine, request, answer, &ids, err);
+    infer_tokens_done(&ids);
+    if (!ok)
+        free_answer(answer);
+    return ok;
+}
+
+/* ---- events ---- */
+
+/* NULL when the request was cancelled meanwhile. */
+static struct answer *answer_of(struct native_engine *engine, uint64_t inner_id)
+{
+    struct answer *answer = &engine->answers[inner_id & ((1 << SLOT_BITS) - 1)];
+
+    return answer->inner_id == inner_id ? answer : NULL;
+}
+
+static void make_pass(const struct native_pass *pass, struct infer_event *out)
+{
+    out->kind = INFER_PASS;
+    out->at_ns = pass->started_ns + pass->duration_ns;
+    out->pass = (struct infer_pass){
+        .phase = pass->decode ? INFER_DECODE : INFER_PREFILL,
+        .sequences = pass->sequences,
+        .tokens = pass->tokens,
+        .context_sum = pass->context_sum,
+        .started_ns = pass->started_ns,
+        .duration_ns = pass->duration_ns,
+        .moe_layers = pass->moe_layers,
+        .distinct_experts = pass->distinct_experts,
+        .moe_layer_ids = pass->moe_layer_ids,
+        .experts = pass->experts,
+        .expert_counts = pass->expert_counts,
+        .has_bytes = true,
+        .weight_bytes = pass->weight_bytes,
+        .kv_bytes = pass->kv_bytes,
+        .flops = pass->flops,
+    };
+}
+
+static void make_done(struct native_engine *engine, struct answer *answer, const char *why,
+                      struct infer_event *out)
+{
+    out->kind = INFER_DONE;
+    out->id = answer->id;
+    out->prompt = answer->prompt.length ? answer->prompt.data : NULL;
+    out->finish_reason = why;
+    out->prompt_tokens = answer->prompt_tokens;
+    out->output_tokens = answer->tokens;
+    out->cached_tokens = 0;
+    engine->ended = answer;
+}
+
+/* Whether the step's next event ends this answer: then nothing may be held back. */
+static bool is_last_token(const struct native_engine *engine, const struct native_event *token)
+{
+    const struct native_event *next = &engine->step.events[engine->event_at];
+
+    return token->is_eos || (engine->event_at < engine->step.event_count &&
+                             next->kind == NATIVE_EVENT_DONE && next->id == token->id);
+}
+
+static void make_token(struct native_engine *engine, struct answer *answer,
+                       const struct native_event *event, struct infer_event *out)
+{
+    size_t length = 0;
+    const char *bytes = "";
+
+    engine->token_id = (uint32_t)event->token;
+    if (!infer_tokenizer_is_special(engine->tokenizer, engine->token_id)) {
+        bytes = infer_tokenizer_bytes(engine->tokenizer, engine->token_id, &length);
+        length = bytes ? length : 0;
+    }
+    answer->tokens++;
+    out->kind = INFER_TOKENS;
+    out->id = answer->id;
+    out->tokens = 1;
+    out->token_ids = &engine->token_id;
+    out->piece = infer_textflow_feed(&answer->flow, bytes, length, is_last_token(engine, event));
+    if (answer->flow.stopped) {
+        native_session_cancel(engine->session, answer->inner_id);
+        engine->done_left = true;
+        engine->ended = answer;
+    }
+}
+
+static void make_scored(struct native_engine *engine, struct answer *answer,
+                        const struct native_event *event, struct infer_event *out)
+{
+    if (event->score_count > engine->score_capacity) {
+        engine->score_capacity = event->score_count;
+        engine->scores =
+            realloc(engine->scores, (size_t)engine->score_capacity * sizeof *engine->scores);
+        assert(engine->scores);
+    }
+    for (int i = 0; i < event->score_count; i++)
+        engine->scores[i] = (struct infer_score){.log_likelihood = event->scores[i].log_likelihood,
+                                                 .tokens = event->scores[i].tokens,
+                                                 .greedy = event->scores[i].greedy};
+    make_done(engine, answer, "stop", out);
+    out->scores = engine->scores;
+    out->score_count = event->score_count;
+}
+
+/* The next event of the current step; false when it has none left. */
+static bool next_of_step(struct native_engine *engine, struct infer_event *out)
+{
+    const struct native_pass *pass = &engine->step.pass;
+
+    *out = (struct infer_event){.at_ns = pass->started_ns + pass->duration_ns};
+    if (engine->pass_left) {
+        engine->pass_left = false;
+        make_pass(pass, out);
+        return true;
+    }
+    while (engine->event_at < engine->step.event_count) {
+        const struct native_event *event = &engine->step.events[engine->event_at++];
+        struct answer *answer = answer_of(engine, event->id);
+
+        if (!answer)
+            continue;
+        if (event->kind == NATIVE_EVENT_TOKEN)
+            make_token(engine, answer, event, out);
+        else if (event->kind == NATIVE_EVENT_SCORED)
+            make_scored(engine, answer, event, out);
+        else
+            make_done(engine, answer, event->finish == NATIVE_FINISH_EOS ? "eos" : "length", out);
+        return true;
+    }
+    return false;
+}
+
+static bool wait_event(struct infer_engine *base, int wait_ms, struct infer_event *out_event,
+                       struct cap_err *err)
+{
+    struct native_engine *engine = (struct native_engine *)base;
+
+    if (engine->done_left) {
+        engine->done_left = false;
+        *out_event = (struct infer_event){.at_ns = engine->step.pass.started_ns +
+                                                   engine->step.pass.duration_ns};
+        make_done(engine, engine->ended, "stop", out_event);
+        return true;
+    }
+    forget_ended(engine);
+    if (next_of_step(engine, out_event))
+        return true;
+    if (!native_session_step(engine->session, &engine->step, err)) {
+        engine->step = (struct native_step){0};
+        engine->event_at = 0;
+        if (err->code == CAP_OK)
+            cap_sleep_ms(wait_ms);
+        return false;
+    }
+    engine->pass_left = true;
+    engine->event_at = 0;
+    return next_of_step(engine, out_event);
+}
+
+static void cancel(struct infer_engine *base, uint64_t id)
+{
+    struct native_engine *engine = (struct native_engine *)base;
+
+    for (int i = 0; i < engine->slot_count; i++) {
+        struct answer *answer = &engine->answers[i];
+
+        if (!answer->inner_id || answer->id != id)
+            continue;
+        native_session_cancel(engine->session, answer->inner_id);
+        if (engine->ended == answer) {
+            engine->ended = NULL;
+            engine->done_left = false;
+        }
+        free_answer(answer);
+    }
+}
+
+const struct infer_engine_ops infer_engine_native_ops = {
+    .name = "native",
+    .wants_directory = true,
+    .open = open_native,
+    .report = report,
+    .submit = submit,
+    .wait = wait_event,
+    .cancel = cancel,
+    .free = free_native,
+};
