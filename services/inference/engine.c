@@ -2,10 +2,12 @@
 
 #include <string.h>
 
+#include "engine_native.h"
 #include "engine_null.h"
 
 /* One row per kind; adding one is a file and a row here. */
 static const struct infer_engine_ops *const kinds[] = {
+    &infer_engine_native_ops,
     &infer_engine_null_ops,
 };
 

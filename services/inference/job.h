@@ -15,7 +15,12 @@
 #include "base/err.h"
 #include "engine.h"
 
-enum { INFER_RUN_ID_BYTES = 64, INFER_STOPS_MAX = 16, INFER_CONTINUATIONS_MAX = 256, INFER_CONCURRENCY_MAX = 4096 };
+enum {
+    INFER_RUN_ID_BYTES = 64,
+    INFER_STOPS_MAX = 16,
+    INFER_CONTINUATIONS_MAX = 256,
+    INFER_CONCURRENCY_MAX = 4096
+};
 
 struct infer_lease {
     char run_id[INFER_RUN_ID_BYTES];

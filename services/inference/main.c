@@ -1,6 +1,7 @@
 #include "counters.h"
 #include "node.h"
 #include "offline.h"
+#include "serve_args.h"
 #include "service/service.h"
 
 static bool start(struct cap_service *service, struct cap_err *err)
@@ -27,9 +28,14 @@ int main(int argc, char **argv)
         .start = start,
         .stop = stop,
     };
+    CAP_AUTO(cap_arena) arena = cap_arena_new(1 << 20);
     int status;
 
-    if (infer_offline(argc, argv, &status))
+    if (infer_serve_args(argc, argv, arena, &argc, &argv)) {
+        if (argc == 0)
+            return CAP_EXIT_USAGE;
+    } else if (infer_offline(argc, argv, &status)) {
         return status;
+    }
     return cap_service_main(&spec, argc, argv);
 }

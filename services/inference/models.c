@@ -324,19 +324,31 @@ void infer_models_free(struct infer_models *models)
     free(models);
 }
 
-const char *infer_models_resolve(const struct infer_models *models, const char *name, bool any_path,
-                                 struct cap_err *err)
+const struct infer_model *infer_models_find(const struct infer_models *models, const char *name,
+                                            struct cap_err *err)
 {
     CAP_AUTO_BUF(names, 384);
 
     for (int i = 0; i < models->count; i++) {
         if (strcmp(models->list[i].name, name) == 0 || strcmp(models->list[i].path, name) == 0)
-            return models->list[i].path;
+            return &models->list[i];
         cap_buf_printf(&names, "%s%s", names.length ? ", " : "", models->list[i].name);
     }
-    if (any_path && name[0] == '/')
-        return name;
     cap_fail(err, CAP_NOT_FOUND, "this node has no model \"%.100s\"; it has: %s", name,
              models->count ? names.data : "none");
+    return NULL;
+}
+
+const char *infer_models_resolve(const struct infer_models *models, const char *name, bool any_path,
+                                 struct cap_err *err)
+{
+    struct cap_err unknown = {0};
+    const struct infer_model *model = infer_models_find(models, name, &unknown);
+
+    if (model)
+        return model->path;
+    if (any_path && name[0] == '/')
+        return name;
+    *err = unknown;
     return NULL;
 }

@@ -39,6 +39,9 @@ struct infer_models *infer_models_open(const char *dirs, const char *state_dir,
 void infer_models_free(struct infer_models *models);
 CAP_DEFINE_AUTO(infer_models)
 
+/* By name or directory; NULL with a sentence that lists the names. */
+const struct infer_model *infer_models_find(const struct infer_models *models, const char *name,
+                                            struct cap_err *err);
 /* The directory of a model by name, or by absolute path when `any_path`; a sentence that lists the
  * names otherwise. */
 const char *infer_models_resolve(const struct infer_models *models, const char *name, bool any_path,

@@ -38,6 +38,8 @@ struct infer_node {
     struct infer_hello hello;
     struct infer_work_client *client;
     char name[65], endpoint[300];
+    char *serve_path;        /* NULL: serve_model is no path */
+    const char *serve_model; /* "" = none */
 };
 
 static void wake_worker(void *arg)
@@ -66,6 +68,7 @@ static void start_worker(struct infer_node *node)
         .open_loop_in_flight_max = (int)config->open_loop_in_flight_max,
         .silence_ms_max = (int)config->silence_s_max * 1000,
         .serve_engine = config->serve_engine,
+        .serve_model = node->serve_model,
         .serve_precision = config->serve_precision,
         .serve_concurrency = (int)config->serve_concurrency,
     };
@@ -81,7 +84,7 @@ static bool start_endpoint(struct infer_node *node, struct cap_err *err)
         .port = (int)config->openai_port,
         .outside = node->outside,
         .models = node->models,
-        .model = config->serve_model,
+        .model = node->serve_model,
         .any_model = strcmp(config->serve_engine, "null") == 0,
     };
     bool v6 = strchr(config->openai_host, ':') != NULL;
@@ -105,10 +108,27 @@ static void open_models(struct infer_node *node)
     CAP_AUTO_BUF(dirs, 8192);
 
     cap_buf_add_str(&dirs, config->models);
-    if (strchr(config->serve_model, '/'))
-        cap_buf_printf(&dirs, ":%s", config->serve_model);
+    node->serve_path = realpath(config->serve_model, NULL);
+    if (node->serve_path)
+        cap_buf_printf(&dirs, ":%s", node->serve_path);
     node->models =
         infer_models_open(dirs.data, config->state, (uint64_t)config->digest_mib_max << MIB);
+}
+
+/* The name by which the endpoint knows its default model. */
+static bool choose_serve_model(struct infer_node *node, struct cap_err *err)
+{
+    const char *wanted = node->serve_path ? node->serve_path : node->config->serve_model;
+    const struct infer_model *model;
+
+    node->serve_model = "";
+    if (!*wanted)
+        return true;
+    model = infer_models_find(node->models, wanted, err);
+    if (!model)
+        return cap_fail_in(err, "serve_model");
+    node->serve_model = model->name;
+    return true;
 }
 
 static void dial(struct infer_node *node)
@@ -138,6 +158,10 @@ struct infer_node *infer_node_start(const struct infer_config *config, struct ca
             (unsigned long long)(node->hardware.memory_bytes >> MIB),
             node->hardware.read_bandwidth_gb_s);
     open_models(node);
+    if (!choose_serve_model(node, err)) {
+        infer_node_free(node);
+        return NULL;
+    }
     node->work = infer_work_new(cap_clock_system(), (size_t)config->prompt_mib_max << MIB,
                                 (size_t)config->spool_mib_max << MIB);
     node->outside = infer_outside_new((int)config->serve_waiting_max, wake_worker, node->work);
@@ -162,5 +186,6 @@ void infer_node_free(struct infer_node *node)
     infer_outside_free(node->outside);
     infer_work_free(node->work);
     infer_models_free(node->models);
+    free(node->serve_path);
     free(node);
 }

@@ -4,12 +4,14 @@
 #include <string.h>
 
 #include "base/auto.h"
+#include "offline_forward.h"
 
 static const struct verb {
     const char *first, *second; /* second may be NULL */
     int (*run)(int argc, char **argv);
 } verbs[] = {
     {"model", "inspect", infer_cmd_inspect},
+    {"model", "forward", infer_cmd_forward},
     {"tokenize", NULL, infer_cmd_tokenize},
 };
 

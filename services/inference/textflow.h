@@ -3,8 +3,9 @@
  *
  * A token may end in the middle of a character, and a stop string may span tokens. So text is held
  * back while it is an unfinished character or could still become a stop string. What comes out is
- * always complete UTF-8 without NUL (what can never be that becomes U+FFFD), does not depend on how the bytes
- * were divided into tokens, and never contains any part of a stop string that ended the text.
+ * always complete UTF-8 without NUL (what can never be that becomes U+FFFD), does not depend on how
+ * the bytes were divided into tokens, and never contains any part of a stop string that ended the
+ * text.
  *
  *     infer_textflow_start(&flow, stops, stop_count);
  *     piece = infer_textflow_feed(&flow, bytes, length, is_last_token);

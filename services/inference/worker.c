@@ -63,11 +63,11 @@ static struct guest *free_guest(struct infer_worker *worker)
     return NULL;
 }
 
-static void outside_wish(const struct infer_worker *worker, const struct infer_ticket *ticket,
+static void outside_wish(const struct infer_worker *worker, const char *model,
                          struct infer_wish *out)
 {
     *out = (struct infer_wish){.engine = worker->options.serve_engine,
-                               .model = ticket->model,
+                               .model = model,
                                .precision = worker->options.serve_precision,
                                .concurrency = worker->options.serve_concurrency,
                                .threads = worker->options.threads};
@@ -96,7 +96,7 @@ static bool admit_ticket(struct infer_worker *worker, struct infer_ticket *ticke
     struct infer_wish wish;
     struct cap_err err = {0};
 
-    outside_wish(worker, ticket, &wish);
+    outside_wish(worker, ticket->model, &wish);
     if (!infer_holder_fits(&worker->holder, &wish)) {
         if (worker->guest_count > 0)
             return false;
@@ -306,11 +306,26 @@ static void take_job(struct infer_worker *worker, struct infer_job *job)
 
 /* ---- the thread ---- */
 
+/* So that the first request is answered as fast as the others. */
+static void open_served_model(struct infer_worker *worker)
+{
+    struct infer_wish wish;
+    struct cap_err err = {0};
+
+    if (!worker->options.serve_model || !*worker->options.serve_model)
+        return;
+    outside_wish(worker, worker->options.serve_model, &wish);
+    if (!infer_holder_open(&worker->holder, worker->options.models, worker->options.any_model_path,
+                           &wish, &err))
+        cap_log(ERROR, "model_not_served", "reason=%s", CAP_LOG_Q(err.text));
+}
+
 static void *run_worker(void *arg)
 {
     struct infer_worker *worker = arg;
     struct infer_work *work = worker->options.work;
 
+    open_served_model(worker);
     while (!infer_work_closed(work)) {
         struct infer_job *job;
 

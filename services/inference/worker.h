@@ -27,6 +27,7 @@ struct infer_worker_options {
     int open_loop_in_flight_max;
     int silence_ms_max;
     /* for outside requests */
+    const char *serve_model; /* opened at once; "" or NULL = wait for a request */
     const char *serve_engine, *serve_precision;
     int serve_concurrency;
 };
