@@ -313,7 +313,8 @@ static void an_unknown_engine_fails_the_shard_with_the_known_ones(void **state)
     add_prompts(node, 1, 0, 8);
     next(node, &out);
     assert_int_equal(out.kind, INFER_SEND_FAILED);
-    assert_non_null(strstr(out.failure.text, "this node has no engine \"warp\"; it has: null"));
+    assert_non_null(
+        strstr(out.failure.text, "this node has no engine \"warp\"; it has: native, null"));
 }
 
 static void a_missing_prompt_fails_the_shard(void **state)
