@@ -1,0 +1,279 @@
+#include "keys.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+
+/* ---- names ---- */
+
+enum { NAME_BYTES_MAX = 48, NEAR_EDITS = 3 };
+
+/* Levenshtein distance of short words. */
+static size_t distance(const char *a, const char *b)
+{
+    size_t rows = strlen(a), columns = strlen(b), row[NAME_BYTES_MAX + 1];
+
+    if (rows > NAME_BYTES_MAX || columns > NAME_BYTES_MAX)
+        return NAME_BYTES_MAX;
+    for (size_t j = 0; j <= columns; j++)
+        row[j] = j;
+    for (size_t i = 1; i <= rows; i++) {
+        size_t diagonal = row[0];
+
+        row[0] = i;
+        for (size_t j = 1; j <= columns; j++) {
+            size_t up = row[j], best = diagonal + (a[i - 1] != b[j - 1]);
+
+            best = up + 1 < best ? up + 1 : best;
+            row[j] = row[j - 1] + 1 < best ? row[j - 1] + 1 : best;
+            diagonal = up;
+        }
+    }
+    return row[columns];
+}
+
+const char *eval_key_nearest(const char *const *names, const char *word)
+{
+    size_t best = NEAR_EDITS + 1;
+    const char *nearest = NULL;
+
+    for (; *names; names++) {
+        size_t d = distance(*names, word);
+
+        if (d < best && d < strlen(*names)) {
+            best = d;
+            nearest = *names;
+        }
+    }
+    return nearest;
+}
+
+bool eval_keys_known(const json_t *object, const char *const *names, struct cap_err *err)
+{
+    const char *key, *nearest;
+    json_t *value;
+
+    json_object_foreach((json_t *)object, key, value)
+    {
+        const char *const *name = names;
+
+        while (*name && strcmp(*name, key) != 0)
+            name++;
+        if (*name)
+            continue;
+        nearest = eval_key_nearest(names, key);
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "unknown key \"%.100s\"%s%s%s", key,
+                        nearest ? "; did you mean \"" : "", nearest ? nearest : "",
+                        nearest ? "\"?" : "");
+    }
+    return true;
+}
+
+/* ---- values ---- */
+
+bool eval_key_bool(const json_t *object, const char *key, bool *out, struct cap_err *err)
+{
+    const json_t *value = json_object_get(object, key);
+
+    if (!value)
+        return true;
+    if (!json_is_boolean(value))
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "%s must be true or false", key);
+    *out = json_is_true(value);
+    return true;
+}
+
+bool eval_key_int(const json_t *object, const char *key, long min, long max, long *out,
+                  struct cap_err *err)
+{
+    const json_t *value = json_object_get(object, key);
+
+    if (!value)
+        return true;
+    if (!json_is_integer(value) || json_integer_value(value) < min ||
+        json_integer_value(value) > max)
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "%s must be a whole number from %ld to %ld", key,
+                        min, max);
+    *out = (long)json_integer_value(value);
+    return true;
+}
+
+bool eval_key_real(const json_t *object, const char *key, double min, double max, double *out,
+                   struct cap_err *err)
+{
+    const json_t *value = json_object_get(object, key);
+
+    if (!value)
+        return true;
+    if (!json_is_number(value) || json_number_value(value) < min || json_number_value(value) > max)
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "%s must be a number from %g to %g", key, min,
+                        max);
+    *out = json_number_value(value);
+    return true;
+}
+
+bool eval_key_text(const json_t *object, const char *key, struct eval_text *out,
+                   struct cap_err *err)
+{
+    const json_t *value = json_object_get(object, key);
+
+    if (!value)
+        return true;
+    if (!json_is_string(value))
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "%s must be a text", key);
+    *out = eval_json_text(value);
+    return true;
+}
+
+struct eval_text eval_json_text(const json_t *string)
+{
+    return (struct eval_text){json_string_value(string), json_string_length(string)};
+}
+
+/* ---- Python's texts of values ---- */
+
+/* repr(float): the fewest digits that read back the same. */
+static void print_real(double value, char *out, size_t room)
+{
+    char digits[40];
+    int precision = 1, exponent;
+
+    if (!isfinite(value)) {
+        snprintf(out, room, "%s", isnan(value) ? "nan" : value > 0 ? "inf" : "-inf");
+        return;
+    }
+    do
+        snprintf(digits, sizeof digits, "%.*e", precision - 1, value);
+    while (strtod(digits, NULL) != value && ++precision <= 17);
+    exponent = value == 0 ? 0 : (int)strtol(strchr(digits, 'e') + 1, NULL, 10);
+    if (exponent < -4 || exponent >= 16)
+        snprintf(out, room, "%s", digits);
+    else
+        snprintf(out, room, "%.*f", precision - 1 - exponent > 1 ? precision - 1 - exponent : 1,
+                 value);
+}
+
+struct eval_text eval_json_str(struct cap_arena *arena, const json_t *value)
+{
+    char number[400];
+
+    if (json_is_string(value))
+        return eval_json_text(value);
+    if (json_is_integer(value))
+        snprintf(number, sizeof number, "%lld", (long long)json_integer_value(value));
+    else if (json_is_real(value))
+        print_real(json_real_value(value), number, sizeof number);
+    else if (json_is_boolean(value))
+        snprintf(number, sizeof number, "%s", json_is_true(value) ? "True" : "False");
+    else
+        snprintf(number, sizeof number, "None");
+    {
+        char *copy = cap_arena_strdup(arena, number);
+
+        return copy ? eval_text_of(copy) : EVAL_TEXT_NONE;
+    }
+}
+
+/* ---- Python's literal lists ---- */
+
+struct literal {
+    const char *at, *end;
+};
+
+static void skip_blanks(struct literal *l)
+{
+    while (l->at < l->end && strchr(" \t\n\r", *l->at) && *l->at)
+        l->at++;
+}
+
+static json_t *read_string(struct literal *l)
+{
+    CAP_AUTO_BUF(text, 1 << 20);
+    char quote = *l->at++;
+
+    while (l->at < l->end && *l->at != quote) {
+        char c = *l->at++;
+
+        if (c == '\n')
+            return NULL;
+        if (c == '\\' && l->at < l->end) {
+            const char *from = "nrt'\"\\", *known = strchr(from, *l->at);
+
+            if (!known || !*l->at)
+                return NULL; /* \x and the like: not in any task that we know */
+            c = "\n\r\t'\"\\"[known - from];
+            l->at++;
+        }
+        cap_buf_add_char(&text, c);
+    }
+    if (l->at == l->end || text.overflowed)
+        return NULL;
+    l->at++;
+    return json_stringn(text.data, text.length);
+}
+
+static json_t *read_number(struct literal *l)
+{
+    char text[64], *end_i, *end_r;
+    size_t length = 0;
+    long long integer;
+    double real;
+
+    while (l->at + length < l->end && length < sizeof text - 1 &&
+           strchr("+-0123456789.eE", l->at[length]) && l->at[length])
+        length++;
+    memcpy(text, l->at, length);
+    text[length] = '\0';
+    integer = strtoll(text, &end_i, 10);
+    real = strtod(text, &end_r);
+    l->at += length;
+    if (length > 0 && *end_i == '\0')
+        return json_integer(integer);
+    return length > 0 && *end_r == '\0' ? json_real(real) : NULL;
+}
+
+static bool read_items(struct literal *l, char close, json_t *list)
+{
+    for (;;) {
+        json_t *item;
+
+        skip_blanks(l);
+        if (l->at < l->end && *l->at == close) {
+            l->at++;
+            return true;
+        }
+        if (l->at == l->end)
+            return false;
+        item = *l->at == '\'' || *l->at == '"' ? read_string(l) : read_number(l);
+        if (!item || json_array_append_new(list, item) != 0)
+            return false;
+        skip_blanks(l);
+        if (l->at < l->end && *l->at == ',')
+            l->at++;
+        else if (l->at == l->end || *l->at != close)
+            return false;
+    }
+}
+
+json_t *eval_python_list(struct eval_text text)
+{
+    struct literal l = {text.data, text.data + text.length};
+    json_t *list;
+    char open;
+
+    skip_blanks(&l);
+    if (l.at == l.end || (*l.at != '[' && *l.at != '('))
+        return NULL;
+    open = *l.at++;
+    list = json_array();
+    if (read_items(&l, open == '[' ? ']' : ')', list)) {
+        skip_blanks(&l);
+        if (l.at == l.end)
+            return list;
+    }
+    json_decref(list);
+    return NULL;
+}

@@ -1,0 +1,79 @@
+/* task.h — a task's definition, ready to be used: templates and patterns compiled, all checked.
+ *
+ * A definition is the canonical JSON that task_read.c makes of a task's YAML files (keys as in
+ * lm-evaluation-harness, docs/tasks.md). Opened tasks are immutable: any number of threads.
+ *
+ *     CAP_AUTO(eval_task) task = eval_task_open(definition, NULL, err);
+ *     ok = task && eval_render(task, &plan, doc, arena, &prompt, err);
+ */
+#ifndef EVAL_TASK_H
+#define EVAL_TASK_H
+
+#include <jansson.h>
+
+#include "base/auto.h"
+#include "base/err.h"
+#include "expr.h"
+#include "filter.h"
+#include "metric.h"
+
+enum eval_output {
+    EVAL_GENERATE_UNTIL, /* text, cut at stop strings */
+    EVAL_MULTIPLE_CHOICE /* log-likelihood of each choice */
+};
+
+enum {
+    EVAL_DEFINITION_BYTES_MAX = 1 << 20,
+    EVAL_FEWSHOT_MAX = 64,
+    EVAL_STOPS_MAX = 16,
+    EVAL_CHOICES_MAX = 256,
+    EVAL_COLUMNS_MAX = 64,
+    EVAL_MAX_TOKENS_DEFAULT = 256,
+    EVAL_MAX_TOKENS_MAX = 1 << 20,
+};
+
+/* What a verdict is about: a filter's text under a metric. The first is the task's headline. */
+struct eval_column {
+    char *id;        /* "exact_match,strict-match"; "acc" where there is no named filter */
+    size_t pipeline; /* unused with EVAL_NEEDS_SCORES */
+    size_t metric;
+};
+
+struct eval_task {
+    json_t *definition; /* owns every text below */
+    const char *name, *version, *split, *samples_file, *fewshot_file;
+    enum eval_output output;
+    struct eval_expr *text, *target, *choice, *description; /* the last two may be NULL */
+    struct eval_text target_delimiter, fewshot_delimiter;
+    struct eval_text think_end; /* empty = none: what a model thinks ends with this */
+    long num_fewshot;
+    bool fewshot_first; /* the first examples instead of drawn ones */
+    struct eval_text stops[EVAL_STOPS_MAX];
+    size_t stop_count;
+    long max_tokens;
+    double temperature, top_p; /* top_p 0: none */
+    struct eval_pipeline **pipelines;
+    size_t pipeline_count;
+    struct eval_metric *metrics;
+    size_t metric_count;
+    struct eval_column columns[EVAL_COLUMNS_MAX];
+    size_t column_count;
+};
+
+/* On failure *out_key (which may be NULL) names the top-level key at fault, a static text or NULL.
+ */
+struct eval_task *eval_task_open(const char *definition, const char **out_key, struct cap_err *err);
+struct eval_task *eval_task_open_json(const json_t *definition, const char **out_key,
+                                      struct cap_err *err);
+void eval_task_free(struct eval_task *task);
+CAP_DEFINE_AUTO(eval_task)
+
+/* The column of a filter's name (the first of that name) or of a whole id; -1: there is none. */
+int eval_task_column(const struct eval_task *task, const char *name);
+
+const char *eval_output_name(enum eval_output output);
+
+/* NULL-terminated: every key that a definition may have, and its "include" before it is read. */
+extern const char *const eval_task_keys[];
+
+#endif
