@@ -63,11 +63,12 @@ static bool read_ungraded(struct store_conn *conn, void *arg, struct cap_err *er
     CAP_AUTO(store_rows)
     rows = store_pg_ask(
         conn, err,
-        "SELECT " STORE_ANSWER_COLUMNS ", d.doc FROM sample s JOIN task t ON t.task_id = $2"
+        "SELECT " STORE_ANSWER_COLUMNS ", d.doc FROM sample s"
         " JOIN task_sample d ON d.task_id = $2 AND NOT d.fewshot AND d.ordinal = s.ordinal"
         "  AND d.uid = s.uid"
-        " WHERE s.run_no = $1 AND cardinality(t.metrics) > 0 AND NOT EXISTS"
-        "  (SELECT FROM verdict v WHERE v.run_no = $1 AND v.ordinal = s.ordinal)"
+        " WHERE s.run_no = $1 AND s.ordinal >= (SELECT graded_below FROM run WHERE run_no = $1)"
+        "  AND (SELECT cardinality(metrics) > 0 FROM task WHERE task_id = $2) AND (SELECT true"
+        "   FROM verdict v WHERE v.run_no = $1 AND v.ordinal = s.ordinal LIMIT 1) IS NULL"
         " ORDER BY s.ordinal LIMIT $3",
         STORE_ARGS(store_arg_int(run.run_no), store_arg_int(run.task_id),
                    store_arg_int(work->limit)));
@@ -94,7 +95,8 @@ bool store_grade_ungraded(struct store_pg *pg, const char *run_id, uint32_t limi
 
 struct put_work {
     const char *run_id;
-    const char *json; /* the verdicts, as parameter */
+    const char *json;     /* the verdicts, as parameter */
+    const char *ordinals; /* and what they are about */
     uint32_t samples_graded;
 };
 
@@ -102,15 +104,15 @@ struct put_work {
     "jsonb_to_recordset($2::jsonb) AS v(ordinal bigint, metric text, version text, kind text,"     \
     " extracted text, reason text, score float8, unanswered boolean, truncated boolean)"
 
-static bool check_answered(struct store_conn *conn, const struct store_run *run, const char *json,
-                           struct cap_err *err)
+static bool check_answered(struct store_conn *conn, const struct store_run *run,
+                           const char *ordinals, struct cap_err *err)
 {
     CAP_AUTO(store_rows)
     rows = store_pg_ask(conn, err,
-                        "SELECT v.ordinal FROM " VERDICT_RECORDS " LEFT JOIN sample s"
-                        " ON s.run_no = $1 AND s.ordinal = v.ordinal"
-                        " WHERE s.ordinal IS NULL LIMIT 1",
-                        STORE_ARGS(store_arg_int(run->run_no), store_arg_text(json)));
+                        "SELECT o FROM unnest($2::bigint[]) AS u(o) WHERE"
+                        " (SELECT true FROM sample WHERE run_no = $1 AND ordinal = o) IS NULL"
+                        " LIMIT 1",
+                        STORE_ARGS(store_arg_int(run->run_no), store_arg_text(ordinals)));
 
     if (!rows)
         return false;
@@ -137,7 +139,11 @@ static bool count_graded(struct store_conn *conn, const struct store_run *run, u
     CAP_AUTO(store_rows)
     rows = store_pg_ask(conn, err,
                         "UPDATE run SET samples_graded ="
-                        "  (SELECT count(DISTINCT ordinal) FROM verdict WHERE run_no = $1)"
+                        "  (SELECT count(DISTINCT ordinal) FROM verdict WHERE run_no = $1),"
+                        " graded_below = coalesce((SELECT ordinal FROM sample s WHERE run_no = $1"
+                        "   AND ordinal >= graded_below AND (SELECT true FROM verdict v"
+                        "    WHERE v.run_no = $1 AND v.ordinal = s.ordinal LIMIT 1) IS NULL"
+                        "   ORDER BY ordinal LIMIT 1), graded_below)"
                         " WHERE run_no = $1 RETURNING samples_graded",
                         STORE_ARGS(store_arg_int(run->run_no)));
 
@@ -158,7 +164,7 @@ static bool put_verdicts(struct store_conn *conn, void *arg, struct cap_err *err
         return cap_fail(err, CAP_FAILED_PRECONDITION,
                         "run %s is %s; verdicts are taken while it is grading or after it finished",
                         run.run_id, store_state_name(run.state));
-    return check_answered(conn, &run, work->json, err) &&
+    return check_answered(conn, &run, work->ordinals, err) &&
            insert_verdicts(conn, &run, work->json, err) &&
            count_graded(conn, &run, &work->samples_graded, err);
 }
@@ -211,12 +217,18 @@ bool store_grade_put(struct store_pg *pg, const char *run_id, struct store_verdi
 {
     struct put_work work = {.run_id = run_id};
     CAP_AUTO_MEM char *json = NULL;
+    CAP_AUTO_BUF(ordinals, 16 * (STORE_VERDICTS_MAX + 1));
 
     if (verdicts.count > STORE_VERDICTS_MAX)
         return cap_fail(err, CAP_INVALID_ARGUMENT, "%zu verdicts, at most %d a call",
                         verdicts.count, STORE_VERDICTS_MAX);
     json = verdicts_json(verdicts, err);
+    cap_buf_add_char(&ordinals, '{');
+    for (size_t i = 0; i < verdicts.count; i++)
+        cap_buf_printf(&ordinals, i ? ",%u" : "%u", verdicts.items[i].ordinal);
+    cap_buf_add_char(&ordinals, '}');
     work.json = json;
+    work.ordinals = ordinals.data;
     if (!json || !store_pg_tx(pg, STORE_TX_WRITE, put_verdicts, &work, err))
         return false;
     *out_samples_graded = work.samples_graded;

@@ -142,15 +142,18 @@ static void ignore_notice(void *arg, const PGresult *result)
     (void)result;
 }
 
-/* Settings of the session. Durations are numbers of ours, so that they can stand in the text. */
+/* Settings of the session. Durations are numbers of ours, so that they can stand in the text.
+ * Bitmap scans are off since we read by key, in its order, a page at a time: while the database has
+ * no statistics of a young run, the planner would rather fetch and sort all of it for each page. */
 static bool set_up_session(const struct store_pg *pg, struct store_conn *conn, struct cap_err *err)
 {
-    char sql[256];
+    char sql[512];
 
     snprintf(sql, sizeof sql,
              "SET search_path TO moecap; SET statement_timeout TO %d;"
              "SET idle_in_transaction_session_timeout TO %d; SET timezone TO 'UTC';"
-             "SET client_min_messages TO warning; SET bytea_output TO hex",
+             "SET client_min_messages TO warning; SET bytea_output TO hex;"
+             "SET enable_bitmapscan TO off",
              pg->options.statement_ms_max, 2 * pg->options.statement_ms_max);
     return store_pg_script(conn, sql, err);
 }

@@ -303,10 +303,11 @@ static bool get_task(struct store_conn *conn, void *arg, struct cap_err *err)
 {
     struct read_work *work = arg;
     CAP_AUTO(store_rows)
-    rows = store_pg_ask(conn, err,
-                        "SELECT " STORE_TASK_COLUMNS " FROM task t WHERE"
-                        " CASE WHEN $2::bigint > 0 THEN task_id = $2 ELSE name = $1 AND current END",
-                        STORE_ARGS(store_arg_text(work->name), store_arg_uint(work->task_id)));
+    rows =
+        store_pg_ask(conn, err,
+                     "SELECT " STORE_TASK_COLUMNS " FROM task t WHERE"
+                     " CASE WHEN $2::bigint > 0 THEN task_id = $2 ELSE name = $1 AND current END",
+                     STORE_ARGS(store_arg_text(work->name), store_arg_uint(work->task_id)));
 
     if (!rows)
         return false;

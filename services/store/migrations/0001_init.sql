@@ -75,6 +75,7 @@ CREATE TABLE run (
     samples_total    integer NOT NULL,
     samples_answered integer NOT NULL DEFAULT 0,
     samples_graded   integer NOT NULL DEFAULT 0,
+    graded_below     integer NOT NULL DEFAULT 0, -- no sample below waits for a verdict
     attempts         integer NOT NULL DEFAULT 0, -- leases given, of all shards
     node             text NOT NULL DEFAULT '',   -- name of the node that was given the last one
     report           bytea, -- packed ShardReport of the shard that ended last
