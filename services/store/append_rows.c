@@ -113,20 +113,6 @@ void store_append_power(struct store_copy *copy, int64_t run_no, const struct st
     }
 }
 
-void store_append_counts_json(struct cap_buf *json, const struct store_batch *batch)
-{
-    cap_buf_add_char(json, '[');
-    for (size_t i = 0; i < batch->expert_counts.count; i++) {
-        const struct store_expert_count *row = &batch->expert_counts.items[i];
-        cap_buf_printf(json, "%s{\"phase\":%u,\"layer\":%u,\"batch_bucket\":%u,\"counts\":[",
-                       i ? "," : "", row->phase, row->layer, row->batch_bucket);
-        for (size_t k = 0; k < row->counts.count; k++)
-            cap_buf_printf(json, k ? ",%llu" : "%llu", (unsigned long long)row->counts.items[k]);
-        cap_buf_add_str(json, "]}");
-    }
-    cap_buf_add_char(json, ']');
-}
-
 void store_append_ordinals(struct cap_buf *literal, const struct store_batch *batch)
 {
     cap_buf_add_char(literal, '{');

@@ -17,8 +17,6 @@
 void store_append_samples(struct store_copy *copy, int64_t run_no, const struct store_batch *batch);
 void store_append_passes(struct store_copy *copy, int64_t run_no, const struct store_batch *batch);
 void store_append_power(struct store_copy *copy, int64_t run_no, const struct store_batch *batch);
-/* [{"phase":1,"layer":0,"batch_bucket":4,"counts":[1,2]}, …] */
-void store_append_counts_json(struct cap_buf *json, const struct store_batch *batch);
 /* {1,5,9} of the answers' ordinals */
 void store_append_ordinals(struct cap_buf *literal, const struct store_batch *batch);
 

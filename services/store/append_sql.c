@@ -4,6 +4,7 @@
 
 #include "append_rows.h"
 #include "digest/digest.h"
+#include "expert_counts.h"
 #include "lease.h"
 #include "pg.h"
 #include "run.h"
@@ -195,27 +196,6 @@ static bool check_uids(struct store_conn *conn, const struct append_work *work, 
                     store_rows_text(rows, 0, 1));
 }
 
-static bool add_expert_counts(struct store_conn *conn, const struct append_work *work,
-                              struct cap_err *err)
-{
-    CAP_AUTO_BUF(json, LINES_BYTES_MAX);
-
-    if (work->batch->expert_counts.count == 0)
-        return true;
-    store_append_counts_json(&json, work->batch);
-    if (json.overflowed)
-        return cap_fail(err, CAP_INVALID_ARGUMENT, "the batch has too many expert counts to store");
-    return store_pg_do(conn, err,
-                       "INSERT INTO expert_count AS e (run_no, phase, layer, batch_bucket, counts)"
-                       " SELECT $1, phase, layer, batch_bucket, sum_counts(counts)"
-                       " FROM jsonb_to_recordset($2::jsonb)"
-                       "  AS c(phase smallint, layer integer, batch_bucket bigint, counts bigint[])"
-                       " GROUP BY phase, layer, batch_bucket ORDER BY phase, layer, batch_bucket"
-                       " ON CONFLICT (run_no, phase, layer, batch_bucket)"
-                       " DO UPDATE SET counts = add_counts(e.counts, excluded.counts)",
-                       STORE_ARGS(store_arg_int(work->run.run_no), store_arg_text(json.data)));
-}
-
 static bool write_ledger(struct store_conn *conn, const struct append_work *work,
                          struct cap_err *err)
 {
@@ -251,7 +231,8 @@ static bool write_batch(struct store_conn *conn, struct append_work *work, struc
         return false;
     return write_ledger(conn, work, err) && copy_samples(conn, work, err) &&
            check_uids(conn, work, err) && copy_passes(conn, work, err) &&
-           copy_power(conn, work, err) && add_expert_counts(conn, work, err) &&
+           copy_power(conn, work, err) &&
+           store_expert_counts_add(conn, work->run.run_no, work->batch->expert_counts, err) &&
            count_answers(conn, work, err);
 }
 

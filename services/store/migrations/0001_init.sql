@@ -215,13 +215,6 @@ BEGIN
     END LOOP;
 END $$;
 
--- [1,2] + [10,20,30] = [11,22,30]
-CREATE FUNCTION add_counts(a bigint[], b bigint[]) RETURNS bigint[] LANGUAGE sql IMMUTABLE AS $$
-    SELECT coalesce(array_agg(coalesce(x, 0) + coalesce(y, 0) ORDER BY i), '{}')
-    FROM unnest(a, b) WITH ORDINALITY AS u(x, y, i)
-$$;
-CREATE AGGREGATE sum_counts(bigint[]) (SFUNC = add_counts, STYPE = bigint[], INITCOND = '{}');
-
 -- Selections of the router, summed over the run. One array by expert, not one row: 48 layers of 128
 -- experts in two phases and a few batch sizes are hundreds of rows to update per batch, not 10^5.
 CREATE TABLE expert_count (

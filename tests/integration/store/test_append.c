@@ -210,6 +210,13 @@ static void expert_counts_add_up_once_however_often_they_are_sent(void **state)
     assert_int_equal(sql_int(w, "SELECT count(*) FROM moecap.expert_count"
                                 " WHERE phase = 1 AND counts = '{16,22,33,40}'"),
                      1);
+    uint64_t huge[] = {0, INT64_MAX};
+    struct store_expert_count third[] = {{1, 0, 4, {huge, 2}}};
+    batch = batch_of(w, run, 0, lease.fence, 3, 0, 0, false, 1);
+    batch->expert_counts = (struct store_expert_counts){third, 1};
+    assert_refused(append(w, batch, &appended, &err), &err, CAP_INVALID_ARGUMENT,
+                   "the selections of expert 1 in layer 0 exceed 63 bits");
+    assert_int_equal(sql_int(w, "SELECT count(*) FROM moecap.expert_count"), 2);
 }
 
 static void model_text_with_any_bytes_is_kept_and_marked(void **state)
