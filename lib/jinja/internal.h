@@ -101,7 +101,7 @@ enum node_kind {
     N_CONTINUE,
 };
 
-enum operator{
+enum binary_op {
     O_ADD,
     O_SUBTRACT,
     O_MULTIPLY,
@@ -122,7 +122,7 @@ enum operator{
 
 struct node {
     enum node_kind kind;
-    enum operator operator;
+    enum binary_op op;
     bool negated; /* N_TEST: is not */
     int line;
     struct value literal; /* N_LITERAL, N_TEXT */
@@ -218,6 +218,26 @@ void jinja_repr(const struct value *v, struct cap_buf *out);  /* as inside a lis
 void jinja_to_json(const struct value *v, int indent, int level, struct cap_buf *out);
 struct value jinja_take_buf(struct run *run, struct cap_buf *buf); /* a copy of its text */
 const char *jinja_kind_name(const struct value *v);
+
+/* eval.c */
+bool jinja_eval(struct run *run, const struct node *node, struct scope *scope, struct value *out);
+/* The same, but in a strict template an undefined value is an error. */
+bool jinja_eval_defined(struct run *run, const struct node *node, struct scope *scope,
+                        struct value *out);
+bool jinja_eval_arguments(struct run *run, const struct node *list, struct scope *scope,
+                          struct arguments *out);
+bool jinja_find_name(const struct scope *scope, const char *name, struct value *out);
+bool jinja_set_name(struct run *run, struct scope *scope, const char *name, struct value value);
+struct scope jinja_open_scope(struct run *run, struct scope *parent);
+bool jinja_take_step(struct run *run); /* false past RENDER_STEPS_MAX */
+
+/* operators.c */
+bool jinja_apply(struct run *run, enum binary_op op, const struct value *a, const struct value *b,
+                 struct value *out);
+
+/* exec.c */
+enum flow { GO_ON, BREAK, CONTINUE, FAILED };
+enum flow jinja_exec(struct run *run, const struct node *node, struct scope *scope);
 
 /* filters.c, methods.c, tests.c */
 bool jinja_filter(struct run *run, const char *name, struct value in, const struct arguments *args,

@@ -1,95 +1,13 @@
-/* Tokens to a tree. Precedence, loosest first: ternary, or, and, not, comparison and in, + -, ~,
+/* Expressions. Precedence, loosest first: ternary, or, and, not, comparison and in, + -, ~,
  * * / // %, unary and **, then postfix: attribute, index, call, filter, test. */
-#include <stdio.h>
-#include <string.h>
+#include "jinja/parse.h"
 
-#include "jinja/internal.h"
-
-struct parser {
-    const struct token *at;
-    struct cap_arena *arena;
-    int depth;
-    struct cap_err *err;
-};
-
-static struct node *expression(struct parser *p);
-static struct node *statements(struct parser *p, const char *const *ends, const char **out_end);
-
-/* ---- helpers ---- */
-
-static struct node *fail(struct parser *p, const char *what, const char *detail)
-{
-    if (p->err->code == CAP_OK)
-        cap_fail(p->err, CAP_INVALID_ARGUMENT, "template line %d: %s%s", p->at->line, what, detail);
-    return NULL;
-}
-
-static struct node *make(struct parser *p, enum node_kind kind)
-{
-    struct node *node = cap_arena_alloc(p->arena, sizeof *node);
-
-    if (!node)
-        return fail(p, "the template is too large", "");
-    node->kind = kind;
-    node->line = p->at->line;
-    return node;
-}
-
-static bool is_symbol(const struct parser *p, const char *text)
-{
-    return p->at->kind == T_SYMBOL && strcmp(p->at->text, text) == 0;
-}
-
-static bool is_word(const struct parser *p, const char *text)
-{
-    return p->at->kind == T_NAME && strcmp(p->at->text, text) == 0;
-}
-
-static bool take_symbol(struct parser *p, const char *text)
-{
-    bool taken = is_symbol(p, text);
-
-    p->at += taken;
-    return taken;
-}
-
-static bool take_word(struct parser *p, const char *text)
-{
-    bool taken = is_word(p, text);
-
-    p->at += taken;
-    return taken;
-}
-
-static bool expect_symbol(struct parser *p, const char *text)
-{
-    return take_symbol(p, text) || fail(p, "expected ", text);
-}
-
-static const char *expect_name(struct parser *p)
-{
-    if (p->at->kind != T_NAME) {
-        fail(p, "expected a name", "");
-        return NULL;
-    }
-    return (p->at++)->text;
-}
-
-static bool expect_close(struct parser *p)
-{
-    if (p->at->kind != T_CLOSE_BLOCK)
-        return fail(p, "unexpected text before the end of the tag", "") != NULL;
-    p->at++;
-    return true;
-}
-
-static struct node *binary(struct parser *p, enum operator operator, struct node * a,
-                           struct node *b)
+static struct node *binary(struct parser *p, enum binary_op op, struct node *a, struct node *b)
 {
     struct node *node = a && b ? make(p, N_BINARY) : NULL;
 
     if (node) {
-        node->operator= operator;
+        node->op = op;
         node->a = a;
         node->b = b;
     }
@@ -97,15 +15,6 @@ static struct node *binary(struct parser *p, enum operator operator, struct node
 }
 
 /* ---- primaries ---- */
-
-static struct node *literal(struct parser *p, struct value value)
-{
-    struct node *node = make(p, N_LITERAL);
-
-    if (node)
-        node->literal = value;
-    return node;
-}
 
 /* Items up to `close`, which is taken; one_item tells a parenthesis from a tuple. */
 static bool items(struct parser *p, const char *close, struct node **out_items, int *out_count,
@@ -116,7 +25,7 @@ static bool items(struct parser *p, const char *close, struct node **out_items, 
     *out_count = 0;
     *out_comma = false;
     while (!take_symbol(p, close)) {
-        if (!(*tail = expression(p)))
+        if (!(*tail = jinja_parse_expression(p)))
             return false;
         tail = &(*tail)->next;
         ++*out_count;
@@ -150,8 +59,8 @@ static struct node *dictionary(struct parser *p)
     while (node && !take_symbol(p, "}")) {
         struct node *pair = make(p, N_TUPLE);
 
-        if (!pair || !(pair->a = expression(p)) || !expect_symbol(p, ":") ||
-            !(pair->b = expression(p)))
+        if (!pair || !(pair->a = jinja_parse_expression(p)) || !expect_symbol(p, ":") ||
+            !(pair->b = jinja_parse_expression(p)))
             return NULL;
         *tail = pair;
         tail = &pair->next;
@@ -238,7 +147,7 @@ static struct node *argument(struct parser *p)
         keyword = p->at->text;
         p->at += 2;
     }
-    value = expression(p);
+    value = jinja_parse_expression(p);
     node = value ? make(p, N_TUPLE) : NULL;
     if (node) {
         node->name = keyword;
@@ -267,9 +176,9 @@ static struct node *slice(struct parser *p, struct node *of, struct node *start)
         return NULL;
     node->a = of;
     node->b = start;
-    if (!is_symbol(p, "]") && !is_symbol(p, ":") && !(node->c = expression(p)))
+    if (!is_symbol(p, "]") && !is_symbol(p, ":") && !(node->c = jinja_parse_expression(p)))
         return NULL;
-    if (take_symbol(p, ":") && !is_symbol(p, "]") && !(node->step = expression(p)))
+    if (take_symbol(p, ":") && !is_symbol(p, "]") && !(node->step = jinja_parse_expression(p)))
         return NULL;
     return expect_symbol(p, "]") ? node : NULL;
 }
@@ -278,7 +187,7 @@ static struct node *subscript(struct parser *p, struct node *of)
 {
     struct node *node, *start = NULL;
 
-    if (!is_symbol(p, ":") && !(start = expression(p)))
+    if (!is_symbol(p, ":") && !(start = jinja_parse_expression(p)))
         return NULL;
     if (take_symbol(p, ":"))
         return slice(p, of, start);
@@ -335,7 +244,7 @@ static struct node *postfix(struct parser *p, struct node *node)
     return node;
 }
 
-static struct node *filter(struct parser *p, struct node *in)
+struct node *jinja_parse_filter(struct parser *p, struct node *in)
 {
     struct node *node = make(p, N_FILTER);
 
@@ -386,7 +295,7 @@ static struct node *filters_and_tests(struct parser *p, struct node *node)
 {
     while (node) {
         if (take_symbol(p, "|"))
-            node = filter(p, node);
+            node = jinja_parse_filter(p, node);
         else if (take_word(p, "is"))
             node = test(p, node);
         else if (take_symbol(p, "("))
@@ -468,17 +377,17 @@ static struct node *sum(struct parser *p)
     return node;
 }
 
-static bool take_comparison(struct parser *p, enum operator* out)
+static bool take_comparison(struct parser *p, enum binary_op *out)
 {
     static const struct {
         const char *symbol;
-        enum operator operator;
+        enum binary_op op;
     } symbols[] = {{"==", O_EQUAL},         {"!=", O_NOT_EQUAL}, {"<=", O_LESS_EQUAL},
                    {">=", O_GREATER_EQUAL}, {"<", O_LESS},       {">", O_GREATER}};
 
     for (size_t i = 0; i < CAP_COUNT_OF(symbols); i++) {
         if (take_symbol(p, symbols[i].symbol)) {
-            *out = symbols[i].operator;
+            *out = symbols[i].op;
             return true;
         }
     }
@@ -498,10 +407,10 @@ static bool take_comparison(struct parser *p, enum operator* out)
 static struct node *comparison(struct parser *p)
 {
     struct node *left = sum(p), *all = NULL;
-    enum operator operator;
+    enum binary_op op;
 
-    while (left && take_comparison(p, &operator)) {
-        struct node *right = sum(p), *one = binary(p, operator, left, right);
+    while (left && take_comparison(p, &op)) {
+        struct node *right = sum(p), *one = binary(p, op, left, right);
 
         if (!one)
             return NULL;
@@ -534,9 +443,9 @@ static struct node *negation(struct parser *p)
     return node;
 }
 
-static struct node *logic(struct parser *p, bool either)
+struct node *jinja_parse_logic(struct parser *p, bool either)
 {
-    struct node *node = either ? logic(p, false) : negation(p);
+    struct node *node = either ? jinja_parse_logic(p, false) : negation(p);
 
     while (node && take_word(p, either ? "or" : "and")) {
         struct node *joined = make(p, either ? N_OR : N_AND);
@@ -544,298 +453,31 @@ static struct node *logic(struct parser *p, bool either)
         if (!joined)
             return NULL;
         joined->a = node;
-        joined->b = either ? logic(p, false) : negation(p);
+        joined->b = either ? jinja_parse_logic(p, false) : negation(p);
         node = joined->b ? joined : NULL;
     }
     return node;
 }
 
-static struct node *expression(struct parser *p)
+struct node *jinja_parse_expression(struct parser *p)
 {
     struct node *node;
 
     if (++p->depth > DEPTH_MAX)
         return fail(p, "expressions are nested too deep", "");
-    node = logic(p, true);
+    node = jinja_parse_logic(p, true);
     while (node && take_word(p, "if")) {
         struct node *ternary = make(p, N_TERNARY);
 
         if (!ternary)
             return NULL;
         ternary->b = node;
-        if (!(ternary->a = logic(p, true)))
+        if (!(ternary->a = jinja_parse_logic(p, true)))
             return NULL;
-        if (take_word(p, "else") && !(ternary->c = expression(p)))
+        if (take_word(p, "else") && !(ternary->c = jinja_parse_expression(p)))
             return NULL;
         node = ternary;
     }
     p->depth--;
     return node;
-}
-
-/* ---- statements ---- */
-
-static struct node *if_statement(struct parser *p)
-{
-    static const char *const ends[] = {"elif", "else", "endif", NULL};
-    struct node *node = make(p, N_IF);
-    const char *end;
-
-    if (!node || !(node->a = expression(p)) || !expect_close(p))
-        return NULL;
-    node->body = statements(p, ends, &end);
-    if (!end)
-        return NULL;
-    if (strcmp(end, "elif") == 0)
-        return (node->orelse = if_statement(p)) ? node : NULL;
-    if (strcmp(end, "else") == 0) {
-        static const char *const last[] = {"endif", NULL};
-
-        if (!expect_close(p))
-            return NULL;
-        node->orelse = statements(p, last, &end);
-        if (!end)
-            return NULL;
-    }
-    return expect_close(p) ? node : NULL;
-}
-
-/* "a" or "a, b" or "(a, b)" */
-static bool targets(struct parser *p, struct node **tail)
-{
-    bool parenthesis = take_symbol(p, "(");
-
-    do {
-        struct node *target = make(p, N_NAME);
-
-        if (!target || !(target->name = expect_name(p)))
-            return false;
-        *tail = target;
-        tail = &target->next;
-    } while (take_symbol(p, ","));
-    return !parenthesis || expect_symbol(p, ")");
-}
-
-static struct node *for_statement(struct parser *p)
-{
-    static const char *const ends[] = {"else", "endfor", NULL}, *const last[] = {"endfor", NULL};
-    struct node *node = make(p, N_FOR);
-    const char *end;
-
-    if (!node || !targets(p, &node->args) || !(take_word(p, "in") || fail(p, "expected in", "")) ||
-        !(node->a = logic(p, true)))
-        return NULL;
-    if (take_word(p, "if") && !(node->b = expression(p)))
-        return NULL;
-    if (!expect_close(p))
-        return NULL;
-    node->body = statements(p, ends, &end);
-    if (end && strcmp(end, "else") == 0) {
-        if (!expect_close(p))
-            return NULL;
-        node->orelse = statements(p, last, &end);
-    }
-    return end && expect_close(p) ? node : NULL;
-}
-
-static struct node *set_statement(struct parser *p)
-{
-    static const char *const ends[] = {"endset", NULL};
-    struct node *node = make(p, N_SET);
-    const char *end;
-
-    if (!node || !targets(p, &node->args))
-        return NULL;
-    if (take_symbol(p, ".") && !(node->name = expect_name(p))) /* an attribute of a namespace */
-        return NULL;
-    if (take_symbol(p, "=")) {
-        struct node *value = expression(p), *first = value;
-
-        if (value && is_symbol(p, ",")) { /* a, b = 1, 2 */
-            struct node *tuple = make(p, N_TUPLE), **tail = &first->next;
-
-            if (!tuple)
-                return NULL;
-            tuple->args = first;
-            while (take_symbol(p, ",")) {
-                if (!(*tail = expression(p)))
-                    return NULL;
-                tail = &(*tail)->next;
-            }
-            value = tuple;
-        }
-        node->a = value;
-        return value && expect_close(p) ? node : NULL;
-    }
-    node->kind = N_SET_BLOCK;
-    if (!expect_close(p))
-        return NULL;
-    node->body = statements(p, ends, &end);
-    return end && expect_close(p) ? node : NULL;
-}
-
-static bool parameters(struct parser *p, struct node **tail)
-{
-    while (!take_symbol(p, ")")) {
-        struct node *parameter = make(p, N_NAME);
-
-        if (!parameter || !(parameter->name = expect_name(p)))
-            return false;
-        if (take_symbol(p, "=") && !(parameter->a = expression(p)))
-            return false;
-        *tail = parameter;
-        tail = &parameter->next;
-        if (!take_symbol(p, ",") && !is_symbol(p, ")"))
-            return fail(p, "expected , or )", "") != NULL;
-    }
-    return true;
-}
-
-static struct node *macro_statement(struct parser *p)
-{
-    static const char *const ends[] = {"endmacro", NULL};
-    struct node *node = make(p, N_MACRO);
-    const char *end;
-
-    if (!node || !(node->name = expect_name(p)) || !expect_symbol(p, "(") ||
-        !parameters(p, &node->args) || !expect_close(p))
-        return NULL;
-    node->body = statements(p, ends, &end);
-    if (end && p->at->kind == T_NAME) /* {% endmacro name %} */
-        p->at++;
-    return end && expect_close(p) ? node : NULL;
-}
-
-static struct node *filter_statement(struct parser *p)
-{
-    static const char *const ends[] = {"endfilter", NULL};
-    struct node *node = make(p, N_FILTER_BLOCK), *chain;
-    const char *end;
-
-    chain = node ? filter(p, NULL) : NULL;
-    while (chain && take_symbol(p, "|"))
-        chain = filter(p, chain);
-    if (!chain || !expect_close(p))
-        return NULL;
-    node->a = chain;
-    node->body = statements(p, ends, &end);
-    return end && expect_close(p) ? node : NULL;
-}
-
-/* {% generation %} marks what an assistant said, for training; it only groups. */
-static struct node *group_statement(struct parser *p)
-{
-    static const char *const ends[] = {"endgeneration", NULL};
-    struct node *node = make(p, N_IF);
-    const char *end;
-
-    if (!node || !(node->a = literal(p, jinja_bool(true))) || !expect_close(p))
-        return NULL;
-    node->body = statements(p, ends, &end);
-    return end && expect_close(p) ? node : NULL;
-}
-
-static struct node *jump(struct parser *p, enum node_kind kind)
-{
-    struct node *node = make(p, kind);
-
-    return node && expect_close(p) ? node : NULL;
-}
-
-static struct node *block(struct parser *p)
-{
-    if (take_word(p, "if"))
-        return if_statement(p);
-    if (take_word(p, "for"))
-        return for_statement(p);
-    if (take_word(p, "set"))
-        return set_statement(p);
-    if (take_word(p, "macro"))
-        return macro_statement(p);
-    if (take_word(p, "filter"))
-        return filter_statement(p);
-    if (take_word(p, "break"))
-        return jump(p, N_BREAK);
-    if (take_word(p, "continue"))
-        return jump(p, N_CONTINUE);
-    if (take_word(p, "generation"))
-        return group_statement(p);
-    return fail(p, "this tag is not understood: ", p->at->kind == T_NAME ? p->at->text : "{%");
-}
-
-static struct node *output(struct parser *p)
-{
-    struct node *node = make(p, N_OUTPUT);
-
-    if (!node || !(node->a = expression(p)))
-        return NULL;
-    if (p->at->kind != T_CLOSE_OUTPUT)
-        return fail(p, "expected }}", "");
-    p->at++;
-    return node;
-}
-
-static const char *match_end(const struct parser *p, const char *const *ends)
-{
-    for (; ends && *ends; ends++)
-        if (is_word(p, *ends))
-            return *ends;
-    return NULL;
-}
-
-static struct node *statement(struct parser *p)
-{
-    const struct token *token = p->at++;
-    struct node *node;
-
-    if (token->kind == T_OPEN_OUTPUT)
-        return output(p);
-    if (token->kind == T_OPEN_BLOCK)
-        return block(p);
-    node = make(p, N_TEXT);
-    if (node)
-        node->literal = jinja_str(token->text, token->length);
-    return node;
-}
-
-/* Statements up to one of `ends` (its word is taken, its tag not closed) or the end of the
- * template. *out_end is NULL after a failure, and "" at the template's end. */
-static struct node *statements(struct parser *p, const char *const *ends, const char **out_end)
-{
-    struct node *first = NULL, **tail = &first;
-
-    *out_end = NULL;
-    if (++p->depth > DEPTH_MAX)
-        return fail(p, "blocks are nested too deep", "");
-    while (p->at->kind != T_END) {
-        if (p->at->kind == T_OPEN_BLOCK) {
-            const char *end;
-
-            p->at++;
-            end = match_end(p, ends);
-            if (end) {
-                p->at++;
-                p->depth--;
-                *out_end = end;
-                return first;
-            }
-            p->at--;
-        }
-        if (!(*tail = statement(p)))
-            return NULL;
-        tail = &(*tail)->next;
-    }
-    if (ends)
-        return fail(p, "the template ends inside a block; expected ", ends[0]);
-    p->depth--;
-    *out_end = "";
-    return first;
-}
-
-struct node *jinja_parse(const struct token *tokens, struct cap_arena *arena, struct cap_err *err)
-{
-    struct parser parser = {.at = tokens, .arena = arena, .err = err};
-    const char *end;
-
-    return statements(&parser, NULL, &end);
 }

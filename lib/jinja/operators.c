@@ -1,0 +1,169 @@
+/* What the operators of an expression do to two values. */
+#include <math.h>
+#include <string.h>
+
+#include "jinja/internal.h"
+
+static bool number_of(const struct value *v, double *out)
+{
+    if (v->kind != V_INT && v->kind != V_FLOAT && v->kind != V_BOOL)
+        return false;
+    *out = v->kind == V_FLOAT ? v->f : v->kind == V_INT ? (double)v->i : v->b;
+    return true;
+}
+
+static struct value real(double f)
+{
+    return (struct value){.kind = V_FLOAT, .f = f};
+}
+
+static bool integer_arithmetic(struct run *run, enum binary_op op, int64_t a, int64_t b,
+                               struct value *out)
+{
+    int64_t result = 0;
+    bool overflow = false;
+
+    if (b == 0 && (op == O_FLOOR_DIVIDE || op == O_MODULO))
+        return jinja_fail(run, "division by zero");
+    if (op == O_ADD)
+        overflow = __builtin_add_overflow(a, b, &result);
+    else if (op == O_SUBTRACT)
+        overflow = __builtin_sub_overflow(a, b, &result);
+    else if (op == O_MULTIPLY)
+        overflow = __builtin_mul_overflow(a, b, &result);
+    else if (b == -1)
+        overflow = op == O_FLOOR_DIVIDE && __builtin_sub_overflow(0, a, &result);
+    else if (op == O_FLOOR_DIVIDE)
+        result = a / b - ((a % b != 0) && ((a < 0) != (b < 0)));
+    else
+        result = a % b + ((a % b != 0) && ((a < 0) != (b < 0)) ? b : 0);
+    *out = jinja_int(result);
+    return !overflow || jinja_fail(run, "an integer is too large");
+}
+
+static bool power(struct run *run, const struct value *a, const struct value *b, double x, double y,
+                  struct value *out)
+{
+    double result = pow(x, y);
+
+    if (a->kind == V_INT && b->kind == V_INT && b->i >= 0) {
+        if (fabs(result) > 9e15)
+            return jinja_fail(run, "an integer is too large");
+        *out = jinja_int((int64_t)result);
+        return true;
+    }
+    *out = real(result);
+    return true;
+}
+
+static bool arithmetic(struct run *run, enum binary_op op, const struct value *a,
+                       const struct value *b, struct value *out)
+{
+    double x, y;
+
+    if (!number_of(a, &x) || !number_of(b, &y))
+        return jinja_fail(run, "cannot calculate with %s and %s", jinja_kind_name(a),
+                          jinja_kind_name(b));
+    if (op == O_POWER)
+        return power(run, a, b, x, y, out);
+    if (a->kind != V_FLOAT && b->kind != V_FLOAT && op != O_DIVIDE)
+        return integer_arithmetic(run, op, (int64_t)x, (int64_t)y, out);
+    if (y == 0 && op != O_ADD && op != O_SUBTRACT && op != O_MULTIPLY)
+        return jinja_fail(run, "division by zero");
+    *out = real(op == O_ADD            ? x + y
+                : op == O_SUBTRACT     ? x - y
+                : op == O_MULTIPLY     ? x * y
+                : op == O_DIVIDE       ? x / y
+                : op == O_FLOOR_DIVIDE ? floor(x / y)
+                                       : x - y * floor(x / y));
+    return true;
+}
+
+static bool repeat(struct run *run, const struct value *s, int64_t times, struct value *out)
+{
+    CAP_AUTO_BUF(text, TEMPLATE_BYTES_MAX);
+
+    for (int64_t i = 0; i < times && !text.overflowed; i++)
+        cap_buf_add(&text, s->s.text, s->s.length);
+    *out = jinja_take_buf(run, &text);
+    return run->err->code == CAP_OK;
+}
+
+static bool join_two(struct run *run, const struct value *a, const struct value *b,
+                     struct value *out)
+{
+    CAP_AUTO_BUF(text, TEMPLATE_BYTES_MAX);
+
+    jinja_print(a, &text);
+    jinja_print(b, &text);
+    *out = jinja_take_buf(run, &text);
+    return run->err->code == CAP_OK;
+}
+
+static bool add_lists(struct run *run, const struct list *a, const struct list *b,
+                      struct value *out)
+{
+    *out = jinja_list(run, a->count + b->count, a->tuple);
+    for (size_t i = 0; i < a->count + b->count; i++)
+        if (!jinja_append(run, out->list, i < a->count ? a->items[i] : b->items[i - a->count]))
+            return false;
+    return true;
+}
+
+static bool contains(struct run *run, const struct value *in, const struct value *item, bool *out)
+{
+    struct value unused;
+
+    *out = false;
+    if (in->kind == V_STR && item->kind == V_STR) {
+        *out = memmem(in->s.text, in->s.length, item->s.text, item->s.length) != NULL;
+    } else if (in->kind == V_LIST) {
+        for (size_t i = 0; i < in->list->count && !*out; i++)
+            *out = jinja_equal(&in->list->items[i], item);
+    } else if (in->kind == V_DICT) {
+        *out = item->kind == V_STR && jinja_find(in->dict, item->s.text, item->s.length, &unused);
+    } else if (in->kind != V_UNDEFINED) {
+        return jinja_fail(run, "cannot look inside a %s", jinja_kind_name(in));
+    }
+    return true;
+}
+
+static bool relation(struct run *run, enum binary_op op, const struct value *a,
+                     const struct value *b, struct value *out)
+{
+    int order;
+
+    if (op == O_EQUAL || op == O_NOT_EQUAL) {
+        *out = jinja_bool(jinja_equal(a, b) == (op == O_EQUAL));
+        return true;
+    }
+    if (!jinja_compare(a, b, &order))
+        return jinja_fail(run, "cannot order %s and %s", jinja_kind_name(a), jinja_kind_name(b));
+    *out = jinja_bool(op == O_LESS         ? order < 0
+                      : op == O_LESS_EQUAL ? order <= 0
+                      : op == O_GREATER    ? order > 0
+                                           : order >= 0);
+    return true;
+}
+
+bool jinja_apply(struct run *run, enum binary_op op, const struct value *a, const struct value *b,
+                 struct value *out)
+{
+    bool found;
+
+    if (op == O_IN || op == O_NOT_IN) {
+        if (!contains(run, b, a, &found))
+            return false;
+        *out = jinja_bool(found == (op == O_IN));
+        return true;
+    }
+    if (op >= O_EQUAL)
+        return relation(run, op, a, b, out);
+    if (op == O_CONCAT || (op == O_ADD && a->kind == V_STR && b->kind == V_STR))
+        return join_two(run, a, b, out);
+    if (op == O_ADD && a->kind == V_LIST && b->kind == V_LIST)
+        return add_lists(run, a->list, b->list, out);
+    if (op == O_MULTIPLY && a->kind == V_STR && b->kind == V_INT)
+        return repeat(run, a, b->i, out);
+    return arithmetic(run, op, a, b, out);
+}
