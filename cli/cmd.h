@@ -1,0 +1,72 @@
+/* cmd.h — the commands, one function each; rows in commands.c. */
+#ifndef CLI_CMD_H
+#define CLI_CMD_H
+
+#include "command.h"
+
+#define CLI_CMD(name)                                                                              \
+    int cli_cmd_##name(struct cli_context *context, const struct cli_words *words,                 \
+                       struct cap_err *err)
+
+CLI_CMD(up);
+CLI_CMD(down);
+CLI_CMD(status);
+CLI_CMD(submit);
+CLI_CMD(watch);
+CLI_CMD(cancel);
+CLI_CMD(queue);
+CLI_CMD(board);
+CLI_CMD(run_show);
+CLI_CMD(run_export);
+CLI_CMD(task_list);
+CLI_CMD(task_show);
+CLI_CMD(task_add);
+CLI_CMD(node_list);
+CLI_CMD(admin_config);
+CLI_CMD(admin_metrics);
+CLI_CMD(help);
+
+/* Arguments go to another program as they are. */
+int cli_exec_inference(struct cli_context *context, int argc, char **argv, struct cap_err *err);
+int cli_exec_evaluator(struct cli_context *context, int argc, char **argv, struct cap_err *err);
+
+struct cli_submit_options {
+    const char *model, *revision, *engine, *precision, *hardware, *device;
+    struct cli_list tasks;
+    int64_t concurrency, max_tokens, fewshot, limit, repeats, seed, priority, top_k;
+    int64_t tensor, pipeline, data, expert;
+    double rate, temperature, top_p, sampling;
+    bool has_rate, has_temperature, has_top_p, has_sampling, has_fewshot;
+    bool chat, ignore_eos, dry_run, watch, quiet;
+    const char *url, *served_model, *model_config, *api_key_env, *submitter, *note;
+};
+struct cli_board_options {
+    const char *model, *task, *engine, *evaluation;
+    bool all, csv;
+    int64_t limit;
+};
+struct cli_export_options {
+    bool csv, no_samples;
+};
+struct cli_task_options {
+    const char *data, *fewshot;
+};
+struct cli_cancel_options {
+    const char *reason;
+};
+struct cli_help_options {
+    bool markdown, man, completion;
+};
+
+extern struct cli_submit_options cli_submit_options;
+extern struct cli_board_options cli_board_options;
+extern struct cli_export_options cli_export_options;
+extern struct cli_task_options cli_task_options;
+extern struct cli_cancel_options cli_cancel_options;
+extern struct cli_help_options cli_help_options;
+
+/* cmd_watch_rpc.c: watches these ids until all have ended. */
+int cli_watch_ids(struct cli_context *context, const char *const *ids, int count,
+                  struct cap_err *err);
+
+#endif

@@ -1,0 +1,388 @@
+/* task list, show, add. Adding: the evaluator reads the YAML (and says which files it includes),
+ * renders every sample once as a check, and the store keeps task and data. */
+#include <dirent.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "cmd.h"
+#include "moecap/v1/evaluator.rpc.h"
+#include "moecap/v1/store.rpc.h"
+#include "out.h"
+#include "suite.h"
+#include "up.h"
+
+enum {
+    YAML_BYTES_MAX = 1 << 20,
+    DATA_BYTES_MAX = 1 << 30,
+    FILES_MAX = 32,
+    CHECK_BATCH = 64,
+    CHUNK_LINES = 128,
+    CHUNK_BYTES = 1 << 20,
+};
+
+struct cli_task_options cli_task_options;
+
+/* ---- list and show ---- */
+
+static void print_tasks(const Moecap__V1__ListTasksReply *reply)
+{
+    static const char *const head[] = {"task", "version",  "samples",
+                                       "kind", "few-shot", "headline metric"};
+    CAP_AUTO_BUF(out, 1 << 20);
+    struct cli_table_out table;
+
+    cli_table_init(&table, CAP_COUNT_OF(head), 1u << 2 | 1u << 4);
+    for (size_t i = 0; i < CAP_COUNT_OF(head); i++)
+        cli_table_add(&table, head[i]);
+    for (size_t i = 0; i < reply->n_tasks; i++) {
+        const Moecap__V1__TaskInfo *t = reply->tasks[i];
+
+        cli_table_add(&table, t->name);
+        cli_table_add(&table, t->version);
+        cli_table_addf(&table, "%u", t->samples);
+        cli_table_add(&table, t->output_type);
+        cli_table_addf(&table, "%u", t->num_fewshot);
+        cli_table_add(&table, t->n_metrics ? t->metrics[0] : "-");
+    }
+    cli_table_print(&table, &out);
+    printf("%s", out.data);
+    cli_table_done(&table);
+}
+
+int cli_cmd_task_list(struct cli_context *context, const struct cli_words *words,
+                      struct cap_err *err)
+{
+    CAP_AUTO(cli_suite) suite = cli_suite_open_all(context, err);
+    Moecap__V1__Empty request = MOECAP__V1__EMPTY__INIT;
+    Moecap__V1__ListTasksReply *reply;
+
+    (void)words;
+    if (!suite || !store_rpc_list_tasks(suite->store, NULL, &request, suite->arena, &reply, err))
+        return cli_exit_of(err->code);
+    if (context->globals.json)
+        cli_print_json(cli_message_json(&reply->base));
+    else
+        print_tasks(reply);
+    return CLI_OK;
+}
+
+int cli_cmd_task_show(struct cli_context *context, const struct cli_words *words,
+                      struct cap_err *err)
+{
+    CAP_AUTO(cli_suite) suite = cli_suite_open_all(context, err);
+    Moecap__V1__GetTaskRequest request = MOECAP__V1__GET_TASK_REQUEST__INIT;
+    Moecap__V1__GetTaskReply *reply;
+    const Moecap__V1__TaskInfo *t;
+
+    request.name = (char *)words->items[0];
+    if (!suite || !store_rpc_get_task(suite->store, NULL, &request, suite->arena, &reply, err))
+        return cli_exit_of(err->code);
+    if (context->globals.json) {
+        cli_print_json(cli_message_json(&reply->base));
+        return CLI_OK;
+    }
+    t = reply->task;
+    printf("task         %s, version %s\n", t->name, t->version);
+    printf("description  %s\n", t->description);
+    printf("kind         %s, %u samples of split %s, %u-shot\n", t->output_type, t->samples,
+           t->split, t->num_fewshot);
+    printf("metrics      ");
+    for (size_t i = 0; i < t->n_metrics; i++)
+        printf("%s%s", i ? "; " : "", t->metrics[i]);
+    printf("\ndata         sha256 %s\ndefinition   sha256 %s\n", t->data_sha256,
+           t->definition_sha256);
+    return CLI_OK;
+}
+
+/* ---- add ---- */
+
+struct lines {
+    char *text;   /* the file, cut at newlines */
+    char **items; /* lines that are not blank */
+    size_t count;
+};
+
+static void lines_done(struct lines *lines)
+{
+    free(lines->text);
+    free(lines->items);
+}
+
+static bool read_lines(const char *path, struct lines *out, struct cap_err *err)
+{
+    size_t capacity = 1024;
+
+    *out = (struct lines){.text = cap_file_read(path, DATA_BYTES_MAX, NULL, err)};
+    if (!out->text)
+        return false;
+    out->items = malloc(capacity * sizeof *out->items);
+    for (char *line = out->text, *next; line; line = next) {
+        next = strchr(line, '\n');
+        if (next)
+            *next++ = '\0';
+        if (line[strspn(line, " \t\r")] == '\0')
+            continue;
+        if (out->count == capacity)
+            out->items = realloc(out->items, (capacity *= 2) * sizeof *out->items);
+        if (!out->items)
+            abort();
+        out->items[out->count++] = line;
+    }
+    return true;
+}
+
+static char *dir_of(struct cap_arena *arena, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+
+    return slash ? cap_arena_strndup(arena, path, (size_t)(slash - path))
+                 : cap_arena_strdup(arena, ".");
+}
+
+static bool add_file(struct cap_arena *arena, Moecap__V1__ReadTaskRequest *request, const char *dir,
+                     const char *name, struct cap_err *err)
+{
+    Moecap__V1__TaskFile *file = cap_arena_alloc(arena, sizeof *file);
+    size_t length;
+    CAP_AUTO_MEM char *text =
+        cap_file_read(cap_arena_printf(arena, "%s/%s", dir, name), YAML_BYTES_MAX, &length, err);
+
+    if (!text)
+        return false;
+    if (request->n_files == FILES_MAX)
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "the task includes more than %d files",
+                        FILES_MAX);
+    moecap__v1__task_file__init(file);
+    file->name = cap_arena_strdup(arena, name);
+    file->text.len = length;
+    file->text.data = (uint8_t *)cap_arena_strndup(arena, text, length);
+    request->files[request->n_files++] = file;
+    return true;
+}
+
+/* Sends the YAML, then what it includes, until the evaluator has everything. */
+static bool read_task(struct cli_suite *suite, const char *dir, const char *main_name,
+                      Moecap__V1__TaskInfo **out_task, struct cap_err *err)
+{
+    Moecap__V1__ReadTaskRequest request = MOECAP__V1__READ_TASK_REQUEST__INIT;
+    Moecap__V1__ReadTaskReply *reply;
+
+    request.main = (char *)main_name;
+    request.files = cap_arena_array(suite->arena, FILES_MAX, sizeof *request.files);
+    if (!add_file(suite->arena, &request, dir, main_name, err))
+        return false;
+    for (;;) {
+        if (!evaluator_rpc_read_task(suite->evaluator, NULL, &request, suite->arena, &reply, err))
+            return false;
+        if (reply->n_missing_files == 0)
+            break;
+        for (size_t i = 0; i < reply->n_missing_files; i++)
+            if (!add_file(suite->arena, &request, dir, reply->missing_files[i], err))
+                return cap_fail_in(err, "%s includes it", main_name);
+    }
+    *out_task = reply->task;
+    return *out_task || cap_fail(err, CAP_INTERNAL, "the evaluator returned no task");
+}
+
+static Moecap__V1__TaskDoc *make_doc(struct cap_arena *arena, size_t ordinal, char *json)
+{
+    Moecap__V1__TaskDoc *doc = cap_arena_alloc(arena, sizeof *doc);
+
+    moecap__v1__task_doc__init(doc);
+    doc->ordinal = (uint32_t)ordinal;
+    doc->uid = cap_arena_printf(arena, "%zu", ordinal);
+    doc->json = json;
+    return doc;
+}
+
+static bool check_json(const struct lines *lines, const char *path, struct cap_err *err)
+{
+    for (size_t i = 0; i < lines->count; i++) {
+        json_error_t error;
+        json_t *json = json_loads(lines->items[i], JSON_REJECT_DUPLICATES, &error);
+
+        if (!json_is_object(json)) {
+            json_decref(json);
+            return cap_fail(err, CAP_INVALID_ARGUMENT, "%s, document %zu is not a JSON object: %s",
+                            path, i + 1, json ? "it is something else" : error.text);
+        }
+        json_decref(json);
+    }
+    return true;
+}
+
+/* Every sample is rendered once, so that what cannot be asked is found now and not in the middle of
+ * a run. */
+static bool check_samples(struct cli_suite *suite, const Moecap__V1__TaskInfo *task,
+                          const struct lines *samples, const struct lines *fewshot,
+                          struct cap_err *err)
+{
+    CAP_AUTO(cap_arena) pool = cap_arena_new(512 << 20);
+    Moecap__V1__EvaluationSpec spec = MOECAP__V1__EVALUATION_SPEC__INIT;
+    Moecap__V1__RenderRequest request = MOECAP__V1__RENDER_REQUEST__INIT;
+
+    request.definition = task->definition;
+    request.spec = &spec;
+    request.n_fewshot = fewshot->count;
+    request.fewshot = cap_arena_array(pool, fewshot->count + 1, sizeof *request.fewshot);
+    for (size_t i = 0; i < fewshot->count; i++)
+        request.fewshot[i] = make_doc(pool, i, fewshot->items[i]);
+    for (size_t at = 0; at < samples->count; at += CHECK_BATCH) {
+        CAP_AUTO(cap_arena) arena = cap_arena_new(256 << 20);
+        Moecap__V1__TaskDoc *docs[CHECK_BATCH];
+        Moecap__V1__RenderReply *reply;
+
+        request.docs = docs;
+        request.n_docs = 0;
+        for (size_t i = at; i < samples->count && i < at + CHECK_BATCH; i++)
+            docs[request.n_docs++] = make_doc(arena, i, samples->items[i]);
+        if (!evaluator_rpc_render(suite->evaluator, NULL, &request, arena, &reply, err))
+            return cap_fail_in(err, "documents %zu to %zu", at + 1, at + request.n_docs);
+    }
+    return true;
+}
+
+/* Few enough lines and bytes for one message. */
+static size_t chunk_length(const struct lines *lines, size_t at)
+{
+    size_t bytes = 0, count = 0;
+
+    while (at + count < lines->count && count < CHUNK_LINES) {
+        bytes += strlen(lines->items[at + count]);
+        if (count > 0 && bytes > CHUNK_BYTES)
+            break;
+        count++;
+    }
+    return count;
+}
+
+static bool store_task(struct cli_suite *suite, Moecap__V1__TaskInfo *task,
+                       const struct lines *samples, const struct lines *fewshot,
+                       Moecap__V1__PutTaskReply **out, struct cap_err *err)
+{
+    const struct cap_rpc_options options = {.timeout_ms = 600000};
+    struct cap_rpc_call *call = store_rpc_put_task_open(suite->store, &options);
+    Moecap__V1__PutTaskChunk chunk = MOECAP__V1__PUT_TASK_CHUNK__INIT;
+    Moecap__V1__PutTaskReply *reply;
+    size_t s = 0, f = 0;
+    bool ok = true;
+
+    chunk.task = task;
+    do {
+        chunk.n_samples = chunk_length(samples, s);
+        chunk.samples = samples->items + s;
+        s += chunk.n_samples;
+        chunk.n_fewshot = s == samples->count ? chunk_length(fewshot, f) : 0;
+        chunk.fewshot = fewshot->items + f;
+        f += chunk.n_fewshot;
+        ok = store_rpc_put_task_send_request(call, &chunk);
+        chunk.task = NULL;
+    } while (ok && (s < samples->count || f < fewshot->count));
+    cap_rpc_send_done(call);
+    reply = store_rpc_put_task_next_reply(call);
+    if (reply) { /* it lives until the call is closed */
+        size_t bytes = moecap__v1__put_task_reply__get_packed_size(reply);
+        uint8_t *packed = cap_arena_alloc(suite->arena, bytes + 1);
+
+        moecap__v1__put_task_reply__pack(reply, packed);
+        *out = moecap__v1__put_task_reply__unpack(cap_rpc_allocator(suite->arena), bytes, packed);
+    }
+    return cap_rpc_close(call, err) && reply;
+}
+
+static bool add_task(struct cli_suite *suite, const char *path, const char *data,
+                     const char *fewshot_data, Moecap__V1__PutTaskReply **out, struct cap_err *err)
+{
+    const char *slash = strrchr(path, '/'), *dir = dir_of(suite->arena, path);
+    __attribute__((cleanup(lines_done))) struct lines samples = {0};
+    __attribute__((cleanup(lines_done))) struct lines fewshot = {0};
+    Moecap__V1__TaskInfo *task;
+    const char *samples_path, *fewshot_path;
+
+    if (!read_task(suite, dir, slash ? slash + 1 : path, &task, err))
+        return false;
+    samples_path = data ? data : cap_arena_printf(suite->arena, "%s/%s", dir, task->samples_file);
+    fewshot_path = fewshot_data ? fewshot_data
+                                : cap_arena_printf(suite->arena, "%s/%s", dir, task->fewshot_file);
+    if (!read_lines(samples_path, &samples, err)) {
+        if (!data && err->code == CAP_NOT_FOUND)
+            return cap_fail_in(err, "the data of task \"%s\" are not beside it; give --data FILE",
+                               task->name);
+        return false;
+    }
+    if (!check_json(&samples, samples_path, err))
+        return false;
+    if ((fewshot_data || *task->fewshot_file) &&
+        (cap_file_exists(fewshot_path) || fewshot_data || !data) &&
+        (!read_lines(fewshot_path, &fewshot, err) || !check_json(&fewshot, fewshot_path, err)))
+        return false;
+    return check_samples(suite, task, &samples, &fewshot, err) &&
+           store_task(suite, task, &samples, &fewshot, out, err);
+}
+
+int cli_cmd_task_add(struct cli_context *context, const struct cli_words *words,
+                     struct cap_err *err)
+{
+    const struct cli_task_options *o = &cli_task_options;
+    CAP_AUTO(cli_suite) suite = cli_suite_open_all(context, err);
+
+    if (!suite)
+        return cli_exit_of(err->code);
+    for (int i = 0; i < words->count; i++) {
+        Moecap__V1__PutTaskReply *reply;
+
+        if (!add_task(suite, words->items[i], o->data, o->fewshot, &reply, err)) {
+            cap_fail_in(err, "task add %s", words->items[i]);
+            return cli_exit_of(err->code);
+        }
+        if (context->globals.json)
+            cli_print_json(cli_message_json(&reply->base));
+        else
+            printf("task %s: %u samples, %s\n", reply->task->name, reply->task->samples,
+                   reply->unchanged  ? "unchanged"
+                   : reply->replaced ? "replaced; runs of the older version keep it"
+                                     : "added");
+    }
+    return CLI_OK;
+}
+
+/* A shipped YAML whose data are not shipped (gsm8k) is no failure. */
+static bool add_shipped(struct cli_suite *suite, const char *dir, const char *name,
+                        struct cap_err *err)
+{
+    const char *path = cap_arena_printf(suite->arena, "%s/%s", dir, name);
+    Moecap__V1__PutTaskReply *reply;
+    struct cap_err failure = {0};
+
+    if (add_task(suite, path, NULL, NULL, &reply, &failure))
+        return true;
+    if (failure.code == CAP_NOT_FOUND)
+        return true;
+    return cap_fail(err, failure.code, "shipped task %s: %s", name, failure.text);
+}
+
+bool cli_add_shipped_tasks(struct cli_context *context, const char *dir, struct cap_err *err)
+{
+    CAP_AUTO(cli_suite) suite = cli_suite_open_all(context, err);
+    struct dirent **entries;
+    int count;
+    bool ok = true;
+
+    if (!suite)
+        return false;
+    count = scandir(dir, &entries, NULL, alphasort);
+    if (count < 0)
+        return cap_fail(err, CAP_NOT_FOUND, "could not read the folder of tasks \"%s\"", dir);
+    for (int i = 0; i < count; i++) {
+        const char *dot = strrchr(entries[i]->d_name, '.');
+
+        if (ok && dot && strcmp(dot, ".yaml") == 0)
+            ok = add_shipped(suite, dir, entries[i]->d_name, err);
+        free(entries[i]);
+    }
+    free(entries);
+    return ok;
+}

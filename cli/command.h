@@ -1,0 +1,72 @@
+/* command.h — a command of `moecap`: a row in commands.c.
+ *
+ * run() gets the words behind the command's name, after its options were parsed into `values`. It
+ * returns an exit status; on failure it fills err, which main prints with a hint.
+ */
+#ifndef CLI_COMMAND_H
+#define CLI_COMMAND_H
+
+#include "args.h"
+#include "base/err.h"
+
+/* docs/cli.md explains them; scripts rely on them. */
+enum cli_exit {
+    CLI_OK = 0,
+    CLI_NEGATIVE = 1, /* it worked, and the answer is no: a run failed, a check found something */
+    CLI_USAGE = 2,
+    CLI_REFUSED = 3,     /* wrong input: unknown name, bad value, nothing there */
+    CLI_UNREACHABLE = 4, /* no suite, or a part of it does not answer */
+    CLI_INTERNAL = 5,
+    CLI_INTERRUPTED = 130,
+};
+
+/* Options that every command has. */
+struct cli_globals {
+    const char *server, *state;
+    bool json, help;
+};
+
+struct cli_context {
+    struct cli_globals globals;
+    const char *program_dir; /* where the other programs are, or "" */
+};
+
+struct cli_command {
+    const char *name;    /* "run show" */
+    const char *words;   /* "RUN", for usage; "" = none */
+    const char *summary; /* one line */
+    const char *text;    /* paragraphs and examples */
+    const struct cli_option *options;
+    size_t option_count;
+    void *values;
+    int words_min, words_max;
+    int (*run)(struct cli_context *context, const struct cli_words *words, struct cap_err *err);
+    bool raw; /* arguments go to another program as they are */
+    int (*run_raw)(struct cli_context *context, int argc, char **argv, struct cap_err *err);
+};
+
+extern const struct cli_command *const cli_commands[];
+extern const size_t cli_command_count;
+extern const struct cli_option cli_global_options[];
+extern const size_t cli_global_option_count;
+
+#define CLI_OPTION(owner, field, name, alias, kind, value, help)                                   \
+    {                                                                                              \
+        name, alias, kind, value, help, offsetof(owner, field), 0                                  \
+    }
+#define CLI_OPTION_GIVEN(owner, field, given_field, name, kind, value, help)                       \
+    {                                                                                              \
+        name, NULL, kind, value, help, offsetof(owner, field), offsetof(owner, given_field)        \
+    }
+
+int cli_exit_of(enum cap_code code);
+const char *cli_hint_of(enum cap_code code);
+
+/* help.c: from the same rows */
+void cli_print_usage(void);
+void cli_print_help(const struct cli_command *command);
+void cli_print_markdown(void);
+void cli_print_man(void);
+void cli_print_completion(void);
+
+#endif

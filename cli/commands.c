@@ -1,0 +1,363 @@
+/* The table of commands: everything that is said about them anywhere is said here. */
+#include "base/auto.h"
+#include "cmd.h"
+#include "up.h"
+
+#define S(field, name, kind, value, help)                                                          \
+    CLI_OPTION(struct cli_submit_options, field, name, NULL, kind, value, help)
+#define SG(field, name, kind, value, help)                                                         \
+    CLI_OPTION_GIVEN(struct cli_submit_options, field, has_##field, name, kind, value, help)
+
+const struct cli_option cli_global_options[] = {
+    CLI_OPTION(
+        struct cli_globals, server, "server", NULL, CLI_TEXT, "ADDRESS",
+        "the suite's scheduler, e.g. 10.0.0.5:7861; else MOECAP_SERVER, else the local suite"),
+    CLI_OPTION(struct cli_globals, state, "state", NULL, CLI_TEXT, "DIR",
+               "folder of the local suite; else MOECAP_STATE, else $XDG_STATE_HOME/moecap"),
+    CLI_OPTION(struct cli_globals, json, "json", NULL, CLI_FLAG, NULL,
+               "print JSON, one object a line"),
+    CLI_OPTION(struct cli_globals, help, "help", NULL, CLI_FLAG, NULL, "show this help"),
+};
+const size_t cli_global_option_count = CAP_COUNT_OF(cli_global_options);
+
+static const struct cli_option up_options[] = {
+    CLI_OPTION(struct cli_up_options, detach, "detach", NULL, CLI_FLAG, NULL,
+               "return when everything is ready, and leave it running"),
+    CLI_OPTION(struct cli_up_options, nodes, "nodes", NULL, CLI_INT, "N", "inference nodes (1)"),
+    CLI_OPTION(struct cli_up_options, models, "models", NULL, CLI_LIST, "DIR",
+               "a model, or a folder of models; may be repeated (the shipped ones)"),
+    CLI_OPTION(struct cli_up_options, any_model_path, "any-model-path", NULL, CLI_FLAG, NULL,
+               "let submitters name any directory as the model"),
+    CLI_OPTION(struct cli_up_options, postgres, "postgres", NULL, CLI_TEXT, "URI",
+               "use this PostgreSQL instead of a private one"),
+    CLI_OPTION(struct cli_up_options, ports, "ports", NULL, CLI_TEXT, "default|auto",
+               "auto: any free ports, so that suites can run side by side"),
+    CLI_OPTION(struct cli_up_options, port_base, "port-base", NULL, CLI_INT, "N",
+               "first of the suite's ports (7860: scheduler +1, store +2, evaluator +3)"),
+    CLI_OPTION(struct cli_up_options, openai_port, "openai-port", NULL, CLI_INT, "N",
+               "OpenAI-compatible endpoint of the first node; 0 = any free port (off)"),
+    CLI_OPTION(struct cli_up_options, tasks, "tasks", NULL, CLI_TEXT, "DIR",
+               "folder of task YAML files to add at the start (the shipped ones)"),
+    CLI_OPTION(struct cli_up_options, no_tasks, "no-tasks", NULL, CLI_FLAG, NULL, "add no tasks"),
+    CLI_OPTION(struct cli_up_options, log, "log", NULL, CLI_TEXT, "LEVELS",
+               "e.g. info,conduct:debug"),
+};
+
+static const struct cli_command up = {
+    .name = "up",
+    .words = "",
+    .summary = "start a suite on this machine and watch over it",
+    .text = "Starts store (with a private PostgreSQL), evaluator, scheduler and nodes, adds the "
+            "shipped tasks,\n"
+            "restarts whatever dies, and ends everything on Ctrl-C. A second suite needs its own "
+            "state\n"
+            "folder and ports.\n\n"
+            "  moecap up                                     in the foreground\n"
+            "  moecap up --detach --models /data/models      in the background, with your models\n"
+            "  moecap up --detach --state /tmp/s --ports auto   a second one beside it\n",
+    .options = up_options,
+    .option_count = CAP_COUNT_OF(up_options),
+    .values = &cli_up_options,
+    .run = cli_cmd_up,
+};
+
+static const struct cli_command down = {
+    .name = "down",
+    .words = "",
+    .summary = "end what `up` started, and nothing else",
+    .text = "Ends the supervisor, which ends its programs in order; what outlived a killed "
+            "supervisor too.\n\n"
+            "  moecap down\n",
+    .run = cli_cmd_down,
+};
+
+static const struct cli_command status = {
+    .name = "status",
+    .words = "",
+    .summary = "programs of the local suite: address, process, restarts",
+    .text = "Status 0 when everything runs, 1 when something is down, 4 when there is no suite.\n\n"
+            "  moecap status --json\n",
+    .run = cli_cmd_status,
+};
+
+static const struct cli_option submit_options[] = {
+    S(model, "model", CLI_TEXT, "NAME|DIR", "model that a node offers, or a directory on the node"),
+    S(tasks, "task", CLI_LIST, "TASK", "task to run; may be repeated (moecap task list)"),
+    S(engine, "engine", CLI_TEXT, "KIND", "native (default), null, or an external server's kind"),
+    S(precision, "precision", CLI_TEXT, "P", "bf16 (default), int8, f32"),
+    {"batch-size", "concurrency", CLI_INT, "N", "requests in flight, closed loop (1)",
+     offsetof(struct cli_submit_options, concurrency), 0},
+    SG(rate, "rate", CLI_REAL, "R", "instead: Poisson arrivals, R requests a second"),
+    S(limit, "limit", CLI_INT, "N", "only the first N samples (0 = all)"),
+    SG(sampling, "sampling", CLI_REAL, "SHARE", "a random share of the samples, by --seed"),
+    SG(fewshot, "num-fewshot", CLI_INT, "K", "examples before the question (the task's own)"),
+    S(max_tokens, "max-tokens", CLI_INT, "N", "longest answer (the task's own)"),
+    SG(temperature, "temperature", CLI_REAL, "T", "0 = greedy (the task's own)"),
+    SG(top_p, "top-p", CLI_REAL, "P", "nucleus sampling"),
+    S(top_k, "top-k", CLI_INT, "K", "sample among the K likeliest (0 = off)"),
+    S(ignore_eos, "ignore-eos", CLI_FLAG, NULL, "always generate --max-tokens tokens"),
+    S(seed, "seed", CLI_INT, "N", "of sampling, few-shot choice and token sampling (0)"),
+    S(repeats, "repeats", CLI_INT, "N", "runs of each task (1)"),
+    S(chat, "chat", CLI_FLAG, NULL, "send messages through the model's chat template"),
+    S(priority, "priority", CLI_INT, "N", "-100 to 100, higher first (0)"),
+    S(submitter, "submitter", CLI_TEXT, "NAME", "who asks (USER); fair share is per submitter"),
+    S(note, "note", CLI_TEXT, "TEXT", "shown beside the run"),
+    S(revision, "revision", CLI_TEXT, "TEXT", "of the model, for the record"),
+    S(hardware, "hardware", CLI_TEXT, "TEXT",
+      "declared hardware behind --url, e.g. \"8x H100-SXM\""),
+    S(device, "device", CLI_TEXT, "cpu|cuda", "what the node must have (any)"),
+    S(tensor, "tensor-parallel", CLI_INT, "N", "tensor parallelism (1)"),
+    S(pipeline, "pipeline-parallel", CLI_INT, "N", "pipeline parallelism (1)"),
+    S(data, "data-parallel", CLI_INT, "N", "data parallelism (1)"),
+    S(expert, "expert-parallel", CLI_INT, "N", "expert parallelism (1)"),
+    S(url, "url", CLI_TEXT, "URL", "base URL of an external server"),
+    S(served_model, "served-model", CLI_TEXT, "NAME", "model name to send to it"),
+    S(model_config, "model-config", CLI_TEXT, "FILE", "its config.json, declared"),
+    S(api_key_env, "api-key-env", CLI_TEXT, "VAR", "variable on the node that holds its key"),
+    S(dry_run, "dry-run", CLI_FLAG, NULL, "check and plan only"),
+    S(watch, "watch", CLI_FLAG, NULL, "stay and show progress; status 1 if a run fails"),
+    S(quiet, "quiet", CLI_FLAG, NULL, "print the evaluation's id only"),
+};
+
+static const struct cli_command submit = {
+    .name = "submit",
+    .words = "",
+    .summary = "queue an evaluation: a model on tasks",
+    .text =
+        "Each task and repeat becomes a run. A configuration that is queued or running already "
+        "returns its\n"
+        "ids. What is wrong is named: field, value, and what would be accepted.\n\n"
+        "  moecap submit --model moecap-tiny --task gsm-mini --batch-size 4 --watch\n"
+        "  moecap submit --model moecap-tiny --task gsm-mini --task choice-mini --precision int8 "
+        "--limit 100\n"
+        "  moecap submit --model moecap-tiny --task gsm-mini --num-fewshot 3 --chat --repeats 3\n"
+        "  moecap submit --engine null --model none --task gsm-mini --dry-run\n",
+    .options = submit_options,
+    .option_count = CAP_COUNT_OF(submit_options),
+    .values = &cli_submit_options,
+    .run = cli_cmd_submit,
+};
+
+static const struct cli_command watch = {
+    .name = "watch",
+    .words = "ID...",
+    .summary = "progress of evaluations or runs, until all have ended",
+    .text = "On a terminal a bar for each run; elsewhere a line for each step; --json one object "
+            "for each change.\n"
+            "Status 0 only if every run finished. A scheduler that restarts is waited for.\n\n"
+            "  moecap watch eval-k3v5n7x2m4p8q9wz\n",
+    .words_min = 1,
+    .words_max = CLI_WORDS_MAX,
+    .run = cli_cmd_watch,
+};
+
+static const struct cli_option cancel_options[] = {
+    CLI_OPTION(struct cli_cancel_options, reason, "reason", NULL, CLI_TEXT, "TEXT",
+               "kept with the run"),
+};
+
+static const struct cli_command cancel = {
+    .name = "cancel",
+    .words = "ID...",
+    .summary = "stop evaluations or runs; what was answered stays stored",
+    .text = "  moecap cancel run-a2b3c4d5e6f7g8h9 --reason \"wrong precision\"\n",
+    .options = cancel_options,
+    .option_count = CAP_COUNT_OF(cancel_options),
+    .values = &cli_cancel_options,
+    .words_min = 1,
+    .words_max = CLI_WORDS_MAX,
+    .run = cli_cmd_cancel,
+};
+
+static const struct cli_command queue = {
+    .name = "queue",
+    .words = "",
+    .summary = "what runs and waits, in order, and what each waits for",
+    .text = "  moecap queue\n",
+    .run = cli_cmd_queue,
+};
+
+static const struct cli_option board_options[] = {
+    CLI_OPTION(struct cli_board_options, model, "model", NULL, CLI_TEXT, "NAME", "only this model"),
+    CLI_OPTION(struct cli_board_options, task, "task", NULL, CLI_TEXT, "TASK", "only this task"),
+    CLI_OPTION(struct cli_board_options, engine, "engine", NULL, CLI_TEXT, "KIND",
+               "only this engine"),
+    CLI_OPTION(struct cli_board_options, evaluation, "evaluation", NULL, CLI_TEXT, "ID",
+               "only this evaluation"),
+    CLI_OPTION(struct cli_board_options, all, "all", NULL, CLI_FLAG, NULL,
+               "runs that failed or go on, too"),
+    CLI_OPTION(struct cli_board_options, limit, "limit", NULL, CLI_INT, "N", "most rows (1000)"),
+    CLI_OPTION(struct cli_board_options, csv, "csv", NULL, CLI_FLAG, NULL,
+               "one line a figure, as CSV"),
+};
+
+static const struct cli_command board = {
+    .name = "board",
+    .words = "",
+    .summary = "results: accuracy with its interval, latency, throughput, activated experts",
+    .text = "A dash is an unknown figure; why stands below the table and in --json.\n\n"
+            "  moecap board --task gsm-mini\n"
+            "  moecap board --csv > figures.csv\n",
+    .options = board_options,
+    .option_count = CAP_COUNT_OF(board_options),
+    .values = &cli_board_options,
+    .run = cli_cmd_board,
+};
+
+static const struct cli_command run_show = {
+    .name = "run show",
+    .words = "RUN",
+    .summary = "one run: configuration, attempts, every figure with basis and reason",
+    .text = "  moecap run show run-a2b3c4d5e6f7g8h9\n",
+    .words_min = 1,
+    .words_max = 1,
+    .run = cli_cmd_run_show,
+};
+
+static const struct cli_option export_options[] = {
+    CLI_OPTION(struct cli_export_options, csv, "csv", NULL, CLI_FLAG, NULL, "figures only, as CSV"),
+    CLI_OPTION(struct cli_export_options, no_samples, "no-samples", NULL, CLI_FLAG, NULL,
+               "the run's line only"),
+};
+
+static const struct cli_command run_export = {
+    .name = "run export",
+    .words = "RUN...",
+    .summary = "a run with all its samples, prompts, answers and verdicts, as JSON lines",
+    .text = "Gold answers are included once the run has ended.\n\n"
+            "  moecap run export run-a2b3c4d5e6f7g8h9 > run.jsonl\n",
+    .options = export_options,
+    .option_count = CAP_COUNT_OF(export_options),
+    .values = &cli_export_options,
+    .words_min = 1,
+    .words_max = CLI_WORDS_MAX,
+    .run = cli_cmd_run_export,
+};
+
+static const struct cli_command task_list = {
+    .name = "task list",
+    .words = "",
+    .summary = "tasks that can be run",
+    .text = "  moecap task list\n",
+    .run = cli_cmd_task_list,
+};
+
+static const struct cli_command task_show = {
+    .name = "task show",
+    .words = "TASK",
+    .summary = "one task: samples, metrics, hashes",
+    .text = "  moecap task show gsm-mini\n",
+    .words_min = 1,
+    .words_max = 1,
+    .run = cli_cmd_task_show,
+};
+
+static const struct cli_option task_options[] = {
+    CLI_OPTION(struct cli_task_options, data, "data", NULL, CLI_TEXT, "FILE",
+               "JSONL of the samples, when it is not beside the YAML"),
+    CLI_OPTION(struct cli_task_options, fewshot, "fewshot", NULL, CLI_TEXT, "FILE",
+               "JSONL of few-shot examples, likewise"),
+};
+
+static const struct cli_command task_add = {
+    .name = "task add",
+    .words = "FILE.yaml...",
+    .summary = "add a task: a YAML and its JSONL",
+    .text =
+        "Every sample is rendered once as a check. An older version stays for the runs that used "
+        "it.\n\n"
+        "  moecap task add tasks/gsm-mini.yaml\n"
+        "  moecap task add tasks/gsm8k.yaml --data gsm8k_test.jsonl --fewshot gsm8k_train.jsonl\n",
+    .options = task_options,
+    .option_count = CAP_COUNT_OF(task_options),
+    .values = &cli_task_options,
+    .words_min = 1,
+    .words_max = CLI_WORDS_MAX,
+    .run = cli_cmd_task_add,
+};
+
+static const struct cli_command node_list = {
+    .name = "node list",
+    .words = "",
+    .summary = "connected nodes: engines, models, what each works on",
+    .text = "  moecap node list\n",
+    .run = cli_cmd_node_list,
+};
+
+static const struct cli_command model = {
+    .name = "model",
+    .words = "inspect|forward|serve DIR ...",
+    .summary = "look at a checkpoint, run it once, or serve it, without any suite",
+    .text = "  moecap model inspect models/moecap-tiny\n"
+            "  moecap model forward models/moecap-tiny --tokens tokens.json --greedy 8\n",
+    .raw = true,
+    .run_raw = cli_exec_inference,
+};
+
+static const struct cli_command tokenize = {
+    .name = "tokenize",
+    .words = "DIR",
+    .summary = "JSON strings, one a line, to lists of token ids",
+    .text = "  echo '\"2 + 2\"' | moecap tokenize models/moecap-tiny\n",
+    .raw = true,
+    .run_raw = cli_exec_inference,
+};
+
+static const struct cli_command grade = {
+    .name = "grade",
+    .words = "TASK|GRADER [--filter NAME]",
+    .summary = "grade answers made anywhere: {id, text, gold} lines in, verdicts out",
+    .text = "  moecap grade gsm8k < answers.jsonl > verdicts.jsonl\n",
+    .raw = true,
+    .run_raw = cli_exec_evaluator,
+};
+
+static const struct cli_command admin_config = {
+    .name = "admin config",
+    .words = "PROGRAM",
+    .summary = "settings of scheduler, store or evaluator, and where each comes from",
+    .text = "  moecap admin config scheduler\n",
+    .words_min = 1,
+    .words_max = 1,
+    .run = cli_cmd_admin_config,
+};
+
+static const struct cli_command admin_metrics = {
+    .name = "admin metrics",
+    .words = "PROGRAM",
+    .summary = "its counters, as Prometheus reads them",
+    .text = "  moecap admin metrics store\n",
+    .words_min = 1,
+    .words_max = 1,
+    .run = cli_cmd_admin_metrics,
+};
+
+static const struct cli_option help_options[] = {
+    CLI_OPTION(struct cli_help_options, markdown, "markdown", NULL, CLI_FLAG, NULL,
+               "all of it, as docs/cli.md"),
+    CLI_OPTION(struct cli_help_options, man, "man", NULL, CLI_FLAG, NULL,
+               "all of it, as a man page"),
+    CLI_OPTION(struct cli_help_options, completion, "bash-completion", NULL, CLI_FLAG, NULL,
+               "a completion script for bash"),
+};
+
+static const struct cli_command help = {
+    .name = "help",
+    .words = "[COMMAND]",
+    .summary = "what there is, or one command with examples",
+    .text = "  moecap help submit\n"
+            "  moecap help --man | man -l -\n"
+            "  source <(moecap help --bash-completion)\n",
+    .options = help_options,
+    .option_count = CAP_COUNT_OF(help_options),
+    .values = &cli_help_options,
+    .words_max = 2,
+    .run = cli_cmd_help,
+};
+
+const struct cli_command *const cli_commands[] = {
+    &up,    &down,     &status,     &submit,       &watch,         &cancel,   &queue,
+    &board, &run_show, &run_export, &task_list,    &task_show,     &task_add, &node_list,
+    &model, &tokenize, &grade,      &admin_config, &admin_metrics, &help,
+};
+const size_t cli_command_count = CAP_COUNT_OF(cli_commands);

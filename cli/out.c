@@ -1,0 +1,277 @@
+#include "out.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "digest/digest.h"
+
+enum { CELL_BYTES_MAX = 4096, WIDTH_DEFAULT = 100 };
+
+/* ---- tables ---- */
+
+void cli_table_init(struct cli_table_out *table, size_t columns, unsigned right)
+{
+    *table = (struct cli_table_out){.columns = columns, .right = right};
+}
+
+void cli_table_add(struct cli_table_out *table, const char *cell)
+{
+    if (table->count == table->capacity) {
+        table->capacity = table->capacity ? table->capacity * 2 : 64;
+        table->cells = realloc(table->cells, table->capacity * sizeof *table->cells);
+        if (!table->cells)
+            abort();
+    }
+    table->cells[table->count] = strdup(cell);
+    if (!table->cells[table->count++])
+        abort();
+}
+
+void cli_table_addf(struct cli_table_out *table, const char *fmt, ...)
+{
+    CAP_AUTO_BUF(cell, CELL_BYTES_MAX);
+    va_list args;
+
+    va_start(args, fmt);
+    cap_buf_vprintf(&cell, fmt, args);
+    va_end(args);
+    cli_table_add(table, cell.data);
+}
+
+/* Characters, not bytes: continuation bytes take no column. */
+static size_t width_of(const char *text)
+{
+    size_t width = 0;
+
+    for (; *text; text++)
+        width += ((unsigned char)*text & 0xc0) != 0x80;
+    return width;
+}
+
+static void add_padding(struct cap_buf *out, size_t count)
+{
+    while (count-- > 0)
+        cap_buf_add_char(out, ' ');
+}
+
+static void print_row(const struct cli_table_out *table, size_t row, const size_t *widths,
+                      struct cap_buf *out)
+{
+    for (size_t c = 0; c < table->columns; c++) {
+        const char *cell = table->cells[row * table->columns + c];
+        size_t padding = widths[c] - width_of(cell);
+        bool right = table->right >> c & 1, last = c + 1 == table->columns;
+
+        if (right)
+            add_padding(out, padding);
+        cap_buf_add_str(out, cell);
+        if (!right && !last)
+            add_padding(out, padding);
+        cap_buf_add_str(out, last ? "\n" : "  ");
+    }
+}
+
+void cli_table_print(const struct cli_table_out *table, struct cap_buf *out)
+{
+    size_t rows = table->count / table->columns, widths[64] = {0};
+
+    for (size_t i = 0; i < rows * table->columns; i++) {
+        size_t width = width_of(table->cells[i]);
+
+        if (width > widths[i % table->columns])
+            widths[i % table->columns] = width;
+    }
+    for (size_t row = 0; row < rows; row++)
+        print_row(table, row, widths, out);
+}
+
+void cli_table_done(struct cli_table_out *table)
+{
+    for (size_t i = 0; i < table->count; i++)
+        free(table->cells[i]);
+    free(table->cells);
+    *table = (struct cli_table_out){0};
+}
+
+void cli_bar(struct cap_buf *out, unsigned width, double done, double total)
+{
+    unsigned filled = total > 0 ? (unsigned)(done / total * width) : 0;
+
+    for (unsigned i = 0; i < width; i++)
+        cap_buf_add_char(out, i < filled ? '#' : '-');
+}
+
+void cli_duration(struct cap_buf *out, double seconds)
+{
+    long s = seconds < 0 ? 0 : (long)(seconds + 0.5);
+
+    if (s < 60)
+        cap_buf_printf(out, "%ld s", s);
+    else if (s < 3600)
+        cap_buf_printf(out, "%ld min %02ld s", s / 60, s % 60);
+    else
+        cap_buf_printf(out, "%ld h %02ld min", s / 3600, s % 3600 / 60);
+}
+
+bool cli_is_terminal(void)
+{
+    return isatty(STDOUT_FILENO) == 1;
+}
+
+unsigned cli_terminal_width(void)
+{
+    struct winsize size;
+
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+        return size.ws_col;
+    return WIDTH_DEFAULT;
+}
+
+/* ---- messages as JSON, by their descriptors ---- */
+
+static json_t *bytes_json(const ProtobufCBinaryData *bytes)
+{
+    char *hex = malloc(bytes->len * 2 + 1);
+    json_t *json;
+
+    if (!hex)
+        abort();
+    cap_hex(bytes->data, bytes->len, hex);
+    json = json_string(hex);
+    free(hex);
+    return json;
+}
+
+/* RUN_STATE_QUEUED of RunState -> "queued" */
+static json_t *enum_json(const ProtobufCEnumDescriptor *type, int value)
+{
+    const ProtobufCEnumValue *v = protobuf_c_enum_descriptor_get_value(type, value);
+    char text[64], prefix[64];
+    size_t at = 0;
+
+    if (!v)
+        return json_integer(value);
+    for (const char *p = type->short_name; *p && at < sizeof prefix - 2; p++) {
+        if (isupper((unsigned char)*p) && at > 0)
+            prefix[at++] = '_';
+        prefix[at++] = (char)toupper((unsigned char)*p);
+    }
+    prefix[at] = '\0';
+    snprintf(text, sizeof text, "%s",
+             strncmp(v->name, prefix, at) == 0 && v->name[at] == '_' ? v->name + at + 1 : v->name);
+    for (char *p = text; *p; p++)
+        *p = (char)tolower((unsigned char)*p);
+    return json_string(text);
+}
+
+static json_t *real_json(double value)
+{
+    return value - value == 0 ? json_real(value) : json_null(); /* NaN and infinity have no JSON */
+}
+
+static json_t *scalar_json(const ProtobufCFieldDescriptor *field, const void *at)
+{
+    json_t *json;
+
+    switch (field->type) {
+    case PROTOBUF_C_TYPE_INT32:
+    case PROTOBUF_C_TYPE_SINT32:
+    case PROTOBUF_C_TYPE_SFIXED32:
+        return json_integer(*(const int32_t *)at);
+    case PROTOBUF_C_TYPE_UINT32:
+    case PROTOBUF_C_TYPE_FIXED32:
+        return json_integer(*(const uint32_t *)at);
+    case PROTOBUF_C_TYPE_INT64:
+    case PROTOBUF_C_TYPE_SINT64:
+    case PROTOBUF_C_TYPE_SFIXED64:
+        return json_integer(*(const int64_t *)at);
+    case PROTOBUF_C_TYPE_UINT64:
+    case PROTOBUF_C_TYPE_FIXED64:
+        return json_integer((json_int_t) * (const uint64_t *)at);
+    case PROTOBUF_C_TYPE_FLOAT:
+        return real_json(*(const float *)at);
+    case PROTOBUF_C_TYPE_DOUBLE:
+        return real_json(*(const double *)at);
+    case PROTOBUF_C_TYPE_BOOL:
+        return json_boolean(*(const protobuf_c_boolean *)at);
+    case PROTOBUF_C_TYPE_ENUM:
+        return enum_json(field->descriptor, *(const int *)at);
+    case PROTOBUF_C_TYPE_STRING:
+        json = json_string(*(char *const *)at ? *(char *const *)at : "");
+        return json ? json : json_string("(not UTF-8)");
+    case PROTOBUF_C_TYPE_BYTES:
+        return bytes_json(at);
+    case PROTOBUF_C_TYPE_MESSAGE:
+        return *(ProtobufCMessage *const *)at ? cli_message_json(*(ProtobufCMessage *const *)at)
+                                              : json_null();
+    }
+    return json_null();
+}
+
+static size_t size_of(const ProtobufCFieldDescriptor *field)
+{
+    switch (field->type) {
+    case PROTOBUF_C_TYPE_INT32:
+    case PROTOBUF_C_TYPE_SINT32:
+    case PROTOBUF_C_TYPE_SFIXED32:
+    case PROTOBUF_C_TYPE_UINT32:
+    case PROTOBUF_C_TYPE_FIXED32:
+    case PROTOBUF_C_TYPE_FLOAT:
+    case PROTOBUF_C_TYPE_ENUM:
+        return 4;
+    case PROTOBUF_C_TYPE_BOOL:
+        return sizeof(protobuf_c_boolean);
+    case PROTOBUF_C_TYPE_BYTES:
+        return sizeof(ProtobufCBinaryData);
+    case PROTOBUF_C_TYPE_STRING:
+    case PROTOBUF_C_TYPE_MESSAGE:
+        return sizeof(void *);
+    default:
+        return 8;
+    }
+}
+
+static json_t *list_json(const ProtobufCFieldDescriptor *field, const char *base)
+{
+    size_t count = *(const size_t *)(base + field->quantifier_offset);
+    const char *items = *(char *const *)(base + field->offset);
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(list, scalar_json(field, items + i * size_of(field)));
+    return list;
+}
+
+json_t *cli_message_json(const ProtobufCMessage *message)
+{
+    const ProtobufCMessageDescriptor *type = message->descriptor;
+    const char *base = (const char *)message;
+    json_t *object = json_object();
+
+    for (unsigned i = 0; i < type->n_fields; i++) {
+        const ProtobufCFieldDescriptor *field = &type->fields[i];
+        json_t *value;
+
+        if (field->label == PROTOBUF_C_LABEL_REPEATED)
+            value = list_json(field, base);
+        else if ((field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) &&
+                 *(const uint32_t *)(base + field->quantifier_offset) != field->id)
+            value = NULL;
+        else
+            value = scalar_json(field, base + field->offset);
+        if (value)
+            json_object_set_new(object, field->name, value);
+    }
+    return object;
+}
+
+void cli_print_json(json_t *json)
+{
+    json_dumpf(json, stdout, JSON_COMPACT);
+    putchar('\n');
+    json_decref(json);
+}

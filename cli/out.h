@@ -1,0 +1,41 @@
+/* out.h — what people read: tables that fit the terminal, bars, JSON from messages. One thread. */
+#ifndef CLI_OUT_H
+#define CLI_OUT_H
+
+#include <jansson.h>
+#include <protobuf-c/protobuf-c.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/buf.h"
+
+/* A table that is measured before it is printed. Cells are copied. */
+struct cli_table_out {
+    char **cells;
+    size_t columns, count, capacity;
+    unsigned right; /* bit i: column i is a number, set to the right */
+};
+
+void cli_table_init(struct cli_table_out *table, size_t columns, unsigned right);
+void cli_table_add(struct cli_table_out *table, const char *cell);
+void cli_table_addf(struct cli_table_out *table, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+/* The first row is the heading. */
+void cli_table_print(const struct cli_table_out *table, struct cap_buf *out);
+void cli_table_done(struct cli_table_out *table);
+
+/* "####----" of `width` characters for done of total. */
+void cli_bar(struct cap_buf *out, unsigned width, double done, double total);
+/* "3 s", "4 min 10 s", "2 h 05 min" */
+void cli_duration(struct cap_buf *out, double seconds);
+
+/* A message as JSON: field names as in the .proto, unset oneofs left out, bytes as hexadecimal,
+ * enum values in lower case without their type's prefix. The caller's reference. */
+json_t *cli_message_json(const ProtobufCMessage *message);
+/* One line on stdout. Takes the reference. */
+void cli_print_json(json_t *json);
+
+bool cli_is_terminal(void);
+unsigned cli_terminal_width(void);
+
+#endif

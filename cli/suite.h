@@ -1,0 +1,32 @@
+/* suite.h — which suite a command talks to, and the connections to it.
+ *
+ * Found by --server, then MOECAP_SERVER, then the runtime file that `moecap up` wrote into the
+ * state folder. The scheduler says where the store and the evaluator are.
+ */
+#ifndef CLI_SUITE_H
+#define CLI_SUITE_H
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "command.h"
+#include "rpc/rpc.h"
+
+struct cli_suite {
+    struct cap_arena *arena; /* of replies; lives as long as the suite */
+    struct cap_rpc_channel *scheduler, *store, *evaluator;
+};
+
+enum { CLI_PATH_BYTES = 4096 };
+
+/* --state, MOECAP_STATE, $XDG_STATE_HOME/moecap, ~/.local/state/moecap, for root /var/lib/moecap.
+ */
+bool cli_state_dir(const struct cli_context *context, char out[CLI_PATH_BYTES],
+                   struct cap_err *err);
+/* The scheduler only. NULL with a sentence that says how to start a suite. */
+struct cli_suite *cli_suite_open(const struct cli_context *context, struct cap_err *err);
+/* Also store and evaluator. */
+struct cli_suite *cli_suite_open_all(const struct cli_context *context, struct cap_err *err);
+void cli_suite_free(struct cli_suite *suite);
+CAP_DEFINE_AUTO(cli_suite)
+
+#endif

@@ -1,0 +1,100 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "moecap/v1/scheduler.rpc.h"
+#include "runtime.h"
+#include "suite.h"
+
+enum { SUITE_ARENA_BYTES = 512 << 20, CONNECT_MS = 5000 };
+
+bool cli_state_dir(const struct cli_context *context, char out[CLI_PATH_BYTES], struct cap_err *err)
+{
+    const char *variable = getenv("MOECAP_STATE"), *xdg = getenv("XDG_STATE_HOME"),
+               *home = getenv("HOME");
+    int length;
+
+    if (context->globals.state)
+        length = snprintf(out, CLI_PATH_BYTES, "%s", context->globals.state);
+    else if (variable && *variable)
+        length = snprintf(out, CLI_PATH_BYTES, "%s", variable);
+    else if (xdg && *xdg)
+        length = snprintf(out, CLI_PATH_BYTES, "%s/moecap", xdg);
+    else if (geteuid() == 0)
+        length = snprintf(out, CLI_PATH_BYTES, "/var/lib/moecap");
+    else if (home && *home)
+        length = snprintf(out, CLI_PATH_BYTES, "%s/.local/state/moecap", home);
+    else
+        return cap_fail(err, CAP_INVALID_ARGUMENT,
+                        "neither HOME nor XDG_STATE_HOME is set: name a folder with --state");
+    return length < CLI_PATH_BYTES ||
+           cap_fail(err, CAP_INVALID_ARGUMENT, "the state folder's path is too long");
+}
+
+static bool find_server(const struct cli_context *context, char out[CLI_ADDRESS_BYTES],
+                        struct cap_err *err)
+{
+    const char *server =
+        context->globals.server ? context->globals.server : getenv("MOECAP_SERVER");
+    const struct cli_process *scheduler;
+    struct cap_err reading = {0};
+    struct cli_runtime runtime;
+    char dir[CLI_PATH_BYTES];
+
+    if (server && *server) {
+        snprintf(out, CLI_ADDRESS_BYTES, "%s", server);
+        return true;
+    }
+    if (!cli_state_dir(context, dir, err))
+        return false;
+    if (!cli_runtime_read(dir, &runtime, &reading))
+        return cap_fail(err, CAP_UNAVAILABLE, "no suite runs here (%s)", reading.text);
+    scheduler = cli_runtime_find(&runtime, "scheduler");
+    if (!scheduler || !*scheduler->address)
+        return cap_fail(err, CAP_UNAVAILABLE, "the suite in \"%s\" has no scheduler yet", dir);
+    snprintf(out, CLI_ADDRESS_BYTES, "%s", scheduler->address);
+    return true;
+}
+
+struct cli_suite *cli_suite_open(const struct cli_context *context, struct cap_err *err)
+{
+    CAP_AUTO(cli_suite) suite = calloc(1, sizeof *suite);
+    char address[CLI_ADDRESS_BYTES];
+
+    if (!suite)
+        abort();
+    if (!find_server(context, address, err))
+        return NULL;
+    suite->arena = cap_arena_new(SUITE_ARENA_BYTES);
+    suite->scheduler = cap_rpc_channel_new(address, NULL);
+    if (!cap_rpc_channel_wait(suite->scheduler, CONNECT_MS, err)) {
+        cap_fail_in(err, "scheduler");
+        return NULL;
+    }
+    return cap_take(suite);
+}
+
+struct cli_suite *cli_suite_open_all(const struct cli_context *context, struct cap_err *err)
+{
+    CAP_AUTO(cli_suite) suite = cli_suite_open(context, err);
+    Moecap__V1__Empty request = MOECAP__V1__EMPTY__INIT;
+    Moecap__V1__InfoReply *info;
+
+    if (!suite || !scheduler_rpc_info(suite->scheduler, NULL, &request, suite->arena, &info, err))
+        return NULL;
+    suite->store = cap_rpc_channel_new(info->store_address, NULL);
+    suite->evaluator = cap_rpc_channel_new(info->evaluator_address, NULL);
+    return cap_take(suite);
+}
+
+void cli_suite_free(struct cli_suite *suite)
+{
+    if (!suite)
+        return;
+    cap_rpc_channel_free(suite->scheduler);
+    cap_rpc_channel_free(suite->store);
+    cap_rpc_channel_free(suite->evaluator);
+    cap_arena_free(suite->arena);
+    free(suite);
+}

@@ -1,0 +1,415 @@
+/* The supervisor: starts the programs in order, each when the one before is ready; restarts one
+ * that dies, with a pause that doubles; ends them in the opposite order. Programs are started with
+ * posix_spawn (never fork: gRPC forbids it) in process groups of their own, so that Ctrl-C reaches
+ * only the supervisor, which then ends them in order. A program ends by itself when the supervisor
+ * dies
+ * (--die-with-parent), and what is left is found by `moecap down` through the runtime file.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/auto.h"
+#include "base/buf.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "suite.h"
+#include "up.h"
+
+extern char **environ;
+
+enum {
+    ARGUMENTS_MAX = 32,
+    READY_MS_MAX = 60000,
+    END_MS_MAX = 15000,
+    POLL_MS = 50,
+    PAUSE_MS_MIN = 200,
+    PAUSE_MS_MAX = 10000,
+    STEADY_MS = 30000, /* living so long forgives earlier deaths */
+};
+
+struct program {
+    struct cli_process *process; /* in the runtime */
+    char arguments[ARGUMENTS_MAX][CLI_PATH_BYTES];
+    int argument_count;
+    int64_t started_ms, restart_at_ms, pause_ms;
+};
+
+struct supervisor {
+    struct cli_context *context;
+    const char *dir;
+    struct cli_runtime runtime;
+    struct program programs[CLI_PROCESSES_MAX];
+    bool quiet;
+};
+
+static int64_t now_ms(void)
+{
+    return cap_clock_ms(cap_clock_system());
+}
+
+__attribute__((format(printf, 2, 3))) static void say(const struct supervisor *s, const char *fmt,
+                                                      ...)
+{
+    va_list args;
+
+    if (s->quiet)
+        return;
+    va_start(args, fmt);
+    vprintf(fmt, args);
+    va_end(args);
+    fflush(stdout);
+}
+
+/* ---- what to start ---- */
+
+__attribute__((format(printf, 2, 3))) static void add_argument(struct program *p, const char *fmt,
+                                                               ...)
+{
+    va_list args;
+
+    if (p->argument_count == ARGUMENTS_MAX)
+        abort();
+    va_start(args, fmt);
+    vsnprintf(p->arguments[p->argument_count++], CLI_PATH_BYTES, fmt, args);
+    va_end(args);
+}
+
+static struct program *add_program(struct supervisor *s, const char *binary, const char *name)
+{
+    struct program *p = &s->programs[s->runtime.count];
+
+    p->process = &s->runtime.processes[s->runtime.count++];
+    p->pause_ms = PAUSE_MS_MIN;
+    snprintf(p->process->name, sizeof p->process->name, "%s", name);
+    add_argument(p, "%s/moecap-%s", s->context->program_dir, binary);
+    add_argument(p, "--die-with-parent");
+    add_argument(p, "--ready-file");
+    add_argument(p, "%s/ready/%s", s->dir, name);
+    if (cli_up_options.log) {
+        add_argument(p, "--log");
+        add_argument(p, "%s", cli_up_options.log);
+    }
+    return p;
+}
+
+/* The address a program should listen on: a fixed port, or any free one. */
+static void add_listen(struct program *p, int offset)
+{
+    const struct cli_up_options *o = &cli_up_options;
+    bool any = o->ports && strcmp(o->ports, "auto") == 0;
+
+    add_argument(p, "--listen");
+    add_argument(p, "127.0.0.1:%d", any ? 0 : (int)o->port_base + offset);
+}
+
+static void add_store(struct supervisor *s)
+{
+    struct program *p = add_program(s, "store", "store");
+
+    add_listen(p, 2);
+    if (cli_up_options.postgres) {
+        add_argument(p, "--postgres");
+        add_argument(p, "%s", cli_up_options.postgres);
+    } else {
+        add_argument(p, "--embedded");
+        add_argument(p, "%s/postgres", s->dir);
+    }
+}
+
+static void add_scheduler(struct supervisor *s)
+{
+    struct program *p = add_program(s, "scheduler", "scheduler");
+
+    add_listen(p, 1);
+    add_argument(p, "--store");
+    add_argument(p, "%s", cli_runtime_find(&s->runtime, "store")->address);
+    add_argument(p, "--evaluator");
+    add_argument(p, "%s", cli_runtime_find(&s->runtime, "evaluator")->address);
+}
+
+static void add_node(struct supervisor *s, int number)
+{
+    const struct cli_up_options *o = &cli_up_options;
+    char name[CLI_PROCESS_NAME_BYTES];
+    CAP_AUTO_BUF(models, CLI_PATH_BYTES - 1);
+    struct program *p;
+
+    snprintf(name, sizeof name, "node-%d", number);
+    p = add_program(s, "inference", name);
+    add_argument(p, "--scheduler");
+    add_argument(p, "%s", cli_runtime_find(&s->runtime, "scheduler")->address);
+    add_argument(p, "--name");
+    add_argument(p, "%s", name);
+    add_argument(p, "--state");
+    add_argument(p, "%s/%s", s->dir, name);
+    for (size_t i = 0; i < o->models.count; i++)
+        cap_buf_printf(&models, "%s%s", i ? ":" : "", o->models.items[i]);
+    add_argument(p, "--models");
+    add_argument(p, "%s", models.data);
+    if (o->any_model_path)
+        add_argument(p, "--any-model-path");
+    if (o->openai_port >= 0) {
+        add_argument(p, "--openai-port");
+        add_argument(p, "%d", o->openai_port == 0 ? 0 : (int)o->openai_port + number - 1);
+    }
+}
+
+/* ---- one program ---- */
+
+static bool open_log(posix_spawn_file_actions_t *actions, const char *dir, const char *name)
+{
+    char path[CLI_PATH_BYTES];
+
+    snprintf(path, sizeof path, "%s/logs/%s.log", dir, name);
+    return posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0) == 0 &&
+           posix_spawn_file_actions_addopen(actions, STDOUT_FILENO, path,
+                                            O_WRONLY | O_CREAT | O_APPEND, 0644) == 0 &&
+           posix_spawn_file_actions_adddup2(actions, STDOUT_FILENO, STDERR_FILENO) == 0;
+}
+
+static bool spawn(struct supervisor *s, struct program *p, struct cap_err *err)
+{
+    char *argv[ARGUMENTS_MAX + 1];
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    sigset_t none;
+    int rc;
+
+    for (int i = 0; i < p->argument_count; i++)
+        argv[i] = p->arguments[i];
+    argv[p->argument_count] = NULL;
+    unlink(p->arguments[3]); /* the ready file of an earlier life */
+    sigemptyset(&none);
+    posix_spawn_file_actions_init(&actions);
+    posix_spawnattr_init(&attributes);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
+    posix_spawnattr_setsigmask(&attributes, &none);
+    rc = open_log(&actions, s->dir, p->process->name)
+             ? posix_spawn(&p->process->pid, argv[0], &actions, &attributes, argv, environ)
+             : ENOMEM;
+    posix_spawnattr_destroy(&attributes);
+    posix_spawn_file_actions_destroy(&actions);
+    if (rc != 0)
+        return cap_fail(err, CAP_FAILED_PRECONDITION, "cannot start \"%s\": %s", argv[0],
+                        strerror(rc));
+    p->started_ms = now_ms();
+    p->process->start_time = cli_process_start_time(p->process->pid);
+    return true;
+}
+
+static bool is_ready(struct program *p)
+{
+    struct cap_err ignored = {0};
+    CAP_AUTO_MEM char *address = cap_file_read(p->arguments[3], CLI_ADDRESS_BYTES, NULL, &ignored);
+
+    if (!address)
+        return false;
+    address[strcspn(address, "\n")] = '\0';
+    snprintf(p->process->address, sizeof p->process->address, "%s", address);
+    return true;
+}
+
+/* The last thing a program said before it died: its error line. */
+static void last_words(const struct supervisor *s, const char *name, char *out, size_t size)
+{
+    char path[CLI_PATH_BYTES];
+    struct cap_err ignored = {0};
+    CAP_AUTO_MEM char *log = NULL;
+    char *line, *reason;
+
+    snprintf(path, sizeof path, "%s/logs/%s.log", s->dir, name);
+    log = cap_file_read(path, 64 << 20, NULL, &ignored);
+    snprintf(out, size, "see %s", path);
+    line = log ? strstr(log, "event=start_failed") : NULL;
+    for (char *next = line; next; next = strstr(next + 1, "event=start_failed"))
+        line = next;
+    reason = line ? strstr(line, "reason=") : NULL;
+    if (reason)
+        snprintf(out, size, "%.*s", (int)strcspn(reason + 7, "\n"), reason + 7);
+}
+
+static bool start_program(struct supervisor *s, struct program *p, struct cap_err *err)
+{
+    char words[400];
+    int status;
+
+    say(s, "starting %s", p->process->name);
+    if (!spawn(s, p, err) || !cli_runtime_write(s->dir, &s->runtime, err))
+        return false;
+    for (int64_t until = now_ms() + READY_MS_MAX; now_ms() < until; cap_sleep_ms(POLL_MS)) {
+        if (is_ready(p)) {
+            say(s, ": %s\n", p->process->address);
+            return cli_runtime_write(s->dir, &s->runtime, err);
+        }
+        if (waitpid(p->process->pid, &status, WNOHANG) == p->process->pid) {
+            p->process->pid = 0;
+            last_words(s, p->process->name, words, sizeof words);
+            say(s, "\n");
+            return cap_fail(err, CAP_FAILED_PRECONDITION, "%s ended while it started: %s",
+                            p->process->name, words);
+        }
+    }
+    say(s, "\n");
+    return cap_fail(err, CAP_DEADLINE_EXCEEDED, "%s was not ready within %d s; see %s/logs/%s.log",
+                    p->process->name, READY_MS_MAX / 1000, s->dir, p->process->name);
+}
+
+/* ---- all of them ---- */
+
+static bool start_all(struct supervisor *s, struct cap_err *err)
+{
+    add_store(s);
+    if (!start_program(s, &s->programs[0], err))
+        return false;
+    add_listen(add_program(s, "evaluator", "evaluator"), 3);
+    if (!start_program(s, &s->programs[1], err))
+        return false;
+    add_scheduler(s);
+    if (!start_program(s, &s->programs[2], err))
+        return false;
+    for (int i = 1; i <= (int)cli_up_options.nodes; i++) {
+        add_node(s, i);
+        if (!start_program(s, &s->programs[s->runtime.count - 1], err))
+            return false;
+    }
+    return true;
+}
+
+static void end_program(struct program *p)
+{
+    int64_t until = now_ms() + END_MS_MAX;
+    int status;
+
+    if (p->process->pid <= 0)
+        return;
+    kill(p->process->pid, SIGTERM);
+    while (waitpid(p->process->pid, &status, WNOHANG) == 0) {
+        if (now_ms() > until)
+            kill(p->process->pid, SIGKILL);
+        cap_sleep_ms(POLL_MS / 2);
+    }
+    p->process->pid = 0;
+}
+
+static void end_all(struct supervisor *s)
+{
+    for (int i = s->runtime.count; i > 0; i--)
+        end_program(&s->programs[i - 1]);
+    cli_runtime_remove(s->dir);
+}
+
+/* A dead program: when to start it again. */
+static void note_death(struct supervisor *s, struct program *p, int status)
+{
+    if (now_ms() - p->started_ms > STEADY_MS)
+        p->pause_ms = PAUSE_MS_MIN;
+    p->restart_at_ms = now_ms() + p->pause_ms;
+    say(s, "%s ended (%s %d); starting it again in %lld ms\n", p->process->name,
+        WIFSIGNALED(status) ? "signal" : "status",
+        WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status), (long long)p->pause_ms);
+    p->pause_ms = p->pause_ms * 2 > PAUSE_MS_MAX ? PAUSE_MS_MAX : p->pause_ms * 2;
+    p->process->pid = 0;
+}
+
+/* A restarted program must be found where the others look for it. */
+static void keep_address(struct program *p)
+{
+    for (int i = 0; i + 1 < p->argument_count; i++)
+        if (strcmp(p->arguments[i], "--listen") == 0)
+            snprintf(p->arguments[i + 1], CLI_PATH_BYTES, "%s", p->process->address);
+}
+
+static void start_again(struct supervisor *s, struct program *p)
+{
+    struct cap_err err = {0};
+
+    p->restart_at_ms = 0;
+    p->process->restarts++;
+    keep_address(p);
+    if (!spawn(s, p, &err) || !cli_runtime_write(s->dir, &s->runtime, &err)) {
+        say(s, "%s\n", err.text);
+        p->restart_at_ms = now_ms() + p->pause_ms;
+    }
+}
+
+static void look_after(struct supervisor *s)
+{
+    for (int i = 0; i < s->runtime.count; i++) {
+        struct program *p = &s->programs[i];
+        int status;
+
+        if (p->process->pid > 0 && waitpid(p->process->pid, &status, WNOHANG) == p->process->pid)
+            note_death(s, p, status);
+        if (p->process->pid == 0 && p->restart_at_ms > 0 && now_ms() >= p->restart_at_ms)
+            start_again(s, p);
+    }
+}
+
+static bool asked_to_end(const sigset_t *signals)
+{
+    const struct timespec pause = {0, POLL_MS * 1000000};
+
+    return sigtimedwait(signals, NULL, &pause) > 0;
+}
+
+static bool make_dirs(const char *dir, struct cap_err *err)
+{
+    char path[CLI_PATH_BYTES];
+
+    snprintf(path, sizeof path, "%s/ready", dir);
+    if (!cap_dir_make(path, err))
+        return false;
+    snprintf(path, sizeof path, "%s/logs", dir);
+    return cap_dir_make(path, err);
+}
+
+static bool add_tasks(struct supervisor *s, struct cap_err *err)
+{
+    char address[CLI_ADDRESS_BYTES];
+    struct cli_context context = *s->context;
+
+    if (cli_up_options.no_tasks || !cli_up_options.tasks)
+        return true;
+    snprintf(address, sizeof address, "%s", cli_runtime_find(&s->runtime, "scheduler")->address);
+    context.globals.server = address;
+    return cli_add_shipped_tasks(&context, cli_up_options.tasks, err);
+}
+
+int cli_supervise(struct cli_context *context, const char *state_dir, struct cap_err *err)
+{
+    CAP_AUTO_MEM struct supervisor *s = calloc(1, sizeof *s);
+    sigset_t signals;
+    bool ok;
+
+    if (!s)
+        abort();
+    s->context = context;
+    s->dir = state_dir;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGTERM);
+    sigprocmask(SIG_BLOCK, &signals, NULL);
+    s->runtime.supervisor = (struct cli_process){.name = "supervisor", .pid = getpid()};
+    s->runtime.supervisor.start_time = cli_process_start_time(getpid());
+    ok = make_dirs(state_dir, err) && cli_runtime_write(state_dir, &s->runtime, err) &&
+         start_all(s, err) && add_tasks(s, err);
+    if (ok) {
+        char path[CLI_PATH_BYTES];
+
+        snprintf(path, sizeof path, "%s/ready/suite", state_dir);
+        ok = cap_file_write(path, "ready\n", 6, err);
+        say(s, "the suite is ready; state and logs in %s; Ctrl-C ends it\n", state_dir);
+    }
+    while (ok && !asked_to_end(&signals))
+        look_after(s);
+    say(s, "ending\n");
+    end_all(s);
+    return ok ? CLI_OK : cli_exit_of(err->code);
+}
