@@ -1,6 +1,5 @@
 /* moecap: finds the command's row, parses its options, runs it, prints what went wrong with a hint.
  */
-#include <libgen.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -141,15 +140,16 @@ static int run_command(struct cli_context *context, int argc, char **argv, struc
     return run_parsed(context, c, kept, rest, err);
 }
 
-static bool find_program_dir(char out[CLI_PATH_BYTES])
+/* The other programs stand beside this one. */
+static void find_program_dir(char out[CLI_PATH_BYTES])
 {
     ssize_t length = readlink("/proc/self/exe", out, CLI_PATH_BYTES - 1);
+    char *slash;
 
-    if (length <= 0)
-        return false;
-    out[length] = '\0';
-    memmove(out, dirname(out), strlen(dirname(out)) + 1);
-    return true;
+    out[length > 0 ? length : 0] = '\0';
+    slash = strrchr(out, '/');
+    if (slash)
+        *slash = '\0';
 }
 
 int main(int argc, char **argv)

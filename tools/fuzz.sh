@@ -9,7 +9,7 @@ CC=clang cmake -G Ninja -S . -B build/fuzz -DCMAKE_BUILD_TYPE=Debug -DMOECAP_FUZ
     -DMOECAP_SANITIZE=address,undefined >build/configure-fuzz.log || { cat build/configure-fuzz.log; exit 1; }
 cmake --build build/fuzz --target fuzz-targets
 for target in build/fuzz/fuzz/*; do
-    [ -x "$target" ] && [ -f "$target" ] || continue
+    if [ ! -x "$target" ] || [ ! -f "$target" ]; then continue; fi
     name=$(basename "$target")
     corpus=build/fuzz/corpus/$name
     mkdir -p "$corpus"
