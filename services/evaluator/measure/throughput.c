@@ -1,0 +1,115 @@
+/* Rates: of the whole run by its wall clock, and of an engine's passes by their own time. */
+#include "measure/measure.h"
+
+static void none_from_to(struct eval_figures *f, unsigned first, unsigned last, const char *reason)
+{
+    for (unsigned id = first; id <= last; id++)
+        eval_figure_none(f, id, reason);
+}
+
+/* ---- by the wall clock ---- */
+
+static const char *why_no_wall(const struct eval_evidence *e)
+{
+    const char *problem = eval_timing_problem(e);
+
+    if (problem)
+        return problem;
+    return e->timed == 0 ? "no times" : NULL;
+}
+
+static void measure_tokens(const struct eval_evidence *e, double wall_s, struct eval_figures *f)
+{
+    const char *unknown = "token counts are not known";
+    bool input = e->without_prompt_tokens == 0, output = e->without_output_tokens == 0;
+
+    if (input)
+        eval_figure_set(f, EVAL_FIGURE_input_tokens_per_s, (double)e->prompt_tokens / wall_s);
+    else
+        eval_figure_none(f, EVAL_FIGURE_input_tokens_per_s, unknown);
+    if (e->header.scoring)
+        eval_figure_none(f, EVAL_FIGURE_output_tokens_per_s, "no decode");
+    else if (output)
+        eval_figure_set(f, EVAL_FIGURE_output_tokens_per_s, (double)e->output_tokens / wall_s);
+    else
+        eval_figure_none(f, EVAL_FIGURE_output_tokens_per_s, unknown);
+    if (input && (output || e->header.scoring))
+        eval_figure_set(f, EVAL_FIGURE_total_tokens_per_s,
+                        (double)(e->prompt_tokens + e->output_tokens) / wall_s);
+    else
+        eval_figure_none(f, EVAL_FIGURE_total_tokens_per_s, unknown);
+}
+
+static void measure_wall(const struct eval_evidence *e, struct eval_figures *f)
+{
+    double wall_s = (double)(e->last_ended_us - e->first_submitted_us) / 1e6;
+    const char *problem = why_no_wall(e);
+
+    if (problem) {
+        none_from_to(f, EVAL_FIGURE_wall_s, EVAL_FIGURE_total_tokens_per_s, problem);
+        return;
+    }
+    eval_figure_set(f, EVAL_FIGURE_wall_s, wall_s);
+    if (wall_s <= 0) {
+        for (unsigned id = EVAL_FIGURE_wall_s; id <= EVAL_FIGURE_total_tokens_per_s; id++)
+            eval_figure_invalid(f, id, "the run took no time");
+        return;
+    }
+    if (e->completed == 0) {
+        none_from_to(f, EVAL_FIGURE_requests_per_s, EVAL_FIGURE_total_tokens_per_s,
+                     "no completed samples");
+        return;
+    }
+    eval_figure_set(f, EVAL_FIGURE_requests_per_s, (double)e->completed / wall_s);
+    measure_tokens(e, wall_s, f);
+    if (e->disordered > 0)
+        for (unsigned id = EVAL_FIGURE_wall_s; id <= EVAL_FIGURE_total_tokens_per_s; id++)
+            if (f->rows[id].has_value)
+                eval_figure_invalid(f, id, "%llu answers with times out of order",
+                                    (unsigned long long)e->disordered);
+}
+
+/* ---- by the passes' own time ---- */
+
+static const char *why_no_rate(const struct eval_evidence *e, enum eval_phase phase)
+{
+    const char *problem = eval_timing_problem(e);
+
+    if (phase == EVAL_DECODE && e->header.scoring)
+        return "no decode";
+    if (problem)
+        return problem;
+    if (e->passes == 0)
+        return e->header.reported && !e->header.in_engine ? "engine does not report passes"
+                                                          : "no pass records";
+    if (e->phases[phase].passes == 0)
+        return phase == EVAL_DECODE ? "no decode" : "no prefill passes";
+    return e->phases[phase].duration_ns == 0 ? "passes without duration" : NULL;
+}
+
+static void measure_rate(const struct eval_evidence *e, enum eval_phase phase,
+                         enum eval_figure_id id, struct eval_figures *f)
+{
+    const char *problem = why_no_rate(e, phase);
+    const struct eval_phase_sums *sums = &e->phases[phase];
+
+    if (problem)
+        eval_figure_none(f, id, problem);
+    else
+        eval_figure_set(f, id, (double)sums->tokens / ((double)sums->duration_ns / 1e9));
+}
+
+void eval_measure_throughput(const struct eval_evidence *e, struct eval_figures *f)
+{
+    const char *no_decode = why_no_rate(e, EVAL_DECODE);
+    const struct eval_phase_sums *decode = &e->phases[EVAL_DECODE];
+
+    measure_wall(e, f);
+    measure_rate(e, EVAL_PREFILL, EVAL_FIGURE_prefill_tokens_per_s, f);
+    measure_rate(e, EVAL_DECODE, EVAL_FIGURE_decode_tokens_per_s, f);
+    if (no_decode)
+        eval_figure_none(f, EVAL_FIGURE_decode_batch_mean, no_decode);
+    else
+        eval_figure_set(f, EVAL_FIGURE_decode_batch_mean,
+                        (double)decode->sequences / (double)decode->passes);
+}

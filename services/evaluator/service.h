@@ -1,0 +1,35 @@
+/* service.h — moecap.v1.Evaluator: pure functions behind gRPC.
+ *
+ *     struct eval_service service = {.batch_max = 256};
+ *     eval_service_add(&service, server);   // before the server starts
+ *
+ * Handlers share nothing but counters.
+ */
+#ifndef EVAL_SERVICE_H
+#define EVAL_SERVICE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct cap_metrics;
+struct cap_rpc_server;
+
+struct eval_service {
+    size_t batch_max; /* documents or answers in one request */
+};
+
+enum eval_counter {
+#define METRIC(name, kind, help) EVAL_COUNTER_##name,
+#include "metrics.def"
+#undef METRIC
+    EVAL_COUNTER_COUNT
+};
+
+/* The program's counters; any thread. */
+struct cap_metrics *eval_counters(void);
+void eval_count(enum eval_counter counter, int64_t amount);
+
+/* `service` is borrowed for the server's life. */
+void eval_service_add(struct eval_service *service, struct cap_rpc_server *server);
+
+#endif
