@@ -24,7 +24,7 @@ char *harness_database_new_empty(void);
 void harness_database_drop(char *conninfo);
 
 struct store_pg *harness_store_open(const char *conninfo);
-/* Any statements, each in a transaction of its own; answers the first column of the first row, the
+/* Any statements, in one transaction; answers the first column of the first row, the
  * caller's to free(), or NULL. */
 char *harness_sql(const char *conninfo, const char *sql);
 

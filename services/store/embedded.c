@@ -5,19 +5,25 @@
  */
 #include "embedded.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <limits.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "digest/digest.h"
 #include "log/log.h"
@@ -32,6 +38,9 @@ struct store_embedded {
     struct store_user user;
     bool volatile_data, reused;
     int lock_fd;
+    pthread_t watcher;
+    bool watched;
+    atomic_bool stop_watching;
 };
 
 /* ---- paths ---- */
@@ -374,10 +383,80 @@ struct store_embedded *store_embedded_open(const struct store_embedded_options *
     return cap_take(e);
 }
 
+/* ---- watching ---- */
+
+enum { WATCH_STEP_MS = 50, WATCH_EVERY_MS = 1000, WATCH_FAILED_MS = 5000 };
+
+/* Line 1 of postmaster.pid; 0 when there is none. */
+static pid_t read_pid(const struct store_embedded *e)
+{
+    struct cap_err ignored = {0};
+    char path[STORE_PATH_BYTES];
+
+    if (!join(path, e->data, "postmaster.pid", &ignored))
+        return 0;
+    CAP_AUTO_MEM char *text = cap_file_read(path, 65536, NULL, &ignored);
+    return text ? (pid_t)strtol(text, NULL, 10) : 0;
+}
+
+static bool is_alive(const struct store_embedded *e)
+{
+    pid_t pid = read_pid(e);
+
+    if (pid <= 0)
+        return false;
+    waitpid(pid, NULL, WNOHANG); /* as process 1 of a container we inherit it */
+    return kill(pid, 0) == 0 || errno == EPERM;
+}
+
+static void pause_watching(struct store_embedded *e, int ms)
+{
+    for (; ms > 0 && !atomic_load(&e->stop_watching); ms -= WATCH_STEP_MS)
+        cap_sleep_ms(WATCH_STEP_MS);
+}
+
+static void *watch(void *arg)
+{
+    struct store_embedded *e = arg;
+
+    for (;;) {
+        struct cap_err err = {0};
+        pause_watching(e, WATCH_EVERY_MS);
+        if (atomic_load(&e->stop_watching))
+            return NULL;
+        if (is_alive(e))
+            continue;
+        cap_log(WARN, "database_died", "dir=%s", CAP_LOG_Q(e->dir));
+        if (start_or_reuse(e, &err)) {
+            cap_log(INFO, "database_restarted", "dir=%s", CAP_LOG_Q(e->dir));
+            continue;
+        }
+        cap_log(ERROR, "database_restart_failed", "reason=%s", CAP_LOG_Q(err.text));
+        pause_watching(e, WATCH_FAILED_MS);
+    }
+}
+
+void store_embedded_watch(struct store_embedded *embedded)
+{
+    assert(!embedded->watched);
+    atomic_store(&embedded->stop_watching, false);
+    embedded->watched = pthread_create(&embedded->watcher, NULL, watch, embedded) == 0;
+}
+
+static void stop_watching(struct store_embedded *e)
+{
+    if (!e->watched)
+        return;
+    atomic_store(&e->stop_watching, true);
+    pthread_join(e->watcher, NULL);
+    e->watched = false;
+}
+
 void store_embedded_free(struct store_embedded *embedded)
 {
     if (!embedded)
         return;
+    stop_watching(embedded);
     if (embedded->lock_fd >= 0)
         close(embedded->lock_fd);
     free(embedded->conninfo);
@@ -398,5 +477,6 @@ bool store_embedded_stop(struct store_embedded *embedded, struct cap_err *err)
 {
     const char *const verb[] = {"-m", "fast", "-w", "-t", "50", "-s", "stop", NULL};
 
+    stop_watching(embedded);
     return pg_ctl(embedded, verb, "pg_ctl.log", STOP_MS, NULL, err);
 }

@@ -6,7 +6,7 @@
  * program is killed it lives on, and the next start takes it over. initdb refuses root, so root
  * runs the server's programs as the user postgres.
  *
- * One thread. Starts processes with posix_spawn only.
+ * One thread, but for the one that watches. Starts processes with posix_spawn only.
  */
 #ifndef STORE_EMBEDDED_H
 #define STORE_EMBEDDED_H
@@ -33,6 +33,10 @@ CAP_DEFINE_AUTO(store_embedded)
 
 const char *store_embedded_conninfo(const struct store_embedded *embedded);
 bool store_embedded_reused(const struct store_embedded *embedded); /* it ran before */
+/* From now on a thread starts the server again, within two seconds, when it died by itself. Its
+ * start may wait for a recovery; calls fail with UNAVAILABLE meanwhile. Ends with the next stop or
+ * free. */
+void store_embedded_watch(struct store_embedded *embedded);
 /* Ends connections, writes a checkpoint, waits until the server is gone. */
 bool store_embedded_stop(struct store_embedded *embedded, struct cap_err *err);
 

@@ -84,6 +84,8 @@ static bool start(struct cap_service *service, struct cap_err *err)
         return false;
     cap_log(INFO, "schema_ready", "version=%zu applied=%d", store_migration_count, applied);
     store_service_add(&store, service->server);
+    if (embedded)
+        store_embedded_watch(embedded);
     return true;
 }
 

@@ -135,7 +135,7 @@ static bool write_state(struct store_conn *conn, const struct store_run *run, en
         "UPDATE run SET state = $2, reason = $3,"
         " started_at = CASE WHEN $2 = 'running' THEN coalesce(started_at, clock_timestamp())"
         "                   ELSE started_at END,"
-        " ended_at = CASE WHEN $4 THEN clock_timestamp() END WHERE run_no = $1",
+        " ended_at = CASE WHEN $4 THEN coalesce(ended_at, clock_timestamp()) END WHERE run_no = $1",
         STORE_ARGS(store_arg_int(run->run_no), store_arg_text(store_state_name(to)),
                    store_arg_text(reason), store_arg_bool(store_state_ended(to))));
 }

@@ -121,6 +121,40 @@ static void a_path_that_is_long_or_odd_is_fine(void **state)
     }
 }
 
+static pid_t postmaster_of(const char *dir)
+{
+    struct cap_err err = {0};
+    char path[300];
+
+    snprintf(path, sizeof path, "%s/data/postmaster.pid", dir);
+    CAP_AUTO_MEM char *text = cap_file_read(path, 4096, NULL, &err);
+    return text ? (pid_t)strtol(text, NULL, 10) : 0;
+}
+
+static void a_server_that_dies_is_started_again(void **state)
+{
+    struct store_embedded *e = must_open(*state);
+    pid_t before = postmaster_of(*state);
+    struct cap_err err = {0};
+
+    store_embedded_watch(e);
+    struct store_pg *pg =
+        store_pg_open(&(struct store_pg_options){.conninfo = store_embedded_conninfo(e)}, &err);
+    assert_ok(pg != NULL, &err);
+    store_pg_free(pg);
+    assert_int_equal(kill(before, SIGKILL), 0);
+    while (kill(before, 0) == 0)
+        cap_sleep_ms(5);
+    pg = store_pg_open(
+        &(struct store_pg_options){.conninfo = store_embedded_conninfo(e), .connect_ms_max = 10000},
+        &err);
+    assert_ok(pg != NULL, &err);
+    store_pg_free(pg);
+    assert_true(postmaster_of(*state) != before);
+    must_stop(e);
+    assert_int_equal(postmaster_of(*state), 0);
+}
+
 /* A start that was killed in initdb leaves data.new; the next one begins again. */
 static void a_half_made_cluster_is_made_again(void **state)
 {
@@ -323,6 +357,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         DIR_TEST(a_cluster_keeps_its_data_from_start_to_start),
         DIR_TEST(a_cluster_that_was_left_running_is_taken_over),
+        DIR_TEST(a_server_that_dies_is_started_again),
         DIR_TEST(two_clusters_stand_beside_each_other),
         DIR_TEST(a_folder_serves_one_store),
         DIR_TEST(a_path_that_is_long_or_odd_is_fine),

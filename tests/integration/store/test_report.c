@@ -135,8 +135,16 @@ static void a_run_finishes_once_and_only_when_all_is_graded(void **state)
                                       (struct store_histograms){0}, &err),
                    &err, CAP_INVALID_ARGUMENT,
                    "figure \"x\" has neither a finite value nor a reason");
+    cap_err_clear(&err);
     must_finish(w, run);
     must_finish(w, run); /* the reply was lost, the scheduler asks again */
+    assert_int_equal(sql_int(w, "SELECT count(*) FROM moecap.figure"), 2);
+    /* It may turn out invalid later, and keeps figures and the time of its end. */
+    free(harness_sql(w->db, "UPDATE moecap.run SET ended_at = '2020-01-01'"));
+    assert_ok(store_run_move(w->pg, run, STORE_STATE_FINISHED, STORE_STATE_INVALID, "audit", &err),
+              &err);
+    assert_int_equal(sql_int(w, "SELECT extract(year FROM ended_at)::integer FROM moecap.run"),
+                     2020);
     assert_int_equal(sql_int(w, "SELECT count(*) FROM moecap.figure"), 2);
     assert_int_equal(sql_int(w, "SELECT count(*) FROM moecap.evaluation WHERE ended_at IS NULL"),
                      0);
