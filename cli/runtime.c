@@ -26,13 +26,13 @@ int64_t cli_process_start_time(pid_t pid)
 
     snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
     text = cap_file_read(path, 4096, NULL, &err);
-    /* the name in parentheses may hold blanks; field 22 counted from the start is the 20th after it
+    /* the name in parentheses may hold blanks; the start time is field 22, the name field 2
      */
     after = text ? strrchr(text, ')') : NULL;
     if (after) {
         char *field = after + 1, state = after[1] ? after[2] : 'Z';
 
-        for (int i = 0; i < 20 && field; i++)
+        for (int i = 0; i < 19 && field; i++)
             field = strchr(field + 1, ' ');
         if (field && state != 'Z')
             start = strtoll(field, NULL, 10);

@@ -35,7 +35,7 @@ ids=
 for precision in bf16 int8; do
     for batch in 1 4; do
         id=$(moecap submit --model moecap-tiny --engine native --precision "$precision" \
-            --task gsm-mini --task choice-mini --batch-size "$batch" --limit 200 --quiet)
+            --task gsm-mini --task choice-mini --batch-size "$batch" --quiet)
         ids="$ids $id"
     done
 done

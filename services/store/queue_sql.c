@@ -171,7 +171,7 @@ static bool insert_run(struct store_conn *conn, const struct enqueue_work *work,
     const struct store_enqueue_run *run = &work->request->runs[index];
     char run_id[CAP_ID_BYTES];
 
-    cap_rand_id("run-", run_id);
+    cap_rand_id("run", run_id);
     work->out->run_ids[index] = cap_arena_strdup(work->arena, run_id);
     if (!work->out->run_ids[index])
         return store_fail_full(err);
@@ -213,7 +213,7 @@ static bool enqueue(struct store_conn *conn, void *arg, struct cap_err *err)
     for (;;) {
         char evaluation_id[CAP_ID_BYTES];
         bool found;
-        cap_rand_id("eval-", evaluation_id);
+        cap_rand_id("eval", evaluation_id);
         CAP_AUTO(store_rows) rows = insert_evaluation(conn, work->request, evaluation_id, err);
         if (!rows)
             return false;
