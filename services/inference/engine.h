@@ -33,6 +33,7 @@ struct infer_request {
     int prompt_id_count;
     const char *const *continuations; /* score: log-likelihood of each; none: generate */
     int continuation_count;
+    bool score_prompt; /* log-likelihood of each token of the prompt, instead of generating */
     const char *const *stop;
     int stop_count;
     int max_tokens;
@@ -47,6 +48,12 @@ struct infer_score {
     double log_likelihood;
     int tokens;
     bool greedy;
+};
+
+/* A token of a prompt that was scored, and the likeliest in its place. */
+struct infer_token_score {
+    const char *text, *best_text;               /* best_text: NULL for the first token, */
+    double log_likelihood, best_log_likelihood; /* which nothing predicts: then meaningless */
 };
 
 enum infer_phase { INFER_PREFILL = 1, INFER_DECODE = 2 };
@@ -85,6 +92,8 @@ struct infer_event {
     int prompt_tokens, output_tokens, cached_tokens; /* -1 = unknown */
     const struct infer_score *scores;
     int score_count;
+    const struct infer_token_score *token_scores; /* of score_prompt: one a token of the prompt */
+    int token_score_count;
     /* INFER_FAILED */
     struct cap_err failure;
     /* INFER_PASS */
@@ -110,7 +119,7 @@ struct infer_engine_report {
     int moe_layers, experts, top_k, threads;
     int64_t parameters, active_parameters;
     int context_tokens_max;
-    bool can_score;
+    bool can_score; /* continuations */
 };
 
 struct infer_engine {

@@ -8,13 +8,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/arena.h"
 #include "base/clock.h"
 #include "encode.h"
 #include "model/cost.h"
 #include "native/session.h"
 #include "textflow.h"
 
-enum { SLOT_BITS = 13, PROMPT_BYTES_MAX = 64 << 20 };
+enum { SLOT_BITS = 13, PROMPT_BYTES_MAX = 64 << 20, TOKEN_SCORES_BYTES_MAX = 256 << 20 };
 
 /* One request in flight. */
 struct answer {
@@ -23,6 +24,8 @@ struct answer {
     struct infer_textflow flow;
     struct cap_buf prompt; /* what the model sees; empty for tokens */
     int prompt_tokens, tokens;
+    struct infer_tokens
+        scored; /* score_prompt: its tokens, of which all but the first are scored */
 };
 
 struct native_engine {
@@ -44,6 +47,7 @@ struct native_engine {
     uint32_t token_id;
     struct infer_score *scores;
     int score_capacity;
+    struct cap_arena *token_scores; /* of the event that was handed out last */
 };
 
 /* ---- opening ---- */
@@ -53,6 +57,7 @@ static void free_answer(struct answer *answer)
     if (!answer->inner_id)
         return;
     infer_textflow_done(&answer->flow);
+    infer_tokens_done(&answer->scored);
     cap_buf_done(&answer->prompt);
     *answer = (struct answer){0};
 }
@@ -67,6 +72,7 @@ static void free_native(struct infer_engine *base)
         free_answer(&engine->answers[i]);
     free(engine->answers);
     free(engine->scores);
+    cap_arena_free(engine->token_scores);
     native_session_free(engine->session);
     native_model_free(engine->model);
     infer_chat_free(engine->chat);
@@ -123,6 +129,7 @@ static struct infer_engine *open_native(const struct infer_engine_options *optio
     engine->codec = (struct infer_codec){engine->tokenizer, engine->chat, engine->model->shape};
     engine->slot_count = options->concurrency > 0 ? options->concurrency : 1;
     assert(engine->slot_count <= 1 << SLOT_BITS);
+    engine->token_scores = cap_arena_new(TOKEN_SCORES_BYTES_MAX);
     engine->answers = calloc((size_t)engine->slot_count, sizeof *engine->answers);
     assert(engine->answers);
     return &engine->base;
@@ -229,6 +236,26 @@ static bool submit_score(struct native_engine *engine, const struct infer_reques
     return ok;
 }
 
+/* The first token is the context, the others its one continuation. */
+static bool submit_score_prompt(struct native_engine *engine, const struct infer_request *request,
+                                struct answer *answer, struct cap_err *err)
+{
+    struct infer_tokens *ids = &answer->scored;
+    struct infer_tokens first, others;
+
+    if (!infer_encode_prompt(&engine->codec, request, ids, &answer->prompt, err))
+        return false;
+    if (ids->count < 2)
+        return cap_fail(err, CAP_INVALID_ARGUMENT,
+                        "a prompt of one token has nothing that could be scored");
+    first = (struct infer_tokens){.ids = ids->ids, .count = 1};
+    others = (struct infer_tokens){.ids = ids->ids + 1, .count = ids->count - 1};
+    if (!submit_encoded(engine, answer, &first, &others, 1, err))
+        return false;
+    answer->prompt_tokens = (int)ids->count;
+    return true;
+}
+
 static struct answer *take_slot(struct native_engine *engine, const struct infer_request *request)
 {
     for (int i = 0; i < engine->slot_count; i++) {
@@ -266,8 +293,9 @@ static bool submit(struct infer_engine *base, const struct infer_request *reques
     if (!answer)
         return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "%d requests are in flight already",
                         engine->slot_count);
-    ok = request->continuation_count ? submit_score(engine, request, answer, &ids, err)
-                                     : submit_generate(engine, request, answer, &ids, err);
+    ok = request->score_prompt         ? submit_score_prompt(engine, request, answer, err)
+         : request->continuation_count ? submit_score(engine, request, answer, &ids, err)
+                                       : submit_generate(engine, request, answer, &ids, err);
     infer_tokens_done(&ids);
     if (!ok)
         free_answer(answer);
@@ -353,6 +381,36 @@ static void make_token(struct native_engine *engine, struct answer *answer,
     }
 }
 
+static const char *token_text(struct native_engine *engine, uint32_t id)
+{
+    CAP_AUTO_BUF(text, 1 << 16);
+    const char *copy;
+
+    infer_tokenizer_decode(engine->tokenizer, &id, 1, INFER_KEEP_SPECIAL, &text);
+    copy = cap_arena_strdup(engine->token_scores, text.data);
+    return copy ? copy : "";
+}
+
+static void make_token_scores(struct native_engine *engine, const struct answer *answer,
+                              const struct native_score *score, struct infer_event *out)
+{
+    size_t count = answer->scored.count;
+    struct infer_token_score *list;
+
+    cap_arena_reset(engine->token_scores);
+    list = cap_arena_array(engine->token_scores, count, sizeof *list);
+    for (size_t i = 0; i < count && list; i++) {
+        list[i].text = token_text(engine, answer->scored.ids[i]);
+        if (i == 0)
+            continue;
+        list[i].log_likelihood = score->each[i - 1].log_likelihood;
+        list[i].best_log_likelihood = score->each[i - 1].best_log_likelihood;
+        list[i].best_text = token_text(engine, (uint32_t)score->each[i - 1].best);
+    }
+    out->token_scores = list;
+    out->token_score_count = list ? (int)count : 0;
+}
+
 static void make_scored(struct native_engine *engine, struct answer *answer,
                         const struct native_event *event, struct infer_event *out)
 {
@@ -367,6 +425,10 @@ static void make_scored(struct native_engine *engine, struct answer *answer,
                                                  .tokens = event->scores[i].tokens,
                                                  .greedy = event->scores[i].greedy};
     make_done(engine, answer, "stop", out);
+    if (answer->scored.count) {
+        make_token_scores(engine, answer, &event->scores[0], out);
+        return;
+    }
     out->scores = engine->scores;
     out->score_count = event->score_count;
 }

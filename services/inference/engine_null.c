@@ -178,6 +178,8 @@ static bool submit(struct infer_engine *base, const struct infer_request *reques
 {
     struct null_engine *engine = (struct null_engine *)base;
 
+    if (request->score_prompt)
+        return cap_fail(err, CAP_UNIMPLEMENTED, "the null engine cannot score prompts");
     for (int i = 0; i < engine->slot_count; i++)
         if (!engine->slots[i]) {
             engine->slots[i] = make_answer(engine, request);

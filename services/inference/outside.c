@@ -8,7 +8,7 @@
 #include <time.h>
 
 /* Of one answer; a client that reads slowly costs no more. */
-enum { TEXT_BYTES_MAX = 16 << 20 };
+enum { TEXT_BYTES_MAX = 16 << 20, TOKEN_TEXTS_BYTES_MAX = 256 << 20 };
 
 struct infer_outside {
     int waiting_max;
@@ -157,6 +157,7 @@ void infer_outside_leave(struct infer_outside *outside, struct infer_ticket *tic
     cap_buf_done(&ticket->text);
     free(cap_take(ticket->pieces));
     free(cap_take(ticket->scores));
+    cap_arena_free(cap_take(ticket->token_texts));
 }
 
 /* ---- the worker ---- */
@@ -223,6 +224,27 @@ void infer_outside_tokens(struct infer_outside *outside, struct infer_ticket *ti
     pthread_mutex_unlock(&outside->lock);
 }
 
+static void copy_token_scores(struct infer_ticket *ticket, const struct infer_event *done)
+{
+    size_t count = (size_t)done->token_score_count;
+
+    if (count == 0)
+        return;
+    ticket->token_texts = cap_arena_new(TOKEN_TEXTS_BYTES_MAX);
+    ticket->token_scores =
+        cap_arena_array(ticket->token_texts, count, sizeof *ticket->token_scores);
+    for (size_t i = 0; i < count && ticket->token_scores; i++) {
+        const struct infer_token_score *from = &done->token_scores[i];
+
+        ticket->token_scores[i] = *from;
+        ticket->token_scores[i].text = cap_arena_strdup(ticket->token_texts, from->text);
+        if (from->best_text)
+            ticket->token_scores[i].best_text =
+                cap_arena_strdup(ticket->token_texts, from->best_text);
+    }
+    ticket->token_score_count = ticket->token_scores ? (int)count : 0;
+}
+
 static void copy_outcome(struct infer_ticket *ticket, const struct infer_event *done)
 {
     size_t bytes = (size_t)done->score_count * sizeof *ticket->scores;
@@ -232,6 +254,7 @@ static void copy_outcome(struct infer_ticket *ticket, const struct infer_event *
     ticket->output_tokens = done->output_tokens;
     ticket->cached_tokens = done->cached_tokens;
     ticket->score_count = done->score_count;
+    copy_token_scores(ticket, done);
     if (bytes) {
         ticket->scores = malloc(bytes);
         assert(ticket->scores);

@@ -12,6 +12,7 @@
 #ifndef INFER_OUTSIDE_H
 #define INFER_OUTSIDE_H
 
+#include "base/arena.h"
 #include "base/auto.h"
 #include "base/buf.h"
 #include "base/err.h"
@@ -46,6 +47,9 @@ struct infer_ticket {
     int prompt_tokens, output_tokens, cached_tokens;
     struct infer_score *scores; /* [score_count] */
     int score_count;
+    struct infer_token_score *token_scores; /* [token_score_count] */
+    int token_score_count;
+    struct cap_arena *token_texts; /* what token_scores points to; NULL = none */
     struct infer_ticket *next;
 };
 

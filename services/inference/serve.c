@@ -4,6 +4,7 @@
 #include "serve.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,8 +26,8 @@ struct exchange {
     struct infer_serve *serve;
     struct infer_serve_request request;
     struct infer_serve_reply reply;
-    struct infer_ticket *tickets; /* [request.prompt_count] */
-    int submitted;                /* of them */
+    struct infer_ticket *tickets; /* [2][request.prompt_count]: generating, scoring the prompt */
+    bool *submitted;              /* which of them */
     struct cap_buf *texts;
     struct cap_buf piece; /* streams: the token not sent yet */
     bool began, piece_ready;
@@ -50,24 +51,45 @@ static void reply_failure(struct cap_http_request *http, const struct cap_err *e
 
 static void leave_all(struct exchange *exchange)
 {
-    for (int i = 0; i < exchange->submitted; i++)
-        infer_outside_leave(exchange->serve->options.outside, &exchange->tickets[i]);
-    exchange->submitted = 0;
+    for (int i = 0; i < 2 * exchange->request.prompt_count; i++)
+        if (exchange->submitted[i])
+            infer_outside_leave(exchange->serve->options.outside, &exchange->tickets[i]);
     for (int i = 0; i < exchange->request.prompt_count; i++)
         cap_buf_done(&exchange->texts[i]);
     cap_buf_done(&exchange->piece);
 }
 
+static bool submit_one(struct exchange *exchange, int index, const struct infer_request *request,
+                       struct cap_err *err)
+{
+    struct infer_ticket *ticket = &exchange->tickets[index];
+
+    *ticket = (struct infer_ticket){.model = exchange->reply.model, .request = *request};
+    exchange->submitted[index] =
+        infer_outside_submit(exchange->serve->options.outside, ticket, err);
+    if (!exchange->submitted[index])
+        infer_count(INFER_M_outside_refused_total, 1);
+    return exchange->submitted[index];
+}
+
+/* max_tokens is 0 only when an echoed prompt is all that is wanted; then nothing is generated. */
+static bool generates(const struct exchange *exchange, int index)
+{
+    return !exchange->request.echo || exchange->request.prompts[index].max_tokens > 0;
+}
+
 static bool submit_all(struct exchange *exchange, struct cap_err *err)
 {
-    for (int i = 0; i < exchange->request.prompt_count; i++) {
-        exchange->tickets[i] = (struct infer_ticket){.model = exchange->reply.model,
-                                                     .request = exchange->request.prompts[i]};
-        if (!infer_outside_submit(exchange->serve->options.outside, &exchange->tickets[i], err)) {
-            infer_count(INFER_M_outside_refused_total, 1);
+    int count = exchange->request.prompt_count;
+
+    for (int i = 0; i < count; i++) {
+        struct infer_request scored = exchange->request.prompts[i];
+
+        scored.score_prompt = true;
+        if ((generates(exchange, i) &&
+             !submit_one(exchange, i, &exchange->request.prompts[i], err)) ||
+            (exchange->request.logprobs >= 0 && !submit_one(exchange, count + i, &scored, err)))
             return false;
-        }
-        exchange->submitted++;
     }
     return true;
 }
@@ -91,8 +113,12 @@ static bool read_all(struct cap_http_request *http, struct exchange *exchange, i
 {
     enum infer_next next;
 
+    struct cap_buf *text = &exchange->texts[index % exchange->request.prompt_count];
+
+    if (!exchange->submitted[index])
+        return true;
     do
-        if (!wait_next(http, exchange, index, &exchange->texts[index], &next))
+        if (!wait_next(http, exchange, index, text, &next))
             return cap_fail(err, CAP_CANCELLED, "the client has gone");
     while (next != INFER_NEXT_END);
     *err = exchange->tickets[index].failure;
@@ -101,16 +127,27 @@ static bool read_all(struct cap_http_request *http, struct exchange *exchange, i
 
 /* ---- whole replies ---- */
 
+static void note_nothing_generated(struct infer_ticket *ticket, const struct infer_ticket *scorer)
+{
+    ticket->prompt_tokens = scorer->prompt_tokens;
+    snprintf(ticket->finish_reason, sizeof ticket->finish_reason, "length");
+}
+
 static void reply_whole(struct cap_http_request *http, struct exchange *exchange)
 {
+    struct infer_ticket *scorers = exchange->tickets + exchange->request.prompt_count;
     CAP_AUTO_BUF(body, REPLY_BYTES_MAX);
     struct cap_err err = {0};
     bool ok = true;
 
-    for (int i = 0; i < exchange->request.prompt_count && ok; i++)
+    for (int i = 0; i < 2 * exchange->request.prompt_count && ok; i++)
         ok = read_all(http, exchange, i, &err);
     if (ok) {
-        infer_serve_reply_whole(&exchange->reply, exchange->tickets, exchange->texts, &body);
+        for (int i = 0; i < exchange->request.prompt_count; i++)
+            if (!generates(exchange, i))
+                note_nothing_generated(&exchange->tickets[i], &scorers[i]);
+        infer_serve_reply_whole(&exchange->reply, exchange->tickets, scorers, exchange->texts,
+                                &body);
         cap_http_reply(http, 200, "application/json", body.data, body.length);
     } else {
         reply_failure(http, &err, NULL);
@@ -200,11 +237,13 @@ static struct exchange *make_exchange(struct cap_http_request *http, struct infe
     exchange->reply.id = exchange->id;
     exchange->reply.request = &exchange->request;
     exchange->reply.created_s = cap_clock_wall_ms(cap_clock_system()) / 1000;
-    exchange->tickets =
-        cap_arena_array(arena, (size_t)exchange->request.prompt_count, sizeof *exchange->tickets);
+    exchange->tickets = cap_arena_array(arena, 2 * (size_t)exchange->request.prompt_count,
+                                        sizeof *exchange->tickets);
+    exchange->submitted = cap_arena_array(arena, 2 * (size_t)exchange->request.prompt_count,
+                                          sizeof *exchange->submitted);
     exchange->texts =
         cap_arena_array(arena, (size_t)exchange->request.prompt_count, sizeof *exchange->texts);
-    assert(exchange->tickets && exchange->texts);
+    assert(exchange->tickets && exchange->submitted && exchange->texts);
     for (int i = 0; i < exchange->request.prompt_count; i++)
         cap_buf_init(&exchange->texts[i], TEXT_BYTES_MAX);
     cap_buf_init(&exchange->piece, TEXT_BYTES_MAX);

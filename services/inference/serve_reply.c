@@ -65,6 +65,47 @@ static json_t *make_head(const struct infer_serve_reply *reply, const char *obje
                      "moecap-" MOECAP_VERSION);
 }
 
+static json_t *make_alternatives(const struct infer_token_score *token, int alternatives)
+{
+    json_t *object;
+
+    if (!token->best_text || alternatives == 0)
+        return json_null();
+    object = json_object();
+    json_object_set_new_nocheck(object, token->best_text, json_real(token->best_log_likelihood));
+    if (strcmp(token->best_text, token->text) != 0) /* as OpenAI does: the token itself, too */
+        json_object_set_new_nocheck(object, token->text, json_real(token->log_likelihood));
+    return object;
+}
+
+/* One entry a token of the prompt, and one for what was generated, which has no score here. */
+static json_t *make_logprobs(const struct infer_ticket *scorer, const char *generated,
+                             int alternatives)
+{
+    json_t *tokens = json_array(), *scores = json_array(), *best = json_array();
+    json_t *offsets = json_array();
+    size_t offset = 0;
+
+    for (int i = 0; i < scorer->token_score_count; i++) {
+        const struct infer_token_score *token = &scorer->token_scores[i];
+
+        json_array_append_new(tokens, text_json(token->text));
+        json_array_append_new(offsets, json_integer((json_int_t)offset));
+        json_array_append_new(scores,
+                              token->best_text ? json_real(token->log_likelihood) : json_null());
+        json_array_append_new(best, make_alternatives(token, alternatives));
+        offset += strlen(token->text);
+    }
+    if (*generated) {
+        json_array_append_new(tokens, text_json(generated));
+        json_array_append_new(offsets, json_integer((json_int_t)offset));
+        json_array_append_new(scores, json_null());
+        json_array_append_new(best, json_null());
+    }
+    return json_pack("{s:o, s:o, s:o, s:o}", "tokens", tokens, "token_logprobs", scores,
+                     "top_logprobs", best, "text_offset", offsets);
+}
+
 static json_t *make_choice(const struct infer_serve_reply *reply, int index, const char *text,
                            const struct infer_ticket *ticket)
 {
@@ -80,15 +121,38 @@ static json_t *make_choice(const struct infer_serve_reply *reply, int index, con
     return choice;
 }
 
+/* The text of the prompt in front of what was generated. */
+static void add_echo(const struct infer_serve_reply *reply, json_t *choice, int index,
+                     const struct infer_ticket *scorer, const char *generated)
+{
+    const struct infer_request *prompt = &reply->request->prompts[index];
+    CAP_AUTO_BUF(text, 64 << 20);
+
+    if (prompt->text)
+        cap_buf_add_str(&text, prompt->text);
+    for (int i = 0; i < scorer->token_score_count && !prompt->text; i++)
+        cap_buf_add_str(&text, scorer->token_scores[i].text);
+    cap_buf_add_str(&text, generated);
+    json_object_set_new(choice, "text", text_json(text.data));
+    if (reply->request->logprobs >= 0)
+        json_object_set_new(choice, "logprobs",
+                            make_logprobs(scorer, generated, reply->request->logprobs));
+}
+
 void infer_serve_reply_whole(const struct infer_serve_reply *reply,
-                             const struct infer_ticket *tickets, const struct cap_buf *texts,
-                             struct cap_buf *out)
+                             const struct infer_ticket *tickets, const struct infer_ticket *scorers,
+                             const struct cap_buf *texts, struct cap_buf *out)
 {
     json_t *body = make_head(reply, reply->request->chat ? "chat.completion" : "text_completion");
     json_t *choices = json_array();
 
-    for (int i = 0; i < reply->request->prompt_count; i++)
-        json_array_append_new(choices, make_choice(reply, i, texts[i].data, &tickets[i]));
+    for (int i = 0; i < reply->request->prompt_count; i++) {
+        json_t *choice = make_choice(reply, i, texts[i].data, &tickets[i]);
+
+        if (reply->request->echo)
+            add_echo(reply, choice, i, &scorers[i], texts[i].data);
+        json_array_append_new(choices, choice);
+    }
     json_object_set_new(body, "choices", choices);
     json_object_set_new(body, "usage", make_usage(tickets, reply->request->prompt_count));
     add_json(out, body);

@@ -14,10 +14,11 @@ struct infer_serve_reply {
     int64_t created_s;
 };
 
-/* The whole reply; texts[i] is ticket i's. */
+/* The whole reply: of each prompt the ticket that generated and its text, and the one that scored
+ * it (meaningful if the request wants logprobs). */
 void infer_serve_reply_whole(const struct infer_serve_reply *reply,
-                             const struct infer_ticket *tickets, const struct cap_buf *texts,
-                             struct cap_buf *out);
+                             const struct infer_ticket *tickets, const struct infer_ticket *scorers,
+                             const struct cap_buf *texts, struct cap_buf *out);
 /* Events of a stream: "data: {...}" and a blank line each. */
 void infer_serve_reply_role(const struct infer_serve_reply *reply, struct cap_buf *out);
 void infer_serve_reply_piece(const struct infer_serve_reply *reply, const char *text,

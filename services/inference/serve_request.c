@@ -354,6 +354,21 @@ static bool read_model(struct reading *reading, struct infer_serve_request *out)
     return !value || json_string_length(value) == 0 || copy_text(reading, value, &out->model);
 }
 
+/* What harnesses ask for to get the log-likelihood of a text: its tokens, each with its own. */
+static bool check_echo(struct reading *reading, const struct infer_serve_request *out)
+{
+    if (out->logprobs >= 0 && !out->echo)
+        return refuse(reading, "logprobs", "is supported only together with echo");
+    if (out->logprobs > 1)
+        return refuse(reading, "logprobs", "is supported only as 0 or 1");
+    if (out->echo && out->stream)
+        return refuse(reading, "echo", "is not supported in streams");
+    for (int i = 0; i < out->prompt_count && out->echo && out->logprobs < 0; i++)
+        if (out->prompts[i].prompt_id_count)
+            return refuse(reading, "echo", "of token ids is supported only together with logprobs");
+    return true;
+}
+
 static bool read_body(struct reading *reading, struct infer_serve_request *out)
 {
     struct infer_request settings;
@@ -367,9 +382,7 @@ static bool read_body(struct reading *reading, struct infer_serve_request *out)
         return false;
     if (out->stream && out->prompt_count > 1)
         return refuse(reading, "stream", "is supported for one prompt only");
-    if (!out->chat && (out->echo || out->logprobs >= 0))
-        return refuse(reading, out->echo ? "echo" : "logprobs", "is not supported yet");
-    return true;
+    return out->chat || check_echo(reading, out);
 }
 
 bool infer_serve_parse(const char *body, size_t length, bool chat, struct cap_arena *arena,

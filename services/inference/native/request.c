@@ -17,7 +17,8 @@ static bool copy_tokens(struct native_active *active, const struct native_reques
     active->tokens = calloc(token_count(request), sizeof(int32_t));
     active->continuations = calloc((size_t)n + 1, sizeof(*active->continuations));
     active->scores = calloc((size_t)n + 1, sizeof(*active->scores));
-    if (!active->tokens || !active->continuations || !active->scores)
+    active->token_scores = calloc(token_count(request), sizeof(*active->token_scores));
+    if (!active->tokens || !active->continuations || !active->scores || !active->token_scores)
         return false;
     active->prompt = active->tokens;
     int32_t *to = active->tokens + active->prompt_count;
@@ -26,7 +27,10 @@ static bool copy_tokens(struct native_active *active, const struct native_reques
         const struct native_tokens *from = &request->continuations[i];
         memcpy(to, from->ids, (size_t)from->count * sizeof(int32_t));
         active->continuations[i] = (struct native_continuation){.ids = to, .count = from->count};
-        active->scores[i] = (struct native_score){.tokens = from->count, .greedy = true};
+        active->scores[i] =
+            (struct native_score){.tokens = from->count,
+                                  .greedy = true,
+                                  .each = active->token_scores + (to - active->tokens)};
         to += from->count;
     }
     return true;
@@ -60,6 +64,7 @@ void native_active_free(struct native_active *active)
     free(active->tokens);
     free(active->continuations);
     free(active->scores);
+    free(active->token_scores);
     free(active);
 }
 

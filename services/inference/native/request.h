@@ -31,7 +31,8 @@ struct native_active {
     /* score */
     struct native_continuation *continuations;
     struct native_score *scores;
-    int continuation_count, scored; /* scored: continuations that are complete */
+    struct native_token_score *token_scores; /* one block: of all continuations */
+    int continuation_count, scored;          /* scored: continuations that are complete */
 };
 
 /* NULL when there is no memory. `context_max` bounds prompt and answer. */

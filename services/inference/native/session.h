@@ -52,10 +52,17 @@ struct native_request {
     int continuation_count;
 };
 
+/* One token of a continuation, and the likeliest in its place. */
+struct native_token_score {
+    double log_likelihood, best_log_likelihood;
+    int32_t best;
+};
+
 struct native_score {
     double log_likelihood; /* sum over its tokens, natural logarithm */
     int tokens;
-    bool greedy; /* every token was the likeliest */
+    bool greedy;                           /* every token was the likeliest */
+    const struct native_token_score *each; /* [tokens] */
 };
 
 enum native_finish { NATIVE_FINISH_EOS, NATIVE_FINISH_LENGTH };

@@ -64,8 +64,15 @@ static void take_score(const struct native_session *s, struct native_active *act
     const struct native_continuation *c = &active->continuations[index];
     int vocab = s->model->shape->vocab;
     struct native_score *score = &active->scores[index];
-    score->log_likelihood += native_log_likelihood(logits, vocab, c->ids[token]);
-    score->greedy &= native_sample_greedy(logits, vocab) == c->ids[token];
+    int32_t best = native_sample_greedy(logits, vocab);
+    struct native_token_score each = {
+        .log_likelihood = native_log_likelihood(logits, vocab, c->ids[token]), .best = best};
+    each.best_log_likelihood = each.log_likelihood;
+    if (best != c->ids[token])
+        each.best_log_likelihood += (double)logits[best] - (double)logits[c->ids[token]];
+    active->token_scores[score->each - active->token_scores + token] = each;
+    score->log_likelihood += each.log_likelihood;
+    score->greedy &= best == c->ids[token];
     active->scored += token == c->count - 1;
 }
 

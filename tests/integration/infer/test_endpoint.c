@@ -360,6 +360,10 @@ static void every_bad_field_is_named(void **state)
         {"/v1/completions", "{\"prompt\": \"a\", \"min_tokens\": 3}", "min_tokens", "ignore_eos"},
         {"/v1/completions", "{\"prompt\": \"a\", \"logit_bias\": {\"5\": 1}}", "logit_bias", "not"},
         {"/v1/completions", "{\"prompt\": \"a\", \"model\": 3}", "model", "string"},
+        {"/v1/completions", "{\"prompt\": \"a\", \"logprobs\": 1}", "logprobs", "with echo"},
+        {"/v1/completions", "{\"prompt\": \"a\", \"echo\": true, \"logprobs\": 5}", "logprobs",
+         "0 or 1"},
+        {"/v1/completions", "{\"prompt\": [1], \"echo\": true}", "echo", "with logprobs"},
         {"/v1/chat/completions", "{\"messages\": []}", "messages", "empty"},
         {"/v1/chat/completions", "{\"messages\": [{\"content\": \"x\"}]}", "messages", "role"},
         {"/v1/chat/completions",
@@ -423,6 +427,44 @@ static void the_shipped_model_answers_over_http(void **state)
     json_decref(reply);
 }
 
+/* As lm-eval asks for log-likelihoods: echo, one token more, the sum over the continuation's part.
+ */
+static void an_echoed_prompt_has_a_log_probability_a_token(void **state)
+{
+    int status;
+    json_t *reply = say_json(*state, "/v1/completions",
+                             "{\"prompt\": \"Question: 9 hens lay 7 eggs\", \"max_tokens\": 1, "
+                             "\"temperature\": 0, \"logprobs\": 1, \"echo\": true}",
+                             &status);
+    json_t *logprobs = json_object_get(choice(reply, 0), "logprobs");
+    json_t *scores = json_object_get(logprobs, "token_logprobs");
+    json_t *best = json_object_get(logprobs, "top_logprobs");
+    size_t count = json_array_size(scores);
+    int greedy = 0;
+
+    assert_int_equal(status, 200);
+    assert_int_equal(count, json_array_size(json_object_get(logprobs, "tokens")));
+    assert_true(json_is_null(json_array_get(scores, 0)));
+    for (size_t i = 1; i + 1 < count; i++) {
+        double score = json_real_value(json_array_get(scores, i)), top = -1e9, value;
+        const char *token;
+        json_t *alternative;
+
+        json_object_foreach(json_array_get(best, i), token, alternative)
+        {
+            value = json_real_value(alternative);
+            top = value > top ? value : top;
+        }
+        assert_true(score <= top && top <= 0);
+        greedy += score == top;
+    }
+    assert_in_range(greedy, 1, (int)count - 2);
+    assert_int_equal(strncmp(json_string_value(json_object_get(choice(reply, 0), "text")),
+                             "Question: 9 hens lay 7 eggs", 27),
+                     0);
+    json_decref(reply);
+}
+
 static void an_unknown_model_is_404_with_the_known_names(void **state)
 {
     int status;
@@ -464,6 +506,7 @@ int main(void)
         NULL_TEST(a_body_that_is_not_json_is_refused),
         NULL_TEST(health_version_models_and_counters_answer),
         NATIVE_TEST(the_shipped_model_answers_over_http),
+        NATIVE_TEST(an_echoed_prompt_has_a_log_probability_a_token),
         NATIVE_TEST(an_unknown_model_is_404_with_the_known_names),
         NATIVE_TEST(a_prompt_past_the_context_is_400_with_openais_code),
     };
