@@ -339,6 +339,23 @@ static void a_cancelled_run_takes_no_more_and_keeps_its_evidence(void **state)
                      0);
 }
 
+static void an_order_to_stop_holds_though_the_run_moved_on(void **state)
+{
+    struct world *w;
+    const char *run = world_with_run(state, &w);
+    struct store_lease got = must_lease(w, run, 0, "node-a");
+    struct cap_err err = {0};
+    char text[128];
+
+    must_append(w, batch_of(w, run, 0, got.fence, 1, 0, 1, false, 0));
+    assert_ok(store_run_move(w->pg, run, STORE_STATE_LEASED, STORE_STATE_CANCELLED, "", &err),
+              &err);
+    assert_state(w, run, STORE_STATE_CANCELLED);
+    snprintf(text, sizeof text, "run %s is cancelled, not running", run);
+    assert_refused(store_run_move(w->pg, run, STORE_STATE_RUNNING, STORE_STATE_FAILED, "", &err),
+                   &err, CAP_FAILED_PRECONDITION, text);
+}
+
 static void moves_that_are_not_legal_are_refused_with_a_sentence(void **state)
 {
     struct world *w;
@@ -346,8 +363,8 @@ static void moves_that_are_not_legal_are_refused_with_a_sentence(void **state)
     struct cap_err err = {0};
     char text[128];
 
-    snprintf(text, sizeof text, "run %s is queued, not running", run);
-    assert_refused(store_run_move(w->pg, run, STORE_STATE_RUNNING, STORE_STATE_FAILED, "", &err),
+    snprintf(text, sizeof text, "run %s is queued, not grading", run);
+    assert_refused(store_run_move(w->pg, run, STORE_STATE_GRADING, STORE_STATE_RUNNING, "", &err),
                    &err, CAP_FAILED_PRECONDITION, text);
     cap_err_clear(&err);
     snprintf(text, sizeof text, "run %s becomes leased by Lease alone", run);
@@ -415,6 +432,7 @@ int main(void)
         WORLD_TEST(a_wrong_clock_of_the_host_changes_nothing),
         WORLD_TEST(a_real_deadline_passes_by_itself),
         WORLD_TEST(a_cancelled_run_takes_no_more_and_keeps_its_evidence),
+        WORLD_TEST(an_order_to_stop_holds_though_the_run_moved_on),
         WORLD_TEST(moves_that_are_not_legal_are_refused_with_a_sentence),
         WORLD_TEST(what_does_not_exist_is_said_by_name),
     };
