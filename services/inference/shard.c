@@ -38,6 +38,7 @@ struct shard {
     struct infer_tally tally;
 
     int64_t progress_ns;
+    const char *phase; /* last told */
     int64_t tokens, tokens_then; /* generated; at the last progress */
     const char *notes[NOTES_MAX];
     int note_count;
@@ -303,8 +304,9 @@ static void put_progress(struct shard *shard, const char *phase)
     int64_t now = now_ns(shard);
     struct infer_progress progress = {.phase = phase, .in_flight = shard->load.in_flight};
 
-    if (now - shard->progress_ns < (int64_t)PROGRESS_MS * 1000000)
+    if (phase == shard->phase && now - shard->progress_ns < (int64_t)PROGRESS_MS * 1000000)
         return;
+    shard->phase = phase;
     if (shard->progress_ns)
         progress.output_tokens_per_s =
             (double)(shard->tokens - shard->tokens_then) * 1e9 / (double)(now - shard->progress_ns);
