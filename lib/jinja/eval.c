@@ -63,6 +63,8 @@ static bool check_defined(struct run *run, const struct value *v)
 {
     if (v->kind != V_UNDEFINED || !run->jinja->options.strict)
         return true;
+    if (v->name && !v->name[0]) /* `a if b` without else may be used; it has no name */
+        return true;
     return jinja_fail(run, "\"%s\" is not defined", v->name ? v->name : "?");
 }
 
@@ -231,6 +233,28 @@ struct value jinja_argument(const struct arguments *args, size_t index, const ch
     return v;
 }
 
+/* What was given beyond the parameters, as the names `varargs` and `kwargs`. */
+static bool bind_rest(struct run *run, size_t taken, const struct node *macro,
+                      const struct arguments *args, struct scope *scope)
+{
+    struct value positional = jinja_list(run, 0, true), named = jinja_dict(run);
+
+    for (size_t i = taken; i < args->count; i++)
+        if (!jinja_append(run, positional.list, args->positional[i]))
+            return false;
+    for (size_t i = 0; i < args->named->count; i++) {
+        const struct pair *pair = &args->named->pairs[i];
+        const struct node *p = macro->args;
+
+        while (p && strncmp(p->name, pair->key.s.text, pair->key.s.length) != 0)
+            p = p->next;
+        if (!p && !jinja_put(run, named.dict, pair->key, pair->value))
+            return false;
+    }
+    return jinja_set_name(run, scope, "varargs", positional) &&
+           jinja_set_name(run, scope, "kwargs", named);
+}
+
 static bool bind_parameters(struct run *run, const struct node *macro, const struct arguments *args,
                             struct scope *scope)
 {
@@ -244,7 +268,7 @@ static bool bind_parameters(struct run *run, const struct node *macro, const str
         if (!jinja_set_name(run, scope, p->name, v))
             return false;
     }
-    return true;
+    return bind_rest(run, index, macro, args, scope);
 }
 
 static bool call_macro(struct run *run, const struct node *macro, const struct arguments *args,
@@ -370,7 +394,7 @@ static bool eval_ternary(struct run *run, const struct node *node, struct scope 
         return jinja_eval(run, node->b, scope, out);
     if (node->c)
         return jinja_eval(run, node->c, scope, out);
-    *out = jinja_cstr("");
+    *out = (struct value){.kind = V_UNDEFINED, .name = ""};
     return true;
 }
 

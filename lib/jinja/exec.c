@@ -192,6 +192,19 @@ static enum flow exec_if(struct run *run, const struct node *node, struct scope 
     return jinja_exec(run, jinja_truthy(&condition) ? node->body : node->orelse, scope);
 }
 
+static enum flow exec_with(struct run *run, const struct node *node, struct scope *scope)
+{
+    struct scope inner = jinja_open_scope(run, scope);
+
+    for (const struct node *n = node->args; n; n = n->next) {
+        struct value v;
+
+        if (!jinja_eval(run, n->a, scope, &v) || !jinja_set_name(run, &inner, n->name, v))
+            return FAILED;
+    }
+    return jinja_exec(run, node->body, &inner);
+}
+
 static enum flow exec_one(struct run *run, const struct node *node, struct scope *scope)
 {
     struct value v;
@@ -217,6 +230,8 @@ static enum flow exec_one(struct run *run, const struct node *node, struct scope
     case N_MACRO:
         ok = jinja_set_name(run, scope, node->name, (struct value){.kind = V_MACRO, .macro = node});
         break;
+    case N_WITH:
+        return exec_with(run, node, scope);
     case N_FILTER_BLOCK:
         ok = exec_filter_block(run, node, scope);
         break;

@@ -1,295 +1,7 @@
-/* The filters, a row each. */
-#include <math.h>
-#include <pcre2.h>
-#include <stdio.h>
-#include <stdlib.h>
+/* Filters on lists and dictionaries, and the table of all. */
 #include <string.h>
 
-#include "jinja/internal.h"
-
-typedef bool filter_function(struct run *run, struct value in, const struct arguments *args,
-                             struct value *out);
-
-static bool fail_kind(struct run *run, const char *filter, const struct value *v)
-{
-    return jinja_fail(run, "%s cannot work on a %s", filter, jinja_kind_name(v));
-}
-
-static struct value as_text(struct run *run, struct value v)
-{
-    CAP_AUTO_BUF(text, TEMPLATE_BYTES_MAX);
-
-    if (v.kind == V_STR)
-        return v;
-    jinja_print(&v, &text);
-    return jinja_take_buf(run, &text);
-}
-
-/* ---- texts ---- */
-
-static bool f_trim(struct run *run, struct value in, const struct arguments *args,
-                   struct value *out)
-{
-    struct value set = jinja_argument(args, 0, "chars");
-    const char *chars =
-        set.kind == V_STR ? cap_arena_strndup(run->arena, set.s.text, set.s.length) : NULL;
-
-    *out = jinja_strip(as_text(run, in), chars, true, true);
-    return true;
-}
-
-static bool f_upper(struct run *run, struct value in, const struct arguments *args,
-                    struct value *out)
-{
-    (void)args;
-    *out = jinja_change_case(run, as_text(run, in), true);
-    return true;
-}
-
-static bool f_lower(struct run *run, struct value in, const struct arguments *args,
-                    struct value *out)
-{
-    (void)args;
-    *out = jinja_change_case(run, as_text(run, in), false);
-    return true;
-}
-
-static bool f_string(struct run *run, struct value in, const struct arguments *args,
-                     struct value *out)
-{
-    (void)args;
-    *out = as_text(run, in);
-    return true;
-}
-
-static bool f_capitalize(struct run *run, struct value in, const struct arguments *args,
-                         struct value *out)
-{
-    return jinja_method(run, as_text(run, in), "capitalize", args, out);
-}
-
-static bool f_title(struct run *run, struct value in, const struct arguments *args,
-                    struct value *out)
-{
-    return jinja_method(run, as_text(run, in), "title", args, out);
-}
-
-static bool f_replace(struct run *run, struct value in, const struct arguments *args,
-                      struct value *out)
-{
-    *out = jinja_replace(run, as_text(run, in), as_text(run, jinja_argument(args, 0, "old")),
-                         as_text(run, jinja_argument(args, 1, "new")));
-    return true;
-}
-
-static void add_blanks(struct cap_buf *out, int64_t count)
-{
-    for (int64_t i = 0; i < count && !out->overflowed; i++)
-        cap_buf_add_char(out, ' ');
-}
-
-/* indent(width=4, first=false, blank=false) */
-static bool f_indent(struct run *run, struct value in, const struct arguments *args,
-                     struct value *out)
-{
-    struct value width = jinja_argument(args, 0, "width"), first = jinja_argument(args, 1, "first"),
-                 blank = jinja_argument(args, 2, "blank"), text = as_text(run, in);
-    int64_t count = width.kind == V_INT ? width.i : 4;
-    CAP_AUTO_BUF(buf, TEMPLATE_BYTES_MAX);
-
-    for (size_t at = 0; at <= text.s.length;) {
-        const char *line = text.s.text + at;
-        const char *end = memchr(line, '\n', text.s.length - at);
-        size_t length = end ? (size_t)(end - line) : text.s.length - at;
-
-        if ((at > 0 || jinja_truthy(&first)) && (length > 0 || jinja_truthy(&blank)))
-            add_blanks(&buf, count);
-        cap_buf_add(&buf, line, length);
-        if (end)
-            cap_buf_add_char(&buf, '\n');
-        at += length + 1;
-    }
-    *out = jinja_take_buf(run, &buf);
-    return true;
-}
-
-static bool f_format(struct run *run, struct value in, const struct arguments *args,
-                     struct value *out)
-{
-    CAP_AUTO_BUF(buf, TEMPLATE_BYTES_MAX);
-    size_t next = 0;
-
-    if (in.kind != V_STR)
-        return fail_kind(run, "format", &in);
-    for (size_t i = 0; i < in.s.length; i++) {
-        char c = in.s.text[i], verb = i + 1 < in.s.length ? in.s.text[i + 1] : 0;
-
-        if (c != '%' || !verb) {
-            cap_buf_add_char(&buf, c);
-            continue;
-        }
-        i++;
-        if (verb == '%')
-            cap_buf_add_char(&buf, '%');
-        else if (verb != 's' && verb != 'd' && verb != 'r')
-            return jinja_fail(run, "format understands %%s, %%d and %%r, not %%%c", verb);
-        else if (next >= args->count)
-            return jinja_fail(run, "format has not enough arguments");
-        else if (verb == 'r')
-            jinja_repr(&args->positional[next++], &buf);
-        else
-            jinja_print(&args->positional[next++], &buf);
-    }
-    *out = jinja_take_buf(run, &buf);
-    return true;
-}
-
-static bool f_tojson(struct run *run, struct value in, const struct arguments *args,
-                     struct value *out)
-{
-    struct value indent = jinja_argument(args, 0, "indent");
-    CAP_AUTO_BUF(buf, TEMPLATE_BYTES_MAX);
-
-    jinja_to_json(&in, indent.kind == V_INT ? (int)indent.i : -1, 0, &buf);
-    *out = jinja_take_buf(run, &buf);
-    return true;
-}
-
-static bool f_wordcount(struct run *run, struct value in, const struct arguments *args,
-                        struct value *out)
-{
-    struct value words;
-    const struct arguments none = {NULL, 0, args->named};
-
-    if (!jinja_method(run, as_text(run, in), "split", &none, &words))
-        return false;
-    *out = jinja_int((int64_t)words.list->count);
-    return true;
-}
-
-static bool f_escape(struct run *run, struct value in, const struct arguments *args,
-                     struct value *out)
-{
-    struct value text = as_text(run, in);
-    CAP_AUTO_BUF(buf, TEMPLATE_BYTES_MAX);
-
-    (void)args;
-    for (size_t i = 0; i < text.s.length; i++) {
-        char c = text.s.text[i];
-        const char *entity = c == '&'    ? "&amp;"
-                             : c == '<'  ? "&lt;"
-                             : c == '>'  ? "&gt;"
-                             : c == '"'  ? "&#34;"
-                             : c == '\'' ? "&#39;"
-                                         : NULL;
-
-        if (entity)
-            cap_buf_add_str(&buf, entity);
-        else
-            cap_buf_add_char(&buf, c);
-    }
-    *out = jinja_take_buf(run, &buf);
-    return true;
-}
-
-/* regex_replace(pattern, replacement): \1 in the replacement is the first group. */
-static bool f_regex_replace(struct run *run, struct value in, const struct arguments *args,
-                            struct value *out)
-{
-    struct value text = as_text(run, in), pattern = as_text(run, jinja_argument(args, 0, "find")),
-                 with = as_text(run, jinja_argument(args, 1, "replace")),
-                 backslash = jinja_cstr("\\"), dollar = jinja_cstr("$");
-    PCRE2_SIZE offset, length = text.s.length * 2 + with.s.length * 64 + 64;
-    pcre2_code *code;
-    char *result;
-    int number, rc;
-
-    code = pcre2_compile((PCRE2_SPTR)pattern.s.text, pattern.s.length, PCRE2_UTF | PCRE2_UCP,
-                         &number, &offset, NULL);
-    if (!code)
-        return jinja_fail(run, "regex_replace: the pattern is wrong at %zu", (size_t)offset);
-    with = jinja_replace(run, with, backslash, dollar);
-    result = cap_arena_alloc(run->arena, length + 1);
-    rc = !result ? PCRE2_ERROR_NOMEMORY
-                 : pcre2_substitute(code, (PCRE2_SPTR)text.s.text, text.s.length, 0,
-                                    PCRE2_SUBSTITUTE_GLOBAL | PCRE2_SUBSTITUTE_EXTENDED, NULL, NULL,
-                                    (PCRE2_SPTR)with.s.text, with.s.length, (PCRE2_UCHAR *)result,
-                                    &length);
-    pcre2_code_free(code);
-    if (rc < 0)
-        return jinja_fail(run, "regex_replace failed with PCRE2's error %d", rc);
-    *out = jinja_str(result, length);
-    return true;
-}
-
-/* ---- numbers ---- */
-
-static bool f_int(struct run *run, struct value in, const struct arguments *args, struct value *out)
-{
-    struct value fallback = jinja_argument(args, 0, "default");
-    char *end, *text;
-    double f;
-
-    *out = fallback.kind == V_UNDEFINED ? jinja_int(0) : fallback;
-    if (in.kind == V_INT || in.kind == V_BOOL)
-        *out = jinja_int(in.kind == V_INT ? in.i : in.b);
-    else if (in.kind == V_FLOAT)
-        *out = jinja_int((int64_t)in.f);
-    else if (in.kind == V_STR) {
-        struct value bare = jinja_strip(in, NULL, true, true);
-
-        text = cap_arena_strndup(run->arena, bare.s.text, bare.s.length);
-        f = text ? strtod(text, &end) : 0;
-        if (text && *text && !*end)
-            *out = jinja_int((int64_t)f);
-    }
-    return true;
-}
-
-static bool f_float(struct run *run, struct value in, const struct arguments *args,
-                    struct value *out)
-{
-    char *end, *text;
-
-    (void)args;
-    *out = (struct value){.kind = V_FLOAT, .f = 0};
-    if (in.kind == V_INT)
-        out->f = (double)in.i;
-    else if (in.kind == V_FLOAT)
-        out->f = in.f;
-    else if (in.kind == V_STR) {
-        text = cap_arena_strndup(run->arena, in.s.text, in.s.length);
-        if (text)
-            out->f = strtod(text, &end);
-    }
-    return true;
-}
-
-static bool f_abs(struct run *run, struct value in, const struct arguments *args, struct value *out)
-{
-    (void)args;
-    if (in.kind != V_INT && in.kind != V_FLOAT)
-        return fail_kind(run, "abs", &in);
-    *out = in;
-    if (in.kind == V_INT)
-        out->i = in.i < 0 ? -in.i : in.i;
-    else
-        out->f = fabs(in.f);
-    return true;
-}
-
-static bool f_round(struct run *run, struct value in, const struct arguments *args,
-                    struct value *out)
-{
-    struct value digits = jinja_argument(args, 0, "precision");
-    double scale = pow(10, digits.kind == V_INT ? (double)digits.i : 0);
-
-    if (in.kind != V_INT && in.kind != V_FLOAT)
-        return fail_kind(run, "round", &in);
-    *out = (struct value){.kind = V_FLOAT, .f = in.kind == V_INT ? (double)in.i : in.f};
-    out->f = rint(out->f * scale) / scale;
-    return true;
-}
+#include "jinja/filters.h"
 
 /* ---- lists ---- */
 
@@ -318,7 +30,7 @@ static bool to_list(struct run *run, const struct value *in, struct value *out)
         }
         return true;
     }
-    return in->kind == V_UNDEFINED || fail_kind(run, "list", in);
+    return in->kind == V_UNDEFINED || jinja_fail_kind(run, "list", in);
 }
 
 static bool f_list(struct run *run, struct value in, const struct arguments *args,
@@ -341,7 +53,7 @@ static bool f_length(struct run *run, struct value in, const struct arguments *a
     else if (in.kind == V_UNDEFINED)
         *out = jinja_int(0);
     else
-        return fail_kind(run, "length", &in);
+        return jinja_fail_kind(run, "length", &in);
     return true;
 }
 
@@ -450,12 +162,21 @@ static bool f_sort(struct run *run, struct value in, const struct arguments *arg
     return true;
 }
 
+/* Equal, or the same text but for the case of its letters. */
+static bool same_item(struct run *run, struct value a, struct value b, bool by_case)
+{
+    if (by_case || a.kind != V_STR || b.kind != V_STR)
+        return jinja_equal(&a, &b);
+    a = jinja_change_case(run, a, false);
+    b = jinja_change_case(run, b, false);
+    return jinja_equal(&a, &b);
+}
+
 static bool f_unique(struct run *run, struct value in, const struct arguments *args,
                      struct value *out)
 {
-    struct value list;
+    struct value by_case = jinja_argument(args, 0, "case_sensitive"), list;
 
-    (void)args;
     if (!to_list(run, &in, &list))
         return false;
     *out = jinja_list(run, 8, false);
@@ -463,7 +184,8 @@ static bool f_unique(struct run *run, struct value in, const struct arguments *a
         bool seen = false;
 
         for (size_t k = 0; k < out->list->count && !seen; k++)
-            seen = jinja_equal(&out->list->items[k], &list.list->items[i]);
+            seen = jinja_take_step(run) &&
+                   same_item(run, out->list->items[k], list.list->items[i], jinja_truthy(&by_case));
         if (!seen && !jinja_append(run, out->list, list.list->items[i]))
             return false;
     }
@@ -500,24 +222,25 @@ static bool f_min(struct run *run, struct value in, const struct arguments *args
     return extreme(run, in, -1, out);
 }
 
+/* sum(attribute, start=0) */
 static bool f_sum(struct run *run, struct value in, const struct arguments *args, struct value *out)
 {
-    double total = 0;
-    bool whole = true;
-    struct value list;
+    struct value attribute = jinja_argument(args, 0, "attribute"),
+                 start = jinja_argument(args, 1, "start"), total = jinja_int(0), list;
 
-    (void)args;
+    if (start.kind != V_UNDEFINED)
+        total = start;
     if (!to_list(run, &in, &list))
         return false;
     for (size_t i = 0; i < list.list->count; i++) {
-        const struct value *v = &list.list->items[i];
+        struct value item = list.list->items[i];
 
-        if (v->kind != V_INT && v->kind != V_FLOAT)
-            return fail_kind(run, "sum", v);
-        whole = whole && v->kind == V_INT;
-        total += v->kind == V_INT ? (double)v->i : v->f;
+        if (attribute.kind != V_UNDEFINED && !jinja_get(run, item, attribute, &item))
+            return false;
+        if (!jinja_apply(run, O_ADD, &total, &item, &total))
+            return false;
     }
-    *out = whole ? jinja_int((int64_t)total) : (struct value){.kind = V_FLOAT, .f = total};
+    *out = total;
     return true;
 }
 
@@ -617,17 +340,18 @@ static bool f_items(struct run *run, struct value in, const struct arguments *ar
     return jinja_method(run, in, "items", args, out);
 }
 
+/* dictsort(case_sensitive=false, by='key', reverse=false): a list of pairs */
 static bool f_dictsort(struct run *run, struct value in, const struct arguments *args,
                        struct value *out)
 {
-    struct dict attribute = {0};
-    struct pair pair = {jinja_cstr("attribute"), jinja_int(0)};
-    const struct arguments by_key = {NULL, 0, &attribute};
+    struct value by = jinja_argument(args, 1, "by"), reverse = jinja_argument(args, 2, "reverse");
+    bool by_value = by.kind == V_STR && by.s.length == 5;
+    struct pair pairs[] = {{jinja_cstr("attribute"), jinja_int(by_value)},
+                           {jinja_cstr("reverse"), jinja_bool(jinja_truthy(&reverse))}};
+    struct dict named = {.pairs = pairs, .count = CAP_COUNT_OF(pairs)};
+    const struct arguments how = {NULL, 0, &named}, none = {NULL, 0, args->named};
 
-    (void)args;
-    attribute.pairs = &pair;
-    attribute.count = 1;
-    return f_items(run, in, &by_key, out) && f_sort(run, *out, &by_key, out);
+    return f_items(run, in, &none, out) && f_sort(run, *out, &how, out);
 }
 
 static bool f_default(struct run *run, struct value in, const struct arguments *args,
@@ -661,47 +385,47 @@ static const struct {
     const char *name;
     filter_function *function;
 } filters[] = {
-    {"abs", f_abs},
+    {"abs", jinja_f_abs},
     {"attr", f_attr},
-    {"capitalize", f_capitalize},
+    {"capitalize", jinja_f_capitalize},
     {"count", f_length},
     {"d", f_default},
     {"default", f_default},
     {"dictsort", f_dictsort},
-    {"e", f_escape},
-    {"escape", f_escape},
+    {"e", jinja_f_escape},
+    {"escape", jinja_f_escape},
     {"first", f_first},
-    {"float", f_float},
-    {"format", f_format},
-    {"indent", f_indent},
-    {"int", f_int},
+    {"float", jinja_f_float},
+    {"format", jinja_f_format},
+    {"indent", jinja_f_indent},
+    {"int", jinja_f_int},
     {"items", f_items},
     {"join", f_join},
     {"last", f_last},
     {"length", f_length},
     {"list", f_list},
-    {"lower", f_lower},
+    {"lower", jinja_f_lower},
     {"map", f_map},
     {"max", f_max},
     {"min", f_min},
-    {"regex_replace", f_regex_replace},
+    {"regex_replace", jinja_f_regex_replace},
     {"reject", f_reject},
     {"rejectattr", f_rejectattr},
-    {"replace", f_replace},
+    {"replace", jinja_f_replace},
     {"reverse", f_reverse},
-    {"round", f_round},
+    {"round", jinja_f_round},
     {"safe", f_safe},
     {"select", f_select},
     {"selectattr", f_selectattr},
     {"sort", f_sort},
-    {"string", f_string},
+    {"string", jinja_f_string},
     {"sum", f_sum},
-    {"title", f_title},
-    {"tojson", f_tojson},
-    {"trim", f_trim},
+    {"title", jinja_f_title},
+    {"tojson", jinja_f_tojson},
+    {"trim", jinja_f_trim},
     {"unique", f_unique},
-    {"upper", f_upper},
-    {"wordcount", f_wordcount},
+    {"upper", jinja_f_upper},
+    {"wordcount", jinja_f_wordcount},
 };
 
 static filter_function *find_filter(const char *name)

@@ -97,6 +97,7 @@ enum node_kind {
     N_SET_BLOCK,
     N_MACRO,
     N_FILTER_BLOCK,
+    N_WITH, /* args: names, their values in a */
     N_BREAK,
     N_CONTINUE,
 };
@@ -254,12 +255,24 @@ bool jinja_get(struct run *run, struct value from, struct value key, struct valu
 /* The i-th positional argument or the named one; undefined when absent. */
 struct value jinja_argument(const struct arguments *args, size_t index, const char *name);
 struct value jinja_strip(struct value s, const char *set, bool left, bool right);
-struct value jinja_replace(struct run *run, struct value s, struct value from, struct value to);
+bool jinja_only_case(struct value s, bool upper); /* has letters, all of that case */
+/* The first `most` hits. */
+struct value jinja_replace(struct run *run, struct value s, struct value from, struct value to,
+                           int64_t most);
+
+/* format.c */
+/* Python's s % arguments; one dictionary may stand for them: "%(name)s". */
+bool jinja_format_percent(struct run *run, struct value s, const struct arguments *args,
+                          struct value *out);
+/* Python's s.format(...). */
+bool jinja_format_braces(struct run *run, struct value s, const struct arguments *args,
+                         struct value *out);
 
 /* utf8.c */
 size_t jinja_utf8_next(const char *text, size_t length); /* bytes of the first character */
 size_t jinja_utf8_count(const char *text, size_t length);
 size_t jinja_utf8_offset(const char *text, size_t length, size_t characters);
+bool jinja_utf8_is_letter(const char *text, size_t length);
 struct value jinja_change_case(struct run *run, struct value s, bool upper);
 
 #endif

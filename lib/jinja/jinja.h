@@ -31,7 +31,10 @@ struct cap_jinja_options {
 };
 
 extern const struct cap_jinja_options cap_jinja_chat; /* as apply_chat_template sets it */
-extern const struct cap_jinja_options cap_jinja_task; /* as lm-eval sets it for task prompts */
+extern const struct cap_jinja_options
+    cap_jinja_task; /* as lm-eval sets it for task prompts,
+                     * but for tojson, which writes the same in both: nothing escaped for HTML, keys
+                     * in their order */
 
 struct cap_jinja *cap_jinja_compile(const char *text, const struct cap_jinja_options *options,
                                     struct cap_err *err);

@@ -172,34 +172,61 @@ static bool lex_string(struct lexer *lexer)
     return push_text(lexer, T_STRING, text.data, text.length);
 }
 
+/* 0x1f, 0o17, 0b11; true when one was here. */
+static bool take_based(struct lexer *lexer, bool *out_ok)
+{
+    int base = lexer->at[0] != '0'                          ? 0
+               : lexer->at[1] == 'x' || lexer->at[1] == 'X' ? 16
+               : lexer->at[1] == 'o' || lexer->at[1] == 'O' ? 8
+               : lexer->at[1] == 'b' || lexer->at[1] == 'B' ? 2
+                                                            : 0;
+    struct token token = {.kind = T_INT};
+    char *end;
+
+    if (base == 0)
+        return false;
+    errno = 0;
+    token.i = strtoll(lexer->at + 2, &end, base);
+    if (errno || end == lexer->at + 2)
+        *out_ok = fail(lexer, "a number is too large or has no digits");
+    else
+        *out_ok = push(lexer, token);
+    lexer->at = end;
+    return true;
+}
+
 static bool lex_number(struct lexer *lexer)
 {
     struct token token = {.kind = T_INT};
-    size_t length = strspn(lexer->at, "0123456789_");
-    const char *at = lexer->at + length;
+    const char *start = lexer->at, *at = start + strspn(start, "0123456789_");
+    size_t length = 0;
     char copy[64];
+    bool ok;
 
+    if (take_based(lexer, &ok))
+        return ok;
     if (*at == '.' && isdigit((unsigned char)at[1])) {
         token.kind = T_FLOAT;
-        at += 1 + strspn(at + 1, "0123456789");
+        at += 1 + strspn(at + 1, "0123456789_");
     }
     if ((*at == 'e' || *at == 'E') &&
         (isdigit((unsigned char)at[1]) ||
          ((at[1] == '-' || at[1] == '+') && isdigit((unsigned char)at[2])))) {
         token.kind = T_FLOAT;
         at += 2;
-        at += strspn(at, "0123456789");
+        at += strspn(at, "0123456789_");
     }
-    length = (size_t)(at - lexer->at);
+    for (const char *p = start; p < at && length < sizeof copy; p++)
+        if (*p != '_')
+            copy[length++] = *p;
     if (length >= sizeof copy)
         return fail(lexer, "a number is too long");
-    memcpy(copy, lexer->at, length);
     copy[length] = '\0';
     errno = 0;
     token.i = strtoll(copy, NULL, 10);
-    token.f = strtod(copy, NULL);
     if (token.kind == T_INT && errno)
         return fail(lexer, "a number is too large");
+    token.f = strtod(copy, NULL);
     lexer->at = at;
     return push(lexer, token);
 }
@@ -330,20 +357,33 @@ static bool take_raw(struct lexer *lexer, bool *out_ok)
     return true;
 }
 
-static size_t length_to_lex(const char *text, const struct cap_jinja_options *options)
+/* A copy in which every line ends with \n alone, as jinja2 reads it; without the last newline
+ * unless it is to be kept. NULL when it is too large. */
+static char *prepare(const char *text, const struct cap_jinja_options *options,
+                     struct cap_arena *arena, size_t *out_length)
 {
-    size_t length = strlen(text);
+    size_t length = strlen(text), count = 0;
+    char *copy = length > TEMPLATE_BYTES_MAX ? NULL : cap_arena_alloc(arena, length + 1);
 
-    if (!options->keep_trailing_newline && length > 0 && text[length - 1] == '\n')
-        length--;
-    return length;
+    if (!copy)
+        return NULL;
+    for (size_t i = 0; i < length; i++) {
+        copy[count++] = text[i] == '\r' ? '\n' : text[i];
+        if (text[i] == '\r' && text[i + 1] == '\n')
+            i++;
+    }
+    if (!options->keep_trailing_newline && count > 0 && copy[count - 1] == '\n')
+        count--;
+    copy[count] = '\0';
+    *out_length = count;
+    return copy;
 }
 
 struct token *jinja_lex(const char *text, const struct cap_jinja_options *options,
                         struct cap_arena *arena, struct cap_err *err)
 {
-    size_t length = length_to_lex(text, options);
-    const char *copy = length > TEMPLATE_BYTES_MAX ? NULL : cap_arena_strndup(arena, text, length);
+    size_t length = 0;
+    const char *copy = prepare(text, options, arena, &length);
     struct lexer lexer = {
         .text = copy, .at = copy, .options = options, .arena = arena, .line = 1, .err = err};
     bool ok = true;

@@ -57,7 +57,8 @@ struct value jinja_strip(struct value s, const char *set, bool left, bool right)
     return jinja_str(from, (size_t)(to - from));
 }
 
-struct value jinja_replace(struct run *run, struct value s, struct value from, struct value to)
+struct value jinja_replace(struct run *run, struct value s, struct value from, struct value to,
+                           int64_t most)
 {
     CAP_AUTO_BUF(out, TEMPLATE_BYTES_MAX);
     const char *at = s.s.text, *end = at + s.s.length;
@@ -65,7 +66,8 @@ struct value jinja_replace(struct run *run, struct value s, struct value from, s
     if (from.s.length == 0)
         return s;
     while (at < end) {
-        const char *hit = memmem(at, (size_t)(end - at), from.s.text, from.s.length);
+        const char *hit =
+            most-- > 0 ? memmem(at, (size_t)(end - at), from.s.text, from.s.length) : NULL;
 
         cap_buf_add(&out, at, (size_t)((hit ? hit : end) - at));
         if (!hit)
@@ -115,6 +117,69 @@ static bool split(struct run *run, struct value s, const struct arguments *args,
             return true;
         at = hit + by.s.length;
     }
+}
+
+/* From the right, so that the first part is the one left whole. */
+static bool rsplit(struct run *run, struct value s, const struct arguments *args, struct value *out)
+{
+    struct value by = jinja_argument(args, 0, "sep"), most = jinja_argument(args, 1, "maxsplit");
+    struct value parts, head = s;
+    size_t keep;
+
+    if (!split(run, s, &(struct arguments){&by, 1, args->named}, &parts) || most.kind != V_INT ||
+        most.i < 0 || by.kind != V_STR || (int64_t)parts.list->count <= most.i + 1) {
+        *out = parts;
+        return run->err->code == CAP_OK;
+    }
+    keep = parts.list->count - (size_t)most.i;
+    head.s.length = (size_t)(parts.list->items[keep - 1].s.text - s.s.text) +
+                    parts.list->items[keep - 1].s.length;
+    *out = jinja_list(run, (size_t)most.i + 1, false);
+    if (!jinja_append(run, out->list, head))
+        return false;
+    for (size_t i = keep; i < parts.list->count; i++)
+        if (!jinja_append(run, out->list, parts.list->items[i]))
+            return false;
+    return true;
+}
+
+/* (before, separator, behind); all of it is before when the separator is not there. */
+static bool partition(struct run *run, struct value s, struct value by, struct value *out)
+{
+    const char *hit =
+        by.kind == V_STR ? memmem(s.s.text, s.s.length, by.s.text, by.s.length) : NULL;
+    size_t before = hit ? (size_t)(hit - s.s.text) : s.s.length;
+    size_t behind = hit ? before + by.s.length : s.s.length;
+
+    *out = jinja_list(run, 3, true);
+    return jinja_append(run, out->list, jinja_str(s.s.text, before)) &&
+           jinja_append(run, out->list, hit ? by : jinja_cstr("")) &&
+           jinja_append(run, out->list, jinja_str(s.s.text + behind, s.s.length - behind));
+}
+
+/* ljust, rjust, center and zfill: to a width in characters. */
+static bool justify(struct run *run, struct value s, const char *name, const struct arguments *args,
+                    struct value *out)
+{
+    struct value width = jinja_argument(args, 0, "width"), fill = jinja_argument(args, 1, NULL);
+    int64_t count = (int64_t)jinja_utf8_count(s.s.text, s.s.length);
+    int64_t missing = width.kind == V_INT && width.i > count ? width.i - count : 0;
+    int64_t left = name[0] == 'l'   ? 0
+                   : name[0] == 'c' ? missing / 2 + (missing & width.i & 1)
+                                    : missing;
+    bool sign = name[0] == 'z' && s.s.length > 0 && (s.s.text[0] == '-' || s.s.text[0] == '+');
+    CAP_AUTO_BUF(buf, TEMPLATE_BYTES_MAX);
+
+    if (fill.kind != V_STR)
+        fill = jinja_cstr(name[0] == 'z' ? "0" : " ");
+    cap_buf_add(&buf, s.s.text, sign);
+    for (int64_t i = 0; i < left && !buf.overflowed; i++)
+        cap_buf_add(&buf, fill.s.text, fill.s.length);
+    cap_buf_add(&buf, s.s.text + sign, s.s.length - sign);
+    for (int64_t i = left; i < missing && !buf.overflowed; i++)
+        cap_buf_add(&buf, fill.s.text, fill.s.length);
+    *out = jinja_take_buf(run, &buf);
+    return true;
 }
 
 static bool splitlines(struct run *run, struct value s, struct value *out)
@@ -168,7 +233,7 @@ static bool has_end(struct value s, struct value part, bool at_start)
                   part.s.length) == 0;
 }
 
-static bool only_case(struct value s, bool upper)
+bool jinja_only_case(struct value s, bool upper)
 {
     bool letters = false;
 
@@ -182,11 +247,20 @@ static bool only_case(struct value s, bool upper)
     return letters;
 }
 
-static bool all_digits(struct value s)
+/* Every character is of the kind, and there is one. Letters beyond ASCII are asked of utf8proc. */
+static bool all_of(struct value s, bool letters, bool digits, bool blanks)
 {
-    for (size_t i = 0; i < s.s.length; i++)
-        if (!isdigit((unsigned char)s.s.text[i]))
+    for (size_t at = 0; at < s.s.length;) {
+        size_t n = jinja_utf8_next(s.s.text + at, s.s.length - at);
+        unsigned char c = (unsigned char)s.s.text[at];
+        bool wide = n > 1;
+
+        if (!(letters && (wide ? jinja_utf8_is_letter(s.s.text + at, n) : isalpha(c))) &&
+            !(digits && !wide && isdigit(c)) &&
+            !(blanks && (wide ? wide_blank(s.s.text + at, n) > 0 : in_set(NULL, (char)c))))
             return false;
+        at += n;
+    }
     return s.s.length > 0;
 }
 
@@ -253,11 +327,17 @@ static bool string_question(struct value s, const char *name, struct value arg, 
     else if (strcmp(name, "endswith") == 0)
         *out = jinja_bool(has_end(s, arg, false));
     else if (strcmp(name, "isupper") == 0)
-        *out = jinja_bool(only_case(s, true));
+        *out = jinja_bool(jinja_only_case(s, true));
     else if (strcmp(name, "islower") == 0)
-        *out = jinja_bool(only_case(s, false));
+        *out = jinja_bool(jinja_only_case(s, false));
     else if (strcmp(name, "isdigit") == 0 || strcmp(name, "isnumeric") == 0)
-        *out = jinja_bool(all_digits(s));
+        *out = jinja_bool(all_of(s, false, true, false));
+    else if (strcmp(name, "isalpha") == 0)
+        *out = jinja_bool(all_of(s, true, false, false));
+    else if (strcmp(name, "isalnum") == 0)
+        *out = jinja_bool(all_of(s, true, true, false));
+    else if (strcmp(name, "isspace") == 0)
+        *out = jinja_bool(all_of(s, false, false, true));
     else if (strcmp(name, "find") == 0)
         *out = jinja_int(find_text(s, arg, false));
     else if (strcmp(name, "rfind") == 0)
@@ -267,6 +347,13 @@ static bool string_question(struct value s, const char *name, struct value arg, 
     else
         return false;
     return true;
+}
+
+static int64_t replace_count(const struct arguments *args)
+{
+    struct value count = jinja_argument(args, 2, "count");
+
+    return count.kind == V_INT && count.i >= 0 ? count.i : INT64_MAX;
 }
 
 static bool string_method(struct run *run, struct value s, const char *name,
@@ -280,6 +367,13 @@ static bool string_method(struct run *run, struct value s, const char *name,
         return strip(run, s, name, args, out);
     if (strcmp(name, "split") == 0)
         return split(run, s, args, out);
+    if (strcmp(name, "rsplit") == 0)
+        return rsplit(run, s, args, out);
+    if (strcmp(name, "partition") == 0)
+        return partition(run, s, first, out);
+    if (strcmp(name, "ljust") == 0 || strcmp(name, "rjust") == 0 || strcmp(name, "center") == 0 ||
+        strcmp(name, "zfill") == 0)
+        return justify(run, s, name, args, out);
     if (strcmp(name, "splitlines") == 0)
         return splitlines(run, s, out);
     if (strcmp(name, "join") == 0)
@@ -287,14 +381,14 @@ static bool string_method(struct run *run, struct value s, const char *name,
     if (strcmp(name, "removeprefix") == 0 || strcmp(name, "removesuffix") == 0)
         return remove_end(s, first, name[6] == 'p', out);
     if (strcmp(name, "format") == 0)
-        return jinja_filter(run, "format", s, args, out);
+        return jinja_format_braces(run, s, args, out);
     if (strcmp(name, "upper") == 0 || strcmp(name, "lower") == 0)
         *out = jinja_change_case(run, s, name[0] == 'u');
     else if (strcmp(name, "capitalize") == 0 || strcmp(name, "title") == 0)
         *out = change_words(run, s, name[0] == 't');
     else if (strcmp(name, "replace") == 0 && first.kind == V_STR && args->count > 1 &&
              args->positional[1].kind == V_STR)
-        *out = jinja_replace(run, s, first, args->positional[1]);
+        *out = jinja_replace(run, s, first, args->positional[1], replace_count(args));
     else if (strcmp(name, "index") == 0 && find_text(s, first, false) >= 0)
         *out = jinja_int(find_text(s, first, false));
     else
@@ -315,6 +409,13 @@ static bool dict_method(struct run *run, struct value self, const char *name,
         *out = fallback.kind == V_UNDEFINED ? jinja_none() : fallback;
         if (key.kind == V_STR)
             jinja_find(d, key.s.text, key.s.length, out);
+        return true;
+    }
+    if (strcmp(name, "copy") == 0) {
+        *out = jinja_dict(run);
+        for (size_t i = 0; i < d->count; i++)
+            if (!jinja_put(run, out->dict, d->pairs[i].key, d->pairs[i].value))
+                return false;
         return true;
     }
     if (!keys && !values && strcmp(name, "items") != 0)

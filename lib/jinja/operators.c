@@ -12,6 +12,11 @@ static bool number_of(const struct value *v, double *out)
     return true;
 }
 
+static int64_t integer_of(const struct value *v)
+{
+    return v->kind == V_INT ? v->i : v->b;
+}
+
 static struct value real(double f)
 {
     return (struct value){.kind = V_FLOAT, .f = f};
@@ -67,7 +72,7 @@ static bool arithmetic(struct run *run, enum binary_op op, const struct value *a
     if (op == O_POWER)
         return power(run, a, b, x, y, out);
     if (a->kind != V_FLOAT && b->kind != V_FLOAT && op != O_DIVIDE)
-        return integer_arithmetic(run, op, (int64_t)x, (int64_t)y, out);
+        return integer_arithmetic(run, op, integer_of(a), integer_of(b), out);
     if (y == 0 && op != O_ADD && op != O_SUBTRACT && op != O_MULTIPLY)
         return jinja_fail(run, "division by zero");
     *out = real(op == O_ADD            ? x + y
@@ -87,6 +92,29 @@ static bool repeat(struct run *run, const struct value *s, int64_t times, struct
         cap_buf_add(&text, s->s.text, s->s.length);
     *out = jinja_take_buf(run, &text);
     return run->err->code == CAP_OK;
+}
+
+static bool repeat_list(struct run *run, const struct list *list, int64_t times, struct value *out)
+{
+    *out = jinja_list(run, 8, list->tuple);
+    for (int64_t i = 0; i < times && list->count > 0; i++)
+        for (size_t k = 0; k < list->count; k++)
+            if (!jinja_take_step(run) || !jinja_append(run, out->list, list->items[k]))
+                return false;
+    return true;
+}
+
+/* text % (a, b), text % a, text % {...} */
+static bool format_with(struct run *run, const struct value *text, const struct value *with,
+                        struct value *out)
+{
+    struct value single = *with;
+    bool many = with->kind == V_LIST && with->list->tuple;
+    struct dict none = {0};
+    struct arguments args = {many ? with->list->items : &single, many ? with->list->count : 1,
+                             with->kind == V_DICT ? with->dict : &none};
+
+    return jinja_format_percent(run, *text, &args, out);
 }
 
 static bool join_two(struct run *run, const struct value *a, const struct value *b,
@@ -165,5 +193,9 @@ bool jinja_apply(struct run *run, enum binary_op op, const struct value *a, cons
         return add_lists(run, a->list, b->list, out);
     if (op == O_MULTIPLY && a->kind == V_STR && b->kind == V_INT)
         return repeat(run, a, b->i, out);
+    if (op == O_MULTIPLY && a->kind == V_LIST && b->kind == V_INT)
+        return repeat_list(run, a->list, b->i, out);
+    if (op == O_MODULO && a->kind == V_STR)
+        return format_with(run, a, b, out);
     return arithmetic(run, op, a, b, out);
 }

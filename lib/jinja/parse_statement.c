@@ -66,6 +66,23 @@ static struct node *for_statement(struct parser *p)
     return end && expect_close(p) ? node : NULL;
 }
 
+/* "a" or, without parentheses, the tuple "a, b". */
+static struct node *tuple_or_one(struct parser *p)
+{
+    struct node *first = jinja_parse_expression(p), *tuple, **tail;
+
+    if (!first || !is_symbol(p, ","))
+        return first;
+    tuple = make(p, N_TUPLE);
+    if (!tuple)
+        return NULL;
+    tuple->args = first;
+    for (tail = &first->next; take_symbol(p, ","); tail = &(*tail)->next)
+        if (!(*tail = jinja_parse_expression(p)))
+            return NULL;
+    return tuple;
+}
+
 static struct node *set_statement(struct parser *p)
 {
     static const char *const ends[] = {"endset", NULL};
@@ -77,21 +94,8 @@ static struct node *set_statement(struct parser *p)
     if (take_symbol(p, ".") && !(node->name = expect_name(p))) /* an attribute of a namespace */
         return NULL;
     if (take_symbol(p, "=")) {
-        struct node *value = jinja_parse_expression(p), *first = value;
+        struct node *value = tuple_or_one(p);
 
-        if (value && is_symbol(p, ",")) { /* a, b = 1, 2 */
-            struct node *tuple = make(p, N_TUPLE), **tail = &first->next;
-
-            if (!tuple)
-                return NULL;
-            tuple->args = first;
-            while (take_symbol(p, ",")) {
-                if (!(*tail = jinja_parse_expression(p)))
-                    return NULL;
-                tail = &(*tail)->next;
-            }
-            value = tuple;
-        }
         node->a = value;
         return value && expect_close(p) ? node : NULL;
     }
@@ -131,6 +135,27 @@ static struct node *macro_statement(struct parser *p)
     node->body = statements(p, ends, &end);
     if (end && p->at->kind == T_NAME) /* {% endmacro name %} */
         p->at++;
+    return end && expect_close(p) ? node : NULL;
+}
+
+static struct node *with_statement(struct parser *p)
+{
+    static const char *const ends[] = {"endwith", NULL};
+    struct node *node = make(p, N_WITH), **tail = node ? &node->args : NULL;
+    const char *end;
+
+    for (bool more = p->at->kind == T_NAME; node && more; more = take_symbol(p, ",")) {
+        struct node *name = make(p, N_NAME);
+
+        if (!name || !(name->name = expect_name(p)) || !expect_symbol(p, "=") ||
+            !(name->a = jinja_parse_expression(p)))
+            return NULL;
+        *tail = name;
+        tail = &name->next;
+    }
+    if (!node || !expect_close(p))
+        return NULL;
+    node->body = statements(p, ends, &end);
     return end && expect_close(p) ? node : NULL;
 }
 
@@ -182,6 +207,8 @@ static struct node *block(struct parser *p)
         return macro_statement(p);
     if (take_word(p, "filter"))
         return filter_statement(p);
+    if (take_word(p, "with"))
+        return with_statement(p);
     if (take_word(p, "break"))
         return jump(p, N_BREAK);
     if (take_word(p, "continue"))
@@ -195,7 +222,7 @@ static struct node *output(struct parser *p)
 {
     struct node *node = make(p, N_OUTPUT);
 
-    if (!node || !(node->a = jinja_parse_expression(p)))
+    if (!node || !(node->a = tuple_or_one(p)))
         return NULL;
     if (p->at->kind != T_CLOSE_OUTPUT)
         return fail(p, "expected }}", "");

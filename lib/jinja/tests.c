@@ -124,6 +124,38 @@ static bool is_greater(const struct value *in, const struct value *arg)
     return jinja_compare(in, arg, &order) && order > 0;
 }
 
+static bool is_at_most(const struct value *in, const struct value *arg)
+{
+    int order;
+
+    return jinja_compare(in, arg, &order) && order <= 0;
+}
+
+static bool is_at_least(const struct value *in, const struct value *arg)
+{
+    int order;
+
+    return jinja_compare(in, arg, &order) && order >= 0;
+}
+
+/* The same object in Python; for texts and numbers we ask whether they are equal and of a kind. */
+static bool is_same(const struct value *in, const struct value *arg)
+{
+    return in->kind == arg->kind && jinja_equal(in, arg);
+}
+
+static bool is_lower(const struct value *in, const struct value *arg)
+{
+    (void)arg;
+    return in->kind == V_STR && jinja_only_case(*in, false);
+}
+
+static bool is_upper(const struct value *in, const struct value *arg)
+{
+    (void)arg;
+    return in->kind == V_STR && jinja_only_case(*in, true);
+}
+
 static bool is_in(const struct value *in, const struct value *arg)
 {
     struct value unused;
@@ -151,22 +183,27 @@ static const struct {
     {"even", is_even},
     {"false", is_false},
     {"float", is_float},
+    {"ge", is_at_least},
     {"greaterthan", is_greater},
     {"gt", is_greater},
     {"in", is_in},
     {"integer", is_integer},
     {"iterable", is_iterable},
+    {"le", is_at_most},
     {"lessthan", is_less},
+    {"lower", is_lower},
     {"lt", is_less},
     {"mapping", is_mapping},
     {"ne", is_not_equal},
     {"none", is_none},
     {"number", is_number},
     {"odd", is_odd},
+    {"sameas", is_same},
     {"sequence", is_iterable},
     {"string", is_string},
     {"true", is_true},
     {"undefined", is_undefined},
+    {"upper", is_upper},
 };
 
 static test_function *find_test(const char *name)

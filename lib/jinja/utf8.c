@@ -49,3 +49,13 @@ struct value jinja_change_case(struct run *run, struct value s, bool upper)
     }
     return jinja_take_buf(run, &out);
 }
+
+bool jinja_utf8_is_letter(const char *text, size_t length)
+{
+    utf8proc_int32_t c = -1;
+
+    if (utf8proc_iterate((const utf8proc_uint8_t *)text, (utf8proc_ssize_t)length, &c) <= 0)
+        return false;
+    return utf8proc_category(c) >= UTF8PROC_CATEGORY_LU &&
+           utf8proc_category(c) <= UTF8PROC_CATEGORY_LO;
+}

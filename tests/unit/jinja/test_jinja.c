@@ -79,6 +79,43 @@ static void recorded_cases_agree_with_jinja2(void **state)
     assert_int_equal(wrong, 0);
 }
 
+static int check_row(const json_t *row, const json_t *context)
+{
+    const json_t *modes = json_object_get(row, "modes");
+    int wrong = 0;
+
+    for (size_t i = 0; i < json_array_size(modes); i++) {
+        bool task = strcmp(json_string_value(json_array_get(modes, i)), "task") == 0;
+        json_t *item = json_pack("{s:O, s:O, s:O}", "name", json_object_get(row, "template"),
+                                 "context", context, "output", json_object_get(row, "output"));
+
+        wrong += check_case(item, json_string_value(json_object_get(row, "template")),
+                            task ? cap_jinja_task : cap_jinja_chat);
+        json_decref(item);
+    }
+    return wrong;
+}
+
+/* Operators, filters, tests, methods, statements: one small template each, in both settings. */
+static void every_construct_agrees_with_jinja2(void **state)
+{
+    char path[512];
+    json_t *file, *row;
+    size_t i;
+    int wrong = 0;
+
+    (void)state;
+    snprintf(path, sizeof path, "%s/tests/golden/jinja/constructs.json",
+             getenv("MOECAP_SOURCE_DIR"));
+    file = load(path);
+    assert_non_null(file);
+    json_array_foreach(json_object_get(file, "cases"), i, row) wrong +=
+        check_row(row, json_object_get(file, "context"));
+    assert_true(i > 300);
+    json_decref(file);
+    assert_int_equal(wrong, 0);
+}
+
 static void check_task(const char *template, const char *context, const char *expected)
 {
     json_t *json = json_loads(context, 0, NULL);
@@ -203,6 +240,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(recorded_cases_agree_with_jinja2),
+        cmocka_unit_test(every_construct_agrees_with_jinja2),
         cmocka_unit_test(task_prompts_keep_their_last_newline),
         cmocka_unit_test(failures_name_line_and_reason),
         cmocka_unit_test(endless_templates_end),
