@@ -35,7 +35,6 @@ void store_copy_opt_int(struct store_copy *copy, struct store_opt_int value);
 void store_copy_real(struct store_copy *copy, double value);
 void store_copy_opt_real(struct store_copy *copy, struct store_opt_real value);
 void store_copy_bool(struct store_copy *copy, bool value);
-void store_copy_bytes(struct store_copy *copy, struct store_bytes bytes);
 void store_copy_null(struct store_copy *copy);
 /* Arrays. */
 void store_copy_u32s(struct store_copy *copy, const uint32_t *items, size_t count);

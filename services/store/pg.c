@@ -428,16 +428,6 @@ struct store_arg store_arg_bool(bool value)
     return store_arg_text(value ? "t" : "f");
 }
 
-struct store_arg store_arg_real(double value)
-{
-    return (struct store_arg){STORE_ARG_REAL, {.real = value}};
-}
-
-struct store_arg store_arg_opt_real(struct store_opt_real value)
-{
-    return value.known ? store_arg_real(value.value) : (struct store_arg){0};
-}
-
 struct store_arg store_arg_bytes(struct store_bytes bytes)
 {
     return bytes.data ? (struct store_arg){STORE_ARG_BYTES, {.bytes = bytes}}
@@ -463,10 +453,6 @@ static void set_param(struct params *p, size_t i, const struct store_arg *arg)
         break;
     case STORE_ARG_INT:
         snprintf(p->numbers[i], NUMBER_TEXT_BYTES, "%lld", (long long)arg->integer);
-        p->values[i] = p->numbers[i];
-        break;
-    case STORE_ARG_REAL:
-        snprintf(p->numbers[i], NUMBER_TEXT_BYTES, "%.17g", arg->real);
         p->values[i] = p->numbers[i];
         break;
     case STORE_ARG_BYTES:

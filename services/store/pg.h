@@ -60,11 +60,10 @@ bool store_pg_tx(struct store_pg *pg, enum store_tx kind, store_tx_body *body, v
 
 /* A statement's parameters, $1 and up. Borrowed until the call returns. */
 struct store_arg {
-    enum { STORE_ARG_NULL, STORE_ARG_TEXT, STORE_ARG_INT, STORE_ARG_REAL, STORE_ARG_BYTES } kind;
+    enum { STORE_ARG_NULL, STORE_ARG_TEXT, STORE_ARG_INT, STORE_ARG_BYTES } kind;
     union {
         const char *text;
         int64_t integer;
-        double real;
         struct store_bytes bytes;
     };
 };
@@ -73,8 +72,6 @@ struct store_arg store_arg_int(int64_t value);
 struct store_arg
 store_arg_uint(uint64_t value); /* above INT64_MAX it is refused by the statement */
 struct store_arg store_arg_bool(bool value);
-struct store_arg store_arg_real(double value);
-struct store_arg store_arg_opt_real(struct store_opt_real value);
 struct store_arg store_arg_bytes(struct store_bytes bytes); /* data NULL is NULL */
 
 enum { STORE_ARGS_MAX = 24 };
