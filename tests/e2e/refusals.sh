@@ -1,0 +1,69 @@
+#!/bin/sh
+# shellcheck disable=SC2119
+# What a user does wrong is named: field, value, what would be accepted; and nothing is lost by it.
+. tests/e2e/lib.sh
+
+expect 4 moecap board
+says 'no suite runs here'
+says 'hint: moecap up --detach'
+expect 2 moecap frobnicate
+says 'there is no command "frobnicate"'
+expect 2 moecap submit --model x
+says 'needs --model and at least one --task'
+expect 2 moecap submit --model x --task y --batch-size many
+says '"many" is not a whole number'
+expect 2 moecap submit --no-such-option
+says 'there is no option --no-such-option'
+expect 0 moecap submit --help
+says 'moecap submit --model moecap-tiny --task gsm-mini'
+
+start_suite
+
+expect 3 moecap submit --model moecap-tiny --task gsm-mni
+says 'task "gsm-mni" is unknown, did you mean "gsm-mini"?'
+says 'known: choice-mini'
+expect 3 moecap submit --model moecap-tyni --task gsm-mini
+says 'model "moecap-tyni" is unknown'
+says 'known: moecap-tiny'
+expect 3 moecap submit --model moecap-tiny --task gsm-mini --precision fp3
+says 'precision "fp3" is unknown'
+says 'known: f32, bf16, int8'
+expect 3 moecap submit --model moecap-tiny --task gsm-mini --engine nativ
+says 'did you mean "native"?'
+expect 3 moecap submit --model moecap-tiny --task gsm-mini --batch-size 0 --sampling 2 --temperature 1000
+says 'sampling 2 is not above 0 and up to 1'
+says 'generation.temperature 1000 is not from 0 to 100'
+expect 3 moecap submit --model moecap-tiny --task gsm-mini --batch-size 5000
+says 'load.concurrency 5000 is not from 1 to 4096'
+expect 3 moecap submit --model x --engine vllm --task gsm-mini
+says 'engine "vllm" needs external.url'
+expect 3 moecap watch run-doesnotexist
+says 'does not exist'
+expect 3 moecap cancel run-doesnotexist
+says 'no run or evaluation "run-doesnotexist" is known here'
+expect 3 moecap run show run-doesnotexist
+says 'run-doesnotexist'
+expect 3 moecap task show nothing
+says 'task "nothing" does not exist'
+
+# accepted, but nobody can run it: said at once
+expect 0 moecap submit --model x --engine vllm --url http://127.0.0.1:9 --task gsm-mini --dry-run
+says 'no connected node can run this now: no connected node has engine "vllm"'
+
+# a dry run plans and queues nothing
+expect 0 moecap submit --model moecap-tiny --task gsm-mini --limit 7 --repeats 2 --dry-run
+says 'gsm-mini, repeat 1, 7 samples'
+expect 0 moecap queue
+says '0 waiting, 0 running'
+expect 0 moecap board
+says 'the board is empty'
+
+# a task that cannot be rendered is refused when it is added, with the document
+printf '{"id": "a", "question": "1+1?", "answer": "#### 2"}\n{"id": "b", "answer": "#### 2"}\n' >"$state/bad.jsonl"
+expect 3 moecap task add "$root/tasks/gsm-mini.yaml" --data "$state/bad.jsonl"
+says 'question'
+printf '{"id": "a"\n' >"$state/bad.jsonl"
+expect 3 moecap task add "$root/tasks/gsm-mini.yaml" --data "$state/bad.jsonl"
+says 'document 1 is not a JSON object'
+expect 3 moecap task add "$state/none.yaml"
+says 'none.yaml'
