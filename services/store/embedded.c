@@ -478,5 +478,8 @@ bool store_embedded_stop(struct store_embedded *embedded, struct cap_err *err)
     const char *const verb[] = {"-m", "fast", "-w", "-t", "50", "-s", "stop", NULL};
 
     stop_watching(embedded);
-    return pg_ctl(embedded, verb, "pg_ctl.log", STOP_MS, NULL, err);
+    if (!pg_ctl(embedded, verb, "pg_ctl.log", STOP_MS, NULL, err))
+        return false;
+    rmdir(embedded->socket_dir); /* empty now; made anew by the next start */
+    return true;
 }

@@ -117,7 +117,11 @@ static void a_path_that_is_long_or_odd_is_fine(void **state)
         snprintf(path, sizeof path, "%s/%s", (char *)*state, names[i]);
         struct store_embedded *e = must_open(path);
         free(harness_sql(store_embedded_conninfo(e), "SELECT 1"));
+        CAP_AUTO_MEM char *sockets =
+            harness_sql(store_embedded_conninfo(e), "SHOW unix_socket_directories");
+        assert_true(cap_file_exists(sockets));
         must_stop(e);
+        assert_false(cap_file_exists(sockets));
     }
 }
 
