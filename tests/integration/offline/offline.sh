@@ -1,0 +1,69 @@
+#!/bin/sh
+# model inspect and tokenize as a user sees them: output, sentences, exit statuses.
+set -eu
+cd "$(dirname "$0")/../../.."
+program=${MOECAP_BIN_DIR:-build/dev/bin}/moecap-inference
+tiny=models/moecap-tiny
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+bad=0
+
+# expect NAME STATUS TEXT: what ran last ended so and printed TEXT (in $tmp/out or $tmp/err)
+expect() {
+    if [ "$status" != "$2" ] || ! grep -qF -- "$3" "$tmp/out" "$tmp/err"; then
+        echo "$1: status $status, wanted $2 and \"$3\""
+        cat "$tmp/out" "$tmp/err"
+        bad=1
+    fi
+}
+try() {
+    status=0
+    "$program" "$@" >"$tmp/out" 2>"$tmp/err" </dev/null || status=$?
+}
+feed() { # TEXT ARGUMENTS...
+    text=$1
+    shift
+    status=0
+    printf '%s' "$text" | "$program" "$@" >"$tmp/out" 2>"$tmp/err" || status=$?
+}
+
+try model inspect $tiny
+expect inspect 0 "4,452,032 in total, 1,011,392 active per token"
+try model inspect $tiny --json --values
+expect inspect-json 0 '"active": 1011392'
+expect inspect-json 0 '"problems": []'
+
+cp -r $tiny "$tmp/model"
+printf '\300\177' | dd of="$tmp/model/model.safetensors" bs=1 seek=4000000 conv=notrunc 2>/dev/null
+try model inspect "$tmp/model" --values
+expect inspect-nan 1 "holds NaN at row"
+head -c 5000000 $tiny/model.safetensors >"$tmp/model/model.safetensors"
+try model inspect "$tmp/model"
+expect inspect-truncated 1 "it is truncated or damaged"
+sed 's/"model_type": "qwen3_moe"/"model_type": "llama"/' $tiny/config.json >"$tmp/model/config.json"
+try model inspect "$tmp/model"
+expect inspect-family 1 'architecture "llama" is not supported, supported: qwen3_moe'
+try model inspect /nowhere
+expect inspect-nowhere 1 'could not open "/nowhere/config.json"'
+try model inspect
+expect inspect-usage 2 "usage: moecap model inspect DIR"
+
+feed '"Hello"
+"a b<|im_end|>"
+' tokenize $tiny
+expect tokenize 0 "[64, 295, 1023]"
+feed '"last line without an end"' tokenize $tiny
+expect tokenize-last 0 "["
+feed '"fine"
+{oops
+' tokenize $tiny
+expect tokenize-line 1 "line 2: it is not JSON"
+feed '12' tokenize $tiny
+expect tokenize-kind 1 "line 1: it is not a JSON string"
+feed '[64, 295, 1023]' tokenize $tiny --decode
+expect decode 0 '"a b"'
+feed '[64, 295, 1023]' tokenize $tiny --decode --special
+expect decode-special 0 '"a b<|im_end|>"'
+try tokenize /nowhere
+expect tokenize-nowhere 1 'could not open "/nowhere/tokenizer.json"'
+exit $bad
