@@ -1,7 +1,7 @@
 #!/bin/sh
 # shellcheck disable=SC2016 # backquotes are Markdown here
 # Writes the documents and samples that come from tables: docs/config.md, docs/counters.md, docs/cli.md,
-# docs/moecap.1, docs/moecap.bash and deploy/config/*.conf.
+# docs/moecap.1, docs/moecap.bash, the table in docs/metrics.md, and deploy/config/*.conf.
 #
 #   tools/generate-docs.sh [BIN]           from the programs in BIN (build/dev/bin)
 #   tools/generate-docs.sh --check [BIN]   change nothing; status 1 when a file is not current
@@ -33,6 +33,13 @@ made='Made from the tables by `tools/generate-docs.sh`; do not edit.'
 for service in $services; do
     "$bin/moecap-$service" --print-config >"$out/deploy/config/$service.conf"
 done
+# the table between the marks of docs/metrics.md
+"$bin/moecap-evaluator" measures >"$out/figures"
+awk -v table="$out/figures" '
+    /<!-- \/figures -->/ { skip = 0 }
+    !skip { print }
+    /<!-- figures -->/ { while ((getline line < table) > 0) print line; skip = 1 }' docs/metrics.md >"$out/docs/metrics.md"
+rm "$out/figures"
 "$bin/moecap" help --markdown >"$out/docs/cli.md"
 "$bin/moecap" help --man >"$out/docs/moecap.1"
 "$bin/moecap" help --bash-completion >"$out/docs/moecap.bash"
