@@ -265,11 +265,12 @@ static void copy_outcome(struct infer_ticket *ticket, const struct infer_event *
 void infer_outside_end(struct infer_outside *outside, struct infer_ticket *ticket,
                        const struct infer_event *done, const struct cap_err *failure)
 {
+    assert(done || failure);
     pthread_mutex_lock(&outside->lock);
-    if (failure)
-        ticket->failure = *failure;
-    else
+    if (done)
         copy_outcome(ticket, done);
+    else
+        ticket->failure = *failure;
     end_locked(outside, ticket);
     pthread_mutex_unlock(&outside->lock);
 }
