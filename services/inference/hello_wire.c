@@ -22,7 +22,7 @@ static void add_precisions(Moecap__V1__NodeHello *message, const char *const *pr
         message->n_precisions++;
 }
 
-static void add_models(Moecap__V1__NodeHello *message, const struct infer_models *models,
+static void add_models(Moecap__V1__NodeHello *message, struct infer_models *models,
                        struct cap_arena *arena)
 {
     size_t count = (size_t)models->count;
@@ -37,7 +37,8 @@ static void add_models(Moecap__V1__NodeHello *message, const struct infer_models
         out->name = model->name;
         out->path = model->path;
         out->family = model->family;
-        out->sha256 = (char *)model->sha256;
+        out->sha256 = cap_arena_alloc(arena, CAP_SHA256_HEX_BYTES);
+        infer_models_sha256(models, (int)i, out->sha256);
         out->bytes = model->bytes;
         out->problem = model->problem;
         message->models[i] = out;

@@ -177,20 +177,30 @@ static bool digest_dir(const struct infer_models *models, const char *path,
 bool infer_models_digest(struct infer_models *models, const char *path,
                          char out[CAP_SHA256_HEX_BYTES], struct cap_err *err)
 {
-    struct infer_model *model = NULL;
+    int index = 0;
 
-    for (int i = 0; i < models->count && !model; i++)
-        if (strcmp(models->list[i].path, path) == 0)
-            model = &models->list[i];
-    if (model && *model->sha256) {
-        memcpy(out, model->sha256, sizeof model->sha256);
+    while (index < models->count && strcmp(models->list[index].path, path) != 0)
+        index++;
+    out[0] = '\0';
+    if (index < models->count)
+        infer_models_sha256(models, index, out);
+    if (*out)
         return true;
-    }
     if (!digest_dir(models, path, out, err))
         return cap_fail_in(err, "digest of model \"%s\"", path);
-    if (model)
-        memcpy(model->sha256, out, sizeof model->sha256);
+    if (index < models->count) {
+        pthread_mutex_lock(&models->lock);
+        memcpy(models->list[index].sha256, out, CAP_SHA256_HEX_BYTES);
+        pthread_mutex_unlock(&models->lock);
+    }
     return true;
+}
+
+void infer_models_sha256(struct infer_models *models, int index, char out[CAP_SHA256_HEX_BYTES])
+{
+    pthread_mutex_lock(&models->lock);
+    memcpy(out, models->list[index].sha256, CAP_SHA256_HEX_BYTES);
+    pthread_mutex_unlock(&models->lock);
 }
 
 /* ---- finding models ---- */
@@ -301,6 +311,7 @@ struct infer_models *infer_models_open(const char *dirs, const char *state_dir,
     assert(models);
     models->list = calloc(INFER_MODELS_MAX, sizeof *models->list);
     assert(models->list);
+    pthread_mutex_init(&models->lock, NULL);
     models->state_dir = copy(state_dir ? state_dir : "");
     while ((dir = strsep(&rest, ":")) != NULL)
         if (*dir)
@@ -319,6 +330,7 @@ void infer_models_free(struct infer_models *models)
         free(models->list[i].family);
         free(models->list[i].problem);
     }
+    pthread_mutex_destroy(&models->lock);
     free(models->list);
     free(models->state_dir);
     free(models);

@@ -4,8 +4,8 @@
  * model is known by its folder's name; of two with one name the first wins. A directory that cannot
  * be loaded is offered with its problem, never fatal. The digest is over the sorted file names and
  * their digests, which are cached in the state folder by size and modification time, so that a
- * large model is read once. Filled at start by one thread; afterwards only infer_models_digest
- * changes it, by the worker.
+ * large model is read once. Filled at start by one thread and then fixed, but for digests that come
+ * later: they are read with infer_models_sha256 and have a lock. Any thread.
  */
 #ifndef INFER_MODELS_H
 #define INFER_MODELS_H
@@ -14,20 +14,22 @@
 #include "base/err.h"
 #include "digest/digest.h"
 
+#include <pthread.h>
 #include <stdint.h>
 
 struct infer_model {
     char *name, *path;
-    char *family;                      /* config.json's model_type; "" = could not be read */
-    char *problem;                     /* "" = none known */
-    char sha256[CAP_SHA256_HEX_BYTES]; /* "" = not computed yet */
+    char *family;  /* config.json's model_type; "" = could not be read */
+    char *problem; /* "" = none known */
     uint64_t bytes;
+    char sha256[CAP_SHA256_HEX_BYTES]; /* models->lock guards it; "" = not computed yet */
 };
 
 struct infer_models {
     struct infer_model *list; /* [count], by name */
     int count;
     char *state_dir; /* "" = no cache */
+    pthread_mutex_t lock;
 };
 
 enum { INFER_MODELS_MAX = 256 };
@@ -46,6 +48,8 @@ const struct infer_model *infer_models_find(const struct infer_models *models, c
  * names otherwise. */
 const char *infer_models_resolve(const struct infer_models *models, const char *name, bool any_path,
                                  struct cap_err *err);
+/* The digest if it is known by now, else "". */
+void infer_models_sha256(struct infer_models *models, int index, char out[CAP_SHA256_HEX_BYTES]);
 /* The digest of a directory, from the cache or computed; reads every byte in the latter case. */
 bool infer_models_digest(struct infer_models *models, const char *path,
                          char out[CAP_SHA256_HEX_BYTES], struct cap_err *err);

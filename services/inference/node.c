@@ -8,6 +8,7 @@
 
 #include "hardware.h"
 #include "log/log.h"
+#include "native/weights.h"
 #include "outside.h"
 #include "serve.h"
 #include "work_rpc.h"
@@ -24,9 +25,6 @@ static const struct cap_config_row rows[] = {
 const struct cap_config infer_config_table = {
     .program = "inference", .rows = rows, .row_count = CAP_COUNT_OF(rows)};
 
-/* What the native engine computes with; other engines take what they are given. */
-static const char *const precisions[] = {"f32", "bf16", "int8", NULL};
-
 struct infer_node {
     const struct infer_config *config;
     struct infer_hardware hardware;
@@ -36,6 +34,7 @@ struct infer_node {
     struct infer_worker *worker;
     struct infer_serve *serve;
     struct infer_hello hello;
+    const char *precisions[NATIVE_PRECISION_COUNT + 1];
     struct infer_work_client *client;
     char name[65], endpoint[300];
     char *serve_path;        /* NULL: serve_model is no path */
@@ -133,9 +132,11 @@ static bool choose_serve_model(struct infer_node *node, struct cap_err *err)
 
 static void dial(struct infer_node *node)
 {
+    for (int i = 0; i < NATIVE_PRECISION_COUNT; i++)
+        node->precisions[i] = native_precision_name((enum native_precision)i);
     node->hello = (struct infer_hello){
         .name = node->name,
-        .precisions = precisions,
+        .precisions = node->precisions,
         .models = node->models,
         .hardware = &node->hardware,
         .endpoint = node->endpoint,

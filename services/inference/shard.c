@@ -38,7 +38,7 @@ struct shard {
     struct infer_tally tally;
 
     int64_t progress_ns;
-    const char *phase; /* last told */
+    const char *phase;           /* last told */
     int64_t tokens, tokens_then; /* generated; at the last progress */
     const char *notes[NOTES_MAX];
     int note_count;
@@ -65,11 +65,10 @@ static void note(struct shard *shard, const char *text)
 
 /* ---- batches ---- */
 
-static void put_batch(struct shard *shard, bool last)
+static void put_rows(struct shard *shard, bool last)
 {
     struct infer_batch batch = {.seq = shard->seq++, .last = last};
 
-    infer_tally_flush(&shard->tally, &shard->rows);
     batch.answers = shard->rows.answers;
     batch.completed = shard->rows.completed;
     batch.length = shard->rows.bytes.length;
@@ -78,6 +77,17 @@ static void put_batch(struct shard *shard, bool last)
     infer_work_put_batch(shard->setup->work, &shard->job->lease, &batch);
     shard->rows.answers = shard->rows.completed = 0;
     shard->rows_since_ns = 0;
+}
+
+static void put_full_rows(void *shard)
+{
+    put_rows(shard, false);
+}
+
+static void put_batch(struct shard *shard, bool last)
+{
+    infer_tally_flush(&shard->tally, &shard->rows, put_full_rows, shard);
+    put_rows(shard, last);
 }
 
 static void note_row(struct shard *shard)

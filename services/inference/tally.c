@@ -59,22 +59,27 @@ void infer_tally_pass(struct infer_tally *tally, const struct infer_pass *pass)
     tally->touched[phase][bucket] = true;
 }
 
-static void flush_bucket(struct infer_tally *tally, int phase, int bucket, struct infer_rows *rows)
+static void flush_bucket(struct infer_tally *tally, int phase, int bucket, struct infer_rows *rows,
+                         void (*full)(void *arg), void *arg)
 {
     uint64_t *sums = tally->sums[phase][bucket];
 
-    for (int layer = 0; layer < tally->moe_layers; layer++)
+    for (int layer = 0; layer < tally->moe_layers; layer++) {
         infer_rows_experts(rows, (enum infer_phase)(phase + 1), tally->layer_ids[layer],
                            (uint32_t)1 << bucket, sums + (size_t)layer * (size_t)tally->experts,
                            tally->experts);
+        if (rows->bytes.length >= INFER_ROWS_FLUSH_BYTES)
+            full(arg);
+    }
     memset(sums, 0, cells(tally) * sizeof *sums);
     tally->touched[phase][bucket] = false;
 }
 
-void infer_tally_flush(struct infer_tally *tally, struct infer_rows *rows)
+void infer_tally_flush(struct infer_tally *tally, struct infer_rows *rows, void (*full)(void *arg),
+                       void *arg)
 {
     for (int phase = 0; phase < 2; phase++)
         for (int bucket = 0; bucket < INFER_TALLY_BUCKETS; bucket++)
             if (tally->touched[phase][bucket])
-                flush_bucket(tally, phase, bucket, rows);
+                flush_bucket(tally, phase, bucket, rows, full, arg);
 }

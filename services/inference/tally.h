@@ -21,7 +21,10 @@ struct infer_tally {
 void infer_tally_done(struct infer_tally *tally); /* {0} is a new tally */
 /* A pass without expert counts adds nothing. */
 void infer_tally_pass(struct infer_tally *tally, const struct infer_pass *pass);
-/* Writes the sums since the last flush as rows, and begins anew. */
-void infer_tally_flush(struct infer_tally *tally, struct infer_rows *rows);
+/* Writes the sums since the last flush as rows, and begins anew. Calls `full`, which must empty the
+ * rows, whenever they have grown to INFER_ROWS_FLUSH_BYTES: of a large model the sums alone can be
+ * more than a batch holds. */
+void infer_tally_flush(struct infer_tally *tally, struct infer_rows *rows, void (*full)(void *arg),
+                       void *arg);
 
 #endif

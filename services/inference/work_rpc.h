@@ -15,8 +15,8 @@
 /* Everything is borrowed and outlives the client. */
 struct infer_hello {
     const char *name;
-    const char *const *precisions; /* NULL-terminated */
-    const struct infer_models *models;
+    const char *const *precisions; /* of the native engine; NULL-terminated */
+    struct infer_models *models;
     const struct infer_hardware *hardware;
     const char *endpoint; /* "" = none */
     bool any_model_path;

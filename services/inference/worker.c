@@ -15,50 +15,45 @@ enum {
     OUTSIDE_GRACE_MS = 5000, /* outside requests may end before a shard begins */
 };
 
-/* An outside request that the engine is answering. */
-struct guest {
-    struct infer_ticket *ticket; /* NULL = free */
-};
-
 struct infer_worker {
     struct infer_worker_options options;
     pthread_t thread;
     /* the thread's own */
     struct infer_holder holder;
-    struct guest *guests;      /* [serve_concurrency] */
-    int guest_count;           /* in use */
+    struct infer_ticket **guests; /* [serve_concurrency] outside requests that run; NULL = free */
+    int guest_count;
     struct infer_ticket *held; /* wants another model: waits until no guest is left */
     uint64_t guest_id;
 };
 
 /* ---- outside requests ---- */
 
-static void end_guest(struct infer_worker *worker, struct guest *guest,
+static void end_guest(struct infer_worker *worker, struct infer_ticket **guest,
                       const struct infer_event *done, const struct cap_err *failure)
 {
-    infer_outside_end(worker->options.outside, cap_take(guest->ticket), done, failure);
+    infer_outside_end(worker->options.outside, cap_take(*guest), done, failure);
     worker->guest_count--;
 }
 
 static void end_all_guests(struct infer_worker *worker, const struct cap_err *failure)
 {
     for (int i = 0; i < worker->options.serve_concurrency; i++)
-        if (worker->guests[i].ticket)
+        if (worker->guests[i])
             end_guest(worker, &worker->guests[i], NULL, failure);
 }
 
-static struct guest *guest_by_id(struct infer_worker *worker, uint64_t id)
+static struct infer_ticket **guest_by_id(struct infer_worker *worker, uint64_t id)
 {
     for (int i = 0; i < worker->options.serve_concurrency; i++)
-        if (worker->guests[i].ticket && worker->guests[i].ticket->request.id == id)
+        if (worker->guests[i] && worker->guests[i]->request.id == id)
             return &worker->guests[i];
     return NULL;
 }
 
-static struct guest *free_guest(struct infer_worker *worker)
+static struct infer_ticket **free_guest(struct infer_worker *worker)
 {
     for (int i = 0; i < worker->options.serve_concurrency; i++)
-        if (!worker->guests[i].ticket)
+        if (!worker->guests[i])
             return &worker->guests[i];
     return NULL;
 }
@@ -76,7 +71,7 @@ static void outside_wish(const struct infer_worker *worker, const char *model,
 /* The engine takes the ticket's request, or the ticket ends with the reason. */
 static void start_guest(struct infer_worker *worker, struct infer_ticket *ticket)
 {
-    struct guest *guest = free_guest(worker);
+    struct infer_ticket **guest = free_guest(worker);
     struct infer_engine *engine = worker->holder.engine;
     struct cap_err err = {0};
 
@@ -86,7 +81,7 @@ static void start_guest(struct infer_worker *worker, struct infer_ticket *ticket
         return;
     }
     infer_count(INFER_M_outside_requests_total, 1);
-    guest->ticket = ticket;
+    *guest = ticket;
     worker->guest_count++;
 }
 
@@ -127,12 +122,12 @@ static void admit_tickets(struct infer_worker *worker)
     }
 }
 
-static void cancel_guest(struct infer_worker *worker, struct guest *guest, const char *why)
+static void cancel_guest(struct infer_worker *worker, struct infer_ticket **guest, const char *why)
 {
     struct infer_engine *engine = worker->holder.engine;
     struct cap_err err = {0};
 
-    engine->ops->cancel(engine, guest->ticket->request.id);
+    engine->ops->cancel(engine, (*guest)->request.id);
     cap_fail(&err, CAP_UNAVAILABLE, "%s", why);
     end_guest(worker, guest, NULL, &err);
 }
@@ -140,19 +135,19 @@ static void cancel_guest(struct infer_worker *worker, struct guest *guest, const
 static void cancel_abandoned(struct infer_worker *worker)
 {
     for (int i = 0; i < worker->options.serve_concurrency; i++)
-        if (worker->guests[i].ticket &&
-            infer_outside_abandoned(worker->options.outside, worker->guests[i].ticket))
+        if (worker->guests[i] &&
+            infer_outside_abandoned(worker->options.outside, worker->guests[i]))
             cancel_guest(worker, &worker->guests[i], "the client has gone");
 }
 
 static void take_outside_event(struct infer_worker *worker, const struct infer_event *event)
 {
-    struct guest *guest = event->kind == INFER_PASS ? NULL : guest_by_id(worker, event->id);
+    struct infer_ticket **guest = event->kind == INFER_PASS ? NULL : guest_by_id(worker, event->id);
 
     if (!guest)
         return;
     if (event->kind == INFER_TOKENS)
-        infer_outside_tokens(worker->options.outside, guest->ticket, event);
+        infer_outside_tokens(worker->options.outside, *guest, event);
     else if (event->kind == INFER_DONE)
         end_guest(worker, guest, event, NULL);
     else
@@ -194,7 +189,7 @@ static void clear_guests(struct infer_worker *worker, const char *why)
            !infer_work_closed(worker->options.work))
         serve(worker);
     for (int i = 0; i < worker->options.serve_concurrency; i++)
-        if (worker->guests[i].ticket)
+        if (worker->guests[i])
             cancel_guest(worker, &worker->guests[i], why);
 }
 
@@ -218,35 +213,38 @@ static void shard_wish(const struct infer_worker *worker, const struct infer_spe
     };
 }
 
-static bool open_for_shard(struct infer_worker *worker, const struct infer_job *job,
-                           struct cap_err *err)
-{
-    struct infer_progress loading = {.phase = "loading model"};
-    struct infer_wish wish;
-    bool ok;
-
-    shard_wish(worker, &job->spec, &wish);
-    if (infer_holder_fits(&worker->holder, &wish))
-        return true;
-    infer_work_put_progress(worker->options.work, &job->lease, &loading);
-    infer_work_set_loading(worker->options.work, true);
-    ok = infer_holder_open(&worker->holder, worker->options.models, worker->options.any_model_path,
-                           &wish, err);
-    infer_work_set_loading(worker->options.work, false);
-    return ok;
-}
-
 /* Unknown stays unknown: a model that cannot be digested can still be run. */
-static const char *digest_model(struct infer_worker *worker, char out[CAP_SHA256_HEX_BYTES])
+static void digest_model(struct infer_worker *worker, char out[CAP_SHA256_HEX_BYTES])
 {
     struct cap_err err = {0};
 
-    if (!worker->holder.model_path)
-        return NULL;
-    if (infer_models_digest(worker->options.models, worker->holder.model_path, out, &err))
-        return out;
+    out[0] = '\0';
+    if (!worker->holder.model_path ||
+        infer_models_digest(worker->options.models, worker->holder.model_path, out, &err))
+        return;
+    out[0] = '\0';
     cap_log(WARN, "model_digest", "reason=%s", CAP_LOG_Q(err.text));
-    return NULL;
+}
+
+/* The engine, and the digest of its model, which is read whole if that was not done before. */
+static bool open_for_shard(struct infer_worker *worker, const struct infer_job *job,
+                           char out_sha256[CAP_SHA256_HEX_BYTES], struct cap_err *err)
+{
+    struct infer_progress loading = {.phase = "loading model"};
+    struct infer_wish wish;
+    bool ok = true;
+
+    shard_wish(worker, &job->spec, &wish);
+    infer_work_set_loading(worker->options.work, true);
+    if (!infer_holder_fits(&worker->holder, &wish)) {
+        infer_work_put_progress(worker->options.work, &job->lease, &loading);
+        ok = infer_holder_open(&worker->holder, worker->options.models,
+                               worker->options.any_model_path, &wish, err);
+    }
+    if (ok)
+        digest_model(worker, out_sha256);
+    infer_work_set_loading(worker->options.work, false);
+    return ok;
 }
 
 static enum infer_shard_outcome run_job(struct infer_worker *worker, const struct infer_job *job,
@@ -256,6 +254,7 @@ static enum infer_shard_outcome run_job(struct infer_worker *worker, const struc
     struct infer_shard_setup setup = {
         .work = worker->options.work,
         .job = job,
+        .model_sha256 = sha256,
         .hardware = worker->options.hardware,
         .clock = cap_clock_system(),
         .open_loop_in_flight_max = worker->options.open_loop_in_flight_max,
@@ -263,10 +262,10 @@ static enum infer_shard_outcome run_job(struct infer_worker *worker, const struc
     };
     enum infer_shard_outcome outcome;
 
-    if (!open_for_shard(worker, job, err))
+    if (!open_for_shard(worker, job, sha256, err))
         return INFER_SHARD_FAILED;
     setup.engine = worker->holder.engine;
-    setup.model_sha256 = digest_model(worker, sha256);
+
     outcome = infer_shard_run(&setup, err);
     if (outcome == INFER_SHARD_FAILED) /* it may be lost; the next shard opens it anew */
         infer_holder_close(&worker->holder);
