@@ -1,8 +1,12 @@
 #include "args.h"
 
+#include <ctype.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/near.h"
 
 static const struct cli_option *find(const struct cli_table *tables, size_t table_count,
                                      const char *name, size_t length, void **out_values)
@@ -80,6 +84,21 @@ static bool set(const struct cli_option *o, const char *text, void *values, stru
     return false;
 }
 
+static bool refuse_unknown(const struct cli_table *tables, size_t table_count, const char *name,
+                           size_t length, struct cap_err *err)
+{
+    char word[CLI_OPTION_BYTES];
+    struct cap_near near = {.word = word};
+
+    snprintf(word, sizeof word, "%.*s", (int)length, name);
+    for (size_t t = 0; t < table_count; t++)
+        for (size_t i = 0; i < tables[t].count; i++)
+            cap_near_try(&near, tables[t].options[i].name);
+    return cap_fail(err, CAP_INVALID_ARGUMENT, "there is no option --%s%s%s%s", word,
+                    near.best ? "; did you mean --" : "", near.best ? near.best : "",
+                    near.best ? "?" : "");
+}
+
 /* An option at argv[*io_index], with its value. */
 static bool take(const struct cli_table *tables, size_t table_count, int argc, char **argv,
                  int *io_index, struct cap_err *err)
@@ -90,8 +109,7 @@ static bool take(const struct cli_table *tables, size_t table_count, int argc, c
     const struct cli_option *o = find(tables, table_count, argument, length, &values);
 
     if (!o)
-        return cap_fail(err, CAP_INVALID_ARGUMENT, "there is no option --%.*s", (int)length,
-                        argument);
+        return refuse_unknown(tables, table_count, argument, length, err);
     if (o->kind == CLI_FLAG && equals)
         return cap_fail(err, CAP_INVALID_ARGUMENT, "--%s takes no value", o->name);
     if (equals)
@@ -112,6 +130,11 @@ bool cli_parse(const struct cli_table *tables, size_t table_count, int argc, cha
     for (int i = 0; i < argc; i++) {
         if (options && strcmp(argv[i], "--") == 0) {
             options = false;
+        } else if (options && strcmp(argv[i], "-h") == 0) {
+            if (!take(tables, table_count, 1, (char *[]){"--help"}, &(int){0}, err))
+                return false;
+        } else if (options && argv[i][0] == '-' && isalpha((unsigned char)argv[i][1])) {
+            return cap_fail(err, CAP_INVALID_ARGUMENT, "there is no option %s", argv[i]);
         } else if (options && strncmp(argv[i], "--", 2) == 0) {
             if (!take(tables, table_count, argc, argv, &i, err))
                 return false;

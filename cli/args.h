@@ -14,7 +14,7 @@
 
 enum cli_kind { CLI_FLAG, CLI_TEXT, CLI_INT, CLI_REAL, CLI_LIST };
 
-enum { CLI_LIST_MAX = 64, CLI_WORDS_MAX = 256 };
+enum { CLI_LIST_MAX = 64, CLI_WORDS_MAX = 256, CLI_OPTION_BYTES = 64 };
 
 struct cli_list {
     const char *items[CLI_LIST_MAX];
@@ -36,8 +36,8 @@ struct cli_words {
     int count;
 };
 
-/* Fills `values`; what is no option goes to out_words; "--" ends the options. Several tables may be
- * tried in turn. */
+/* Fills `values`; what is no option goes to out_words; "--" ends the options; -h is --help. Several
+ * tables may be tried in turn. */
 struct cli_table {
     const struct cli_option *options;
     size_t count;

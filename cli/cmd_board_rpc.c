@@ -15,18 +15,35 @@ enum { SAMPLES_PAGE = 200, REASONS_MAX = 64 };
 struct cli_board_options cli_board_options;
 struct cli_export_options cli_export_options;
 
-/* The board's columns: heading, figure id, printf format of the value, factor. */
+/* The columns that hold figures: heading, figure id, digits after the point. */
 static const struct column {
-    const char *heading, *figure, *format;
-    double factor;
+    const char *heading, *figure;
+    int digits;
 } columns[] = {
-    {"ttft p50 ms", "ttft_ms_p50", "%.1f", 1},
-    {"tpot p50 ms", "tpot_ms_p50", "%.2f", 1},
-    {"out tok/s", "output_tokens_per_s", "%.0f", 1},
-    {"prefill tok/s", "prefill_tokens_per_s", "%.0f", 1},
-    {"experts prefill", "activated_experts_prefill", "%.2f", 1},
-    {"experts decode", "activated_experts_decode", "%.2f", 1},
+    {"TTFT ms", "ttft_ms_p50", 1},
+    {"TPOT ms", "tpot_ms_p50", 2},
+    {"out tok/s", "output_tokens_per_s", 0},
+    {"pre tok/s", "prefill_tokens_per_s", 0},
+    {"exp pre", "activated_experts_prefill", 2},
+    {"exp dec", "activated_experts_decode", 2},
 };
+
+/* The board's columns in order; the figures stand between accuracy and state. */
+enum {
+    MODEL,
+    ENGINE,
+    PRECISION,
+    TASK,
+    BATCH,
+    ACCURACY,
+    FIGURES,
+    STATE = FIGURES + CAP_COUNT_OF(columns),
+    RUN,
+    BOARD_COLUMNS
+};
+/* What a narrow terminal does without, the first first. */
+static const size_t dispensable[] = {STATE,       ENGINE,      RUN,     FIGURES + 4,
+                                     FIGURES + 3, FIGURES + 5, FIGURES, FIGURES + 1};
 
 static const Moecap__V1__Figure *find_figure(Moecap__V1__Figure *const *figures, size_t count,
                                              const char *id)
@@ -42,24 +59,34 @@ static bool has_value(const Moecap__V1__Figure *f)
     return f && f->opt_value_case == MOECAP__V1__FIGURE__OPT_VALUE_VALUE && !f->invalid;
 }
 
-/* Reasons why cells are empty, each once. */
+/* Reasons why cells are empty, each once, with the columns they explain. */
 struct reasons {
     char text[REASONS_MAX][160];
+    uint32_t columns[REASONS_MAX];
     int count;
 };
 
-static void note_reason(struct reasons *reasons, const char *what, const Moecap__V1__Figure *f)
+static void note_reason(struct reasons *reasons, size_t column, const char *text)
 {
-    char text[160];
+    int i = 0;
 
-    if (!f || !*f->reason)
+    if (!*text)
         return;
-    snprintf(text, sizeof text, "%.40s: %.100s", what, f->reason);
-    for (int i = 0; i < reasons->count; i++)
-        if (strcmp(reasons->text[i], text) == 0)
-            return;
-    if (reasons->count < REASONS_MAX)
-        memcpy(reasons->text[reasons->count++], text, sizeof text);
+    while (i < reasons->count && strncmp(reasons->text[i], text, sizeof reasons->text[0] - 1) != 0)
+        i++;
+    if (i == REASONS_MAX)
+        return;
+    if (i == reasons->count)
+        snprintf(reasons->text[reasons->count++], sizeof reasons->text[0], "%s", text);
+    reasons->columns[i] |= 1u << column;
+}
+
+static void add_missing(struct cli_table_out *table, size_t column, const Moecap__V1__Figure *f,
+                        struct reasons *reasons)
+{
+    if (f)
+        note_reason(reasons, column, f->reason);
+    cli_table_add(table, f && f->invalid ? "invalid" : "-");
 }
 
 static void add_accuracy(struct cli_table_out *table, const Moecap__V1__BoardRow *row,
@@ -67,31 +94,24 @@ static void add_accuracy(struct cli_table_out *table, const Moecap__V1__BoardRow
 {
     const Moecap__V1__Figure *f = find_figure(row->figures, row->n_figures, row->headline_metric);
 
-    if (!has_value(f)) {
-        note_reason(reasons, "accuracy", f);
-        cli_table_add(table, "-");
-        return;
-    }
-    if (f->opt_low_case && f->opt_high_case)
-        cli_table_addf(table, "%.1f %% [%.1f, %.1f]", f->value * 100, f->low * 100, f->high * 100);
+    if (!has_value(f))
+        add_missing(table, ACCURACY, f, reasons);
+    else if (f->opt_low_case && f->opt_high_case)
+        cli_table_addf(table, "%.1f [%.1f, %.1f]", f->value * 100, f->low * 100, f->high * 100);
     else
-        cli_table_addf(table, "%.1f %%", f->value * 100);
+        cli_table_addf(table, "%.1f", f->value * 100);
 }
 
-static void add_figure(struct cli_table_out *table, const Moecap__V1__BoardRow *row,
-                       const struct column *column, struct reasons *reasons)
+static void add_figure(struct cli_table_out *table, const Moecap__V1__BoardRow *row, size_t index,
+                       struct reasons *reasons)
 {
+    const struct column *column = &columns[index];
     const Moecap__V1__Figure *f = find_figure(row->figures, row->n_figures, column->figure);
-    char text[64];
 
-    if (!has_value(f)) {
-        note_reason(reasons, column->heading, f);
-        cli_table_add(table, f && f->invalid ? "invalid" : "-");
-        return;
-    }
-    snprintf(text, sizeof text, column->format,
-             f->value * column->factor); /* NOLINT: from the table */
-    cli_table_add(table, text);
+    if (has_value(f))
+        cli_table_addf(table, "%.*f", column->digits, f->value);
+    else
+        add_missing(table, FIGURES + index, f, reasons);
 }
 
 static const char *state_of(const Moecap__V1__BoardRow *row)
@@ -102,55 +122,116 @@ static const char *state_of(const Moecap__V1__BoardRow *row)
     return (size_t)row->state < CAP_COUNT_OF(names) ? names[row->state] : "?";
 }
 
+/* "16", or "2.5/s" for arrivals at a rate */
+static void add_load(struct cli_table_out *table, const Moecap__V1__Load *load)
+{
+    if (load && load->kind_case == MOECAP__V1__LOAD__KIND_RATE_PER_S)
+        cli_table_addf(table, "%g/s", load->rate_per_s);
+    else
+        cli_table_addf(table, "%u", load && load->concurrency ? load->concurrency : 1);
+}
+
 static void add_row(struct cli_table_out *table, const Moecap__V1__BoardRow *row,
                     struct reasons *reasons)
 {
     const Moecap__V1__EvaluationSpec *spec = row->spec;
-    bool open = spec->load && spec->load->kind_case == MOECAP__V1__LOAD__KIND_RATE_PER_S;
 
     cli_table_add(table, spec->model);
     cli_table_add(table, spec->engine);
-    cli_table_add(table, spec->precision);
+    cli_table_add(table, *spec->precision ? spec->precision : "-");
     cli_table_add(table, row->task);
-    if (open)
-        cli_table_addf(table, "%g/s", spec->load->rate_per_s);
-    else
-        cli_table_addf(table, "%u", spec->load ? spec->load->concurrency : 1);
+    add_load(table, spec->load);
     add_accuracy(table, row, reasons);
     for (size_t i = 0; i < CAP_COUNT_OF(columns); i++)
-        add_figure(table, row, &columns[i], reasons);
+        add_figure(table, row, i, reasons);
     cli_table_add(table, state_of(row));
     cli_table_add(table, row->run_id);
+    if (row->state != MOECAP__V1__RUN_STATE__RUN_STATE_FINISHED && *row->reason) {
+        CAP_AUTO_BUF(text, 1024);
+
+        cap_buf_printf(&text, "%.64s %s: %.400s", row->run_id, state_of(row), row->reason);
+        note_reason(reasons, STATE, text.data);
+    }
 }
 
-static void print_board(const Moecap__V1__BoardReply *reply)
+static void add_headings(struct cli_table_out *table)
 {
-    static const char *const head[] = {"model", "engine", "precision",
-                                       "task",  "batch",  "accuracy [95 %]"};
-    CAP_AUTO_BUF(out, 4 << 20);
+    static const char *const before[] = {"model", "engine", "prec",
+                                         "task",  "batch",  "acc % [95 %]"};
+
+    for (size_t i = 0; i < CAP_COUNT_OF(before); i++)
+        cli_table_add(table, before[i]);
+    for (size_t i = 0; i < CAP_COUNT_OF(columns); i++)
+        cli_table_add(table, columns[i].heading);
+    cli_table_add(table, "state");
+    cli_table_add(table, "run");
+}
+
+/* "- : no decode (TPOT ms, out tok/s)" */
+static void add_reasons(const struct cli_table_out *table, const struct reasons *reasons,
+                        struct cap_buf *out)
+{
+    for (int i = 0; i < reasons->count; i++) {
+        uint32_t shown = reasons->columns[i] & ~table->dropped;
+        const char *separator = " (";
+
+        if (!shown && reasons->columns[i] != 1u << STATE)
+            continue;
+        cap_buf_add_str(out, reasons->columns[i] == 1u << STATE ? "" : "- : ");
+        cli_add_plain(out, reasons->text[i]);
+        for (size_t c = ACCURACY; c < STATE; c++) {
+            if (!(shown >> c & 1))
+                continue;
+            cap_buf_printf(out, "%s%s", separator, table->cells[c]);
+            separator = ", ";
+        }
+        cap_buf_add_str(out, *separator == ',' ? ")\n" : "\n");
+    }
+}
+
+static void add_dropped(const struct cli_table_out *table, struct cap_buf *out)
+{
+    const char *separator = "not shown in this width: ";
+
+    for (size_t c = 0; c < table->columns; c++) {
+        if (!(table->dropped >> c & 1))
+            continue;
+        cap_buf_printf(out, "%s%s", separator, table->cells[c]);
+        separator = ", ";
+    }
+    if (table->dropped)
+        cap_buf_add_char(out, '\n');
+}
+
+/* width 0: as wide as it gets */
+static void render_board(const Moecap__V1__BoardReply *reply, unsigned width, struct cap_buf *out)
+{
     struct reasons reasons = {.count = 0};
     struct cli_table_out table;
 
     if (reply->n_rows == 0) {
-        printf("the board is empty; moecap submit --help shows how to fill it\n");
+        cap_buf_add_str(out, "the board is empty; moecap submit --help shows how to fill it\n");
         return;
     }
-    cli_table_init(&table, CAP_COUNT_OF(head) + CAP_COUNT_OF(columns) + 2, 0xff0);
-    for (size_t i = 0; i < CAP_COUNT_OF(head); i++)
-        cli_table_add(&table, head[i]);
-    for (size_t i = 0; i < CAP_COUNT_OF(columns); i++)
-        cli_table_add(&table, columns[i].heading);
-    cli_table_add(&table, "state");
-    cli_table_add(&table, "run");
+    cli_table_init(&table, BOARD_COLUMNS, ((1u << STATE) - 1) & ~((1u << BATCH) - 1));
+    add_headings(&table);
     for (size_t i = 0; i < reply->n_rows; i++)
         add_row(&table, reply->rows[i], &reasons);
-    cli_table_print(&table, &out);
-    printf("%s", out.data);
-    for (int i = 0; i < reasons.count; i++)
-        printf("%s%s\n", i ? "  " : "- ", reasons.text[i]);
+    cli_table_fit(&table, width, dispensable, CAP_COUNT_OF(dispensable));
+    cli_table_print(&table, out);
+    add_reasons(&table, &reasons, out);
+    add_dropped(&table, out);
     if (reply->more)
-        printf("(more rows than shown: narrow it with --model or --task)\n");
+        cap_buf_add_str(out, "(more rows than shown: narrow it with --model or --task)\n");
     cli_table_done(&table);
+}
+
+static void print_board(const Moecap__V1__BoardReply *reply)
+{
+    CAP_AUTO_BUF(out, 16 << 20);
+
+    render_board(reply, cli_is_terminal() ? cli_terminal_width() : 0, &out);
+    fwrite(out.data, 1, out.length, stdout);
 }
 
 static void print_csv_cell(const char *text)

@@ -1,6 +1,7 @@
 /* watch: progress until everything has ended. On a terminal one line a run, redrawn; elsewhere a
- * line when a state changes. A scheduler that restarts is waited for. */
-#include <signal.h>
+ * line when a state changes. Each id is followed by a thread of its own, which shows what it gets
+ * under the watcher's lock. A scheduler that restarts is waited for. */
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #include "suite.h"
 
 enum { RUNS_MAX = 1024, BAR_WIDTH = 24, RECONNECT_MS_MAX = 120000, RECONNECT_PAUSE_MS = 500 };
+enum { PROGRESS_BYTES_MAX = 16 << 20 };
 
 struct line {
     char run_id[64];
@@ -22,9 +24,24 @@ struct line {
 
 struct watcher {
     bool json, terminal;
+    struct cli_suite *suite;
+    struct follower *followers;
+    int count;
+    pthread_mutex_t lock;        /* guards the rest, the followers' progress, and stdout */
     struct line lines[RUNS_MAX]; /* what was printed last, for plain output */
     int line_count, drawn;       /* lines on the terminal now */
     int failed, runs;
+};
+
+/* One id; err belongs to its thread until that has ended. */
+struct follower {
+    struct watcher *watcher;
+    const char *id;
+    pthread_t thread;
+    Moecap__V1__Progress *progress; /* the last one, in `arena` */
+    struct cap_arena *arena;
+    bool ok;
+    struct cap_err err;
 };
 
 static const char *state_name(Moecap__V1__RunState state)
@@ -85,29 +102,71 @@ static void add_clipped(struct cap_buf *out, const char *text, unsigned width)
     }
 }
 
-static void draw(struct watcher *w, Moecap__V1__Progress *const *all, int count)
+static void add_bar_line(const Moecap__V1__RunProgress *run, unsigned width, struct cap_buf *out)
 {
-    unsigned width = cli_terminal_width();
+    CAP_AUTO_BUF(line, 4096);
+    CAP_AUTO_BUF(plain, 4096);
+
+    cap_buf_printf(&line, "%-12.12s %-11.11s %-5s b%-3u ", run->model, run->task,
+                   *run->precision ? run->precision : "-", run->concurrency);
+    cli_bar(&line, BAR_WIDTH, run->samples_answered, run->samples_total);
+    cap_buf_add_char(&line, ' ');
+    describe(run, &line);
+    cli_add_plain(&plain, line.data);
+    add_clipped(out, plain.data, width - 1);
+}
+
+/* Runs that have ended give way when there are more than the terminal has lines. */
+static bool is_worth_a_line(const Moecap__V1__RunProgress *run, int hidden)
+{
+    return hidden <= 0 || run->state < MOECAP__V1__RUN_STATE__RUN_STATE_FINISHED;
+}
+
+static int count_runs(const struct watcher *w)
+{
+    int runs = 0;
+
+    for (int i = 0; i < w->count; i++)
+        runs += w->followers[i].progress ? (int)w->followers[i].progress->n_runs : 0;
+    return runs;
+}
+
+/* Fills `screen` with at most `height` lines; returns how many. */
+static int render_lines(const struct watcher *w, unsigned width, int height, struct cap_buf *screen)
+{
+    int hidden = count_runs(w) - (height - 1), lines = 0, left_out = 0;
+
+    for (int i = 0; i < w->count; i++) {
+        const Moecap__V1__Progress *progress = w->followers[i].progress;
+
+        for (size_t k = 0; progress && k < progress->n_runs; k++) {
+            bool shown = is_worth_a_line(progress->runs[k], hidden) && lines < height - 1;
+
+            left_out += !shown;
+            hidden -= !shown;
+            if (!shown)
+                continue;
+            cap_buf_add_str(screen, "\r\033[K");
+            add_bar_line(progress->runs[k], width, screen);
+            cap_buf_add_char(screen, '\n');
+            lines++;
+        }
+    }
+    if (left_out > 0)
+        cap_buf_printf(screen, "\r\033[Kand %d more\n", left_out);
+    return lines + (left_out > 0);
+}
+
+static void draw(struct watcher *w)
+{
     CAP_AUTO_BUF(screen, 1 << 20);
-    int lines = 0;
+    int lines;
 
     if (w->drawn > 0)
         cap_buf_printf(&screen, "\033[%dA", w->drawn);
-    for (int i = 0; i < count; i++) {
-        for (size_t k = 0; all[i] && k < all[i]->n_runs; k++, lines++) {
-            const Moecap__V1__RunProgress *run = all[i]->runs[k];
-            CAP_AUTO_BUF(line, 4096);
-
-            cap_buf_printf(&line, "%-12.12s %-11.11s %-5s b%-3u ", run->model, run->task,
-                           run->precision, run->concurrency);
-            cli_bar(&line, BAR_WIDTH, run->samples_answered, run->samples_total);
-            cap_buf_add_char(&line, ' ');
-            describe(run, &line);
-            cap_buf_add_str(&screen, "\r\033[K");
-            add_clipped(&screen, line.data, width - 1);
-            cap_buf_add_char(&screen, '\n');
-        }
-    }
+    lines = render_lines(w, cli_terminal_width(), (int)cli_terminal_height(), &screen);
+    if (lines < w->drawn) /* what was below is wiped */
+        cap_buf_add_str(&screen, "\033[J");
     w->drawn = lines;
     fwrite(screen.data, 1, screen.length, stdout);
     fflush(stdout);
@@ -140,14 +199,17 @@ static void print_news(struct watcher *w, const Moecap__V1__Progress *progress)
         const Moecap__V1__RunProgress *run = progress->runs[i];
         struct line *line = line_of(w, run->run_id);
         CAP_AUTO_BUF(text, 4096);
+        CAP_AUTO_BUF(plain, 4096);
 
         if (!is_news(line, run))
             continue;
         line->state = run->state;
         line->answered = run->samples_answered;
+        cap_buf_printf(&text, "%s %s %s %s b%u: ", run->run_id, run->model, run->precision,
+                       run->task, run->concurrency);
         describe(run, &text);
-        printf("%s %s %s %s b%u: %s\n", run->run_id, run->model, run->precision, run->task,
-               run->concurrency, text.data);
+        cli_add_plain(&plain, text.data);
+        printf("%s\n", plain.data);
     }
     fflush(stdout);
 }
@@ -165,41 +227,61 @@ static Moecap__V1__Progress *copy_of(const Moecap__V1__Progress *progress, struc
     return moecap__v1__progress__unpack(cap_rpc_allocator(arena), bytes, packed);
 }
 
-static void show(struct watcher *w, Moecap__V1__Progress **all, int count, int index)
+static void show(struct follower *f)
 {
+    struct watcher *w = f->watcher;
+
     if (w->json)
-        cli_print_json(cli_message_json(&all[index]->base));
+        cli_print_json(cli_message_json(&f->progress->base));
     else if (w->terminal)
-        draw(w, all, count);
+        draw(w);
     else
-        print_news(w, all[index]);
-    if (w->json)
-        fflush(stdout);
+        print_news(w, f->progress);
+    fflush(stdout);
 }
 
-/* Follows one id to its end; false when the stream broke. */
-static bool follow(struct cli_suite *suite, struct watcher *w, const char *id,
-                   Moecap__V1__Progress **all, struct cap_arena **arenas, int count, int index,
-                   bool *out_ended, struct cap_err *err)
+/* Keeps a copy, as the stream's message lives until the next one, and shows it. */
+static bool keep_progress(struct follower *f, const Moecap__V1__Progress *progress)
+{
+    struct cap_arena *arena = cap_arena_new(PROGRESS_BYTES_MAX);
+    Moecap__V1__Progress *copy = copy_of(progress, arena);
+
+    if (!copy) {
+        cap_arena_free(arena);
+        return cap_fail(&f->err, CAP_RESOURCE_EXHAUSTED, "the progress of \"%s\" is too large",
+                        f->id);
+    }
+    pthread_mutex_lock(&f->watcher->lock);
+    cap_arena_free(f->arena);
+    f->arena = arena;
+    f->progress = copy;
+    show(f);
+    pthread_mutex_unlock(&f->watcher->lock);
+    return true;
+}
+
+/* One stream; false when it broke before the end. *out_heard: it said something. */
+static bool follow_once(struct follower *f, bool *out_heard)
 {
     const struct cap_rpc_options options = {.timeout_ms = CAP_RPC_NO_DEADLINE};
     Moecap__V1__WatchRequest request = MOECAP__V1__WATCH_REQUEST__INIT;
+    struct cap_err closing = {0};
     Moecap__V1__Progress *progress;
     struct cap_rpc_call *call;
+    bool ended = false;
 
-    request.id = (char *)id;
-    call = scheduler_rpc_watch_open(suite->scheduler, &options, &request);
-    *out_ended = false;
-    while (!*out_ended && (progress = scheduler_rpc_watch_next_reply(call)) != NULL) {
-        cap_arena_free(arenas[index]);
-        arenas[index] = cap_arena_new(16 << 20);
-        all[index] = copy_of(progress, arenas[index]);
-        if (!all[index])
-            break;
-        *out_ended = progress->ended;
-        show(w, all, count, index);
+    request.id = (char *)f->id;
+    call = scheduler_rpc_watch_open(f->watcher->suite->scheduler, &options, &request);
+    while (!ended && (progress = scheduler_rpc_watch_next_reply(call)) != NULL) {
+        *out_heard = true;
+        ended = progress->ended;
+        if (!keep_progress(f, progress))
+            cap_rpc_cancel(call);
     }
-    return cap_rpc_close(call, err) && *out_ended;
+    cap_rpc_close(call, &closing);
+    if (!ended && f->err.code == CAP_OK)
+        f->err = closing;
+    return ended && f->err.code == CAP_OK;
 }
 
 static bool may_come_back(const struct cap_err *err)
@@ -207,42 +289,60 @@ static bool may_come_back(const struct cap_err *err)
     return err->code == CAP_UNAVAILABLE || err->code == CAP_CANCELLED || err->code == CAP_OK;
 }
 
-static bool follow_to_end(struct cli_context *context, struct cli_suite *suite, struct watcher *w,
-                          const char *id, Moecap__V1__Progress **all, struct cap_arena **arenas,
-                          int count, int index, struct cap_err *err)
+static void *follow(void *arg)
 {
-    int64_t until = 0;
-    bool ended;
+    struct follower *f = arg;
+    int64_t silent_since_ms = cap_clock_ms(cap_clock_system());
+    bool heard = false;
 
-    (void)context;
-    while (!follow(suite, w, id, all, arenas, count, index, &ended, err)) {
+    while (!follow_once(f, &heard)) {
         int64_t now = cap_clock_ms(cap_clock_system());
 
-        if (ended)
-            break;
-        if (!may_come_back(err))
-            return false;
-        if (until == 0)
-            until = now + RECONNECT_MS_MAX;
-        if (now > until) {
-            if (err->code == CAP_OK)
-                cap_fail(err, CAP_UNAVAILABLE, "the scheduler does not answer");
-            return false;
+        if (!may_come_back(&f->err))
+            return NULL;
+        if (heard)
+            silent_since_ms = now;
+        heard = false;
+        if (now - silent_since_ms > RECONNECT_MS_MAX) {
+            if (f->err.code == CAP_OK)
+                cap_fail(&f->err, CAP_UNAVAILABLE, "the scheduler does not answer");
+            return NULL;
         }
-        cap_err_clear(err);
+        cap_err_clear(&f->err);
         cap_sleep_ms(RECONNECT_PAUSE_MS);
     }
-    cap_err_clear(err);
-    return true;
+    f->ok = true;
+    return NULL;
 }
 
-static void count_ends(struct watcher *w, Moecap__V1__Progress *const *all, int count)
+static bool follow_all(struct watcher *w, const char *const *ids, struct cap_err *err)
 {
-    for (int i = 0; i < count; i++) {
-        for (size_t k = 0; all[i] && k < all[i]->n_runs; k++) {
+    bool ok = true;
+
+    for (int i = 0; i < w->count; i++) {
+        w->followers[i] = (struct follower){.watcher = w, .id = ids[i]};
+        if (pthread_create(&w->followers[i].thread, NULL, follow, &w->followers[i]) != 0)
+            abort();
+    }
+    for (int i = 0; i < w->count; i++) {
+        pthread_join(w->followers[i].thread, NULL);
+        if (!w->followers[i].ok && ok)
+            *err = w->followers[i].err;
+        ok = ok && w->followers[i].ok;
+    }
+    return ok;
+}
+
+static void count_ends(struct watcher *w)
+{
+    for (int i = 0; i < w->count; i++) {
+        const Moecap__V1__Progress *progress = w->followers[i].progress;
+
+        for (size_t k = 0; progress && k < progress->n_runs; k++) {
             w->runs++;
-            w->failed += has_failed(all[i]->runs[k]->state);
+            w->failed += has_failed(progress->runs[k]->state);
         }
+        cap_arena_free(w->followers[i].arena);
     }
 }
 
@@ -251,19 +351,22 @@ int cli_watch_ids(struct cli_context *context, const char *const *ids, int count
 {
     CAP_AUTO(cli_suite) suite = cli_suite_open(context, err);
     CAP_AUTO_MEM struct watcher *w = calloc(1, sizeof *w);
-    Moecap__V1__Progress *all[CLI_WORDS_MAX] = {0};
-    struct cap_arena *arenas[CLI_WORDS_MAX] = {0};
-    bool ok = suite != NULL;
+    CAP_AUTO_MEM struct follower *followers = calloc((size_t)count, sizeof *followers);
+    bool ok;
 
-    if (!w)
+    if (!suite)
+        return cli_exit_of(err->code);
+    if (!w || !followers)
         abort();
+    pthread_mutex_init(&w->lock, NULL);
+    w->suite = suite;
+    w->followers = followers;
+    w->count = count;
     w->json = context->globals.json;
     w->terminal = !w->json && cli_is_terminal();
-    for (int i = 0; ok && i < count; i++)
-        ok = follow_to_end(context, suite, w, ids[i], all, arenas, count, i, err);
-    count_ends(w, all, count);
-    for (int i = 0; i < count; i++)
-        cap_arena_free(arenas[i]);
+    ok = follow_all(w, ids, err);
+    count_ends(w);
+    pthread_mutex_destroy(&w->lock);
     if (!ok)
         return cli_exit_of(err->code);
     if (w->failed > 0 && !w->json)

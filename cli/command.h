@@ -36,6 +36,7 @@ struct cli_command {
     const char *words;   /* "RUN", for usage; "" = none */
     const char *summary; /* one line */
     const char *text;    /* paragraphs and examples */
+    const char *hint;    /* what to do when the input was refused; may be NULL */
     const struct cli_option *options;
     size_t option_count;
     void *values;
@@ -59,8 +60,13 @@ extern const size_t cli_global_option_count;
         name, NULL, kind, value, help, offsetof(owner, field), offsetof(owner, given_field)        \
     }
 
+/* dispatch.c */
+int cli_dispatch(struct cli_context *context, int argc, char **argv); /* without argv[0] */
+/* NULL when there is none; where it begins and how many words its name has. */
+const struct cli_command *cli_find_command(int argc, char **argv, int *out_first, int *out_used);
 int cli_exit_of(enum cap_code code);
-const char *cli_hint_of(enum cap_code code);
+/* What to do next; `command` and the answer may be NULL. */
+const char *cli_hint_of(const struct cli_command *command, int status, enum cap_code code);
 
 /* help.c: from the same rows */
 void cli_print_usage(void);

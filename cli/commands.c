@@ -58,6 +58,7 @@ static const struct cli_command up = {
     .options = up_options,
     .option_count = CAP_COUNT_OF(up_options),
     .values = &cli_up_options,
+    .hint = "the logs in the state folder say more; --ports auto takes any free ports",
     .run = cli_cmd_up,
 };
 
@@ -135,6 +136,7 @@ static const struct cli_command submit = {
     .options = submit_options,
     .option_count = CAP_COUNT_OF(submit_options),
     .values = &cli_submit_options,
+    .hint = "moecap task list and moecap node list show tasks and models; --dry-run checks only",
     .run = cli_cmd_submit,
 };
 
@@ -148,6 +150,7 @@ static const struct cli_command watch = {
             "  moecap watch eval-k3v5n7x2m4p8q9wz\n",
     .words_min = 1,
     .words_max = CLI_WORDS_MAX,
+    .hint = "moecap queue and moecap board --all list runs and their ids",
     .run = cli_cmd_watch,
 };
 
@@ -166,6 +169,7 @@ static const struct cli_command cancel = {
     .values = &cli_cancel_options,
     .words_min = 1,
     .words_max = CLI_WORDS_MAX,
+    .hint = "moecap queue and moecap board --all list runs and their ids",
     .run = cli_cmd_cancel,
 };
 
@@ -195,9 +199,17 @@ static const struct cli_command board = {
     .name = "board",
     .words = "",
     .summary = "results: accuracy with its interval, latency, throughput, activated experts",
-    .text = "A dash is an unknown figure; why stands below the table and in --json.\n\n"
-            "  moecap board --task gsm-mini\n"
-            "  moecap board --csv > figures.csv\n",
+    .text =
+        "Accuracy of the task's first metric with its 95 % interval; medians of the time to the "
+        "first token\n"
+        "(TTFT) and per further token (TPOT); tokens per second, answered (out) and read (pre); "
+        "distinct\n"
+        "experts that a pass activates in a layer (exp), in prefill (pre) and decode (dec). A dash "
+        "is an\n"
+        "unknown figure; why stands below the table and in --json. A narrow terminal gets fewer "
+        "columns.\n\n"
+        "  moecap board --task gsm-mini\n"
+        "  moecap board --csv > figures.csv\n",
     .options = board_options,
     .option_count = CAP_COUNT_OF(board_options),
     .values = &cli_board_options,
@@ -211,6 +223,7 @@ static const struct cli_command run_show = {
     .text = "  moecap run show run-a2b3c4d5e6f7g8h9\n",
     .words_min = 1,
     .words_max = 1,
+    .hint = "moecap board --all lists runs with their ids",
     .run = cli_cmd_run_show,
 };
 
@@ -231,6 +244,7 @@ static const struct cli_command run_export = {
     .values = &cli_export_options,
     .words_min = 1,
     .words_max = CLI_WORDS_MAX,
+    .hint = "moecap board --all lists runs with their ids",
     .run = cli_cmd_run_export,
 };
 
@@ -249,6 +263,7 @@ static const struct cli_command task_show = {
     .text = "  moecap task show gsm-mini\n",
     .words_min = 1,
     .words_max = 1,
+    .hint = "moecap task list shows the tasks",
     .run = cli_cmd_task_show,
 };
 
@@ -273,6 +288,7 @@ static const struct cli_command task_add = {
     .values = &cli_task_options,
     .words_min = 1,
     .words_max = CLI_WORDS_MAX,
+    .hint = "moecap help task add shows how",
     .run = cli_cmd_task_add,
 };
 

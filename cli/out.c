@@ -1,5 +1,6 @@
 #include "out.h"
 
+#include <assert.h>
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,26 +10,46 @@
 
 #include "digest/digest.h"
 
-enum { CELL_BYTES_MAX = 4096, WIDTH_DEFAULT = 100 };
+enum { CELL_BYTES_MAX = 4096, WIDTH_DEFAULT = 100, HEIGHT_DEFAULT = 24, COLUMNS_MAX = 32, GAP = 2 };
 
 /* ---- tables ---- */
 
+void cli_add_plain(struct cap_buf *out, const char *text)
+{
+    for (; *text; text++) {
+        unsigned char c = (unsigned char)*text;
+
+        if (c == 0xc2 && ((unsigned char)text[1] & 0xe0) == 0x80) { /* U+0080..9F, controls too */
+            text++;
+            cap_buf_add_char(out, '?');
+        } else {
+            cap_buf_add_char(out, c < ' ' || c == 127 ? '?' : (char)c);
+        }
+    }
+}
+
 void cli_table_init(struct cli_table_out *table, size_t columns, unsigned right)
 {
+    assert(columns <= COLUMNS_MAX);
     *table = (struct cli_table_out){.columns = columns, .right = right};
 }
 
 void cli_table_add(struct cli_table_out *table, const char *cell)
 {
+    struct cap_buf plain;
+
     if (table->count == table->capacity) {
         table->capacity = table->capacity ? table->capacity * 2 : 64;
         table->cells = realloc(table->cells, table->capacity * sizeof *table->cells);
         if (!table->cells)
             abort();
     }
-    table->cells[table->count] = strdup(cell);
-    if (!table->cells[table->count++])
+    cap_buf_init(&plain, CELL_BYTES_MAX);
+    cli_add_plain(&plain, cell);
+    table->cells[table->count++] = strdup(plain.data);
+    if (!table->cells[table->count - 1])
         abort();
+    cap_buf_done(&plain);
 }
 
 void cli_table_addf(struct cli_table_out *table, const char *fmt, ...)
@@ -58,34 +79,66 @@ static void add_padding(struct cap_buf *out, size_t count)
         cap_buf_add_char(out, ' ');
 }
 
-static void print_row(const struct cli_table_out *table, size_t row, const size_t *widths,
-                      struct cap_buf *out)
+static void measure(const struct cli_table_out *table, size_t widths[COLUMNS_MAX])
 {
-    for (size_t c = 0; c < table->columns; c++) {
-        const char *cell = table->cells[row * table->columns + c];
-        size_t padding = widths[c] - width_of(cell);
-        bool right = table->right >> c & 1, last = c + 1 == table->columns;
-
-        if (right)
-            add_padding(out, padding);
-        cap_buf_add_str(out, cell);
-        if (!right && !last)
-            add_padding(out, padding);
-        cap_buf_add_str(out, last ? "\n" : "  ");
-    }
-}
-
-void cli_table_print(const struct cli_table_out *table, struct cap_buf *out)
-{
-    size_t rows = table->count / table->columns, widths[64] = {0};
-
-    for (size_t i = 0; i < rows * table->columns; i++) {
+    memset(widths, 0, COLUMNS_MAX * sizeof *widths);
+    for (size_t i = 0; i < table->count; i++) {
         size_t width = width_of(table->cells[i]);
 
         if (width > widths[i % table->columns])
             widths[i % table->columns] = width;
     }
-    for (size_t row = 0; row < rows; row++)
+}
+
+static bool is_dropped(const struct cli_table_out *table, size_t column)
+{
+    return table->dropped >> column & 1;
+}
+
+size_t cli_table_fit(struct cli_table_out *table, unsigned width, const size_t *order, size_t count)
+{
+    size_t widths[COLUMNS_MAX], total = 0, dropped = 0;
+
+    measure(table, widths);
+    for (size_t c = 0; c < table->columns; c++)
+        total += is_dropped(table, c) ? 0 : widths[c] + GAP;
+    while (width > 0 && total > width + GAP && dropped < count) {
+        size_t column = order[dropped++];
+
+        total -= widths[column] + GAP;
+        table->dropped |= 1u << column;
+    }
+    return dropped;
+}
+
+static void print_row(const struct cli_table_out *table, size_t row, const size_t *widths,
+                      struct cap_buf *out)
+{
+    size_t pending = 0; /* blanks that a later cell needs: lines do not end in them */
+
+    for (size_t c = 0; c < table->columns; c++) {
+        const char *cell = table->cells[row * table->columns + c];
+        size_t padding = widths[c] - width_of(cell);
+        bool right = table->right >> c & 1;
+
+        if (is_dropped(table, c))
+            continue;
+        if (right)
+            pending += padding;
+        if (*cell)
+            add_padding(out, pending);
+        cap_buf_add_str(out, cell);
+        pending = (*cell ? 0 : pending) + (right ? 0 : padding) + GAP;
+    }
+    cap_buf_add_char(out, '\n');
+}
+
+void cli_table_print(const struct cli_table_out *table, struct cap_buf *out)
+{
+    size_t widths[COLUMNS_MAX];
+
+    measure(table, widths);
+    for (size_t row = 0; row < table->count / table->columns; row++)
         print_row(table, row, widths, out);
 }
 
@@ -129,6 +182,15 @@ unsigned cli_terminal_width(void)
     if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
         return size.ws_col;
     return WIDTH_DEFAULT;
+}
+
+unsigned cli_terminal_height(void)
+{
+    struct winsize size;
+
+    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row > 2)
+        return size.ws_row;
+    return HEIGHT_DEFAULT;
 }
 
 /* ---- messages as JSON, by their descriptors ---- */

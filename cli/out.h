@@ -9,20 +9,29 @@
 
 #include "base/buf.h"
 
-/* A table that is measured before it is printed. Cells are copied. */
+/* A table that is measured before it is printed. Cells are copied, without control characters. */
 struct cli_table_out {
     char **cells;
     size_t columns, count, capacity;
-    unsigned right; /* bit i: column i is a number, set to the right */
+    unsigned right;   /* bit i: column i is a number, set to the right */
+    unsigned dropped; /* bit i: column i is not printed */
 };
 
 void cli_table_init(struct cli_table_out *table, size_t columns, unsigned right);
 void cli_table_add(struct cli_table_out *table, const char *cell);
 void cli_table_addf(struct cli_table_out *table, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
+/* Drops the columns of `order` one by one (their indexes, the least important first) until the
+ * table fits into `width`; 0 = any width. Returns how many it dropped. */
+size_t cli_table_fit(struct cli_table_out *table, unsigned width, const size_t *order,
+                     size_t count);
 /* The first row is the heading. */
 void cli_table_print(const struct cli_table_out *table, struct cap_buf *out);
 void cli_table_done(struct cli_table_out *table);
+
+/* Adds `text` without control characters, which would move a terminal's cursor or colours: names
+ * and messages come from others. */
+void cli_add_plain(struct cap_buf *out, const char *text);
 
 /* "####----" of `width` characters for done of total. */
 void cli_bar(struct cap_buf *out, unsigned width, double done, double total);
@@ -37,5 +46,6 @@ void cli_print_json(json_t *json);
 
 bool cli_is_terminal(void);
 unsigned cli_terminal_width(void);
+unsigned cli_terminal_height(void);
 
 #endif

@@ -6,49 +6,17 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/near.h"
 
 /* ---- names ---- */
 
-enum { NAME_BYTES_MAX = 48, NEAR_EDITS = 3 };
-
-/* Levenshtein distance of short words. */
-static size_t distance(const char *a, const char *b)
-{
-    size_t rows = strlen(a), columns = strlen(b), row[NAME_BYTES_MAX + 1];
-
-    if (rows > NAME_BYTES_MAX || columns > NAME_BYTES_MAX)
-        return NAME_BYTES_MAX;
-    for (size_t j = 0; j <= columns; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= rows; i++) {
-        size_t diagonal = row[0];
-
-        row[0] = i;
-        for (size_t j = 1; j <= columns; j++) {
-            size_t up = row[j], best = diagonal + (a[i - 1] != b[j - 1]);
-
-            best = up + 1 < best ? up + 1 : best;
-            row[j] = row[j - 1] + 1 < best ? row[j - 1] + 1 : best;
-            diagonal = up;
-        }
-    }
-    return row[columns];
-}
-
 const char *eval_key_nearest(const char *const *names, const char *word)
 {
-    size_t best = NEAR_EDITS + 1;
-    const char *nearest = NULL;
+    struct cap_near near = {.word = word};
 
-    for (; *names; names++) {
-        size_t d = distance(*names, word);
-
-        if (d < best && d < strlen(*names)) {
-            best = d;
-            nearest = *names;
-        }
-    }
-    return nearest;
+    for (; *names; names++)
+        cap_near_try(&near, *names);
+    return near.best;
 }
 
 bool eval_keys_known(const json_t *object, const char *const *names, struct cap_err *err)

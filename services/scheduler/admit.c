@@ -5,8 +5,9 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/near.h"
 
-enum { NAMES_SHOWN_MAX = 12, NEAR_MISS_DISTANCE_MAX = 3, NAME_BYTES_MAX = 64 };
+enum { NAMES_SHOWN_MAX = 12 };
 
 static const struct {
     const char *name;
@@ -94,47 +95,13 @@ static bool in_names(const char *name, struct sched_names names)
     return false;
 }
 
-/* Levenshtein's distance of two short names. */
-static size_t distance(const char *a, const char *b)
-{
-    size_t row[NAME_BYTES_MAX + 1], width = strlen(b);
-
-    if (strlen(a) > NAME_BYTES_MAX || width > NAME_BYTES_MAX)
-        return NAME_BYTES_MAX;
-    for (size_t k = 0; k <= width; k++)
-        row[k] = k;
-    for (size_t i = 0; a[i]; i++) {
-        size_t diagonal = row[0];
-
-        row[0] = i + 1;
-        for (size_t k = 0; k < width; k++) {
-            size_t best = diagonal + (a[i] != b[k]);
-
-            diagonal = row[k + 1];
-            if (row[k] + 1 < best)
-                best = row[k] + 1;
-            if (row[k + 1] + 1 < best)
-                best = row[k + 1] + 1;
-            row[k + 1] = best;
-        }
-    }
-    return row[width];
-}
-
 static const char *near_miss(const char *name, struct sched_names names)
 {
-    size_t best = NEAR_MISS_DISTANCE_MAX + 1;
-    const char *found = NULL;
+    struct cap_near near = {.word = name};
 
-    for (size_t i = 0; i < names.count; i++) {
-        size_t d = distance(name, names.names[i]);
-
-        if (d < best && d < strlen(name)) {
-            best = d;
-            found = names.names[i];
-        }
-    }
-    return found;
+    for (size_t i = 0; i < names.count; i++)
+        cap_near_try(&near, names.names[i]);
+    return near.best;
 }
 
 /* `task "gsm-mni" is unknown, did you mean "gsm-mini"? known: a, b, c` */

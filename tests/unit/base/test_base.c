@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "base/file.h"
 #include "base/map.h"
+#include "base/near.h"
 #include "base/rand.h"
 
 static void context_stands_in_front_of_the_reason(void **state)
@@ -99,6 +100,27 @@ static void map_finds_what_was_put_and_forgets_what_was_removed(void **state)
     assert_ptr_equal(cap_map_get_n(map, "key-77xyz", 6), &values[77]);
 }
 
+static const char *nearest(const char *word)
+{
+    struct cap_near near = {.word = word};
+
+    for (const char *const *name = (const char *const[]){"submit", "status", "up", "down", NULL};
+         *name; name++)
+        cap_near_try(&near, *name);
+    return near.best;
+}
+
+static void the_name_that_was_meant_has_the_fewest_edits(void **state)
+{
+    (void)state;
+    assert_string_equal(nearest("submti"), "submit");
+    assert_string_equal(nearest("statu"), "status");
+    assert_string_equal(nearest("ip"), "up");
+    assert_null(nearest("zz")); /* as many edits as letters */
+    assert_null(nearest("frobnicate"));
+    assert_null(nearest(""));
+}
+
 static void the_same_seed_gives_the_same_stream(void **state)
 {
     struct cap_rand a, b;
@@ -168,6 +190,7 @@ int main(void)
         cmocka_unit_test(arena_refuses_past_its_limit_and_works_after_reset),
         cmocka_unit_test(buffer_overflows_once_and_keeps_what_fitted),
         cmocka_unit_test(map_finds_what_was_put_and_forgets_what_was_removed),
+        cmocka_unit_test(the_name_that_was_meant_has_the_fewest_edits),
         cmocka_unit_test(the_same_seed_gives_the_same_stream),
         cmocka_unit_test(ids_carry_their_prefix_and_differ),
         cmocka_unit_test(times_are_printed_in_utc_with_milliseconds),

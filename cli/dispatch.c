@@ -1,0 +1,230 @@
+/* From a command line to an exit status: finds the command's row, parses its options, runs it, and
+ * says what went wrong and what to do next. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/auto.h"
+#include "base/near.h"
+#include "command.h"
+#include "log/log.h"
+#include "out.h"
+#include "rpc/rpc.h"
+#include "suite.h"
+
+int cli_exit_of(enum cap_code code)
+{
+    switch (code) {
+    case CAP_OK:
+        return CLI_OK;
+    case CAP_UNAVAILABLE:
+    case CAP_DEADLINE_EXCEEDED:
+        return CLI_UNREACHABLE;
+    case CAP_INTERNAL:
+    case CAP_UNKNOWN:
+    case CAP_DATA_LOSS:
+        return CLI_INTERNAL;
+    case CAP_CANCELLED:
+        return CLI_INTERRUPTED;
+    default:
+        return CLI_REFUSED;
+    }
+}
+
+const char *cli_hint_of(const struct cli_command *command, int status, enum cap_code code)
+{
+    switch (code) {
+    case CAP_UNAVAILABLE:
+        return "moecap up --detach starts a suite; moecap status shows one; --server names another";
+    case CAP_DEADLINE_EXCEEDED:
+        return "moecap status shows what runs; its logs are in the state folder";
+    case CAP_ALREADY_EXISTS:
+        return "moecap down ends it; --state and --ports auto start another beside it";
+    case CAP_PERMISSION_DENIED:
+    case CAP_UNAUTHENTICATED:
+        return "ask whoever runs the suite for the right to do this";
+    case CAP_INTERNAL:
+    case CAP_DATA_LOSS:
+        return "the logs in the state folder say more";
+    default:
+        break;
+    }
+    if (!command)
+        return "moecap --help lists the commands";
+    if (status == CLI_USAGE)
+        return "--help behind the command shows its options, with examples";
+    return command->hint;
+}
+
+/* The texts may quote what a peer or a file said: nothing of it reaches the terminal as control. */
+static void complain(const struct cli_context *context, const struct cli_command *command,
+                     int status, const struct cap_err *err)
+{
+    const char *hint = cli_hint_of(command, status, err->code);
+    CAP_AUTO_BUF(text, 4096);
+
+    if (context->globals.json) {
+        json_t *json = json_pack("{s:{s:s,s:s,s:s*}}", "error", "code", cap_code_name(err->code),
+                                 "message", err->text, "hint", hint);
+
+        if (json)
+            json_dumpf(json, stderr, JSON_COMPACT);
+        fputc('\n', stderr);
+        json_decref(json);
+        return;
+    }
+    cli_add_plain(&text, err->text);
+    fprintf(stderr, "moecap: %s\n", text.data);
+    if (hint)
+        fprintf(stderr, "hint: %s\n", hint);
+}
+
+static bool takes_value(const char *option)
+{
+    for (size_t i = 0; i < cli_global_option_count; i++)
+        if (cli_global_options[i].kind != CLI_FLAG &&
+            strcmp(option, cli_global_options[i].name) == 0)
+            return true;
+    return false;
+}
+
+/* A global option may stand before the command: where the command begins. */
+static int skip_options(int argc, char **argv)
+{
+    int first = 0;
+
+    while (first < argc && argv[first][0] == '-')
+        first += strncmp(argv[first], "--", 2) == 0 && takes_value(argv[first] + 2) ? 2 : 1;
+    return first < argc ? first : argc;
+}
+
+/* Length of the name's first word. */
+static size_t first_word(const char *name)
+{
+    return strcspn(name, " ");
+}
+
+static bool is_word(const char *argument, const char *word, size_t length)
+{
+    return strlen(argument) == length && memcmp(argument, word, length) == 0;
+}
+
+const struct cli_command *cli_find_command(int argc, char **argv, int *out_first, int *out_used)
+{
+    int first = skip_options(argc, argv);
+
+    *out_first = first;
+    for (size_t i = 0; first < argc && i < cli_command_count; i++) {
+        const struct cli_command *c = cli_commands[i];
+        const char *name = c->name, *second = strchr(name, ' ');
+
+        if (!is_word(argv[first], name, first_word(name)))
+            continue;
+        *out_used = second ? 2 : 1;
+        if (!second || (first + 1 < argc && strcmp(argv[first + 1], second + 1) == 0))
+            return c;
+    }
+    return NULL;
+}
+
+/* "run" alone: which verbs it has. */
+static bool refuse_group(const char *word, struct cap_err *err)
+{
+    CAP_AUTO_BUF(verbs, 256);
+
+    for (size_t i = 0; i < cli_command_count; i++) {
+        const char *name = cli_commands[i]->name;
+
+        if (is_word(word, name, first_word(name)) && name[first_word(name)])
+            cap_buf_printf(&verbs, "%s%s", verbs.length ? ", " : "", name + first_word(name) + 1);
+    }
+    return verbs.length == 0 || cap_fail(err, CAP_INVALID_ARGUMENT,
+                                         "moecap %s is followed by one of: %s", word, verbs.data);
+}
+
+static int refuse_command(const char *word, struct cap_err *err)
+{
+    struct cap_near near = {.word = word};
+
+    if (!refuse_group(word, err))
+        return CLI_USAGE;
+    for (size_t i = 0; i < cli_command_count; i++)
+        cap_near_try(&near, cli_commands[i]->name);
+    cap_fail(err, CAP_INVALID_ARGUMENT, "there is no command \"%s\"%s%s%s", word,
+             near.best ? "; did you mean \"" : "", near.best ? near.best : "",
+             near.best ? "\"?" : "");
+    return CLI_USAGE;
+}
+
+static int refuse_words(const struct cli_command *c, int count, struct cap_err *err)
+{
+    if (count < c->words_min)
+        cap_fail(err, CAP_INVALID_ARGUMENT, "usage: moecap %s %s", c->name, c->words);
+    else
+        cap_fail(err, CAP_INVALID_ARGUMENT, "moecap %s takes %s%d argument%s, not %d", c->name,
+                 c->words_max ? "at most " : "", c->words_max, c->words_max == 1 ? "" : "s", count);
+    return CLI_USAGE;
+}
+
+static int run_parsed(struct cli_context *context, const struct cli_command *c, int argc,
+                      char **argv, struct cap_err *err)
+{
+    const struct cli_table tables[] = {
+        {c->options, c->option_count, c->values},
+        {cli_global_options, cli_global_option_count, &context->globals}};
+    struct cli_words words;
+
+    if (!cli_parse(tables, CAP_COUNT_OF(tables), argc, argv, &words, err))
+        return CLI_USAGE;
+    if (context->globals.help) {
+        cli_print_help(c);
+        return CLI_OK;
+    }
+    if (words.count < c->words_min || words.count > c->words_max)
+        return refuse_words(c, words.count, err);
+    return c->run(context, &words, err);
+}
+
+/* moecap, moecap --help, moecap --version */
+static int run_nothing(int argc, char **argv)
+{
+    for (int i = 0; i < argc; i++)
+        if (strcmp(argv[i], "--version") == 0)
+            return printf("moecap %s\n", MOECAP_VERSION) > 0 ? CLI_OK : CLI_INTERNAL;
+    cli_print_usage();
+    return argc == 0 ? CLI_USAGE : CLI_OK;
+}
+
+static int run_command(struct cli_context *context, const struct cli_command *c, int first,
+                       int used, int argc, char **argv, struct cap_err *err)
+{
+    CAP_AUTO_MEM char **rest = calloc((size_t)argc + 1, sizeof *rest);
+    int kept = 0;
+
+    if (!rest)
+        abort();
+    /* the command's name goes to the other program too: moecap-inference model inspect DIR */
+    if (c->raw)
+        return c->run_raw(context, argc - first, argv + first, err);
+    for (int i = 0; i < argc; i++)
+        if (i < first || i >= first + used)
+            rest[kept++] = argv[i];
+    return run_parsed(context, c, kept, rest, err);
+}
+
+int cli_dispatch(struct cli_context *context, int argc, char **argv)
+{
+    struct cap_err err = {0};
+    int first, used = 0, status;
+    const struct cli_command *c = cli_find_command(argc, argv, &first, &used);
+
+    if (c)
+        status = run_command(context, c, first, used, argc, argv, &err);
+    else
+        status = first < argc ? refuse_command(argv[first], &err) : run_nothing(argc, argv);
+    if (err.code != CAP_OK)
+        complain(context, c, status, &err);
+    return status;
+}
