@@ -1,0 +1,182 @@
+/* A run that the real lm-evaluation-harness wrote down (with a dummy model): our prompts,
+ * extractions and scores for the same documents and answers must be its own, byte for byte. */
+#include "vectors.h"
+
+#include "evaluator/grade.h"
+#include "evaluator/keys.h"
+#include "evaluator/render.h"
+#include "evaluator/task_find.h"
+
+#define STAMP "2026-11-24T03-07-14.622250"
+
+enum { POOL = 20 /* the training rows that the harness was given */ };
+
+static struct cap_arena *arena;
+
+static int set_up(void **state)
+{
+    (void)state;
+    arena = cap_arena_new(64 << 20);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    cap_arena_free(arena);
+    return 0;
+}
+
+static const char *dump(const json_t *doc)
+{
+    char *text = json_dumps(doc, 0);
+    const char *copy = cap_arena_strdup(arena, text);
+
+    free(text);
+    return copy;
+}
+
+static const json_t *argument(const json_t *row, size_t index, const char *name)
+{
+    char key[32];
+
+    snprintf(key, sizeof key, "gen_args_%zu", index);
+    return json_object_get(json_object_get(json_object_get(row, "arguments"), key), name);
+}
+
+static struct eval_prompt render(struct eval_render *r, const json_t *row)
+{
+    struct eval_document document = {(uint32_t)json_integer_value(json_object_get(row, "doc_id")),
+                                     "u", dump(json_object_get(row, "doc"))};
+    struct eval_prompt prompt;
+    struct cap_err err = {0};
+
+    if (!eval_render_prompt(r, &document, arena, &prompt, &err))
+        fail_msg("%s", err.text);
+    return prompt;
+}
+
+static struct eval_verdict grade(const struct eval_task *task, const json_t *row,
+                                 const char *column, const struct eval_answer *answer)
+{
+    CAP_AUTO(eval_regex_work) work = eval_regex_work_new();
+    struct cap_err err = {0};
+    struct eval_verdict verdict;
+    struct eval_gold gold;
+    struct eval_doc doc;
+
+    if (!eval_doc_open_json(&doc, task, json_object_get(row, "doc"), arena, &err) ||
+        !eval_doc_gold(&doc, &gold, &err) ||
+        !eval_grade_column(&doc, &gold, answer, (size_t)eval_task_column(task, column), work,
+                           &verdict, &err))
+        fail_msg("%s", err.text);
+    eval_doc_done(&doc);
+    return verdict;
+}
+
+static struct eval_task *open_yaml(const char *yaml)
+{
+    struct eval_task_file file = {"t.yaml", yaml, strlen(yaml)};
+    struct eval_task_source source;
+    struct cap_err err = {0};
+
+    if (!eval_task_read("t.yaml", &file, 1, &source, &err))
+        fail_msg("%s", err.text);
+    free(source.definition);
+    return source.task;
+}
+
+static void gsm8k_prompts_and_grades_are_the_harnesss_own(void **state)
+{
+    json_t *rows = load_shared("lmeval_example/samples_gsm8k_" STAMP ".jsonl"), *row;
+    json_t *train = load_shared("gsm8k_train_200.jsonl");
+    struct eval_settings settings = {.has_num_fewshot = true, .num_fewshot = 2};
+    struct eval_document pool[POOL];
+    struct cap_err err = {0};
+    char folder[4096];
+    CAP_AUTO(eval_task) task = NULL;
+    CAP_AUTO(eval_render) r = NULL;
+    size_t i;
+
+    (void)state;
+    snprintf(folder, sizeof folder, "%s/tasks", source_dir());
+    for (i = 0; i < POOL; i++)
+        pool[i] = (struct eval_document){(uint32_t)i, "p", dump(json_array_get(train, i))};
+    assert_non_null(task = eval_task_find("gsm8k", folder, &err));
+    assert_non_null(r = eval_render_open(task, &settings, pool, POOL, &err));
+    assert_int_equal(json_array_size(rows), 24);
+    json_array_foreach(rows, i, row)
+    {
+        json_t *response = json_array_get(json_array_get(json_object_get(row, "resps"), 0), 0);
+        struct eval_text text = eval_json_text(response);
+        struct eval_answer answer = {.texts = &text, .text_count = 1};
+        struct eval_verdict v = grade(task, row, text_at(row, "filter"), &answer);
+
+        assert_string_equal(render(r, row).text, json_string_value(argument(row, 0, "arg_0")));
+        assert_true(eval_text_equal(v.extracted, eval_json_text(json_array_get(
+                                                     json_object_get(row, "filtered_resps"), 0))));
+        assert_true(v.score == json_number_value(json_object_get(row, "exact_match")));
+    }
+    json_decref(rows);
+    json_decref(train);
+}
+
+/* Prompts, continuations and scores of a multiple-choice file. */
+static void check_choices(const char *name, const char *yaml)
+{
+    json_t *rows = load_shared(name), *row;
+    CAP_AUTO(eval_task) task = open_yaml(yaml);
+    struct eval_settings settings = {0};
+    struct cap_err err = {0};
+    CAP_AUTO(eval_render) r = eval_render_open(task, &settings, NULL, 0, &err);
+    size_t i;
+
+    json_array_foreach(rows, i, row)
+    {
+        struct eval_prompt prompt = render(r, row);
+        struct eval_score scores[8];
+        struct eval_answer answer = {.scores = scores, .score_count = prompt.continuation_count};
+
+        assert_int_equal(prompt.continuation_count,
+                         json_object_size(json_object_get(row, "arguments")));
+        for (size_t k = 0; k < prompt.continuation_count; k++) {
+            json_t *pair = json_array_get(json_object_get(row, "filtered_resps"), k);
+
+            assert_string_equal(prompt.text, json_string_value(argument(row, k, "arg_0")));
+            assert_string_equal(prompt.continuations[k],
+                                json_string_value(argument(row, k, "arg_1")));
+            scores[k].log_likelihood = strtod(json_string_value(json_array_get(pair, 0)), NULL);
+            scores[k].greedy = strcmp(json_string_value(json_array_get(pair, 1)), "True") == 0;
+        }
+        for (size_t c = 0; c < task->column_count; c++)
+            assert_true(grade(task, row, task->columns[c].id, &answer).score ==
+                        json_number_value(json_object_get(row, task->columns[c].id)));
+    }
+    json_decref(rows);
+}
+
+static void multiple_choice_prompts_and_grades_are_the_harnesss_own(void **state)
+{
+    (void)state;
+    check_choices("lmeval_example/samples_toy_arc_b_" STAMP ".jsonl",
+                  "task: t\noutput_type: multiple_choice\n"
+                  "doc_to_text: \"Question: {{question}}\\nAnswer:\"\n"
+                  "doc_to_choice: \"{{choices}}\"\ndoc_to_target: answer\n"
+                  "metric_list: [{metric: acc}, {metric: acc_norm}]\n");
+    check_choices("lmeval_example/samples_toy_mmlu_a_" STAMP ".jsonl",
+                  "task: t\noutput_type: multiple_choice\n"
+                  "doc_to_text: \"{{question.strip()}}\\nA. {{choices[0]}}\\nB. {{choices[1]}}\\n"
+                  "C. {{choices[2]}}\\nD. {{choices[3]}}\\nAnswer:\"\n"
+                  "doc_to_choice: [A, B, C, D]\ndoc_to_target: answer\n"
+                  "metric_list: [{metric: acc}]\n");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(gsm8k_prompts_and_grades_are_the_harnesss_own),
+        cmocka_unit_test(multiple_choice_prompts_and_grades_are_the_harnesss_own),
+    };
+
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
