@@ -19,7 +19,7 @@ for argument; do
     *) echo "fmt: unknown argument \"$argument\"" >&2; exit 2 ;;
     esac
 done
-files=$(eval "$list" | grep -E '\.[ch]$' | sort -u || true)
+files=$(eval "$list" | grep -E '\.[ch]$' | grep -v '/golden/' | sort -u || true)
 [ -n "$files" ] || exit 0
 # shellcheck disable=SC2086 # lists of words
 exec "$format" $mode $files

@@ -324,13 +324,13 @@ static bool get_task(struct store_conn *conn, void *arg, struct cap_err *err)
 static bool run_get(struct store_pg *pg, struct read_work *work, struct store_task *out_task,
                     struct store_docs *out_fewshot, struct cap_err *err)
 {
-    struct store_task task;
-
-    work->tasks = &task;
+    work->tasks = cap_arena_alloc(work->arena, sizeof *work->tasks);
     work->with_fewshot = out_fewshot != NULL;
+    if (!work->tasks)
+        return store_fail_full(err);
     if (!store_pg_tx(pg, STORE_TX_READ, get_task, work, err))
         return false;
-    *out_task = task;
+    *out_task = *work->tasks;
     if (out_fewshot)
         *out_fewshot = work->docs;
     return true;
