@@ -1,9 +1,9 @@
 /* conduct.h — feeds sched_step with what happens and carries out what it decides.
  *
- * One lock guards the state; it is never held while the outside is called. Actions go to a queue
- * and are carried out by executor threads, made when needed; what comes of them is fed back.
- * Nothing is kept here that the store does not know: after a restart sched_conduct_restore begins
- * anew.
+ * One lock guards the state; it is never held while the outside is called. Actions are handed to
+ * threads in lanes (inside.h), which carry them out (carry.c); what comes of them is fed back. What
+ * people see is copied out under the lock (views.c). Nothing is kept that the store does not know:
+ * after a restart sched_restore begins anew. Any thread.
  */
 #ifndef SCHED_CONDUCT_H
 #define SCHED_CONDUCT_H
@@ -15,6 +15,17 @@
 
 struct sched_conduct;
 
+/* A run to hand to a node. */
+struct sched_assignment {
+    const struct sched_job *job;
+    struct sched_grant grant;
+    const struct sched_outside *outside;
+    int prompt_batch;
+    int64_t retry_ms;
+    bool (*wanted)(void *arg); /* does the node still have the run under this fence? */
+    void *wanted_arg;
+};
+
 struct sched_conduct_options {
     struct sched_policy policy;
     int64_t lease_ms, tick_ms;
@@ -22,23 +33,27 @@ struct sched_conduct_options {
     struct sched_outside outside;
     struct sched_links *links;
     /* Sends assignment and prompts / a stop to a node; in work_rpc.c. False: err says why. */
-    bool (*assign)(const struct sched_outside *outside, struct cap_rpc_call *call,
-                   const struct sched_job *job, uint64_t fence, int prompt_batch,
-                   bool (*still_wanted)(void *arg), void *arg, struct cap_err *err);
-    bool (*stop_shard)(struct cap_rpc_call *call, const char *run_id, const char *reason);
+    bool (*assign)(const struct sched_assignment *assignment, struct sched_link *link,
+                   struct cap_err *err);
+    void (*stop_shard)(struct sched_link *link, const char *run_id, const char *reason);
 };
 
 struct sched_conduct *sched_conduct_new(const struct sched_conduct_options *options);
-void sched_conduct_stop(struct sched_conduct *conduct); /* ends executors and the ticker */
+void sched_conduct_stop(struct sched_conduct *conduct); /* ends the threads */
 void sched_conduct_free(struct sched_conduct *conduct);
 
 /* Takes the job's reference. */
 void sched_conduct_add(struct sched_conduct *conduct, struct sched_job *job,
                        const struct sched_run *run);
 void sched_conduct_event(struct sched_conduct *conduct, const struct sched_event *event);
-/* What a node says it is doing. */
-void sched_conduct_note(struct sched_conduct *conduct, const char *run_id, const char *phase,
-                        double output_tokens_per_s);
+bool sched_conduct_knows(struct sched_conduct *conduct, const char *run_id);
+/* What a node says it is doing; ignored when the run is not that node's. */
+void sched_conduct_note(struct sched_conduct *conduct, const char *node_id, const char *run_id,
+                        const char *phase, double output_tokens_per_s);
+/* False when the program ends meanwhile. */
+bool sched_conduct_pause(struct sched_conduct *conduct, int64_t wait_ms);
+/* May this failure pass by itself? Whoever is asked is away or overloaded. */
+bool sched_may_pass(const struct cap_err *err);
 
 /* A view of one run for people. Strings are in the arena or borrowed from the job (hold it). */
 struct sched_view {

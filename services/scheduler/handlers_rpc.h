@@ -4,6 +4,7 @@
 
 #include "moecap/v1/evaluator.pb-c.h"
 #include "moecap/v1/scheduler.rpc.h"
+#include "moecap/v1/store.pb-c.h"
 #include "service.h"
 
 bool sched_handle_submit(struct cap_rpc_call *call, const Moecap__V1__SubmitRequest *request,
@@ -20,10 +21,25 @@ bool sched_handle_info(struct cap_rpc_call *call, const Moecap__V1__Empty *reque
                        Moecap__V1__InfoReply *reply, struct cap_err *err);
 bool sched_handle_work(struct cap_rpc_call *call, struct cap_err *err);
 
-/* outside_rpc.c: prompts of these samples, in their order. */
+/* outside_rpc.c: a run's task with its few-shot pool, and prompts of these samples, in order. */
+bool sched_outside_task(const struct sched_outside *outside, const struct sched_job *job,
+                        struct cap_arena *arena, Moecap__V1__GetTaskReply **out_task,
+                        struct cap_err *err);
 bool sched_outside_render(const struct sched_outside *outside, const struct sched_job *job,
-                          const uint32_t *ordinals, size_t count, struct cap_arena *arena,
+                          const Moecap__V1__GetTaskReply *task, const uint32_t *ordinals,
+                          size_t count, struct cap_arena *arena,
                           Moecap__V1__RenderReply **out_reply, struct cap_err *err);
+/* find_rpc.c: everything in the arena, but for an evaluation_id that is `id` itself. */
+struct sched_found {
+    const char *evaluation_id;
+    Moecap__V1__RunProgress **runs;
+    size_t count;
+    bool ended; /* every one */
+};
+bool sched_find_in_store(const struct sched_service *service, const char *id,
+                         struct cap_arena *arena, struct sched_found *out, struct cap_err *err);
+/* restore_rpc.c: adds what is unknown here; once, failing when the store is away. */
+bool sched_restore_once(struct sched_service *service, struct cap_err *err);
 /* What exists now: tasks in the store, models on nodes. In the arena. */
 struct sched_known;
 bool sched_gather_known(struct sched_service *service, struct cap_arena *arena,

@@ -21,6 +21,6 @@ void sched_job_free(struct sched_job *job)
     free(job->engine);
     free(job->precision);
     free(job->spec);
-    free(job->ordinals_left);
+    free(job->grant.ordinals_left);
     free(job);
 }

@@ -12,6 +12,14 @@
 #include "base/rand.h"
 #include "step.h"
 
+/* What the store gave with a lease. */
+struct sched_grant {
+    uint64_t fence, seq_next;
+    uint32_t *ordinals_left; /* malloc'ed */
+    size_t ordinal_count;
+    uint32_t total, attempt;
+};
+
 struct sched_job {
     char run_id[CAP_ID_BYTES], evaluation_id[CAP_ID_BYTES];
     char *task, *model, *engine, *precision;
@@ -26,12 +34,7 @@ struct sched_job {
     int64_t queued_at_ms, started_at_ms, ended_at_ms; /* Unix time; 0 = not yet */
     char node_name[SCHED_NAME_BYTES], phase[64];
     double output_tokens_per_s;
-    /* of the lease just granted; used by the assignment that follows it */
-    uint64_t seq_next;
-    uint32_t *ordinals_left;
-    size_t ordinal_count;
-    uint32_t shard_total;
-    bool resumed;
+    struct sched_grant grant; /* of the latest lease; who uses it later makes a copy */
 };
 
 struct sched_job *sched_job_new(void);

@@ -4,12 +4,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/map.h"
 #include "rpc/rpc.h"
 
 struct sched_link {
     char node_id[CAP_ID_BYTES];
     struct cap_rpc_call *call;
+    void *hello;
+    size_t hello_bytes;
+    int64_t since_ms;
+    pthread_mutex_t order; /* guards no field: held while sending */
     int users;
 };
 
@@ -42,13 +47,18 @@ void sched_links_free(struct sched_links *links)
 }
 
 struct sched_link *sched_link_open(struct sched_links *links, struct cap_rpc_call *call,
+                                   const void *hello, size_t hello_bytes,
                                    char out_node_id[CAP_ID_BYTES])
 {
     struct sched_link *link = calloc(1, sizeof *link);
 
-    if (!link)
+    if (!link || !(link->hello = malloc(hello_bytes + 1)))
         abort();
+    memcpy(link->hello, hello, hello_bytes);
+    link->hello_bytes = hello_bytes;
     link->call = call;
+    link->since_ms = cap_clock_wall_ms(cap_clock_system());
+    pthread_mutex_init(&link->order, NULL);
     cap_rand_id("node", link->node_id);
     memcpy(out_node_id, link->node_id, CAP_ID_BYTES);
     pthread_mutex_lock(&links->lock);
@@ -64,11 +74,12 @@ void sched_link_close(struct sched_links *links, struct sched_link *link)
     while (link->users > 0)
         pthread_cond_wait(&links->unused, &links->lock);
     pthread_mutex_unlock(&links->lock);
+    pthread_mutex_destroy(&link->order);
+    free(link->hello);
     free(link);
 }
 
-struct cap_rpc_call *sched_link_use(struct sched_links *links, const char *node_id,
-                                    struct sched_link **out_link)
+struct sched_link *sched_link_use(struct sched_links *links, const char *node_id)
 {
     struct sched_link *link;
 
@@ -77,8 +88,7 @@ struct cap_rpc_call *sched_link_use(struct sched_links *links, const char *node_
     if (link)
         link->users++;
     pthread_mutex_unlock(&links->lock);
-    *out_link = link;
-    return link ? link->call : NULL;
+    return link;
 }
 
 void sched_link_done(struct sched_links *links, struct sched_link *link)
@@ -87,6 +97,42 @@ void sched_link_done(struct sched_links *links, struct sched_link *link)
     link->users--;
     pthread_cond_broadcast(&links->unused);
     pthread_mutex_unlock(&links->lock);
+}
+
+struct cap_rpc_call *sched_link_call(const struct sched_link *link)
+{
+    return link->call;
+}
+
+const void *sched_link_hello(const struct sched_link *link, size_t *out_bytes)
+{
+    *out_bytes = link->hello_bytes;
+    return link->hello;
+}
+
+int64_t sched_link_since_ms(const struct sched_link *link)
+{
+    return link->since_ms;
+}
+
+void sched_link_hold_order(struct sched_link *link)
+{
+    pthread_mutex_lock(&link->order);
+}
+
+void sched_link_let_go(struct sched_link *link)
+{
+    pthread_mutex_unlock(&link->order);
+}
+
+void sched_links_drop(struct sched_links *links, const char *node_id)
+{
+    struct sched_link *link = sched_link_use(links, node_id);
+
+    if (!link)
+        return;
+    cap_rpc_cancel(link->call);
+    sched_link_done(links, link);
 }
 
 void sched_links_cancel(struct sched_links *links)

@@ -1,12 +1,16 @@
 /* link.h — the stream to a connected node, which others may send on while it lives.
  *
  * Made by the handler that serves the stream; found by node id; sched_link_close waits until nobody
- * sends any more, so that the handler may return. Any thread.
+ * uses it any more, so that the handler may return. Any thread.
+ *
+ * What is sent while the order is held is seen by the node in that order. Whoever assigns asks,
+ * with the order held, whether the run is still wanted: so no Stop overtakes its assignment.
  */
 #ifndef SCHED_LINK_H
 #define SCHED_LINK_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/rand.h"
@@ -18,15 +22,24 @@ struct sched_link;
 struct sched_links *sched_links_new(void);
 void sched_links_free(struct sched_links *links);
 
+/* `hello` (packed, copied) is what the node said of itself. */
 struct sched_link *sched_link_open(struct sched_links *links, struct cap_rpc_call *call,
+                                   const void *hello, size_t hello_bytes,
                                    char out_node_id[CAP_ID_BYTES]);
 void sched_link_close(struct sched_links *links, struct sched_link *link);
 
-/* The node's call, which stays alive until sched_link_done; NULL when it is not connected. */
-struct cap_rpc_call *sched_link_use(struct sched_links *links, const char *node_id,
-                                    struct sched_link **out_link);
+/* The node's link, which stays alive until sched_link_done; NULL when it is not connected. */
+struct sched_link *sched_link_use(struct sched_links *links, const char *node_id);
 void sched_link_done(struct sched_links *links, struct sched_link *link);
-/* Cancels every stream: the program ends. */
+
+struct cap_rpc_call *sched_link_call(const struct sched_link *link);
+const void *sched_link_hello(const struct sched_link *link, size_t *out_bytes);
+int64_t sched_link_since_ms(const struct sched_link *link); /* Unix time */
+void sched_link_hold_order(struct sched_link *link);
+void sched_link_let_go(struct sched_link *link);
+
+/* Cancels the stream of one node, or every stream: the program ends. */
+void sched_links_drop(struct sched_links *links, const char *node_id);
 void sched_links_cancel(struct sched_links *links);
 
 #endif

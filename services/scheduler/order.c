@@ -28,7 +28,9 @@ static bool has_precision(const struct sched_node *node, const struct sched_need
 
 static bool has_device(const struct sched_node *node, const struct sched_needs *needs)
 {
-    return strcmp(needs->device, "cuda") != 0 || node->has_cuda;
+    if (!needs->model_on_node || strcmp(needs->device, "cuda") != 0)
+        return true;
+    return node->device_count > 0 && node->device_count >= needs->device_count;
 }
 
 static bool has_model(const struct sched_node *node, const struct sched_needs *needs)
@@ -38,85 +40,161 @@ static bool has_model(const struct sched_node *node, const struct sched_needs *n
     return *needs->model == '/' && node->any_model_path;
 }
 
-bool sched_can_run(const struct sched_node *node, const struct sched_needs *needs)
+enum { CHECK_ENGINE, CHECK_PRECISION, CHECK_DEVICE, CHECK_MODEL, CHECK_COUNT };
+
+static bool (*const checks[CHECK_COUNT])(const struct sched_node *, const struct sched_needs *) = {
+    has_engine, has_precision, has_device, has_model};
+
+/* How many of the checks, in their order, the node passes. */
+static int passed(const struct sched_node *node, const struct sched_needs *needs)
 {
-    return has_engine(node, needs) && has_precision(node, needs) && has_device(node, needs) &&
-           has_model(node, needs);
+    int count = 0;
+
+    while (count < CHECK_COUNT && checks[count](node, needs))
+        count++;
+    return count;
 }
 
-/* One requirement after the other: the first that no node (of those still left) meets is the
- * reason. */
+bool sched_can_run(const struct sched_node *node, const struct sched_needs *needs)
+{
+    return passed(node, needs) == CHECK_COUNT;
+}
+
+/* ---- why not ---- */
+
+static const char *const *list_of(const struct sched_node *node, int check)
+{
+    return check == CHECK_ENGINE      ? node->engines
+           : check == CHECK_PRECISION ? node->precisions
+           : check == CHECK_MODEL     ? node->models
+                                      : NULL;
+}
+
+/* What the nodes that got as far as this check offer instead, each once. */
+static void list_offers(const struct sched_state *state, const struct sched_needs *needs, int check,
+                        struct cap_buf *out)
+{
+    enum { OFFERS_SHOWN_MAX = 12 };
+    CAP_AUTO(cap_map) seen = cap_map_new();
+
+    for (size_t i = 0; i < cap_map_count(state->nodes); i++) {
+        struct sched_node *node = cap_map_value_at(state->nodes, i);
+        const char *const *name = list_of(node, check);
+
+        for (; passed(node, needs) == check && name && *name; name++) {
+            if (cap_map_put(seen, *name, node) || cap_map_count(seen) > OFFERS_SHOWN_MAX)
+                continue;
+            cap_buf_printf(out, "%s%s", out->length ? ", " : "", *name);
+        }
+    }
+    if (cap_map_count(seen) > OFFERS_SHOWN_MAX)
+        cap_buf_printf(out, " and %zu more", cap_map_count(seen) - OFFERS_SHOWN_MAX);
+    if (out->length == 0)
+        cap_buf_add_str(out, "none");
+}
+
+static void say_missing(const struct sched_needs *needs, int check, const char *offers, char *out)
+{
+    switch (check) {
+    case CHECK_ENGINE:
+        snprintf(out, SCHED_REASON_BYTES, "no connected node has engine \"%s\" (connected: %s)",
+                 needs->engine, offers);
+        break;
+    case CHECK_PRECISION:
+        snprintf(out, SCHED_REASON_BYTES,
+                 "no connected node with engine \"%s\" has precision \"%s\" (they have: %s)",
+                 needs->engine, needs->precision, offers);
+        break;
+    case CHECK_DEVICE:
+        snprintf(out, SCHED_REASON_BYTES,
+                 "no connected node with engine \"%s\" and precision \"%s\" has %lld CUDA device%s",
+                 needs->engine, needs->precision,
+                 (long long)(needs->device_count > 1 ? needs->device_count : 1),
+                 needs->device_count > 1 ? "s" : "");
+        break;
+    default:
+        snprintf(out, SCHED_REASON_BYTES,
+                 *needs->model == '/'
+                     ? "no connected node that could run it loads the path \"%.200s\"; they offer: "
+                       "%.200s"
+                     : "no connected node that could run it has model \"%.200s\"; they offer: "
+                       "%.200s",
+                 needs->model, offers);
+        break;
+    }
+}
+
+/* The reason is the first requirement at which the last nodes fall out. */
 void sched_why_none(const struct sched_state *state, const struct sched_needs *needs,
                     char out[SCHED_REASON_BYTES])
 {
-    const struct {
-        bool (*meets)(const struct sched_node *, const struct sched_needs *);
-        const char *what, *value;
-    } checks[] = {{has_engine, "engine", needs->engine},
-                  {has_precision, "precision", needs->precision},
-                  {has_device, "device", needs->device},
-                  {has_model, "model", needs->model}};
     size_t total = cap_map_count(state->nodes);
+    int furthest = 0;
+    CAP_AUTO_BUF(offers, SCHED_REASON_BYTES);
 
     out[0] = '\0';
     if (total == 0) {
         snprintf(out, SCHED_REASON_BYTES, "no node is connected");
         return;
     }
-    for (size_t upto = 1; upto <= CAP_COUNT_OF(checks); upto++) {
-        size_t left = 0;
+    for (size_t i = 0; i < total; i++) {
+        int count = passed(cap_map_value_at(state->nodes, i), needs);
 
-        for (size_t i = 0; i < total; i++) {
-            const struct sched_node *node = cap_map_value_at(state->nodes, i);
-            bool all = true;
-
-            for (size_t k = 0; k < upto; k++)
-                all = all && checks[k].meets(node, needs);
-            left += all;
-        }
-        if (left == 0) {
-            snprintf(out, SCHED_REASON_BYTES, "no connected node has %s \"%s\"%s",
-                     checks[upto - 1].what, checks[upto - 1].value,
-                     upto > 1 ? " together with what comes before it" : "");
-            return;
-        }
+        furthest = count > furthest ? count : furthest;
     }
+    if (furthest == CHECK_COUNT)
+        return;
+    list_offers(state, needs, furthest, &offers);
+    say_missing(needs, furthest, offers.data, out);
+}
+
+static size_t count_able(const struct sched_state *state, const struct sched_needs *needs)
+{
+    size_t able = 0;
+
+    for (size_t i = 0; i < cap_map_count(state->nodes); i++)
+        able += sched_can_run(cap_map_value_at(state->nodes, i), needs);
+    return able;
 }
 
 void sched_waiting_for(const struct sched_state *state, const struct sched_run *run, int64_t now_ms,
                        char out[SCHED_REASON_BYTES])
 {
+    size_t able = count_able(state, &run->needs);
+
     sched_why_none(state, &run->needs, out);
     if (*out)
         return;
     if (run->not_before_ms > now_ms)
-        snprintf(out, SCHED_REASON_BYTES, "retry in %lld s after: %.400s",
+        snprintf(out, SCHED_REASON_BYTES, "another try in %lld s, after: %.400s",
                  (long long)(run->not_before_ms - now_ms + 999) / 1000, run->reason);
     else
-        snprintf(out, SCHED_REASON_BYTES, "a free node");
+        snprintf(out, SCHED_REASON_BYTES, "a free node (%zu can run it)", able);
 }
 
 /* ---- order ---- */
 
-static int64_t level(const struct sched_state *state, const struct sched_run *run, int64_t now_ms)
+/* Waiting counts from when the run was queued or its submitter was served last, whichever is later:
+ * the oldest of somebody's thousand runs must not keep everybody else out for ever. */
+static int64_t level(const struct sched_state *state, const struct sched_run *run,
+                     const struct sched_share *share, int64_t now_ms)
 {
-    int64_t waited = now_ms - run->queued_at_ms;
+    int64_t since = run->queued_at_ms > share->served_ms ? run->queued_at_ms : share->served_ms;
 
-    return run->priority + (waited > 0 ? waited / state->policy.ageing_ms : 0);
+    return run->priority + (now_ms > since ? (now_ms - since) / state->policy.ageing_ms : 0);
 }
 
-static int active_runs(const struct sched_state *state, const char *submitter)
+/* Runs on nodes, by submitter. */
+static void count_active(const struct sched_state *state)
 {
-    int active = 0;
-
+    for (size_t i = 0; i < cap_map_count(state->shares); i++)
+        ((struct sched_share *)cap_map_value_at(state->shares, i))->active = 0;
     for (size_t i = 0; i < cap_map_count(state->runs); i++) {
         const struct sched_run *run = cap_map_value_at(state->runs, i);
 
-        active +=
-            strcmp(run->submitter, submitter) == 0 &&
-            (run->leasing || run->state == SCHED_RUN_LEASED || run->state == SCHED_RUN_RUNNING);
+        if (run->leasing || run->state == SCHED_RUN_LEASED || run->state == SCHED_RUN_RUNNING)
+            sched_share_of(state->shares, run->submitter)->active++;
     }
-    return active;
 }
 
 struct rank {
@@ -148,14 +226,14 @@ size_t sched_order(const struct sched_state *state, int64_t now_ms, const struct
 
     if (!ranks)
         abort();
+    count_active(state);
     for (size_t i = 0; i < total; i++) {
         const struct sched_run *run = cap_map_value_at(state->runs, i);
-        const struct served *served = cap_map_get(state->last_served, run->submitter);
+        const struct sched_share *share = sched_share_of(state->shares, run->submitter);
 
         if (run->state == SCHED_RUN_QUEUED && !run->leasing)
-            ranks[count++] =
-                (struct rank){run, level(state, run, now_ms), served ? served->at_ms : 0,
-                              active_runs(state, run->submitter)};
+            ranks[count++] = (struct rank){run, level(state, run, share, now_ms), share->served_ms,
+                                           share->active};
     }
     qsort(ranks, count, sizeof *ranks, compare_ranks);
     for (size_t i = 0; i < count && i < room; i++)

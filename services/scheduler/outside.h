@@ -15,14 +15,7 @@ struct sched_outside {
     struct cap_rpc_channel *store, *evaluator;
 };
 
-/* Fills the job's fields of the lease (under no lock: nobody else looks before the grant is known).
- */
-struct sched_grant {
-    uint64_t fence, seq_next;
-    uint32_t *ordinals_left; /* malloc'ed, the caller's */
-    size_t ordinal_count;
-    uint32_t total, attempt;
-};
+/* The grant's list is the caller's to free(). */
 bool sched_outside_lease(const struct sched_outside *outside, const char *run_id,
                          const char *node_id, const char *node_name, int64_t lease_ms,
                          struct sched_grant *out_grant, struct cap_err *err);
@@ -31,9 +24,19 @@ bool sched_outside_release(const struct sched_outside *outside, const char *run_
 bool sched_outside_move(const struct sched_outside *outside, const char *run_id,
                         enum sched_run_state from, enum sched_run_state to, const char *reason,
                         struct cap_err *err);
-/* Grades one batch; *out_all: nothing is left. */
+struct sched_seen {
+    enum sched_run_state state;
+    uint32_t answered, graded;
+    char reason[SCHED_REASON_BYTES];
+};
+/* How the store has the run. */
+bool sched_outside_look(const struct sched_outside *outside, const char *run_id,
+                        struct sched_seen *out_seen, struct cap_err *err);
+/* Is the store there? */
+bool sched_outside_reach(const struct sched_outside *outside);
+/* Grades at most `batch` answers; *out_all: nothing is left. */
 bool sched_outside_grade(const struct sched_outside *outside, const struct sched_job *job,
-                         uint32_t *out_graded, bool *out_all, struct cap_err *err);
+                         uint32_t batch, uint32_t *out_graded, bool *out_all, struct cap_err *err);
 /* Evidence to figures to the store. */
 bool sched_outside_finish(const struct sched_outside *outside, const struct sched_job *job,
                           struct cap_err *err);

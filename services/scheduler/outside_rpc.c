@@ -12,9 +12,8 @@
 
 enum {
     CALL_ARENA_BYTES = 256 << 20,
-    GRADE_BATCH = 128,
     MEASURE_TIMEOUT_MS = 600000,
-    MEASURE_ARENA_BYTES = 64 << 20,
+    LEASE_MS_ANY = 9000, /* of a renewal without leases */
 };
 
 bool sched_outside_lease(const struct sched_outside *outside, const char *run_id,
@@ -84,6 +83,37 @@ bool sched_outside_move(const struct sched_outside *outside, const char *run_id,
     return store_rpc_move_run(outside->store, NULL, &request, arena, &reply, err);
 }
 
+bool sched_outside_look(const struct sched_outside *outside, const char *run_id,
+                        struct sched_seen *out_seen, struct cap_err *err)
+{
+    CAP_AUTO(cap_arena) arena = cap_arena_new(CALL_ARENA_BYTES);
+    Moecap__V1__GetRunRequest request = MOECAP__V1__GET_RUN_REQUEST__INIT;
+    Moecap__V1__GetRunReply *reply;
+
+    request.run_id = (char *)run_id;
+    if (!store_rpc_get_run(outside->store, NULL, &request, arena, &reply, err))
+        return false;
+    if (!reply->row)
+        return cap_fail(err, CAP_INTERNAL, "the store knows run %s but not its state", run_id);
+    out_seen->state = sched_state_from_wire(reply->row->state);
+    out_seen->answered = reply->samples_answered;
+    out_seen->graded = reply->samples_graded;
+    snprintf(out_seen->reason, sizeof out_seen->reason, "%s", reply->row->reason);
+    return true;
+}
+
+/* Any write that changes nothing shows that the database takes writes. */
+bool sched_outside_reach(const struct sched_outside *outside)
+{
+    CAP_AUTO(cap_arena) arena = cap_arena_new(1 << 16);
+    Moecap__V1__RenewRequest request = MOECAP__V1__RENEW_REQUEST__INIT;
+    Moecap__V1__RenewReply *reply;
+    struct cap_err err = {0};
+
+    request.lease_ms = LEASE_MS_ANY;
+    return store_rpc_renew(outside->store, NULL, &request, arena, &reply, &err);
+}
+
 static Moecap__V1__EvaluationSpec *unpack_spec(const struct sched_job *job, struct cap_arena *arena,
                                                struct cap_err *err)
 {
@@ -109,20 +139,26 @@ static bool get_task(const struct sched_outside *outside, const struct sched_job
 
 /* ---- prompts ---- */
 
+bool sched_outside_task(const struct sched_outside *outside, const struct sched_job *job,
+                        struct cap_arena *arena, Moecap__V1__GetTaskReply **out_task,
+                        struct cap_err *err)
+{
+    return get_task(outside, job, true, arena, out_task, err);
+}
+
 bool sched_outside_render(const struct sched_outside *outside, const struct sched_job *job,
-                          const uint32_t *ordinals, size_t count, struct cap_arena *arena,
+                          const Moecap__V1__GetTaskReply *task, const uint32_t *ordinals,
+                          size_t count, struct cap_arena *arena,
                           Moecap__V1__RenderReply **out_reply, struct cap_err *err)
 {
     Moecap__V1__ReadDocsRequest read = MOECAP__V1__READ_DOCS_REQUEST__INIT;
     Moecap__V1__RenderRequest render = MOECAP__V1__RENDER_REQUEST__INIT;
-    Moecap__V1__GetTaskReply *task;
     Moecap__V1__ReadDocsReply *docs;
 
     read.task_id = job->task_id;
     read.n_ordinals = count;
     read.ordinals = (uint32_t *)ordinals;
-    if (!get_task(outside, job, true, arena, &task, err) ||
-        !store_rpc_read_docs(outside->store, NULL, &read, arena, &docs, err) ||
+    if (!store_rpc_read_docs(outside->store, NULL, &read, arena, &docs, err) ||
         !(render.spec = unpack_spec(job, arena, err)))
         return false;
     render.definition = task->task->definition;
@@ -131,7 +167,12 @@ bool sched_outside_render(const struct sched_outside *outside, const struct sche
     render.n_fewshot = task->n_fewshot;
     render.fewshot = task->fewshot;
     render.repeat = job->repeat;
-    return evaluator_rpc_render(outside->evaluator, NULL, &render, arena, out_reply, err);
+    if (!evaluator_rpc_render(outside->evaluator, NULL, &render, arena, out_reply, err))
+        return cap_fail_in(err, "render");
+    if ((*out_reply)->n_prompts != count)
+        return cap_fail(err, CAP_INTERNAL, "the evaluator rendered %zu prompts of %zu",
+                        (*out_reply)->n_prompts, count);
+    return true;
 }
 
 /* ---- grading ---- */
@@ -167,7 +208,7 @@ static bool grade_items(const struct sched_outside *outside, const struct sched_
 }
 
 bool sched_outside_grade(const struct sched_outside *outside, const struct sched_job *job,
-                         uint32_t *out_graded, bool *out_all, struct cap_err *err)
+                         uint32_t batch, uint32_t *out_graded, bool *out_all, struct cap_err *err)
 {
     CAP_AUTO(cap_arena) arena = cap_arena_new(CALL_ARENA_BYTES);
     Moecap__V1__ReadUngradedRequest read = MOECAP__V1__READ_UNGRADED_REQUEST__INIT;
@@ -176,7 +217,7 @@ bool sched_outside_grade(const struct sched_outside *outside, const struct sched
     Moecap__V1__ReadUngradedReply *ungraded;
 
     read.run_id = nothing.run_id = (char *)job->run_id;
-    read.limit = GRADE_BATCH;
+    read.limit = batch;
     if (!store_rpc_read_ungraded(outside->store, NULL, &read, arena, &ungraded, err))
         return false;
     *out_all = ungraded->n_items == 0;

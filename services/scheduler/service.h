@@ -22,9 +22,8 @@ void sched_service_add(struct sched_service *service, struct cap_rpc_server *ser
 bool sched_restore(struct sched_service *service, struct cap_err *err);
 
 /* work_rpc.c, for conduct's options */
-bool sched_work_assign(const struct sched_outside *outside, struct cap_rpc_call *call,
-                       const struct sched_job *job, uint64_t fence, int prompt_batch,
-                       bool (*still_wanted)(void *arg), void *arg, struct cap_err *err);
-bool sched_work_stop(struct cap_rpc_call *call, const char *run_id, const char *reason);
+bool sched_work_assign(const struct sched_assignment *assignment, struct sched_link *link,
+                       struct cap_err *err);
+void sched_work_stop(struct sched_link *link, const char *run_id, const char *reason);
 
 #endif

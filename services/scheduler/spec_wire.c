@@ -119,6 +119,7 @@ void sched_needs_of(const struct sched_spec *spec, struct sched_needs *out)
     snprintf(out->engine, sizeof out->engine, "%s", spec->engine);
     snprintf(out->precision, sizeof out->precision, "%s", spec->precision);
     snprintf(out->device, sizeof out->device, "%s", spec->device);
+    out->device_count = spec->device_count;
     snprintf(out->model, sizeof out->model, "%s", spec->model);
 }
 

@@ -7,14 +7,18 @@
 
 struct sched_state {
     struct sched_policy policy;
-    struct cap_map *runs;        /* id -> struct sched_run */
-    struct cap_map *nodes;       /* id -> struct sched_node */
-    struct cap_map *last_served; /* submitter -> struct served */
+    struct cap_map *runs;     /* id -> struct sched_run */
+    struct cap_map *nodes;    /* id -> struct sched_node */
+    struct cap_map *shares;   /* submitter -> struct sched_share */
+    int64_t store_away_until; /* no lease is asked for before */
 };
 
-/* When a submitter's run was leased last, for fair share. */
-struct served {
-    int64_t at_ms;
+/* What fair share is judged by. */
+struct sched_share {
+    int64_t served_ms; /* when a run of this submitter was leased last */
+    int active;        /* runs on nodes; counted anew for each order */
 };
+
+struct sched_share *sched_share_of(struct cap_map *shares, const char *submitter);
 
 #endif

@@ -1,3 +1,4 @@
+/* One event in, the state changed, actions out: nothing else happens here. */
 #include "step.h"
 
 #include <assert.h>
@@ -6,125 +7,6 @@
 #include <string.h>
 
 #include "state.h"
-
-/* ---- states ---- */
-
-static const char *const state_names[SCHED_RUN_STATE_COUNT] = {
-    "queued", "leased", "running", "grading", "finished", "failed", "cancelled", "invalid"};
-
-const char *sched_state_name(enum sched_run_state run_state)
-{
-    return state_names[run_state];
-}
-
-bool sched_state_ended(enum sched_run_state run_state)
-{
-    return run_state >= SCHED_RUN_FINISHED;
-}
-
-bool sched_may_move(enum sched_run_state from, enum sched_run_state to)
-{
-    static const bool legal[SCHED_RUN_STATE_COUNT][SCHED_RUN_STATE_COUNT] = {
-        [SCHED_RUN_QUEUED] = {[SCHED_RUN_LEASED] = true,
-                              [SCHED_RUN_FAILED] = true,
-                              [SCHED_RUN_CANCELLED] = true,
-                              [SCHED_RUN_INVALID] = true},
-        [SCHED_RUN_LEASED] = {[SCHED_RUN_QUEUED] = true,
-                              [SCHED_RUN_RUNNING] = true,
-                              [SCHED_RUN_GRADING] = true,
-                              [SCHED_RUN_FAILED] = true,
-                              [SCHED_RUN_CANCELLED] = true,
-                              [SCHED_RUN_INVALID] = true},
-        [SCHED_RUN_RUNNING] = {[SCHED_RUN_QUEUED] = true,
-                               [SCHED_RUN_GRADING] = true,
-                               [SCHED_RUN_FAILED] = true,
-                               [SCHED_RUN_CANCELLED] = true,
-                               [SCHED_RUN_INVALID] = true},
-        [SCHED_RUN_GRADING] = {[SCHED_RUN_FINISHED] = true,
-                               [SCHED_RUN_FAILED] = true,
-                               [SCHED_RUN_CANCELLED] = true,
-                               [SCHED_RUN_INVALID] = true},
-        [SCHED_RUN_FINISHED] = {[SCHED_RUN_INVALID] = true},
-    };
-
-    return legal[from][to];
-}
-
-/* ---- life ---- */
-
-struct sched_state *sched_state_new(const struct sched_policy *policy)
-{
-    struct sched_state *state = calloc(1, sizeof *state);
-
-    if (!state)
-        abort();
-    state->policy = *policy;
-    state->runs = cap_map_new();
-    state->nodes = cap_map_new();
-    state->last_served = cap_map_new();
-    return state;
-}
-
-static void free_values(struct cap_map *map)
-{
-    for (size_t i = 0; i < cap_map_count(map); i++)
-        free(cap_map_value_at(map, i));
-    cap_map_free(map);
-}
-
-void sched_state_free(struct sched_state *state)
-{
-    if (!state)
-        return;
-    free_values(state->runs);
-    free_values(state->nodes);
-    free_values(state->last_served);
-    free(state);
-}
-
-void sched_actions_done(struct sched_actions *actions)
-{
-    free(actions->list);
-    *actions = (struct sched_actions){0};
-}
-
-const struct sched_run *sched_find_run(const struct sched_state *state, const char *run_id)
-{
-    return cap_map_get(state->runs, run_id);
-}
-
-const struct sched_node *sched_find_node(const struct sched_state *state, const char *node_id)
-{
-    return cap_map_get(state->nodes, node_id);
-}
-
-size_t sched_run_count(const struct sched_state *state)
-{
-    return cap_map_count(state->runs);
-}
-
-const struct sched_run *sched_run_at(const struct sched_state *state, size_t index)
-{
-    return cap_map_value_at(state->runs, index);
-}
-
-size_t sched_node_count(const struct sched_state *state)
-{
-    return cap_map_count(state->nodes);
-}
-
-const struct sched_node *sched_node_at(const struct sched_state *state, size_t index)
-{
-    return cap_map_value_at(state->nodes, index);
-}
-
-void sched_forget(struct sched_state *state, const char *run_id)
-{
-    const struct sched_run *run = sched_find_run(state, run_id);
-
-    if (run && sched_state_ended(run->state))
-        free(cap_map_remove(state->runs, run_id));
-}
 
 /* ---- the working set of one step ---- */
 
@@ -144,8 +26,13 @@ static void *copy_of(const void *data, size_t size)
     return memcpy(copy, data, size);
 }
 
-static struct sched_action *act(struct step *s, enum sched_action_kind kind,
-                                const struct sched_run *run)
+static void set_reason(char *out, const char *reason)
+{
+    snprintf(out, SCHED_REASON_BYTES, "%s", reason ? reason : "");
+}
+
+static struct sched_action *add_action(struct step *s, enum sched_action_kind kind,
+                                       const char *run_id, const char *node_id, uint64_t fence)
 {
     struct sched_actions *out = s->out;
     struct sched_action *action;
@@ -157,41 +44,45 @@ static struct sched_action *act(struct step *s, enum sched_action_kind kind,
             abort();
     }
     action = &out->list[out->count++];
-    *action = (struct sched_action){.kind = kind, .fence = run->fence};
-    snprintf(action->run_id, sizeof action->run_id, "%s", run->id);
-    snprintf(action->node_id, sizeof action->node_id, "%s", run->node_id);
+    *action = (struct sched_action){.kind = kind, .fence = fence};
+    snprintf(action->run_id, sizeof action->run_id, "%s", run_id);
+    snprintf(action->node_id, sizeof action->node_id, "%s", node_id);
     return action;
 }
 
-static void set_reason(char *out, const char *reason)
+static struct sched_action *act(struct step *s, enum sched_action_kind kind,
+                                const struct sched_run *run)
 {
-    snprintf(out, SCHED_REASON_BYTES, "%s", reason ? reason : "");
+    return add_action(s, kind, run->id, run->node_id, run->fence);
 }
 
 /* The only writer of run->state. `told`: the store must hear of it; other moves it makes itself. */
 static void move(struct step *s, struct sched_run *run, enum sched_run_state to, bool told,
                  const char *reason)
 {
+    char text[SCHED_REASON_BYTES]; /* `reason` may be run->reason itself */
+
     assert(sched_may_move(run->state, to));
-    set_reason(run->reason, reason);
-    if (told) {
-        struct sched_action *action = act(s, SCHED_DO_MOVE, run);
+    set_reason(text, reason);
+    for (int i = 0; i <= told; i++) {
+        struct sched_action *action = act(s, i ? SCHED_DO_MOVE : SCHED_NOTE_MOVE, run);
 
         action->from = run->state;
         action->to = to;
-        set_reason(action->reason, reason);
+        set_reason(action->reason, text);
     }
+    set_reason(run->reason, text);
     run->state = to;
 }
 
-static struct sched_run *run_of(const struct step *s)
+static struct sched_run *find_run(const struct step *s, const char *run_id)
 {
-    return s->event->run_id ? cap_map_get(s->state->runs, s->event->run_id) : NULL;
+    return run_id ? cap_map_get(s->state->runs, run_id) : NULL;
 }
 
-static struct sched_node *node_of(const struct step *s)
+static struct sched_node *find_node(const struct step *s, const char *node_id)
 {
-    return s->event->node_id ? cap_map_get(s->state->nodes, s->event->node_id) : NULL;
+    return node_id ? cap_map_get(s->state->nodes, node_id) : NULL;
 }
 
 static bool is_active(const struct sched_run *run)
@@ -199,67 +90,94 @@ static bool is_active(const struct sched_run *run)
     return run->state == SCHED_RUN_LEASED || run->state == SCHED_RUN_RUNNING;
 }
 
-static bool belongs_to(const struct sched_run *run, const char *node_id)
+/* The run of the event, if the lease it speaks of is the one that the run has. */
+static struct sched_run *run_under_fence(const struct step *s)
 {
-    return node_id && strcmp(run->node_id, node_id) == 0;
+    struct sched_run *run = find_run(s, s->event->run_id);
+
+    return run && is_active(run) && run->fence == s->event->fence ? run : NULL;
 }
 
-/* The node is free again; while a Stop is on its way it is not. */
-static void free_node(struct step *s, const char *node_id, const char *run_id)
+/* Of a lease that outlived a scheduler it is not known yet who holds it. */
+static bool may_be_held_by(const struct sched_run *run, const char *node_id)
 {
-    struct sched_node *node = cap_map_get(s->state->nodes, node_id);
-
-    if (node && strcmp(node->run_id, run_id) == 0 && !node->stopping)
-        node->run_id[0] = '\0';
+    return node_id && (!*run->node_id || strcmp(run->node_id, node_id) == 0);
 }
 
-static void stop_node(struct step *s, const struct sched_run *run, const char *reason)
-{
-    struct sched_node *node = cap_map_get(s->state->nodes, run->node_id);
+/* ---- the node's side ---- */
 
-    if (!node || strcmp(node->run_id, run->id) != 0)
-        return;
+static void set_idle(struct sched_node *node)
+{
+    node->run_id[0] = '\0';
+    node->fence = 0;
+    node->stopping = false;
+}
+
+/* The run is no longer this node's; a node that was told to stop is idle only when it says so. */
+static void leave_node(struct step *s, struct sched_run *run)
+{
+    struct sched_node *node = find_node(s, run->node_id);
+
+    if (node && strcmp(node->run_id, run->id) == 0 && !node->stopping)
+        set_idle(node);
+    run->node_id[0] = '\0';
+}
+
+static void send_stop(struct step *s, struct sched_node *node, const char *run_id, uint64_t fence,
+                      const char *reason)
+{
+    snprintf(node->run_id, sizeof node->run_id, "%s", run_id);
+    node->fence = fence;
     node->stopping = true;
-    set_reason(act(s, SCHED_DO_STOP, run)->reason, reason);
+    set_reason(add_action(s, SCHED_DO_STOP, run_id, node->id, fence)->reason, reason);
+}
+
+static void stop_run(struct step *s, const struct sched_run *run, const char *reason)
+{
+    struct sched_node *node = find_node(s, run->node_id);
+
+    if (node && strcmp(node->run_id, run->id) == 0)
+        send_stop(s, node, run->id, run->fence, reason);
+}
+
+/* The node holds what it should not. When it has been given something else meanwhile, that
+ * assignment is on its way and will replace this one; a Stop, which names no fence, could end it.
+ */
+static void evict(struct step *s, struct sched_node *node, const char *run_id, uint64_t fence,
+                  const char *reason)
+{
+    if (!*node->run_id || (node->stopping && strcmp(node->run_id, run_id) == 0))
+        send_stop(s, node, run_id, fence, reason);
 }
 
 /* ---- giving work ---- */
-
-static void note_served(struct step *s, const char *submitter)
-{
-    struct served *served = cap_map_get(s->state->last_served, submitter);
-
-    if (!served) {
-        served = copy_of(&(struct served){0}, sizeof *served);
-        cap_map_put(s->state->last_served, submitter, served);
-    }
-    served->at_ms = s->now_ms;
-}
 
 static bool lease_to(struct step *s, struct sched_run *run)
 {
     for (size_t i = 0; i < cap_map_count(s->state->nodes); i++) {
         struct sched_node *node = cap_map_value_at(s->state->nodes, i);
 
-        if (*node->run_id || !sched_can_run(node, &run->needs))
+        if (*node->run_id || !node->ready || !sched_can_run(node, &run->needs))
             continue;
         snprintf(node->run_id, sizeof node->run_id, "%s", run->id);
         snprintf(run->node_id, sizeof run->node_id, "%s", node->id);
         run->leasing = true;
-        note_served(s, run->submitter);
+        sched_share_of(s->state->shares, run->submitter)->served_ms = s->now_ms;
         act(s, SCHED_DO_LEASE, run);
         return true;
     }
     return false;
 }
 
-static size_t idle_nodes(const struct sched_state *state)
+static bool has_idle_node(const struct sched_state *state)
 {
-    size_t idle = 0;
+    for (size_t i = 0; i < cap_map_count(state->nodes); i++) {
+        const struct sched_node *node = cap_map_value_at(state->nodes, i);
 
-    for (size_t i = 0; i < cap_map_count(state->nodes); i++)
-        idle += !*((const struct sched_node *)cap_map_value_at(state->nodes, i))->run_id;
-    return idle;
+        if (!*node->run_id && node->ready)
+            return true;
+    }
+    return false;
 }
 
 /* Leases what idle nodes can take. The order is made anew after each, for fair share. */
@@ -267,21 +185,21 @@ static void give_work(struct step *s)
 {
     size_t total = cap_map_count(s->state->runs);
     CAP_AUTO_MEM const struct sched_run **order = NULL;
-    bool again = total > 0 && idle_nodes(s->state) > 0;
+    bool again = s->now_ms >= s->state->store_away_until;
 
-    if (!again)
+    if (!again || !has_idle_node(s->state))
         return;
-    order = calloc(total, sizeof *order);
+    order = calloc(total + 1, sizeof *order);
     if (!order)
         abort();
-    while (again && idle_nodes(s->state) > 0) {
+    while (again && has_idle_node(s->state)) {
         size_t count = sched_order(s->state, s->now_ms, order, total);
 
         again = false;
         for (size_t i = 0; i < count && !again; i++) {
-            struct sched_run *run = cap_map_get(s->state->runs, order[i]->id);
+            struct sched_run *run = find_run(s, order[i]->id);
 
-            again = run->not_before_ms <= s->now_ms && !run->cancelling && lease_to(s, run);
+            again = run->not_before_ms <= s->now_ms && lease_to(s, run);
         }
     }
 }
@@ -292,9 +210,9 @@ static void try_again(struct step *s, struct sched_run *run, bool released, cons
 {
     char text[SCHED_REASON_BYTES];
 
-    if (run->attempts >= s->state->policy.attempts_max) {
-        snprintf(text, sizeof text, "given up after %d attempts, the last: %.420s", run->attempts,
-                 reason);
+    if (run->fruitless >= s->state->policy.attempts_max) {
+        snprintf(text, sizeof text, "given up after %d attempts that stored nothing, the last: %s",
+                 run->fruitless, reason);
         move(s, run, SCHED_RUN_FAILED, true, text);
     } else {
         if (!released)
@@ -302,21 +220,17 @@ static void try_again(struct step *s, struct sched_run *run, bool released, cons
         move(s, run, SCHED_RUN_QUEUED, false, reason);
         run->not_before_ms = s->now_ms + s->state->policy.retry_ms;
     }
-    free_node(s, run->node_id, run->id);
-    run->node_id[0] = '\0';
+    leave_node(s, run);
 }
 
-static void end_cancelled(struct step *s, struct sched_run *run)
+static void end_run(struct step *s, struct sched_run *run, enum sched_run_state to,
+                    const char *reason)
 {
-    char reason[SCHED_REASON_BYTES];
-
-    set_reason(reason, run->reason);
-    move(s, run, SCHED_RUN_CANCELLED, true, reason);
-    free_node(s, run->node_id, run->id);
-    run->node_id[0] = '\0';
+    move(s, run, to, true, reason);
+    leave_node(s, run);
 }
 
-/* ---- events ---- */
+/* ---- grading ---- */
 
 static void start_grading(struct step *s, struct sched_run *run)
 {
@@ -326,43 +240,101 @@ static void start_grading(struct step *s, struct sched_run *run)
     act(s, SCHED_DO_GRADE, run);
 }
 
+static void on_graded(struct step *s)
+{
+    struct sched_run *run = find_run(s, s->event->run_id);
+
+    if (!run || run->state != SCHED_RUN_GRADING || run->finishing)
+        return;
+    run->graded = s->event->count;
+    if (!s->event->final)
+        return;
+    run->grading = false;
+    run->finishing = true;
+    act(s, SCHED_DO_FINISH, run);
+}
+
+static void on_grading_failed(struct step *s)
+{
+    struct sched_run *run = find_run(s, s->event->run_id);
+
+    if (!run || run->state != SCHED_RUN_GRADING)
+        return;
+    run->grading = run->finishing = false;
+    if (run->cancelling)
+        end_run(s, run, SCHED_RUN_CANCELLED, run->reason);
+    else if (s->event->final)
+        end_run(s, run, SCHED_RUN_FAILED, s->event->reason);
+    else
+        start_grading(s, run);
+}
+
+/* A cancel that comes after the summary is stored has come too late. */
+static void on_run_done(struct step *s)
+{
+    struct sched_run *run = find_run(s, s->event->run_id);
+
+    if (!run || run->state != SCHED_RUN_GRADING)
+        return;
+    run->finishing = run->cancelling = false;
+    move(s, run, SCHED_RUN_FINISHED, false, "");
+}
+
+/* ---- runs that come, and what the store knows better ---- */
+
 static void on_run_added(struct step *s)
 {
     struct sched_run *run;
 
-    if (cap_map_get(s->state->runs, s->event->run->id))
+    if (find_run(s, s->event->run->id))
         return;
     run = copy_of(s->event->run, sizeof *run);
     cap_map_put(s->state->runs, run->id, run);
     start_grading(s, run);
 }
 
+/* After a refused lease: a reply that was lost may have told us that the run had gone on. */
+static void on_store_says(struct step *s)
+{
+    struct sched_run *run = find_run(s, s->event->run_id);
+    enum sched_run_state seen = s->event->seen;
+
+    if (!run || run->state != SCHED_RUN_QUEUED || run->leasing)
+        return;
+    run->answered = s->event->count;
+    run->graded = s->event->graded;
+    if (seen == SCHED_RUN_GRADING || seen == SCHED_RUN_FINISHED)
+        move(s, run, SCHED_RUN_GRADING, false, "");
+    if (sched_state_ended(seen))
+        move(s, run, seen, false, s->event->reason);
+    start_grading(s, run);
+}
+
+/* ---- nodes that come, speak and go ---- */
+
 static void on_node_joined(struct step *s)
 {
     struct sched_node *node = copy_of(s->event->node, sizeof *node);
 
+    set_idle(node);
+    node->ready = node->waits = false;
     node->beat_at_ms = s->now_ms;
     free(cap_map_put(s->state->nodes, node->id, node));
 }
 
 static void lose_node(struct step *s, struct sched_node *node, const char *reason)
 {
-    struct sched_run *run = cap_map_get(s->state->runs, node->run_id);
-    char id[CAP_ID_BYTES];
+    struct sched_run *run = find_run(s, node->run_id);
+    bool has_run = run && is_active(run) && strcmp(run->node_id, node->id) == 0;
 
-    memcpy(id, node->id, sizeof id);
-    free(cap_map_remove(s->state->nodes, id));
-    if (!run || !belongs_to(run, id) || !is_active(run))
-        return; /* a lease still being asked for comes back as granted, to nobody */
-    if (run->cancelling)
-        end_cancelled(s, run);
-    else
+    free(cap_map_remove(s->state->nodes, node->id));
+    if (has_run) /* one that is being leased comes back as granted, to nobody */
         try_again(s, run, false, reason);
 }
 
 static void on_node_left(struct step *s)
 {
-    struct sched_node *node = node_of(s);
+    struct sched_node *node = find_node(s, s->event->node_id);
 
     if (node)
         lose_node(s, node, s->event->reason ? s->event->reason : "the node has gone");
@@ -373,193 +345,243 @@ static void on_tick(struct step *s)
     for (size_t i = cap_map_count(s->state->nodes); i > 0; i--) {
         struct sched_node *node = cap_map_value_at(s->state->nodes, i - 1);
 
-        if (s->now_ms - node->beat_at_ms > s->state->policy.silent_ms_max)
-            lose_node(s, node, "the node fell silent");
+        if (node->waits || s->now_ms - node->beat_at_ms <= s->state->policy.silent_ms_max)
+            continue;
+        set_reason(add_action(s, SCHED_DO_DROP, "", node->id, 0)->reason, "silent for too long");
+        lose_node(s, node, "the node fell silent");
     }
 }
 
+static void on_node_waits(struct step *s)
+{
+    struct sched_node *node = find_node(s, s->event->node_id);
+
+    if (node)
+        node->waits = true;
+}
+
+static void on_node_heard(struct step *s)
+{
+    struct sched_node *node = find_node(s, s->event->node_id);
+
+    if (!node)
+        return;
+    node->beat_at_ms = s->now_ms;
+    node->waits = false;
+}
+
+/* What the node holds and what we believe it holds, brought together. */
+static void compare_leases(struct step *s, struct sched_node *node)
+{
+    const struct sched_event *event = s->event;
+    struct sched_run *run = find_run(s, event->run_id);
+
+    if (!event->run_id) {
+        if (node->stopping)
+            set_idle(node);
+    } else if (!run || run->fence != event->fence) {
+        evict(s, node, event->run_id, event->fence, "the lease has ended");
+    } else if (is_active(run) && !*run->node_id && !*node->run_id) {
+        /* it went on while the scheduler was away */
+        snprintf(run->node_id, sizeof run->node_id, "%s", node->id);
+        snprintf(node->run_id, sizeof node->run_id, "%s", run->id);
+        node->fence = run->fence;
+    } else if (run->state != SCHED_RUN_GRADING && run->state != SCHED_RUN_FINISHED &&
+               !(is_active(run) && strcmp(run->node_id, node->id) == 0)) {
+        evict(s, node, event->run_id, event->fence, *run->reason ? run->reason : "not yours");
+    } /* else it is in order; of a complete run the acknowledgement is on its way */
+}
+
+static void on_beat(struct step *s)
+{
+    struct sched_node *node = find_node(s, s->event->node_id);
+
+    if (!node)
+        return;
+    on_node_heard(s);
+    node->ready = true;
+    compare_leases(s, node);
+}
+
+static void on_node_stopped(struct step *s)
+{
+    struct sched_node *node = find_node(s, s->event->node_id);
+    struct sched_run *run = run_under_fence(s);
+
+    if (!node || strcmp(node->run_id, s->event->run_id) != 0 || node->fence != s->event->fence)
+        return;
+    set_idle(node);
+    if (run && strcmp(run->node_id, node->id) == 0)
+        try_again(s, run, false, "the node stopped by itself");
+}
+
+/* ---- leases ---- */
+
 static void on_lease_granted(struct step *s)
 {
-    struct sched_run *run = run_of(s);
+    struct sched_run *run = find_run(s, s->event->run_id);
+    struct sched_node *node;
 
     if (!run || !run->leasing)
         return;
     run->leasing = false;
     run->fence = s->event->fence;
     run->attempts++;
-    move(s, run, SCHED_RUN_LEASED, false, "");
+    run->fruitless++;
+    node = find_node(s, run->node_id);
     if (run->cancelling) {
-        set_reason(run->reason, "cancelled while it was being leased");
-        end_cancelled(s, run);
-    } else if (!cap_map_get(s->state->nodes, run->node_id)) {
-        try_again(s, run, false, "the node has gone");
-    } else {
-        act(s, SCHED_DO_ASSIGN, run);
+        char reason[SCHED_REASON_BYTES];
+
+        set_reason(reason, run->reason);
+        move(s, run, SCHED_RUN_LEASED, false, "");
+        end_run(s, run, SCHED_RUN_CANCELLED, reason);
+        return;
     }
+    move(s, run, SCHED_RUN_LEASED, false, "");
+    if (!node || strcmp(node->run_id, run->id) != 0) {
+        try_again(s, run, false, "the node has gone");
+        return;
+    }
+    node->fence = run->fence;
+    act(s, SCHED_DO_ASSIGN, run);
 }
 
 static void on_lease_refused(struct step *s)
 {
-    struct sched_run *run = run_of(s);
+    struct sched_run *run = find_run(s, s->event->run_id);
 
     if (!run || !run->leasing)
         return;
     run->leasing = false;
-    free_node(s, run->node_id, run->id);
-    run->node_id[0] = '\0';
-    set_reason(run->reason, s->event->reason);
+    leave_node(s, run);
     run->not_before_ms = s->now_ms + s->state->policy.retry_ms;
-    if (run->cancelling)
-        move(s, run, SCHED_RUN_CANCELLED, true, "cancelled");
-    else if (s->event->final)
+    if (s->event->away)
+        s->state->store_away_until = run->not_before_ms;
+    if (run->cancelling) {
+        move(s, run, SCHED_RUN_CANCELLED, true, run->reason);
+        return;
+    }
+    set_reason(run->reason, s->event->reason);
+    if (s->event->final)
         move(s, run, SCHED_RUN_FAILED, true, s->event->reason);
 }
 
+static void on_lease_lost(struct step *s)
+{
+    struct sched_run *run = run_under_fence(s);
+
+    if (!run)
+        return;
+    stop_run(s, run, "the lease has ended");
+    try_again(s, run, true, "the lease has ended: no beat came in time");
+}
+
+/* ---- the shard ---- */
+
 static void on_answers_stored(struct step *s)
 {
-    struct sched_run *run = run_of(s);
+    struct sched_run *run = run_under_fence(s);
 
-    if (!run || !is_active(run) || s->event->fence != run->fence)
+    if (!run)
         return;
+    if (s->event->count > run->answered)
+        run->fruitless = 0;
     run->answered = s->event->count;
     if (run->state == SCHED_RUN_LEASED)
         move(s, run, SCHED_RUN_RUNNING, false, "");
     if (!s->event->final)
         return;
     move(s, run, SCHED_RUN_GRADING, false, "");
-    free_node(s, run->node_id, run->id);
-    run->node_id[0] = '\0';
-    if (run->cancelling)
-        move(s, run, SCHED_RUN_CANCELLED, true, "cancelled when every answer was stored");
-    else
-        start_grading(s, run);
+    leave_node(s, run);
+    start_grading(s, run);
 }
 
+static void end_attempt(struct step *s, struct sched_run *run)
+{
+    if (s->event->final)
+        end_run(s, run, SCHED_RUN_FAILED, s->event->reason);
+    else
+        try_again(s, run, false, s->event->reason);
+}
+
+/* The node has let go of the shard by itself: it is idle, whatever becomes of the run. */
 static void on_shard_failed(struct step *s)
 {
-    struct sched_run *run = run_of(s);
+    struct sched_node *node = find_node(s, s->event->node_id);
+    struct sched_run *run = run_under_fence(s);
 
-    if (!run || !is_active(run) || !belongs_to(run, s->event->node_id))
-        return;
-    if (run->cancelling) {
-        end_cancelled(s, run);
-    } else if (s->event->final) {
-        move(s, run, SCHED_RUN_FAILED, true, s->event->reason);
-        free_node(s, run->node_id, run->id);
-        run->node_id[0] = '\0';
-    } else {
-        try_again(s, run, false, s->event->reason);
+    if (node && strcmp(node->run_id, s->event->run_id) == 0 && node->fence == s->event->fence)
+        set_idle(node);
+    if (run && may_be_held_by(run, s->event->node_id))
+        end_attempt(s, run);
+}
+
+static void on_shard_refused(struct step *s)
+{
+    struct sched_node *node = find_node(s, s->event->node_id);
+    struct sched_run *run = run_under_fence(s);
+
+    if (run && may_be_held_by(run, s->event->node_id)) {
+        stop_run(s, run, s->event->reason);
+        end_attempt(s, run);
+    } else if (node) {
+        evict(s, node, s->event->run_id, s->event->fence, s->event->reason);
     }
 }
 
-static void on_lease_lost(struct step *s)
-{
-    struct sched_run *run = run_of(s);
-
-    if (!run || !is_active(run) || s->event->fence != run->fence)
-        return;
-    stop_node(s, run, "the lease has ended");
-    if (run->cancelling)
-        end_cancelled(s, run);
-    else
-        try_again(s, run, true, "the lease has ended: the node was silent for too long");
-}
-
-static void on_node_stopped(struct step *s)
-{
-    struct sched_node *node = node_of(s);
-
-    if (!node)
-        return;
-    node->stopping = false;
-    node->run_id[0] = '\0';
-}
-
-static void on_graded(struct step *s)
-{
-    struct sched_run *run = run_of(s);
-
-    if (!run || run->state != SCHED_RUN_GRADING)
-        return;
-    run->graded = s->event->count;
-    if (!s->event->final || run->finishing)
-        return;
-    run->grading = false;
-    run->finishing = true;
-    act(s, SCHED_DO_FINISH, run);
-}
-
-static void on_grading_failed(struct step *s)
-{
-    struct sched_run *run = run_of(s);
-
-    if (!run || run->state != SCHED_RUN_GRADING)
-        return;
-    run->grading = run->finishing = false;
-    if (s->event->final)
-        move(s, run, SCHED_RUN_FAILED, true, s->event->reason);
-    else
-        start_grading(s, run);
-}
-
-static void on_run_done(struct step *s)
-{
-    struct sched_run *run = run_of(s);
-
-    if (run && run->state == SCHED_RUN_GRADING)
-        move(s, run, SCHED_RUN_FINISHED, false, "");
-}
+/* ---- cancel ---- */
 
 static void on_cancel(struct step *s)
 {
-    struct sched_run *run = run_of(s);
+    struct sched_run *run = find_run(s, s->event->run_id);
     const char *reason = s->event->reason && *s->event->reason ? s->event->reason : "cancelled";
 
     if (!run || sched_state_ended(run->state) || run->cancelling)
         return;
-    run->cancelling = true;
-    if (is_active(run)) {
-        /* the store ends the lease with the move; the node is free when it says so */
-        stop_node(s, run, reason);
+    if (run->leasing || run->finishing) {
+        /* the store is being asked; what it answers decides */
+        run->cancelling = true;
         set_reason(run->reason, reason);
-        end_cancelled(s, run);
-    } else if (!run->leasing) {
-        move(s, run, SCHED_RUN_CANCELLED, true, reason);
-    } else {
-        set_reason(run->reason, reason);
+        return;
     }
+    if (is_active(run)) /* the store ends the lease with the move */
+        stop_run(s, run, reason);
+    end_run(s, run, SCHED_RUN_CANCELLED, reason);
 }
 
-static void on_beat(struct step *s)
-{
-    struct sched_node *node = node_of(s);
+/* ---- the step ---- */
 
-    if (node)
-        node->beat_at_ms = s->now_ms;
-}
+static const struct {
+    void (*handle)(struct step *);
+    bool frees; /* may make work or a node available; the frequent ones do not */
+} handlers[SCHED_EVENT_COUNT] = {
+    [SCHED_RUN_ADDED] = {on_run_added, true},
+    [SCHED_NODE_JOINED] = {on_node_joined, false},
+    [SCHED_NODE_LEFT] = {on_node_left, true},
+    [SCHED_NODE_BEAT] = {on_beat, true},
+    [SCHED_NODE_WAITS] = {on_node_waits, false},
+    [SCHED_NODE_HEARD] = {on_node_heard, false},
+    [SCHED_TICK] = {on_tick, true},
+    [SCHED_LEASE_GRANTED] = {on_lease_granted, true},
+    [SCHED_LEASE_REFUSED] = {on_lease_refused, true},
+    [SCHED_STORE_SAYS] = {on_store_says, false},
+    [SCHED_ANSWERS_STORED] = {on_answers_stored, true},
+    [SCHED_SHARD_FAILED] = {on_shard_failed, true},
+    [SCHED_SHARD_REFUSED] = {on_shard_refused, true},
+    [SCHED_LEASE_LOST] = {on_lease_lost, true},
+    [SCHED_NODE_STOPPED] = {on_node_stopped, true},
+    [SCHED_GRADED] = {on_graded, false},
+    [SCHED_GRADING_FAILED] = {on_grading_failed, false},
+    [SCHED_RUN_DONE] = {on_run_done, false},
+    [SCHED_CANCEL_ASKED] = {on_cancel, true},
+};
 
 void sched_step(struct sched_state *state, const struct sched_event *event, int64_t now_ms,
                 struct sched_actions *out)
 {
-    static void (*const handlers[])(struct step *) = {
-        [SCHED_RUN_ADDED] = on_run_added,
-        [SCHED_NODE_JOINED] = on_node_joined,
-        [SCHED_NODE_LEFT] = on_node_left,
-        [SCHED_NODE_BEAT] = on_beat,
-        [SCHED_TICK] = on_tick,
-        [SCHED_LEASE_GRANTED] = on_lease_granted,
-        [SCHED_LEASE_REFUSED] = on_lease_refused,
-        [SCHED_ANSWERS_STORED] = on_answers_stored,
-        [SCHED_SHARD_FAILED] = on_shard_failed,
-        [SCHED_LEASE_LOST] = on_lease_lost,
-        [SCHED_NODE_STOPPED] = on_node_stopped,
-        [SCHED_GRADED] = on_graded,
-        [SCHED_GRADING_FAILED] = on_grading_failed,
-        [SCHED_RUN_DONE] = on_run_done,
-        [SCHED_CANCEL_ASKED] = on_cancel,
-    };
     struct step step = {state, event, now_ms, out};
 
-    handlers[event->kind](&step);
-    give_work(&step);
+    handlers[event->kind].handle(&step);
+    if (handlers[event->kind].frees)
+        give_work(&step);
 }

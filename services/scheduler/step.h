@@ -35,9 +35,12 @@ enum sched_run_state {
 
 /* What a node must offer. Empty = anything. */
 struct sched_needs {
-    char engine[SCHED_NAME_BYTES], precision[SCHED_NAME_BYTES], device[SCHED_NAME_BYTES];
+    char engine[SCHED_NAME_BYTES];
+    /* of the native engine only: the node itself loads the model */
+    bool model_on_node;
+    char precision[SCHED_NAME_BYTES], device[SCHED_NAME_BYTES];
+    int64_t device_count;
     char model[SCHED_MODEL_BYTES]; /* a name, or a path when it begins with '/' */
-    bool model_on_node;            /* the node itself loads it (the native engine) */
 };
 
 struct sched_run {
@@ -49,10 +52,13 @@ struct sched_run {
 
     enum sched_run_state state;
     char reason[SCHED_REASON_BYTES];
-    char node_id[CAP_ID_BYTES]; /* leasing, leased, running; "" otherwise */
+    /* leasing, leased, running: its node, "" otherwise; also "" for a lease that was alive when the
+     * scheduler started, until a beat says who holds it */
+    char node_id[CAP_ID_BYTES];
     uint64_t fence;
     bool leasing, cancelling, grading, finishing;
-    int attempts;
+    int attempts;          /* leases so far */
+    int fruitless;         /* leases since an answer was last stored */
     int64_t not_before_ms; /* back-off after a refusal or failure */
     uint32_t total, answered, graded;
 };
@@ -60,14 +66,20 @@ struct sched_run {
 struct sched_node {
     char id[CAP_ID_BYTES], name[SCHED_NAME_BYTES];
     const char *const *engines, *const *precisions, *const *models; /* NULL-terminated, borrowed */
-    bool any_model_path, has_cuda;
+    bool any_model_path;
+    int64_t device_count; /* GPUs */
+
+    /* of step.c */
+    bool ready; /* has said, with its first beat, what it still holds; gets no work before */
+    bool waits; /* its handler waits for the store: silence is not the node's */
     int64_t beat_at_ms;
     char run_id[CAP_ID_BYTES]; /* what it works on; "" = idle */
-    bool stopping;             /* a Stop is on its way: idle only when it says so */
+    uint64_t fence;
+    bool stopping; /* a Stop is on its way: idle only when it says so */
 };
 
 struct sched_policy {
-    int attempts_max;      /* leases of one run before it fails */
+    int attempts_max;      /* leases of one run that store nothing before it fails */
     int64_t silent_ms_max; /* a node without a beat for so long is gone */
     int64_t ageing_ms;     /* waiting so long is worth one level of priority */
     int64_t retry_ms;      /* pause before a run is leased again */
@@ -76,21 +88,26 @@ struct sched_policy {
 struct sched_state;
 
 enum sched_event_kind {
-    SCHED_RUN_ADDED,   /* run (copied): new, or restored after a restart; queued or grading */
-    SCHED_NODE_JOINED, /* node (copied; its lists stay borrowed until it leaves) */
-    SCHED_NODE_LEFT,   /* node_id */
-    SCHED_NODE_BEAT,   /* node_id */
-    SCHED_TICK,
-    SCHED_LEASE_GRANTED,  /* run_id, node_id, fence: the store said yes */
-    SCHED_LEASE_REFUSED,  /* run_id, node_id, reason, final: the run is over in the store */
-    SCHED_ANSWERS_STORED, /* run_id, count answered; final: the run is complete */
-    SCHED_SHARD_FAILED,   /* run_id, node_id, reason; final: trying again is no use */
+    SCHED_RUN_ADDED,      /* run (copied): new, or as the store knows it after a restart */
+    SCHED_NODE_JOINED,    /* node (copied; its lists stay borrowed until it leaves) */
+    SCHED_NODE_LEFT,      /* node_id, reason */
+    SCHED_NODE_BEAT,      /* node_id; run_id and fence of what it holds, NULL = nothing */
+    SCHED_NODE_WAITS,     /* node_id: nobody listens to it until it is heard or beats */
+    SCHED_NODE_HEARD,     /* node_id: somebody listens again */
+    SCHED_TICK,           /* time has passed */
+    SCHED_LEASE_GRANTED,  /* run_id, fence: the store said yes */
+    SCHED_LEASE_REFUSED,  /* run_id, reason; final: there is no such run; away: nobody answered */
+    SCHED_STORE_SAYS,     /* run_id, seen, count, graded, reason: the run's state in the store */
+    SCHED_ANSWERS_STORED, /* run_id, fence, count answered; final: the run is complete */
+    SCHED_SHARD_FAILED,   /* node_id, run_id, fence, reason: the node gave up; final: for good */
+    SCHED_SHARD_REFUSED,  /* the same, by us: its prompts cannot be made, its answers not taken */
     SCHED_LEASE_LOST,     /* run_id, fence: the store has taken it away */
-    SCHED_NODE_STOPPED,   /* node_id, run_id: a Stop has taken effect */
+    SCHED_NODE_STOPPED,   /* node_id, run_id, fence: a Stop has taken effect */
     SCHED_GRADED,         /* run_id, count graded; final: all are */
-    SCHED_GRADING_FAILED, /* run_id, reason; final: trying again is no use */
+    SCHED_GRADING_FAILED, /* run_id, reason; final: trying again is no use; else: given up */
     SCHED_RUN_DONE,       /* run_id: the summary is stored */
     SCHED_CANCEL_ASKED,   /* run_id, reason */
+    SCHED_EVENT_COUNT,
 };
 
 struct sched_event {
@@ -99,18 +116,22 @@ struct sched_event {
     const struct sched_run *run;
     const struct sched_node *node;
     uint64_t fence;
-    uint32_t count;
-    bool final;
+    uint32_t count, graded;
+    enum sched_run_state seen;
+    bool final, away;
 };
 
 enum sched_action_kind {
     SCHED_DO_LEASE,   /* ask the store: run_id for node_id */
     SCHED_DO_ASSIGN,  /* tell node_id to work on run_id under fence, and send it prompts */
     SCHED_DO_STOP,    /* tell node_id to stop run_id; reason */
+    SCHED_DO_DROP,    /* end the stream of node_id, so that it registers anew; reason */
     SCHED_DO_RELEASE, /* tell the store that the lease under fence has ended; reason */
     SCHED_DO_GRADE,   /* grade what is not graded yet */
     SCHED_DO_FINISH,  /* measure and store the summary */
     SCHED_DO_MOVE,    /* tell the store: run_id from `from` to `to`; reason */
+    SCHED_NOTE_MOVE,  /* for the record: run_id went from `from` to `to`; reason */
+    SCHED_ACTION_COUNT,
 };
 
 struct sched_action {
@@ -130,6 +151,7 @@ struct sched_state *sched_state_new(const struct sched_policy *policy);
 void sched_state_free(struct sched_state *state);
 CAP_DEFINE_AUTO(sched_state)
 
+/* An event that no longer fits (late, repeated, of a run or node unknown) changes nothing. */
 void sched_step(struct sched_state *state, const struct sched_event *event, int64_t now_ms,
                 struct sched_actions *out);
 void sched_actions_done(struct sched_actions *actions);

@@ -1,4 +1,4 @@
-/* Submit and Cancel; and taking over, at the start, what the store knows to be unfinished. */
+/* Submit and Cancel. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +12,12 @@
 #include "moecap/v1/store.rpc.h"
 #include "spec_wire.h"
 
-enum { RESTORE_PAUSE_MS = 500, LIST_ARENA_BYTES = 64 << 20 };
+enum {
+    LIST_ARENA_BYTES = 64 << 20,
+    ENQUEUE_TRIES_MAX = 4,
+    CANCEL_WAIT_MS = 1000,
+    SLOTS_MAX = 2000000, /* samples of all runs together: one message to the store */
+};
 
 /* ---- what exists ---- */
 
@@ -103,7 +108,7 @@ static bool plan(struct sched_service *service, const struct sched_spec *spec,
                  struct cap_arena *arena, Moecap__V1__EnqueueRequest *enqueue,
                  Moecap__V1__SubmitReply *reply, struct cap_err *err)
 {
-    size_t runs = spec->task_count * (size_t)spec->repeats;
+    size_t runs = spec->task_count * (size_t)spec->repeats, slots = 0;
 
     enqueue->runs = cap_arena_array(arena, runs, sizeof *enqueue->runs);
     reply->runs = cap_arena_array(arena, runs, sizeof *reply->runs);
@@ -112,6 +117,13 @@ static bool plan(struct sched_service *service, const struct sched_spec *spec,
     for (size_t i = 0; i < spec->task_count; i++)
         if (!plan_task(service, spec, spec->tasks[i], arena, enqueue, reply, err))
             return false;
+    for (size_t i = 0; i < enqueue->n_runs; i++)
+        slots += enqueue->runs[i]->n_ordinals;
+    if (slots > SLOTS_MAX)
+        return cap_fail(err, CAP_INVALID_ARGUMENT,
+                        "%zu runs have %zu samples together, more than %d; use limit, sampling or "
+                        "fewer repeats",
+                        enqueue->n_runs, slots, SLOTS_MAX);
     return true;
 }
 
@@ -151,13 +163,29 @@ static void add_runs(struct sched_service *service, const struct sched_spec *spe
     }
 }
 
+/* A reply that got lost may hide that the store took it: asked again it answers with the same ids.
+ */
+static bool enqueue_surely(struct sched_service *service, const Moecap__V1__EnqueueRequest *enqueue,
+                           struct cap_arena *arena, Moecap__V1__EnqueueReply **out_done,
+                           struct cap_err *err)
+{
+    for (int tries = 1;; tries++) {
+        if (store_rpc_enqueue(service->outside.store, NULL, enqueue, arena, out_done, err))
+            return true;
+        if (tries == ENQUEUE_TRIES_MAX || !sched_may_pass(err) ||
+            !sched_conduct_pause(service->conduct, service->retry_ms))
+            return false;
+        cap_err_clear(err);
+    }
+}
+
 static bool enqueue_runs(struct sched_service *service, const struct sched_spec *spec,
                          Moecap__V1__EnqueueRequest *enqueue, struct cap_arena *arena,
                          Moecap__V1__SubmitReply *reply, struct cap_err *err)
 {
     Moecap__V1__EnqueueReply *done;
 
-    if (!store_rpc_enqueue(service->outside.store, NULL, enqueue, arena, &done, err))
+    if (!enqueue_surely(service, enqueue, arena, &done, err))
         return cap_fail_in(err, "store");
     reply->evaluation_id = done->evaluation_id;
     reply->duplicate = done->duplicate;
@@ -169,6 +197,8 @@ static bool enqueue_runs(struct sched_service *service, const struct sched_spec 
             CAP_LOG_Q(spec->model));
     if (!done->duplicate)
         add_runs(service, spec, enqueue, done);
+    else if (done->n_run_ids > 0 && !sched_conduct_knows(service->conduct, done->run_ids[0]))
+        return sched_restore_once(service, err); /* queued by a call whose reply was lost */
     return true;
 }
 
@@ -230,116 +260,82 @@ bool sched_handle_submit(struct cap_rpc_call *call, const Moecap__V1__SubmitRequ
 
 /* ---- cancel ---- */
 
+static void ask_cancel(struct sched_service *service, const struct sched_view *views, size_t count,
+                       const char *reason)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct sched_event event = {
+            .kind = SCHED_CANCEL_ASKED, .run_id = views[i].run.id, .reason = reason};
+
+        sched_conduct_event(service->conduct, &event);
+    }
+}
+
+/* A run that is being leased or finished ends a moment later, one way or the other. */
+static size_t wait_for_cancel(struct sched_service *service, const char *id,
+                              struct sched_view **out_views)
+{
+    int64_t until = cap_clock_ms(cap_clock_system()) + CANCEL_WAIT_MS;
+    uint64_t version = 0;
+
+    for (;;) {
+        size_t count = sched_conduct_views(service->conduct, id, out_views);
+        bool ended = true;
+
+        for (size_t i = 0; i < count; i++)
+            ended = ended && sched_state_ended((*out_views)[i].run.state);
+        if (ended || cap_clock_ms(cap_clock_system()) >= until)
+            return count;
+        sched_views_free(*out_views, count);
+        sched_conduct_wait(service->conduct, &version, CANCEL_WAIT_MS / 10);
+    }
+}
+
+static bool cancel_ended(struct cap_rpc_call *call, const char *id, Moecap__V1__CancelReply *reply,
+                         struct cap_err *err)
+{
+    struct cap_arena *arena = cap_rpc_arena(call);
+    struct sched_found found;
+
+    if (!sched_find_in_store(cap_rpc_self(call), id, arena, &found, err))
+        return false;
+    reply->ended_ids = cap_arena_array(arena, found.count + 1, sizeof(char *));
+    for (size_t i = 0; reply->ended_ids && i < found.count; i++)
+        reply->ended_ids[reply->n_ended_ids++] = found.runs[i]->run_id;
+    return true;
+}
+
 bool sched_handle_cancel(struct cap_rpc_call *call, const Moecap__V1__CancelRequest *request,
                          Moecap__V1__CancelReply *reply, struct cap_err *err)
 {
     struct sched_service *service = cap_rpc_self(call);
     struct cap_arena *arena = cap_rpc_arena(call);
-    struct sched_view *views;
-    size_t count;
+    struct sched_view *before, *after;
+    size_t count, now_count;
 
     if (!*request->id)
         return cap_fail(err, CAP_INVALID_ARGUMENT, "cancel needs the id of a run or an evaluation");
-    count = sched_conduct_views(service->conduct, request->id, &views);
+    count = sched_conduct_views(service->conduct, request->id, &before);
+    if (count == 0) {
+        sched_views_free(before, count);
+        return cancel_ended(call, request->id, reply, err);
+    }
+    ask_cancel(service, before, count, request->reason);
+    now_count = wait_for_cancel(service, request->id, &after);
     reply->run_ids = cap_arena_array(arena, count + 1, sizeof(char *));
     reply->ended_ids = cap_arena_array(arena, count + 1, sizeof(char *));
-    for (size_t i = 0; reply->run_ids && reply->ended_ids && i < count; i++) {
-        char *id = cap_arena_strdup(arena, views[i].run.id);
-        const struct sched_event event = {
-            .kind = SCHED_CANCEL_ASKED, .run_id = id, .reason = request->reason};
+    for (size_t i = 0; reply->run_ids && reply->ended_ids && i < count && i < now_count; i++) {
+        bool late =
+            sched_state_ended(before[i].run.state) ||
+            (sched_state_ended(after[i].run.state) && after[i].run.state != SCHED_RUN_CANCELLED);
+        char *id = cap_arena_strdup(arena, before[i].run.id);
 
-        if (sched_state_ended(views[i].run.state)) {
+        if (late)
             reply->ended_ids[reply->n_ended_ids++] = id;
-            continue;
-        }
-        sched_conduct_event(service->conduct, &event);
-        reply->run_ids[reply->n_run_ids++] = id;
+        else
+            reply->run_ids[reply->n_run_ids++] = id;
     }
-    sched_views_free(views, count);
-    return count > 0 || cap_fail(err, CAP_NOT_FOUND, "no run or evaluation \"%.64s\" is known here",
-                                 request->id);
-}
-
-/* ---- after a restart ---- */
-
-static enum sched_run_state restored_state(struct sched_service *service,
-                                           const Moecap__V1__ActiveRun *wire)
-{
-    enum sched_run_state state = sched_state_from_wire(wire->state);
-
-    if (state != SCHED_RUN_LEASED && state != SCHED_RUN_RUNNING)
-        return state;
-    /* whoever worked on it is told so by its next beat; the answers stored so far stay */
-    for (size_t i = 0; i < wire->n_shards; i++) {
-        const Moecap__V1__ActiveShard *shard = wire->shards[i];
-        struct cap_err err = {0};
-
-        if (shard->lease &&
-            !sched_outside_release(&service->outside, wire->run_id, shard->lease->fence,
-                                   "scheduler restarted", &err))
-            cap_log(WARN, "release_failed", "run=%s reason=%s", wire->run_id, CAP_LOG_Q(err.text));
-    }
-    return SCHED_RUN_QUEUED;
-}
-
-static void restore_run(struct sched_service *service,
-                        const Moecap__V1__ActiveEvaluation *evaluation,
-                        const struct sched_spec *spec, const Moecap__V1__ActiveRun *wire)
-{
-    struct sched_job *job =
-        sched_job_from_wire(evaluation->spec, wire->run_id, evaluation->evaluation_id, wire->task,
-                            wire->task_id, wire->repeat);
-    int64_t now = cap_clock_wall_ms(cap_clock_system());
-    struct sched_run run;
-
-    sched_run_from_spec(spec, job, &run);
-    run.state = restored_state(service, wire);
-    snprintf(run.reason, sizeof run.reason, "%s", wire->reason);
-    run.queued_at_ms = cap_clock_ms(cap_clock_system()) - (now - wire->queued_at_ms);
-    run.attempts = (int)wire->attempts;
-    run.total = wire->samples_total;
-    run.answered = wire->samples_answered;
-    run.graded = wire->samples_graded;
-    job->queued_at_ms = wire->queued_at_ms;
-    job->started_at_ms = wire->started_at_ms;
-    job->ended_at_ms = wire->ended_at_ms;
-    sched_conduct_add(service->conduct, job, &run);
-}
-
-static bool restore_all(struct sched_service *service, struct cap_err *err)
-{
-    Moecap__V1__Empty request = MOECAP__V1__EMPTY__INIT;
-    struct cap_rpc_call *call = store_rpc_list_active_open(service->outside.store, NULL, &request);
-    Moecap__V1__ActiveEvaluation *evaluation;
-    size_t runs = 0;
-
-    while ((evaluation = store_rpc_list_active_next_reply(call)) != NULL) {
-        CAP_AUTO(cap_arena) arena = cap_arena_new(1 << 20);
-        struct cap_err ignored = {0};
-        struct sched_spec spec;
-
-        if (!evaluation->spec || !sched_spec_from_wire(evaluation->spec, arena, &spec, &ignored))
-            continue;
-        sched_spec_fill(&spec);
-        for (size_t i = 0; i < evaluation->n_runs; i++, runs++)
-            restore_run(service, evaluation, &spec, evaluation->runs[i]);
-    }
-    if (!cap_rpc_close(call, err))
-        return false;
-    cap_log(INFO, "restored", "runs=%zu", runs);
-    return true;
-}
-
-bool sched_restore(struct sched_service *service, struct cap_err *err)
-{
-    while (!restore_all(service, err)) {
-        if (!cap_code_retryable(err->code) && err->code != CAP_DEADLINE_EXCEEDED)
-            return cap_fail_in(err, "restore");
-        if (service->draining)
-            return false;
-        cap_log(WARN, "store_away", "reason=%s", CAP_LOG_Q(err->text));
-        cap_err_clear(err);
-        cap_sleep_ms(RESTORE_PAUSE_MS);
-    }
+    sched_views_free(before, count);
+    sched_views_free(after, now_count);
     return true;
 }

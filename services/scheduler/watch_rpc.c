@@ -10,6 +10,7 @@
 
 enum {
     WATCH_PAUSE_MS = 500,
+    WATCH_STEP_MS = 50,
     QUEUE_LIMIT_DEFAULT = 100,
     QUEUE_LIMIT_MAX = 1000,
     NODES_SHOWN_MAX = 4096
@@ -39,93 +40,76 @@ static bool send_views(struct cap_rpc_call *call, const char *evaluation_id,
     return scheduler_rpc_watch_send_reply(call, &progress);
 }
 
-static void progress_of_row(const Moecap__V1__BoardRow *row, Moecap__V1__RunProgress *out)
+/* Nobody here knows the id: an evaluation or run that ended before this program started. */
+static bool send_from_store(struct cap_rpc_call *call, const char *id, struct cap_err *err)
 {
-    moecap__v1__run_progress__init(out);
-    out->run_id = row->run_id;
-    out->task = row->task;
-    out->repeat = row->repeat;
-    out->state = row->state;
-    out->reason = row->reason;
-    out->node = row->node;
-    out->queued_at_ms = row->queued_at_ms;
-    out->ended_at_ms = row->ended_at_ms;
-    if (!row->spec)
-        return;
-    out->model = row->spec->model;
-    out->engine = row->spec->engine;
-    out->precision = row->spec->precision;
+    Moecap__V1__Progress progress = MOECAP__V1__PROGRESS__INIT;
+    struct sched_found found;
+
+    if (!sched_find_in_store(cap_rpc_self(call), id, cap_rpc_arena(call), &found, err))
+        return false;
+    progress.evaluation_id = (char *)found.evaluation_id;
+    progress.runs = found.runs;
+    progress.n_runs = found.count;
+    progress.ended = found.ended;
+    scheduler_rpc_watch_send_reply(call, &progress);
+    return found.ended ||
+           cap_fail(err, CAP_UNAVAILABLE, "\"%.64s\" has not been taken over yet", id);
 }
 
-/* Nobody here knows the id: an evaluation or run that ended before this program started. */
-static bool send_from_store(struct cap_rpc_call *call, struct sched_service *service,
-                            const char *id, struct cap_err *err)
+/* A number that differs when a run has changed its state; counts alone may wait. */
+static uint64_t sum_states(const struct sched_view *views, size_t count)
 {
-    struct cap_arena *arena = cap_rpc_arena(call);
-    Moecap__V1__BoardRequest board = MOECAP__V1__BOARD_REQUEST__INIT;
-    Moecap__V1__GetRunRequest get = MOECAP__V1__GET_RUN_REQUEST__INIT;
-    Moecap__V1__Progress progress = MOECAP__V1__PROGRESS__INIT;
-    Moecap__V1__BoardReply *rows;
-    Moecap__V1__GetRunReply *run;
-    Moecap__V1__RunProgress *one, **list;
+    uint64_t sum = count;
 
-    if (strncmp(id, "run-", 4) == 0) {
-        get.run_id = (char *)id;
-        if (!store_rpc_get_run(service->outside.store, NULL, &get, arena, &run, err))
-            return false;
-        board.evaluation_id = run->row->evaluation_id;
-    } else {
-        board.evaluation_id = (char *)id;
+    for (size_t i = 0; i < count; i++)
+        sum = sum * 31 + (uint64_t)views[i].run.state;
+    return sum;
+}
+
+struct watch {
+    struct cap_rpc_call *call;
+    const char *id;
+    uint64_t states;
+    int64_t sent_at_ms;
+    bool known, ended;
+};
+
+/* Sends what there is now, if it is time to or a state has changed. False: the watching ends. */
+static bool look(struct watch *w, struct sched_conduct *conduct)
+{
+    int64_t now_ms = cap_clock_ms(cap_clock_system());
+    struct sched_view *views;
+    size_t count = sched_conduct_views(conduct, w->id, &views);
+    uint64_t states = sum_states(views, count);
+    bool ok = true;
+
+    w->known = count > 0;
+    if (count > 0 && (states != w->states || now_ms - w->sent_at_ms >= WATCH_PAUSE_MS)) {
+        ok = send_views(w->call, views[0].run.evaluation_id, views, count, &w->ended);
+        w->states = states;
+        w->sent_at_ms = now_ms;
     }
-    board.with_unfinished = true;
-    if (!store_rpc_board(service->outside.store, NULL, &board, arena, &rows, err))
-        return false;
-    list = cap_arena_array(arena, rows->n_rows + 1, sizeof *list);
-    for (size_t i = 0; list && i < rows->n_rows; i++) {
-        if (strncmp(id, "run-", 4) == 0 && strcmp(rows->rows[i]->run_id, id) != 0)
-            continue;
-        one = cap_arena_alloc(arena, sizeof *one);
-        if (!one)
-            return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "the evaluation has too many runs");
-        progress_of_row(rows->rows[i], one);
-        list[progress.n_runs++] = one;
-    }
-    if (progress.n_runs == 0)
-        return cap_fail(err, CAP_NOT_FOUND, "run or evaluation \"%.64s\" does not exist", id);
-    progress.evaluation_id = board.evaluation_id;
-    progress.runs = list;
-    progress.ended = true;
-    scheduler_rpc_watch_send_reply(call, &progress);
-    return true;
+    sched_views_free(views, count);
+    return ok && w->known && !w->ended;
 }
 
 bool sched_handle_watch(struct cap_rpc_call *call, const Moecap__V1__WatchRequest *request,
                         struct cap_err *err)
 {
     struct sched_service *service = cap_rpc_self(call);
+    struct watch watch = {.call = call, .id = request->id};
     uint64_t version = 0;
-    bool ended = false;
 
     if (!*request->id)
         return cap_fail(err, CAP_INVALID_ARGUMENT, "watch needs the id of a run or an evaluation");
-    while (!ended && !cap_rpc_cancelled(call)) {
-        struct sched_view *views;
-        size_t count = sched_conduct_views(service->conduct, request->id, &views);
-        bool sent = count > 0 && send_views(call, views[0].run.evaluation_id, views, count, &ended);
-
-        sched_views_free(views, count);
-        if (count == 0)
-            return send_from_store(call, service, request->id, err);
-        if (!sent)
-            break;
+    while (look(&watch, service->conduct) && !cap_rpc_cancelled(call)) {
         if (service->draining)
             return cap_fail(err, CAP_UNAVAILABLE, "the scheduler is going away");
-        if (!ended) {
-            cap_sleep_ms(WATCH_PAUSE_MS / 5); /* not more often than people can read */
-            sched_conduct_wait(service->conduct, &version, WATCH_PAUSE_MS);
-        }
+        cap_sleep_ms(WATCH_STEP_MS); /* changes in bursts are one change to people */
+        sched_conduct_wait(service->conduct, &version, WATCH_PAUSE_MS);
     }
-    return true;
+    return watch.known || send_from_store(call, request->id, err);
 }
 
 /* ---- lists ---- */
@@ -181,75 +165,61 @@ bool sched_handle_list_queue(struct cap_rpc_call *call, const Moecap__V1__ListQu
 
 struct node_list {
     struct cap_arena *arena;
-    Moecap__V1__ListNodesReply *reply;
+    Moecap__V1__NodeEntry **list;
+    size_t count;
     int64_t now_ms;
 };
 
-static void copy_names(struct cap_arena *arena, const char *const *names, char ***out,
-                       size_t *out_count)
-{
-    size_t count = 0;
-
-    while (names && names[count])
-        count++;
-    *out = cap_arena_array(arena, count + 1, sizeof **out);
-    for (size_t i = 0; *out && i < count; i++)
-        (*out)[(*out_count)++] = cap_arena_strdup(arena, names[i]);
-}
-
-static void copy_models(struct cap_arena *arena, const char *const *names,
-                        Moecap__V1__NodeHello *hello)
-{
-    size_t count = 0;
-
-    while (names && names[count])
-        count++;
-    hello->models = cap_arena_array(arena, count + 1, sizeof *hello->models);
-    for (size_t i = 0; hello->models && i < count; i++) {
-        Moecap__V1__NodeModel *model = cap_arena_alloc(arena, sizeof *model);
-
-        if (!model)
-            return;
-        moecap__v1__node_model__init(model);
-        model->name = cap_arena_strdup(arena, names[i]);
-        hello->models[hello->n_models++] = model;
-    }
-}
-
+/* Under the conduct's lock: copies only. */
 static void list_node(void *argument, const struct sched_node *node)
 {
     struct node_list *l = argument;
     Moecap__V1__NodeEntry *entry = cap_arena_alloc(l->arena, sizeof *entry);
-    Moecap__V1__NodeHello *hello = cap_arena_alloc(l->arena, sizeof *hello);
 
-    if (!entry || !hello || l->reply->n_nodes == NODES_SHOWN_MAX)
+    if (!entry || l->count == NODES_SHOWN_MAX)
         return;
     moecap__v1__node_entry__init(entry);
-    moecap__v1__node_hello__init(hello);
-    hello->name = cap_arena_strdup(l->arena, node->name);
-    hello->any_model_path = node->any_model_path;
-    copy_names(l->arena, node->engines, &hello->engines, &hello->n_engines);
-    copy_names(l->arena, node->precisions, &hello->precisions, &hello->n_precisions);
-    copy_models(l->arena, node->models, hello);
     entry->node_id = cap_arena_strdup(l->arena, node->id);
-    entry->hello = hello;
-    entry->last_beat_ms_ago = l->now_ms - node->beat_at_ms;
     entry->run_id = cap_arena_strdup(l->arena, node->run_id);
-    if (hello->name && entry->node_id && entry->run_id && l->reply->nodes)
-        l->reply->nodes[l->reply->n_nodes++] = entry;
+    entry->last_beat_ms_ago = l->now_ms - node->beat_at_ms;
+    if (entry->node_id && entry->run_id)
+        l->list[l->count++] = entry;
+}
+
+/* What the node said of itself; one that has left meanwhile is left out. */
+static bool fill_entry(struct sched_links *links, struct cap_arena *arena,
+                       Moecap__V1__NodeEntry *entry)
+{
+    struct sched_link *link = sched_link_use(links, entry->node_id);
+    const void *hello;
+    size_t bytes;
+
+    if (!link)
+        return false;
+    hello = sched_link_hello(link, &bytes);
+    entry->hello = moecap__v1__node_hello__unpack(cap_rpc_allocator(arena), bytes, hello);
+    entry->connected_at_ms = sched_link_since_ms(link);
+    entry->peer = cap_arena_strdup(arena, cap_rpc_peer(sched_link_call(link)));
+    sched_link_done(links, link);
+    return entry->hello && entry->peer;
 }
 
 bool sched_handle_list_nodes(struct cap_rpc_call *call, const Moecap__V1__Empty *request,
                              Moecap__V1__ListNodesReply *reply, struct cap_err *err)
 {
     struct sched_service *service = cap_rpc_self(call);
-    struct node_list list = {cap_rpc_arena(call), reply, cap_clock_ms(cap_clock_system())};
+    struct node_list list = {.arena = cap_rpc_arena(call),
+                             .now_ms = cap_clock_ms(cap_clock_system())};
 
     (void)request;
-    reply->nodes = cap_arena_array(list.arena, NODES_SHOWN_MAX, sizeof *reply->nodes);
-    if (!reply->nodes)
+    list.list = cap_arena_array(list.arena, NODES_SHOWN_MAX, sizeof *list.list);
+    if (!list.list)
         return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "there are too many nodes to list");
     sched_conduct_nodes(service->conduct, list_node, &list);
+    reply->nodes = list.list;
+    for (size_t i = 0; i < list.count; i++)
+        if (fill_entry(service->links, list.arena, list.list[i]))
+            reply->nodes[reply->n_nodes++] = list.list[i];
     return true;
 }
 

@@ -11,7 +11,13 @@
 #include "metrics.h"
 #include "moecap/v1/store.rpc.h"
 
-enum { APPEND_ARENA_BYTES = 64 << 20, PROMPT_ARENA_BYTES = 512 << 20 };
+enum {
+    APPEND_ARENA_BYTES = 64 << 20,
+    PROMPT_ARENA_BYTES = 512 << 20,
+    SMALL_ARENA_BYTES = 1 << 20,
+    TRIES_ALONE_MAX = 10, /* of a single prompt for which there is no room */
+    PAUSE_GROWTH_MAX = 8,
+};
 
 struct work {
     struct sched_service *service;
@@ -31,83 +37,133 @@ static bool send(struct cap_rpc_call *call, Moecap__V1__NodeCommand__BodyCase wh
     return scheduler_rpc_work_send_reply(call, &command);
 }
 
-bool sched_work_stop(struct cap_rpc_call *call, const char *run_id, const char *reason)
+void sched_work_stop(struct sched_link *link, const char *run_id, const char *reason)
 {
     Moecap__V1__Stop stop = MOECAP__V1__STOP__INIT;
 
     stop.run_id = (char *)run_id;
     stop.shard = SCHED_SHARD;
     stop.reason = (char *)reason;
-    return send(call, MOECAP__V1__NODE_COMMAND__BODY_STOP, &stop);
+    sched_link_hold_order(link);
+    send(sched_link_call(link), MOECAP__V1__NODE_COMMAND__BODY_STOP, &stop);
+    sched_link_let_go(link);
 }
 
 /* ---- assignment ---- */
 
-static bool send_assign(struct cap_rpc_call *call, const struct sched_job *job, uint64_t fence,
-                        struct cap_arena *arena, struct cap_err *err)
+/* Nothing is sent, and that is fine, when the run is no longer this node's. */
+static bool send_if_wanted(const struct sched_assignment *a, struct sched_link *link,
+                           Moecap__V1__NodeCommand__BodyCase what, void *body, struct cap_err *err)
 {
+    bool sent;
+
+    sched_link_hold_order(link);
+    sent = !a->wanted(a->wanted_arg) || send(sched_link_call(link), what, body);
+    sched_link_let_go(link);
+    return sent || cap_fail(err, CAP_UNAVAILABLE, "the node has gone");
+}
+
+static bool send_assign(const struct sched_assignment *a, struct sched_link *link,
+                        struct cap_err *err)
+{
+    const struct sched_job *job = a->job;
+    CAP_AUTO(cap_arena) arena = cap_arena_new(PROMPT_ARENA_BYTES);
     Moecap__V1__Assign assign = MOECAP__V1__ASSIGN__INIT;
     Moecap__V1__LeaseRef lease = MOECAP__V1__LEASE_REF__INIT;
 
     lease.run_id = (char *)job->run_id;
     lease.shard = SCHED_SHARD;
-    lease.fence = fence;
+    lease.fence = a->grant.fence;
     assign.lease = &lease;
-    assign.seq_next = job->seq_next;
-    assign.samples_total = job->shard_total;
-    assign.samples_left = (uint32_t)job->ordinal_count;
+    assign.seq_next = a->grant.seq_next;
+    assign.samples_total = a->grant.total;
+    assign.samples_left = (uint32_t)a->grant.ordinal_count;
     assign.task = job->task;
     assign.repeat = job->repeat;
-    assign.resumed = job->resumed;
+    assign.resumed = a->grant.attempt > 1 && a->grant.ordinal_count < a->grant.total;
     assign.spec =
         moecap__v1__evaluation_spec__unpack(cap_rpc_allocator(arena), job->spec_bytes, job->spec);
     if (!assign.spec)
         return cap_fail(err, CAP_INTERNAL, "the evaluation of run %s cannot be read", job->run_id);
-    return send(call, MOECAP__V1__NODE_COMMAND__BODY_ASSIGN, &assign) ||
-           cap_fail(err, CAP_UNAVAILABLE, "the node has gone");
+    return send_if_wanted(a, link, MOECAP__V1__NODE_COMMAND__BODY_ASSIGN, &assign, err);
 }
 
-static bool send_prompts(const struct sched_outside *outside, struct cap_rpc_call *call,
-                         const struct sched_job *job, size_t from, size_t count, bool last,
+static bool send_prompts(const struct sched_assignment *a, struct sched_link *link,
+                         const Moecap__V1__GetTaskReply *task, size_t from, size_t count,
                          struct cap_err *err)
 {
     CAP_AUTO(cap_arena) arena = cap_arena_new(PROMPT_ARENA_BYTES);
     Moecap__V1__PromptBatch batch = MOECAP__V1__PROMPT_BATCH__INIT;
     Moecap__V1__RenderReply *rendered;
 
-    if (count > 0 && !sched_outside_render(outside, job, job->ordinals_left + from, count, arena,
-                                           &rendered, err))
-        return false;
-    batch.run_id = (char *)job->run_id;
+    batch.run_id = (char *)a->job->run_id;
     batch.shard = SCHED_SHARD;
-    batch.n_prompts = count > 0 ? rendered->n_prompts : 0;
-    batch.prompts = count > 0 ? rendered->prompts : NULL;
-    batch.last = last;
-    if (batch.n_prompts != count)
-        return cap_fail(err, CAP_INTERNAL, "the evaluator rendered %zu prompts of %zu",
-                        batch.n_prompts, count);
-    return send(call, MOECAP__V1__NODE_COMMAND__BODY_PROMPTS, &batch) ||
-           cap_fail(err, CAP_UNAVAILABLE, "the node has gone");
+    batch.last = from + count == a->grant.ordinal_count;
+    if (count > 0) {
+        if (!sched_outside_render(a->outside, a->job, task, a->grant.ordinals_left + from, count,
+                                  arena, &rendered, err))
+            return false;
+        batch.n_prompts = rendered->n_prompts;
+        batch.prompts = rendered->prompts;
+    }
+    return send_if_wanted(a, link, MOECAP__V1__NODE_COMMAND__BODY_PROMPTS, &batch, err);
 }
 
-bool sched_work_assign(const struct sched_outside *outside, struct cap_rpc_call *call,
-                       const struct sched_job *job, uint64_t fence, int prompt_batch,
-                       bool (*still_wanted)(void *arg), void *arg, struct cap_err *err)
-{
-    CAP_AUTO(cap_arena) arena = cap_arena_new(PROMPT_ARENA_BYTES);
-    size_t step = (size_t)prompt_batch, at = 0;
+struct patience {
+    const struct sched_assignment *assignment;
+    size_t batch; /* prompts to send at a time; fewer where they are long */
+    int tries, alone;
+};
 
-    if (!send_assign(call, job, fence, arena, err))
+/* True when it makes sense to try again, after a pause. While the store or the evaluator is away
+ * the node keeps its lease and waits with us. */
+static bool be_patient(struct patience *p, struct cap_err *err)
+{
+    const struct sched_assignment *a = p->assignment;
+    int growth = p->tries < 3 ? 1 << p->tries : PAUSE_GROWTH_MAX;
+    int64_t until;
+
+    if (!sched_may_pass(err))
+        return false;
+    if (err->code == CAP_RESOURCE_EXHAUSTED && p->batch == 1 && ++p->alone > TRIES_ALONE_MAX)
+        return false;
+    if (err->code == CAP_RESOURCE_EXHAUSTED && p->batch > 1)
+        p->batch = (p->batch + 1) / 2;
+    p->tries++;
+    sched_count(SCHED_METRIC_store_retries_total, 1);
+    cap_log(WARN, "retry", "what=prompts run=%s reason=%s", a->job->run_id, CAP_LOG_Q(err->text));
+    until = cap_clock_ms(cap_clock_system()) + a->retry_ms * growth;
+    while (cap_clock_ms(cap_clock_system()) < until && a->wanted(a->wanted_arg))
+        cap_sleep_ms(20);
+    cap_err_clear(err);
+    return true;
+}
+
+bool sched_work_assign(const struct sched_assignment *a, struct sched_link *link,
+                       struct cap_err *err)
+{
+    CAP_AUTO(cap_arena) arena = cap_arena_new(APPEND_ARENA_BYTES);
+    struct patience patience = {.assignment = a, .batch = (size_t)a->prompt_batch};
+    size_t at = 0, total = a->grant.ordinal_count;
+    Moecap__V1__GetTaskReply *task = NULL;
+
+    if (!send_assign(a, link, err))
         return false;
     do {
-        size_t count = job->ordinal_count - at < step ? job->ordinal_count - at : step;
+        size_t count = total - at < patience.batch ? total - at : patience.batch;
 
-        if (!still_wanted(arg))
+        if (!a->wanted(a->wanted_arg))
             return true;
-        if (!send_prompts(outside, call, job, at, count, at + count == job->ordinal_count, err))
+        if ((task || sched_outside_task(a->outside, a->job, arena, &task, err)) &&
+            send_prompts(a, link, task, at, count, err)) {
+            at += count;
+            patience.tries = patience.alone = 0;
+            if (count == 0)
+                break;
+        } else if (!be_patient(&patience, err)) {
             return false;
-        at += count;
-    } while (at < job->ordinal_count);
+        }
+    } while (at < total);
     return true;
 }
 
@@ -122,15 +178,14 @@ static const char *const *copy_names(struct cap_arena *arena, char *const *names
     return copy;
 }
 
-/* Models with a problem are announced but cannot be asked for. */
+/* A model that the node announces with a problem can be asked for: the run then fails with that
+ * problem as its reason, which helps more than "unknown". */
 static const char *const *copy_models(struct cap_arena *arena, const Moecap__V1__NodeHello *hello)
 {
     const char **copy = cap_arena_array(arena, hello->n_models + 1, sizeof *copy);
-    size_t count = 0;
 
     for (size_t i = 0; copy && i < hello->n_models; i++)
-        if (!*hello->models[i]->problem)
-            copy[count++] = cap_arena_strdup(arena, hello->models[i]->name);
+        copy[i] = cap_arena_strdup(arena, hello->models[i]->name);
     return copy;
 }
 
@@ -148,10 +203,20 @@ static void tell_store(struct work *w, Moecap__V1__NodeHello *hello, bool connec
         cap_log(WARN, "node_not_recorded", "node=%s reason=%s", w->name, CAP_LOG_Q(err.text));
 }
 
+/* While its handler asks the store the node is not listened to: its silence says nothing. */
+static void say_waiting(struct work *w, bool waiting)
+{
+    const struct sched_event event = {.kind = waiting ? SCHED_NODE_WAITS : SCHED_NODE_HEARD,
+                                      .node_id = w->node_id};
+
+    sched_conduct_event(w->service->conduct, &event);
+}
+
 static void join(struct work *w, Moecap__V1__NodeHello *hello)
 {
     struct sched_node node = {.any_model_path = hello->any_model_path,
-                              .has_cuda = hello->hardware && hello->hardware->n_devices > 0};
+                              .device_count =
+                                  hello->hardware ? (int64_t)hello->hardware->n_devices : 0};
     struct sched_event event = {.kind = SCHED_NODE_JOINED, .node = &node};
 
     memcpy(node.id, w->node_id, sizeof node.id);
@@ -160,10 +225,13 @@ static void join(struct work *w, Moecap__V1__NodeHello *hello)
     node.engines = copy_names(w->arena, hello->engines, hello->n_engines);
     node.precisions = copy_names(w->arena, hello->precisions, hello->n_precisions);
     node.models = copy_models(w->arena, hello);
-    tell_store(w, hello, true);
     cap_log(INFO, "node_joined", "node=%s id=%s peer=%s models=%zu", node.name, node.id,
             cap_rpc_peer(w->call), hello->n_models);
+    cap_metric_set(sched_metrics(), SCHED_METRIC_nodes, w->service->node_count);
     sched_conduct_event(w->service->conduct, &event);
+    say_waiting(w, true);
+    tell_store(w, hello, true);
+    say_waiting(w, false);
 }
 
 static bool welcome(struct work *w)
@@ -176,34 +244,57 @@ static bool welcome(struct work *w)
     return send(w->call, MOECAP__V1__NODE_COMMAND__BODY_WELCOME, &message);
 }
 
-/* A beat extends the node's leases; of those that the store no longer knows it is told to let go.
- */
+/* A node holds one lease at most. */
+static void feed_beat(struct work *w, const Moecap__V1__LeaseRef *lease)
+{
+    const struct sched_event event = {.kind = SCHED_NODE_BEAT,
+                                      .node_id = w->node_id,
+                                      .run_id = lease ? lease->run_id : NULL,
+                                      .fence = lease ? lease->fence : 0};
+
+    sched_conduct_event(w->service->conduct, &event);
+}
+
+/* A beat extends the node's leases; those that the store no longer knows are lost. */
 static void on_beat(struct work *w, const Moecap__V1__NodeBeat *beat)
 {
-    CAP_AUTO(cap_arena) arena = cap_arena_new(1 << 20);
-    const struct sched_event event = {.kind = SCHED_NODE_BEAT, .node_id = w->node_id};
+    CAP_AUTO(cap_arena) arena = cap_arena_new(SMALL_ARENA_BYTES);
     Moecap__V1__RenewRequest request = MOECAP__V1__RENEW_REQUEST__INIT;
     Moecap__V1__RenewReply *reply;
     struct cap_err err = {0};
 
-    sched_conduct_event(w->service->conduct, &event);
-    if (beat->n_leases == 0)
+    if (beat->n_leases == 0) {
+        feed_beat(w, NULL);
         return;
+    }
+    say_waiting(w, true);
     request.leases = beat->leases;
     request.n_leases = beat->n_leases;
     request.lease_ms = (uint32_t)w->service->lease_ms;
     if (!store_rpc_renew(w->service->outside.store, NULL, &request, arena, &reply, &err)) {
         cap_log(WARN, "renew_failed", "node=%s reason=%s", w->name, CAP_LOG_Q(err.text));
-        return;
-    }
-    for (size_t i = 0; i < reply->n_lost; i++) {
-        const struct sched_event lost = {.kind = SCHED_LEASE_LOST,
-                                         .run_id = reply->lost[i]->run_id,
-                                         .fence = reply->lost[i]->fence};
+    } else {
+        for (size_t i = 0; i < reply->n_lost; i++) {
+            const struct sched_event lost = {.kind = SCHED_LEASE_LOST,
+                                             .run_id = reply->lost[i]->run_id,
+                                             .fence = reply->lost[i]->fence};
 
-        sched_work_stop(w->call, reply->lost[i]->run_id, "the lease has ended");
-        sched_conduct_event(w->service->conduct, &lost);
+            sched_conduct_event(w->service->conduct, &lost);
+        }
     }
+    feed_beat(w, beat->leases[0]);
+}
+
+static void refuse_shard(struct work *w, const Moecap__V1__LeaseRef *lease, const char *reason)
+{
+    const struct sched_event event = {.kind = SCHED_SHARD_REFUSED,
+                                      .run_id = lease->run_id,
+                                      .node_id = w->node_id,
+                                      .fence = lease->fence,
+                                      .reason = reason};
+
+    sched_count(SCHED_METRIC_batches_refused_total, 1);
+    sched_conduct_event(w->service->conduct, &event);
 }
 
 /* True when stored; false when the store refuses for good or the stream has ended. */
@@ -211,6 +302,7 @@ static bool append(struct work *w, Moecap__V1__AnswerBatch *batch, struct cap_ar
                    Moecap__V1__AppendReply **out_reply)
 {
     Moecap__V1__AppendRequest request = MOECAP__V1__APPEND_REQUEST__INIT;
+    int64_t pause_ms = w->service->retry_ms;
 
     request.batch = batch;
     while (!cap_rpc_cancelled(w->call)) {
@@ -220,12 +312,14 @@ static bool append(struct work *w, Moecap__V1__AnswerBatch *batch, struct cap_ar
             return true;
         cap_log(WARN, "append_failed", "run=%s seq=%llu reason=%s", batch->lease->run_id,
                 (unsigned long long)batch->seq, CAP_LOG_Q(err.text));
-        if (!cap_code_retryable(err.code) && err.code != CAP_DEADLINE_EXCEEDED) {
-            sched_count(SCHED_METRIC_batches_refused_total, 1);
-            sched_work_stop(w->call, batch->lease->run_id, err.text);
+        if (!sched_may_pass(&err)) {
+            refuse_shard(w, batch->lease, err.text);
             return false;
         }
-        cap_sleep_ms(w->service->retry_ms);
+        sched_conduct_pause(w->service->conduct, pause_ms);
+        if (pause_ms < w->service->retry_ms * PAUSE_GROWTH_MAX)
+            pause_ms *= 2;
+        cap_arena_reset(arena);
     }
     return false;
 }
@@ -236,28 +330,37 @@ static void on_answers(struct work *w, Moecap__V1__AnswerBatch *batch)
     Moecap__V1__Ack ack = MOECAP__V1__ACK__INIT;
     struct sched_event event = {.kind = SCHED_ANSWERS_STORED};
     Moecap__V1__AppendReply *reply;
+    bool stored;
 
-    if (!batch->lease || !append(w, batch, arena, &reply))
+    if (!batch->lease)
         return;
-    ack.run_id = batch->lease->run_id;
-    ack.shard = batch->lease->shard;
-    ack.seq = batch->seq;
-    send(w->call, MOECAP__V1__NODE_COMMAND__BODY_ACK, &ack);
-    sched_count(SCHED_METRIC_batches_total, 1);
+    say_waiting(w, true);
+    stored = append(w, batch, arena, &reply);
+    say_waiting(w, false);
+    if (!stored)
+        return;
     event.run_id = batch->lease->run_id;
     event.fence = batch->lease->fence;
     event.count = reply->samples_answered;
     event.final = reply->run_done;
     sched_conduct_event(w->service->conduct, &event);
+    sched_count(SCHED_METRIC_batches_total, 1);
+    ack.run_id = batch->lease->run_id;
+    ack.shard = batch->lease->shard;
+    ack.seq = batch->seq;
+    send(w->call, MOECAP__V1__NODE_COMMAND__BODY_ACK, &ack);
 }
 
+/* What a node may get over by itself, or another node may do better, is tried again. */
 static void on_failed(struct work *w, const Moecap__V1__ShardFailed *failed)
 {
+    const struct cap_err why = {.code = (enum cap_code)failed->code};
     const struct sched_event event = {.kind = SCHED_SHARD_FAILED,
                                       .run_id = failed->lease ? failed->lease->run_id : "",
                                       .node_id = w->node_id,
+                                      .fence = failed->lease ? failed->lease->fence : 0,
                                       .reason = failed->reason,
-                                      .final = !cap_code_retryable((enum cap_code)failed->code)};
+                                      .final = !sched_may_pass(&why)};
 
     cap_log(WARN, "shard_failed", "run=%s node=%s reason=%s", event.run_id, w->name,
             CAP_LOG_Q(failed->reason));
@@ -266,8 +369,10 @@ static void on_failed(struct work *w, const Moecap__V1__ShardFailed *failed)
 
 static void on_stopped(struct work *w, const Moecap__V1__LeaseRef *lease)
 {
-    const struct sched_event event = {
-        .kind = SCHED_NODE_STOPPED, .run_id = lease->run_id, .node_id = w->node_id};
+    const struct sched_event event = {.kind = SCHED_NODE_STOPPED,
+                                      .run_id = lease->run_id,
+                                      .node_id = w->node_id,
+                                      .fence = lease->fence};
 
     sched_conduct_event(w->service->conduct, &event);
 }
@@ -286,7 +391,7 @@ static void take_message(struct work *w, Moecap__V1__NodeMessage *message)
         break;
     case MOECAP__V1__NODE_MESSAGE__BODY_PROGRESS:
         if (message->progress->lease)
-            sched_conduct_note(w->service->conduct, message->progress->lease->run_id,
+            sched_conduct_note(w->service->conduct, w->node_id, message->progress->lease->run_id,
                                message->progress->phase, message->progress->output_tokens_per_s);
         break;
     case MOECAP__V1__NODE_MESSAGE__BODY_STOPPED:
@@ -297,24 +402,45 @@ static void take_message(struct work *w, Moecap__V1__NodeMessage *message)
     }
 }
 
-static bool serve(struct work *w, struct cap_err *err)
+/* Its hello, checked and kept packed with the link: what it is, for ListNodes. */
+static bool receive_hello(struct work *w, Moecap__V1__NodeHello **out_hello, struct cap_err *err)
 {
     Moecap__V1__NodeMessage *message = scheduler_rpc_work_next_request(w->call);
-    struct sched_event left = {.kind = SCHED_NODE_LEFT, .node_id = w->node_id};
+    CAP_AUTO_MEM uint8_t *packed = NULL;
+    size_t bytes;
 
     if (!message || message->body_case != MOECAP__V1__NODE_MESSAGE__BODY_HELLO)
         return cap_fail(err, CAP_INVALID_ARGUMENT, "a node's first message must be its hello");
     if (!*message->hello->name || strlen(message->hello->name) >= SCHED_NAME_BYTES)
         return cap_fail(err, CAP_INVALID_ARGUMENT, "a node's name has 1 to %d bytes",
                         SCHED_NAME_BYTES - 1);
+    bytes = moecap__v1__node_hello__get_packed_size(message->hello);
+    packed = malloc(bytes + 1);
+    if (!packed)
+        abort();
+    moecap__v1__node_hello__pack(message->hello, packed);
+    w->link = sched_link_open(w->service->links, w->call, packed, bytes, w->node_id);
+    *out_hello = message->hello;
+    return true;
+}
+
+static bool serve(struct work *w, struct cap_err *err)
+{
+    const struct sched_event left = {
+        .kind = SCHED_NODE_LEFT, .node_id = w->node_id, .reason = "the node has gone"};
+    Moecap__V1__NodeMessage *message;
+    Moecap__V1__NodeHello *hello;
+
+    if (!receive_hello(w, &hello, err))
+        return false;
     welcome(w);
-    join(w, message->hello);
+    join(w, hello);
     while ((message = scheduler_rpc_work_next_request(w->call)) != NULL)
         take_message(w, message);
     cap_log(INFO, "node_left", "node=%s id=%s", w->name, w->node_id);
-    left.reason = "the node has gone";
     sched_conduct_event(w->service->conduct, &left);
     tell_store(w, NULL, false);
+    sched_link_close(w->service->links, w->link);
     return true;
 }
 
@@ -322,19 +448,15 @@ bool sched_handle_work(struct cap_rpc_call *call, struct cap_err *err)
 {
     struct sched_service *service = cap_rpc_self(call);
     struct work w = {.service = service, .call = call, .arena = cap_rpc_arena(call)};
-    bool ok;
+    bool ok = false;
 
     if (service->draining)
         return cap_fail(err, CAP_UNAVAILABLE, "the scheduler is going away");
-    if (++service->node_count > service->nodes_max) {
-        --service->node_count;
-        return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "%d nodes are connected, no more are accepted",
-                        service->nodes_max);
-    }
-    w.link = sched_link_open(service->links, call, w.node_id);
-    cap_metric_set(sched_metrics(), SCHED_METRIC_nodes, service->node_count);
-    ok = serve(&w, err);
-    sched_link_close(service->links, w.link);
+    if (++service->node_count > service->nodes_max)
+        cap_fail(err, CAP_RESOURCE_EXHAUSTED, "%d nodes are connected, no more are accepted",
+                 service->nodes_max);
+    else
+        ok = serve(&w, err);
     cap_metric_set(sched_metrics(), SCHED_METRIC_nodes, --service->node_count);
     return ok;
 }

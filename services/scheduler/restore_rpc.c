@@ -1,0 +1,98 @@
+/* Taking over what the store knows to be unfinished: at the start, and when a run turns up of which
+ * nobody here has heard. */
+#include <stdio.h>
+#include <string.h>
+
+#include "admit.h"
+#include "base/clock.h"
+#include "handlers_rpc.h"
+#include "log/log.h"
+#include "moecap/v1/store.rpc.h"
+#include "spec_wire.h"
+
+enum { RESTORE_PAUSE_MS = 500, SPEC_ARENA_BYTES = 4 << 20 };
+
+/* A lease that the store still has may belong to a node that goes on with the run: its first beat
+ * will say so. If none does, the sweep takes it. */
+static void restore_lease(const Moecap__V1__ActiveRun *wire, struct sched_run *run,
+                          struct sched_job *job)
+{
+    for (size_t i = 0; i < wire->n_shards; i++) {
+        const Moecap__V1__ActiveShard *shard = wire->shards[i];
+
+        if (shard->shard != SCHED_SHARD || !shard->lease)
+            continue;
+        run->fence = shard->lease->fence;
+        snprintf(job->node_name, sizeof job->node_name, "%s", shard->node);
+        return;
+    }
+    if (run->state == SCHED_RUN_LEASED || run->state == SCHED_RUN_RUNNING)
+        run->state = SCHED_RUN_QUEUED;
+}
+
+static void restore_run(struct sched_service *service,
+                        const Moecap__V1__ActiveEvaluation *evaluation,
+                        const struct sched_spec *spec, const Moecap__V1__ActiveRun *wire)
+{
+    struct sched_job *job =
+        sched_job_from_wire(evaluation->spec, wire->run_id, evaluation->evaluation_id, wire->task,
+                            wire->task_id, wire->repeat);
+    int64_t now = cap_clock_wall_ms(cap_clock_system());
+    struct sched_run run;
+
+    sched_run_from_spec(spec, job, &run);
+    run.state = sched_state_from_wire(wire->state);
+    snprintf(run.reason, sizeof run.reason, "%s", wire->reason);
+    run.queued_at_ms = cap_clock_ms(cap_clock_system()) - (now - wire->queued_at_ms);
+    run.attempts = (int)wire->attempts;
+    run.total = wire->samples_total;
+    run.answered = wire->samples_answered;
+    run.graded = wire->samples_graded;
+    job->queued_at_ms = wire->queued_at_ms;
+    job->started_at_ms = wire->started_at_ms;
+    job->ended_at_ms = wire->ended_at_ms;
+    restore_lease(wire, &run, job);
+    sched_conduct_add(service->conduct, job, &run);
+}
+
+bool sched_restore_once(struct sched_service *service, struct cap_err *err)
+{
+    Moecap__V1__Empty request = MOECAP__V1__EMPTY__INIT;
+    struct cap_rpc_call *call = store_rpc_list_active_open(service->outside.store, NULL, &request);
+    Moecap__V1__ActiveEvaluation *evaluation;
+    size_t runs = 0;
+
+    while ((evaluation = store_rpc_list_active_next_reply(call)) != NULL) {
+        CAP_AUTO(cap_arena) arena = cap_arena_new(SPEC_ARENA_BYTES);
+        struct cap_err ignored = {0};
+        struct sched_spec spec;
+
+        if (!evaluation->spec || !sched_spec_from_wire(evaluation->spec, arena, &spec, &ignored))
+            continue;
+        sched_spec_fill(&spec);
+        for (size_t i = 0; i < evaluation->n_runs; i++) {
+            if (sched_conduct_knows(service->conduct, evaluation->runs[i]->run_id))
+                continue;
+            restore_run(service, evaluation, &spec, evaluation->runs[i]);
+            runs++;
+        }
+    }
+    if (!cap_rpc_close(call, err))
+        return false;
+    cap_log(INFO, "restored", "runs=%zu", runs);
+    return true;
+}
+
+bool sched_restore(struct sched_service *service, struct cap_err *err)
+{
+    while (!sched_restore_once(service, err)) {
+        if (!sched_may_pass(err))
+            return cap_fail_in(err, "restore");
+        if (service->draining)
+            return false;
+        cap_log(WARN, "store_away", "reason=%s", CAP_LOG_Q(err->text));
+        cap_err_clear(err);
+        cap_sleep_ms(RESTORE_PAUSE_MS);
+    }
+    return true;
+}

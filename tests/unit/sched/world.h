@@ -1,0 +1,19 @@
+/* world.h — a made-up world around sched_step: a store that goes away and loses replies, nodes that
+ * crash, stall and repeat themselves, a scheduler that is killed. Driven by one seed.
+ *
+ *     world_run(seed, &result);   // asserts every invariant on the way
+ */
+#ifndef SCHED_TEST_WORLD_H
+#define SCHED_TEST_WORLD_H
+
+#include <stdint.h>
+
+struct world_result {
+    int runs, finished, failed, cancelled;
+    int leases, steps, crashes, stalls, outages, restarts, lost_replies, repeated_batches;
+    int64_t ended_ms; /* when the last run ended, on the world's clock */
+};
+
+void world_run(uint64_t seed, struct world_result *out);
+
+#endif
