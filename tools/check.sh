@@ -21,6 +21,7 @@ step cppcheck cppcheck --quiet -j2 --error-exitcode=1 --inline-suppr --std=c11 -
     --enable=warning,portability --suppress=missingIncludeSystem --suppress=unknownMacro \
     --suppress=memleak --suppress=resourceLeak --suppress=uninitvar --suppress=legacyUninitvar \
     $(own_sources)
+# shellcheck disable=SC2317 # called by step
 tidy_all() { own_sources | xargs -P2 -n 8 clang-tidy -p build/dev --quiet 2>/dev/null; }
 step clang-tidy tidy_all
 exit $failed

@@ -17,17 +17,6 @@
 #include "out.h"
 #include "runtime.h"
 
-int cli_exit_of(enum cap_code code)
-{
-    return code == CAP_OK ? 0 : 1; /* main.c has the real one; it is no part of the library */
-}
-
-const char *cli_hint_of(enum cap_code code)
-{
-    (void)code;
-    return NULL;
-}
-
 struct values {
     const char *model;
     struct cli_list tasks;
