@@ -46,6 +46,7 @@ enum cpu_act {
 /* One ISA level: filled by its own translation unit, compiled with its own flags. */
 struct cpu_isa {
     const char *name;
+    int tile_rows; /* that run fastest; at most CPU_TILE_ROWS */
     cpu_tile tile_f32, tile_bf16, tile_bf16_rounded /* or NULL */, tile_i8;
     /* x [k] to k_padded numbers of the kind, zeros behind */
     void (*prepare)(enum cpu_act act, const float *x, int k, int k_padded, char *out);

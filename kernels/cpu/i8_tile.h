@@ -13,29 +13,26 @@ FLAT void i8_tile(const char *w, size_t panel_bytes, const char *const *a, int k
         const char *block = w + (size_t)g * CPU_I8_BLOCK_BYTES;
         lanes_i dot[CPU_TILE_ROWS][CPU_TILE_PANELS * VECTORS] = {0};
         for (int i = 0; i < MOE_I8_GROUP; i += 2) {
-            UNROLL for (int j = 0; j < P * VECTORS; j++)
-            {
+            EACH (j, P * VECTORS) {
                 const char *q = block + (size_t)(j / VECTORS) * panel_bytes + i * CPU_PANEL +
                                 j % VECTORS * LANES * 2;
-                UNROLL for (int r = 0; r < R; r++)
-                {
+                EACH (r, R) {
                     int32_t pair;
                     memcpy(&pair, a[r] + ((size_t)g * MOE_I8_GROUP + (size_t)i) * 2, 4);
                     dot[r][j] = dot_pairs(dot[r][j], q, pair);
                 }
             }
         }
-        UNROLL for (int j = 0; j < P * VECTORS; j++)
-        {
+        EACH (j, P * VECTORS) {
             lanes scale = widen(block + (size_t)(j / VECTORS) * panel_bytes +
                                 MOE_I8_GROUP * CPU_PANEL + j % VECTORS * LANES * 2);
-            UNROLL for (int r = 0; r < R; r++)
-            {
+            EACH (r, R) {
                 float x_scale = at(a[r] + (size_t)k * 2, g);
                 acc[r][j] += __builtin_convertvector(dot[r][j], lanes) * (scale * x_scale);
             }
         }
     }
-    UNROLL for (int r = 0; r < R; r++) UNROLL for (int j = 0; j < P * VECTORS; j++)
-        store(c + r * CPU_TILE_COLS + j * LANES, acc[r][j]);
+    EACH (r, R)
+        EACH (j, P * VECTORS)
+            store(c + r * CPU_TILE_COLS + j * LANES, acc[r][j]);
 }

@@ -7,22 +7,25 @@ FLAT void bf16_rounded_tile(const char *w, size_t panel_bytes, const char *const
     __m512 acc[CPU_TILE_ROWS][CPU_TILE_PANELS] = {0};
     for (int i = 0; i < k; i += 2) {
         __m512i b[CPU_TILE_PANELS];
-        UNROLL for (int j = 0; j < P; j++) b[j] =
-            _mm512_loadu_si512(w + (size_t)j * panel_bytes + (size_t)i * CPU_PANEL * 2);
-        UNROLL for (int r = 0; r < R; r++)
-        {
+        EACH (j, P)
+            b[j] = _mm512_loadu_si512(w + (size_t)j * panel_bytes + (size_t)i * CPU_PANEL * 2);
+        EACH (r, R) {
             int32_t pair;
             memcpy(&pair, a[r] + (size_t)i * 2, 4);
             __m512bh x = (__m512bh)_mm512_set1_epi32(pair);
-            UNROLL for (int j = 0; j < P; j++) acc[r][j] =
-                _mm512_dpbf16_ps(acc[r][j], x, (__m512bh)b[j]);
+            EACH (j, P)
+                acc[r][j] = _mm512_dpbf16_ps(acc[r][j], x, (__m512bh)b[j]);
         }
     }
-    UNROLL for (int r = 0; r < R; r++) UNROLL for (int j = 0; j < P; j++)
-        _mm512_storeu_ps(c + r * CPU_TILE_COLS + j * CPU_PANEL, acc[r][j]);
+    EACH (r, R)
+        EACH (j, P)
+            _mm512_storeu_ps(c + r * CPU_TILE_COLS + j * CPU_PANEL, acc[r][j]);
 }
 
 DEFINE_TILE(tile_bf16_rounded, bf16_rounded_tile)
 
-const struct cpu_isa cpu_isa_avx512_bf16 = {
-    .name = "avx512_bf16", LANES_TABLE, .tile_i8 = tile_i8, .tile_bf16_rounded = tile_bf16_rounded};
+const struct cpu_isa cpu_isa_avx512_bf16 = {.name = "avx512_bf16",
+                                            .tile_rows = 6,
+                                            LANES_TABLE,
+                                            .tile_i8 = tile_i8,
+                                            .tile_bf16_rounded = tile_bf16_rounded};

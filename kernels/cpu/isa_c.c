@@ -27,4 +27,4 @@ static void tile_i8(const char *w, size_t panel_bytes, int panels, const char *c
     }
 }
 
-const struct cpu_isa cpu_isa_c = {.name = "c", LANES_TABLE, .tile_i8 = tile_i8};
+const struct cpu_isa cpu_isa_c = {.name = "c", .tile_rows = 2, LANES_TABLE, .tile_i8 = tile_i8};

@@ -22,7 +22,12 @@ typedef uint16_t lanes_h __attribute__((vector_size(LANES * 2)));
 enum { VECTORS = CPU_PANEL / LANES }; /* of one panel */
 
 #define FLAT static inline __attribute__((always_inline))
-#define UNROLL _Pragma("GCC unroll 32")
+/* A loop over a constant number, always written out: its variables become registers. */
+#ifdef __clang__
+#define EACH(i, n) _Pragma("clang loop unroll(full)") for (int i = 0; i < (n); i++)
+#else
+#define EACH(i, n) _Pragma("GCC unroll 32") for (int i = 0; i < (n); i++)
+#endif
 
 FLAT lanes load(const void *p)
 {
@@ -100,17 +105,18 @@ FLAT void f32_tile(const char *w, size_t panel_bytes, const char *const *a, int 
     lanes acc[CPU_TILE_ROWS][CPU_TILE_PANELS * VECTORS] = {0};
     for (int i = 0; i < k; i++) {
         lanes b[CPU_TILE_PANELS * VECTORS];
-        UNROLL for (int j = 0; j < P * VECTORS; j++) b[j] =
-            load(w + (size_t)(j / VECTORS) * panel_bytes + (size_t)i * CPU_PANEL * 4 +
-                 (size_t)(j % VECTORS) * LANES * 4);
-        UNROLL for (int r = 0; r < R; r++)
-        {
+        EACH (j, P * VECTORS)
+            b[j] = load(w + (size_t)(j / VECTORS) * panel_bytes + (size_t)i * CPU_PANEL * 4 +
+                        (size_t)(j % VECTORS) * LANES * 4);
+        EACH (r, R) {
             float x = at(a[r], i);
-            UNROLL for (int j = 0; j < P * VECTORS; j++) acc[r][j] += b[j] * x;
+            EACH (j, P * VECTORS)
+                acc[r][j] += b[j] * x;
         }
     }
-    UNROLL for (int r = 0; r < R; r++) UNROLL for (int j = 0; j < P * VECTORS; j++)
-        store(c + r * CPU_TILE_COLS + j * LANES, acc[r][j]);
+    EACH (r, R)
+        EACH (j, P * VECTORS)
+            store(c + r * CPU_TILE_COLS + j * LANES, acc[r][j]);
 }
 
 FLAT void bf16_tile(const char *w, size_t panel_bytes, const char *const *a, int k, float *c,
@@ -120,27 +126,28 @@ FLAT void bf16_tile(const char *w, size_t panel_bytes, const char *const *a, int
     for (int i = 0; i < k; i += 2) {
         lanes b[CPU_TILE_PANELS * VECTORS];
         const char *at_i = w + (size_t)i * CPU_PANEL * 2;
-        UNROLL for (int j = 0; j < P * VECTORS; j++) b[j] =
-            (lanes)(load_u(at_i + (size_t)(j / VECTORS) * panel_bytes +
-                           (size_t)(j % VECTORS) * LANES * 4)
-                    << 16);
-        UNROLL for (int r = 0; r < R; r++)
-        {
+        EACH (j, P * VECTORS)
+            b[j] = (lanes)(load_u(at_i + (size_t)(j / VECTORS) * panel_bytes +
+                                  (size_t)(j % VECTORS) * LANES * 4)
+                           << 16);
+        EACH (r, R) {
             float x = at(a[r], i);
-            UNROLL for (int j = 0; j < P * VECTORS; j++) acc[r][j] += b[j] * x;
+            EACH (j, P * VECTORS)
+                acc[r][j] += b[j] * x;
         }
-        UNROLL for (int j = 0; j < P * VECTORS; j++) b[j] =
-            (lanes)(load_u(at_i + (size_t)(j / VECTORS) * panel_bytes +
-                           (size_t)(j % VECTORS) * LANES * 4) &
-                    0xffff0000u);
-        UNROLL for (int r = 0; r < R; r++)
-        {
+        EACH (j, P * VECTORS)
+            b[j] = (lanes)(load_u(at_i + (size_t)(j / VECTORS) * panel_bytes +
+                                  (size_t)(j % VECTORS) * LANES * 4) &
+                           0xffff0000u);
+        EACH (r, R) {
             float x = at(a[r], i + 1);
-            UNROLL for (int j = 0; j < P * VECTORS; j++) acc[r][j] += b[j] * x;
+            EACH (j, P * VECTORS)
+                acc[r][j] += b[j] * x;
         }
     }
-    UNROLL for (int r = 0; r < R; r++) UNROLL for (int j = 0; j < P * VECTORS; j++)
-        store(c + r * CPU_TILE_COLS + j * LANES, acc[r][j]);
+    EACH (r, R)
+        EACH (j, P * VECTORS)
+            store(c + r * CPU_TILE_COLS + j * LANES, acc[r][j]);
 }
 
 DEFINE_TILE(tile_f32, f32_tile)
@@ -275,13 +282,12 @@ FLAT void scores_of(const float *q, const char *keys, const bool is_bf16, int he
         lanes acc[SCORE_VECTORS] = {0};
         const char *at_d = keys + (size_t)from * LANES * size;
         for (int d = 0; d < head_dim; d++, at_d += MOE_PAGE_TOKENS * size) {
-            UNROLL for (int j = 0; j < SCORE_VECTORS; j++)
-            {
+            EACH (j, SCORE_VECTORS) {
                 const char *p = at_d + (size_t)j * LANES * size;
                 acc[j] += (is_bf16 ? widen(p) : load(p)) * q[d];
             }
         }
-        UNROLL for (int j = 0; j < SCORE_VECTORS; j++)
+        EACH (j, SCORE_VECTORS)
             store(s + (from + j) * LANES, acc[j] * scale);
     }
 }
@@ -310,15 +316,16 @@ FLAT void mix_part(const float *p, int tokens, const char *values, const bool is
 {
     const size_t size = is_bf16 ? 2 : 4;
     lanes sum[8];
-    UNROLL for (int j = 0; j < V; j++) sum[j] = load(acc + j * LANES);
+    EACH (j, V)
+        sum[j] = load(acc + j * LANES);
     for (int t = 0; t < tokens; t++, values += stride) {
-        UNROLL for (int j = 0; j < V; j++)
-        {
+        EACH (j, V) {
             const char *v = values + (size_t)j * LANES * size;
             sum[j] += (is_bf16 ? widen(v) : load(v)) * p[t];
         }
     }
-    UNROLL for (int j = 0; j < V; j++) store(acc + j * LANES, sum[j]);
+    EACH (j, V)
+        store(acc + j * LANES, sum[j]);
 }
 
 FLAT void mix_of(const float *p, int tokens, const char *values, const bool is_bf16, int width,

@@ -82,7 +82,7 @@ struct linear {
     struct cpu_rows x;
     const float *bias;
     float *y;
-    int rows, panels_of_unit;
+    int rows, tile_rows, panels_of_unit;
     bool accumulate;
 };
 
@@ -108,9 +108,9 @@ static void linear_job(void *context, int unit, int thread)
     int panels =
         weight->panels - panel < job->panels_of_unit ? weight->panels - panel : job->panels_of_unit;
     float c[CPU_TILE_ROWS * CPU_TILE_COLS];
-    for (int row = 0; row < job->rows; row += CPU_TILE_ROWS) {
+    for (int row = 0; row < job->rows; row += job->tile_rows) {
         const char *a[CPU_TILE_ROWS];
-        int rows = job->rows - row < CPU_TILE_ROWS ? job->rows - row : CPU_TILE_ROWS;
+        int rows = job->rows - row < job->tile_rows ? job->rows - row : job->tile_rows;
         for (int r = 0; r < rows; r++)
             a[r] = job->x.data + (size_t)(row + r) * job->x.stride;
         job->tile(weight->data + (size_t)panel * weight->panel_bytes, weight->panel_bytes, panels,
@@ -128,6 +128,7 @@ enum moe_status cpu_linear(struct moe_dev *dev, struct moe_buf x, const struct m
                          .bias = cpu_f32(bias),
                          .y = cpu_f32(y),
                          .rows = rows,
+                         .tile_rows = dev->isa->tile_rows,
                          .panels_of_unit = CPU_TILE_PANELS,
                          .accumulate = accumulate};
     if (rows == 0 || weight->panels == 0)

@@ -157,9 +157,9 @@ static void up_job(void *context, int unit, int thread)
     const char *data =
         w->data + (size_t)g->expert[a] * w->expert_bytes + (size_t)panel * w->panel_bytes;
     float c[CPU_TILE_ROWS * CPU_TILE_COLS];
-    for (int pair = g->first[a]; pair < g->first[a + 1]; pair += CPU_TILE_ROWS) {
+    for (int pair = g->first[a]; pair < g->first[a + 1]; pair += job->isa->tile_rows) {
         const char *rows[CPU_TILE_ROWS];
-        int count = smaller(CPU_TILE_ROWS, g->first[a + 1] - pair);
+        int count = smaller(job->isa->tile_rows, g->first[a + 1] - pair);
         for (int r = 0; r < count; r++)
             rows[r] = job->x.data + (size_t)g->row[pair + r] * job->x.stride;
         job->up_tile(data, w->panel_bytes, panels, rows, count, w->k_padded, c);
@@ -176,9 +176,9 @@ static void down_expert(const struct experts *job, int a, int panel, int panels)
         w->data + (size_t)g->expert[a] * w->expert_bytes + (size_t)panel * w->panel_bytes;
     int n = w->shape.n, col = panel * CPU_PANEL, cols = smaller(panels * CPU_PANEL, n - col);
     float c[CPU_TILE_ROWS * CPU_TILE_COLS];
-    for (int pair = g->first[a]; pair < g->first[a + 1]; pair += CPU_TILE_ROWS) {
+    for (int pair = g->first[a]; pair < g->first[a + 1]; pair += job->isa->tile_rows) {
         const char *rows[CPU_TILE_ROWS];
-        int count = smaller(CPU_TILE_ROWS, g->first[a + 1] - pair);
+        int count = smaller(job->isa->tile_rows, g->first[a + 1] - pair);
         for (int r = 0; r < count; r++)
             rows[r] = job->inner_rows.data + (size_t)(pair + r) * job->inner_rows.stride;
         job->down_tile(data, w->panel_bytes, panels, rows, count, w->k_padded, c);
