@@ -123,7 +123,7 @@ enum moe_status cpu_qkv_post(struct moe_dev *dev, const struct moe_batch *batch,
 {
     struct pass p = {
         .isa = dev->isa, .batch = batch, .heads = heads, .kv = kv, .qkv = cpu_f32(qkv)};
-    cpu_pool_run(dev->pool, post_job, &p, batch->rows);
+    cpu_run(dev, (size_t)batch->rows * row_width(heads) * 8, post_job, &p, batch->rows);
     return MOE_OK;
 }
 
@@ -218,6 +218,7 @@ enum moe_status cpu_attention(struct moe_dev *dev, const struct moe_batch *batch
     if (!cpu_scratch_fit(&dev->threads, p.thread_bytes * (size_t)cpu_pool_threads(dev->pool)))
         return MOE_NO_MEMORY;
     p.threads = dev->threads.data;
-    cpu_pool_run(dev->pool, attention_job, &p, batch->rows * heads->kv_heads);
+    size_t work = (size_t)batch->rows * row_width(heads) * 2 * MOE_PAGE_TOKENS;
+    cpu_run(dev, work * (size_t)batch->pages_max, attention_job, &p, batch->rows * heads->kv_heads);
     return MOE_OK;
 }

@@ -108,6 +108,21 @@ static inline int32_t *cpu_i32(struct moe_buf buf)
     return (int32_t *)(uintptr_t)buf.addr;
 }
 
+/* Below this many multiply-adds (about a microsecond) waking another thread costs more than it
+ * saves. */
+enum { CPU_WORK_SHARED_MIN = 1 << 16 };
+
+/* Runs the units of a job of about `work` multiply-adds, shared if that pays. */
+static inline void cpu_run(struct moe_dev *dev, size_t work, cpu_job job, void *context, int units)
+{
+    if (work >= CPU_WORK_SHARED_MIN) {
+        cpu_pool_run(dev->pool, job, context, units);
+        return;
+    }
+    for (int unit = 0; unit < units; unit++)
+        job(context, unit, 0);
+}
+
 static inline int cpu_round_up(int n, int to)
 {
     return (n + to - 1) / to * to;

@@ -71,7 +71,8 @@ bool cpu_rows_prepare(struct moe_dev *dev, const float *x, int rows,
     if (!cpu_scratch_fit(scratch, p.stride * (size_t)rows))
         return false;
     p.out = scratch->data;
-    cpu_pool_run(dev->pool, prepare_job, &p, (rows + ROWS_OF_UNIT - 1) / ROWS_OF_UNIT);
+    cpu_run(dev, (size_t)rows * (size_t)p.k, prepare_job, &p,
+            (rows + ROWS_OF_UNIT - 1) / ROWS_OF_UNIT);
     *out_rows = (struct cpu_rows){p.out, p.stride};
     return true;
 }
@@ -140,6 +141,7 @@ enum moe_status cpu_linear(struct moe_dev *dev, struct moe_buf x, const struct m
            weight->panels < job.panels_of_unit * 4 * cpu_pool_threads(dev->pool))
         job.panels_of_unit /= 2;
     int units = (weight->panels + job.panels_of_unit - 1) / job.panels_of_unit;
-    cpu_pool_run(dev->pool, linear_job, &job, units);
+    size_t work = (size_t)rows * (size_t)weight->shape.n * (size_t)weight->shape.k;
+    cpu_run(dev, work, linear_job, &job, units);
     return MOE_OK;
 }

@@ -73,7 +73,7 @@ enum moe_status cpu_router(struct moe_dev *dev, struct moe_buf x, const struct m
                         .experts = experts,
                         .top_k = top_k,
                         .renormalize = renormalize};
-    cpu_pool_run(dev->pool, route_job, &job, rows);
+    cpu_run(dev, (size_t)rows * (size_t)experts * (size_t)(top_k + 8), route_job, &job, rows);
     return MOE_OK;
 }
 
@@ -224,12 +224,13 @@ enum moe_status cpu_moe(struct moe_dev *dev, struct moe_buf x, struct moe_buf id
     while (job.up_panels > 2 && gate_up->panels * job.groups.active < job.up_panels * 4 * threads)
         job.up_panels /= 2;
     job.up_units = (gate_up->panels + job.up_panels - 1) / job.up_panels;
-    cpu_pool_run(dev->pool, up_job, &job, job.up_units * job.groups.active);
+    size_t work = pairs * (size_t)down->shape.n * (size_t)down->shape.k;
+    cpu_run(dev, work * 2, up_job, &job, job.up_units * job.groups.active);
     if (!cpu_rows_prepare(dev, job.inner, (int)pairs, down, &dev->inner_packed, &job.inner_rows))
         return MOE_NO_MEMORY;
     while (job.down_panels > 1 && down->panels < job.down_panels * 4 * threads)
         job.down_panels /= 2;
     int units = (down->panels + job.down_panels - 1) / job.down_panels;
-    cpu_pool_run(dev->pool, down_job, &job, units);
+    cpu_run(dev, work, down_job, &job, units);
     return MOE_OK;
 }

@@ -55,6 +55,7 @@ enum moe_status cpu_rmsnorm(struct moe_dev *dev, struct moe_buf x, struct moe_bu
                        .eps = eps,
                        .rows = rows,
                        .cols = cols};
-    cpu_pool_run(dev->pool, norm_job, &job, (rows + ROWS_OF_UNIT - 1) / ROWS_OF_UNIT);
+    cpu_run(dev, (size_t)rows * (size_t)cols, norm_job, &job,
+            (rows + ROWS_OF_UNIT - 1) / ROWS_OF_UNIT);
     return MOE_OK;
 }
