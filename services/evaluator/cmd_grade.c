@@ -62,6 +62,9 @@ static bool read_scores(struct grading *g, const json_t *list, struct eval_answe
     json_t *entry;
     size_t i;
 
+    if (!list)
+        return cap_fail(err, CAP_INVALID_ARGUMENT,
+                        "there are no \"scores\": this grader compares log-likelihoods of choices");
     if (!json_is_array(list) || !scores)
         return cap_fail(err, CAP_INVALID_ARGUMENT, "scores must be a list of numbers");
     json_array_foreach((json_t *)list, i, entry)
@@ -169,7 +172,7 @@ static bool grade_line(struct grading *g, const char *text, size_t length, struc
 {
     json_error_t where;
     json_t *line = json_loadb(text, length, JSON_ALLOW_NUL, &where);
-    struct eval_verdict verdict;
+    struct eval_verdict verdict = {0};
     struct eval_doc doc;
     bool ok;
 

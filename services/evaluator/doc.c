@@ -1,5 +1,6 @@
 #include "doc.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -247,7 +248,7 @@ static bool make_gold(struct eval_doc *doc, json_t *value, bool rendered, struct
                       struct cap_err *err)
 {
     struct eval_gold gold = {.choices = doc->choices, .choice_count = doc->choice_count};
-    json_t *list;
+    json_t *list = NULL;
 
     if (!as_list(doc, value, rendered, &list, err) ||
         !(doc->task->output == EVAL_MULTIPLE_CHOICE ? make_indices(doc, list, &gold, err)
@@ -273,10 +274,11 @@ bool eval_doc_gold(struct eval_doc *doc, struct eval_gold *out, struct cap_err *
 
 bool eval_doc_shown_target(struct eval_doc *doc, struct eval_text *out, struct cap_err *err)
 {
-    struct eval_gold gold;
+    struct eval_gold gold = {0};
 
     if (!eval_doc_gold(doc, &gold, err))
         return false;
+    assert(gold.index_count > 0 || gold.text_count > 0);
     *out = gold.index_count ? gold.choices[gold.indices[0]] : gold.texts[0];
     return true;
 }

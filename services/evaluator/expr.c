@@ -13,24 +13,26 @@ struct eval_expr {
 
 struct eval_expr *eval_expr_open(const json_t *written, struct cap_err *err)
 {
-    CAP_AUTO(eval_expr) expr = calloc(1, sizeof *expr);
+    CAP_AUTO(cap_jinja) template = NULL;
+    struct eval_expr *expr;
 
-    if (!expr)
-        abort();
-    expr->written = json_deep_copy(written);
     if (json_is_string(written)) {
         if (json_string_length(written) != strlen(json_string_value(written))) {
             cap_fail(err, CAP_INVALID_ARGUMENT, "a template cannot hold U+0000");
             return NULL;
         }
-        if (!(expr->template = cap_jinja_compile(json_string_value(written), &cap_jinja_task, err)))
+        if (!(template = cap_jinja_compile(json_string_value(written), &cap_jinja_task, err)))
             return NULL;
     } else if (!json_is_integer(written) && !json_is_array(written)) {
         cap_fail(err, CAP_INVALID_ARGUMENT,
                  "it must be the name of a field, a template, a whole number or a list");
         return NULL;
     }
-    return cap_take(expr);
+    if (!(expr = calloc(1, sizeof *expr)))
+        abort();
+    expr->written = json_deep_copy(written);
+    expr->template = cap_take(template);
+    return expr;
 }
 
 void eval_expr_free(struct eval_expr *expr)

@@ -260,26 +260,31 @@ static bool open_steps(struct eval_pipeline *pipeline, const json_t *list, struc
     return true;
 }
 
-struct eval_pipeline *eval_pipeline_open(const json_t *options, struct cap_err *err)
+static bool fill_pipeline(struct eval_pipeline *pipeline, const json_t *options,
+                          struct cap_err *err)
 {
     static const char *const keys[] = {"name", "filter", NULL};
-    CAP_AUTO(eval_pipeline) pipeline = calloc(1, sizeof *pipeline);
+
+    return (eval_keys_known(options, keys, err) &&
+            open_steps(pipeline, json_object_get(options, "filter"), err)) ||
+           cap_fail_in(err, "filter \"%s\"", pipeline->name);
+}
+
+struct eval_pipeline *eval_pipeline_open(const json_t *options, struct cap_err *err)
+{
+    struct eval_pipeline *pipeline;
     const char *name = options ? json_string_value(json_object_get(options, "name")) : "none";
 
-    if (!pipeline)
-        abort();
     if (!name || !*name || strchr(name, ',')) {
         cap_fail(err, CAP_INVALID_ARGUMENT, "a filter needs a name without comma");
         return NULL;
     }
-    if (!(pipeline->name = strdup(name)))
+    if (!(pipeline = calloc(1, sizeof *pipeline)) || !(pipeline->name = strdup(name)))
         abort();
-    if (options && (!eval_keys_known(options, keys, err) ||
-                    !open_steps(pipeline, json_object_get(options, "filter"), err))) {
-        cap_fail_in(err, "filter \"%s\"", name);
-        return NULL;
-    }
-    return cap_take(pipeline);
+    if (!options || fill_pipeline(pipeline, options, err))
+        return pipeline;
+    eval_pipeline_free(pipeline);
+    return NULL;
 }
 
 void eval_pipeline_free(struct eval_pipeline *pipeline)

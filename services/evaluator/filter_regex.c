@@ -1,4 +1,5 @@
 /* The filters that extract by pattern: regex, first_match, remove, multi_choice_regex. */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,6 +50,7 @@ static bool extract(const struct extractor *e, struct eval_regex_work *work, str
     size_t keep = e->select < 0 ? (size_t)-e->select : (size_t)e->select + 1, count = 0;
     enum eval_regex_found found = EVAL_REGEX_NONE;
 
+    assert(keep > 0 && keep <= CAP_COUNT_OF(last));
     while ((e->select < 0 || count < keep) &&
            (found = eval_regex_find(e->regex, work, text, &cursor)) == EVAL_REGEX_FOUND)
         last[count++ % keep] = matched_text(e, work, text);
@@ -400,6 +402,7 @@ static bool find_choice(const struct multi_choice_state *s, const struct choice_
     struct eval_text plain = r->text, match = r->text;
     bool found = false;
 
+    assert(p->texts);
     if (!extract(&s->extractor, f->work, r->text, &match, &found))
         return eval_filter_fail_effort(err);
     if (!found || match.length == 0) {

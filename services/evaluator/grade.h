@@ -31,10 +31,10 @@ struct eval_answer {
 struct eval_verdict {
     const char *metric;  /* the column's id, borrowed from the task */
     const char *version; /* of the grader */
-    enum eval_verdict_kind kind;
     struct eval_text extracted;
     const char *reason; /* empty when correct */
     double score;
+    enum eval_verdict_kind kind;
     bool unanswered; /* nothing that looks like an answer */
     bool truncated;  /* ended by the token limit */
 };

@@ -33,11 +33,9 @@ struct eval_render *eval_render_open(const struct eval_task *task,
                                      const struct eval_document *pool, size_t pool_count,
                                      struct cap_err *err)
 {
-    CAP_AUTO(eval_render) render = calloc(1, sizeof *render);
+    struct eval_render *render;
     size_t shots = settings->has_num_fewshot ? settings->num_fewshot : (size_t)task->num_fewshot;
 
-    if (!render)
-        abort();
     if (shots > EVAL_FEWSHOT_MAX || shots > pool_count) {
         cap_fail(err, CAP_INVALID_ARGUMENT,
                  "task \"%s\" cannot show %zu examples: its few-shot pool has %zu, and %d is the "
@@ -45,6 +43,8 @@ struct eval_render *eval_render_open(const struct eval_task *task,
                  task->name, shots, pool_count, EVAL_FEWSHOT_MAX);
         return NULL;
     }
+    if (!(render = calloc(1, sizeof *render)))
+        abort();
     *render = (struct eval_render){
         .task = task,
         .settings = settings,
@@ -56,7 +56,7 @@ struct eval_render *eval_render_open(const struct eval_task *task,
     };
     if (!render->examples)
         abort();
-    return cap_take(render);
+    return render;
 }
 
 void eval_render_free(struct eval_render *render)

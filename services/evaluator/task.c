@@ -79,7 +79,7 @@ static bool read_task(struct eval_task *task, struct cap_err *err)
 static bool read_metadata(struct eval_task *task, struct cap_err *err)
 {
     const json_t *metadata = json_object_get(task->definition, "metadata");
-    json_t *version = json_object_get(metadata, "version");
+    const json_t *version = json_object_get(metadata, "version");
     struct eval_text text = eval_text_of("0");
     CAP_AUTO(cap_arena) arena = cap_arena_new(1 << 12);
 
@@ -89,10 +89,9 @@ static bool read_metadata(struct eval_task *task, struct cap_err *err)
         return cap_fail(err, CAP_INVALID_ARGUMENT, "version must be a number or a text");
     if (version)
         text = eval_json_str(arena, version);
-    /* Kept beside the definition's own texts, so that it lives as long as they do. */
-    version = json_stringn(text.data, text.length);
-    task->version = json_string_value(version);
-    json_object_set_new(json_object_get(task->definition, "\x01kept"), "version", version);
+    task->version = strndup(text.data, text.length);
+    if (!task->version)
+        abort();
     return true;
 }
 
@@ -392,9 +391,9 @@ static bool add_column(struct eval_task *task, size_t pipeline, size_t metric, s
     column->metric = metric;
     for (size_t i = 0; i < task->column_count; i++)
         if (strcmp(task->columns[i].id, column->id) == 0) {
+            cap_fail(err, CAP_INVALID_ARGUMENT, "\"%s\" would be there twice", column->id);
             free(column->id);
-            return cap_fail(err, CAP_INVALID_ARGUMENT, "\"%s\" would be there twice",
-                            task->columns[i].id);
+            return false;
         }
     task->column_count++;
     return true;
@@ -438,14 +437,24 @@ static const struct {
     {"metric_list", read_metric_list},
 };
 
+static bool fill_task(struct eval_task *task, const char **out_key, struct cap_err *err)
+{
+    if (!read_unwanted(task, out_key, err))
+        return cap_fail_in(err, "%s", *out_key);
+    for (size_t i = 0; i < CAP_COUNT_OF(readers); i++)
+        if (!readers[i].read(task, err)) {
+            *out_key = readers[i].key;
+            return cap_fail_in(err, "%s", readers[i].key);
+        }
+    return true;
+}
+
 struct eval_task *eval_task_open_json(const json_t *definition, const char **out_key,
                                       struct cap_err *err)
 {
-    CAP_AUTO(eval_task) task = calloc(1, sizeof *task);
+    struct eval_task *task;
     const char *ignored;
 
-    if (!task)
-        abort();
     if (!out_key)
         out_key = &ignored;
     *out_key = NULL;
@@ -455,19 +464,13 @@ struct eval_task *eval_task_open_json(const json_t *definition, const char **out
     }
     if (!eval_keys_known(definition, eval_task_keys, err))
         return NULL;
+    if (!(task = calloc(1, sizeof *task)))
+        abort();
     task->definition = json_deep_copy(definition);
-    json_object_set_new(task->definition, "\x01kept", json_object());
-    if (!read_unwanted(task, out_key, err)) {
-        cap_fail_in(err, "%s", *out_key);
-        return NULL;
-    }
-    for (size_t i = 0; i < CAP_COUNT_OF(readers); i++)
-        if (!readers[i].read(task, err)) {
-            *out_key = readers[i].key;
-            cap_fail_in(err, "%s", readers[i].key);
-            return NULL;
-        }
-    return cap_take(task);
+    if (fill_task(task, out_key, err))
+        return task;
+    eval_task_free(task);
+    return NULL;
 }
 
 struct eval_task *eval_task_open(const char *definition, const char **out_key, struct cap_err *err)
@@ -507,6 +510,7 @@ void eval_task_free(struct eval_task *task)
     eval_expr_free(task->target);
     eval_expr_free(task->choice);
     eval_expr_free(task->description);
+    free(task->version);
     json_decref(task->definition);
     free(task);
 }

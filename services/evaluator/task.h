@@ -40,8 +40,9 @@ struct eval_column {
 };
 
 struct eval_task {
-    json_t *definition; /* owns every text below */
-    const char *name, *version, *split, *samples_file, *fewshot_file;
+    json_t *definition; /* owns the texts below, but for version */
+    char *version;
+    const char *name, *split, *samples_file, *fewshot_file;
     enum eval_output output;
     struct eval_expr *text, *target, *choice, *description; /* the last two may be NULL */
     struct eval_text target_delimiter, fewshot_delimiter;

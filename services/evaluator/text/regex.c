@@ -51,28 +51,30 @@ static pcre2_code *compile(const struct cap_buf *pattern, struct cap_err *err)
 struct eval_regex *eval_regex_open(struct eval_text pattern, struct cap_err *err)
 {
     CAP_AUTO_BUF(translated, PATTERN_OUT_BYTES_MAX);
-    CAP_AUTO(eval_regex) regex = calloc(1, sizeof *regex);
+    struct eval_regex *regex;
+    pcre2_code *code = NULL;
     int shown = pattern.length > 100 ? 100 : (int)pattern.length;
 
-    if (!regex)
-        abort();
     if (pattern.length > EVAL_REGEX_PATTERN_BYTES_MAX) {
         cap_fail(err, CAP_INVALID_ARGUMENT, "the pattern has %zu bytes, at most %d", pattern.length,
                  EVAL_REGEX_PATTERN_BYTES_MAX);
         return NULL;
     }
-    if (!eval_regex_translate(pattern, &translated, err) ||
-        !(regex->code = compile(&translated, err))) {
+    if (!eval_regex_translate(pattern, &translated, err) || !(code = compile(&translated, err))) {
         cap_fail_in(err, "pattern \"%.*s\"", shown, pattern.data);
         return NULL;
     }
+    if (!(regex = calloc(1, sizeof *regex)))
+        abort();
+    regex->code = code;
     if (eval_regex_group_count(regex) > EVAL_REGEX_GROUPS_MAX) {
         cap_fail(err, CAP_INVALID_ARGUMENT, "pattern \"%.*s\" has %u groups, at most %d", shown,
                  pattern.data, eval_regex_group_count(regex), EVAL_REGEX_GROUPS_MAX);
+        eval_regex_free(regex);
         return NULL;
     }
     pcre2_jit_compile(regex->code, PCRE2_JIT_COMPLETE); /* without JIT it is only slower */
-    return cap_take(regex);
+    return regex;
 }
 
 void eval_regex_free(struct eval_regex *regex)
