@@ -75,7 +75,7 @@ static void check_refusal(const char *sentence, char *option, char *value)
 static void wrong_options_are_named(void **state)
 {
     (void)state;
-    check_refusal("there is no option --modle", "--modle", "x");
+    check_refusal("there is no option --modle; did you mean --model?", "--modle", "x");
     check_refusal("--model needs a value: NAME", "--model", NULL);
     check_refusal("--batch-size: \"4x\" is not a whole number", "--batch-size", "4x");
     check_refusal("--batch-size: \"99999999999999999999\" is not a whole number", "--batch-size",
