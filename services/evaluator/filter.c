@@ -188,6 +188,7 @@ static const struct eval_filter_ops *const filters[] = {
     &eval_filter_first_match,
     &eval_filter_remove,
     &eval_filter_multi_choice_regex,
+    &eval_filter_moecap_number,
 };
 
 static const struct eval_filter_ops *find_ops(const char *name, struct cap_err *err)

@@ -41,7 +41,7 @@ struct eval_filter_ops {
 };
 
 extern const struct eval_filter_ops eval_filter_regex, eval_filter_first_match, eval_filter_remove,
-    eval_filter_multi_choice_regex;
+    eval_filter_multi_choice_regex, eval_filter_moecap_number;
 
 struct eval_pipeline;
 

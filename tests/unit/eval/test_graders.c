@@ -104,6 +104,7 @@ static void check_all_numbers(json_t *rows, const char *key)
     check_numbers(rows, key, "gsm8k-cot-strict", NULL, "lmeval_cot_strict", "lmeval_cot_strict_em");
     check_numbers(rows, key, "gsm8k-cot-llama", NULL, "lmeval_cot_llama_strict", NULL);
     check_numbers(rows, key, "gsm8k-openai", NULL, "openai_extract", NULL);
+    check_numbers(rows, key, "gsm8k-moecap", NULL, "moecap_extract", "moecap_em");
     json_decref(rows);
 }
 
