@@ -71,10 +71,10 @@ static bool alloc_host(struct native_forward *fw, struct widest w)
 {
     const struct native_model *m = fw->model;
     size_t rows = (size_t)fw->rows_max, top_k = m->top_k > 0 ? (size_t)m->top_k : 1;
-    fw->chosen = calloc(rows * top_k, sizeof(*fw->chosen));
-    fw->chosen_weights = calloc(rows * top_k, sizeof(*fw->chosen_weights));
-    fw->table_host = calloc(rows * (size_t)fw->table_max, sizeof(*fw->table_host));
-    fw->rope_host = calloc(rows * w.head_dim, sizeof(*fw->rope_host));
+    fw->chosen = calloc(rows * top_k + 1, sizeof(*fw->chosen));
+    fw->chosen_weights = calloc(rows * top_k + 1, sizeof(*fw->chosen_weights));
+    fw->table_host = calloc(rows * (size_t)fw->table_max + 1, sizeof(*fw->table_host));
+    fw->rope_host = calloc(rows * w.head_dim + 1, sizeof(*fw->rope_host));
     fw->frequencies = calloc(w.head_dim / 2 + 1, sizeof(*fw->frequencies));
     fw->counts = calloc((size_t)m->moe_layers * (size_t)m->experts + 1, sizeof(*fw->counts));
     return fw->chosen && fw->chosen_weights && fw->table_host && fw->rope_host && fw->frequencies &&

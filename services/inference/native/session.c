@@ -31,7 +31,7 @@ static bool open_kv(struct native_session *s, uint64_t bytes_max, struct cap_err
 
 static bool alloc_arrays(struct native_session *s)
 {
-    size_t rows = (size_t)s->rows_max, vocab = (size_t)s->model->shape->vocab;
+    size_t rows = (size_t)s->rows_max + 1, vocab = (size_t)s->model->shape->vocab + 1;
     size_t layers = (size_t)s->model->moe_layers + 1;
     s->items = calloc(rows, sizeof(*s->items));
     s->ids = calloc(rows, sizeof(*s->ids));
@@ -39,7 +39,7 @@ static bool alloc_arrays(struct native_session *s)
     s->sequence_of = calloc(rows, sizeof(*s->sequence_of));
     s->pick = calloc(rows, sizeof(*s->pick));
     s->sequences = calloc(rows, sizeof(*s->sequences));
-    s->logits = calloc((size_t)s->logits_max * vocab, sizeof(*s->logits));
+    s->logits = calloc((size_t)s->logits_max * vocab + 1, sizeof(*s->logits));
     s->candidates = calloc(vocab, sizeof(*s->candidates));
     s->distinct = calloc(layers, sizeof(*s->distinct));
     s->moe_layer_ids = calloc(layers, sizeof(*s->moe_layer_ids));
