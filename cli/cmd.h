@@ -24,6 +24,8 @@ CLI_CMD(task_add);
 CLI_CMD(node_list);
 CLI_CMD(admin_config);
 CLI_CMD(admin_metrics);
+CLI_CMD(admin_log);
+CLI_CMD(version);
 CLI_CMD(help);
 
 /* Arguments go to another program as they are. */

@@ -1,4 +1,5 @@
-/* Offline work belongs to the program that owns it: as git does, we become it. And help. */
+/* Offline work belongs to the program that owns it: as git does, we become it. Also help and
+ * version. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -6,6 +7,7 @@
 #include <unistd.h>
 
 #include "cmd.h"
+#include "out.h"
 #include "suite.h"
 
 struct cli_help_options cli_help_options;
@@ -35,6 +37,17 @@ int cli_exec_inference(struct cli_context *context, int argc, char **argv, struc
 int cli_exec_evaluator(struct cli_context *context, int argc, char **argv, struct cap_err *err)
 {
     return become(context, "moecap-evaluator", argc, argv, err);
+}
+
+int cli_cmd_version(struct cli_context *context, const struct cli_words *words, struct cap_err *err)
+{
+    (void)words;
+    (void)err;
+    if (context->globals.json)
+        cli_print_json(json_pack("{s:s}", "version", MOECAP_VERSION));
+    else
+        printf("moecap %s\n", MOECAP_VERSION);
+    return CLI_OK;
 }
 
 int cli_cmd_help(struct cli_context *context, const struct cli_words *words, struct cap_err *err)

@@ -1,11 +1,10 @@
-/* submit, cancel, queue, node list, admin. */
+/* submit, cancel, queue, node list. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/file.h"
 #include "cmd.h"
-#include "moecap/v1/admin.rpc.h"
 #include "moecap/v1/scheduler.rpc.h"
 #include "out.h"
 #include "suite.h"
@@ -351,56 +350,5 @@ int cli_cmd_node_list(struct cli_context *context, const struct cli_words *words
         cli_print_json(cli_message_json(&reply->base));
     else
         print_nodes(reply);
-    return CLI_OK;
-}
-
-/* ---- admin ---- */
-
-static struct cap_rpc_channel *channel_of(struct cli_suite *suite, const char *program,
-                                          struct cap_err *err)
-{
-    if (strcmp(program, "scheduler") == 0)
-        return suite->scheduler;
-    if (strcmp(program, "store") == 0)
-        return suite->store;
-    if (strcmp(program, "evaluator") == 0)
-        return suite->evaluator;
-    cap_fail(err, CAP_INVALID_ARGUMENT, "program \"%s\" is none of scheduler, store, evaluator",
-             program);
-    return NULL;
-}
-
-int cli_cmd_admin_config(struct cli_context *context, const struct cli_words *words,
-                         struct cap_err *err)
-{
-    CAP_AUTO(cli_suite) suite = cli_suite_open_all(context, err);
-    struct cap_rpc_channel *channel = suite ? channel_of(suite, words->items[0], err) : NULL;
-    Moecap__V1__Empty request = MOECAP__V1__EMPTY__INIT;
-    Moecap__V1__ShowConfigReply *reply;
-
-    if (!channel || !admin_rpc_show_config(channel, NULL, &request, suite->arena, &reply, err))
-        return cli_exit_of(err->code);
-    if (context->globals.json)
-        cli_print_json(cli_message_json(&reply->base));
-    for (size_t i = 0; !context->globals.json && i < reply->n_values; i++)
-        printf("%s = %s  # %s; %s\n", reply->values[i]->name, reply->values[i]->value,
-               reply->values[i]->source, reply->values[i]->help);
-    return CLI_OK;
-}
-
-int cli_cmd_admin_metrics(struct cli_context *context, const struct cli_words *words,
-                          struct cap_err *err)
-{
-    CAP_AUTO(cli_suite) suite = cli_suite_open_all(context, err);
-    struct cap_rpc_channel *channel = suite ? channel_of(suite, words->items[0], err) : NULL;
-    Moecap__V1__Empty request = MOECAP__V1__EMPTY__INIT;
-    Moecap__V1__ShowMetricsReply *reply;
-
-    if (!channel || !admin_rpc_show_metrics(channel, NULL, &request, suite->arena, &reply, err))
-        return cli_exit_of(err->code);
-    if (context->globals.json)
-        cli_print_json(cli_message_json(&reply->base));
-    else
-        printf("%s", reply->prometheus_text);
     return CLI_OK;
 }

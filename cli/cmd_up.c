@@ -1,4 +1,4 @@
-/* up, down, status: the suite on this machine. */
+/* up and down: the suite on this machine. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -39,11 +39,24 @@ static bool find_shipped(const struct cli_context *context, const char *name,
     return false;
 }
 
-static void make_absolute(struct cli_list *list, char paths[][CLI_PATH_BYTES])
+/* A node gets them as one list with colons between. */
+static bool check_models(struct cli_list *list, char paths[][CLI_PATH_BYTES], struct cap_err *err)
 {
-    for (size_t i = 0; i < list->count; i++)
-        if (realpath(list->items[i], paths[i]))
-            list->items[i] = paths[i];
+    size_t length = 0;
+
+    for (size_t i = 0; i < list->count; i++) {
+        if (!realpath(list->items[i], paths[i]))
+            return cap_fail(err, CAP_NOT_FOUND, "--models \"%s\": %s", list->items[i],
+                            strerror(errno));
+        if (strchr(paths[i], ':'))
+            return cap_fail(err, CAP_INVALID_ARGUMENT, "--models \"%s\" has a colon in its path",
+                            paths[i]);
+        list->items[i] = paths[i];
+        length += strlen(paths[i]) + 1;
+    }
+    return length < CLI_PATH_BYTES || cap_fail(err, CAP_INVALID_ARGUMENT,
+                                               "the paths of --models are too long together; put "
+                                               "the models into one folder");
 }
 
 static bool fill_in(struct cli_context *context, struct cap_err *err)
@@ -61,7 +74,8 @@ static bool fill_in(struct cli_context *context, struct cap_err *err)
     if (o->ports && strcmp(o->ports, "auto") != 0 && strcmp(o->ports, "default") != 0)
         return cap_fail(err, CAP_INVALID_ARGUMENT, "--ports \"%s\" is neither default nor auto",
                         o->ports);
-    make_absolute(&o->models, models);
+    if (!check_models(&o->models, models, err))
+        return false;
     if (o->models.count == 0 && find_shipped(context, "models", shipped_models))
         o->models.items[o->models.count++] = shipped_models;
     if (!o->tasks && find_shipped(context, "tasks", tasks))
@@ -189,9 +203,6 @@ int cli_cmd_up(struct cli_context *context, const struct cli_words *words, struc
                  (int)runtime.supervisor.pid);
         return CLI_REFUSED;
     }
-    /* what a killed supervisor may have left behind */
-    if (!cli_end_all(dir, &(int){0}, &(struct cap_err){0}))
-        cli_runtime_remove(dir);
     return cli_up_options.detach ? detach(context, dir, err) : cli_supervise(context, dir, err);
 }
 
@@ -252,63 +263,4 @@ int cli_cmd_down(struct cli_context *context, const struct cli_words *words, str
     else
         printf("the suite has ended\n");
     return CLI_OK;
-}
-
-/* ---- status ---- */
-
-static json_t *status_json(const char *dir, const struct cli_runtime *runtime)
-{
-    json_t *list = json_array();
-
-    for (int i = 0; i < runtime->count; i++) {
-        const struct cli_process *p = &runtime->processes[i];
-
-        json_array_append_new(list, json_pack("{s:s,s:s,s:i,s:b,s:i}", "name", p->name, "address",
-                                              p->address, "pid", (int)p->pid, "running",
-                                              cli_process_alive(p), "restarts", p->restarts));
-    }
-    return json_pack("{s:s,s:b,s:o}", "state", dir, "supervised",
-                     cli_process_alive(&runtime->supervisor), "programs", list);
-}
-
-int cli_cmd_status(struct cli_context *context, const struct cli_words *words, struct cap_err *err)
-{
-    struct cli_table_out table;
-    struct cli_runtime runtime;
-    char dir[CLI_PATH_BYTES];
-    CAP_AUTO_BUF(text, 1 << 20);
-    bool all = true;
-
-    (void)words;
-    if (!cli_state_dir(context, dir, err))
-        return cli_exit_of(err->code);
-    if (!cli_runtime_read(dir, &runtime, err)) {
-        cap_err_clear(err);
-        cap_fail(err, CAP_UNAVAILABLE, "no suite runs in \"%s\"", dir);
-        return CLI_UNREACHABLE;
-    }
-    cli_table_init(&table, 5, 1u << 2 | 1u << 4);
-    for (const char *const *h =
-             (const char *const[]){"program", "address", "process", "state", "restarts", NULL};
-         *h; h++)
-        cli_table_add(&table, *h);
-    for (int i = 0; i < runtime.count; i++) {
-        const struct cli_process *p = &runtime.processes[i];
-        bool alive = cli_process_alive(p);
-
-        all = all && alive;
-        cli_table_add(&table, p->name);
-        cli_table_add(&table, p->address);
-        cli_table_addf(&table, "%d", (int)p->pid);
-        cli_table_add(&table, alive ? "running" : "down");
-        cli_table_addf(&table, "%d", p->restarts);
-    }
-    if (context->globals.json) {
-        cli_print_json(status_json(dir, &runtime));
-    } else {
-        cli_table_print(&table, &text);
-        printf("%s", text.data);
-    }
-    cli_table_done(&table);
-    return all && cli_process_alive(&runtime.supervisor) ? CLI_OK : CLI_NEGATIVE;
 }

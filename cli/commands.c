@@ -58,7 +58,9 @@ static const struct cli_command up = {
     .options = up_options,
     .option_count = CAP_COUNT_OF(up_options),
     .values = &cli_up_options,
-    .hint = "the logs in the state folder say more; --ports auto takes any free ports",
+    .hint = "moecap help up shows the options; logs are in the state folder; --ports auto takes "
+            "any free "
+            "ports",
     .run = cli_cmd_up,
 };
 
@@ -75,9 +77,13 @@ static const struct cli_command down = {
 static const struct cli_command status = {
     .name = "status",
     .words = "",
-    .summary = "programs of the local suite: address, process, restarts",
-    .text = "Status 0 when everything runs, 1 when something is down, 4 when there is no suite.\n\n"
-            "  moecap status --json\n",
+    .summary = "programs of the suite: address, process, whether they answer, restarts",
+    .text =
+        "Of the local suite, or with --server what its scheduler tells. Status 0 when everything "
+        "answers,\n"
+        "1 when something is down or silent, 4 when there is no suite.\n\n"
+        "  moecap status --json\n"
+        "  moecap status --server 10.0.0.5:7861\n",
     .run = cli_cmd_status,
 };
 
@@ -331,8 +337,9 @@ static const struct cli_command grade = {
 static const struct cli_command admin_config = {
     .name = "admin config",
     .words = "PROGRAM",
-    .summary = "settings of scheduler, store or evaluator, and where each comes from",
-    .text = "  moecap admin config scheduler\n",
+    .summary = "settings of scheduler, store, evaluator or a node, and where each comes from",
+    .text = "  moecap admin config scheduler\n"
+            "  moecap admin config node-1\n",
     .words_min = 1,
     .words_max = 1,
     .run = cli_cmd_admin_config,
@@ -346,6 +353,28 @@ static const struct cli_command admin_metrics = {
     .words_min = 1,
     .words_max = 1,
     .run = cli_cmd_admin_metrics,
+};
+
+static const struct cli_command admin_log = {
+    .name = "admin log",
+    .words = "PROGRAM LEVELS",
+    .summary = "change what a running program logs",
+    .text =
+        "A level, or levels by module (source file without .c): debug, info, warn, error. Lasts "
+        "until the\n"
+        "program ends; `up --log` and MOECAP_LOG set it from the start.\n\n"
+        "  moecap admin log scheduler info,conduct:debug\n",
+    .words_min = 2,
+    .words_max = 2,
+    .run = cli_cmd_admin_log,
+};
+
+static const struct cli_command version = {
+    .name = "version",
+    .words = "",
+    .summary = "the version of this program",
+    .text = "  moecap version --json\n",
+    .run = cli_cmd_version,
 };
 
 static const struct cli_option help_options[] = {
@@ -372,8 +401,8 @@ static const struct cli_command help = {
 };
 
 const struct cli_command *const cli_commands[] = {
-    &up,    &down,     &status,     &submit,       &watch,         &cancel,   &queue,
-    &board, &run_show, &run_export, &task_list,    &task_show,     &task_add, &node_list,
-    &model, &tokenize, &grade,      &admin_config, &admin_metrics, &help,
+    &up,       &down,         &status,        &submit,    &watch,    &cancel,    &queue, &board,
+    &run_show, &run_export,   &task_list,     &task_show, &task_add, &node_list, &model, &tokenize,
+    &grade,    &admin_config, &admin_metrics, &admin_log, &version,  &help,
 };
 const size_t cli_command_count = CAP_COUNT_OF(cli_commands);

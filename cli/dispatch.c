@@ -48,6 +48,8 @@ const char *cli_hint_of(const struct cli_command *command, int status, enum cap_
     case CAP_INTERNAL:
     case CAP_DATA_LOSS:
         return "the logs in the state folder say more";
+    case CAP_CANCELLED:
+        return NULL;
     default:
         break;
     }

@@ -10,9 +10,11 @@
 #include "base/err.h"
 #include "command.h"
 #include "rpc/rpc.h"
+#include "runtime.h"
 
 struct cli_suite {
-    struct cap_arena *arena; /* of replies; lives as long as the suite */
+    char address[CLI_ADDRESS_BYTES]; /* of the scheduler */
+    struct cap_arena *arena;         /* of replies; lives as long as the suite */
     struct cap_rpc_channel *scheduler, *store, *evaluator;
 };
 

@@ -60,14 +60,13 @@ static bool find_server(const struct cli_context *context, char out[CLI_ADDRESS_
 struct cli_suite *cli_suite_open(const struct cli_context *context, struct cap_err *err)
 {
     CAP_AUTO(cli_suite) suite = calloc(1, sizeof *suite);
-    char address[CLI_ADDRESS_BYTES];
 
     if (!suite)
         abort();
-    if (!find_server(context, address, err))
+    if (!find_server(context, suite->address, err))
         return NULL;
     suite->arena = cap_arena_new(SUITE_ARENA_BYTES);
-    suite->scheduler = cap_rpc_channel_new(address, NULL);
+    suite->scheduler = cap_rpc_channel_new(suite->address, NULL);
     if (!cap_rpc_channel_wait(suite->scheduler, CONNECT_MS, err)) {
         cap_fail_in(err, "scheduler");
         return NULL;

@@ -2,9 +2,8 @@
  * that dies, with a pause that doubles; ends them in the opposite order. Programs are started with
  * posix_spawn (never fork: gRPC forbids it) in process groups of their own, so that Ctrl-C reaches
  * only the supervisor, which then ends them in order. A program ends by itself when the supervisor
- * dies
- * (--die-with-parent), and what is left is found by `moecap down` through the runtime file.
- */
+ * dies (--die-with-parent), and what is left is found by `moecap down` through the runtime file.
+ * The state folder's lock is held as long as the supervisor lives. */
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -12,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -31,7 +32,8 @@ enum {
     POLL_MS = 50,
     PAUSE_MS_MIN = 200,
     PAUSE_MS_MAX = 10000,
-    STEADY_MS = 30000, /* living so long forgives earlier deaths */
+    STEADY_MS = 30000,        /* living so long forgives earlier deaths */
+    LOG_BYTES_MAX = 64 << 20, /* a larger log is set aside when its program starts */
 };
 
 struct program {
@@ -39,6 +41,8 @@ struct program {
     char arguments[ARGUMENTS_MAX][CLI_PATH_BYTES];
     int argument_count;
     int64_t started_ms, restart_at_ms, pause_ms;
+    off_t log_bytes; /* of earlier lives */
+    bool ready;
 };
 
 struct supervisor {
@@ -46,7 +50,8 @@ struct supervisor {
     const char *dir;
     struct cli_runtime runtime;
     struct program programs[CLI_PROCESSES_MAX];
-    bool quiet;
+    sigset_t signals;
+    bool ending; /* one of the signals came */
 };
 
 static int64_t now_ms(void)
@@ -54,17 +59,24 @@ static int64_t now_ms(void)
     return cap_clock_ms(cap_clock_system());
 }
 
-__attribute__((format(printf, 2, 3))) static void say(const struct supervisor *s, const char *fmt,
-                                                      ...)
+__attribute__((format(printf, 1, 2))) static void say(const char *fmt, ...)
 {
     va_list args;
 
-    if (s->quiet)
-        return;
     va_start(args, fmt);
     vprintf(fmt, args);
     va_end(args);
     fflush(stdout);
+}
+
+/* Waits a little; true as soon as, and after, one of the signals came. */
+static bool asked_to_end(struct supervisor *s)
+{
+    const struct timespec pause = {0, POLL_MS * 1000000};
+
+    if (!s->ending)
+        s->ending = sigtimedwait(&s->signals, NULL, &pause) > 0;
+    return s->ending;
 }
 
 /* ---- what to start ---- */
@@ -163,11 +175,27 @@ static void add_node(struct supervisor *s, int number)
 
 /* ---- one program ---- */
 
-static bool open_log(posix_spawn_file_actions_t *actions, const char *dir, const char *name)
+static void log_path(const struct supervisor *s, const struct program *p, char out[CLI_PATH_BYTES])
 {
-    char path[CLI_PATH_BYTES];
+    snprintf(out, CLI_PATH_BYTES, "%s/logs/%s.log", s->dir, p->process->name);
+}
 
-    snprintf(path, sizeof path, "%s/logs/%s.log", dir, name);
+/* One older log is kept beside the one that is written. */
+static void set_log_aside(const char *path, struct program *p)
+{
+    char older[CLI_PATH_BYTES];
+    struct stat stat_;
+
+    p->log_bytes = stat(path, &stat_) == 0 ? stat_.st_size : 0;
+    if (p->log_bytes <= LOG_BYTES_MAX)
+        return;
+    snprintf(older, sizeof older, "%s.1", path);
+    if (rename(path, older) == 0)
+        p->log_bytes = 0;
+}
+
+static bool open_log(posix_spawn_file_actions_t *actions, const char *path)
+{
     return posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0) == 0 &&
            posix_spawn_file_actions_addopen(actions, STDOUT_FILENO, path,
                                             O_WRONLY | O_CREAT | O_APPEND, 0644) == 0 &&
@@ -179,6 +207,7 @@ static bool spawn(struct supervisor *s, struct program *p, struct cap_err *err)
     char *argv[ARGUMENTS_MAX + 1];
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
+    char log[CLI_PATH_BYTES];
     sigset_t none;
     int rc;
 
@@ -186,12 +215,15 @@ static bool spawn(struct supervisor *s, struct program *p, struct cap_err *err)
         argv[i] = p->arguments[i];
     argv[p->argument_count] = NULL;
     unlink(p->arguments[3]); /* the ready file of an earlier life */
+    p->ready = false;
+    log_path(s, p, log);
+    set_log_aside(log, p);
     sigemptyset(&none);
     posix_spawn_file_actions_init(&actions);
     posix_spawnattr_init(&attributes);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
     posix_spawnattr_setsigmask(&attributes, &none);
-    rc = open_log(&actions, s->dir, p->process->name)
+    rc = open_log(&actions, log)
              ? posix_spawn(&p->process->pid, argv[0], &actions, &attributes, argv, environ)
              : ENOMEM;
     posix_spawnattr_destroy(&attributes);
@@ -213,52 +245,65 @@ static bool is_ready(struct program *p)
         return false;
     address[strcspn(address, "\n")] = '\0';
     snprintf(p->process->address, sizeof p->process->address, "%s", address);
-    return true;
+    return p->ready = true;
 }
 
 /* The last thing a program said before it died: its error line. */
-static void last_words(const struct supervisor *s, const char *name, char *out, size_t size)
+static void last_words(const struct supervisor *s, const struct program *p, char *out, size_t size)
 {
     char path[CLI_PATH_BYTES];
     struct cap_err ignored = {0};
     CAP_AUTO_MEM char *log = NULL;
     char *line, *reason;
+    size_t length;
 
-    snprintf(path, sizeof path, "%s/logs/%s.log", s->dir, name);
-    log = cap_file_read(path, 64 << 20, NULL, &ignored);
+    log_path(s, p, path);
     snprintf(out, size, "see %s", path);
-    line = log ? strstr(log, "event=start_failed") : NULL;
-    for (char *next = line; next; next = strstr(next + 1, "event=start_failed"))
-        line = next;
+    log = cap_file_read(path, 2 * (size_t)LOG_BYTES_MAX, &length, &ignored);
+    if (!log || (size_t)p->log_bytes > length)
+        return;
+    line = strstr(log + p->log_bytes, "event=start_failed");
     reason = line ? strstr(line, "reason=") : NULL;
     if (reason)
         snprintf(out, size, "%.*s", (int)strcspn(reason + 7, "\n"), reason + 7);
 }
 
-static bool start_program(struct supervisor *s, struct program *p, struct cap_err *err)
+static bool fail_ended(const struct supervisor *s, struct program *p, struct cap_err *err)
 {
     char words[400];
+
+    last_words(s, p, words, sizeof words);
+    p->process->pid = 0;
+    return cap_fail(err, CAP_FAILED_PRECONDITION, "%s ended while it started: %s", p->process->name,
+                    words);
+}
+
+static bool wait_ready(struct supervisor *s, struct program *p, struct cap_err *err)
+{
     int status;
 
-    say(s, "starting %s", p->process->name);
-    if (!spawn(s, p, err) || !cli_runtime_write(s->dir, &s->runtime, err))
-        return false;
-    for (int64_t until = now_ms() + READY_MS_MAX; now_ms() < until; cap_sleep_ms(POLL_MS)) {
-        if (is_ready(p)) {
-            say(s, ": %s\n", p->process->address);
-            return cli_runtime_write(s->dir, &s->runtime, err);
-        }
-        if (waitpid(p->process->pid, &status, WNOHANG) == p->process->pid) {
-            p->process->pid = 0;
-            last_words(s, p->process->name, words, sizeof words);
-            say(s, "\n");
-            return cap_fail(err, CAP_FAILED_PRECONDITION, "%s ended while it started: %s",
-                            p->process->name, words);
-        }
+    for (int64_t until = now_ms() + READY_MS_MAX; now_ms() < until;) {
+        if (is_ready(p))
+            return true;
+        if (waitpid(p->process->pid, &status, WNOHANG) == p->process->pid)
+            return fail_ended(s, p, err);
+        if (asked_to_end(s))
+            return cap_fail(err, CAP_CANCELLED, "interrupted while %s started", p->process->name);
     }
-    say(s, "\n");
     return cap_fail(err, CAP_DEADLINE_EXCEEDED, "%s was not ready within %d s; see %s/logs/%s.log",
                     p->process->name, READY_MS_MAX / 1000, s->dir, p->process->name);
+}
+
+static bool start_program(struct supervisor *s, struct program *p, struct cap_err *err)
+{
+    bool ok;
+
+    say("starting %s", p->process->name);
+    ok = spawn(s, p, err) && cli_runtime_write(s->dir, &s->runtime, err) && wait_ready(s, p, err);
+    if (ok)
+        say(": %s", p->process->address);
+    say("\n");
+    return ok && cli_runtime_write(s->dir, &s->runtime, err);
 }
 
 /* ---- all of them ---- */
@@ -306,12 +351,12 @@ static void end_all(struct supervisor *s)
 }
 
 /* A dead program: when to start it again. */
-static void note_death(struct supervisor *s, struct program *p, int status)
+static void note_death(struct program *p, int status)
 {
     if (now_ms() - p->started_ms > STEADY_MS)
         p->pause_ms = PAUSE_MS_MIN;
     p->restart_at_ms = now_ms() + p->pause_ms;
-    say(s, "%s ended (%s %d); starting it again in %lld ms\n", p->process->name,
+    say("%s ended (%s %d); starting it again in %lld ms\n", p->process->name,
         WIFSIGNALED(status) ? "signal" : "status",
         WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status), (long long)p->pause_ms);
     p->pause_ms = p->pause_ms * 2 > PAUSE_MS_MAX ? PAUSE_MS_MAX : p->pause_ms * 2;
@@ -334,9 +379,19 @@ static void start_again(struct supervisor *s, struct program *p)
     p->process->restarts++;
     keep_address(p);
     if (!spawn(s, p, &err) || !cli_runtime_write(s->dir, &s->runtime, &err)) {
-        say(s, "%s\n", err.text);
+        say("%s\n", err.text);
         p->restart_at_ms = now_ms() + p->pause_ms;
     }
+}
+
+/* A node may have another address than before. */
+static void note_ready(struct supervisor *s, struct program *p)
+{
+    struct cap_err err = {0};
+
+    say("%s: %s\n", p->process->name, p->process->address);
+    if (!cli_runtime_write(s->dir, &s->runtime, &err))
+        say("%s\n", err.text);
 }
 
 static void look_after(struct supervisor *s)
@@ -346,17 +401,12 @@ static void look_after(struct supervisor *s)
         int status;
 
         if (p->process->pid > 0 && waitpid(p->process->pid, &status, WNOHANG) == p->process->pid)
-            note_death(s, p, status);
+            note_death(p, status);
         if (p->process->pid == 0 && p->restart_at_ms > 0 && now_ms() >= p->restart_at_ms)
             start_again(s, p);
+        if (p->process->pid > 0 && !p->ready && is_ready(p))
+            note_ready(s, p);
     }
-}
-
-static bool asked_to_end(const sigset_t *signals)
-{
-    const struct timespec pause = {0, POLL_MS * 1000000};
-
-    return sigtimedwait(signals, NULL, &pause) > 0;
 }
 
 static bool make_dirs(const char *dir, struct cap_err *err)
@@ -382,34 +432,64 @@ static bool add_tasks(struct supervisor *s, struct cap_err *err)
     return cli_add_shipped_tasks(&context, cli_up_options.tasks, err);
 }
 
+/* Held until this process ends, however it ends. */
+static bool lock_state(const char *dir, struct cap_err *err)
+{
+    char path[CLI_PATH_BYTES];
+    int fd;
+
+    snprintf(path, sizeof path, "%s/lock", dir);
+    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+    if (fd < 0)
+        return cap_fail(err, CAP_FAILED_PRECONDITION, "cannot write in \"%s\": %s", dir,
+                        strerror(errno));
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+        return true; /* and fd stays open */
+    close(fd);
+    return cap_fail(err, CAP_ALREADY_EXISTS, "a suite already runs in \"%s\"", dir);
+}
+
+static void init_supervisor(struct supervisor *s, struct cli_context *context, const char *dir)
+{
+    s->context = context;
+    s->dir = dir;
+    sigemptyset(&s->signals);
+    sigaddset(&s->signals, SIGINT);
+    sigaddset(&s->signals, SIGTERM);
+    sigaddset(&s->signals, SIGHUP);
+    sigprocmask(SIG_BLOCK, &s->signals, NULL);
+    s->runtime.supervisor = (struct cli_process){.name = "supervisor", .pid = getpid()};
+    s->runtime.supervisor.start_time = cli_process_start_time(getpid());
+}
+
+static bool start_suite(struct supervisor *s, struct cap_err *err)
+{
+    char ready[CLI_PATH_BYTES];
+
+    snprintf(ready, sizeof ready, "%s/ready/suite", s->dir);
+    unlink(ready);
+    if (!make_dirs(s->dir, err) || !cli_runtime_write(s->dir, &s->runtime, err) ||
+        !start_all(s, err) || !add_tasks(s, err) || !cap_file_write(ready, "ready\n", 6, err))
+        return false;
+    say("the suite is ready; state and logs in %s; Ctrl-C ends it\n", s->dir);
+    return true;
+}
+
 int cli_supervise(struct cli_context *context, const char *state_dir, struct cap_err *err)
 {
     CAP_AUTO_MEM struct supervisor *s = calloc(1, sizeof *s);
-    sigset_t signals;
     bool ok;
 
     if (!s)
         abort();
-    s->context = context;
-    s->dir = state_dir;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGTERM);
-    sigprocmask(SIG_BLOCK, &signals, NULL);
-    s->runtime.supervisor = (struct cli_process){.name = "supervisor", .pid = getpid()};
-    s->runtime.supervisor.start_time = cli_process_start_time(getpid());
-    ok = make_dirs(state_dir, err) && cli_runtime_write(state_dir, &s->runtime, err) &&
-         start_all(s, err) && add_tasks(s, err);
-    if (ok) {
-        char path[CLI_PATH_BYTES];
-
-        snprintf(path, sizeof path, "%s/ready/suite", state_dir);
-        ok = cap_file_write(path, "ready\n", 6, err);
-        say(s, "the suite is ready; state and logs in %s; Ctrl-C ends it\n", state_dir);
-    }
-    while (ok && !asked_to_end(&signals))
+    if (!lock_state(state_dir, err))
+        return cli_exit_of(err->code);
+    cli_end_all(state_dir, &(int){0}, &(struct cap_err){0}); /* what a killed one left behind */
+    init_supervisor(s, context, state_dir);
+    ok = start_suite(s, err);
+    while (ok && !asked_to_end(s))
         look_after(s);
-    say(s, "ending\n");
+    say("ending\n");
     end_all(s);
     return ok ? CLI_OK : cli_exit_of(err->code);
 }

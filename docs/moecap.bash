@@ -22,8 +22,10 @@ _moecap() {
     "grade"*) COMPREPLY=($(compgen -f -W "$globals " -- "$word")) ;;
     "admin config") COMPREPLY=($(compgen -f -W "$globals " -- "$word")) ;;
     "admin metrics") COMPREPLY=($(compgen -f -W "$globals " -- "$word")) ;;
+    "admin log") COMPREPLY=($(compgen -f -W "$globals " -- "$word")) ;;
+    "version"*) COMPREPLY=($(compgen -f -W "$globals " -- "$word")) ;;
     "help"*) COMPREPLY=($(compgen -f -W "$globals --markdown --man --bash-completion " -- "$word")) ;;
-    *) COMPREPLY=($(compgen -W "$globals up down status submit watch cancel queue board run show run export task list task show task add node list model tokenize grade admin config admin metrics help " -- "$word")) ;;
+    *) COMPREPLY=($(compgen -W "$globals up down status submit watch cancel queue board run show run export task list task show task add node list model tokenize grade admin config admin metrics admin log version help " -- "$word")) ;;
     esac
 }
 complete -F _moecap moecap

@@ -1,0 +1,253 @@
+/* What the board and the progress lines look like, word for word. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "cli/cmd_board_rpc.c"
+
+#include "cli/cmd_watch_rpc.c"
+
+/* ---- the board ---- */
+
+static Moecap__V1__Figure known(char *id, double value)
+{
+    Moecap__V1__Figure f = MOECAP__V1__FIGURE__INIT;
+
+    f.id = id;
+    f.value = value;
+    f.opt_value_case = MOECAP__V1__FIGURE__OPT_VALUE_VALUE;
+    return f;
+}
+
+static Moecap__V1__Figure unknown(char *id, char *reason)
+{
+    Moecap__V1__Figure f = MOECAP__V1__FIGURE__INIT;
+
+    f.id = id;
+    f.reason = reason;
+    return f;
+}
+
+struct board {
+    Moecap__V1__Load load;
+    Moecap__V1__EvaluationSpec spec;
+    Moecap__V1__Figure figures[2][7];
+    Moecap__V1__Figure *pointers[2][7];
+    Moecap__V1__BoardRow rows[2];
+    Moecap__V1__BoardRow *row_pointers[2];
+    Moecap__V1__BoardReply reply;
+};
+
+static void init_board(struct board *b)
+{
+    moecap__v1__load__init(&b->load);
+    b->load.kind_case = MOECAP__V1__LOAD__KIND_CONCURRENCY;
+    b->load.concurrency = 4;
+    moecap__v1__evaluation_spec__init(&b->spec);
+    b->spec.model = "moecap-tiny";
+    b->spec.engine = "native";
+    b->spec.precision = "bf16";
+    b->spec.load = &b->load;
+    moecap__v1__board_reply__init(&b->reply);
+    for (size_t r = 0; r < 2; r++) {
+        moecap__v1__board_row__init(&b->rows[r]);
+        b->rows[r].spec = &b->spec;
+        b->rows[r].run_id = r ? "run-b" : "run-a";
+        b->rows[r].task = r ? "choice-mini" : "gsm-mini";
+        b->rows[r].headline_metric = "acc";
+        b->rows[r].state = MOECAP__V1__RUN_STATE__RUN_STATE_FINISHED;
+        b->rows[r].figures = b->pointers[r];
+        b->rows[r].n_figures = 7;
+        for (size_t i = 0; i < 7; i++)
+            b->pointers[r][i] = &b->figures[r][i];
+        b->row_pointers[r] = &b->rows[r];
+    }
+    b->reply.rows = b->row_pointers;
+    b->reply.n_rows = 2;
+    for (size_t r = 0; r < 2; r++) {
+        b->figures[r][0] = known("acc", 0.903333);
+        b->figures[r][1] = known("prefill_tokens_per_s", 22168);
+        b->figures[r][2] = known("activated_experts_prefill", 15.2);
+    }
+    b->figures[0][0].low = 0.877;
+    b->figures[0][0].high = 0.9246;
+    b->figures[0][0].opt_low_case = MOECAP__V1__FIGURE__OPT_LOW_LOW;
+    b->figures[0][0].opt_high_case = MOECAP__V1__FIGURE__OPT_HIGH_HIGH;
+    b->figures[0][3] = known("ttft_ms_p50", 2.14);
+    b->figures[0][4] = known("tpot_ms_p50", 0.43);
+    b->figures[0][5] = known("output_tokens_per_s", 7534.2);
+    b->figures[0][6] = known("activated_experts_decode", 5.84);
+    b->figures[1][3] = unknown("ttft_ms_p50", "no decode");
+    b->figures[1][4] = unknown("tpot_ms_p50", "no decode");
+    b->figures[1][5] = unknown("output_tokens_per_s", "no decode");
+    b->figures[1][6] = unknown("activated_experts_decode", "no decode");
+}
+
+static void an_unknown_figure_is_a_dash_with_its_reason_below(void **state)
+{
+    struct board b;
+    CAP_AUTO_BUF(out, 1 << 16);
+
+    (void)state;
+    init_board(&b);
+    render_board(&b.reply, 0, &out);
+    assert_string_equal(
+        out.data,
+        "model        engine  prec  task         batch       acc % [95 %]  TTFT ms  TPOT ms  "
+        "out tok/s  pre tok/s  exp pre  exp dec  state     run\n"
+        "moecap-tiny  native  bf16  gsm-mini         4  90.3 [87.7, 92.5]      2.1     0.43       "
+        "7534      22168    15.20     5.84  finished  run-a\n"
+        "moecap-tiny  native  bf16  choice-mini      4               90.3        -        -        "
+        "  "
+        "-      22168    15.20        -  finished  run-b\n"
+        "- : no decode (TTFT ms, TPOT ms, out tok/s, exp dec)\n");
+}
+
+static void a_narrow_terminal_gets_fewer_columns_and_is_told_which(void **state)
+{
+    struct board b;
+    CAP_AUTO_BUF(out, 1 << 16);
+
+    (void)state;
+    init_board(&b);
+    render_board(&b.reply, 80, &out);
+    for (char *line = out.data; strncmp(line, "- :", 3) != 0; line = strchr(line, '\n') + 1)
+        assert_true(strcspn(line, "\n") <= 80);
+    assert_non_null(strstr(out.data, "not shown in this width: engine, "));
+    assert_non_null(strstr(out.data, "90.3 [87.7, 92.5]"));
+    assert_non_null(strstr(out.data, "7534"));
+}
+
+static void a_run_that_failed_says_why(void **state)
+{
+    struct board b;
+    CAP_AUTO_BUF(out, 1 << 16);
+
+    (void)state;
+    init_board(&b);
+    b.rows[1].state = MOECAP__V1__RUN_STATE__RUN_STATE_FAILED;
+    b.rows[1].reason = "model \"x\" \033[31mcannot be loaded";
+    b.figures[1][1].invalid = true;
+    b.figures[1][1].reason = "above the peak";
+    render_board(&b.reply, 0, &out);
+    assert_non_null(strstr(out.data, "run-b failed: model \"x\" ?[31mcannot be loaded\n"));
+    assert_non_null(strstr(out.data, " invalid "));
+    assert_non_null(strstr(out.data, "- : above the peak (pre tok/s)\n"));
+}
+
+static void an_empty_board_says_what_fills_it(void **state)
+{
+    Moecap__V1__BoardReply reply = MOECAP__V1__BOARD_REPLY__INIT;
+    CAP_AUTO_BUF(out, 1 << 16);
+
+    (void)state;
+    render_board(&reply, 80, &out);
+    assert_string_equal(out.data,
+                        "the board is empty; moecap submit --help shows how to fill it\n");
+}
+
+/* ---- progress ---- */
+
+static Moecap__V1__RunProgress run_in(Moecap__V1__RunState run_state, uint32_t answered)
+{
+    Moecap__V1__RunProgress run = MOECAP__V1__RUN_PROGRESS__INIT;
+
+    run.run_id = "run-a";
+    run.model = "moecap-tiny";
+    run.task = "gsm-mini";
+    run.precision = "int8";
+    run.concurrency = 16;
+    run.state = run_state;
+    run.samples_total = 600;
+    run.samples_answered = answered;
+    return run;
+}
+
+static void check_description(const Moecap__V1__RunProgress *run, const char *expected)
+{
+    CAP_AUTO_BUF(out, 4096);
+
+    describe(run, &out);
+    assert_string_equal(out.data, expected);
+}
+
+static void progress_says_what_happens_in_each_state(void **state)
+{
+    Moecap__V1__RunProgress run = run_in(MOECAP__V1__RUN_STATE__RUN_STATE_QUEUED, 0);
+
+    (void)state;
+    run.phase = "a free node";
+    check_description(&run, "queued    0/600, waits for a free node");
+    run = run_in(MOECAP__V1__RUN_STATE__RUN_STATE_LEASED, 0);
+    run.phase = "loading";
+    check_description(&run, "leased    0/600, loading");
+    run = run_in(MOECAP__V1__RUN_STATE__RUN_STATE_RUNNING, 300);
+    run.output_tokens_per_s = 812.4;
+    run.started_at_ms = cap_clock_wall_ms(cap_clock_system()) - 60000;
+    check_description(&run, "running   300/600, 812 tok/s, 1 min 00 s left");
+    run = run_in(MOECAP__V1__RUN_STATE__RUN_STATE_GRADING, 600);
+    run.samples_graded = 64;
+    check_description(&run, "grading   600/600, graded 64");
+    run = run_in(MOECAP__V1__RUN_STATE__RUN_STATE_FINISHED, 600);
+    check_description(&run, "finished  600/600");
+    run = run_in(MOECAP__V1__RUN_STATE__RUN_STATE_FAILED, 3);
+    run.reason = "no such file";
+    check_description(&run, "failed    3/600: no such file");
+}
+
+static void a_bar_is_clipped_to_the_terminal(void **state)
+{
+    Moecap__V1__RunProgress run = run_in(MOECAP__V1__RUN_STATE__RUN_STATE_FINISHED, 600);
+    CAP_AUTO_BUF(out, 4096);
+
+    (void)state;
+    run.samples_answered = 300;
+    add_bar_line(&run, 100, &out);
+    assert_string_equal(
+        out.data, "moecap-tiny  gsm-mini    int8  b16  ############------------ finished  300/600");
+    cap_buf_clear(&out);
+    add_bar_line(&run, 30, &out);
+    assert_int_equal(strlen(out.data), 29);
+}
+
+static void more_runs_than_lines_keeps_those_that_go_on(void **state)
+{
+    Moecap__V1__RunProgress runs[6], *pointers[6];
+    Moecap__V1__Progress progress = MOECAP__V1__PROGRESS__INIT;
+    struct follower follower = {.progress = &progress};
+    struct watcher w = {.followers = &follower, .count = 1};
+    CAP_AUTO_BUF(out, 1 << 16);
+
+    (void)state;
+    for (size_t i = 0; i < 6; i++) {
+        runs[i] = run_in(i < 4 ? MOECAP__V1__RUN_STATE__RUN_STATE_FINISHED
+                               : MOECAP__V1__RUN_STATE__RUN_STATE_QUEUED,
+                         0);
+        pointers[i] = &runs[i];
+    }
+    progress.runs = pointers;
+    progress.n_runs = 6;
+    assert_int_equal(render_lines(&w, 100, 24, &out), 6);
+    cap_buf_clear(&out);
+    assert_int_equal(render_lines(&w, 100, 4, &out), 4);
+    assert_non_null(strstr(out.data, "queued"));
+    assert_non_null(strstr(out.data, "and 3 more\n"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_unknown_figure_is_a_dash_with_its_reason_below),
+        cmocka_unit_test(a_narrow_terminal_gets_fewer_columns_and_is_told_which),
+        cmocka_unit_test(a_run_that_failed_says_why),
+        cmocka_unit_test(an_empty_board_says_what_fills_it),
+        cmocka_unit_test(progress_says_what_happens_in_each_state),
+        cmocka_unit_test(a_bar_is_clipped_to_the_terminal),
+        cmocka_unit_test(more_runs_than_lines_keeps_those_that_go_on),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
