@@ -152,6 +152,11 @@ static bool slice_bounds(struct run *run, const struct node *node, struct scope 
         (node->step && !jinja_eval(run, node->step, scope, &step)))
         return false;
     *out_step = step.kind == V_INT ? step.i : 1;
+    /* a step past the other end is as good as any longer one, and can be added safely */
+    if (*out_step > count + 1)
+        *out_step = count + 1;
+    if (*out_step < -count - 1)
+        *out_step = -count - 1;
     if (*out_step == 0)
         return jinja_fail(run, "a slice cannot step by zero");
     if (*out_step > 0) {
@@ -170,7 +175,7 @@ static bool eval_slice(struct run *run, const struct node *node, struct scope *s
                        struct value *out)
 {
     CAP_AUTO_BUF(text, TEMPLATE_BYTES_MAX);
-    int64_t count, start, stop, step;
+    int64_t count, start = 0, stop = 0, step = 1;
     struct value of;
 
     if (!jinja_eval_defined(run, node->a, scope, &of))
@@ -475,6 +480,7 @@ bool jinja_eval(struct run *run, const struct node *node, struct scope *scope, s
 {
     bool ok;
 
+    *out = (struct value){.kind = V_UNDEFINED};
     run->line = node->line;
     if (!jinja_take_step(run))
         return false;

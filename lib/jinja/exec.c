@@ -275,7 +275,7 @@ struct cap_jinja *cap_jinja_compile(const char *text, const struct cap_jinja_opt
     jinja->options = *options;
     tokens = jinja_lex(text, options, jinja->arena, err);
     if (!tokens)
-        return NULL;
+        return NULL; /* cppcheck-suppress memleak; the scope frees it */
     jinja->body = jinja_parse(tokens, jinja->arena, err);
     return err->code == CAP_OK ? cap_take(jinja) : NULL;
 }

@@ -230,7 +230,7 @@ bool jinja_f_int(struct run *run, struct value in, const struct arguments *args,
     if (in.kind == V_INT || in.kind == V_BOOL)
         *out = jinja_int(in.kind == V_INT ? in.i : in.b);
     else if (in.kind == V_FLOAT)
-        *out = jinja_int((int64_t)in.f);
+        *out = fabs(in.f) < 9e18 ? jinja_int((int64_t)in.f) : *out;
     else if (in.kind == V_STR) {
         struct value bare = jinja_strip(in, NULL, true, true);
 
@@ -269,7 +269,7 @@ bool jinja_f_abs(struct run *run, struct value in, const struct arguments *args,
         return jinja_fail_kind(run, "abs", &in);
     *out = in;
     if (in.kind == V_INT)
-        out->i = in.i < 0 ? -in.i : in.i;
+        out->i = in.i < 0 && in.i != INT64_MIN ? -in.i : in.i;
     else
         out->f = fabs(in.f);
     return true;

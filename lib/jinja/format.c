@@ -247,7 +247,7 @@ static bool add_field(struct run *run, struct cap_buf *text, const char *at, con
 {
     const char *colon = memchr(at, ':', (size_t)(end - at)), *name_end = colon ? colon : end;
     struct spec spec = {.precision = -1};
-    struct value v;
+    struct value v = {.kind = V_UNDEFINED};
 
     if (!find_field(run, at, (size_t)(name_end - at), args, io_next, &v))
         return false;

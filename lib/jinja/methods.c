@@ -490,11 +490,13 @@ static bool range(struct run *run, const struct arguments *args, struct value *o
     if (a.kind != V_INT || step == 0)
         return jinja_fail(run, "range needs integers and a step that is not zero");
     *out = jinja_list(run, 8, false);
-    for (int64_t i = start; step > 0 ? i < stop : i > stop; i += step) {
+    for (int64_t i = start; step > 0 ? i < stop : i > stop;) {
         if (out->list->count == RANGE_MAX)
             return jinja_fail(run, "range is longer than %d", RANGE_MAX);
         if (!jinja_append(run, out->list, jinja_int(i)))
             return false;
+        if (__builtin_add_overflow(i, step, &i))
+            break;
     }
     return true;
 }

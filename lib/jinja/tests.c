@@ -97,7 +97,8 @@ static bool is_even(const struct value *in, const struct value *arg)
 
 static bool is_divisible(const struct value *in, const struct value *arg)
 {
-    return in->kind == V_INT && arg->kind == V_INT && arg->i != 0 && in->i % arg->i == 0;
+    return in->kind == V_INT && arg->kind == V_INT && arg->i != 0 &&
+           (arg->i == -1 || in->i % arg->i == 0);
 }
 
 static bool is_equal(const struct value *in, const struct value *arg)

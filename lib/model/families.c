@@ -111,7 +111,7 @@ static bool is_sparse(const struct sparse_layers *s, int layer)
 static bool read_qwen3_moe(const json_t *config, struct cap_model *model, struct cap_err *err)
 {
     struct cap_model_layer moe = {0}, dense = {0};
-    struct sparse_layers sparse;
+    struct sparse_layers sparse = {.step = 1};
     bool bias = false;
 
     if (!read_gqa(config, model, &moe.attention, err) ||

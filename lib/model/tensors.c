@@ -2,6 +2,7 @@
  */
 #include "model/tensors.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -70,6 +71,7 @@ static bool read_header_length(const struct mapping *m, uint64_t *out_length, st
     const unsigned char *b = m->address;
     uint64_t length = 0;
 
+    assert(b);
     for (int i = 0; i < LENGTH_BYTES; i++)
         length |= (uint64_t)b[i] << 8 * i;
     if (length > CAP_TENSORS_HEADER_BYTES_MAX)
@@ -184,10 +186,11 @@ static bool check_shards(const struct cap_tensors *t, json_t *map, struct cap_er
     json_object_foreach(map, name, file)
     {
         const struct cap_tensor *tensor = cap_map_get(t->by_name, name);
+        const char *promised = json_string_value(file);
 
-        if (!tensor || strcmp(t->files[tensor->file_index].name, json_string_value(file)) != 0)
+        if (!tensor || !promised || strcmp(t->files[tensor->file_index].name, promised) != 0)
             return cap_fail(err, CAP_DATA_LOSS, "tensor \"%.100s\" is not in its file \"%.100s\"",
-                            name, json_string_value(file));
+                            name, promised ? promised : "(no name)");
     }
     return true;
 }

@@ -167,7 +167,7 @@ static struct place place_fused(const struct cap_model *model, enum cap_weight w
 {
     bool down = weight == CAP_WEIGHT_EXPERT_DOWN;
     struct place p = {.rank = 3, .shape = {model->layers[layer].router.experts}};
-    int64_t rows, columns;
+    int64_t rows = 0, columns = 0;
 
     cap_weights_shape(model, weight, layer, &rows, &columns);
     p.shape[1] = down ? rows : 2 * rows;

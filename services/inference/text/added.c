@@ -219,7 +219,7 @@ bool infer_added_next(const struct infer_added *added, struct infer_added_cursor
                       struct infer_added_piece *out)
 {
     const struct infer_added_token *token;
-    size_t start = cursor->at, from = cursor->length, to = cursor->length;
+    size_t start = cursor->at, from = cursor->length, to = from;
 
     if (cursor->has_pending) {
         *out = cursor->pending;

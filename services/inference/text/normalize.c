@@ -39,20 +39,14 @@ bool infer_normalizer_read(const json_t *json, struct infer_normalizer *out, str
 {
     struct infer_normalizer n = {0};
     const char *type = json_string_value(json_object_get(json, "type"));
-    json_t *list = json_object_get(json, "normalizers"), *item;
-    size_t i;
+    const json_t *list = json_object_get(json, "normalizers");
+    bool sequence = type && strcmp(type, "Sequence") == 0;
 
-    if (json && !json_is_null(json)) {
-        if (!type || strcmp(type, "Sequence") != 0) {
-            if (!add_step(json, &n, err))
-                return false;
-        } else
-            json_array_foreach(list, i, item)
-            {
-                if (!add_step(item, &n, err))
-                    return false;
-            }
-    }
+    if (json && !json_is_null(json) && !sequence && !add_step(json, &n, err))
+        return false;
+    for (size_t i = 0; sequence && i < json_array_size(list); i++)
+        if (!add_step(json_array_get(list, i), &n, err))
+            return false;
     *out = n;
     return true;
 }

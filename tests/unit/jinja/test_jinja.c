@@ -152,11 +152,26 @@ static void check_failure(const char *template, const char *sentence)
     json_decref(context);
 }
 
+static void numbers_at_the_edge_do_no_harm(void **state)
+{
+    (void)state;
+    check_task("{{ 'abc'[1::9223372036854775807] }}{{ 'abc'[::-9223372036854775807] }}", "{}",
+               "bc");
+    check_task("{{ range(1, 5, 9223372036854775807) | list }}", "{}", "[1]");
+    check_task("{{ n is divisibleby(-1) }} {{ n % -1 }}", "{\"n\": -9223372036854775808}",
+               "True 0");
+    check_task("{{ 1e300 | int }} {{ 9007199254740993 + 2 }}", "{}", "0 9007199254740995");
+}
+
 static void failures_name_line_and_reason(void **state)
 {
     (void)state;
     check_failure("a\n{{ nope }}", "template line 2: \"nope\" is not defined");
     check_failure("{{ 1 + 'a' }}", "cannot calculate with int and str");
+    check_failure("{{ '%d' % 'a' }}", "%d needs a number, not a str");
+    check_failure("{{ '%q' % 1 }}", "a format does not understand %q");
+    check_failure("{{ '%s %s' % 'a' }}", "a format has not enough arguments");
+    check_failure("{{ '{x}'.format(1) }}", "format has no argument \"x\"");
     check_failure("{{ 1 // 0 }}", "division by zero");
     check_failure("{% include 'x' %}", "this tag is not understood: include");
     check_failure("{{ 1 | frobnicate }}", "there is no filter frobnicate");
@@ -242,6 +257,7 @@ int main(void)
         cmocka_unit_test(recorded_cases_agree_with_jinja2),
         cmocka_unit_test(every_construct_agrees_with_jinja2),
         cmocka_unit_test(task_prompts_keep_their_last_newline),
+        cmocka_unit_test(numbers_at_the_edge_do_no_harm),
         cmocka_unit_test(failures_name_line_and_reason),
         cmocka_unit_test(endless_templates_end),
         cmocka_unit_test(real_templates_agree_where_they_are_at_hand),
