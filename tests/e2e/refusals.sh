@@ -40,7 +40,7 @@ says 'engine "vllm" needs external.url'
 expect 3 moecap watch run-doesnotexist
 says 'does not exist'
 expect 3 moecap cancel run-doesnotexist
-says 'no run or evaluation "run-doesnotexist" is known here'
+says 'run "run-doesnotexist" does not exist'
 expect 3 moecap run show run-doesnotexist
 says 'run-doesnotexist'
 expect 3 moecap task show nothing
