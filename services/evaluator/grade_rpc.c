@@ -29,7 +29,7 @@ static bool scores_from_wire(const Moecap__V1__SampleAnswer *wire, struct cap_ar
 static bool answer_from_wire(const Moecap__V1__SampleAnswer *wire, const struct eval_task *task,
                              struct cap_arena *arena, struct eval_answer *out)
 {
-    struct eval_text *text = cap_arena_alloc(arena, sizeof *text);
+    struct eval_text *text = cap_arena_alloc(arena, sizeof *text), error;
 
     if (!text)
         return false;
@@ -37,9 +37,10 @@ static bool answer_from_wire(const Moecap__V1__SampleAnswer *wire, const struct 
     if (!text->data)
         return false;
     *text = eval_answer_text(task, *text);
+    error = eval_text_valid(arena, wire->error, strlen(wire->error));
     *out = (struct eval_answer){
         .failed = wire->status != MOECAP__V1__SAMPLE_STATUS__SAMPLE_STATUS_COMPLETED,
-        .error = wire->error,
+        .error = eval_text_c(arena, error),
         .texts = text,
         .text_count = 1,
         .finish_reason = wire->finish_reason,

@@ -33,6 +33,9 @@ struct eval_figure eval_measure_accuracy(const struct eval_evidence *e, size_t m
         figure.has_value = figure.has_interval = true;
         figure.value = (double)e->correct[metric] / (double)attempted;
         eval_wilson(e->correct[metric], attempted, &figure.low, &figure.high);
+        /* A model that was never asked has no accuracy of 0 %. */
+        figure.invalid = e->failed == attempted;
+        figure.reason = figure.invalid ? "every request failed" : "";
     }
     return figure;
 }

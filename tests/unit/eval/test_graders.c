@@ -2,6 +2,7 @@
 #include "vectors.h"
 
 #include <math.h>
+#include <pthread.h>
 
 #include "evaluator/grade.h"
 #include "evaluator/keys.h"
@@ -495,6 +496,53 @@ static void several_answers_vote_and_the_first_of_equals_wins(void **state)
     json_decref(gold);
 }
 
+/* ---- threads ---- */
+
+enum { THREADS = 4, ROUNDS = 200 };
+
+static void *grade_many(void *task)
+{
+    CAP_AUTO(eval_regex_work) work = eval_regex_work_new();
+    CAP_AUTO(cap_arena) own = cap_arena_new(16 << 20);
+    json_t *row = json_pack("{s:s,s:s}", "question", "q", "answer", "so #### 1,234");
+    size_t right = 0;
+
+    for (int i = 0; i < ROUNDS; i++) {
+        struct cap_err err = {0};
+        struct eval_text text = eval_text_of("it is\n#### 1234.");
+        struct eval_answer answer = {.texts = &text, .text_count = 1};
+        struct eval_verdict verdicts[EVAL_COLUMNS_MAX];
+        struct eval_gold gold;
+        struct eval_doc doc;
+
+        cap_arena_reset(own);
+        if (!eval_doc_open_json(&doc, task, row, own, &err))
+            break;
+        if (eval_doc_gold(&doc, &gold, &err) &&
+            eval_grade(&doc, &gold, &answer, work, verdicts, &err))
+            right += verdicts[0].kind == EVAL_CORRECT && verdicts[1].kind == EVAL_CORRECT;
+        eval_doc_done(&doc);
+    }
+    json_decref(row);
+    return (void *)(uintptr_t)right;
+}
+
+static void one_task_grades_on_many_threads_at_once(void **state)
+{
+    CAP_AUTO(eval_task) task = open_named("gsm8k");
+    pthread_t threads[THREADS];
+
+    (void)state;
+    for (size_t i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, grade_many, task), 0);
+    for (size_t i = 0; i < THREADS; i++) {
+        void *right;
+
+        pthread_join(threads[i], &right);
+        assert_int_equal((uintptr_t)right, ROUNDS);
+    }
+}
+
 static void texts_are_cut_at_stop_strings_in_the_order_given(void **state)
 {
     CAP_AUTO(eval_task) task = open_named("gsm8k");
@@ -527,6 +575,7 @@ int main(void)
         cmocka_unit_test(missing_or_undefined_scores_are_wrong_with_a_reason),
         cmocka_unit_test(a_pattern_that_explodes_leaves_the_answer_undecided),
         cmocka_unit_test(several_answers_vote_and_the_first_of_equals_wins),
+        cmocka_unit_test(one_task_grades_on_many_threads_at_once),
         cmocka_unit_test(texts_are_cut_at_stop_strings_in_the_order_given),
     };
 

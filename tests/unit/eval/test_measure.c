@@ -215,6 +215,19 @@ static void failures_count_as_wrong_and_stay_in_the_denominator(void **state)
     assert_value(e, "failed", 1);
 }
 
+static void a_run_in_which_every_request_failed_has_no_valid_accuracy(void **state)
+{
+    struct eval_run_header header = generating(2);
+    CAP_AUTO(eval_evidence) e = eval_evidence_new(&header);
+
+    (void)state;
+    add_failed(e);
+    add_failed(e);
+    add_verdicts(e, false, false);
+    add_verdicts(e, false, false);
+    assert_invalid(e, "acc", "every request failed");
+}
+
 static void a_sample_without_verdict_leaves_no_accuracy(void **state)
 {
     struct eval_run_header header = generating(2);
@@ -526,6 +539,7 @@ int main(void)
         cmocka_unit_test(the_worked_run_gives_the_worked_figures),
         cmocka_unit_test(wilsons_interval_holds_what_the_model_card_says),
         cmocka_unit_test(failures_count_as_wrong_and_stay_in_the_denominator),
+        cmocka_unit_test(a_run_in_which_every_request_failed_has_no_valid_accuracy),
         cmocka_unit_test(a_sample_without_verdict_leaves_no_accuracy),
         cmocka_unit_test(percentiles_lie_between_values),
         cmocka_unit_test(a_percentile_without_enough_samples_is_null),
