@@ -7,7 +7,14 @@
 #include "base/buf.h"
 #include "base/near.h"
 
-enum { NAMES_SHOWN_MAX = 12 };
+enum {
+    NAMES_SHOWN_MAX = 12,
+    NAME_BYTES_MAX = 64,
+    MODEL_BYTES_MAX = 512,
+    URL_BYTES_MAX = 2048,
+    CONFIG_BYTES_MAX = 1 << 20,
+    TOP_K_MAX = 1000000,
+};
 
 static const struct {
     const char *name;
@@ -54,7 +61,7 @@ void sched_spec_fill(struct sched_spec *spec)
         spec->prompt_format = "text";
     if (!*spec->submitter)
         spec->submitter = "anonymous";
-    if (!spec->open_loop && spec->concurrency == 0)
+    if (!spec->has_load)
         spec->concurrency = 1;
     if (spec->repeats == 0)
         spec->repeats = 1;
@@ -115,7 +122,7 @@ static void complain_unknown(struct complaints *c, const char *what, const char 
         cap_buf_printf(&list, "%s%s", i ? ", " : "", names.names[i]);
     if (names.count > NAMES_SHOWN_MAX)
         cap_buf_printf(&list, " and %zu more", names.count - NAMES_SHOWN_MAX);
-    complain(c, CAP_NOT_FOUND, "%s \"%s\" is unknown%s%s%s; known: %s", what, name,
+    complain(c, CAP_NOT_FOUND, "%s \"%.200s\" is unknown%s%s%s; known: %s", what, name,
              near ? ", did you mean \"" : "", near ? near : "", near ? "\"?" : "",
              list.length ? list.data : "none");
 }
@@ -135,11 +142,21 @@ static void check_real(struct complaints *c, const char *field, double value, do
         complain(c, CAP_INVALID_ARGUMENT, "%s %g is not from %g to %g", field, value, min, max);
 }
 
-static void check_length(struct complaints *c, const char *field, const char *text, size_t max)
+static bool is_utf8(const char *text)
+{
+    json_t *string = json_string(text); /* NULL for anything else */
+
+    json_decref(string);
+    return string != NULL;
+}
+
+static void check_text(struct complaints *c, const char *field, const char *text, size_t max)
 {
     if (strlen(text) > max)
         complain(c, CAP_INVALID_ARGUMENT, "%s has %zu bytes, more than %zu", field, strlen(text),
                  max);
+    else if (!is_utf8(text))
+        complain(c, CAP_INVALID_ARGUMENT, "%s is not UTF-8", field);
 }
 
 /* ---- the fields ---- */
@@ -147,16 +164,23 @@ static void check_length(struct complaints *c, const char *field, const char *te
 static void check_model(struct complaints *c, const struct sched_spec *spec,
                         const struct sched_known *known)
 {
-    if (!*spec->model)
+    check_text(c, "model", spec->model, MODEL_BYTES_MAX);
+    if (!*spec->model) {
         complain(c, CAP_INVALID_ARGUMENT,
                  "model is empty: name a model or a directory on the node");
-    check_length(c, "model", spec->model, 512);
+        return;
+    }
     /* a path, a server's model and the null engine's are nobody's to announce; with no node
      * connected nothing can be known yet */
-    if (!*spec->model || *spec->model == '/' || strcmp(spec->engine, "native") != 0 ||
-        known->nodes == 0 || in_names(spec->model, known->models))
+    if (*spec->model == '/' || strcmp(spec->engine, "native") != 0 || known->nodes == 0 ||
+        in_names(spec->model, known->models))
         return;
-    complain_unknown(c, "model", spec->model, known->models);
+    if (*spec->model == '.' || *spec->model == '~')
+        complain(c, CAP_INVALID_ARGUMENT,
+                 "model \"%.200s\" is no name; give a directory on the node by its absolute path",
+                 spec->model);
+    else
+        complain_unknown(c, "model", spec->model, known->models);
 }
 
 static void check_tasks(struct complaints *c, const struct sched_spec *spec,
@@ -177,25 +201,68 @@ static void check_tasks(struct complaints *c, const struct sched_spec *spec,
     }
 }
 
-static void check_engine(struct complaints *c, const struct sched_spec *spec)
+static void check_url(struct complaints *c, const struct sched_spec *spec)
 {
     bool external = sched_engine_is_external(spec->engine);
+    const char *rest = strstr(spec->url, "://");
 
-    if (!in_names(spec->engine, sched_engine_names()))
-        complain_unknown(c, "engine", spec->engine, sched_engine_names());
-    if (strcmp(spec->engine, "native") == 0 && !in_names(spec->precision, sched_precision_names()))
-        complain_unknown(c, "precision", spec->precision, sched_precision_names());
-    check_length(c, "precision", spec->precision, 32);
-    if (external && strncmp(spec->url, "http://", 7) != 0 && strncmp(spec->url, "https://", 8) != 0)
-        complain(c, CAP_INVALID_ARGUMENT,
-                 "engine \"%s\" needs external.url, e.g. http://127.0.0.1:8000; it is \"%s\"",
-                 spec->engine, spec->url);
     if (!external && *spec->url)
         complain(c, CAP_INVALID_ARGUMENT, "engine \"%s\" takes no external.url", spec->engine);
-    check_length(c, "external.model_config", spec->model_config, 1 << 20);
+    else if (external &&
+             ((strncmp(spec->url, "http://", 7) != 0 && strncmp(spec->url, "https://", 8) != 0) ||
+              !rest[3]))
+        complain(c, CAP_INVALID_ARGUMENT,
+                 "engine \"%s\" needs external.url, e.g. http://127.0.0.1:8000; it is \"%.200s\"",
+                 spec->engine, spec->url);
+}
+
+/* The node reads its own environment; what is asked for must at least be the name of a variable. */
+static void check_key_name(struct complaints *c, const char *name)
+{
+    if (strlen(name) <= NAME_BYTES_MAX &&
+        strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") ==
+            strlen(name))
+        return;
+    complain(c, CAP_INVALID_ARGUMENT,
+             "external.api_key_env \"%.64s\" is not the name of an environment variable", name);
+}
+
+static void check_external(struct complaints *c, const struct sched_spec *spec)
+{
+    check_url(c, spec);
+    check_text(c, "external.url", spec->url, URL_BYTES_MAX);
+    check_text(c, "external.served_model", spec->served_model, MODEL_BYTES_MAX);
+    check_text(c, "external.model_config", spec->model_config, CONFIG_BYTES_MAX);
+    check_key_name(c, spec->api_key_env);
+}
+
+/* Our own engine must do what it is asked for; what a server does is declared. */
+static void check_native(struct complaints *c, const struct sched_spec *spec)
+{
+    if (!in_names(spec->precision, sched_precision_names()))
+        complain_unknown(c, "precision", spec->precision, sched_precision_names());
+    if (spec->tensor * spec->pipeline * spec->data * spec->expert != 1)
+        complain(c, CAP_INVALID_ARGUMENT,
+                 "parallelism %lld x %lld x %lld x %lld (tensor, pipeline, data, expert): engine "
+                 "\"native\" runs on one device, 1 x 1 x 1 x 1",
+                 (long long)spec->tensor, (long long)spec->pipeline, (long long)spec->data,
+                 (long long)spec->expert);
     if (*spec->device && strcmp(spec->device, "cpu") != 0 && strcmp(spec->device, "cuda") != 0)
-        complain(c, CAP_INVALID_ARGUMENT, "hardware.device \"%s\" is neither cpu nor cuda",
+        complain(c, CAP_INVALID_ARGUMENT, "hardware.device \"%.64s\" is neither cpu nor cuda",
                  spec->device);
+}
+
+static void check_engine(struct complaints *c, const struct sched_spec *spec)
+{
+    if (!in_names(spec->engine, sched_engine_names()))
+        complain_unknown(c, "engine", spec->engine, sched_engine_names());
+    else if (strcmp(spec->engine, "native") == 0)
+        check_native(c, spec);
+    check_external(c, spec);
+    check_text(c, "precision", spec->precision, 32);
+    check_text(c, "hardware.description", spec->hardware, 256);
+    check_text(c, "hardware.device", spec->device, NAME_BYTES_MAX);
+    check_range(c, "hardware.device_count", spec->device_count, 0, 4096);
 }
 
 static void check_load(struct complaints *c, const struct sched_spec *spec)
@@ -214,6 +281,7 @@ static void check_load(struct complaints *c, const struct sched_spec *spec)
 static void check_generation(struct complaints *c, const struct sched_spec *spec)
 {
     check_range(c, "generation.max_tokens", spec->max_tokens, 0, SCHED_MAX_TOKENS_MAX);
+    check_range(c, "generation.top_k", spec->top_k, 0, TOP_K_MAX);
     if (spec->has_temperature)
         check_real(c, "generation.temperature", spec->temperature, 0, 100);
     if (spec->has_top_p)
@@ -226,9 +294,12 @@ static void check_generation(struct complaints *c, const struct sched_spec *spec
 static void check_rest(struct complaints *c, const struct sched_spec *spec)
 {
     check_range(c, "priority", spec->priority, -100, 100);
-    check_length(c, "submitter", spec->submitter, 64);
-    check_length(c, "revision", spec->revision, 128);
-    check_length(c, "note", spec->note, 512);
+    if (spec->seed > INT64_MAX)
+        complain(c, CAP_INVALID_ARGUMENT, "seed %llu is above %lld", (unsigned long long)spec->seed,
+                 (long long)INT64_MAX);
+    check_text(c, "submitter", spec->submitter, 64);
+    check_text(c, "revision", spec->revision, 128);
+    check_text(c, "note", spec->note, 512);
     check_range(c, "parallelism.tensor", spec->tensor, 1, 1024);
     check_range(c, "parallelism.pipeline", spec->pipeline, 1, 1024);
     check_range(c, "parallelism.data", spec->data, 1, 1024);

@@ -16,7 +16,7 @@ struct sched_spec {
     int64_t tensor, pipeline, data, expert; /* parallelism, at least 1 */
     const char *const *tasks;
     size_t task_count;
-    bool open_loop;
+    bool has_load, open_loop;
     int64_t concurrency; /* closed loop */
     double rate_per_s;   /* open loop */
     int64_t max_tokens;  /* 0 = the task's */

@@ -39,6 +39,7 @@ bool sched_spec_from_wire(const Moecap__V1__EvaluationSpec *wire, struct cap_are
         .expert = p->expert,
         .tasks = tasks,
         .task_count = wire->n_tasks,
+        .has_load = l->kind_case != MOECAP__V1__LOAD__KIND__NOT_SET,
         .open_loop = l->kind_case == MOECAP__V1__LOAD__KIND_RATE_PER_S,
         .max_tokens = g->max_tokens,
         .has_temperature =

@@ -134,6 +134,7 @@ struct sched_share *sched_share_of(struct cap_map *shares, const char *submitter
     share = calloc(1, sizeof *share);
     if (!share)
         abort();
+    share->served_ms = INT64_MIN; /* never */
     cap_map_put(shares, submitter, share);
     return share;
 }

@@ -1,4 +1,982 @@
+/* Every state, what may follow it, and what each program's death means to it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "scheduler/step.h"
+
+static const struct sched_policy policy = {
+    .attempts_max = 3, .silent_ms_max = 7000, .ageing_ms = 60000, .retry_ms = 1000};
+
+/* ---- a small stage ---- */
+
+struct stage {
+    struct sched_state *state;
+    int64_t now_ms;
+    struct sched_actions actions; /* of the latest step */
+};
+
+static int set_up(void **state)
+{
+    struct stage *stage = calloc(1, sizeof *stage);
+
+    stage->state = sched_state_new(&policy);
+    *state = stage;
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    struct stage *stage = *state;
+
+    sched_state_free(stage->state);
+    sched_actions_done(&stage->actions);
+    free(stage);
+    return 0;
+}
+
+static void step(struct stage *stage, struct sched_event event)
+{
+    sched_actions_done(&stage->actions);
+    sched_step(stage->state, &event, stage->now_ms, &stage->actions);
+}
+
+/* How many actions of that kind, for that run, the latest step gave. */
+static int count(const struct stage *stage, enum sched_action_kind kind, const char *run_id)
+{
+    int found = 0;
+
+    for (size_t i = 0; i < stage->actions.count; i++)
+        found += stage->actions.list[i].kind == kind &&
+                 strcmp(stage->actions.list[i].run_id, run_id) == 0;
+    return found;
+}
+
+static const struct sched_action *action_of(const struct stage *stage, enum sched_action_kind kind)
+{
+    for (size_t i = 0; i < stage->actions.count; i++)
+        if (stage->actions.list[i].kind == kind)
+            return &stage->actions.list[i];
+    fail_msg("the step gave no such action");
+    return NULL;
+}
+
+static struct sched_run run_named(const char *id)
+{
+    struct sched_run run = {.state = SCHED_RUN_QUEUED, .total = 10};
+
+    snprintf(run.id, sizeof run.id, "%s", id);
+    snprintf(run.submitter, sizeof run.submitter, "anna");
+    snprintf(run.needs.engine, sizeof run.needs.engine, "null");
+    return run;
+}
+
+static void add(struct stage *stage, const struct sched_run *run)
+{
+    step(stage, (struct sched_event){.kind = SCHED_RUN_ADDED, .run = run});
+}
+
+static void join_as(struct stage *stage, const struct sched_node *node)
+{
+    step(stage, (struct sched_event){.kind = SCHED_NODE_JOINED, .node = node});
+}
+
+static void beat(struct stage *stage, const char *node_id, const char *run_id, uint64_t fence)
+{
+    step(stage, (struct sched_event){
+                    .kind = SCHED_NODE_BEAT, .node_id = node_id, .run_id = run_id, .fence = fence});
+}
+
+static const char *const null_engine[] = {"null", NULL};
+
+static void join(struct stage *stage, const char *id)
+{
+    struct sched_node node = {.engines = null_engine};
+
+    snprintf(node.id, sizeof node.id, "%s", id);
+    snprintf(node.name, sizeof node.name, "%s", id);
+    join_as(stage, &node);
+    beat(stage, id, NULL, 0);
+}
+
+static void grant(struct stage *stage, const char *run_id, uint64_t fence)
+{
+    step(stage,
+         (struct sched_event){.kind = SCHED_LEASE_GRANTED, .run_id = run_id, .fence = fence});
+}
+
+static void store(struct stage *stage, const char *run_id, uint64_t fence, uint32_t answered)
+{
+    step(stage, (struct sched_event){.kind = SCHED_ANSWERS_STORED,
+                                     .run_id = run_id,
+                                     .fence = fence,
+                                     .count = answered,
+                                     .final = answered == 10});
+}
+
+static void cancel(struct stage *stage, const char *run_id)
+{
+    step(stage, (struct sched_event){
+                    .kind = SCHED_CANCEL_ASKED, .run_id = run_id, .reason = "not needed"});
+}
+
+static const struct sched_run *run_of(const struct stage *stage, const char *id)
+{
+    const struct sched_run *run = sched_find_run(stage->state, id);
+
+    assert_non_null(run);
+    return run;
+}
+
+static void assert_state(const struct stage *stage, const char *id, enum sched_run_state state)
+{
+    assert_string_equal(sched_state_name(run_of(stage, id)->state), sched_state_name(state));
+}
+
+static void assert_node_has(const struct stage *stage, const char *node_id, const char *run_id)
+{
+    const struct sched_node *node = sched_find_node(stage->state, node_id);
+
+    assert_non_null(node);
+    assert_string_equal(node->run_id, run_id);
+}
+
+/* A run "r" brought to the state, on node "n" under fence 1 where there is one. */
+static void bring_to(struct stage *stage, enum sched_run_state state)
+{
+    struct sched_run run = run_named("r");
+
+    add(stage, &run);
+    if (state == SCHED_RUN_QUEUED)
+        return;
+    join(stage, "n");
+    grant(stage, "r", 1);
+    if (state >= SCHED_RUN_RUNNING)
+        store(stage, "r", 1, 4);
+    if (state >= SCHED_RUN_GRADING)
+        store(stage, "r", 1, 10);
+    assert_state(stage, "r", state);
+}
+
+/* ---- states and moves ---- */
+
+static void only_these_moves_are_legal(void **state)
+{
+    static const char *const legal[] = {
+        "queued leased",    "queued grading",   "queued failed",     "queued cancelled",
+        "queued invalid",   "leased queued",    "leased running",    "leased grading",
+        "leased failed",    "leased cancelled", "leased invalid",    "running queued",
+        "running grading",  "running failed",   "running cancelled", "running invalid",
+        "grading finished", "grading failed",   "grading cancelled", "grading invalid",
+        "finished invalid",
+    };
+    size_t found = 0;
+
+    (void)state;
+    for (int from = 0; from < SCHED_RUN_STATE_COUNT; from++)
+        for (int to = 0; to < SCHED_RUN_STATE_COUNT; to++) {
+            char text[64];
+            bool listed = false;
+
+            snprintf(text, sizeof text, "%s %s", sched_state_name(from), sched_state_name(to));
+            for (size_t i = 0; i < sizeof legal / sizeof *legal; i++)
+                listed = listed || strcmp(text, legal[i]) == 0;
+            assert_int_equal(sched_may_move(from, to), listed);
+            found += listed;
+        }
+    assert_int_equal(found, sizeof legal / sizeof *legal);
+}
+
+static void a_run_goes_from_the_queue_to_its_summary(void **state)
+{
+    struct stage *stage = *state;
+    struct sched_run run = run_named("r");
+
+    add(stage, &run);
+    assert_int_equal(stage->actions.count, 0);
+    join(stage, "n");
+    assert_int_equal(count(stage, SCHED_DO_LEASE, "r"), 1);
+    assert_state(stage, "r", SCHED_RUN_QUEUED);
+    grant(stage, "r", 7);
+    assert_int_equal(count(stage, SCHED_DO_ASSIGN, "r"), 1);
+    assert_int_equal(action_of(stage, SCHED_DO_ASSIGN)->fence, 7);
+    assert_string_equal(action_of(stage, SCHED_DO_ASSIGN)->node_id, "n");
+    store(stage, "r", 7, 4);
+    assert_state(stage, "r", SCHED_RUN_RUNNING);
+    store(stage, "r", 7, 10);
+    assert_int_equal(count(stage, SCHED_DO_GRADE, "r"), 1);
+    assert_node_has(stage, "n", "");
+    step(stage, (struct sched_event){.kind = SCHED_GRADED, .run_id = "r", .count = 5});
+    assert_int_equal(stage->actions.count, 0);
+    step(stage,
+         (struct sched_event){.kind = SCHED_GRADED, .run_id = "r", .count = 10, .final = true});
+    assert_int_equal(count(stage, SCHED_DO_FINISH, "r"), 1);
+    step(stage, (struct sched_event){.kind = SCHED_RUN_DONE, .run_id = "r"});
+    assert_state(stage, "r", SCHED_RUN_FINISHED);
+    assert_int_equal(count(stage, SCHED_DO_MOVE, "r"), 0); /* the store made these moves itself */
+}
+
+static void events_that_come_twice_or_too_late_change_nothing(void **state)
+{
+    struct stage *stage = *state;
+    const struct sched_event late[] = {
+        {.kind = SCHED_RUN_DONE, .run_id = "r"},
+        {.kind = SCHED_GRADED, .run_id = "r", .count = 10, .final = true},
+        {.kind = SCHED_GRADING_FAILED, .run_id = "r", .reason = "late", .final = true},
+        {.kind = SCHED_ANSWERS_STORED, .run_id = "r", .fence = 1, .count = 3},
+        {.kind = SCHED_SHARD_FAILED, .run_id = "r", .node_id = "n", .fence = 1, .reason = "late"},
+        {.kind = SCHED_SHARD_REFUSED, .run_id = "r", .node_id = "x", .fence = 1, .reason = "late"},
+        {.kind = SCHED_LEASE_LOST, .run_id = "r", .fence = 1},
+        {.kind = SCHED_LEASE_GRANTED, .run_id = "r", .fence = 2},
+        {.kind = SCHED_LEASE_REFUSED, .run_id = "r", .reason = "late", .final = true},
+        {.kind = SCHED_STORE_SAYS, .run_id = "r", .seen = SCHED_RUN_GRADING},
+        {.kind = SCHED_NODE_STOPPED, .run_id = "r", .node_id = "n", .fence = 1},
+        {.kind = SCHED_CANCEL_ASKED, .run_id = "r"},
+        {.kind = SCHED_NODE_LEFT, .node_id = "nobody"},
+        {.kind = SCHED_RUN_DONE, .run_id = "nothing"},
+    };
+
+    bring_to(stage, SCHED_RUN_GRADING);
+    step(stage,
+         (struct sched_event){.kind = SCHED_GRADED, .run_id = "r", .count = 10, .final = true});
+    step(stage, (struct sched_event){.kind = SCHED_RUN_DONE, .run_id = "r"});
+    for (size_t i = 0; i < sizeof late / sizeof *late; i++) {
+        step(stage, late[i]);
+        assert_int_equal(stage->actions.count, 0);
+        assert_state(stage, "r", SCHED_RUN_FINISHED);
+    }
+}
+
+static void an_old_fence_moves_nothing(void **state)
+{
+    struct stage *stage = *state;
+
+    bring_to(stage, SCHED_RUN_RUNNING);
+    store(stage, "r", 99, 10);
+    assert_state(stage, "r", SCHED_RUN_RUNNING);
+    assert_int_equal(run_of(stage, "r")->answered, 4);
+    step(stage, (struct sched_event){.kind = SCHED_SHARD_FAILED,
+                                     .run_id = "r",
+                                     .node_id = "n",
+                                     .fence = 99,
+                                     .reason = "old",
+                                     .final = true});
+    assert_state(stage, "r", SCHED_RUN_RUNNING);
+    step(stage, (struct sched_event){.kind = SCHED_LEASE_LOST, .run_id = "r", .fence = 99});
+    assert_state(stage, "r", SCHED_RUN_RUNNING);
+}
+
+/* ---- the node dies, in each state ---- */
+
+static void lose_node(struct stage *stage)
+{
+    step(stage, (struct sched_event){
+                    .kind = SCHED_NODE_LEFT, .node_id = "n", .reason = "the node has gone"});
+}
+
+static void a_node_that_dies_gives_its_run_back(void **state)
+{
+    struct stage *stage = *state;
+
+    bring_to(stage, SCHED_RUN_RUNNING);
+    lose_node(stage);
+    assert_state(stage, "r", SCHED_RUN_QUEUED);
+    assert_int_equal(count(stage, SCHED_DO_RELEASE, "r"), 1);
+    assert_string_equal(run_of(stage, "r")->reason, "the node has gone");
+    join(stage, "m");
+    assert_int_equal(count(stage, SCHED_DO_LEASE, "r"), 0); /* not at once */
+    stage->now_ms += 1000;
+    step(stage, (struct sched_event){.kind = SCHED_TICK});
+    assert_int_equal(count(stage, SCHED_DO_LEASE, "r"), 1);
+}
+
+static void a_node_that_dies_while_loading_gives_its_run_back(void **state)
+{
+    struct stage *stage = *state;
+
+    bring_to(stage, SCHED_RUN_LEASED);
+    lose_node(stage);
+    assert_state(stage, "r", SCHED_RUN_QUEUED);
+}
+
+static void a_node_that_dies_before_the_lease_comes_never_gets_it(void **state)
+{
+    struct stage *stage = *state;
+    struct sched_run run = run_named("r");
+
+    add(stage, &run);
+    join(stage, "n");
+    lose_node(stage);
+    grant(stage, "r", 1);
+    assert_state(stage, "r", SCHED_RUN_QUEUED);
+    assert_int_equal(count(stage, SCHED_DO_ASSIGN, "r"), 0);
+    assert_int_equal(count(stage, SCHED_DO_RELEASE, "r"), 1);
+}
+
+static void a_node_that_dies_after_the_last_answer_costs_nothing(void **state)
+{
+    struct stage *stage = *state;
+
+    bring_to(stage, SCHED_RUN_GRADING);
+    lose_node(stage);
+    assert_state(stage, "r", SCHED_RUN_GRADING);
+    assert_int_equal(stage->actions.count, 0);
+}
+
+static void a_silent_node_is_dropped_and_its_run_given_away(void **state)
+{
+    struct stage *stage = *state;
+
+    bring_to(stage, SCHED_RUN_RUNNING);
+    stage->now_ms += 7000;
+    step(stage, (struct sched_event){.kind = SCHED_TICK});
+    assert_state(stage, "r", SCHED_RUN_RUNNING);
+    stage->now_ms += 1;
+    step(stage, (struct sched_event){.kind = SCHED_TICK});
+    assert_state(stage, "r", SCHED_RUN_QUEUED);
+    assert_string_equal(action_of(stage, SCHED_DO_DROP)->node_id, "n");
+    assert_null(sched_find_node(stage->state, "n"));
+}
+
+static void silence_while_the_store_is_away_is_not_the_nodes(void **state)
+{
+    struct stage *stage = *state;
+
+    bring_to(stage, SCHED_RUN_RUNNING);
+    step(stage, (struct sched_event){.kind = SCHED_NODE_WAITS, .node_id = "n"});
+    stage->now_ms += 60000;
+    step(stage, (struct sched_event){.kind = SCHED_TICK});
+    assert_state(stage, "r", SCHED_RUN_RUNNING);
+    step(stage, (struct sched_event){.kind = SCHED_NODE_HEARD, .node_id = "n"});
+    stage->now_ms += 7001;
+    step(stage, (struct sched_event){.kind = SCHED_TICK});
+    assert_state(stage, "r", SCHED_RUN_QUEUED);
+}
+
+/* ---- cancel, in each state ---- */
+
+static void cancel_in_the_queue_ends_at_once(void **state)
+{
+    struct stage *stage = *state;
+
+    bring_to(stage, SCHED_RUN_QUEUED);
+    cancel(stage, "r");
+    assert_state(stage, "r", SCHED_RUN_CANCELLED);
+    assert_string_equal(action_of(stage, SCHED_DO_MOVE)->reason, "not needed");
+    assert_int_equal(action_of(stage, SCHED_DO_MOVE)->from, SCHED_RUN_QUEUED);
+}
+
+static void cancel_while_leasing_waits_for_the_store(void **state)
+{
+    struct stage *stage = *state;
+    struct sched_run run = run_named("r");
+
+    add(stage, &run);
+    join(stage, "n");
+    cancel(stage, "r");
+    assert_state(stage, "r", SCHED_RUN_QUEUED);
+    grant(stage, "r", 1);
+    assert_state(stage, "r", SCHED_RUN_CANCELLED);
+    assert_int_equal(count(stage, SCHED_DO_ASSIGN, "r"), 0);
+    assert_string_equal(run_of(stage, "r")->reason, "not needed");
+    assert_node_has(stage, "n", "");
+}
+
+static void cancel_of_a_refused_lease_ends_too(void **state)
+{
+    struct stage *stage = *state;
+    struct sched_run run = run_named("r");
+
+    add(stage, &run);
+    join(stage, "n");
+    cancel(stage, "r");
+    step(stage, (struct sched_event){
+                    .kind = SCHED_LEASE_REFUSED, .run_id = "r", .reason = "away", .away = true});
+    assert_state(stage, "r", SCHED_RUN_CANCELLED);
+}
+
+static void cancel_on_a_node_stops_it_and_the_node_is_free_when_it_says_so(void **state)
+{
+    struct stage *stage = *state;
+    struct sched_run next = run_named("s");
+
+    bring_to(stage, SCHED_RUN_RUNNING);
+    add(stage, &next);
+    cancel(stage, "r");
+    assert_state(stage, "r", SCHED_RUN_CANCELLED);
+    assert_int_equal(count(stage, SCHED_DO_STOP, "r"), 1);
+    assert_int_equal(count(stage, SCHED_DO_LEASE, "s"), 0);
+    step(stage, (struct sched_event){
+                    .kind = SCHED_NODE_STOPPED, .node_id = "n", .run_id = "r", .fence = 1});
+    assert_int_equal(count(stage, SCHED_DO_LEASE, "s"), 1);
+}
+
+static void a_beat_that_no_longer_names_the_run_frees_the_node_too(void **state)
+{
+    struct stage *stage = *state;
+
+    bring_to(stage, SCHED_RUN_LEASED);
+    cancel(stage, "r");
+    beat(stage, "n", "r", 1); /* crossed the Stop */
+    assert_int_equal(count(stage, SCHED_DO_STOP, "r"), 1);
+    assert_node_has(stage, "n", "r");
+    beat(stage, "n", NULL, 0);
+    assert_node_has(stage, "n", "");
+}
+
+static void cancel_while_grading_ends_it(void **state)
+{
+    struct stage *stage = *state;
+
+    bring_to(stage, SCHED_RUN_GRADING);
+    cancel(stage, "r");
+    assert_state(stage, "r", SCHED_RUN_CANCELLED);
+    step(stage,
+         (struct sched_event){.kind = SCHED_GRADED, .run_id = "r", .count = 10, .final = true});
+    assert_int_equal(stage->actions.count, 0);
+}
+
+static void cancel_while_finishing_is_decided_by_the_store(void **state)
+{
+    struct stage *stage = *state;
+
+    bring_to(stage, SCHED_RUN_GRADING);
+    step(stage,
+         (struct sched_event){.kind = SCHED_GRADED, .run_id = "r", .count = 10, .final = true});
+    cancel(stage, "r");
+    assert_state(stage, "r", SCHED_RUN_GRADING);
+    step(stage, (struct sched_event){.kind = SCHED_RUN_DONE, .run_id = "r"});
+    assert_state(stage, "r", SCHED_RUN_FINISHED); /* too late */
+}
+
+static void cancel_of_a_finishing_that_is_given_up_ends_cancelled(void **state)
+{
+    struct stage *stage = *state;
+
+    bring_to(stage, SCHED_RUN_GRADING);
+    step(stage,
+         (struct sched_event){.kind = SCHED_GRADED, .run_id = "r", .count = 10, .final = true});
+    cancel(stage, "r");
+    step(stage, (struct sched_event){.kind = SCHED_GRADING_FAILED, .run_id = "r"});
+    assert_state(stage, "r", SCHED_RUN_CANCELLED);
+    assert_string_equal(run_of(stage, "r")->reason, "not needed");
+}
+
+/* ---- failures ---- */
+
+static void fail_on_node(struct stage *stage, uint64_t fence, const char *reason, bool final)
+{
+    step(stage, (struct sched_event){.kind = SCHED_SHARD_FAILED,
+                                     .run_id = "r",
+                                     .node_id = "n",
+                                     .fence = fence,
+                                     .reason = reason,
+                                     .final = final});
+}
+
+static void a_bad_model_fails_the_run_with_the_nodes_sentence(void **state)
+{
+    struct stage *stage = *state;
+
+    bring_to(stage, SCHED_RUN_LEASED);
+    fail_on_node(stage, 1, "model.safetensors is cut off", true);
+    assert_state(stage, "r", SCHED_RUN_FAILED);
+    assert_string_equal(run_of(stage, "r")->reason, "model.safetensors is cut off");
+    assert_int_equal(count(stage, SCHED_DO_MOVE, "r"), 1);
+    assert_node_has(stage, "n", ""); /* and the node stays up, free for others */
+}
+
+static void attempts_that_store_nothing_are_counted_and_end(void **state)
+{
+    struct stage *stage = *state;
+    struct sched_run run = run_named("r");
+
+    add(stage, &run);
+    join(stage, "n");
+    for (uint64_t fence = 1; fence <= 3; fence++) {
+        grant(stage, "r", fence);
+        fail_on_node(stage, fence, "out of memory", false);
+        if (fence < 3)
+            assert_state(stage, "r", SCHED_RUN_QUEUED);
+        stage->now_ms += 1000;
+        step(stage, (struct sched_event){.kind = SCHED_TICK});
+        beat(stage, "n", NULL, 0);
+    }
+    assert_state(stage, "r", SCHED_RUN_FAILED);
+    assert_string_equal(run_of(stage, "r")->reason,
+                        "given up after 3 attempts that stored nothing, the last: out of memory");
+}
+
+static void an_attempt_that_stored_answers_starts_the_count_anew(void **state)
+{
+    struct stage *stage = *state;
+    struct sched_run run = run_named("r");
+
+    add(stage, &run);
+    join(stage, "n");
+    for (uint64_t fence = 1; fence <= 9; fence++) {
+        grant(stage, "r", fence);
+        store(stage, "r", fence, (uint32_t)fence);
+        fail_on_node(stage, fence, "the engine broke", false);
+        assert_state(stage, "r", SCHED_RUN_QUEUED);
+        stage->now_ms += 1000;
+        beat(stage, "n", NULL, 0);
+        step(stage, (struct sched_event){.kind = SCHED_TICK});
+    }
+    assert_int_equal(run_of(stage, "r")->attempts, 9);
+}
+
+static void prompts_that_cannot_be_made_stop_the_node_and_fail_the_run(void **state)
+{
+    struct stage *stage = *state;
+
+    bring_to(stage, SCHED_RUN_LEASED);
+    step(stage, (struct sched_event){.kind = SCHED_SHARD_REFUSED,
+                                     .run_id = "r",
+                                     .node_id = "n",
+                                     .fence = 1,
+                                     .reason = "render: no such field",
+                                     .final = true});
+    assert_state(stage, "r", SCHED_RUN_FAILED);
+    assert_int_equal(count(stage, SCHED_DO_STOP, "r"), 1);
+    assert_node_has(stage, "n", "r"); /* until it has stopped */
+}
+
+static void a_poisoned_grading_fails_the_run(void **state)
+{
+    struct stage *stage = *state;
+
+    bring_to(stage, SCHED_RUN_GRADING);
+    step(stage, (struct sched_event){.kind = SCHED_GRADING_FAILED,
+                                     .run_id = "r",
+                                     .reason = "grade: no such metric",
+                                     .final = true});
+    assert_state(stage, "r", SCHED_RUN_FAILED);
+    assert_string_equal(run_of(stage, "r")->reason, "grade: no such metric");
+}
+
+static void a_node_that_stops_by_itself_gives_the_run_back(void **state)
+{
+    struct stage *stage = *state;
+
+    bring_to(stage, SCHED_RUN_RUNNING);
+    step(stage, (struct sched_event){
+                    .kind = SCHED_NODE_STOPPED, .node_id = "n", .run_id = "r", .fence = 1});
+    assert_state(stage, "r", SCHED_RUN_QUEUED);
+    assert_node_has(stage, "n", "");
+}
+
+/* ---- leases ---- */
+
+static void a_lost_lease_stops_the_node_and_tells_the_store_nothing(void **state)
+{
+    struct stage *stage = *state;
+
+    bring_to(stage, SCHED_RUN_RUNNING);
+    step(stage, (struct sched_event){.kind = SCHED_LEASE_LOST, .run_id = "r", .fence = 1});
+    assert_state(stage, "r", SCHED_RUN_QUEUED);
+    assert_int_equal(count(stage, SCHED_DO_STOP, "r"), 1);
+    assert_int_equal(count(stage, SCHED_DO_RELEASE, "r"), 0);
+}
+
+static void a_store_that_is_away_is_asked_again_later_and_by_nobody_before(void **state)
+{
+    struct stage *stage = *state;
+    struct sched_run run = run_named("r"), other = run_named("s");
+
+    add(stage, &run);
+    add(stage, &other);
+    join(stage, "n");
+    step(stage, (struct sched_event){.kind = SCHED_LEASE_REFUSED,
+                                     .run_id = "r",
+                                     .reason = "connection refused",
+                                     .away = true});
+    assert_int_equal(count(stage, SCHED_DO_LEASE, "s"), 0);
+    assert_state(stage, "r", SCHED_RUN_QUEUED);
+    stage->now_ms += 1000;
+    step(stage, (struct sched_event){.kind = SCHED_TICK});
+    assert_int_equal(stage->actions.count, 1);
+    assert_int_equal(stage->actions.list[0].kind, SCHED_DO_LEASE);
+    assert_int_equal(run_of(stage, "r")->attempts, 0);
+}
+
+static void a_run_that_went_on_behind_a_lost_reply_is_graded(void **state)
+{
+    struct stage *stage = *state;
+
+    bring_to(stage, SCHED_RUN_RUNNING);
+    lose_node(stage);
+    join(stage, "m");
+    stage->now_ms += 1000;
+    step(stage, (struct sched_event){.kind = SCHED_TICK});
+    step(stage, (struct sched_event){
+                    .kind = SCHED_LEASE_REFUSED, .run_id = "r", .reason = "run r is grading"});
+    step(stage,
+         (struct sched_event){
+             .kind = SCHED_STORE_SAYS, .run_id = "r", .seen = SCHED_RUN_GRADING, .count = 10});
+    assert_state(stage, "r", SCHED_RUN_GRADING);
+    assert_int_equal(count(stage, SCHED_DO_GRADE, "r"), 1);
+}
+
+static void a_run_that_the_store_does_not_know_fails(void **state)
+{
+    struct stage *stage = *state;
+    struct sched_run run = run_named("r");
+
+    add(stage, &run);
+    join(stage, "n");
+    step(stage, (struct sched_event){.kind = SCHED_LEASE_REFUSED,
+                                     .run_id = "r",
+                                     .reason = "run r does not exist",
+                                     .final = true});
+    assert_state(stage, "r", SCHED_RUN_FAILED);
+}
+
+/* ---- after a restart of the scheduler ---- */
+
+static void a_lease_outlives_the_scheduler_when_its_node_still_holds_it(void **state)
+{
+    struct stage *stage = *state;
+    struct sched_run run = run_named("r"), next = run_named("s");
+
+    run.state = SCHED_RUN_RUNNING;
+    run.fence = 5;
+    add(stage, &run);
+    add(stage, &next);
+    join_as(stage, &(struct sched_node){.id = "n", .name = "n", .engines = null_engine});
+    assert_int_equal(count(stage, SCHED_DO_LEASE, "s"), 0); /* it has not said what it holds */
+    beat(stage, "n", "r", 5);
+    assert_int_equal(stage->actions.count, 0);
+    assert_string_equal(run_of(stage, "r")->node_id, "n");
+    store(stage, "r", 5, 10);
+    assert_state(stage, "r", SCHED_RUN_GRADING);
+    assert_int_equal(count(stage, SCHED_DO_LEASE, "s"), 1);
+}
+
+static void a_lease_that_nobody_holds_any_more_is_given_away_by_the_sweep(void **state)
+{
+    struct stage *stage = *state;
+    struct sched_run run = run_named("r");
+
+    run.state = SCHED_RUN_LEASED;
+    run.fence = 5;
+    add(stage, &run);
+    step(stage, (struct sched_event){.kind = SCHED_LEASE_LOST, .run_id = "r", .fence = 5});
+    assert_state(stage, "r", SCHED_RUN_QUEUED);
+}
+
+static void a_node_that_holds_what_it_should_not_is_told_to_stop_before_it_gets_work(void **state)
+{
+    struct stage *stage = *state;
+    struct sched_run run = run_named("r");
+
+    add(stage, &run);
+    join_as(stage, &(struct sched_node){.id = "n", .name = "n", .engines = null_engine});
+    beat(stage, "n", "r", 5);
+    assert_int_equal(count(stage, SCHED_DO_STOP, "r"), 1);
+    assert_int_equal(count(stage, SCHED_DO_LEASE, "r"), 0);
+    step(stage, (struct sched_event){
+                    .kind = SCHED_NODE_STOPPED, .node_id = "n", .run_id = "r", .fence = 5});
+    assert_int_equal(count(stage, SCHED_DO_LEASE, "r"), 1);
+}
+
+static void an_old_beat_does_not_stop_the_new_lease_of_the_same_run(void **state)
+{
+    struct stage *stage = *state;
+
+    bring_to(stage, SCHED_RUN_LEASED);
+    fail_on_node(stage, 1, "out of memory", false);
+    stage->now_ms += 1000;
+    step(stage, (struct sched_event){.kind = SCHED_TICK});
+    grant(stage, "r", 2);
+    beat(stage, "n", "r", 1);
+    assert_int_equal(count(stage, SCHED_DO_STOP, "r"), 0);
+    assert_state(stage, "r", SCHED_RUN_LEASED);
+}
+
+static void grading_goes_on_after_a_restart(void **state)
+{
+    struct stage *stage = *state;
+    struct sched_run run = run_named("r");
+
+    run.state = SCHED_RUN_GRADING;
+    add(stage, &run);
+    assert_int_equal(count(stage, SCHED_DO_GRADE, "r"), 1);
+    add(stage, &run); /* a second time, as a duplicate's restore may */
+    assert_int_equal(stage->actions.count, 0);
+}
+
+/* ---- order ---- */
+
+static void assert_order(struct stage *stage, const char *expected)
+{
+    const struct sched_run *order[16];
+    size_t total = sched_order(stage->state, stage->now_ms, order, 16);
+    char text[256] = "";
+
+    for (size_t i = 0; i < total; i++)
+        snprintf(text + strlen(text), sizeof text - strlen(text), "%s%s", i ? " " : "",
+                 order[i]->id);
+    assert_string_equal(text, expected);
+}
+
+static void add_for(struct stage *stage, const char *id, const char *submitter, int priority)
+{
+    struct sched_run run = run_named(id);
+
+    snprintf(run.submitter, sizeof run.submitter, "%s", submitter);
+    run.priority = priority;
+    run.queued_at_ms = stage->now_ms;
+    add(stage, &run);
+}
+
+static void higher_priority_goes_first_then_the_older(void **state)
+{
+    struct stage *stage = *state;
+
+    add_for(stage, "a", "anna", 0);
+    stage->now_ms += 10;
+    add_for(stage, "b", "anna", 5);
+    stage->now_ms += 10;
+    add_for(stage, "c", "anna", 0);
+    assert_order(stage, "b a c");
+}
+
+static void waiting_is_worth_priority(void **state)
+{
+    struct stage *stage = *state;
+
+    add_for(stage, "old", "anna", 0);
+    stage->now_ms += 5 * policy.ageing_ms;
+    add_for(stage, "urgent", "bert", 4);
+    assert_order(stage, "old urgent");
+}
+
+static void submitters_take_turns(void **state)
+{
+    struct stage *stage = *state;
+    char got[64] = "";
+
+    add_for(stage, "a1", "anna", 0);
+    add_for(stage, "a2", "anna", 0);
+    add_for(stage, "a3", "anna", 0);
+    add_for(stage, "b1", "bert", 0);
+    add_for(stage, "b2", "bert", 0);
+    join(stage, "n");
+    for (uint64_t i = 1; i <= 5; i++) {
+        const char *id = action_of(stage, SCHED_DO_LEASE)->run_id;
+        char run_id[CAP_ID_BYTES];
+
+        snprintf(run_id, sizeof run_id, "%s", id);
+        snprintf(got + strlen(got), sizeof got - strlen(got), "%s ", run_id);
+        grant(stage, run_id, i);
+        stage->now_ms += 100;
+        store(stage, run_id, i, 10);
+    }
+    assert_string_equal(got, "a1 b1 a2 b2 a3 ");
+}
+
+static void who_has_fewer_runs_on_nodes_goes_first(void **state)
+{
+    struct stage *stage = *state;
+
+    add_for(stage, "a1", "anna", 0);
+    join(stage, "n");
+    stage->now_ms += 10;
+    add_for(stage, "a2", "anna", 0);
+    add_for(stage, "b1", "bert", 0);
+    assert_order(stage, "b1 a2");
+}
+
+/* Somebody's thousand old runs all have aged; they are still one submitter's. */
+static void a_long_queue_of_one_does_not_outwait_another(void **state)
+{
+    struct stage *stage = *state;
+
+    add_for(stage, "a1", "anna", 0);
+    add_for(stage, "a2", "anna", 0);
+    add_for(stage, "a3", "anna", 0);
+    stage->now_ms += 100 * policy.ageing_ms;
+    join(stage, "n");
+    assert_int_equal(count(stage, SCHED_DO_LEASE, "a1"), 1);
+    stage->now_ms += 10;
+    add_for(stage, "b1", "bert", 0);
+    assert_order(stage, "b1 a2 a3");
+}
+
+static void each_node_gets_one_run(void **state)
+{
+    struct stage *stage = *state;
+
+    add_for(stage, "a1", "anna", 0);
+    add_for(stage, "a2", "anna", 0);
+    add_for(stage, "a3", "anna", 0);
+    join(stage, "n");
+    assert_int_equal(stage->actions.count, 1);
+    join(stage, "m");
+    assert_int_equal(stage->actions.count, 1);
+    assert_order(stage, "a3");
+}
+
+/* ---- capability ---- */
+
+static const char *const native_engine[] = {"native", "null", NULL};
+static const char *const precisions[] = {"f32", "bf16", NULL};
+static const char *const models[] = {"moecap-tiny", NULL};
+
+static void join_native(struct stage *stage, const char *id, int64_t devices, bool any_path)
+{
+    struct sched_node node = {.engines = native_engine,
+                              .precisions = precisions,
+                              .models = models,
+                              .device_count = devices,
+                              .any_model_path = any_path};
+
+    snprintf(node.id, sizeof node.id, "%s", id);
+    join_as(stage, &node);
+    beat(stage, id, NULL, 0);
+}
+
+static struct sched_needs needs_of(const char *engine, const char *precision, const char *device,
+                                   const char *model)
+{
+    struct sched_needs needs = {.model_on_node = strcmp(engine, "native") == 0};
+
+    snprintf(needs.engine, sizeof needs.engine, "%s", engine);
+    snprintf(needs.precision, sizeof needs.precision, "%s", precision);
+    snprintf(needs.device, sizeof needs.device, "%s", device);
+    snprintf(needs.model, sizeof needs.model, "%s", model);
+    return needs;
+}
+
+static void assert_why(struct stage *stage, struct sched_needs needs, const char *expected)
+{
+    char reason[SCHED_REASON_BYTES];
+
+    sched_why_none(stage->state, &needs, reason);
+    assert_string_equal(reason, expected);
+}
+
+static void the_reason_why_nobody_can_run_it_names_what_is_there(void **state)
+{
+    struct stage *stage = *state;
+    struct sched_needs many = needs_of("native", "bf16", "cuda", "moecap-tiny");
+
+    assert_why(stage, needs_of("null", "", "", "x"), "no node is connected");
+    join_native(stage, "n", 0, false);
+    assert_why(stage, needs_of("vllm", "fp8", "cuda", "x"),
+               "no connected node has engine \"vllm\" (connected: native, null)");
+    assert_why(stage, needs_of("native", "int8", "", "moecap-tiny"),
+               "no connected node with engine \"native\" has precision \"int8\" (they have: f32, "
+               "bf16)");
+    assert_why(stage, many,
+               "no connected node with engine \"native\" and precision \"bf16\" has 1 CUDA device");
+    assert_why(stage, needs_of("native", "bf16", "", "mixtral"),
+               "no connected node that could run it has model \"mixtral\"; they offer: "
+               "moecap-tiny");
+    assert_why(
+        stage, needs_of("native", "bf16", "", "/m"),
+        "no connected node that could run it loads the path \"/m\"; they offer: moecap-tiny");
+    assert_why(stage, needs_of("native", "bf16", "cpu", "moecap-tiny"), "");
+    assert_why(stage, needs_of("null", "anything", "cuda", "whatever"), "");
+    join_native(stage, "g", 2, true);
+    assert_why(stage, needs_of("native", "bf16", "", "/m"), "");
+    assert_why(stage, many, "");
+    many.device_count = 4;
+    assert_why(
+        stage, many,
+        "no connected node with engine \"native\" and precision \"bf16\" has 4 CUDA devices");
+}
+
+static void a_run_waits_for_a_node_that_can_run_it_and_others_pass(void **state)
+{
+    struct stage *stage = *state;
+    struct sched_run first = run_named("gpu"), second = run_named("any");
+    char waits[SCHED_REASON_BYTES];
+
+    first.needs = needs_of("native", "bf16", "cuda", "moecap-tiny");
+    first.priority = 9;
+    add(stage, &first);
+    add(stage, &second);
+    join_native(stage, "n", 0, false);
+    assert_int_equal(count(stage, SCHED_DO_LEASE, "any"), 1);
+    assert_int_equal(count(stage, SCHED_DO_LEASE, "gpu"), 0);
+    sched_waiting_for(stage->state, run_of(stage, "gpu"), 0, waits);
+    assert_non_null(strstr(waits, "has 1 CUDA device"));
+    join_native(stage, "g", 1, false);
+    assert_int_equal(count(stage, SCHED_DO_LEASE, "gpu"), 1);
+    assert_string_equal(action_of(stage, SCHED_DO_LEASE)->node_id, "g");
+}
+
+static void a_waiting_run_says_what_for(void **state)
+{
+    struct stage *stage = *state;
+    struct sched_run next = run_named("s");
+    char waits[SCHED_REASON_BYTES];
+
+    bring_to(stage, SCHED_RUN_LEASED);
+    add(stage, &next);
+    sched_waiting_for(stage->state, run_of(stage, "s"), 0, waits);
+    assert_string_equal(waits, "a free node (1 can run it)");
+    fail_on_node(stage, 1, "out of memory", false);
+    sched_waiting_for(stage->state, run_of(stage, "r"), 0, waits);
+    assert_string_equal(waits, "another try in 1 s, after: out of memory");
+}
+
+#define ON_STAGE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
+
 int main(void)
 {
-    return 0;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(only_these_moves_are_legal),
+        ON_STAGE(a_run_goes_from_the_queue_to_its_summary),
+        ON_STAGE(events_that_come_twice_or_too_late_change_nothing),
+        ON_STAGE(an_old_fence_moves_nothing),
+        ON_STAGE(a_node_that_dies_gives_its_run_back),
+        ON_STAGE(a_node_that_dies_while_loading_gives_its_run_back),
+        ON_STAGE(a_node_that_dies_before_the_lease_comes_never_gets_it),
+        ON_STAGE(a_node_that_dies_after_the_last_answer_costs_nothing),
+        ON_STAGE(a_silent_node_is_dropped_and_its_run_given_away),
+        ON_STAGE(silence_while_the_store_is_away_is_not_the_nodes),
+        ON_STAGE(cancel_in_the_queue_ends_at_once),
+        ON_STAGE(cancel_while_leasing_waits_for_the_store),
+        ON_STAGE(cancel_of_a_refused_lease_ends_too),
+        ON_STAGE(cancel_on_a_node_stops_it_and_the_node_is_free_when_it_says_so),
+        ON_STAGE(a_beat_that_no_longer_names_the_run_frees_the_node_too),
+        ON_STAGE(cancel_while_grading_ends_it),
+        ON_STAGE(cancel_while_finishing_is_decided_by_the_store),
+        ON_STAGE(cancel_of_a_finishing_that_is_given_up_ends_cancelled),
+        ON_STAGE(a_bad_model_fails_the_run_with_the_nodes_sentence),
+        ON_STAGE(attempts_that_store_nothing_are_counted_and_end),
+        ON_STAGE(an_attempt_that_stored_answers_starts_the_count_anew),
+        ON_STAGE(prompts_that_cannot_be_made_stop_the_node_and_fail_the_run),
+        ON_STAGE(a_poisoned_grading_fails_the_run),
+        ON_STAGE(a_node_that_stops_by_itself_gives_the_run_back),
+        ON_STAGE(a_lost_lease_stops_the_node_and_tells_the_store_nothing),
+        ON_STAGE(a_store_that_is_away_is_asked_again_later_and_by_nobody_before),
+        ON_STAGE(a_run_that_went_on_behind_a_lost_reply_is_graded),
+        ON_STAGE(a_run_that_the_store_does_not_know_fails),
+        ON_STAGE(a_lease_outlives_the_scheduler_when_its_node_still_holds_it),
+        ON_STAGE(a_lease_that_nobody_holds_any_more_is_given_away_by_the_sweep),
+        ON_STAGE(a_node_that_holds_what_it_should_not_is_told_to_stop_before_it_gets_work),
+        ON_STAGE(an_old_beat_does_not_stop_the_new_lease_of_the_same_run),
+        ON_STAGE(grading_goes_on_after_a_restart),
+        ON_STAGE(higher_priority_goes_first_then_the_older),
+        ON_STAGE(waiting_is_worth_priority),
+        ON_STAGE(submitters_take_turns),
+        ON_STAGE(who_has_fewer_runs_on_nodes_goes_first),
+        ON_STAGE(a_long_queue_of_one_does_not_outwait_another),
+        ON_STAGE(each_node_gets_one_run),
+        ON_STAGE(the_reason_why_nobody_can_run_it_names_what_is_there),
+        ON_STAGE(a_run_waits_for_a_node_that_can_run_it_and_others_pass),
+        ON_STAGE(a_waiting_run_says_what_for),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }
