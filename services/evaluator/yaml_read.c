@@ -242,7 +242,8 @@ bool eval_yaml_read(const char *name, const void *text, size_t length, json_t **
                         EVAL_YAML_BYTES_MAX);
     if (!yaml_parser_initialize(&parser))
         abort();
-    yaml_parser_set_input_string(&parser, text, length);
+    /* an empty file may come without any bytes, which libyaml refuses with an assertion */
+    yaml_parser_set_input_string(&parser, length ? text : (const unsigned char *)"", length);
     if (yaml_parser_load(&parser, &document)) {
         r.document = &document;
         ok = read_document(&r, out_values, out_lines);

@@ -37,6 +37,8 @@ expect 3 moecap submit --model moecap-tiny --task gsm-mini --batch-size 5000
 says 'load.concurrency 5000 is not from 1 to 4096'
 expect 3 moecap submit --model x --engine vllm --task gsm-mini
 says 'engine "vllm" needs external.url'
+expect 3 moecap submit --engine null --model none --task gsm-mini --note "$(printf 'caf\351')"
+says 'note is not UTF-8'
 expect 3 moecap watch run-doesnotexist
 says 'does not exist'
 expect 3 moecap cancel run-doesnotexist
@@ -65,5 +67,8 @@ says 'question'
 printf '{"id": "a"\n' >"$state/bad.jsonl"
 expect 3 moecap task add "$root/tasks/gsm-mini.yaml" --data "$state/bad.jsonl"
 says 'document 1 is not a JSON object'
+: >"$state/empty.yaml"
+expect 3 moecap task add "$state/empty.yaml"
+says 'the file is empty'
 expect 3 moecap task add "$state/none.yaml"
 says 'none.yaml'

@@ -47,6 +47,17 @@ static void an_unknown_key_is_named_with_line_and_near_miss(void **state)
     assert_refused(HEAD "zzzzzzzzzzzz: 1\n", "t.yaml:4: unknown key \"zzzzzzzzzzzz\"");
 }
 
+static void a_file_without_bytes_is_refused_as_empty(void **state)
+{
+    struct eval_task_file file = {"t.yaml", NULL, 0}; /* as empty bytes come from the wire */
+    struct eval_task_source source;
+    struct cap_err err = {0};
+
+    (void)state;
+    assert_false(eval_task_read("t.yaml", &file, 1, &source, &err));
+    assert_string_equal(err.text, "t.yaml: the file is empty");
+}
+
 static void a_nested_unknown_key_is_named_too(void **state)
 {
     (void)state;
@@ -279,6 +290,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_unknown_key_is_named_with_line_and_near_miss),
+        cmocka_unit_test(a_file_without_bytes_is_refused_as_empty),
         cmocka_unit_test(a_nested_unknown_key_is_named_too),
         cmocka_unit_test(code_in_a_task_is_refused_with_a_way_out),
         cmocka_unit_test(a_value_of_the_wrong_kind_is_named),
