@@ -126,18 +126,33 @@ void moe_to_f32(const void *src, enum moe_type from, size_t count, float *out)
     }
 }
 
+/* Rounds to a whole number by a sum that has no bits for less: rintf, but one that becomes vectors.
+ */
+static inline float to_whole(float x)
+{
+    const float shift = 12582912.0f; /* 1.5 * 2^23 */
+    return x + shift - shift;
+}
+
 static void quantise_group(const float *x, char *block, int col)
 {
     float peak = 0;
-    for (int i = 0; i < MOE_I8_GROUP; i++)
-        peak = fmaxf(peak, fabsf(x[i]));
-    uint16_t scale_bits = cpu_to_bf16(peak / 127.0f);
-    float scale = cpu_from_bf16(scale_bits);
     for (int i = 0; i < MOE_I8_GROUP; i++) {
-        float q = scale > 0 ? rintf(x[i] / scale) : 0;
-        block[i / 2 * CPU_PANEL * 2 + col * 2 + i % 2] = (char)(int)fminf(fmaxf(q, -127), 127);
+        float size = x[i] < 0 ? -x[i] : x[i];
+        peak = size > peak ? size : peak;
     }
-    memcpy(block + MOE_I8_GROUP * CPU_PANEL + col * 2, &scale_bits, 2);
+    /* below 2^-100 a step has no reciprocal, and is as good as nothing */
+    uint16_t scale = peak > 0x1p-100f ? cpu_to_bf16(peak / 127.0f) : 0;
+    float steps = scale > 0 ? 1.0f / cpu_from_bf16(scale) : 0;
+    int8_t q[MOE_I8_GROUP];
+    for (int i = 0; i < MOE_I8_GROUP; i++) {
+        float whole = to_whole(x[i] * steps);
+        whole = whole > 127 ? 127 : whole;
+        q[i] = (int8_t)(int)(whole < -127 ? -127 : whole);
+    }
+    for (int i = 0; i < MOE_I8_GROUP; i += 2)
+        memcpy(block + i * CPU_PANEL + col * 2, q + i, 2);
+    memcpy(block + MOE_I8_GROUP * CPU_PANEL + col * 2, &scale, 2);
 }
 
 static void put_in_panel(const struct moe_weight *weight, char *panel, int col, const float *x)

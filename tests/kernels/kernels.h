@@ -95,7 +95,7 @@ static inline void round_as(enum moe_type type, float *x, int rows, int k)
                 peak = fmaxf(peak, fabsf(x[i]));
             float scale = cpu_from_bf16(cpu_to_bf16(peak / 127.0f));
             for (int i = from; i < end && scale > 0; i++)
-                x[i] = fminf(fmaxf(rintf(x[i] / scale), -127), 127) * scale;
+                x[i] = fminf(fmaxf(rintf(x[i] * (1 / scale)), -127), 127) * scale;
         }
     }
 }

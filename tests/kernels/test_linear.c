@@ -191,6 +191,32 @@ static void weights_come_from_f16_bf16_and_unaligned_bytes(void **state)
     assert_int_equal(cpu_to_bf16(1.00390625f), 0x3f80); /* a tie goes to even */
 }
 
+static void tiny_weights(const struct level *l)
+{
+    float w[32 * 3] = {0}, x[32], y[3], none = 0;
+    for (int i = 0; i < 32; i++) {
+        x[i] = i % 2 ? 1e-39f : 1; /* a group of next to nothing must not become NaN */
+        w[i] = 1e-40f;
+        w[32 + i] = 1e-30f;
+    }
+    struct moe_weight *weight =
+        weight_of(l, (struct moe_shape){.type = MOE_I8, .experts = 1, .n = 3, .k = 32}, w);
+    struct moe_buf bx = put(l, x, 32), by = put(l, y, 3), no_bias = {0};
+    l->b->linear(l->dev, bx, weight, no_bias, by, 1, false);
+    l->b->download(l->dev, y, by, 0, sizeof(y));
+    assert_close("tiny", y, &none, 1, 1e-37);
+    assert_true(y[1] > 1.5e-29f && y[1] < 1.7e-29f && y[2] == 0);
+    l->b->weight_free(l->dev, weight);
+    l->b->release(l->dev, &bx);
+    l->b->release(l->dev, &by);
+}
+
+static void numbers_near_zero_stay_numbers_in_int8(void **state)
+{
+    (void)state;
+    each_level(tiny_weights);
+}
+
 static void a_level_that_is_not_known_or_not_there_is_refused(void **state)
 {
     (void)state;
@@ -233,6 +259,7 @@ int main(void)
         cmocka_unit_test(rmsnorm_agrees_with_its_definition),
         cmocka_unit_test(embedding_fetches_rows_as_stored),
         cmocka_unit_test(weights_come_from_f16_bf16_and_unaligned_bytes),
+        cmocka_unit_test(numbers_near_zero_stay_numbers_in_int8),
         cmocka_unit_test(a_level_that_is_not_known_or_not_there_is_refused),
         cmocka_unit_test(shapes_that_cannot_be_packed_are_refused),
     };
