@@ -78,32 +78,52 @@ static json_t *make_alternatives(const struct infer_token_score *token, int alte
     return object;
 }
 
-/* One entry a token of the prompt, and one for what was generated, which has no score here. */
-static json_t *make_logprobs(const struct infer_ticket *scorer, const char *generated,
+/* The four lists of a completion's logprobs, token by token. */
+struct logprobs {
+    json_t *tokens, *scores, *best, *offsets;
+    size_t offset;
+};
+
+/* Takes token, score and best. */
+static void add_logprob(struct logprobs *out, const char *text, json_t *score, json_t *best)
+{
+    json_array_append_new(out->tokens, text_json(text));
+    json_array_append_new(out->offsets, json_integer((json_int_t)out->offset));
+    json_array_append_new(out->scores, score);
+    json_array_append_new(out->best, best);
+    out->offset += strlen(text);
+}
+
+/* A generated token has no score here, but it has its place, an eos without text too: harnesses ask
+ * for one token more than they score, and cut it off. */
+static void add_generated(struct logprobs *out, const struct infer_ticket *ticket)
+{
+    const char *at = ticket->text.data;
+
+    for (size_t i = 0; i < ticket->piece_count; i++) {
+        CAP_AUTO_BUF(piece, 1 << 20);
+
+        cap_buf_add(&piece, at, ticket->pieces[i].length);
+        at += ticket->pieces[i].length;
+        add_logprob(out, piece.data, json_null(), json_null());
+    }
+}
+
+static json_t *make_logprobs(const struct infer_ticket *scorer, const struct infer_ticket *ticket,
                              int alternatives)
 {
-    json_t *tokens = json_array(), *scores = json_array(), *best = json_array();
-    json_t *offsets = json_array();
-    size_t offset = 0;
+    struct logprobs out = {json_array(), json_array(), json_array(), json_array(), 0};
 
     for (int i = 0; i < scorer->token_score_count; i++) {
         const struct infer_token_score *token = &scorer->token_scores[i];
 
-        json_array_append_new(tokens, text_json(token->text));
-        json_array_append_new(offsets, json_integer((json_int_t)offset));
-        json_array_append_new(scores,
-                              token->best_text ? json_real(token->log_likelihood) : json_null());
-        json_array_append_new(best, make_alternatives(token, alternatives));
-        offset += strlen(token->text);
+        add_logprob(&out, token->text,
+                    token->best_text ? json_real(token->log_likelihood) : json_null(),
+                    make_alternatives(token, alternatives));
     }
-    if (*generated) {
-        json_array_append_new(tokens, text_json(generated));
-        json_array_append_new(offsets, json_integer((json_int_t)offset));
-        json_array_append_new(scores, json_null());
-        json_array_append_new(best, json_null());
-    }
-    return json_pack("{s:o, s:o, s:o, s:o}", "tokens", tokens, "token_logprobs", scores,
-                     "top_logprobs", best, "text_offset", offsets);
+    add_generated(&out, ticket);
+    return json_pack("{s:o, s:o, s:o, s:o}", "tokens", out.tokens, "token_logprobs", out.scores,
+                     "top_logprobs", out.best, "text_offset", out.offsets);
 }
 
 static json_t *make_choice(const struct infer_serve_reply *reply, int index, const char *text,
@@ -123,7 +143,8 @@ static json_t *make_choice(const struct infer_serve_reply *reply, int index, con
 
 /* The text of the prompt in front of what was generated. */
 static void add_echo(const struct infer_serve_reply *reply, json_t *choice, int index,
-                     const struct infer_ticket *scorer, const char *generated)
+                     const struct infer_ticket *ticket, const struct infer_ticket *scorer,
+                     const char *generated)
 {
     const struct infer_request *prompt = &reply->request->prompts[index];
     CAP_AUTO_BUF(text, 64 << 20);
@@ -136,7 +157,7 @@ static void add_echo(const struct infer_serve_reply *reply, json_t *choice, int 
     json_object_set_new(choice, "text", text_json(text.data));
     if (reply->request->logprobs >= 0)
         json_object_set_new(choice, "logprobs",
-                            make_logprobs(scorer, generated, reply->request->logprobs));
+                            make_logprobs(scorer, ticket, reply->request->logprobs));
 }
 
 void infer_serve_reply_whole(const struct infer_serve_reply *reply,
@@ -150,7 +171,7 @@ void infer_serve_reply_whole(const struct infer_serve_reply *reply,
         json_t *choice = make_choice(reply, i, texts[i].data, &tickets[i]);
 
         if (reply->request->echo)
-            add_echo(reply, choice, i, &scorers[i], texts[i].data);
+            add_echo(reply, choice, i, &tickets[i], &scorers[i], texts[i].data);
         json_array_append_new(choices, choice);
     }
     json_object_set_new(body, "choices", choices);

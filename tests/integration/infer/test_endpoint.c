@@ -465,6 +465,28 @@ static void an_echoed_prompt_has_a_log_probability_a_token(void **state)
     json_decref(reply);
 }
 
+/* The token that follows is an eos, which has no text: it still has its place behind the prompt's.
+ */
+static void a_generated_eos_has_its_place_among_the_log_probabilities(void **state)
+{
+    int status;
+    json_t *reply = say_json(
+        *state, "/v1/completions",
+        "{\"prompt\": \"What is half of 44?\\nA. 27\\nB. 22\\nC. 32\\nD. 20\\nAnswer: B\", "
+        "\"max_tokens\": 1, \"temperature\": 0, \"logprobs\": 1, \"echo\": true}",
+        &status);
+    json_t *logprobs = json_object_get(choice(reply, 0), "logprobs");
+    json_t *tokens = json_object_get(logprobs, "tokens");
+    size_t count = json_array_size(tokens);
+
+    assert_int_equal(status, 200);
+    assert_string_equal(json_string_value(json_array_get(tokens, count - 1)), "");
+    assert_string_equal(json_string_value(json_array_get(tokens, count - 2)), " B");
+    assert_true(json_real_value(
+                    json_array_get(json_object_get(logprobs, "token_logprobs"), count - 2)) > -0.7);
+    json_decref(reply);
+}
+
 static void an_unknown_model_is_404_with_the_known_names(void **state)
 {
     int status;
@@ -507,6 +529,7 @@ int main(void)
         NULL_TEST(health_version_models_and_counters_answer),
         NATIVE_TEST(the_shipped_model_answers_over_http),
         NATIVE_TEST(an_echoed_prompt_has_a_log_probability_a_token),
+        NATIVE_TEST(a_generated_eos_has_its_place_among_the_log_probabilities),
         NATIVE_TEST(an_unknown_model_is_404_with_the_known_names),
         NATIVE_TEST(a_prompt_past_the_context_is_400_with_openais_code),
     };
