@@ -55,7 +55,7 @@ int cli_cmd_admin_config(struct cli_context *context, const struct cli_words *wo
     if (!channel || !admin_rpc_show_config(channel, NULL, &request, suite->arena, &reply, err))
         return cli_exit_of(err->code);
     if (context->globals.json)
-        cli_print_json(cli_message_json(&reply->base));
+        cli_print_json(cap_wire_to_json(&reply->base));
     for (size_t i = 0; !context->globals.json && i < reply->n_values; i++)
         printf("%s = %s  # %s; %s\n", reply->values[i]->name, reply->values[i]->value,
                reply->values[i]->source, reply->values[i]->help);
@@ -74,7 +74,7 @@ int cli_cmd_admin_metrics(struct cli_context *context, const struct cli_words *w
     if (!channel || !admin_rpc_show_metrics(channel, NULL, &request, suite->arena, &reply, err))
         return cli_exit_of(err->code);
     if (context->globals.json)
-        cli_print_json(cli_message_json(&reply->base));
+        cli_print_json(cap_wire_to_json(&reply->base));
     else
         printf("%s", reply->prometheus_text);
     return CLI_OK;

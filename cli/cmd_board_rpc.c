@@ -297,7 +297,7 @@ int cli_cmd_board(struct cli_context *context, const struct cli_words *words, st
     if (!suite || !store_rpc_board(suite->store, NULL, &request, suite->arena, &reply, err))
         return cli_exit_of(err->code);
     if (context->globals.json) {
-        cli_print_json(cli_message_json(&reply->base));
+        cli_print_json(cap_wire_to_json(&reply->base));
     } else if (o->csv) {
         printf("%s", csv_head);
         for (size_t i = 0; i < reply->n_rows; i++)
@@ -386,7 +386,7 @@ int cli_cmd_run_show(struct cli_context *context, const struct cli_words *words,
     if (!suite || !get_run(suite, words->items[0], &reply, err))
         return cli_exit_of(err->code);
     if (context->globals.json)
-        cli_print_json(cli_message_json(&reply->base));
+        cli_print_json(cap_wire_to_json(&reply->base));
     else
         print_run(reply);
     return CLI_OK;
@@ -410,7 +410,7 @@ static bool export_samples(struct cli_suite *suite, const char *run_id, struct c
             return false;
         for (size_t i = 0; i < page->n_samples; i++)
             cli_print_json(json_pack("{s:s,s:o}", "kind", "sample", "sample",
-                                     cli_message_json(&page->samples[i]->base)));
+                                     cap_wire_to_json(&page->samples[i]->base)));
         more = page->opt_next_case == MOECAP__V1__LIST_SAMPLES_REPLY__OPT_NEXT_NEXT_AFTER;
         request.opt_after_case = MOECAP__V1__LIST_SAMPLES_REQUEST__OPT_AFTER_AFTER_ORDINAL;
         request.after_ordinal = page->next_after;
@@ -437,7 +437,7 @@ int cli_cmd_run_export(struct cli_context *context, const struct cli_words *word
             continue;
         }
         cli_print_json(
-            json_pack("{s:s,s:o}", "kind", "run", "run", cli_message_json(&reply->base)));
+            json_pack("{s:s,s:o}", "kind", "run", "run", cap_wire_to_json(&reply->base)));
         if (!cli_export_options.no_samples && !export_samples(suite, words->items[i], err))
             return cli_exit_of(err->code);
     }

@@ -201,7 +201,7 @@ int cli_cmd_submit(struct cli_context *context, const struct cli_words *words, s
     if (!scheduler_rpc_submit(suite->scheduler, NULL, &request, suite->arena, &reply, err))
         return cli_exit_of(err->code);
     if (context->globals.json)
-        cli_print_json(cli_message_json(&reply->base));
+        cli_print_json(cap_wire_to_json(&reply->base));
     else
         print_plan(o, reply);
     fflush(stdout);
@@ -230,7 +230,7 @@ int cli_cmd_cancel(struct cli_context *context, const struct cli_words *words, s
             return cli_exit_of(err->code);
         cancelled += reply->n_run_ids;
         if (context->globals.json) {
-            cli_print_json(cli_message_json(&reply->base));
+            cli_print_json(cap_wire_to_json(&reply->base));
             continue;
         }
         for (size_t k = 0; k < reply->n_run_ids; k++)
@@ -290,7 +290,7 @@ int cli_cmd_queue(struct cli_context *context, const struct cli_words *words, st
         !scheduler_rpc_list_queue(suite->scheduler, NULL, &request, suite->arena, &reply, err))
         return cli_exit_of(err->code);
     if (context->globals.json)
-        cli_print_json(cli_message_json(&reply->base));
+        cli_print_json(cap_wire_to_json(&reply->base));
     else
         print_queue(reply);
     return CLI_OK;
@@ -347,7 +347,7 @@ int cli_cmd_node_list(struct cli_context *context, const struct cli_words *words
         !scheduler_rpc_list_nodes(suite->scheduler, NULL, &request, suite->arena, &reply, err))
         return cli_exit_of(err->code);
     if (context->globals.json)
-        cli_print_json(cli_message_json(&reply->base));
+        cli_print_json(cap_wire_to_json(&reply->base));
     else
         print_nodes(reply);
     return CLI_OK;

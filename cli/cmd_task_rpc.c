@@ -63,7 +63,7 @@ int cli_cmd_task_list(struct cli_context *context, const struct cli_words *words
     if (!suite || !store_rpc_list_tasks(suite->store, NULL, &request, suite->arena, &reply, err))
         return cli_exit_of(err->code);
     if (context->globals.json)
-        cli_print_json(cli_message_json(&reply->base));
+        cli_print_json(cap_wire_to_json(&reply->base));
     else
         print_tasks(reply);
     return CLI_OK;
@@ -81,7 +81,7 @@ int cli_cmd_task_show(struct cli_context *context, const struct cli_words *words
     if (!suite || !store_rpc_get_task(suite->store, NULL, &request, suite->arena, &reply, err))
         return cli_exit_of(err->code);
     if (context->globals.json) {
-        cli_print_json(cli_message_json(&reply->base));
+        cli_print_json(cap_wire_to_json(&reply->base));
         return CLI_OK;
     }
     t = reply->task;
@@ -339,7 +339,7 @@ int cli_cmd_task_add(struct cli_context *context, const struct cli_words *words,
             return cli_exit_of(err->code);
         }
         if (context->globals.json)
-            cli_print_json(cli_message_json(&reply->base));
+            cli_print_json(cap_wire_to_json(&reply->base));
         else
             printf("task %s: %u samples, %s\n", reply->task->name, reply->task->samples,
                    reply->unchanged  ? "unchanged"

@@ -232,7 +232,7 @@ static void show(struct follower *f)
     struct watcher *w = f->watcher;
 
     if (w->json)
-        cli_print_json(cli_message_json(&f->progress->base));
+        cli_print_json(cap_wire_to_json(&f->progress->base));
     else if (w->terminal)
         draw(w);
     else

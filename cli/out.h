@@ -3,11 +3,11 @@
 #define CLI_OUT_H
 
 #include <jansson.h>
-#include <protobuf-c/protobuf-c.h>
 #include <stdbool.h>
 #include <stddef.h>
 
 #include "base/buf.h"
+#include "wire/json.h"
 
 /* A table that is measured before it is printed. Cells are copied, without control characters. */
 struct cli_table_out {
@@ -38,9 +38,6 @@ void cli_bar(struct cap_buf *out, unsigned width, double done, double total);
 /* "3 s", "4 min 10 s", "2 h 05 min" */
 void cli_duration(struct cap_buf *out, double seconds);
 
-/* A message as JSON: field names as in the .proto, unset oneofs left out, bytes as hexadecimal,
- * enum values in lower case without their type's prefix. The caller's reference. */
-json_t *cli_message_json(const ProtobufCMessage *message);
 /* One line on stdout. Takes the reference. */
 void cli_print_json(json_t *json);
 

@@ -1,0 +1,30 @@
+/* json.h — messages as JSON, by their descriptors, in both directions.
+ *
+ * Field names are those of the .proto. Out: what a oneof does not hold is left out (unknown is
+ * absent, zero is zero), bytes are hexadecimal, enum values are words ("queued"), NaN is null. In:
+ * an unknown field, a wrong kind or a number out of range is refused with the field's path. Pure;
+ * any thread.
+ */
+#ifndef CAP_WIRE_JSON_H
+#define CAP_WIRE_JSON_H
+
+#include <jansson.h>
+#include <protobuf-c/protobuf-c.h>
+#include <stdbool.h>
+
+#include "base/arena.h"
+#include "base/err.h"
+
+/* The caller's reference. */
+json_t *cap_wire_to_json(const ProtobufCMessage *message);
+
+/* A message in the arena; NULL with INVALID_ARGUMENT, e.g. `spec.limit: expected a whole number`.
+ */
+ProtobufCMessage *cap_wire_from_json(const json_t *json, const ProtobufCMessageDescriptor *type,
+                                     struct cap_arena *arena, struct cap_err *err);
+
+/* "RUN_STATE_QUEUED" of RunState -> "queued"; NULL for a number without a name. `out` has room
+ * for 64. */
+const char *cap_wire_enum_word(const ProtobufCEnumDescriptor *type, int value, char out[64]);
+
+#endif
