@@ -99,8 +99,10 @@ static void *open_map(const json_t *options, struct cap_err *err)
         cap_fail(err, CAP_INVALID_ARGUMENT, "mapping_dict must map texts to texts");
         return NULL;
     }
-    json_object_foreach((json_t *)dict, key, value) if (!json_is_string(value))
+    json_object_foreach((json_t *)dict, key, value)
     {
+        if (json_is_string(value))
+            continue;
         cap_fail(err, CAP_INVALID_ARGUMENT,
                  "mapping_dict gives \"%.80s\" something that is no text", key);
         return NULL;
@@ -256,8 +258,11 @@ static bool open_steps(struct eval_pipeline *pipeline, const json_t *list, struc
 
     if (!json_is_array(list) || json_array_size(list) == 0)
         return cap_fail(err, CAP_INVALID_ARGUMENT, "filter must be a list of steps");
-    json_array_foreach((json_t *)list, i,
-                       options) if (!open_step(pipeline, options, err)) return false;
+    json_array_foreach((json_t *)list, i, options)
+    {
+        if (!open_step(pipeline, options, err))
+            return false;
+    }
     return true;
 }
 

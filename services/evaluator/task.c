@@ -121,11 +121,25 @@ static const char *data_file(const struct eval_task *task, const char *key, cons
     return json_string_value(json_object_get(files, split));
 }
 
+static bool check_texts(const struct eval_task *task, struct cap_err *err)
+{
+    static const char *const keys[] = {"samples_file",  "fewshot_file",   "test_split",
+                                       "fewshot_split", "training_split", "validation_split"};
+    struct eval_text ignored;
+
+    for (size_t i = 0; i < CAP_COUNT_OF(keys); i++)
+        if (!eval_key_text(task->definition, keys[i], &ignored, err))
+            return false;
+    return true;
+}
+
 static bool read_files(struct eval_task *task, struct cap_err *err)
 {
     const char *split = text_of(task, "test_split"),
                *fewshot_split = text_of(task, "fewshot_split");
 
+    if (!check_texts(task, err))
+        return false;
     if (!split)
         split = text_of(task, "validation_split");
     task->split = split ? split : "test";
@@ -272,7 +286,11 @@ static bool read_until(struct eval_task *task, const json_t *until, struct cap_e
     }
     if (!json_is_array(until))
         return add_stop(task, until, err);
-    json_array_foreach((json_t *)until, i, stop) if (!add_stop(task, stop, err)) return false;
+    json_array_foreach((json_t *)until, i, stop)
+    {
+        if (!add_stop(task, stop, err))
+            return false;
+    }
     return true;
 }
 

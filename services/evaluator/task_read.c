@@ -55,8 +55,11 @@ static bool merge_includes(struct merge *m, const char *from, const json_t *incl
 
     if (!json_is_array(include))
         return merge_include(m, from, include, depth);
-    json_array_foreach((json_t *)include, i,
-                       entry) if (!merge_include(m, from, entry, depth)) return false;
+    json_array_foreach((json_t *)include, i, entry)
+    {
+        if (!merge_include(m, from, entry, depth))
+            return false;
+    }
     return true;
 }
 

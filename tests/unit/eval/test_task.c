@@ -84,6 +84,7 @@ static void a_value_of_the_wrong_kind_is_named(void **state)
     (void)state;
     assert_refused(HEAD "num_fewshot: five\n",
                    "t.yaml:4: num_fewshot: num_fewshot must be a whole number from 0 to 64");
+    assert_refused(HEAD "samples_file: 5\n", "t.yaml:4: samples_file: samples_file must be a text");
     assert_refused(HEAD "output_type: loglikelihood\n",
                    "t.yaml:4: output_type: \"loglikelihood\" is not supported; it is "
                    "generate_until or multiple_choice");
