@@ -14,7 +14,7 @@
 static Moecap__V1__SubmitRequest *read_request(const char *text, struct cap_arena *arena,
                                                struct cap_err *err)
 {
-    json_t *json = json_loads(text, 0, NULL);
+    json_t *json = json_loads(text, JSON_ALLOW_NUL, NULL);
     ProtobufCMessage *message;
 
     assert_non_null(json);
