@@ -100,36 +100,46 @@ int cli_cmd_task_show(struct cli_context *context, const struct cli_words *words
 /* ---- add ---- */
 
 struct lines {
-    char *text;   /* the file, cut at newlines */
-    char **items; /* lines that are not blank */
-    size_t count;
+    char *text;      /* the file, cut at newlines */
+    char **items;    /* lines that are not blank ... */
+    size_t *numbers; /* ... and where they stand, from 1 */
+    size_t count, capacity;
 };
 
 static void lines_done(struct lines *lines)
 {
     free(lines->text);
     free(lines->items);
+    free(lines->numbers);
+}
+
+static void add_line(struct lines *lines, char *text, size_t number)
+{
+    if (lines->count == lines->capacity) {
+        lines->capacity = lines->capacity ? lines->capacity * 2 : 1024;
+        lines->items = realloc(lines->items, lines->capacity * sizeof *lines->items);
+        lines->numbers = realloc(lines->numbers, lines->capacity * sizeof *lines->numbers);
+        if (!lines->items || !lines->numbers)
+            abort();
+    }
+    lines->items[lines->count] = text;
+    lines->numbers[lines->count++] = number;
 }
 
 static bool read_lines(const char *path, struct lines *out, struct cap_err *err)
 {
-    size_t capacity = 1024;
+    size_t number = 0;
 
     *out = (struct lines){.text = cap_file_read(path, DATA_BYTES_MAX, NULL, err)};
     if (!out->text)
         return false;
-    out->items = malloc(capacity * sizeof *out->items);
     for (char *line = out->text, *next; line; line = next) {
         next = strchr(line, '\n');
         if (next)
             *next++ = '\0';
-        if (line[strspn(line, " \t\r")] == '\0')
-            continue;
-        if (out->count == capacity)
-            out->items = realloc(out->items, (capacity *= 2) * sizeof *out->items);
-        if (!out->items)
-            abort();
-        out->items[out->count++] = line;
+        number++;
+        if (line[strspn(line, " \t\r")] != '\0')
+            add_line(out, line, number);
     }
     return true;
 }
@@ -187,14 +197,18 @@ static bool read_task(struct cli_suite *suite, const char *dir, const char *main
     return *out_task || cap_fail(err, CAP_INTERNAL, "the evaluator returned no task");
 }
 
-static Moecap__V1__TaskDoc *make_doc(struct cap_arena *arena, size_t ordinal, char *json)
+/* The evaluator names a sample by its uid when it complains: here, the line it stands in. */
+static Moecap__V1__TaskDoc *make_doc(struct cap_arena *arena, const struct lines *lines,
+                                     size_t ordinal)
 {
     Moecap__V1__TaskDoc *doc = cap_arena_alloc(arena, sizeof *doc);
 
+    if (!doc)
+        abort();
     moecap__v1__task_doc__init(doc);
     doc->ordinal = (uint32_t)ordinal;
-    doc->uid = cap_arena_printf(arena, "%zu", ordinal);
-    doc->json = json;
+    doc->uid = cap_arena_printf(arena, "line %zu", lines->numbers[ordinal]);
+    doc->json = lines->items[ordinal];
     return doc;
 }
 
@@ -206,8 +220,8 @@ static bool check_json(const struct lines *lines, const char *path, struct cap_e
 
         if (!json_is_object(json)) {
             json_decref(json);
-            return cap_fail(err, CAP_INVALID_ARGUMENT, "%s, document %zu is not a JSON object: %s",
-                            path, i + 1, json ? "it is something else" : error.text);
+            return cap_fail(err, CAP_INVALID_ARGUMENT, "%s:%zu is not a JSON object: %s", path,
+                            lines->numbers[i], json ? "it is something else" : error.text);
         }
         json_decref(json);
     }
@@ -217,8 +231,8 @@ static bool check_json(const struct lines *lines, const char *path, struct cap_e
 /* Every sample is rendered once, so that what cannot be asked is found now and not in the middle of
  * a run. */
 static bool check_samples(struct cli_suite *suite, const Moecap__V1__TaskInfo *task,
-                          const struct lines *samples, const struct lines *fewshot,
-                          struct cap_err *err)
+                          const char *path, const struct lines *samples,
+                          const struct lines *fewshot, struct cap_err *err)
 {
     CAP_AUTO(cap_arena) pool = cap_arena_new(512 << 20);
     Moecap__V1__EvaluationSpec spec = MOECAP__V1__EVALUATION_SPEC__INIT;
@@ -229,7 +243,7 @@ static bool check_samples(struct cli_suite *suite, const Moecap__V1__TaskInfo *t
     request.n_fewshot = fewshot->count;
     request.fewshot = cap_arena_array(pool, fewshot->count + 1, sizeof *request.fewshot);
     for (size_t i = 0; i < fewshot->count; i++)
-        request.fewshot[i] = make_doc(pool, i, fewshot->items[i]);
+        request.fewshot[i] = make_doc(pool, fewshot, i);
     for (size_t at = 0; at < samples->count; at += CHECK_BATCH) {
         CAP_AUTO(cap_arena) arena = cap_arena_new(256 << 20);
         Moecap__V1__TaskDoc *docs[CHECK_BATCH];
@@ -238,9 +252,9 @@ static bool check_samples(struct cli_suite *suite, const Moecap__V1__TaskInfo *t
         request.docs = docs;
         request.n_docs = 0;
         for (size_t i = at; i < samples->count && i < at + CHECK_BATCH; i++)
-            docs[request.n_docs++] = make_doc(arena, i, samples->items[i]);
+            docs[request.n_docs++] = make_doc(arena, samples, i);
         if (!evaluator_rpc_render(suite->evaluator, NULL, &request, arena, &reply, err))
-            return cap_fail_in(err, "documents %zu to %zu", at + 1, at + request.n_docs);
+            return cap_fail_in(err, "%s", path);
     }
     return true;
 }
@@ -319,8 +333,19 @@ static bool add_task(struct cli_suite *suite, const char *path, const char *data
         (cap_file_exists(fewshot_path) || fewshot_data || !data) &&
         (!read_lines(fewshot_path, &fewshot, err) || !check_json(&fewshot, fewshot_path, err)))
         return false;
-    return check_samples(suite, task, &samples, &fewshot, err) &&
+    return check_samples(suite, task, samples_path, &samples, &fewshot, err) &&
            store_task(suite, task, &samples, &fewshot, out, err);
+}
+
+/* "gsm8k" alone is the shipped YAML of that name. */
+static const char *find_yaml(const struct cli_context *context, struct cap_arena *arena,
+                             const char *word)
+{
+    char shipped[CLI_PATH_BYTES];
+
+    if (strchr(word, '/') || strchr(word, '.') || !cli_find_shipped(context, "tasks", shipped))
+        return word;
+    return cap_arena_printf(arena, "%s/%s.yaml", shipped, word);
 }
 
 int cli_cmd_task_add(struct cli_context *context, const struct cli_words *words,
@@ -332,9 +357,10 @@ int cli_cmd_task_add(struct cli_context *context, const struct cli_words *words,
     if (!suite)
         return cli_exit_of(err->code);
     for (int i = 0; i < words->count; i++) {
+        const char *path = find_yaml(context, suite->arena, words->items[i]);
         Moecap__V1__PutTaskReply *reply;
 
-        if (!add_task(suite, words->items[i], o->data, o->fewshot, &reply, err)) {
+        if (!add_task(suite, path, o->data, o->fewshot, &reply, err)) {
             cap_fail_in(err, "task add %s", words->items[i]);
             return cli_exit_of(err->code);
         }

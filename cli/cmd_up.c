@@ -23,10 +23,7 @@ enum { DETACH_MS_MAX = 180000, END_MS_MAX = 30000, POLL_MS = 50 };
 
 struct cli_up_options cli_up_options = {.nodes = 1, .port_base = 7860, .openai_port = -1};
 
-/* Folders that come with the program: beside the build tree's bin, or in share/ of an installation.
- */
-static bool find_shipped(const struct cli_context *context, const char *name,
-                         char out[CLI_PATH_BYTES])
+bool cli_find_shipped(const struct cli_context *context, const char *name, char out[CLI_PATH_BYTES])
 {
     static const char *const places[] = {"../../..", "../share/moecap", ".."};
     char path[CLI_PATH_BYTES];
@@ -76,9 +73,9 @@ static bool fill_in(struct cli_context *context, struct cap_err *err)
                         o->ports);
     if (!check_models(&o->models, models, err))
         return false;
-    if (o->models.count == 0 && find_shipped(context, "models", shipped_models))
+    if (o->models.count == 0 && cli_find_shipped(context, "models", shipped_models))
         o->models.items[o->models.count++] = shipped_models;
-    if (!o->tasks && find_shipped(context, "tasks", tasks))
+    if (!o->tasks && cli_find_shipped(context, "tasks", tasks))
         o->tasks = tasks;
     return true;
 }

@@ -282,13 +282,13 @@ static const struct cli_option task_options[] = {
 
 static const struct cli_command task_add = {
     .name = "task add",
-    .words = "FILE.yaml...",
-    .summary = "add a task: a YAML and its JSONL",
+    .words = "FILE.yaml|NAME...",
+    .summary = "add a task: a YAML and its JSONL; NAME is a shipped YAML",
     .text =
         "Every sample is rendered once as a check. An older version stays for the runs that used "
         "it.\n\n"
         "  moecap task add tasks/gsm-mini.yaml\n"
-        "  moecap task add tasks/gsm8k.yaml --data gsm8k_test.jsonl --fewshot gsm8k_train.jsonl\n",
+        "  moecap task add gsm8k --data gsm8k_test.jsonl --fewshot gsm8k_train.jsonl\n",
     .options = task_options,
     .option_count = CAP_COUNT_OF(task_options),
     .values = &cli_task_options,

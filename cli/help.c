@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/auto.h"
 #include "command.h"
 
 static void print_option(const struct cli_option *o)
@@ -52,29 +53,73 @@ static const char *const exit_texts[][2] = {
     {"130", "interrupted"},
 };
 
+static const char *const variable_texts[][2] = {
+    {"MOECAP_SERVER", "address of the scheduler, when --server is not given"},
+    {"MOECAP_STATE", "state folder of the local suite, when --state is not given"},
+    {"XDG_STATE_HOME", "where it is otherwise: in moecap/ there, else ~/.local/state/moecap, for "
+                       "root /var/lib/moecap"},
+    {"MOECAP_LOG", "what programs log, e.g. info,conduct:debug"},
+};
+
+static const char *const file_texts[][2] = {
+    {"runtime.json", "what runs: addresses, process ids and their start times"},
+    {"logs/NAME.log", "what each program says; NAME.log.1 is an older one of more than 64 MiB"},
+    {"postgres/", "the private PostgreSQL: all results are in it"},
+    {"ready/, lock, node-N/", "used while the suite runs; a node's folder may be deleted"},
+};
+
+static void print_two_columns(const char *title, const char *left, const char *const (*rows)[2],
+                              size_t count, bool code)
+{
+    printf("\n## %s\n\n| %s | meaning |\n|---|---|\n", title, left);
+    for (size_t i = 0; i < count; i++)
+        printf("| %s%s%s | %s |\n", code ? "`" : "", rows[i][0], code ? "`" : "", rows[i][1]);
+}
+
+static void print_option_rows(const struct cli_option *options, size_t count)
+{
+    if (count > 0)
+        printf("\n| option | what it does |\n|---|---|\n");
+    for (size_t i = 0; i < count; i++) {
+        const struct cli_option *o = &options[i];
+
+        printf("| `--%s%s", o->name, o->value ? " " : "");
+        for (const char *p = o->value ? o->value : ""; *p; p++)
+            printf("%s%c", *p == '|' ? "\\" : "", *p);
+        if (o->alias)
+            printf("`, `--%s", o->alias);
+        printf("` | %s |\n", o->help);
+    }
+}
+
+static void print_command_section(const struct cli_command *c)
+{
+    printf("\n## moecap %s\n\n%s.\n\n```\nmoecap %s%s%s%s\n```\n\n```text\n%s```\n", c->name,
+           c->summary, c->name, c->option_count ? " [options]" : "", *c->words ? " " : "", c->words,
+           c->text);
+    print_option_rows(c->options, c->option_count);
+}
+
 void cli_print_markdown(void)
 {
     printf("# The command line\n\n"
            "Made from the table of commands by `tools/generate-docs.sh`; do not edit.\n\n"
            "`moecap` finds the suite by `--server`, then `MOECAP_SERVER`, then the file that "
-           "`moecap up` "
-           "writes into its state folder.\nEvery command takes `--json`.\n\n"
-           "## Exit statuses\n\n| status | meaning |\n|---|---|\n");
-    for (size_t i = 0; i < sizeof exit_texts / sizeof *exit_texts; i++)
-        printf("| %s | %s |\n", exit_texts[i][0], exit_texts[i][1]);
-    for (size_t i = 0; i < cli_command_count; i++) {
-        const struct cli_command *c = cli_commands[i];
-
-        printf("\n## moecap %s\n\n%s.\n\n```\nmoecap %s%s%s%s\n```\n\n```text\n%s```\n", c->name,
-               c->summary, c->name, c->option_count ? " [options]" : "", *c->words ? " " : "",
-               c->words, c->text);
-        if (c->option_count)
-            printf("\n| option | what it does |\n|---|---|\n");
-        for (size_t k = 0; k < c->option_count; k++)
-            printf("| `--%s%s%s` | %s |\n", c->options[k].name, c->options[k].value ? " " : "",
-                   c->options[k].value ? c->options[k].value : "", c->options[k].help);
-    }
+           "`moecap up` writes into its state folder.\n\n## Options of every command\n");
+    print_option_rows(cli_global_options, cli_global_option_count);
+    print_two_columns("Exit statuses", "status", exit_texts, CAP_COUNT_OF(exit_texts), false);
+    printf("\nA failure is one sentence on stderr, then a line `hint: ...` with what to do next; "
+           "with `--json` one object\n`{\"error\": {\"code\", \"message\", \"hint\"}}`. The codes "
+           "are gRPC's, in lower case.\n");
+    print_two_columns("Environment", "variable", variable_texts, CAP_COUNT_OF(variable_texts),
+                      true);
+    print_two_columns("Files in the state folder", "file", file_texts, CAP_COUNT_OF(file_texts),
+                      true);
+    for (size_t i = 0; i < cli_command_count; i++)
+        print_command_section(cli_commands[i]);
 }
+
+/* ---- the man page ---- */
 
 /* roff takes a line that begins with '.' or an apostrophe for a request, and '-' for a hyphen. */
 static void print_roff(const char *text)
@@ -94,13 +139,48 @@ static void print_roff(const char *text)
     }
 }
 
+static void print_tagged(const char *tag, const char *value, const char *text)
+{
+    printf(".TP\n.B ");
+    print_roff(tag);
+    if (value) {
+        printf(" \\fI");
+        print_roff(value);
+        printf("\\fR");
+    }
+    printf("\n");
+    print_roff(text);
+    printf("\n");
+}
+
+static void print_man_options(const struct cli_option *options, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        char tag[80];
+
+        snprintf(tag, sizeof tag, "--%s", options[i].name);
+        print_tagged(tag, options[i].value, options[i].help);
+    }
+}
+
+static void print_man_rows(const char *title, const char *const (*rows)[2], size_t count)
+{
+    printf(".SH %s\n", title);
+    for (size_t i = 0; i < count; i++)
+        print_tagged(rows[i][0], NULL, rows[i][1]);
+}
+
 void cli_print_man(void)
 {
-    printf(
-        ".TH MOECAP 1 \"\" \"moecap %s\" \"User Commands\"\n.SH NAME\nmoecap \\- evaluate sparse "
-        "mixture\\-of\\-experts models\n.SH SYNOPSIS\n.B moecap\n[options] COMMAND ...\n"
-        ".SH COMMANDS\n",
-        MOECAP_VERSION);
+    printf(".TH MOECAP 1 \"\" \"moecap %s\" \"User Commands\"\n.SH NAME\nmoecap \\- evaluate "
+           "sparse mixture\\-of\\-experts models\n.SH SYNOPSIS\n.B moecap\n[options] COMMAND ...\n"
+           ".SH DESCRIPTION\nMeasures accuracy, performance and cost of a model on one run: "
+           "evaluations are queued, run by nodes, graded, stored, and shown on a board. "
+           "\\fBmoecap up\\fR starts a suite on this machine; every other command talks to one.\n"
+           ".SH OPTIONS\n",
+           MOECAP_VERSION);
+    print_man_options(cli_global_options, cli_global_option_count);
+    printf(".SH COMMANDS\n");
     for (size_t i = 0; i < cli_command_count; i++) {
         const struct cli_command *c = cli_commands[i];
 
@@ -109,41 +189,128 @@ void cli_print_man(void)
         printf("\n.PP\n.nf\n");
         print_roff(c->text);
         printf(".fi\n");
-        for (size_t k = 0; k < c->option_count; k++) {
-            printf(".TP\n.B ");
-            print_roff("--");
-            print_roff(c->options[k].name);
-            printf("\n");
-            print_roff(c->options[k].help);
-            printf("\n");
-        }
+        print_man_options(c->options, c->option_count);
     }
-    printf(".SH EXIT STATUS\n");
-    for (size_t i = 0; i < sizeof exit_texts / sizeof *exit_texts; i++)
-        printf(".TP\n.B %s\n%s\n", exit_texts[i][0], exit_texts[i][1]);
+    print_man_rows("EXIT STATUS", exit_texts, CAP_COUNT_OF(exit_texts));
+    print_man_rows("ENVIRONMENT", variable_texts, CAP_COUNT_OF(variable_texts));
+    print_man_rows("FILES", file_texts, CAP_COUNT_OF(file_texts));
 }
 
+/* ---- completion for bash ---- */
+
+/* Whatever is written behind these is a path. */
+static bool takes_path(const struct cli_option *o)
+{
+    return o->value && (strstr(o->value, "DIR") || strstr(o->value, "FILE"));
+}
+
+static bool takes_other(const struct cli_option *o)
+{
+    return o->value && !takes_path(o) && !strchr(o->value, '|');
+}
+
+static void print_names(const struct cli_option *options, size_t count,
+                        bool (*which)(const struct cli_option *))
+{
+    for (size_t i = 0; i < count; i++)
+        if (which(&options[i]))
+            printf(" | --%s", options[i].name);
+}
+
+/* One case for all options of a kind; the first pattern is there for the bars between. */
+static void print_value_case(bool (*which)(const struct cli_option *), const char *reply)
+{
+    printf("    --=");
+    print_names(cli_global_options, cli_global_option_count, which);
+    for (size_t i = 0; i < cli_command_count; i++)
+        print_names(cli_commands[i]->options, cli_commands[i]->option_count, which);
+    printf(") COMPREPLY=(%s); return ;;\n", reply);
+}
+
+/* "default|auto": one of these. */
+static void print_choice_cases(const struct cli_option *options, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct cli_option *o = &options[i];
+
+        if (!o->value || takes_path(o) || !strchr(o->value, '|'))
+            continue;
+        printf("    --%s) COMPREPLY=($(compgen -W \"", o->name);
+        for (const char *p = o->value; *p; p++)
+            putchar(*p == '|' ? ' ' : *p);
+        printf("\" -- \"$word\")); return ;;\n");
+    }
+}
+
+/* "task" alone: its verbs. The first row of each group prints for all of it. */
+static void print_group_case(size_t index)
+{
+    const char *name = cli_commands[index]->name;
+    size_t length = strcspn(name, " ");
+
+    for (size_t i = 0; i < index; i++)
+        if (strncmp(cli_commands[i]->name, name, length + 1) == 0)
+            return;
+    printf("    \"%.*s \"*) words=\"", (int)length, name);
+    for (size_t i = index; i < cli_command_count; i++)
+        if (strncmp(cli_commands[i]->name, name, length + 1) == 0)
+            printf("%s ", cli_commands[i]->name + length + 1);
+    printf("\" ;;\n");
+}
+
+static void print_command_case(const struct cli_command *c)
+{
+    printf("    \"%s\"%s) words=\"$globals", c->name, strchr(c->name, ' ') ? "" : "\\ *");
+    for (size_t k = 0; k < c->option_count; k++)
+        printf(" --%s", c->options[k].name);
+    printf("\"%s ;;\n", strstr(c->words, "DIR") || strstr(c->words, "FILE") ? "; files=-f" : "");
+}
+
+static void print_first_words(void)
+{
+    printf("    *) words=\"$globals --version");
+    for (size_t i = 0; i < cli_command_count; i++) {
+        const char *name = cli_commands[i]->name;
+        size_t length = strcspn(name, " ");
+
+        if (i == 0 || strncmp(cli_commands[i - 1]->name, name, length) != 0 ||
+            strcspn(cli_commands[i - 1]->name, " ") != length)
+            printf(" %.*s", (int)length, name);
+    }
+    printf("\" ;;\n");
+}
+
+/* The command is the first word that is no option, and the next one. */
 void cli_print_completion(void)
 {
-    printf(
-        "# bash completion of moecap; made from its table of commands\n"
-        "_moecap() {\n"
-        "    local word=${COMP_WORDS[COMP_CWORD]} first=${COMP_WORDS[1]} second=${COMP_WORDS[2]}\n"
-        "    local globals=\"");
+    printf("# bash completion of moecap; made from its table of commands\n"
+           "_moecap() {\n"
+           "    local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}\n"
+           "    local globals=\"");
     for (size_t i = 0; i < cli_global_option_count; i++)
-        printf("--%s ", cli_global_options[i].name);
-    printf("\"\n    case \"$first $second\" in\n");
-    for (size_t i = 0; i < cli_command_count; i++) {
-        const struct cli_command *c = cli_commands[i];
-        bool two = strchr(c->name, ' ') != NULL;
-
-        printf("    \"%s\"%s) COMPREPLY=($(compgen -f -W \"$globals ", c->name, two ? "" : "*");
-        for (size_t k = 0; k < c->option_count; k++)
-            printf("--%s ", c->options[k].name);
-        printf("\" -- \"$word\")) ;;\n");
-    }
-    printf("    *) COMPREPLY=($(compgen -W \"$globals ");
+        printf("%s--%s", i ? " " : "", cli_global_options[i].name);
+    printf("\" words= files= i names=()\n    case $previous in\n");
+    print_value_case(takes_path, "$(compgen -f -- \"$word\")");
+    print_value_case(takes_other, "");
     for (size_t i = 0; i < cli_command_count; i++)
-        printf("%s ", cli_commands[i]->name);
-    printf("\" -- \"$word\")) ;;\n    esac\n}\ncomplete -F _moecap moecap\n");
+        print_choice_cases(cli_commands[i]->options, cli_commands[i]->option_count);
+    printf("    esac\n"
+           "    for ((i = 1; i < COMP_CWORD; i++)); do\n"
+           "        case ${COMP_WORDS[i]} in\n"
+           "        --server | --state) i=$((i + 1)) ;;\n"
+           "        -*) ;;\n"
+           "        *) names+=(\"${COMP_WORDS[i]}\") ;;\n"
+           "        esac\n"
+           "    done\n"
+           "    case \"${names[0]} ${names[1]}\" in\n");
+    for (size_t i = 0; i < cli_command_count; i++)
+        print_command_case(cli_commands[i]);
+    for (size_t i = 0; i < cli_command_count; i++)
+        if (strchr(cli_commands[i]->name, ' '))
+            print_group_case(i);
+    print_first_words();
+    printf("    esac\n"
+           "    COMPREPLY=($(compgen $files -W \"$words\" -- \"$word\"))\n"
+           "}\n"
+           "complete -o filenames -F _moecap moecap\n");
 }

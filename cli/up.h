@@ -4,6 +4,7 @@
 
 #include "command.h"
 #include "runtime.h"
+#include "suite.h"
 
 struct cli_up_options {
     bool detach, no_tasks, any_model_path;
@@ -14,6 +15,11 @@ struct cli_up_options {
 };
 
 extern struct cli_up_options cli_up_options;
+
+/* A folder that comes with the program, "models" or "tasks": beside the build tree's bin, or in
+ * share/moecap of an installation. */
+bool cli_find_shipped(const struct cli_context *context, const char *name,
+                      char out[CLI_PATH_BYTES]);
 
 /* Runs until SIGINT or SIGTERM; in the foreground it says what happens on stdout. */
 int cli_supervise(struct cli_context *context, const char *state_dir, struct cap_err *err);

@@ -35,7 +35,7 @@ static void print_help(const struct cap_service_spec *spec)
                spec->default_listen);
     printf("  --ready-file FILE    written with the address once it serves\n"
            "  --die-with-parent    end when the program that started this one ends\n"
-           "  --log LEVELS         e.g. info,queue:debug\n"
+           "  --log LEVELS         e.g. info,queue:debug; else MOECAP_LOG\n"
            "  --print-config       a commented sample of the settings, then end\n"
            "  --print-docs         the settings as Markdown, then end\n"
            "  --print-counters     the counters as Markdown, then end\n\n"
@@ -59,7 +59,7 @@ static void print_table(const struct cap_service_spec *spec, const char *what)
 /* True when the flag was one that prints and ends. */
 static bool answer_print_flag(const struct cap_service_spec *spec, const char *flag)
 {
-    if (strcmp(flag, "--help") == 0)
+    if (strcmp(flag, "--help") == 0 || strcmp(flag, "-h") == 0)
         print_help(spec);
     else if (strcmp(flag, "--version") == 0)
         printf("moecap-%s %s\n", spec->name, MOECAP_VERSION);
@@ -239,7 +239,7 @@ int cap_service_main(const struct cap_service_spec *spec, int argc, char **argv)
     enum cap_config_source sources[ROWS_MAX];
     struct cap_service service = {.spec = spec};
     struct cap_admin admin = {spec, sources};
-    struct arguments arguments = {0};
+    struct arguments arguments = {.log_levels = getenv("MOECAP_LOG")};
     struct cap_err err = {0};
     int rest_count = 0;
 

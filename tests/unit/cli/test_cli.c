@@ -261,7 +261,7 @@ static void made_documents_name_every_command(void **state)
         snprintf(heading, sizeof heading, ".SS \"moecap %s", cli_commands[i]->name);
         assert_non_null(strstr(man, heading));
     }
-    assert_non_null(strstr(completion, "complete -F _moecap moecap"));
+    assert_non_null(strstr(completion, "complete -o filenames -F _moecap moecap"));
     assert_non_null(strstr(completion, "--batch-size"));
 }
 
