@@ -220,12 +220,17 @@ bool sched_outside_grade(const struct sched_outside *outside, const struct sched
     read.limit = batch;
     if (!store_rpc_read_ungraded(outside->store, NULL, &read, arena, &ungraded, err))
         return false;
-    *out_all = ungraded->n_items == 0;
-    if (!*out_all)
-        return grade_items(outside, job, ungraded, arena, out_graded, err);
+    if (ungraded->n_items > 0) {
+        if (!grade_items(outside, job, ungraded, arena, out_graded, err))
+            return false;
+        *out_all = false;
+        return true;
+    }
+    /* asks how many there are: a restart may have come in between */
     if (!store_rpc_put_verdicts(outside->store, NULL, &nothing, arena, &stored, err))
-        return false; /* asks how many there are: a restart may have come in between */
+        return false;
     *out_graded = stored->samples_graded;
+    *out_all = true;
     return true;
 }
 

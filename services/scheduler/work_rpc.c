@@ -117,13 +117,13 @@ struct patience {
 
 /* True when it makes sense to try again, after a pause. While the store or the evaluator is away
  * the node keeps its lease and waits with us. */
-static bool be_patient(struct patience *p, struct cap_err *err)
+static bool be_patient(struct patience *p, struct sched_link *link, struct cap_err *err)
 {
     const struct sched_assignment *a = p->assignment;
     int growth = p->tries < 3 ? 1 << p->tries : PAUSE_GROWTH_MAX;
     int64_t until;
 
-    if (!sched_may_pass(err))
+    if (!sched_may_pass(err) || cap_rpc_cancelled(sched_link_call(link)))
         return false;
     if (err->code == CAP_RESOURCE_EXHAUSTED && p->batch == 1 && ++p->alone > TRIES_ALONE_MAX)
         return false;
@@ -160,7 +160,7 @@ bool sched_work_assign(const struct sched_assignment *a, struct sched_link *link
             patience.tries = patience.alone = 0;
             if (count == 0)
                 break;
-        } else if (!be_patient(&patience, err)) {
+        } else if (!be_patient(&patience, link, err)) {
             return false;
         }
     } while (at < total);
@@ -438,7 +438,8 @@ static bool serve(struct work *w, struct cap_err *err)
     while ((message = scheduler_rpc_work_next_request(w->call)) != NULL)
         take_message(w, message);
     cap_log(INFO, "node_left", "node=%s id=%s", w->name, w->node_id);
-    sched_conduct_event(w->service->conduct, &left);
+    if (!w->service->draining) /* else the node keeps its lease and comes back with it */
+        sched_conduct_event(w->service->conduct, &left);
     tell_store(w, NULL, false);
     sched_link_close(w->service->links, w->link);
     return true;
