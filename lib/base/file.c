@@ -1,6 +1,7 @@
 #include "base/file.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,30 +13,21 @@
 
 static bool fail_errno(struct cap_err *err, const char *verb, const char *path)
 {
-    enum cap_code code = errno == ENOENT   ? CAP_NOT_FOUND
-                         : errno == EACCES ? CAP_PERMISSION_DENIED
-                                           : CAP_UNAVAILABLE;
+    enum cap_code code = errno == ENOENT || errno == ENOTDIR ? CAP_NOT_FOUND
+                         : errno == EACCES                   ? CAP_PERMISSION_DENIED
+                                                             : CAP_UNAVAILABLE;
 
     return cap_fail(err, code, "could not %s \"%s\": %s", verb, path, strerror(errno));
 }
 
-char *cap_file_read(const char *path, size_t bytes_max, size_t *out_length, struct cap_err *err)
+static char *read_all(FILE *stream, const char *path, const struct stat *info, size_t bytes_max,
+                      size_t *out_length, struct cap_err *err)
 {
-    CAP_AUTO_STREAM FILE *stream = fopen(path, "rb");
     CAP_AUTO_MEM char *data = NULL;
-    struct stat info;
     size_t size, length;
 
-    if (!stream || fstat(fileno(stream), &info) != 0) {
-        fail_errno(err, "open", path);
-        return NULL;
-    }
-    if (S_ISDIR(info.st_mode)) {
-        cap_fail(err, CAP_INVALID_ARGUMENT, "cannot read \"%s\": it is a directory", path);
-        return NULL;
-    }
     /* pipes and /proc files have no size: read them up to the limit */
-    size = S_ISREG(info.st_mode) && info.st_size > 0 ? (size_t)info.st_size : bytes_max;
+    size = S_ISREG(info->st_mode) && info->st_size > 0 ? (size_t)info->st_size : bytes_max;
     if (size > bytes_max) {
         cap_fail(err, CAP_RESOURCE_EXHAUSTED, "\"%s\" has %zu bytes, more than %zu", path, size,
                  bytes_max);
@@ -53,6 +45,47 @@ char *cap_file_read(const char *path, size_t bytes_max, size_t *out_length, stru
     if (out_length)
         *out_length = length;
     return cap_take(data);
+}
+
+char *cap_file_read(const char *path, size_t bytes_max, size_t *out_length, struct cap_err *err)
+{
+    CAP_AUTO_STREAM FILE *stream = fopen(path, "rb");
+    struct stat info;
+
+    if (!stream || fstat(fileno(stream), &info) != 0) {
+        fail_errno(err, "open", path);
+        return NULL;
+    }
+    if (S_ISDIR(info.st_mode)) {
+        cap_fail(err, CAP_INVALID_ARGUMENT, "cannot read \"%s\": it is a directory", path);
+        return NULL;
+    }
+    return read_all(stream, path, &info, bytes_max, out_length, err);
+}
+
+char *cap_file_read_regular(const char *path, size_t bytes_max, size_t *out_length,
+                            struct cap_err *err)
+{
+    /* without O_NONBLOCK the open itself waits for a pipe's other end */
+    CAP_AUTO_FD int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    CAP_AUTO_STREAM FILE *stream = NULL;
+    struct stat info;
+
+    if (fd < 0 || fstat(fd, &info) != 0) {
+        fail_errno(err, "open", path);
+        return NULL;
+    }
+    if (!S_ISREG(info.st_mode)) {
+        cap_fail(err, CAP_INVALID_ARGUMENT, "cannot read \"%s\": it is not a regular file", path);
+        return NULL;
+    }
+    stream = fdopen(fd, "rb");
+    if (!stream) {
+        fail_errno(err, "open", path);
+        return NULL;
+    }
+    fd = -1; /* the stream's now */
+    return read_all(stream, path, &info, bytes_max, out_length, err);
 }
 
 bool cap_file_write(const char *path, const void *data, size_t length, struct cap_err *err)

@@ -10,6 +10,9 @@
 /* The file's bytes and a NUL after them, the caller's to free(); NULL on failure, also when the
  * file is larger than bytes_max. */
 char *cap_file_read(const char *path, size_t bytes_max, size_t *out_length, struct cap_err *err);
+/* The same for folders that others fill: a pipe or a device is refused, never waited for. */
+char *cap_file_read_regular(const char *path, size_t bytes_max, size_t *out_length,
+                            struct cap_err *err);
 
 /* Writes beside `path`, then renames: readers see the old file or the whole new one. */
 bool cap_file_write(const char *path, const void *data, size_t length, struct cap_err *err);

@@ -35,7 +35,7 @@ static json_t *read_object(const char *dir, const char *name, struct cap_err *er
         cap_fail(err, CAP_INVALID_ARGUMENT, "path \"%.80s...\" is too long", dir);
         return NULL;
     }
-    text = cap_file_read(path, CONFIG_BYTES_MAX, &length, err);
+    text = cap_file_read_regular(path, CONFIG_BYTES_MAX, &length, err);
     if (!text)
         return NULL;
     json = json_loadb(text, length, 0, &why);

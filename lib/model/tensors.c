@@ -47,7 +47,7 @@ struct cap_tensors {
 
 static bool map_file(struct mapping *m, struct cap_err *err)
 {
-    CAP_AUTO_FD int fd = open(m->path, O_RDONLY | O_CLOEXEC);
+    CAP_AUTO_FD int fd = open(m->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     struct stat info;
 
     if (fd < 0 || fstat(fd, &info) != 0)
@@ -207,7 +207,7 @@ static bool open_sharded(struct cap_tensors *t, const char *dir, const char *pat
                          struct cap_err *err)
 {
     size_t length;
-    CAP_AUTO_MEM char *text = cap_file_read(path, INDEX_BYTES_MAX, &length, err);
+    CAP_AUTO_MEM char *text = cap_file_read_regular(path, INDEX_BYTES_MAX, &length, err);
     json_error_t why;
     json_t *index, *map;
     bool ok;

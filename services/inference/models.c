@@ -224,7 +224,7 @@ static void read_family(struct infer_model *model)
     size_t length;
 
     join(file, model->path, "config.json");
-    text = cap_file_read(file, CONFIG_BYTES_MAX, &length, &err);
+    text = cap_file_read_regular(file, CONFIG_BYTES_MAX, &length, &err);
     if (!text)
         model->problem = copy(err.text);
     else if (!(config = json_loadb(text, length, 0, &where)) ||

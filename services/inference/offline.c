@@ -20,8 +20,8 @@ static int complain(const char *first)
     fprintf(stderr, "moecap: \"%s\" needs a verb:", first);
     for (size_t i = 0; i < CAP_COUNT_OF(verbs); i++)
         if (strcmp(verbs[i].first, first) == 0)
-            fprintf(stderr, " %s", verbs[i].second);
-    fprintf(stderr, "\n");
+            fprintf(stderr, " %s,", verbs[i].second);
+    fprintf(stderr, " serve\n"); /* a node's verb: main.c */
     return INFER_OFFLINE_USAGE;
 }
 

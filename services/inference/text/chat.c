@@ -35,7 +35,7 @@ static char *read_optional(const char *dir, const char *name, size_t bytes_max, 
     }
     if (!cap_file_exists(path))
         return NULL;
-    return cap_file_read(path, bytes_max, out_length, err);
+    return cap_file_read_regular(path, bytes_max, out_length, err);
 }
 
 /* A special token is a text, or an object that holds it as "content". */

@@ -210,7 +210,7 @@ struct infer_tokenizer *infer_tokenizer_open(const char *dir, struct cap_err *er
         cap_fail(err, CAP_INVALID_ARGUMENT, "path \"%.80s...\" is too long", dir);
         return NULL;
     }
-    text = cap_file_read(path, INFER_TOKENIZER_FILE_BYTES_MAX, &length, err);
+    text = cap_file_read_regular(path, INFER_TOKENIZER_FILE_BYTES_MAX, &length, err);
     if (!text)
         return NULL;
     json = json_loadb(text, length, JSON_ALLOW_NUL, &why);

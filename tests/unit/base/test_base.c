@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -181,6 +183,32 @@ static void files_are_replaced_whole_and_limits_hold(void **state)
     assert_non_null(strstr(err.text, "is a directory"));
 }
 
+static void a_pipe_in_a_folder_of_others_is_refused_and_not_waited_for(void **state)
+{
+    char dir[] = "/tmp/moecap-test-XXXXXX", path[64];
+    struct cap_err err = {0};
+    char *data;
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/pipe", dir);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_null(cap_file_read_regular(path, 100, NULL, &err));
+    assert_non_null(strstr(err.text, "it is not a regular file"));
+    unlink(path);
+    assert_true(cap_file_write(path, "hello", 5, &err));
+    data = cap_file_read_regular(path, 100, NULL, &err);
+    assert_string_equal(data, "hello");
+    free(data);
+    snprintf(path, sizeof path, "%s/pipe/below", dir);
+    cap_err_clear(&err);
+    assert_null(cap_file_read(path, 100, NULL, &err));
+    assert_int_equal(err.code, CAP_NOT_FOUND); /* a path through a file */
+    snprintf(path, sizeof path, "%s/pipe", dir);
+    unlink(path);
+    rmdir(dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -195,6 +223,7 @@ int main(void)
         cmocka_unit_test(ids_carry_their_prefix_and_differ),
         cmocka_unit_test(times_are_printed_in_utc_with_milliseconds),
         cmocka_unit_test(files_are_replaced_whole_and_limits_hold),
+        cmocka_unit_test(a_pipe_in_a_folder_of_others_is_refused_and_not_waited_for),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
