@@ -149,11 +149,17 @@ static bool check_signs(const struct cli_submit_options *o, struct cap_err *err)
                   {"data-parallel", o->data},
                   {"expert-parallel", o->expert}};
 
-    for (size_t i = 0; i < CAP_COUNT_OF(fields); i++)
-        if (fields[i].value < 0 ||
-            (fields[i].value > UINT32_MAX && strcmp(fields[i].name, "seed") != 0))
-            return cap_fail(err, CAP_INVALID_ARGUMENT, "--%s %lld is not from 0 to %u",
-                            fields[i].name, (long long)fields[i].value, UINT32_MAX);
+    for (size_t i = 0; i < CAP_COUNT_OF(fields); i++) {
+        bool is_seed = strcmp(fields[i].name, "seed") == 0;
+        int64_t max = is_seed ? INT64_MAX : UINT32_MAX;
+
+        if (fields[i].value < 0 || fields[i].value > max)
+            return cap_fail(err, CAP_INVALID_ARGUMENT, "--%s %lld is not from 0 to %lld",
+                            fields[i].name, (long long)fields[i].value, (long long)max);
+    }
+    if (o->priority < INT32_MIN || o->priority > INT32_MAX)
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "--priority %lld is not from -100 to 100",
+                        (long long)o->priority);
     return true;
 }
 

@@ -102,13 +102,21 @@ static void add_clipped(struct cap_buf *out, const char *text, unsigned width)
     }
 }
 
+/* requests in flight; "open" where arrivals come at a rate of their own */
+static const char *load_of(const Moecap__V1__RunProgress *run, char out[16])
+{
+    snprintf(out, 16, run->concurrency ? "b%u" : "open", run->concurrency);
+    return out;
+}
+
 static void add_bar_line(const Moecap__V1__RunProgress *run, unsigned width, struct cap_buf *out)
 {
     CAP_AUTO_BUF(line, 4096);
     CAP_AUTO_BUF(plain, 4096);
+    char load[16];
 
-    cap_buf_printf(&line, "%-12.12s %-11.11s %-5s b%-3u ", run->model, run->task,
-                   *run->precision ? run->precision : "-", run->concurrency);
+    cap_buf_printf(&line, "%-12.12s %-11.11s %-5s %-4s ", run->model, run->task,
+                   *run->precision ? run->precision : "-", load_of(run, load));
     cli_bar(&line, BAR_WIDTH, run->samples_answered, run->samples_total);
     cap_buf_add_char(&line, ' ');
     describe(run, &line);
@@ -200,13 +208,14 @@ static void print_news(struct watcher *w, const Moecap__V1__Progress *progress)
         struct line *line = line_of(w, run->run_id);
         CAP_AUTO_BUF(text, 4096);
         CAP_AUTO_BUF(plain, 4096);
+        char load[16];
 
         if (!is_news(line, run))
             continue;
         line->state = run->state;
         line->answered = run->samples_answered;
-        cap_buf_printf(&text, "%s %s %s %s b%u: ", run->run_id, run->model, run->precision,
-                       run->task, run->concurrency);
+        cap_buf_printf(&text, "%s %s %s %s %s: ", run->run_id, run->model, run->precision,
+                       run->task, load_of(run, load));
         describe(run, &text);
         cli_add_plain(&plain, text.data);
         printf("%s\n", plain.data);

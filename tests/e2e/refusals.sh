@@ -12,6 +12,8 @@ expect 2 moecap submit --model x
 says 'needs --model and at least one --task'
 expect 2 moecap submit --model x --task y --batch-size many
 says '"many" is not a whole number'
+expect 3 moecap submit --model x --task y --priority 4294967296
+says '--priority 4294967296 is not from -100 to 100'
 expect 2 moecap submit --no-such-option
 says 'there is no option --no-such-option'
 expect 0 moecap submit --help
