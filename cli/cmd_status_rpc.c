@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cmd.h"
+#include "http/client.h"
 #include "moecap/v1/admin.rpc.h"
 #include "moecap/v1/scheduler.rpc.h"
 #include "out.h"
@@ -13,7 +14,19 @@
 
 enum { PROBE_MS = 2000, PROBE_BYTES_MAX = 4 << 20 };
 
-static bool answers(const char *address)
+/* The gateway is known by its page's address. */
+static bool answers_http(const char *address)
+{
+    CAP_AUTO(cap_arena) arena = cap_arena_new(PROBE_BYTES_MAX);
+    const struct cap_http_ask ask = {.url = cap_arena_printf(arena, "%s/healthz", address),
+                                     .deadline_ms = PROBE_MS};
+    struct cap_http_reply reply;
+    struct cap_err ignored = {0};
+
+    return cap_http_fetch(&ask, arena, &reply, &ignored) && reply.status == 200;
+}
+
+static bool answers_rpc(const char *address)
 {
     CAP_AUTO(cap_rpc_channel) channel = cap_rpc_channel_new(address, NULL);
     CAP_AUTO(cap_arena) arena = cap_arena_new(PROBE_BYTES_MAX);
@@ -22,7 +35,13 @@ static bool answers(const char *address)
     Moecap__V1__ShowConfigReply *reply;
     struct cap_err ignored = {0};
 
-    return *address && admin_rpc_show_config(channel, &options, &request, arena, &reply, &ignored);
+    return admin_rpc_show_config(channel, &options, &request, arena, &reply, &ignored);
+}
+
+static bool answers(const char *address)
+{
+    return strncmp(address, "http://", 7) == 0 ? answers_http(address)
+                                               : *address && answers_rpc(address);
 }
 
 /* One line of the answer. */

@@ -111,14 +111,17 @@ static struct program *add_program(struct supervisor *s, const char *binary, con
     return p;
 }
 
+/* --ports auto: every program takes any free port. */
+static bool free_ports(void)
+{
+    return cli_up_options.ports && strcmp(cli_up_options.ports, "auto") == 0;
+}
+
 /* The address a program should listen on: a fixed port, or any free one. */
 static void add_listen(struct program *p, int offset)
 {
-    const struct cli_up_options *o = &cli_up_options;
-    bool any = o->ports && strcmp(o->ports, "auto") == 0;
-
     add_argument(p, "--listen");
-    add_argument(p, "127.0.0.1:%d", any ? 0 : (int)o->port_base + offset);
+    add_argument(p, "127.0.0.1:%d", free_ports() ? 0 : (int)cli_up_options.port_base + offset);
 }
 
 static void add_store(struct supervisor *s)
@@ -144,6 +147,19 @@ static void add_scheduler(struct supervisor *s)
     add_argument(p, "%s", cli_runtime_find(&s->runtime, "store")->address);
     add_argument(p, "--evaluator");
     add_argument(p, "%s", cli_runtime_find(&s->runtime, "evaluator")->address);
+}
+
+static void add_gateway(struct supervisor *s)
+{
+    struct program *p = add_program(s, "gateway", "gateway");
+
+    for (const char *const *name = (const char *const[]){"store", "evaluator", "scheduler", NULL};
+         *name; name++) {
+        add_argument(p, "--%s", *name);
+        add_argument(p, "%s", cli_runtime_find(&s->runtime, *name)->address);
+    }
+    add_argument(p, "--http-port");
+    add_argument(p, "%d", free_ports() ? 0 : (int)cli_up_options.port_base);
 }
 
 static void add_node(struct supervisor *s, int number)
@@ -319,6 +335,9 @@ static bool start_all(struct supervisor *s, struct cap_err *err)
     add_scheduler(s);
     if (!start_program(s, &s->programs[2], err))
         return false;
+    add_gateway(s);
+    if (!start_program(s, &s->programs[3], err))
+        return false;
     for (int i = 1; i <= (int)cli_up_options.nodes; i++) {
         add_node(s, i);
         if (!start_program(s, &s->programs[s->runtime.count - 1], err))
@@ -366,9 +385,14 @@ static void note_death(struct program *p, int status)
 /* A restarted program must be found where the others look for it. */
 static void keep_address(struct program *p)
 {
-    for (int i = 0; i + 1 < p->argument_count; i++)
+    const char *port = strrchr(p->process->address, ':');
+
+    for (int i = 0; port && i + 1 < p->argument_count; i++) {
         if (strcmp(p->arguments[i], "--listen") == 0)
             snprintf(p->arguments[i + 1], CLI_PATH_BYTES, "%s", p->process->address);
+        else if (strcmp(p->arguments[i], "--http-port") == 0)
+            snprintf(p->arguments[i + 1], CLI_PATH_BYTES, "%s", port + 1);
+    }
 }
 
 static void start_again(struct supervisor *s, struct program *p)

@@ -17,7 +17,7 @@ bin=${1:-build/dev/bin}
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 mkdir -p "$out/docs" "$out/deploy/config"
-services="scheduler inference evaluator store"
+services="scheduler inference evaluator store gateway"
 
 made='Made from the tables by `tools/generate-docs.sh`; do not edit.'
 {

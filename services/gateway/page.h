@@ -1,0 +1,16 @@
+/* page.h — the page's files, put into the program by tools/cmake/embed.cmake. */
+#ifndef GATE_PAGE_H
+#define GATE_PAGE_H
+
+#include <stddef.h>
+
+struct gate_page_file {
+    const char *path, *type; /* "/", "text/html; charset=utf-8" */
+    const unsigned char *data;
+    size_t length;
+};
+
+extern const struct gate_page_file gate_page_files[];
+extern const size_t gate_page_file_count;
+
+#endif

@@ -1,0 +1,62 @@
+/* service.h — what the gateway's handlers share, and what each does.
+ *
+ * A handler runs on its connection's thread and may block. Every request passes gate_guard first.
+ * API replies are JSON; an error is {"error": {"code", "message"}} with the HTTP status that fits.
+ */
+#ifndef GATE_SERVICE_H
+#define GATE_SERVICE_H
+
+#include <jansson.h>
+
+#include "http/server.h"
+#include "metrics/metrics.h"
+#include "rpc/rpc.h"
+
+enum gate_metric {
+#define METRIC(name, kind, help) GATE_METRIC_##name,
+#include "metrics.def"
+#undef METRIC
+    GATE_METRIC_COUNT
+};
+
+struct gate_service {
+    struct cap_rpc_channel *scheduler, *store, *evaluator;
+    struct cap_http_server *http;
+    const char *allowed_hosts;
+};
+
+struct cap_metrics *gate_metrics(void);
+void gate_count(enum gate_metric metric, int64_t amount);
+
+/* Starts HTTP; *out_port is the port it got. */
+bool gate_start(struct gate_service *service, const char *host, int port, size_t body_bytes_max,
+                int connections_max, int *out_port, struct cap_err *err);
+
+/* guard.c: false when the request was refused (and answered). Sets the headers of every reply. */
+bool gate_guard(struct cap_http_request *http, const struct gate_service *service);
+/* True when a browser may call us by this Host header. */
+bool gate_host_allowed(const char *host, const char *allowed_hosts);
+/* True when this Origin header is the page that we serve under this Host. */
+bool gate_same_origin(const char *origin, const char *host);
+
+/* reply.c */
+/* Takes the reference; with an ETag, and 304 when the client has it already. */
+void gate_reply_json(struct cap_http_request *http, int status, json_t *json);
+void gate_reply_error(struct cap_http_request *http, const struct cap_err *err);
+/* A query parameter as a number; `fallback` when absent. */
+bool gate_query_int(struct cap_http_request *http, const char *name, int64_t min, int64_t max,
+                    int64_t fallback, int64_t *out, struct cap_err *err);
+
+/* *_rpc.c: one a route */
+void gate_info(struct cap_http_request *http, void *self);
+void gate_board(struct cap_http_request *http, void *self);
+void gate_run(struct cap_http_request *http, void *self); /* /runs/ID[/samples|/experts] */
+void gate_queue(struct cap_http_request *http, void *self);
+void gate_nodes(struct cap_http_request *http, void *self);
+void gate_tasks(struct cap_http_request *http, void *self);
+void gate_submit(struct cap_http_request *http, void *self);
+void gate_cancel(struct cap_http_request *http, void *self);
+void gate_watch(struct cap_http_request *http, void *self);
+void gate_prometheus(struct cap_http_request *http, void *self);
+
+#endif

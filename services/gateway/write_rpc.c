@@ -1,0 +1,65 @@
+/* What changes something: submit and cancel. The body is the request message as JSON. */
+#include <string.h>
+
+#include "moecap/v1/scheduler.rpc.h"
+#include "service.h"
+#include "wire/json.h"
+
+enum { JSON_FLAGS = JSON_REJECT_DUPLICATES };
+
+/* The body as a message of that type; NULL with a sentence that names the field. */
+static ProtobufCMessage *read_body(struct cap_http_request *http,
+                                   const ProtobufCMessageDescriptor *type, struct cap_err *err)
+{
+    ProtobufCMessage *message;
+    json_error_t error;
+    size_t length;
+    const char *body = cap_http_body(http, &length);
+    json_t *json = json_loadb(body ? body : "", body ? length : 0, JSON_FLAGS, &error);
+
+    if (!json) {
+        cap_fail(err, CAP_INVALID_ARGUMENT, "the body is not JSON: line %d, column %d: %s",
+                 error.line, error.column, error.text);
+        return NULL;
+    }
+    message = cap_wire_from_json(json, type, cap_http_arena(http), err);
+    json_decref(json);
+    return message;
+}
+
+void gate_submit(struct cap_http_request *http, void *self)
+{
+    struct gate_service *service = self;
+    Moecap__V1__SubmitRequest *request;
+    Moecap__V1__SubmitReply *reply;
+    struct cap_err err = {0};
+
+    if (!gate_guard(http, service))
+        return;
+    request =
+        (Moecap__V1__SubmitRequest *)read_body(http, &moecap__v1__submit_request__descriptor, &err);
+    if (request &&
+        scheduler_rpc_submit(service->scheduler, NULL, request, cap_http_arena(http), &reply, &err))
+        gate_reply_json(http, request->dry_run || reply->duplicate ? 200 : 201,
+                        cap_wire_to_json(&reply->base));
+    else
+        gate_reply_error(http, &err);
+}
+
+void gate_cancel(struct cap_http_request *http, void *self)
+{
+    struct gate_service *service = self;
+    Moecap__V1__CancelRequest *request;
+    Moecap__V1__CancelReply *reply;
+    struct cap_err err = {0};
+
+    if (!gate_guard(http, service))
+        return;
+    request =
+        (Moecap__V1__CancelRequest *)read_body(http, &moecap__v1__cancel_request__descriptor, &err);
+    if (request &&
+        scheduler_rpc_cancel(service->scheduler, NULL, request, cap_http_arena(http), &reply, &err))
+        gate_reply_json(http, 200, cap_wire_to_json(&reply->base));
+    else
+        gate_reply_error(http, &err);
+}

@@ -1,0 +1,76 @@
+#!/bin/sh
+# The JSON API and the page: read, submit, follow, refuse.
+# shellcheck disable=SC2119
+. tests/e2e/lib.sh
+command -v curl >/dev/null || { echo "skip: curl not found"; exit 77; }
+start_suite
+url=$(moecap status --json | tr '{' '\n' | sed -n 's/.*"name":"gateway","address":"\([^"]*\)".*/\1/p')
+[ -n "$url" ] || fail "moecap status names no gateway"
+
+get() { curl -sS --max-time 60 "$@"; }
+post() { curl -sS --max-time 60 -X POST -H 'Content-Type: application/json' "$@"; }
+status_of() { curl -sS --max-time 60 -o /dev/null -w '%{http_code}' "$@"; }
+
+expect 0 get "$url/healthz"
+says '"status":"serving"'
+expect 0 get "$url/"
+says '<title>moecap</title>'
+expect 0 get "$url/app.js"
+says 'api("board")'
+expect 0 get "$url/api/v1/info"
+says '"gsm-mini"'
+expect 0 get "$url/api/v1/tasks"
+says '"samples":600'
+expect 0 get "$url/api/v1/nodes"
+says '"name":"node-1"'
+
+# submit, follow by server-sent events, look at the results
+expect 0 post -d '{"spec": {"engine": "null", "model": "none", "tasks": ["gsm-mini"], "limit": 40, "load": {"concurrency": 4}}}' "$url/api/v1/evaluations"
+says '"samples":40'
+id=$(echo "$out" | sed 's/.*"evaluation_id":"\([^"]*\)".*/\1/')
+expect 0 get -N "$url/api/v1/watch/$id"
+says 'event: end'
+says '"state":"finished"'
+run=$(run_ids "$id")
+expect 0 get "$url/api/v1/board?task=gsm-mini"
+says "\"run_id\":\"$run\""
+expect 0 get "$url/api/v1/runs/$run"
+says '"samples_graded":40'
+expect 0 get "$url/api/v1/runs/$run/samples?limit=15"
+says '"next_after":14'
+expect 0 get "$url/api/v1/runs/$run/samples?limit=500&after=14"
+[ "$(echo "$out" | grep -o '"uid":"gsm-mini-' | wc -l)" -eq 25 ] || fail "the second page has not 25 samples"
+expect 0 get "$url/api/v1/runs/$run/experts"
+says '"counts":[]'
+expect 0 get "$url/metrics"
+says 'moecap_up{program="store"} 1'
+says 'moecap_scheduler_runs_finished_total 1'
+
+# an unchanged reply is not sent twice
+etag=$(curl -sS -D - -o /dev/null "$url/api/v1/board" | tr -d '\r' | sed -n 's/^ETag: //p')
+[ "$(status_of -H "If-None-Match: $etag" "$url/api/v1/board")" = 304 ] || fail "the ETag was not honoured"
+
+# refusals: status, code, field
+expect 0 post -d '{"spec": {"model": "moecap-tiny", "tasks": ["gsm-mni"]}}' "$url/api/v1/evaluations"
+says '"code":"not_found"'
+says 'did you mean \"gsm-mini\"?'
+expect 0 post -d '{"spec": {"limit": "all"}}' "$url/api/v1/evaluations"
+says 'spec.limit: expected a whole number'
+expect 0 post -d '{"spec": ' "$url/api/v1/evaluations"
+says 'the body is not JSON: line 1'
+expect 0 get "$url/api/v1/runs/$run/samples?limit=0"
+says 'limit:'
+[ "$(status_of "$url/api/v1/runs/run-none")" = 404 ] || fail "an unknown run is not 404"
+[ "$(status_of "$url/api/v1/nothing")" = 404 ] || fail "an unknown path is not 404"
+[ "$(status_of -H 'Host: evil.example' "$url/api/v1/board")" = 403 ] || fail "a foreign Host was served"
+[ "$(status_of -X POST -H 'Content-Type: application/json' -H 'Origin: http://evil.example' -d '{}' "$url/api/v1/cancel")" = 403 ] ||
+    fail "a foreign Origin may post"
+[ "$(status_of -X POST -d '{}' "$url/api/v1/cancel")" = 400 ] || fail "a form may post"
+head -c 2000000 /dev/zero | tr '\0' ' ' >"$state/large"
+[ "$(status_of -X POST -H 'Content-Type: application/json' --data-binary "@$state/large" "$url/api/v1/evaluations")" = 413 ] ||
+    fail "a body of 2 MB was taken"
+
+# the page's server comes back at its address, and so do the readers
+kill -9 "$(pid_of gateway)"
+back() { curl -sS --max-time 2 "$url/healthz" | grep -q serving; }
+wait_for 30 back
