@@ -8,6 +8,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "base/utf8.h"
+
 enum { CELL_BYTES_MAX = 4096, WIDTH_DEFAULT = 100, HEIGHT_DEFAULT = 24, COLUMNS_MAX = 32, GAP = 2 };
 
 /* ---- tables ---- */
@@ -61,16 +63,6 @@ void cli_table_addf(struct cli_table_out *table, const char *fmt, ...)
     cli_table_add(table, cell.data);
 }
 
-/* Characters, not bytes: continuation bytes take no column. */
-static size_t width_of(const char *text)
-{
-    size_t width = 0;
-
-    for (; *text; text++)
-        width += ((unsigned char)*text & 0xc0) != 0x80;
-    return width;
-}
-
 static void add_padding(struct cap_buf *out, size_t count)
 {
     while (count-- > 0)
@@ -81,7 +73,7 @@ static void measure(const struct cli_table_out *table, size_t widths[COLUMNS_MAX
 {
     memset(widths, 0, COLUMNS_MAX * sizeof *widths);
     for (size_t i = 0; i < table->count; i++) {
-        size_t width = width_of(table->cells[i]);
+        size_t width = cap_utf8_count(table->cells[i]);
 
         if (width > widths[i % table->columns])
             widths[i % table->columns] = width;
@@ -116,7 +108,7 @@ static void print_row(const struct cli_table_out *table, size_t row, const size_
 
     for (size_t c = 0; c < table->columns; c++) {
         const char *cell = table->cells[row * table->columns + c];
-        size_t padding = widths[c] - width_of(cell);
+        size_t padding = widths[c] - cap_utf8_count(cell);
         bool right = table->right >> c & 1;
 
         if (is_dropped(table, c))

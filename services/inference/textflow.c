@@ -21,54 +21,15 @@ void infer_textflow_done(struct infer_textflow *flow)
 
 /* ---- bytes to whole characters ---- */
 
-/* Bounds of the second byte exclude overlong forms, surrogates and code points past U+10FFFF. */
-static bool second_byte_fits(unsigned char first, unsigned char second)
-{
-    unsigned char low = first == 0xE0 ? 0xA0 : first == 0xF0 ? 0x90 : 0x80;
-    unsigned char high = first == 0xED ? 0x9F : first == 0xF4 ? 0x8F : 0xBF;
-
-    return second >= low && second <= high;
-}
-
-static size_t length_by_first(unsigned char first)
-{
-    if (first < 0x80)
-        return 1;
-    if (first >= 0xC2 && first <= 0xDF)
-        return 2;
-    if (first >= 0xE0 && first <= 0xEF)
-        return 3;
-    return first >= 0xF0 && first <= 0xF4 ? 4 : 0;
-}
-
-/* Whether `byte` may follow what is in partial; a continuation byte is 10xxxxxx. */
-static bool may_follow(const struct infer_textflow *flow, unsigned char byte)
-{
-    if (flow->partial_length == 1)
-        return second_byte_fits(flow->partial[0], byte);
-    return (byte & 0xC0) == 0x80;
-}
-
-static void give_up_partial(struct infer_textflow *flow)
-{
-    if (flow->partial_length)
-        cap_buf_add_str(&flow->held, "\xEF\xBF\xBD");
-    flow->partial_length = 0;
-}
-
+/* A NUL would end the text of everyone who reads it as a string. */
 static void add_byte(struct infer_textflow *flow, unsigned char byte)
 {
-    if (flow->partial_length && !may_follow(flow, byte))
-        give_up_partial(flow);
-    if (flow->partial_length == 0 && (length_by_first(byte) == 0 || byte == '\0')) {
-        cap_buf_add_str(&flow->held, "\xEF\xBF\xBD");
+    if (byte != '\0') {
+        cap_utf8_mend(&flow->mender, &byte, 1, &flow->held);
         return;
     }
-    flow->partial[flow->partial_length++] = byte;
-    if (flow->partial_length == length_by_first(flow->partial[0])) {
-        cap_buf_add(&flow->held, flow->partial, flow->partial_length);
-        flow->partial_length = 0;
-    }
+    cap_utf8_mend_end(&flow->mender, &flow->held);
+    cap_buf_add_str(&flow->held, CAP_UTF8_REPLACEMENT);
 }
 
 /* ---- stop strings ---- */
@@ -127,7 +88,7 @@ const char *infer_textflow_feed(struct infer_textflow *flow, const void *bytes, 
     for (size_t i = 0; i < length; i++)
         add_byte(flow, byte[i]);
     if (last)
-        give_up_partial(flow);
+        cap_utf8_mend_end(&flow->mender, &flow->held);
     flow->stopped = find_stop(flow, &stop_start);
     if (flow->stopped)
         return show(flow, stop_start);

@@ -19,13 +19,13 @@
 #include <stddef.h>
 
 #include "base/buf.h"
+#include "base/utf8.h"
 
 struct infer_textflow {
     const char *const *stops; /* borrowed */
     int stop_count;
     bool stopped;
-    unsigned char partial[4]; /* an unfinished character */
-    size_t partial_length;
+    struct cap_utf8_mender mender;
     struct cap_buf held, piece;
 };
 

@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "base/near.h"
+#include "base/utf8.h"
 
 enum {
     NAMES_SHOWN_MAX = 12,
@@ -142,20 +143,12 @@ static void check_real(struct complaints *c, const char *field, double value, do
         complain(c, CAP_INVALID_ARGUMENT, "%s %g is not from %g to %g", field, value, min, max);
 }
 
-static bool is_utf8(const char *text)
-{
-    json_t *string = json_string(text); /* NULL for anything else */
-
-    json_decref(string);
-    return string != NULL;
-}
-
 static void check_text(struct complaints *c, const char *field, const char *text, size_t max)
 {
     if (strlen(text) > max)
         complain(c, CAP_INVALID_ARGUMENT, "%s has %zu bytes, more than %zu", field, strlen(text),
                  max);
-    else if (!is_utf8(text))
+    else if (cap_utf8_bad(text, strlen(text)) < strlen(text))
         complain(c, CAP_INVALID_ARGUMENT, "%s is not UTF-8", field);
 }
 

@@ -3,32 +3,14 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Bytes of the UTF-8 character at `s`, 0 when there is none: not the whole of one, an overlong
- * form, a surrogate, above U+10FFFF, or U+0000. (RFC 3629, table 3-7 of the Unicode standard.) */
+#include "base/utf8.h"
+
+/* Bytes of the character at `s`; 0 when PostgreSQL would refuse it: no UTF-8, or U+0000. */
 static size_t character(const uint8_t *s, size_t left)
 {
-    size_t length;
-    uint8_t low = 0x80, high = 0xBF; /* bounds of the second byte */
+    int size = cap_utf8_character(s, left);
 
-    if (s[0] < 0x80)
-        return s[0] != 0;
-    if (s[0] < 0xC2 || s[0] > 0xF4)
-        return 0;
-    length = s[0] < 0xE0 ? 2 : s[0] < 0xF0 ? 3 : 4;
-    if (s[0] == 0xE0)
-        low = 0xA0;
-    else if (s[0] == 0xED)
-        high = 0x9F;
-    else if (s[0] == 0xF0)
-        low = 0x90;
-    else if (s[0] == 0xF4)
-        high = 0x8F;
-    if (left < length || s[1] < low || s[1] > high)
-        return 0;
-    for (size_t i = 2; i < length; i++)
-        if ((s[i] & 0xC0) != 0x80)
-            return 0;
-    return length;
+    return s[0] && size > 0 ? (size_t)size : 0;
 }
 
 bool store_text_fits(const char *text, size_t length)

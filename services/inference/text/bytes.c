@@ -1,5 +1,6 @@
 #include "text/bytes.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 /* The byte that a character stands for; -1 = none. Printable bytes stand for themselves; the
@@ -37,45 +38,4 @@ size_t infer_bytes_from_text(const char *text, size_t length, char *out)
         i += two ? 2 : 1;
     }
     return count;
-}
-
-/* Smallest second byte that keeps a character out of the shorter forms; largest that keeps it below
- * U+110000 and out of the surrogates. */
-static bool second_fits(unsigned char first, unsigned char second)
-{
-    unsigned char low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;
-    unsigned char high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
-
-    return second >= low && second <= high;
-}
-
-int infer_bytes_character(const unsigned char *text, size_t length)
-{
-    int size = text[0] < 0x80                       ? 1
-               : text[0] >= 0xc2 && text[0] <= 0xdf ? 2
-               : text[0] >= 0xe0 && text[0] <= 0xef ? 3
-               : text[0] >= 0xf0 && text[0] <= 0xf4 ? 4
-                                                    : 0;
-
-    for (int i = 1; i < size; i++) {
-        if ((size_t)i >= length)
-            return -1;
-        if (i == 1 ? !second_fits(text[0], text[1]) : (text[i] & 0xc0) != 0x80)
-            return 0;
-    }
-    return size;
-}
-
-size_t infer_bytes_bad_utf8(const char *text, size_t length)
-{
-    size_t at = 0;
-
-    while (at < length) {
-        int size = infer_bytes_character((const unsigned char *)text + at, length - at);
-
-        if (size <= 0)
-            return at;
-        at += (size_t)size;
-    }
-    return length;
 }

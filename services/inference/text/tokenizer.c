@@ -10,9 +10,9 @@
 
 #include "base/arena.h"
 #include "base/file.h"
+#include "base/utf8.h"
 #include "text/added.h"
 #include "text/bpe.h"
-#include "text/bytes.h"
 #include "text/normalize.h"
 #include "text/pretokenize.h"
 
@@ -297,7 +297,7 @@ static bool check_text(const char *text, size_t length, struct cap_err *err)
     if (length > INFER_TOKENIZER_TEXT_BYTES_MAX)
         return cap_fail(err, CAP_INVALID_ARGUMENT, "the text has %zu bytes, more than %d", length,
                         INFER_TOKENIZER_TEXT_BYTES_MAX);
-    bad = infer_bytes_bad_utf8(text, length);
+    bad = cap_utf8_bad(text, length);
     if (bad < length)
         return cap_fail(err, CAP_INVALID_ARGUMENT, "the text is not UTF-8 at byte %zu", bad);
     return true;

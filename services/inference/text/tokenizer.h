@@ -21,6 +21,7 @@
 #include "base/auto.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/utf8.h"
 
 enum {
     INFER_TOKENIZER_FILE_BYTES_MAX = 128 << 20,
@@ -86,8 +87,7 @@ void infer_tokenizer_describe(const struct infer_tokenizer *tokenizer,
 struct infer_detokenizer {
     const struct infer_tokenizer *tokenizer;
     enum infer_skip skip;
-    unsigned char held[4];
-    int held_count;
+    struct cap_utf8_mender mender;
 };
 
 void infer_detokenizer_init(struct infer_detokenizer *d, const struct infer_tokenizer *tokenizer,

@@ -19,6 +19,7 @@
 #include "base/map.h"
 #include "base/near.h"
 #include "base/rand.h"
+#include "base/utf8.h"
 
 static void context_stands_in_front_of_the_reason(void **state)
 {
@@ -209,6 +210,61 @@ static void a_pipe_in_a_folder_of_others_is_refused_and_not_waited_for(void **st
     rmdir(dir);
 }
 
+static void only_the_shortest_form_of_a_character_below_110000_is_utf8(void **state)
+{
+    static const struct {
+        const char *bytes;
+        int size;
+    } rows[] = {
+        {"a", 1},
+        {"\x7f", 1},
+        {"\xc2\x80", 2},
+        {"\xc1\xbf", 0},
+        {"\x80", 0},
+        {"\xe0\xa0\x80", 3},
+        {"\xe0\x9f\xbf", 0},
+        {"\xed\x9f\xbf", 3},
+        {"\xed\xa0\x80", 0},
+        {"\xf0\x90\x80\x80", 4},
+        {"\xf0\x8f\xbf\xbf", 0},
+        {"\xf4\x8f\xbf\xbf", 4},
+        {"\xf4\x90\x80\x80", 0},
+        {"\xf5\x80\x80\x80", 0},
+        {"\xe2\x82", -1},
+        {"\xf0\x90", -1},
+        {"\xe2"
+         "a",
+         0},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < CAP_COUNT_OF(rows); i++)
+        assert_int_equal(cap_utf8_character(rows[i].bytes, strlen(rows[i].bytes)), rows[i].size);
+    assert_int_equal(cap_utf8_bad("a\xc3\xa9\xff", 4), 3);
+    assert_int_equal(cap_utf8_bad("a\xc3\xa9", 3), 3);
+    assert_int_equal(cap_utf8_bad("a\xc3", 2), 1);
+    assert_int_equal(cap_utf8_count("a\xc3\xa9"), 2);
+}
+
+static void mended_text_does_not_depend_on_how_it_was_divided(void **state)
+{
+    static const char text[] = "\xc3\xa9\xe2\x82\xe2\x82\xac\xff"
+                               "a\xf0\x90";
+    struct cap_utf8_mender mender = {0};
+    CAP_AUTO_BUF(whole, 64);
+    CAP_AUTO_BUF(pieces, 64);
+
+    (void)state;
+    cap_utf8_mend(&mender, text, sizeof text - 1, &whole);
+    cap_utf8_mend_end(&mender, &whole);
+    for (size_t i = 0; i < sizeof text - 1; i++)
+        cap_utf8_mend(&mender, text + i, 1, &pieces);
+    cap_utf8_mend_end(&mender, &pieces);
+    assert_string_equal(whole.data, "\xc3\xa9" CAP_UTF8_REPLACEMENT
+                                    "\xe2\x82\xac" CAP_UTF8_REPLACEMENT "a" CAP_UTF8_REPLACEMENT);
+    assert_string_equal(pieces.data, whole.data);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -224,6 +280,8 @@ int main(void)
         cmocka_unit_test(times_are_printed_in_utc_with_milliseconds),
         cmocka_unit_test(files_are_replaced_whole_and_limits_hold),
         cmocka_unit_test(a_pipe_in_a_folder_of_others_is_refused_and_not_waited_for),
+        cmocka_unit_test(only_the_shortest_form_of_a_character_below_110000_is_utf8),
+        cmocka_unit_test(mended_text_does_not_depend_on_how_it_was_divided),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
