@@ -232,11 +232,13 @@ struct flag {
 
 static bool match_flag(const struct cap_config *config, const char *argument, struct flag *out)
 {
-    const char *equals = strchr(argument, '=');
-    size_t length = equals ? (size_t)(equals - argument) : strlen(argument);
+    const char *equals;
+    size_t length;
 
-    if (strncmp(argument, "--", 2) != 0)
+    if (!argument || strncmp(argument, "--", 2) != 0)
         return false;
+    equals = strchr(argument, '=');
+    length = equals ? (size_t)(equals - argument) : strlen(argument);
     out->row = find_row(config, argument + 2, length - 2);
     out->value = equals ? equals + 1 : NULL;
     return out->row < config->row_count;

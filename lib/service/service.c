@@ -1,5 +1,6 @@
 #include "service/service.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -129,9 +130,11 @@ void cap_service_quit(void)
 
 static bool listen_on(struct cap_service *service, const char *address, struct cap_err *err)
 {
-    const char *colon = strrchr(address, ':');
+    const char *colon;
     int port;
 
+    assert(address); /* a program with a server has a default */
+    colon = strrchr(address, ':');
     if (!cap_rpc_server_listen(service->server, address, &port, err))
         return false;
     if (strncmp(address, "unix:", 5) == 0 || !colon)

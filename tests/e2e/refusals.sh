@@ -68,7 +68,7 @@ expect 3 moecap task add "$root/tasks/gsm-mini.yaml" --data "$state/bad.jsonl"
 says 'question'
 printf '{"id": "a"\n' >"$state/bad.jsonl"
 expect 3 moecap task add "$root/tasks/gsm-mini.yaml" --data "$state/bad.jsonl"
-says 'document 1 is not a JSON object'
+says "bad.jsonl:1 is not a JSON object"
 : >"$state/empty.yaml"
 expect 3 moecap task add "$state/empty.yaml"
 says 'the file is empty'
