@@ -12,6 +12,9 @@ FLAT void i8_tile(const char *w, size_t panel_bytes, const char *const *a, int k
     for (int g = 0; g < k / MOE_I8_GROUP; g++) {
         const char *block = w + (size_t)g * CPU_I8_BLOCK_BYTES;
         lanes_i dot[CPU_TILE_ROWS][CPU_TILE_PANELS * VECTORS] = {0};
+        EACH (p, P)
+            for (int line = 0; line < CPU_I8_BLOCK_BYTES; line += 64)
+                look_ahead(block + (size_t)p * panel_bytes + line, P);
         for (int i = 0; i < MOE_I8_GROUP; i += 2) {
             EACH (j, P * VECTORS) {
                 const char *q = block + (size_t)(j / VECTORS) * panel_bytes + i * CPU_PANEL +

@@ -7,6 +7,8 @@ FLAT void bf16_rounded_tile(const char *w, size_t panel_bytes, const char *const
     __m512 acc[CPU_TILE_ROWS][CPU_TILE_PANELS] = {0};
     for (int i = 0; i < k; i += 2) {
         __m512i b[CPU_TILE_PANELS];
+        EACH (p, P)
+            look_ahead(w + (size_t)p * panel_bytes + (size_t)i * CPU_PANEL * 2, P);
         EACH (j, P)
             b[j] = _mm512_loadu_si512(w + (size_t)j * panel_bytes + (size_t)i * CPU_PANEL * 2);
         EACH (r, R) {

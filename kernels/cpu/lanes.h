@@ -55,6 +55,17 @@ FLAT lanes widen(const void *p) /* LANES bf16 */
     return (lanes)(__builtin_convertvector(h, lanes_u) << 16);
 }
 
+/* Asks for what a panel holds further on: it is longer than a page, where the hardware stops to
+ * look ahead. Only while few panels are walked at once; four streams feed themselves, and int8 lost
+ * a quarter of its speed to the extra instructions. */
+enum { AHEAD_BYTES = 2048, AHEAD_PANELS_MAX = 2 };
+
+FLAT void look_ahead(const char *panel, int panels)
+{
+    if (panels <= AHEAD_PANELS_MAX)
+        __builtin_prefetch(panel + AHEAD_BYTES);
+}
+
 FLAT float at(const char *row, int k)
 {
     float x;
@@ -105,6 +116,8 @@ FLAT void f32_tile(const char *w, size_t panel_bytes, const char *const *a, int 
     lanes acc[CPU_TILE_ROWS][CPU_TILE_PANELS * VECTORS] = {0};
     for (int i = 0; i < k; i++) {
         lanes b[CPU_TILE_PANELS * VECTORS];
+        EACH (p, P)
+            look_ahead(w + (size_t)p * panel_bytes + (size_t)i * CPU_PANEL * 4, P);
         EACH (j, P * VECTORS)
             b[j] = load(w + (size_t)(j / VECTORS) * panel_bytes + (size_t)i * CPU_PANEL * 4 +
                         (size_t)(j % VECTORS) * LANES * 4);
@@ -126,6 +139,8 @@ FLAT void bf16_tile(const char *w, size_t panel_bytes, const char *const *a, int
     for (int i = 0; i < k; i += 2) {
         lanes b[CPU_TILE_PANELS * VECTORS];
         const char *at_i = w + (size_t)i * CPU_PANEL * 2;
+        EACH (p, P)
+            look_ahead(at_i + (size_t)p * panel_bytes, P);
         EACH (j, P * VECTORS)
             b[j] = (lanes)(load_u(at_i + (size_t)(j / VECTORS) * panel_bytes +
                                   (size_t)(j % VECTORS) * LANES * 4)
