@@ -283,7 +283,7 @@ static void give_up_grading(struct sched_conduct *c, const char *run_id, bool fi
 static void do_grade(struct sched_conduct *c, struct sched_job *job, const struct sched_action *a)
 {
     struct sched_event event = {.kind = SCHED_GRADED, .run_id = a->run_id};
-    uint32_t batch = GRADE_BATCH;
+    uint32_t batch = GRADE_BATCH, before = 0;
     int tries = 0;
 
     while (!event.final && is_grading(c, a->run_id)) {
@@ -292,6 +292,11 @@ static void do_grade(struct sched_conduct *c, struct sched_job *job, const struc
         if (sched_outside_grade(&c->options.outside, job, batch, &event.count, &event.final,
                                 &err)) {
             tries = 0;
+            if (!event.final && event.count <= before) {
+                give_up_grading(c, a->run_id, true, "the verdicts are not of the answers sent");
+                return;
+            }
+            before = event.count;
             sched_conduct_event(c, &event);
         } else if (!sched_may_pass(&err)) {
             give_up_grading(c, a->run_id, true, err.text);

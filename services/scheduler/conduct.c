@@ -29,18 +29,10 @@ static const int lane_threads[SCHED_LANE_COUNT] = {
 
 /* ---- lanes ---- */
 
-static struct sched_task *next_task_locked(struct sched_lane *lane)
+static struct sched_task *take_head_locked(struct sched_lane *lane)
 {
-    struct sched_task *task;
+    struct sched_task *task = lane->head;
 
-    while (!lane->head && !lane->conduct->stopping) {
-        lane->idle++;
-        pthread_cond_wait(&lane->came, &lane->conduct->lock);
-        lane->idle--;
-    }
-    if (lane->conduct->stopping)
-        return NULL;
-    task = lane->head;
     lane->head = task->next;
     lane->waiting--;
     if (!lane->head)
@@ -48,6 +40,29 @@ static struct sched_task *next_task_locked(struct sched_lane *lane)
     return task;
 }
 
+/* NULL when we stop and nothing is left that somebody was told has happened. */
+static struct sched_task *next_task_locked(struct sched_lane *lane)
+{
+    while (!lane->head && !lane->conduct->stopping) {
+        lane->idle++;
+        pthread_cond_wait(&lane->came, &lane->conduct->lock);
+        lane->idle--;
+    }
+    while (lane->conduct->stopping && lane->head && lane->head->action.kind != SCHED_DO_MOVE)
+        free(take_head_locked(lane));
+    return lane->head ? take_head_locked(lane) : NULL;
+}
+
+/* A move that waited for the store has now been made, refused, or given up because we stop. */
+static void note_told_locked(struct sched_conduct *c, const struct sched_action *move)
+{
+    struct sched_job *job = cap_map_get(c->jobs, move->run_id);
+
+    if (job)
+        job->moves_pending--;
+    c->version++;
+    pthread_cond_broadcast(&c->changed);
+}
 static void *work_lane(void *argument)
 {
     struct sched_lane *lane = argument;
@@ -58,8 +73,10 @@ static void *work_lane(void *argument)
     while ((task = next_task_locked(lane)) != NULL) {
         pthread_mutex_unlock(&c->lock);
         sched_carry_out(c, &task->action);
-        free(task);
         pthread_mutex_lock(&c->lock);
+        if (task->action.kind == SCHED_DO_MOVE)
+            note_told_locked(c, &task->action);
+        free(task);
     }
     pthread_mutex_unlock(&c->lock);
     return NULL;
@@ -69,10 +86,13 @@ static void hand_over_locked(struct sched_conduct *c, const struct sched_action 
 {
     struct sched_lane *lane = &c->lanes[lane_of[action->kind].lane];
     struct sched_task *task = calloc(1, sizeof *task);
+    struct sched_job *job = cap_map_get(c->jobs, action->run_id);
 
     if (!task)
         abort();
     task->action = *action;
+    if (job && action->kind == SCHED_DO_MOVE)
+        job->moves_pending++;
     *lane->tail = task;
     lane->tail = &task->next;
     lane->waiting++;

@@ -63,6 +63,7 @@ struct sched_view {
     char node[SCHED_NAME_BYTES], phase[SCHED_REASON_BYTES];
     double output_tokens_per_s;
     uint32_t position; /* in the queue, 1 = next; 0 = not queued */
+    bool stored;       /* the store knows of the state, so that no death of ours undoes it */
 };
 
 /* Runs with that run or evaluation id ("" = all that have not ended), in the order they were added;

@@ -34,6 +34,7 @@ struct sched_job {
     int64_t queued_at_ms, started_at_ms, ended_at_ms; /* Unix time; 0 = not yet */
     char node_name[SCHED_NAME_BYTES], phase[64];
     double output_tokens_per_s;
+    int moves_pending;        /* moves of ours that the store does not have yet */
     struct sched_grant grant; /* of the latest lease; who uses it later makes a copy */
 };
 

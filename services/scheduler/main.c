@@ -37,6 +37,7 @@ static bool start(struct cap_service *service, struct cap_err *err)
         .stop_shard = sched_work_stop,
     };
 
+    (void)err;
     scheduler.outside.store = cap_rpc_channel_new(config.store, NULL);
     scheduler.outside.evaluator = cap_rpc_channel_new(config.evaluator, NULL);
     scheduler.links = sched_links_new();
@@ -51,7 +52,8 @@ static bool start(struct cap_service *service, struct cap_err *err)
     options.links = scheduler.links;
     scheduler.conduct = sched_conduct_new(&options);
     sched_service_add(&scheduler, service->server);
-    return sched_restore(&scheduler, err);
+    sched_restore_start(&scheduler);
+    return true;
 }
 
 static void drain(struct cap_service *service)
@@ -64,6 +66,7 @@ static void drain(struct cap_service *service)
 static void stop(struct cap_service *service)
 {
     (void)service;
+    sched_restore_stop(&scheduler);
     sched_conduct_stop(scheduler.conduct);
     sched_conduct_free(scheduler.conduct);
     sched_links_free(scheduler.links);

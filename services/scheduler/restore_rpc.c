@@ -1,6 +1,7 @@
 /* Taking over what the store knows to be unfinished: at the start, and when a run turns up of which
  * nobody here has heard. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "admit.h"
@@ -10,7 +11,7 @@
 #include "moecap/v1/store.rpc.h"
 #include "spec_wire.h"
 
-enum { RESTORE_PAUSE_MS = 500, SPEC_ARENA_BYTES = 4 << 20 };
+enum { RESTORE_PAUSE_MS = 500, WAIT_MS_MAX = 5000, SLICE_MS = 20, SPEC_ARENA_BYTES = 4 << 20 };
 
 /* A lease that the store still has may belong to a node that goes on with the run: its first beat
  * will say so. If none does, the sweep takes it. */
@@ -83,16 +84,46 @@ bool sched_restore_once(struct sched_service *service, struct cap_err *err)
     return true;
 }
 
-bool sched_restore(struct sched_service *service, struct cap_err *err)
+static void *restore(void *argument)
 {
-    while (!sched_restore_once(service, err)) {
-        if (!sched_may_pass(err))
-            return cap_fail_in(err, "restore");
-        if (service->draining)
-            return false;
-        cap_log(WARN, "store_away", "reason=%s", CAP_LOG_Q(err->text));
-        cap_err_clear(err);
-        cap_sleep_ms(RESTORE_PAUSE_MS);
+    struct sched_service *service = argument;
+
+    while (!service->draining && !service->restored) {
+        struct cap_err err = {0};
+
+        service->restored = sched_restore_once(service, &err);
+        if (service->restored)
+            break;
+        cap_log(WARN, "store_away", "reason=%s", CAP_LOG_Q(err.text));
+        for (int left = RESTORE_PAUSE_MS; left > 0 && !service->draining; left -= SLICE_MS)
+            cap_sleep_ms(SLICE_MS);
     }
-    return true;
+    return NULL;
+}
+
+void sched_restore_start(struct sched_service *service)
+{
+    if (pthread_create(&service->restorer, NULL, restore, service) != 0)
+        abort();
+}
+
+void sched_restore_stop(struct sched_service *service)
+{
+    pthread_join(service->restorer, NULL);
+}
+
+bool sched_restore_wait(struct sched_service *service, struct cap_rpc_call *call,
+                        struct cap_err *err)
+{
+    for (int left = WAIT_MS_MAX; left > 0 && !service->restored; left -= SLICE_MS) {
+        if (service->draining || cap_rpc_cancelled(call))
+            break;
+        cap_sleep_ms(SLICE_MS);
+    }
+    if (service->draining)
+        return cap_fail(err, CAP_UNAVAILABLE, "the scheduler is going away");
+    return service->restored ||
+           cap_fail(err, CAP_UNAVAILABLE,
+                    "the scheduler is starting: the store at %s has not answered yet",
+                    service->store_address);
 }

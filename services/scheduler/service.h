@@ -2,6 +2,8 @@
 #ifndef SCHED_SERVICE_H
 #define SCHED_SERVICE_H
 
+#include <pthread.h>
+
 #include "conduct.h"
 #include "rpc/rpc.h"
 
@@ -13,13 +15,20 @@ struct sched_service {
     int64_t beat_ms, lease_ms, retry_ms, started_at_ms;
     int nodes_max;
     _Atomic int node_count;
-    _Atomic bool draining;
+    _Atomic bool draining, restored;
+    pthread_t restorer;
 };
 
 /* Adds the handlers of moecap.v1.Scheduler; `service` is borrowed. */
 void sched_service_add(struct sched_service *service, struct cap_rpc_server *server);
-/* Takes over what the store knows to be unfinished. Blocks until the store answers or draining. */
-bool sched_restore(struct sched_service *service, struct cap_err *err);
+/* Takes over what the store knows to be unfinished, in a thread that tries until the store answers.
+ * Stop after draining was set. */
+void sched_restore_start(struct sched_service *service);
+void sched_restore_stop(struct sched_service *service);
+/* For handlers that speak of runs or nodes: waits a moment for that; UNAVAILABLE when it takes long
+ * or the program ends. */
+bool sched_restore_wait(struct sched_service *service, struct cap_rpc_call *call,
+                        struct cap_err *err);
 
 /* work_rpc.c, for conduct's options */
 bool sched_work_assign(const struct sched_assignment *assignment, struct sched_link *link,

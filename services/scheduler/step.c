@@ -336,7 +336,9 @@ static void on_node_left(struct step *s)
 {
     struct sched_node *node = find_node(s, s->event->node_id);
 
-    if (node)
+    if (node && s->event->final)
+        free(cap_map_remove(s->state->nodes, node->id));
+    else if (node)
         lose_node(s, node, s->event->reason ? s->event->reason : "the node has gone");
 }
 

@@ -90,7 +90,7 @@ struct sched_state;
 enum sched_event_kind {
     SCHED_RUN_ADDED,      /* run (copied): new, or as the store knows it after a restart */
     SCHED_NODE_JOINED,    /* node (copied; its lists stay borrowed until it leaves) */
-    SCHED_NODE_LEFT,      /* node_id, reason */
+    SCHED_NODE_LEFT,      /* node_id, reason; final: it is we who go, its run stays its own */
     SCHED_NODE_BEAT,      /* node_id; run_id and fence of what it holds, NULL = nothing */
     SCHED_NODE_WAITS,     /* node_id: nobody listens to it until it is heard or beats */
     SCHED_NODE_HEARD,     /* node_id: somebody listens again */

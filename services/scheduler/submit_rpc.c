@@ -240,7 +240,8 @@ bool sched_handle_submit(struct cap_rpc_call *call, const Moecap__V1__SubmitRequ
     size_t bytes;
     uint8_t *packed;
 
-    if (!submit(cap_rpc_self(call), request, arena, &made, err)) {
+    if (!sched_restore_wait(cap_rpc_self(call), call, err) ||
+        !submit(cap_rpc_self(call), request, arena, &made, err)) {
         sched_count(SCHED_METRIC_submits_refused_total, 1);
         return false;
     }
@@ -271,7 +272,8 @@ static void ask_cancel(struct sched_service *service, const struct sched_view *v
     }
 }
 
-/* A run that is being leased or finished ends a moment later, one way or the other. */
+/* A run that is being leased or finished ends a moment later, one way or the other; and once the
+ * store knows, no death undoes it. */
 static size_t wait_for_cancel(struct sched_service *service, const char *id,
                               struct sched_view **out_views)
 {
@@ -283,7 +285,7 @@ static size_t wait_for_cancel(struct sched_service *service, const char *id,
         bool ended = true;
 
         for (size_t i = 0; i < count; i++)
-            ended = ended && sched_state_ended((*out_views)[i].run.state);
+            ended = ended && sched_state_ended((*out_views)[i].run.state) && (*out_views)[i].stored;
         if (ended || cap_clock_ms(cap_clock_system()) >= until)
             return count;
         sched_views_free(*out_views, count);
@@ -315,6 +317,8 @@ bool sched_handle_cancel(struct cap_rpc_call *call, const Moecap__V1__CancelRequ
 
     if (!*request->id)
         return cap_fail(err, CAP_INVALID_ARGUMENT, "cancel needs the id of a run or an evaluation");
+    if (!sched_restore_wait(service, call, err))
+        return false;
     count = sched_conduct_views(service->conduct, request->id, &before);
     if (count == 0) {
         sched_views_free(before, count);

@@ -26,7 +26,8 @@ static void fill_view_locked(struct sched_conduct *c, const struct sched_run *ru
                                .queued_at_ms = job->queued_at_ms,
                                .started_at_ms = job->started_at_ms,
                                .ended_at_ms = job->ended_at_ms,
-                               .output_tokens_per_s = job->output_tokens_per_s};
+                               .output_tokens_per_s = job->output_tokens_per_s,
+                               .stored = job->moves_pending == 0};
     memcpy(out->node, job->node_name, sizeof out->node);
     if (run->state == SCHED_RUN_QUEUED)
         sched_waiting_for(c->state, run, cap_clock_ms(cap_clock_system()), out->phase);

@@ -31,7 +31,7 @@ static bool send_views(struct cap_rpc_call *call, const char *evaluation_id,
     for (size_t i = 0; i < count; i++) {
         sched_view_to_wire(&views[i], &runs[i]);
         list[i] = &runs[i];
-        progress.ended = progress.ended && sched_state_ended(views[i].run.state);
+        progress.ended = progress.ended && sched_state_ended(views[i].run.state) && views[i].stored;
     }
     progress.evaluation_id = (char *)evaluation_id;
     progress.runs = list;
@@ -63,7 +63,7 @@ static uint64_t sum_states(const struct sched_view *views, size_t count)
     uint64_t sum = count;
 
     for (size_t i = 0; i < count; i++)
-        sum = sum * 31 + (uint64_t)views[i].run.state;
+        sum = sum * 31 + 2 * (uint64_t)views[i].run.state + views[i].stored;
     return sum;
 }
 
@@ -103,6 +103,8 @@ bool sched_handle_watch(struct cap_rpc_call *call, const Moecap__V1__WatchReques
 
     if (!*request->id)
         return cap_fail(err, CAP_INVALID_ARGUMENT, "watch needs the id of a run or an evaluation");
+    if (!sched_restore_wait(service, call, err))
+        return false;
     while (look(&watch, service->conduct) && !cap_rpc_cancelled(call)) {
         if (service->draining)
             return cap_fail(err, CAP_UNAVAILABLE, "the scheduler is going away");
@@ -146,6 +148,8 @@ bool sched_handle_list_queue(struct cap_rpc_call *call, const Moecap__V1__ListQu
     struct sched_view *views;
     bool ok = true;
 
+    if (!sched_restore_wait(service, call, err))
+        return false;
     if (limit > QUEUE_LIMIT_MAX)
         limit = QUEUE_LIMIT_MAX;
     count = sched_conduct_views(service->conduct, "", &views);

@@ -15,7 +15,8 @@ enum {
     APPEND_ARENA_BYTES = 64 << 20,
     PROMPT_ARENA_BYTES = 512 << 20,
     SMALL_ARENA_BYTES = 1 << 20,
-    TRIES_ALONE_MAX = 10, /* of a single prompt for which there is no room */
+    PROMPT_BYTES_MAX = 7 << 20, /* a node takes messages of 8 MiB */
+    TRIES_ALONE_MAX = 10,       /* of a single prompt for which there is no room */
     PAUSE_GROWTH_MAX = 8,
 };
 
@@ -106,6 +107,8 @@ static bool send_prompts(const struct sched_assignment *a, struct sched_link *li
         batch.n_prompts = rendered->n_prompts;
         batch.prompts = rendered->prompts;
     }
+    if (moecap__v1__prompt_batch__get_packed_size(&batch) > PROMPT_BYTES_MAX)
+        return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "%zu prompts do not fit one message", count);
     return send_if_wanted(a, link, MOECAP__V1__NODE_COMMAND__BODY_PROMPTS, &batch, err);
 }
 
@@ -426,7 +429,7 @@ static bool receive_hello(struct work *w, Moecap__V1__NodeHello **out_hello, str
 
 static bool serve(struct work *w, struct cap_err *err)
 {
-    const struct sched_event left = {
+    struct sched_event left = {
         .kind = SCHED_NODE_LEFT, .node_id = w->node_id, .reason = "the node has gone"};
     Moecap__V1__NodeMessage *message;
     Moecap__V1__NodeHello *hello;
@@ -438,8 +441,8 @@ static bool serve(struct work *w, struct cap_err *err)
     while ((message = scheduler_rpc_work_next_request(w->call)) != NULL)
         take_message(w, message);
     cap_log(INFO, "node_left", "node=%s id=%s", w->name, w->node_id);
-    if (!w->service->draining) /* else the node keeps its lease and comes back with it */
-        sched_conduct_event(w->service->conduct, &left);
+    left.final = w->service->draining; /* it works on, and the next scheduler hears of it */
+    sched_conduct_event(w->service->conduct, &left);
     tell_store(w, NULL, false);
     sched_link_close(w->service->links, w->link);
     return true;
@@ -451,8 +454,8 @@ bool sched_handle_work(struct cap_rpc_call *call, struct cap_err *err)
     struct work w = {.service = service, .call = call, .arena = cap_rpc_arena(call)};
     bool ok = false;
 
-    if (service->draining)
-        return cap_fail(err, CAP_UNAVAILABLE, "the scheduler is going away");
+    if (!sched_restore_wait(service, call, err))
+        return false;
     if (++service->node_count > service->nodes_max)
         cap_fail(err, CAP_RESOURCE_EXHAUSTED, "%d nodes are connected, no more are accepted",
                  service->nodes_max);

@@ -14,7 +14,13 @@
 
 extern char **environ;
 
-enum { ARENA_BYTES = 256 << 20, ARGUMENTS_MAX = 32, ENVIRONMENT_MAX = 256, READY_S = 20, END_S = 15 };
+enum {
+    ARENA_BYTES = 256 << 20,
+    ARGUMENTS_MAX = 32,
+    ENVIRONMENT_MAX = 256,
+    READY_S = 20,
+    END_S = 15
+};
 
 void assert_ok(bool ok, const struct cap_err *err)
 {

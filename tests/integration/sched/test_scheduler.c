@@ -63,7 +63,7 @@ static void start_scheduler(struct house *house)
     options.outside = s->outside;
     options.links = s->links;
     s->conduct = sched_conduct_new(&options);
-    assert_true(sched_restore(s, &err));
+    sched_restore_start(s);
     house->server = cap_rpc_server_new(&(struct cap_rpc_server_options){0});
     sched_service_add(s, house->server);
     snprintf(address, sizeof address, "127.0.0.1:%d", house->port);
@@ -79,6 +79,7 @@ static void stop_scheduler(struct house *house)
     sched_links_cancel(s->links);
     cap_rpc_server_drain(house->server, 0);
     cap_rpc_server_free(house->server);
+    sched_restore_stop(s);
     sched_conduct_stop(s->conduct);
     sched_conduct_free(s->conduct);
     sched_links_free(s->links);
