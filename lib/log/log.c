@@ -109,6 +109,14 @@ bool cap_log_on(enum cap_log_level level, const char *file_name)
     return level >= wanted;
 }
 
+/* What peers choose is among the fields: it must not begin a line of its own. */
+static void blank_controls(char *text)
+{
+    for (; *text; text++)
+        if ((unsigned char)*text < ' ' || *text == 0x7f)
+            *text = ' ';
+}
+
 void cap_log_write(enum cap_log_level level, const char *file_name, const char *event,
                    const char *fmt, ...)
 {
@@ -121,6 +129,7 @@ void cap_log_write(enum cap_log_level level, const char *file_name, const char *
     va_start(args, fmt);
     vsnprintf(fields, sizeof fields, fmt, args);
     va_end(args);
+    blank_controls(fields);
     cap_buf_printf(&line, "ts=%s level=%s svc=%s mod=%.*s event=%s", time_text, level_names[level],
                    service_name, (int)module_length(file_name), file_name, event);
     if (*context)

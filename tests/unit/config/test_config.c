@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -192,6 +193,34 @@ static void log_levels_are_per_module(void **state)
     assert_string_equal(cap_log_quoted("a \"b\"\n"), "\"a \\\"b\\\" \"");
 }
 
+/* What the line looks like to whoever reads standard error. */
+static void log_one(const char *value, char *out, size_t room)
+{
+    int ends[2], kept = dup(STDERR_FILENO);
+    ssize_t length;
+
+    assert_int_equal(pipe(ends), 0);
+    dup2(ends[1], STDERR_FILENO);
+    cap_log_write(CAP_LOG_INFO, "queue.c", "joined", "node=%s", value);
+    dup2(kept, STDERR_FILENO);
+    length = read(ends[0], out, room - 1);
+    out[length > 0 ? length : 0] = '\0';
+    close(ends[0]);
+    close(ends[1]);
+    close(kept);
+}
+
+static void a_value_cannot_begin_a_log_line(void **state)
+{
+    char line[512];
+
+    (void)state;
+    log_one("n1\nts=0 level=info event=run_finished\x1b[2J", line, sizeof line);
+    assert_non_null(strstr(line, "mod=queue event=joined node=n1 ts=0"));
+    assert_ptr_equal(strchr(line, '\n'), line + strlen(line) - 1);
+    assert_null(strchr(line, '\x1b'));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -203,6 +232,7 @@ int main(void)
         cmocka_unit_test(counters_are_printed_for_prometheus),
         cmocka_unit_test(sha256_is_the_standard_one),
         cmocka_unit_test(log_levels_are_per_module),
+        cmocka_unit_test(a_value_cannot_begin_a_log_line),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
