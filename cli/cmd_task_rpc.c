@@ -297,14 +297,14 @@ static bool store_task(struct cli_suite *suite, Moecap__V1__TaskInfo *task,
     } while (ok && (s < samples->count || f < fewshot->count));
     cap_rpc_send_done(call);
     reply = store_rpc_put_task_next_reply(call);
-    if (reply) { /* it lives until the call is closed */
-        size_t bytes = moecap__v1__put_task_reply__get_packed_size(reply);
-        uint8_t *packed = cap_arena_alloc(suite->arena, bytes + 1);
-
-        moecap__v1__put_task_reply__pack(reply, packed);
-        *out = moecap__v1__put_task_reply__unpack(cap_rpc_allocator(suite->arena), bytes, packed);
-    }
-    return cap_rpc_close(call, err) && reply;
+    if (reply) /* it lives until the call is closed */
+        reply = (Moecap__V1__PutTaskReply *)cap_rpc_copy(&reply->base, suite->arena);
+    if (!cap_rpc_close(call, err))
+        return false;
+    if (!reply)
+        return cap_fail(err, CAP_INTERNAL, "the store's answer was empty or too large");
+    *out = reply;
+    return true;
 }
 
 static bool add_task(struct cli_suite *suite, const char *path, const char *data,

@@ -225,17 +225,6 @@ static void print_news(struct watcher *w, const Moecap__V1__Progress *progress)
 
 /* ---- following ---- */
 
-static Moecap__V1__Progress *copy_of(const Moecap__V1__Progress *progress, struct cap_arena *arena)
-{
-    size_t bytes = moecap__v1__progress__get_packed_size(progress);
-    uint8_t *packed = cap_arena_alloc(arena, bytes + 1);
-
-    if (!packed)
-        return NULL;
-    moecap__v1__progress__pack(progress, packed);
-    return moecap__v1__progress__unpack(cap_rpc_allocator(arena), bytes, packed);
-}
-
 static void show(struct follower *f)
 {
     struct watcher *w = f->watcher;
@@ -253,7 +242,7 @@ static void show(struct follower *f)
 static bool keep_progress(struct follower *f, const Moecap__V1__Progress *progress)
 {
     struct cap_arena *arena = cap_arena_new(PROGRESS_BYTES_MAX);
-    Moecap__V1__Progress *copy = copy_of(progress, arena);
+    Moecap__V1__Progress *copy = (Moecap__V1__Progress *)cap_rpc_copy(&progress->base, arena);
 
     if (!copy) {
         cap_arena_free(arena);

@@ -43,8 +43,11 @@ struct cap_rpc_server;
 void cap_rpc_init(void); /* once per process, before any other call; sets malloc thresholds */
 void cap_rpc_shutdown(void);
 
-/* To unpack into an arena: protobuf-c's allocator over it, living in it; free is a no-op. */
+/* To unpack into an arena: protobuf-c's allocator over it, living in it; free is a no-op. Of a full
+ * arena it refuses everything, so that unpacking gives NULL. */
 ProtobufCAllocator *cap_rpc_allocator(struct cap_arena *arena);
+/* A copy of the message, all of it in `arena`; NULL when that has no room. */
+ProtobufCMessage *cap_rpc_copy(const ProtobufCMessage *message, struct cap_arena *arena);
 
 /* ---- server ---- */
 

@@ -16,6 +16,13 @@ static void *allocate(void *data, size_t size)
     return cap_arena_alloc(data, size);
 }
 
+static void *refuse(void *data, size_t size)
+{
+    (void)data;
+    (void)size;
+    return NULL;
+}
+
 static void free_nothing(void *data, void *pointer)
 {
     (void)data;
@@ -24,11 +31,25 @@ static void free_nothing(void *data, void *pointer)
 
 ProtobufCAllocator *cap_rpc_allocator(struct cap_arena *arena)
 {
+    static ProtobufCAllocator refusing = {refuse, free_nothing, NULL};
     ProtobufCAllocator *allocator = cap_arena_alloc(arena, sizeof *allocator);
 
-    if (allocator)
-        *allocator = (ProtobufCAllocator){allocate, free_nothing, arena};
+    if (!allocator)
+        return &refusing; /* NULL would mean malloc to protobuf-c, and nobody frees */
+    *allocator = (ProtobufCAllocator){allocate, free_nothing, arena};
     return allocator;
+}
+
+/* By way of the wire, the one walk over any message that protobuf-c has. */
+ProtobufCMessage *cap_rpc_copy(const ProtobufCMessage *message, struct cap_arena *arena)
+{
+    size_t length = protobuf_c_message_get_packed_size(message);
+    CAP_AUTO_MEM uint8_t *packed = malloc(length + 1);
+
+    if (!packed)
+        return NULL;
+    protobuf_c_message_pack(message, packed);
+    return protobuf_c_message_unpack(message->descriptor, cap_rpc_allocator(arena), length, packed);
 }
 
 grpc_byte_buffer *rpc_pack(const ProtobufCMessage *message)

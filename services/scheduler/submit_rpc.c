@@ -237,22 +237,15 @@ bool sched_handle_submit(struct cap_rpc_call *call, const Moecap__V1__SubmitRequ
     /* a plan of many samples is larger than what one request's size would allow */
     CAP_AUTO(cap_arena) arena = cap_arena_new(LIST_ARENA_BYTES);
     Moecap__V1__SubmitReply made = MOECAP__V1__SUBMIT_REPLY__INIT;
-    size_t bytes;
-    uint8_t *packed;
+    Moecap__V1__SubmitReply *copy;
 
     if (!sched_restore_wait(cap_rpc_self(call), call, err) ||
         !submit(cap_rpc_self(call), request, arena, &made, err)) {
         sched_count(SCHED_METRIC_submits_refused_total, 1);
         return false;
     }
-    /* the reply must live in the call's arena: one copy by way of the wire */
-    bytes = moecap__v1__submit_reply__get_packed_size(&made);
-    packed = cap_arena_alloc(arena, bytes + 1);
-    if (!packed)
-        return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "the plan is too large for one reply");
-    moecap__v1__submit_reply__pack(&made, packed);
-    Moecap__V1__SubmitReply *copy =
-        moecap__v1__submit_reply__unpack(cap_rpc_allocator(cap_rpc_arena(call)), bytes, packed);
+    /* the reply must live in the call's arena */
+    copy = (Moecap__V1__SubmitReply *)cap_rpc_copy(&made.base, cap_rpc_arena(call));
     if (!copy)
         return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "the plan is too large for one reply");
     *reply = *copy;

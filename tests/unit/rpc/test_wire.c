@@ -66,6 +66,23 @@ static void a_message_in_several_slices_unpacks(void **state)
     grpc_byte_buffer_destroy(bytes);
 }
 
+static void a_copy_needs_nothing_of_the_original(void **state)
+{
+    CAP_AUTO(cap_arena) arena = cap_arena_new(1 << 16);
+    CAP_AUTO(cap_arena) full = cap_arena_new(1);
+    status_type status = GOOGLE__RPC__STATUS__INIT, *copy;
+    char text[] = "gone";
+
+    (void)state;
+    status.code = CAP_NOT_FOUND;
+    status.message = text;
+    copy = (status_type *)cap_rpc_copy(&status.base, arena);
+    memset(text, 'x', sizeof text - 1);
+    assert_int_equal(copy->code, CAP_NOT_FOUND);
+    assert_string_equal(copy->message, "gone");
+    assert_null(cap_rpc_copy(&status.base, full));
+}
+
 static void bytes_that_are_no_message_are_said_so(void **state)
 {
     CAP_AUTO(cap_arena) arena = cap_arena_new(1 << 20);
@@ -247,6 +264,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_packed_message_unpacks_to_the_same),
         cmocka_unit_test(a_message_in_several_slices_unpacks),
+        cmocka_unit_test(a_copy_needs_nothing_of_the_original),
         cmocka_unit_test(bytes_that_are_no_message_are_said_so),
         cmocka_unit_test(a_message_may_take_sixteen_times_its_bytes),
         cmocka_unit_test(a_queue_counts_empty_messages_too),
