@@ -12,13 +12,11 @@
 
 enum { ENDED_KEPT_MAX = 4096, SLICE_MS = 50 };
 
-static const struct {
-    enum sched_lane_name lane;
-} lane_of[SCHED_ACTION_COUNT] = {
-    [SCHED_DO_LEASE] = {SCHED_LANE_STORE}, [SCHED_DO_RELEASE] = {SCHED_LANE_STORE},
-    [SCHED_DO_MOVE] = {SCHED_LANE_STORE},  [SCHED_DO_ASSIGN] = {SCHED_LANE_ASSIGN},
-    [SCHED_DO_STOP] = {SCHED_LANE_STOP},   [SCHED_DO_DROP] = {SCHED_LANE_STOP},
-    [SCHED_DO_GRADE] = {SCHED_LANE_GRADE}, [SCHED_DO_FINISH] = {SCHED_LANE_GRADE},
+static const enum sched_lane_name lane_of[SCHED_ACTION_COUNT] = {
+    [SCHED_DO_LEASE] = SCHED_LANE_STORE, [SCHED_DO_RELEASE] = SCHED_LANE_STORE,
+    [SCHED_DO_MOVE] = SCHED_LANE_STORE,  [SCHED_DO_ASSIGN] = SCHED_LANE_ASSIGN,
+    [SCHED_DO_STOP] = SCHED_LANE_STOP,   [SCHED_DO_DROP] = SCHED_LANE_STOP,
+    [SCHED_DO_GRADE] = SCHED_LANE_GRADE, [SCHED_DO_FINISH] = SCHED_LANE_GRADE,
 };
 static const int lane_threads[SCHED_LANE_COUNT] = {
     [SCHED_LANE_STORE] = 16,
@@ -84,7 +82,7 @@ static void *work_lane(void *argument)
 
 static void hand_over_locked(struct sched_conduct *c, const struct sched_action *action)
 {
-    struct sched_lane *lane = &c->lanes[lane_of[action->kind].lane];
+    struct sched_lane *lane = &c->lanes[lane_of[action->kind]];
     struct sched_task *task = calloc(1, sizeof *task);
     struct sched_job *job = cap_map_get(c->jobs, action->run_id);
 

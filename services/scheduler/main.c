@@ -6,7 +6,8 @@
 #include "service.h"
 #include "service/service.h"
 
-enum { OTHER_CALLS_MAX = 64 };
+/* the most that nodes_max may be in config.def, and other calls beside them */
+enum { NODES_MAX_MAX = 4096, OTHER_CALLS_MAX = 64 };
 
 struct sched_config {
 #define CONF(name, type, ...) CAP_CONF_MEMBER_##type(name)
@@ -84,7 +85,7 @@ int main(int argc, char **argv)
         .config = {"scheduler", config_rows, CAP_COUNT_OF(config_rows)},
         .values = &config,
         .metrics = sched_metrics(),
-        .server_options = {.workers_max = 4096 + OTHER_CALLS_MAX},
+        .server_options = {.workers_max = NODES_MAX_MAX + OTHER_CALLS_MAX},
         .start = start,
         .draining = drain,
         .stop = stop,

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/utf8.h"
 #include "handlers_rpc.h"
 #include "log/log.h"
 #include "metrics.h"
@@ -18,6 +19,8 @@ enum {
     PROMPT_BYTES_MAX = 7 << 20, /* a node takes messages of 8 MiB */
     TRIES_ALONE_MAX = 10,       /* of a single prompt for which there is no room */
     PAUSE_GROWTH_MAX = 8,
+    WANTED_STEP_MS = 20, /* a pause ends so soon after the run is no longer wanted */
+    HELLO_NAMES_MAX = 1024,
 };
 
 struct work {
@@ -137,7 +140,7 @@ static bool be_patient(struct patience *p, struct sched_link *link, struct cap_e
     cap_log(WARN, "retry", "what=prompts run=%s reason=%s", a->job->run_id, CAP_LOG_Q(err->text));
     until = cap_clock_ms(cap_clock_system()) + a->retry_ms * growth;
     while (cap_clock_ms(cap_clock_system()) < until && a->wanted(a->wanted_arg))
-        cap_sleep_ms(20);
+        cap_sleep_ms(WANTED_STEP_MS);
     cap_err_clear(err);
     return true;
 }
@@ -194,7 +197,7 @@ static const char *const *copy_models(struct cap_arena *arena, const Moecap__V1_
 
 static void tell_store(struct work *w, Moecap__V1__NodeHello *hello, bool connected)
 {
-    CAP_AUTO(cap_arena) arena = cap_arena_new(1 << 20);
+    CAP_AUTO(cap_arena) arena = cap_arena_new(SMALL_ARENA_BYTES);
     Moecap__V1__PutNodeRequest request = MOECAP__V1__PUT_NODE_REQUEST__INIT;
     Moecap__V1__Empty *reply;
     struct cap_err err = {0};
@@ -405,6 +408,32 @@ static void take_message(struct work *w, Moecap__V1__NodeMessage *message)
     }
 }
 
+static bool is_name(const char *text)
+{
+    size_t length = strlen(text);
+
+    for (size_t i = 0; i < length; i++)
+        if ((unsigned char)text[i] <= ' ' || text[i] == 0x7f || text[i] == '"')
+            return false;
+    return length > 0 && length < SCHED_NAME_BYTES && cap_utf8_bad(text, length) == length;
+}
+
+static bool check_hello(const Moecap__V1__NodeHello *hello, struct cap_err *err)
+{
+    if (!is_name(hello->name))
+        return cap_fail(err, CAP_INVALID_ARGUMENT,
+                        "a node's name has 1 to %d bytes, without blanks, quotes or control "
+                        "characters",
+                        SCHED_NAME_BYTES - 1);
+    /* every submit looks through them, under the lock */
+    if (hello->n_models > HELLO_NAMES_MAX || hello->n_engines > HELLO_NAMES_MAX ||
+        hello->n_precisions > HELLO_NAMES_MAX)
+        return cap_fail(err, CAP_INVALID_ARGUMENT,
+                        "a node names %zu models, %zu engines and %zu precisions; at most %d each",
+                        hello->n_models, hello->n_engines, hello->n_precisions, HELLO_NAMES_MAX);
+    return true;
+}
+
 /* Its hello, checked and kept packed with the link: what it is, for ListNodes. */
 static bool receive_hello(struct work *w, Moecap__V1__NodeHello **out_hello, struct cap_err *err)
 {
@@ -414,9 +443,8 @@ static bool receive_hello(struct work *w, Moecap__V1__NodeHello **out_hello, str
 
     if (!message || message->body_case != MOECAP__V1__NODE_MESSAGE__BODY_HELLO)
         return cap_fail(err, CAP_INVALID_ARGUMENT, "a node's first message must be its hello");
-    if (!*message->hello->name || strlen(message->hello->name) >= SCHED_NAME_BYTES)
-        return cap_fail(err, CAP_INVALID_ARGUMENT, "a node's name has 1 to %d bytes",
-                        SCHED_NAME_BYTES - 1);
+    if (!check_hello(message->hello, err))
+        return false;
     bytes = moecap__v1__node_hello__get_packed_size(message->hello);
     packed = malloc(bytes + 1);
     if (!packed)

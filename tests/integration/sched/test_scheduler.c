@@ -584,6 +584,39 @@ static void nodes_are_listed_with_what_they_said_of_themselves(void **state)
     fake_node_stop(&node);
 }
 
+static void expect_refused_hello(struct house *house, Moecap__V1__NodeHello *hello,
+                                 const char *sentence)
+{
+    Moecap__V1__NodeMessage message = MOECAP__V1__NODE_MESSAGE__INIT;
+    struct cap_rpc_call *call = scheduler_rpc_work_open(house->channel, NULL);
+    struct cap_err err = {0};
+
+    message.body_case = MOECAP__V1__NODE_MESSAGE__BODY_HELLO;
+    message.hello = hello;
+    scheduler_rpc_work_send_request(call, &message);
+    assert_null(scheduler_rpc_work_next_reply(call));
+    assert_false(cap_rpc_close(call, &err));
+    assert_int_equal(err.code, CAP_INVALID_ARGUMENT);
+    assert_non_null(strstr(err.text, sentence));
+}
+
+static void a_hello_that_names_too_much_or_nothing_is_refused(void **state)
+{
+    static char *many[1025];
+    struct house *house = *state;
+    Moecap__V1__NodeHello hello = MOECAP__V1__NODE_HELLO__INIT;
+
+    expect_refused_hello(house, &hello, "a node's name has 1 to 64 bytes");
+    hello.name = (char *)"one\ntwo";
+    expect_refused_hello(house, &hello, "without blanks, quotes or control characters");
+    hello.name = (char *)"one";
+    for (size_t i = 0; i < CAP_COUNT_OF(many); i++)
+        many[i] = (char *)"e";
+    hello.engines = many;
+    hello.n_engines = CAP_COUNT_OF(many);
+    expect_refused_hello(house, &hello, "1025 engines and 0 precisions; at most 1024 each");
+}
+
 #define IN_HOUSE(test) cmocka_unit_test_setup_teardown(test, build, leave)
 
 int main(void)
@@ -591,6 +624,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         IN_HOUSE(a_run_goes_all_the_way),
         IN_HOUSE(many_runs_on_several_nodes_end_although_the_store_fails_now_and_then),
+        IN_HOUSE(a_hello_that_names_too_much_or_nothing_is_refused),
         IN_HOUSE(a_node_that_vanishes_is_replaced_and_nothing_is_done_twice),
         IN_HOUSE(a_silent_node_loses_its_run_and_registers_anew),
         IN_HOUSE(cancel_stops_the_node_within_a_second),
