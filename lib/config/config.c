@@ -235,7 +235,7 @@ static bool match_flag(const struct cap_config *config, const char *argument, st
     const char *equals;
     size_t length;
 
-    if (!argument || strncmp(argument, "--", 2) != 0)
+    if (strncmp(argument, "--", 2) != 0)
         return false;
     equals = strchr(argument, '=');
     length = equals ? (size_t)(equals - argument) : strlen(argument);
@@ -253,7 +253,7 @@ static bool read_flags(const struct reader *r, int argc, char **argv, char **res
                        struct cap_err *err)
 {
     *rest_count = 0;
-    for (int i = 0; i < argc; i++) {
+    for (int i = 0; i < argc && argv[i]; i++) {
         const char *next = i + 1 < argc ? argv[i + 1] : NULL;
         struct flag flag;
 
@@ -275,23 +275,27 @@ static bool read_flags(const struct reader *r, int argc, char **argv, char **res
     return true;
 }
 
-/* The --config argument, wherever it stands. */
-static const char *find_file_flag(int argc, char **argv)
+/* The --config argument, wherever it stands; NULL when there is none. */
+static bool find_file_flag(int argc, char **argv, const char **out_path, struct cap_err *err)
 {
-    for (int i = 0; i < argc; i++) {
-        if (strncmp(argv[i], "--config=", 9) == 0)
-            return argv[i] + 9;
-        if (strcmp(argv[i], "--config") == 0 && i + 1 < argc)
-            return argv[i + 1];
+    *out_path = NULL;
+    for (int i = 0; i < argc && argv[i]; i++) {
+        if (strncmp(argv[i], "--config=", 9) == 0) {
+            *out_path = argv[i] + 9;
+        } else if (strcmp(argv[i], "--config") == 0) {
+            if (i + 1 == argc)
+                return cap_fail(err, CAP_INVALID_ARGUMENT, "--config needs a value");
+            *out_path = argv[++i];
+        }
     }
-    return NULL;
+    return true;
 }
 
 static int drop_file_flag(char **rest, int count)
 {
     int kept = 0;
 
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < count && rest[i]; i++) {
         if (strcmp(rest[i], "--config") == 0)
             i++;
         else if (strncmp(rest[i], "--config=", 9) != 0)
@@ -305,10 +309,11 @@ bool cap_config_read(const struct cap_config *config, int argc, char **argv, voi
                      int *out_rest_count, struct cap_err *err)
 {
     struct reader r = {config, values, arena, sources};
-    const char *path = find_file_flag(argc, argv);
+    const char *path;
 
-    if (!read_defaults(&r, err) || (path && !read_file(&r, path, err)) ||
-        !read_environment(&r, err) || !read_flags(&r, argc, argv, out_rest, out_rest_count, err))
+    if (!find_file_flag(argc, argv, &path, err) || !read_defaults(&r, err) ||
+        (path && !read_file(&r, path, err)) || !read_environment(&r, err) ||
+        !read_flags(&r, argc, argv, out_rest, out_rest_count, err))
         return false;
     *out_rest_count = drop_file_flag(out_rest, *out_rest_count);
     return true;

@@ -118,6 +118,7 @@ static void bad_values_are_refused_with_what_would_be_accepted(void **state)
     check_refusal("name: \"far too long\" has 12 bytes; 1 to 8 are accepted", "--name",
                   "far too long");
     check_refusal("--name needs a value", "--name", NULL);
+    check_refusal("--config needs a value", "--quiet", "--config");
 }
 
 static void a_bad_line_in_a_file_is_named(void **state)
