@@ -217,6 +217,9 @@ static void a_run_goes_from_the_queue_to_its_summary(void **state)
     step(stage,
          (struct sched_event){.kind = SCHED_GRADED, .run_id = "r", .count = 10, .final = true});
     assert_int_equal(count(stage, SCHED_DO_FINISH, "r"), 1);
+    step(stage,
+         (struct sched_event){.kind = SCHED_GRADED, .run_id = "r", .count = 10, .final = true});
+    assert_int_equal(stage->actions.count, 0); /* never finished twice */
     step(stage, (struct sched_event){.kind = SCHED_RUN_DONE, .run_id = "r"});
     assert_state(stage, "r", SCHED_RUN_FINISHED);
     assert_int_equal(count(stage, SCHED_DO_MOVE, "r"), 0); /* the store made these moves itself */

@@ -447,7 +447,7 @@ static void disconnect(struct world *w, int index)
 static void carry_out(struct world *w, struct message *m)
 {
     const struct sched_action *a = &m->action;
-    bool away = store_away(w), lost = away && chance(w, 30);
+    bool away = store_away(w), lost = away && chance(w, 50);
     bool applied = !away || lost, answered = !away;
     int index = node_index(w, a->node_id);
 
@@ -724,8 +724,10 @@ static void work(struct world *w, int index)
 static void take_assign(struct world *w, const struct message *m)
 {
     struct node *node = &w->nodes[m->node];
-    const struct store_run *run = &w->runs[m->run];
+    const struct store_run *run = &w->runs[m->run], *old = &w->runs[node->run];
 
+    if (node->holds && node->run != m->run) /* nobody is given a second run while one lives */
+        assert_false(old->held && old->fence == node->fence);
     let_go(node);
     node->holds = true;
     node->run = m->run;
@@ -951,8 +953,8 @@ static void begin(struct world *w, uint64_t seed)
     for (int i = 0; i < RUNS; i++) {
         snprintf(w->runs[i].id, CAP_ID_BYTES, "run-%d", i);
         w->runs[i].total = 1 + (uint32_t)upto(w, 60);
-        if (chance(w, 20))
-            push(w, upto(w, CHAOS_MS), (struct message){.kind = M_CANCEL, .run = i});
+        if (chance(w, 40))
+            push(w, upto(w, CHAOS_MS / 2), (struct message){.kind = M_CANCEL, .run = i});
     }
     for (int i = 0; i < NODES; i++) {
         push(w, upto(w, 1000), (struct message){.kind = M_CONNECT, .node = i});
