@@ -61,6 +61,7 @@ static void note_told_locked(struct sched_conduct *c, const struct sched_action 
     c->version++;
     pthread_cond_broadcast(&c->changed);
 }
+
 static void *work_lane(void *argument)
 {
     struct sched_lane *lane = argument;
