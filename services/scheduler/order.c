@@ -174,6 +174,8 @@ void sched_waiting_for(const struct sched_state *state, const struct sched_run *
 
 /* ---- order ---- */
 
+enum { SHARES_MAX = 4096 };
+
 /* Waiting counts from when the run was queued or its submitter was served last, whichever is later:
  * the oldest of somebody's thousand runs must not keep everybody else out for ever. */
 static int64_t level(const struct sched_state *state, const struct sched_run *run,
@@ -182,6 +184,14 @@ static int64_t level(const struct sched_state *state, const struct sched_run *ru
     int64_t since = run->queued_at_ms > share->served_ms ? run->queued_at_ms : share->served_ms;
 
     return run->priority + (now_ms > since ? (now_ms - since) / state->policy.ageing_ms : 0);
+}
+
+/* Names of submitters are theirs to choose: those with nothing on a node start anew. */
+static void forget_shares(struct cap_map *shares)
+{
+    for (size_t i = cap_map_count(shares); i > 0; i--)
+        if (((struct sched_share *)cap_map_value_at(shares, i - 1))->active == 0)
+            free(cap_map_remove(shares, cap_map_key_at(shares, i - 1)));
 }
 
 /* Runs on nodes, by submitter. */
@@ -195,6 +205,8 @@ static void count_active(const struct sched_state *state)
         if (run->leasing || run->state == SCHED_RUN_LEASED || run->state == SCHED_RUN_RUNNING)
             sched_share_of(state->shares, run->submitter)->active++;
     }
+    if (cap_map_count(state->shares) > SHARES_MAX)
+        forget_shares(state->shares);
 }
 
 struct rank {

@@ -169,13 +169,28 @@ static bool lease_to(struct step *s, struct sched_run *run)
     return false;
 }
 
-static bool has_idle_node(const struct sched_state *state)
+static bool is_due(const struct step *s, const struct sched_run *run)
 {
-    for (size_t i = 0; i < cap_map_count(state->nodes); i++) {
-        const struct sched_node *node = cap_map_value_at(state->nodes, i);
+    return run->state == SCHED_RUN_QUEUED && !run->leasing && run->not_before_ms <= s->now_ms;
+}
 
-        if (!*node->run_id && node->ready)
-            return true;
+/* Is there a run for which some node is idle? Asked before the queue is put in order, which takes
+ * longer, and mostly in vain. */
+static bool has_work(const struct step *s)
+{
+    const struct cap_map *nodes = s->state->nodes, *runs = s->state->runs;
+
+    for (size_t i = 0; i < cap_map_count(nodes); i++) {
+        const struct sched_node *node = cap_map_value_at(nodes, i);
+
+        if (*node->run_id || !node->ready)
+            continue;
+        for (size_t k = 0; k < cap_map_count(runs); k++) {
+            const struct sched_run *run = cap_map_value_at(runs, k);
+
+            if (is_due(s, run) && sched_can_run(node, &run->needs))
+                return true;
+        }
     }
     return false;
 }
@@ -187,19 +202,19 @@ static void give_work(struct step *s)
     CAP_AUTO_MEM const struct sched_run **order = NULL;
     bool again = s->now_ms >= s->state->store_away_until;
 
-    if (!again || !has_idle_node(s->state))
+    if (!again || !has_work(s))
         return;
     order = calloc(total + 1, sizeof *order);
     if (!order)
         abort();
-    while (again && has_idle_node(s->state)) {
+    while (again && has_work(s)) {
         size_t count = sched_order(s->state, s->now_ms, order, total);
 
         again = false;
         for (size_t i = 0; i < count && !again; i++) {
             struct sched_run *run = find_run(s, order[i]->id);
 
-            again = run->not_before_ms <= s->now_ms && lease_to(s, run);
+            again = is_due(s, run) && lease_to(s, run);
         }
     }
 }

@@ -813,6 +813,23 @@ static void a_long_queue_of_one_does_not_outwait_another(void **state)
     assert_order(stage, "b1 a2 a3");
 }
 
+/* Submitters choose their names: what is kept of them has a limit. */
+static void any_number_of_submitters_is_put_in_order(void **state)
+{
+    struct stage *stage = *state;
+    const struct sched_run *order[1];
+    char id[32];
+
+    for (int i = 0; i < 5000; i++) {
+        snprintf(id, sizeof id, "r%04d", i);
+        add_for(stage, id, id, 0);
+    }
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(sched_order(stage->state, 0, order, 1), 1);
+        assert_string_equal(order[0]->id, "r0000");
+    }
+}
+
 static void each_node_gets_one_run(void **state)
 {
     struct stage *stage = *state;
@@ -975,6 +992,7 @@ int main(void)
         ON_STAGE(submitters_take_turns),
         ON_STAGE(who_has_fewer_runs_on_nodes_goes_first),
         ON_STAGE(a_long_queue_of_one_does_not_outwait_another),
+        ON_STAGE(any_number_of_submitters_is_put_in_order),
         ON_STAGE(each_node_gets_one_run),
         ON_STAGE(the_reason_why_nobody_can_run_it_names_what_is_there),
         ON_STAGE(a_run_waits_for_a_node_that_can_run_it_and_others_pass),
