@@ -171,6 +171,8 @@ static ssize_t read_stream(void *arg, uint64_t position, char *out, size_t room)
         request->piece_at = 0;
         request->stream_ended =
             !request->stream.next(request, request->stream.state, &request->piece);
+        if (request->piece.overflowed)
+            return MHD_CONTENT_READER_END_WITH_ERROR; /* rather than a piece without its end */
     }
     left = request->piece.length - request->piece_at;
     left = left < room ? left : room;

@@ -107,12 +107,17 @@ static bool wait_next(struct cap_http_request *http, struct exchange *exchange, 
     return false;
 }
 
-/* Reads a ticket to its end. */
+static bool fail_large(struct cap_err *err)
+{
+    return cap_fail(err, CAP_RESOURCE_EXHAUSTED,
+                    "the reply is too large; ask for fewer prompts or tokens at a time");
+}
+
+/* Reads a ticket to its end; one that was not submitted has nothing to read. */
 static bool read_all(struct cap_http_request *http, struct exchange *exchange, int index,
                      struct cap_err *err)
 {
     enum infer_next next;
-
     struct cap_buf *text = &exchange->texts[index % exchange->request.prompt_count];
 
     if (!exchange->submitted[index])
@@ -121,6 +126,8 @@ static bool read_all(struct cap_http_request *http, struct exchange *exchange, i
         if (!wait_next(http, exchange, index, text, &next))
             return cap_fail(err, CAP_CANCELLED, "the client has gone");
     while (next != INFER_NEXT_END);
+    if (text->overflowed)
+        return fail_large(err);
     *err = exchange->tickets[index].failure;
     return err->code == CAP_OK;
 }
@@ -148,10 +155,12 @@ static void reply_whole(struct cap_http_request *http, struct exchange *exchange
                 note_nothing_generated(&exchange->tickets[i], &scorers[i]);
         infer_serve_reply_whole(&exchange->reply, exchange->tickets, scorers, exchange->texts,
                                 &body);
-        cap_http_reply(http, 200, "application/json", body.data, body.length);
-    } else {
-        reply_failure(http, &err, NULL);
+        ok = !body.overflowed || fail_large(&err);
     }
+    if (ok)
+        cap_http_reply(http, 200, "application/json", body.data, body.length);
+    else
+        reply_failure(http, &err, NULL);
     leave_all(exchange);
 }
 
@@ -219,6 +228,21 @@ static bool choose_model(struct exchange *exchange, struct cap_err *err)
            infer_models_resolve(options->models, exchange->reply.model, false, err);
 }
 
+static bool make_room(struct exchange *exchange, struct cap_arena *arena, struct cap_err *err)
+{
+    size_t count = (size_t)exchange->request.prompt_count;
+
+    exchange->tickets = cap_arena_array(arena, 2 * count, sizeof *exchange->tickets);
+    exchange->submitted = cap_arena_array(arena, 2 * count, sizeof *exchange->submitted);
+    exchange->texts = cap_arena_array(arena, count, sizeof *exchange->texts);
+    if (!exchange->tickets || !exchange->submitted || !exchange->texts)
+        return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "the request is too large");
+    for (size_t i = 0; i < count; i++)
+        cap_buf_init(&exchange->texts[i], TEXT_BYTES_MAX);
+    cap_buf_init(&exchange->piece, TEXT_BYTES_MAX);
+    return true;
+}
+
 static struct exchange *make_exchange(struct cap_http_request *http, struct infer_serve *serve,
                                       bool chat, const char **out_param, struct cap_err *err)
 {
@@ -237,17 +261,8 @@ static struct exchange *make_exchange(struct cap_http_request *http, struct infe
     exchange->reply.id = exchange->id;
     exchange->reply.request = &exchange->request;
     exchange->reply.created_s = cap_clock_wall_ms(cap_clock_system()) / 1000;
-    exchange->tickets = cap_arena_array(arena, 2 * (size_t)exchange->request.prompt_count,
-                                        sizeof *exchange->tickets);
-    exchange->submitted = cap_arena_array(arena, 2 * (size_t)exchange->request.prompt_count,
-                                          sizeof *exchange->submitted);
-    exchange->texts =
-        cap_arena_array(arena, (size_t)exchange->request.prompt_count, sizeof *exchange->texts);
-    assert(exchange->tickets && exchange->submitted && exchange->texts);
-    for (int i = 0; i < exchange->request.prompt_count; i++)
-        cap_buf_init(&exchange->texts[i], TEXT_BYTES_MAX);
-    cap_buf_init(&exchange->piece, TEXT_BYTES_MAX);
-    return exchange;
+    *out_param = NULL;
+    return make_room(exchange, arena, err) ? exchange : NULL;
 }
 
 static void complete(struct cap_http_request *http, struct infer_serve *serve, bool chat)

@@ -28,6 +28,12 @@ static bool refuse(struct reading *reading, const char *param, const char *why)
     return cap_fail(reading->err, CAP_INVALID_ARGUMENT, "%s %s", param, why);
 }
 
+static bool refuse_more(struct reading *reading, const char *param, int max)
+{
+    reading->param = param;
+    return cap_fail(reading->err, CAP_INVALID_ARGUMENT, "%s has more than %d entries", param, max);
+}
+
 static bool fail_full(struct reading *reading)
 {
     return cap_fail(reading->err, CAP_RESOURCE_EXHAUSTED, "the request is too large");
@@ -153,7 +159,7 @@ static bool read_stop(struct reading *reading, struct infer_request *out)
     if (!json_is_string(value) && !json_is_array(value))
         return refuse(reading, "stop", "is not a string or a list of strings");
     if (count > STOPS_MAX)
-        return refuse(reading, "stop", "has more than 16 strings");
+        return refuse_more(reading, "stop", STOPS_MAX);
     if (!stops)
         return fail_full(reading);
     for (size_t i = 0; i < count; i++) {
@@ -276,7 +282,7 @@ static bool read_prompts(struct reading *reading, const struct infer_request *se
     if (!value || count == 0)
         return refuse(reading, "prompt", "is missing or empty");
     if (count > INFER_SERVE_PROMPTS_MAX)
-        return refuse(reading, "prompt", "holds more than 128 prompts");
+        return refuse_more(reading, "prompt", INFER_SERVE_PROMPTS_MAX);
     out->prompts = cap_arena_array(reading->arena, count, sizeof *out->prompts);
     if (!out->prompts)
         return fail_full(reading);
@@ -324,7 +330,7 @@ static bool read_messages(struct reading *reading, const struct infer_request *s
     if (count == 0)
         return refuse(reading, "messages", "is missing or empty");
     if (count > MESSAGES_MAX)
-        return refuse(reading, "messages", "has more than 4096 entries");
+        return refuse_more(reading, "messages", MESSAGES_MAX);
     out->prompts = cap_arena_alloc(reading->arena, sizeof *out->prompts);
     if (!messages || !out->prompts)
         return fail_full(reading);
