@@ -134,8 +134,6 @@ struct cpu_rows {
     size_t stride;
 };
 
-enum cpu_act cpu_act_of(const struct moe_dev *dev, const struct moe_weight *weight);
-size_t cpu_act_bytes(enum cpu_act act, int k_padded);
 cpu_tile cpu_tile_of(const struct moe_dev *dev, const struct moe_weight *weight);
 /* The rows of x for `weight`: x itself where it fits as it is, else `scratch` filled. False: no
  * memory. */

@@ -3,7 +3,7 @@
 
 #include "cpu/cpu.h"
 
-enum cpu_act cpu_act_of(const struct moe_dev *dev, const struct moe_weight *weight)
+static enum cpu_act act_of(const struct moe_dev *dev, const struct moe_weight *weight)
 {
     if (weight->shape.type == MOE_I8)
         return CPU_ACT_I16;
@@ -12,7 +12,7 @@ enum cpu_act cpu_act_of(const struct moe_dev *dev, const struct moe_weight *weig
     return rounded ? CPU_ACT_BF16 : CPU_ACT_F32;
 }
 
-size_t cpu_act_bytes(enum cpu_act act, int k_padded)
+static size_t act_bytes(enum cpu_act act, int k_padded)
 {
     size_t k = (size_t)k_padded;
     if (act == CPU_ACT_F32)
@@ -22,7 +22,7 @@ size_t cpu_act_bytes(enum cpu_act act, int k_padded)
 
 cpu_tile cpu_tile_of(const struct moe_dev *dev, const struct moe_weight *weight)
 {
-    switch (cpu_act_of(dev, weight)) {
+    switch (act_of(dev, weight)) {
     case CPU_ACT_I16:
         return dev->isa->tile_i8;
     case CPU_ACT_BF16:
@@ -58,12 +58,12 @@ bool cpu_rows_prepare(struct moe_dev *dev, const float *x, int rows,
                       struct cpu_rows *out_rows)
 {
     struct prepare p = {.isa = dev->isa,
-                        .act = cpu_act_of(dev, weight),
+                        .act = act_of(dev, weight),
                         .x = x,
                         .rows = rows,
                         .k = weight->shape.k,
                         .k_padded = weight->k_padded};
-    p.stride = cpu_act_bytes(p.act, p.k_padded);
+    p.stride = act_bytes(p.act, p.k_padded);
     if (p.act == CPU_ACT_F32 && p.k == p.k_padded) {
         *out_rows = (struct cpu_rows){(const char *)x, p.stride};
         return true;

@@ -67,14 +67,6 @@ const char *cap_code_name(enum cap_code code)
     return code >= 0 && code < CAP_CODE_COUNT ? code_names[code] : "unknown";
 }
 
-enum cap_code cap_code_from_name(const char *name)
-{
-    for (int code = 0; code < CAP_CODE_COUNT; code++)
-        if (strcmp(code_names[code], name) == 0)
-            return (enum cap_code)code;
-    return CAP_UNKNOWN;
-}
-
 bool cap_code_retryable(enum cap_code code)
 {
     return code == CAP_UNAVAILABLE || code == CAP_ABORTED || code == CAP_RESOURCE_EXHAUSTED;

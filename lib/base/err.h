@@ -65,8 +65,6 @@ bool cap_fail_in(struct cap_err *err, const char *fmt, ...) __attribute__((forma
 void cap_err_clear(struct cap_err *err);
 
 const char *cap_code_name(enum cap_code code);
-/* The code with that name; CAP_UNKNOWN when there is none. */
-enum cap_code cap_code_from_name(const char *name);
 /* True for failures that may pass by themselves: unavailable, aborted, resource exhausted. */
 bool cap_code_retryable(enum cap_code code);
 

@@ -14,6 +14,5 @@ filter_function jinja_f_trim, jinja_f_upper, jinja_f_lower, jinja_f_string, jinj
     jinja_f_abs, jinja_f_round;
 
 bool jinja_fail_kind(struct run *run, const char *filter, const struct value *v);
-struct value jinja_as_text(struct run *run, struct value v);
 
 #endif

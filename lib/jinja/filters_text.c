@@ -12,7 +12,7 @@ bool jinja_fail_kind(struct run *run, const char *filter, const struct value *v)
     return jinja_fail(run, "%s cannot work on a %s", filter, jinja_kind_name(v));
 }
 
-struct value jinja_as_text(struct run *run, struct value v)
+static struct value as_text(struct run *run, struct value v)
 {
     CAP_AUTO_BUF(text, TEMPLATE_BYTES_MAX);
 
@@ -30,7 +30,7 @@ bool jinja_f_trim(struct run *run, struct value in, const struct arguments *args
     const char *chars =
         set.kind == V_STR ? cap_arena_strndup(run->arena, set.s.text, set.s.length) : NULL;
 
-    *out = jinja_strip(jinja_as_text(run, in), chars, true, true);
+    *out = jinja_strip(as_text(run, in), chars, true, true);
     return true;
 }
 
@@ -38,7 +38,7 @@ bool jinja_f_upper(struct run *run, struct value in, const struct arguments *arg
                    struct value *out)
 {
     (void)args;
-    *out = jinja_change_case(run, jinja_as_text(run, in), true);
+    *out = jinja_change_case(run, as_text(run, in), true);
     return true;
 }
 
@@ -46,7 +46,7 @@ bool jinja_f_lower(struct run *run, struct value in, const struct arguments *arg
                    struct value *out)
 {
     (void)args;
-    *out = jinja_change_case(run, jinja_as_text(run, in), false);
+    *out = jinja_change_case(run, as_text(run, in), false);
     return true;
 }
 
@@ -54,21 +54,21 @@ bool jinja_f_string(struct run *run, struct value in, const struct arguments *ar
                     struct value *out)
 {
     (void)args;
-    *out = jinja_as_text(run, in);
+    *out = as_text(run, in);
     return true;
 }
 
 bool jinja_f_capitalize(struct run *run, struct value in, const struct arguments *args,
                         struct value *out)
 {
-    return jinja_method(run, jinja_as_text(run, in), "capitalize", args, out);
+    return jinja_method(run, as_text(run, in), "capitalize", args, out);
 }
 
 /* Every word begins with a capital; a word begins behind a blank or one of -([{<. */
 bool jinja_f_title(struct run *run, struct value in, const struct arguments *args,
                    struct value *out)
 {
-    struct value text = jinja_change_case(run, jinja_as_text(run, in), false);
+    struct value text = jinja_change_case(run, as_text(run, in), false);
     CAP_AUTO_BUF(buf, TEMPLATE_BYTES_MAX);
     bool start = true;
 
@@ -92,9 +92,8 @@ bool jinja_f_replace(struct run *run, struct value in, const struct arguments *a
 {
     struct value count = jinja_argument(args, 2, "count");
 
-    *out = jinja_replace(run, jinja_as_text(run, in),
-                         jinja_as_text(run, jinja_argument(args, 0, "old")),
-                         jinja_as_text(run, jinja_argument(args, 1, "new")),
+    *out = jinja_replace(run, as_text(run, in), as_text(run, jinja_argument(args, 0, "old")),
+                         as_text(run, jinja_argument(args, 1, "new")),
                          count.kind == V_INT && count.i >= 0 ? count.i : INT64_MAX);
     return true;
 }
@@ -110,7 +109,7 @@ bool jinja_f_indent(struct run *run, struct value in, const struct arguments *ar
                     struct value *out)
 {
     struct value width = jinja_argument(args, 0, "width"), first = jinja_argument(args, 1, "first"),
-                 blank = jinja_argument(args, 2, "blank"), text = jinja_as_text(run, in);
+                 blank = jinja_argument(args, 2, "blank"), text = as_text(run, in);
     int64_t count = width.kind == V_INT ? width.i : 4;
     bool by_text = width.kind == V_STR;
     CAP_AUTO_BUF(buf, TEMPLATE_BYTES_MAX);
@@ -156,7 +155,7 @@ bool jinja_f_wordcount(struct run *run, struct value in, const struct arguments 
     struct value words;
     const struct arguments none = {NULL, 0, args->named};
 
-    if (!jinja_method(run, jinja_as_text(run, in), "split", &none, &words))
+    if (!jinja_method(run, as_text(run, in), "split", &none, &words))
         return false;
     *out = jinja_int((int64_t)words.list->count);
     return true;
@@ -165,7 +164,7 @@ bool jinja_f_wordcount(struct run *run, struct value in, const struct arguments 
 bool jinja_f_escape(struct run *run, struct value in, const struct arguments *args,
                     struct value *out)
 {
-    struct value text = jinja_as_text(run, in);
+    struct value text = as_text(run, in);
     CAP_AUTO_BUF(buf, TEMPLATE_BYTES_MAX);
 
     (void)args;
@@ -191,9 +190,8 @@ bool jinja_f_escape(struct run *run, struct value in, const struct arguments *ar
 bool jinja_f_regex_replace(struct run *run, struct value in, const struct arguments *args,
                            struct value *out)
 {
-    struct value text = jinja_as_text(run, in),
-                 pattern = jinja_as_text(run, jinja_argument(args, 0, "find")),
-                 with = jinja_as_text(run, jinja_argument(args, 1, "replace")),
+    struct value text = as_text(run, in), pattern = as_text(run, jinja_argument(args, 0, "find")),
+                 with = as_text(run, jinja_argument(args, 1, "replace")),
                  backslash = jinja_cstr("\\"), dollar = jinja_cstr("$");
     PCRE2_SIZE offset, length = text.s.length * 2 + with.s.length * 64 + 64;
     pcre2_code *code;

@@ -23,16 +23,6 @@ const char *cap_precision_name(enum cap_precision precision)
     return precisions[precision].name;
 }
 
-bool cap_precision_from_name(const char *name, enum cap_precision *out_precision)
-{
-    for (int i = 0; i < CAP_PRECISION_COUNT; i++)
-        if (strcmp(name, precisions[i].name) == 0) {
-            *out_precision = (enum cap_precision)i;
-            return true;
-        }
-    return false;
-}
-
 struct cap_cost_format cap_cost_format_of(enum cap_precision precision)
 {
     enum cap_precision plain = precisions[precision].scaled ? CAP_PRECISION_BF16 : precision;

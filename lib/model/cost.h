@@ -21,8 +21,6 @@ enum cap_precision {
 };
 
 const char *cap_precision_name(enum cap_precision precision);
-/* False when there is no such precision. */
-bool cap_precision_from_name(const char *name, enum cap_precision *out_precision);
 
 /* What an engine really does, by kind of weight. */
 struct cap_cost_format {

@@ -172,8 +172,10 @@ static bool read_generation(const json_t *object, struct cap_model *model, struc
 
 static void list_families(struct cap_buf *out)
 {
-    for (int i = 0; cap_model_family_at(i); i++)
-        cap_buf_printf(out, "%s%s", i ? ", " : "", cap_model_family_at(i));
+    const struct cap_family *family;
+
+    for (int i = 0; (family = cap_family_at(i)) != NULL; i++)
+        cap_buf_printf(out, "%s%s", i ? ", " : "", family->model_type);
 }
 
 static const struct cap_family *find_family(const json_t *config, const char **out_architecture,
@@ -283,11 +285,4 @@ bool cap_model_is_eos(const struct cap_model *model, int token)
         if (model->eos_ids[i] == token)
             return true;
     return false;
-}
-
-const char *cap_model_family_at(int index)
-{
-    const struct cap_family *family = cap_family_at(index);
-
-    return family ? family->model_type : NULL;
 }

@@ -101,7 +101,4 @@ int cap_model_experts(const struct cap_model *model);
 int cap_model_top_k(const struct cap_model *model);
 bool cap_model_is_eos(const struct cap_model *model, int token);
 
-/* "qwen3_moe" and so on, for messages; NULL past the end. */
-const char *cap_model_family_at(int index);
-
 #endif

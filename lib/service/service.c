@@ -123,11 +123,6 @@ static void block_signals(sigset_t *out_set)
     signal(SIGPIPE, SIG_IGN);
 }
 
-void cap_service_quit(void)
-{
-    kill(getpid(), SIGTERM);
-}
-
 static bool listen_on(struct cap_service *service, const char *address, struct cap_err *err)
 {
     const char *colon;

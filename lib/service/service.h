@@ -53,7 +53,4 @@ struct cap_service_spec {
 /* Runs the program; returns its exit status. */
 int cap_service_main(const struct cap_service_spec *spec, int argc, char **argv);
 
-/* Asks the running program to end, as SIGTERM would. Any thread. */
-void cap_service_quit(void);
-
 #endif

@@ -144,7 +144,8 @@ static bool merge_file(struct merge *m, const char *name, int depth)
 
 /* ---- definitions ---- */
 
-char *eval_definition_text(const json_t *definition)
+/* The canonical form of a definition, the caller's to free(). */
+static char *definition_text(const json_t *definition)
 {
     char *text = json_dumps(definition, JSON_SORT_KEYS | JSON_COMPACT | JSON_REAL_PRECISION(17));
 
@@ -159,7 +160,7 @@ static bool open_merged(struct merge *m, const char *main_name)
 
     m->out->task = eval_task_open_json(m->values, &key, m->err);
     if (m->out->task) {
-        m->out->definition = eval_definition_text(m->values);
+        m->out->definition = definition_text(m->values);
         return true;
     }
     place = key ? json_string_value(json_object_get(m->places, key)) : NULL;

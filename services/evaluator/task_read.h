@@ -28,7 +28,4 @@ bool eval_task_read(const char *main_name, const struct eval_task_file *files, s
                     struct eval_task_source *out, struct cap_err *err);
 void eval_task_source_done(struct eval_task_source *source);
 
-/* The canonical form of a definition, the caller's to free(). */
-char *eval_definition_text(const json_t *definition);
-
 #endif

@@ -424,13 +424,3 @@ enum infer_work_state infer_work_state(struct infer_work *work)
     pthread_mutex_unlock(&work->lock);
     return state;
 }
-
-bool infer_work_is_connected(struct infer_work *work)
-{
-    bool connected;
-
-    pthread_mutex_lock(&work->lock);
-    connected = work->generation % 2 == 1;
-    pthread_mutex_unlock(&work->lock);
-    return connected;
-}

@@ -108,6 +108,5 @@ void infer_work_end(struct infer_work *work, const struct infer_lease *lease,
 /* ---- for counters, and for the endpoint, which refuses outside requests during a lease ---- */
 
 enum infer_work_state infer_work_state(struct infer_work *work);
-bool infer_work_is_connected(struct infer_work *work);
 
 #endif

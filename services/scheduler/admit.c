@@ -44,7 +44,7 @@ struct sched_names sched_precision_names(void)
     return (struct sched_names){names, CAP_COUNT_OF(names)};
 }
 
-bool sched_engine_is_external(const char *engine)
+static bool is_external(const char *engine)
 {
     for (size_t i = 0; i < CAP_COUNT_OF(engines); i++)
         if (strcmp(engines[i].name, engine) == 0)
@@ -196,7 +196,7 @@ static void check_tasks(struct complaints *c, const struct sched_spec *spec,
 
 static void check_url(struct complaints *c, const struct sched_spec *spec)
 {
-    bool external = sched_engine_is_external(spec->engine);
+    bool external = is_external(spec->engine);
     const char *rest = strstr(spec->url, "://");
 
     if (!external && *spec->url)

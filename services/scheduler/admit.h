@@ -34,7 +34,6 @@ struct sched_known {
 /* All engine kinds, and the precisions of our own engine. */
 struct sched_names sched_engine_names(void);
 struct sched_names sched_precision_names(void);
-bool sched_engine_is_external(const char *engine);
 
 /* Fills in what the submitter left out. */
 void sched_spec_fill(struct sched_spec *spec);

@@ -45,12 +45,14 @@ static void a_text_that_is_too_long_ends_in_dots(void **state)
     assert_string_equal(err.text + CAP_ERR_TEXT_BYTES_MAX - 4, "...");
 }
 
-static void codes_and_names_are_inverse(void **state)
+static void codes_have_the_names_of_grpc(void **state)
 {
     (void)state;
+    assert_string_equal(cap_code_name(CAP_OK), "ok");
+    assert_string_equal(cap_code_name(CAP_INVALID_ARGUMENT), "invalid_argument");
     for (int code = 0; code < CAP_CODE_COUNT; code++)
-        assert_int_equal(cap_code_from_name(cap_code_name((enum cap_code)code)), code);
-    assert_int_equal(cap_code_from_name("no such"), CAP_UNKNOWN);
+        assert_true(*cap_code_name((enum cap_code)code));
+    assert_string_equal(cap_code_name(CAP_CODE_COUNT), "unknown");
 }
 
 static void arena_refuses_past_its_limit_and_works_after_reset(void **state)
@@ -270,7 +272,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(context_stands_in_front_of_the_reason),
         cmocka_unit_test(a_text_that_is_too_long_ends_in_dots),
-        cmocka_unit_test(codes_and_names_are_inverse),
+        cmocka_unit_test(codes_have_the_names_of_grpc),
         cmocka_unit_test(arena_refuses_past_its_limit_and_works_after_reset),
         cmocka_unit_test(buffer_overflows_once_and_keeps_what_fitted),
         cmocka_unit_test(map_finds_what_was_put_and_forgets_what_was_removed),
