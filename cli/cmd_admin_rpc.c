@@ -33,6 +33,12 @@ static struct cap_rpc_channel *open_program(struct cli_context *context, struct 
         return cap_take(suite->store);
     if (strcmp(program, "evaluator") == 0)
         return cap_take(suite->evaluator);
+    if (strcmp(program, "gateway") == 0) {
+        cap_fail(err, CAP_INVALID_ARGUMENT,
+                 "the gateway speaks HTTP only: its counters are at /metrics of the address that "
+                 "moecap status shows");
+        return NULL;
+    }
     channel =
         strchr(program, ':') ? cap_rpc_channel_new(program, NULL) : open_local(context, program);
     if (!channel)

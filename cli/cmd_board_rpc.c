@@ -360,8 +360,13 @@ static void print_run(const Moecap__V1__GetRunReply *reply)
     printf("state       %s%s%s\n", state_of(row), *row->reason ? ": " : "", row->reason);
     printf("model       %s, engine %s, precision %s\n", row->spec->model, row->spec->engine,
            row->spec->precision);
-    printf("task        %s, repeat %u, %u/%u answered, %u graded\n", row->task, row->repeat,
-           reply->samples_answered, reply->samples_total, reply->samples_graded);
+    printf("task        %s, repeat %u, seed %llu, %u/%u answered, %u graded\n", row->task,
+           row->repeat, (unsigned long long)row->spec->seed, reply->samples_answered,
+           reply->samples_total, reply->samples_graded);
+    printf("hashes      model %.12s, task %.12s, its data %.12s\n",
+           report && *report->model_sha256 ? report->model_sha256 : "-",
+           reply->task ? reply->task->definition_sha256 : "-",
+           reply->task ? reply->task->data_sha256 : "-");
     printf("times       queued %s, ended %s\n", queued, ended);
     if (report)
         printf("engine      %s, kernels %s, %u threads, timing boundary %s\n",

@@ -71,6 +71,7 @@ const char *cli_hint_of(const struct cli_command *command, int status, enum cap_
 /* help.c: from the same rows */
 void cli_print_usage(void);
 void cli_print_help(const struct cli_command *command);
+bool cli_print_group(const char *word); /* "task": its commands; false when there are none */
 void cli_print_markdown(void);
 void cli_print_man(void);
 void cli_print_completion(void);

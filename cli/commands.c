@@ -33,7 +33,7 @@ static const struct cli_option up_options[] = {
     CLI_OPTION(struct cli_up_options, ports, "ports", NULL, CLI_TEXT, "default|auto",
                "auto: any free ports, so that suites can run side by side"),
     CLI_OPTION(struct cli_up_options, port_base, "port-base", NULL, CLI_INT, "N",
-               "first of the suite's ports (7860: scheduler +1, store +2, evaluator +3)"),
+               "first of the suite's ports (7860: the page; scheduler +1, store +2, evaluator +3)"),
     CLI_OPTION(struct cli_up_options, openai_port, "openai-port", NULL, CLI_INT, "N",
                "OpenAI-compatible endpoint of the first node; 0 = any free port (off)"),
     CLI_OPTION(struct cli_up_options, tasks, "tasks", NULL, CLI_TEXT, "DIR",
@@ -47,11 +47,11 @@ static const struct cli_command up = {
     .name = "up",
     .words = "",
     .summary = "start a suite on this machine and watch over it",
-    .text = "Starts store (with a private PostgreSQL), evaluator, scheduler and nodes, adds the "
-            "shipped tasks,\n"
-            "restarts whatever dies, and ends everything on Ctrl-C. A second suite needs its own "
-            "state\n"
-            "folder and ports.\n\n"
+    .text = "Starts store (with a private PostgreSQL), evaluator, scheduler, nodes and the gateway "
+            "(the page),\n"
+            "adds the shipped tasks, restarts whatever dies, and ends everything on Ctrl-C. A "
+            "second suite\n"
+            "needs its own state folder and ports.\n\n"
             "  moecap up                                     in the foreground\n"
             "  moecap up --detach --models /data/models      in the background, with your models\n"
             "  moecap up --detach --state /tmp/s --ports auto   a second one beside it\n",

@@ -216,6 +216,11 @@ static int run_command(struct cli_context *context, const struct cli_command *c,
     return run_parsed(context, c, kept, rest, err);
 }
 
+static bool asks_for_help(const char *argument)
+{
+    return strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0;
+}
+
 int cli_dispatch(struct cli_context *context, int argc, char **argv)
 {
     struct cap_err err = {0};
@@ -224,6 +229,8 @@ int cli_dispatch(struct cli_context *context, int argc, char **argv)
 
     if (c)
         status = run_command(context, c, first, used, argc, argv, &err);
+    else if (first + 1 < argc && asks_for_help(argv[first + 1]) && cli_print_group(argv[first]))
+        status = CLI_OK;
     else
         status = first < argc ? refuse_command(argv[first], &err) : run_nothing(argc, argv);
     if (err.code != CAP_OK)

@@ -42,6 +42,24 @@ void cli_print_help(const struct cli_command *c)
     printf("\nMore in docs/cli.md; exit statuses too.\n");
 }
 
+bool cli_print_group(const char *word)
+{
+    size_t length = strlen(word), found = 0;
+
+    for (size_t i = 0; i < cli_command_count; i++) {
+        const char *name = cli_commands[i]->name;
+
+        if (strncmp(name, word, length) != 0 || name[length] != ' ')
+            continue;
+        if (found++ == 0)
+            printf("usage: moecap %s COMMAND ...\n\ncommands:\n", word);
+        printf("  %-14s %s\n", name, cli_commands[i]->summary);
+    }
+    if (found > 0)
+        printf("\n--help behind a command shows its options, with examples.\n");
+    return found > 0;
+}
+
 static const char *const exit_texts[][2] = {
     {"0", "it worked"},
     {"1",

@@ -20,7 +20,7 @@ int main(int argc, char **argv)
     static struct infer_config values;
     struct cap_service_spec spec = {
         .name = "inference",
-        .summary = "a node: runs models for the scheduler, and serves them over HTTP",
+        .summary = "a node: runs models, serves them over HTTP (verbs: model, tokenize)",
         .default_listen = "127.0.0.1:0",
         .config = infer_config_table,
         .values = &values,
@@ -32,8 +32,8 @@ int main(int argc, char **argv)
     int status;
 
     if (infer_serve_args(argc, argv, arena, &argc, &argv)) {
-        if (argc == 0)
-            return CAP_EXIT_USAGE;
+        if (argc <= 0)
+            return argc < 0 ? 0 : CAP_EXIT_USAGE;
     } else if (infer_offline(argc, argv, &status)) {
         return status;
     }

@@ -15,14 +15,19 @@ static const struct verb {
     {"tokenize", NULL, infer_cmd_tokenize},
 };
 
-static int complain(const char *first)
+static int list_verbs(const char *first, bool asked)
 {
-    fprintf(stderr, "moecap: \"%s\" needs a verb:", first);
+    FILE *out = asked ? stdout : stderr;
+
+    fprintf(out,
+            asked ? "usage: moecap %s VERB ..., --help behind the verb tells more; verbs:"
+                  : "moecap: \"%s\" needs a verb:",
+            first);
     for (size_t i = 0; i < CAP_COUNT_OF(verbs); i++)
         if (strcmp(verbs[i].first, first) == 0)
-            fprintf(stderr, " %s,", verbs[i].second);
-    fprintf(stderr, " serve\n"); /* a node's verb: main.c */
-    return INFER_OFFLINE_USAGE;
+            fprintf(out, " %s,", verbs[i].second);
+    fprintf(out, " serve\n"); /* a node's verb: main.c */
+    return asked ? INFER_OFFLINE_DONE : INFER_OFFLINE_USAGE;
 }
 
 bool infer_offline(int argc, char **argv, int *out_status)
@@ -42,6 +47,6 @@ bool infer_offline(int argc, char **argv, int *out_status)
         return true;
     }
     if (known)
-        *out_status = complain(argv[1]);
+        *out_status = list_verbs(argv[1], argc > 2 && strcmp(argv[2], "--help") == 0);
     return known;
 }

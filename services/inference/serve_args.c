@@ -53,7 +53,9 @@ bool infer_serve_args(int argc, char **argv, struct cap_arena *arena, int *out_a
     *out_argc = 0;
     *out_argv = list;
     if (argc < words + 2 || argv[words + 1][0] == '-') {
-        fputs(usage, stderr);
+        bool asked = argc > words + 1 && strcmp(argv[words + 1], "--help") == 0;
+        fputs(usage, asked ? stdout : stderr);
+        *out_argc = asked ? -1 : 0;
         return true;
     }
     list[count++] = argv[0];

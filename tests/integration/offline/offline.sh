@@ -47,6 +47,12 @@ try model inspect /nowhere
 expect inspect-nowhere 1 'could not open "/nowhere/config.json"'
 try model inspect
 expect inspect-usage 2 "usage: moecap model inspect DIR"
+try model
+expect model-alone 2 'needs a verb: inspect, forward, serve'
+try model --help
+expect model-help 0 'verbs: inspect, forward, serve'
+try model serve --help
+expect serve-help 0 "usage: moecap model serve DIR"
 
 feed '"Hello"
 "a b<|im_end|>"

@@ -209,12 +209,16 @@ static void help_teaches_by_example(void **state)
     CAP_AUTO_MEM char *usage = PRINTED(STDOUT_FILENO, CLI_OK, "--help");
     CAP_AUTO_MEM char *submit = PRINTED(STDOUT_FILENO, CLI_OK, "submit", "-h");
     CAP_AUTO_MEM char *show = PRINTED(STDOUT_FILENO, CLI_OK, "help", "run", "show");
+    CAP_AUTO_MEM char *group = PRINTED(STDOUT_FILENO, CLI_OK, "task", "--help");
+    CAP_AUTO_MEM char *same = PRINTED(STDOUT_FILENO, CLI_OK, "help", "task");
 
     (void)state;
     assert_non_null(strstr(usage, "A first session:"));
     assert_non_null(strstr(submit, "moecap submit --model moecap-tiny --task gsm-mini"));
     assert_non_null(strstr(submit, "--batch-size, --concurrency N"));
     assert_non_null(strstr(show, "usage: moecap run show RUN"));
+    assert_non_null(strstr(group, "task list      tasks that can be run"));
+    assert_string_equal(group, same);
 }
 
 static void refusals_name_what_was_meant(void **state)
