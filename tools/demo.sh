@@ -8,7 +8,12 @@ set -eu
 cd "$(dirname "$0")/.."
 
 bin=build/release/bin
-state=${MOECAP_STATE:-build/demo}
+# Not MOECAP_STATE: the folder is emptied first. For root the database runs as another user, who must
+# be able to enter it, which a clone under /root does not allow.
+state=build/demo
+if [ "$(id -u)" -eq 0 ] && ! runuser -u nobody -- test -x "$PWD/build"; then
+    state=/var/lib/moecap-demo
+fi
 leave=no
 for argument; do
     case $argument in
