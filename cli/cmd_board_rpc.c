@@ -350,7 +350,7 @@ static void print_run(const Moecap__V1__GetRunReply *reply)
 {
     const Moecap__V1__BoardRow *row = reply->row;
     const Moecap__V1__ShardReport *report = row->report;
-    char queued[CAP_TIME_TEXT_BYTES], ended[CAP_TIME_TEXT_BYTES] = "-";
+    char queued[CAP_TIME_TEXT_BYTES], ended[CAP_TIME_TEXT_BYTES] = "-", threads[16] = "-";
 
     cap_time_text(row->queued_at_ms, queued);
     if (row->ended_at_ms > 0)
@@ -368,10 +368,13 @@ static void print_run(const Moecap__V1__GetRunReply *reply)
            reply->task ? reply->task->definition_sha256 : "-",
            reply->task ? reply->task->data_sha256 : "-");
     printf("times       queued %s, ended %s\n", queued, ended);
-    if (report)
-        printf("engine      %s, kernels %s, %u threads, timing boundary %s\n",
-               report->engine_version, *report->isa ? report->isa : "-", report->threads,
-               report->timing_boundary);
+    if (report) {
+        if (report->threads > 0)
+            snprintf(threads, sizeof threads, "%u", report->threads);
+        printf("engine      %s, kernels %s, threads %s, timing boundary %s\n",
+               *report->engine_version ? report->engine_version : "-",
+               *report->isa ? report->isa : "-", threads, report->timing_boundary);
+    }
     if (report && report->hardware)
         printf("hardware    %s, %u cores\n", report->hardware->cpu, report->hardware->cores);
     printf("attempts:\n");

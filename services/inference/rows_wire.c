@@ -178,16 +178,22 @@ void infer_rows_experts(struct infer_rows *rows, enum infer_phase phase, int lay
 
 /* ---- the report ---- */
 
+/* Unknown, which the engine says as -1, is 0 on the wire: none of these can be 0. */
+static uint32_t count_or_0(int count)
+{
+    return count > 0 ? (uint32_t)count : 0;
+}
+
 static void set_engine(Moecap__V1__ShardReport *row, const struct infer_engine_report *engine)
 {
     row->engine_version = text_or_empty(engine->version);
     row->timing_boundary = text_or_empty(engine->timing_boundary);
     row->model_family = text_or_empty(engine->family);
     row->isa = text_or_empty(engine->isa);
-    row->moe_layers = (uint32_t)engine->moe_layers;
-    row->experts = (uint32_t)engine->experts;
-    row->top_k = (uint32_t)engine->top_k;
-    row->threads = (uint32_t)engine->threads;
+    row->moe_layers = count_or_0(engine->moe_layers);
+    row->experts = count_or_0(engine->experts);
+    row->top_k = count_or_0(engine->top_k);
+    row->threads = count_or_0(engine->threads);
     if (engine->parameters >= 0) {
         row->opt_parameters_case = MOECAP__V1__SHARD_REPORT__OPT_PARAMETERS_PARAMETERS;
         row->parameters = (uint64_t)engine->parameters;
