@@ -4,11 +4,13 @@
 
 #include "engine_native.h"
 #include "engine_null.h"
+#include "engine_openai.h"
 
 /* One row per kind; adding one is a file and a row here. */
 static const struct infer_engine_ops *const kinds[] = {
     &infer_engine_native_ops,
     &infer_engine_null_ops,
+    &infer_engine_openai_ops,
 };
 
 const struct infer_engine_ops *infer_engine_at(int index)

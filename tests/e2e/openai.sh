@@ -1,0 +1,42 @@
+#!/bin/sh
+# Another server evaluated over OpenAI's HTTP: the one at hand is our own endpoint, in a process of its own.
+# shellcheck disable=SC2119
+. tests/e2e/lib.sh
+start_suite
+"$bin/moecap" model serve "$root/models/moecap-tiny" --port 0 --concurrency 4 >"$state/serve.log" 2>&1 &
+server=$!
+trap 'kill $server 2>/dev/null || true; clean_up' EXIT
+url=
+for _ in $(seq 300); do
+    url=$(sed -n 's/.*\(http:\/\/127\.0\.0\.1:[0-9]*\).*/\1/p' "$state/serve.log" | head -1)
+    [ -z "$url" ] || break
+    sleep 0.1
+done
+[ -n "$url" ] || fail "the server did not start: $(cat "$state/serve.log")"
+
+# the accuracy is that of the same model in our own process
+id=$(moecap submit --engine openai --url "$url" --model moecap-tiny --task gsm-mini --limit 120 --batch-size 4 --quiet)
+expect 0 moecap watch "$id"
+run=$(run_ids "$id")
+[ "$(count_samples "$run")" = "120 120" ] || fail "the export has $(count_samples "$run") samples, not 120 120"
+native=$(moecap submit --engine native --model moecap-tiny --task gsm-mini --limit 120 --batch-size 4 --quiet)
+moecap watch "$native" >/dev/null
+over_http=$(figure "$run" exact_match,strict-match)
+in_process=$(figure "$(run_ids "$native")" exact_match,strict-match)
+[ -n "$over_http" ] && [ "$over_http" = "$in_process" ] ||
+    fail "accuracy over HTTP \"$over_http\", in our own process \"$in_process\""
+expect 0 moecap run show "$run"
+says 'threads -, timing boundary http'
+[ -n "$(figure "$run" ttft_ms_p50)" ] || fail "TTFT is unknown: $(why_unknown "$run" ttft_ms_p50)"
+[ -z "$(figure "$run" activated_experts_decode)" ] || fail "experts cannot be seen over HTTP"
+[ -n "$(why_unknown "$run" activated_experts_decode)" ] || fail "an unknown figure has no reason"
+
+# what cannot work fails with a sentence
+expect 1 moecap submit --engine openai --url "$url" --model moecap-tiny --task choice-mini --limit 5 --watch
+says 'cannot score continuations'
+expect 1 moecap submit --engine openai --url "$url" --model no-such --task gsm-mini --limit 5 --watch
+says 'the server does not offer "no-such" but 1 others, such as "moecap-tiny"'
+kill "$server"
+wait "$server" 2>/dev/null || true
+expect 1 moecap submit --engine openai --url "$url" --model moecap-tiny --task gsm-mini --limit 5 --note gone --watch
+says 'engine openai: '
