@@ -159,9 +159,8 @@ static struct infer_engine *open_openai(const struct infer_engine_options *optio
                  options->api_key);
         engine->headers[0] = engine->authorization;
     }
-    engine->model = copy_text(options->served_model && *options->served_model
-                                  ? options->served_model
-                                  : options->model);
+    engine->model = copy_text(
+        options->served_model && *options->served_model ? options->served_model : options->model);
     engine->completions_url = join_url(options->url ? options->url : "", "/v1/completions");
     engine->chat_url = join_url(options->url ? options->url : "", "/v1/chat/completions");
     engine->client = cap_http_client_new();
