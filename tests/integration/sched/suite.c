@@ -298,7 +298,9 @@ int suite_teardown(void **state)
     suite_end(&s->store, SIGTERM);
     cap_rpc_server_free(s->evaluator.server);
     harness_database_drop(s->db);
-    if (!getenv("MOECAP_TEST_KEEP"))
+    if (getenv("MOECAP_TEST_KEEP"))
+        free(s->dir);
+    else
         harness_dir_remove(s->dir);
     cap_arena_free(s->arena);
     free(s);

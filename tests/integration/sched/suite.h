@@ -3,12 +3,13 @@
  * test, so that it can be away, slow or wrong.
  *
  *     struct suite *s = *state;            (suite_setup made it, without nodes)
- *     suite_node(s, "a", NULL);
- *     suite_submit(s, &spec, &out);
- *     suite_wait(s, out.evaluation_id, MOECAP__V1__RUN_STATE__RUN_STATE_FINISHED);
+ *     suite_node_start(s, 0, "a", NULL);
+ *     reply = must_submit(s, suite_spec(s));
+ *     must_end(s, reply->evaluation_id, MOECAP__V1__RUN_STATE__RUN_STATE_FINISHED);
  *
  * Times are short: beats every 100 ms, a lease lasts 1 s. Programs' logs lie in the suite's folder;
- * a failing test prints where. must_ helpers fail the test with the refusal's sentence. One thread.
+ * a failing test prints where, and MOECAP_TEST_KEEP=1 keeps them. must_ helpers fail the test with
+ * the refusal's sentence. One thread.
  */
 #ifndef SUITE_H
 #define SUITE_H
@@ -42,7 +43,6 @@ struct suite_evaluator {
     int port;
     _Atomic int render_fails, grade_fails, measure_fails; /* a code, 0 = works */
     _Atomic int rendered, graded, measured;               /* samples, samples, runs */
-    _Atomic bool graded_early; /* a run was graded before all its answers were stored */
 };
 
 struct suite {
