@@ -222,6 +222,100 @@ static void a_value_cannot_begin_a_log_line(void **state)
     assert_null(strchr(line, '\x1b'));
 }
 
+/* What one call of the log writes. */
+static char *logged(void (*write_it)(void))
+{
+    char path[] = "/tmp/moecap-log-XXXXXX";
+    int file = mkstemp(path), saved = dup(STDERR_FILENO);
+    struct cap_err err = {0};
+    char *text;
+
+    dup2(file, STDERR_FILENO);
+    write_it();
+    dup2(saved, STDERR_FILENO);
+    close(saved);
+    close(file);
+    text = cap_file_read(path, 1 << 20, NULL, &err);
+    remove(path);
+    assert_non_null(text);
+    return text;
+}
+
+static void log_one_fact(void)
+{
+    cap_log_context("call=7f3a");
+    cap_log(INFO, "run_queued", "run=%s why=%s", "run-1", CAP_LOG_Q("a \"b\"\nc"));
+    cap_log(DEBUG, "not_shown", "x=%d", 1);
+    cap_log_context(NULL);
+}
+
+static void log_too_much(void)
+{
+    static char much[100000];
+
+    memset(much, 'x', sizeof much - 1);
+    cap_log(WARN, "long", "text=%s", much);
+    cap_log(WARN, "after", "n=%d", 2);
+}
+
+static void a_log_line_is_logfmt_with_the_threads_context(void **state)
+{
+    struct cap_err err = {0};
+    CAP_AUTO_MEM char *text = NULL;
+
+    (void)state;
+    assert_true(cap_log_set_levels("info", &err));
+    cap_log_init("unittest");
+    text = logged(log_one_fact);
+    assert_true(strncmp(text, "ts=20", 5) == 0);
+    assert_string_equal(strchr(text, ' '), " level=info svc=unittest mod=test_config "
+                                           "event=run_queued call=7f3a run=run-1 "
+                                           "why=\"a \\\"b\\\" c\"\n");
+}
+
+static void a_long_log_line_is_cut_and_the_next_one_whole(void **state)
+{
+    CAP_AUTO_MEM char *text = logged(log_too_much), *second = NULL;
+
+    (void)state;
+    second = strdup(strchr(text, '\n') + 1);
+    assert_true(strcspn(text, "\n") < 4096);
+    assert_non_null(strstr(text, "event=long text=xxx"));
+    assert_non_null(strstr(second, "event=after n=2\n"));
+    assert_string_equal(strchr(second, '\n'), "\n");
+}
+
+static void made_markdown_has_a_row_for_each_setting_and_counter(void **state)
+{
+    static const struct cap_metric_row metric_rows[] = {{"nodes", CAP_METRIC_gauge, "Nodes now."}};
+    _Atomic int64_t values[1] = {0};
+    struct cap_metrics metrics = {"unittest", metric_rows, values, 1};
+    CAP_AUTO_BUF(text, 1 << 16);
+
+    (void)state;
+    cap_config_markdown(&config, &text);
+    assert_non_null(strstr(text.data, "| `depth_max` | `10` | 1 to 100 batches | How deep. | "
+                                      "`MOECAP_UNITTEST_DEPTH_MAX` |\n"));
+    cap_buf_clear(&text);
+    cap_metrics_markdown(&metrics, &text);
+    assert_non_null(strstr(text.data, "| `moecap_unittest_nodes` | gauge | Nodes now. |\n"));
+}
+
+static void the_digest_of_a_file_is_that_of_its_bytes(void **state)
+{
+    char path[] = "/tmp/moecap-digest-XXXXXX", hex[CAP_SHA256_HEX_BYTES];
+    struct cap_err err = {0};
+
+    (void)state;
+    assert_true(mkstemp(path) >= 0);
+    assert_true(cap_file_write(path, "abc", 3, &err));
+    assert_true(cap_sha256_file(path, hex, &err));
+    assert_string_equal(hex, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    remove(path);
+    assert_false(cap_sha256_file(path, hex, &err));
+    assert_non_null(strstr(err.text, path));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -233,6 +327,10 @@ int main(void)
         cmocka_unit_test(counters_are_printed_for_prometheus),
         cmocka_unit_test(sha256_is_the_standard_one),
         cmocka_unit_test(log_levels_are_per_module),
+        cmocka_unit_test(a_log_line_is_logfmt_with_the_threads_context),
+        cmocka_unit_test(a_long_log_line_is_cut_and_the_next_one_whole),
+        cmocka_unit_test(made_markdown_has_a_row_for_each_setting_and_counter),
+        cmocka_unit_test(the_digest_of_a_file_is_that_of_its_bytes),
         cmocka_unit_test(a_value_cannot_begin_a_log_line),
     };
 
