@@ -1,19 +1,17 @@
-/* board, run show, run export: what the store has. An unknown figure is a dash; its reason is below
- * the table and in --json, never a zero. */
+/* board: what the store has. An unknown figure is a dash; its reason is below the table and in
+ * --json, never a zero. */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "cmd.h"
+#include "figures_wire.h"
 #include "moecap/v1/store.rpc.h"
 #include "out.h"
 #include "suite.h"
 
-enum { SAMPLES_PAGE = 200, REASONS_MAX = 64 };
+enum { REASONS_MAX = 64 };
 
 struct cli_board_options cli_board_options;
-struct cli_export_options cli_export_options;
 
 /* The columns that hold figures: heading, figure id, digits after the point. */
 static const struct column {
@@ -114,14 +112,6 @@ static void add_figure(struct cli_table_out *table, const Moecap__V1__BoardRow *
         add_missing(table, FIGURES + index, f, reasons);
 }
 
-static const char *state_of(const Moecap__V1__BoardRow *row)
-{
-    static const char *const names[] = {"?",        "queued", "leased",    "running", "grading",
-                                        "finished", "failed", "cancelled", "invalid"};
-
-    return (size_t)row->state < CAP_COUNT_OF(names) ? names[row->state] : "?";
-}
-
 /* "16", or "2.5/s" for arrivals at a rate */
 static void add_load(struct cli_table_out *table, const Moecap__V1__Load *load)
 {
@@ -144,12 +134,13 @@ static void add_row(struct cli_table_out *table, const Moecap__V1__BoardRow *row
     add_accuracy(table, row, reasons);
     for (size_t i = 0; i < CAP_COUNT_OF(columns); i++)
         add_figure(table, row, i, reasons);
-    cli_table_add(table, state_of(row));
+    cli_table_add(table, cli_state_word(row->state));
     cli_table_add(table, row->run_id);
     if (row->state != MOECAP__V1__RUN_STATE__RUN_STATE_FINISHED && *row->reason) {
         CAP_AUTO_BUF(text, 1024);
 
-        cap_buf_printf(&text, "%.64s %s: %.400s", row->run_id, state_of(row), row->reason);
+        cap_buf_printf(&text, "%.64s %s: %.400s", row->run_id, cli_state_word(row->state),
+                       row->reason);
         note_reason(reasons, STATE, text.data);
     }
 }
@@ -234,47 +225,6 @@ static void print_board(const Moecap__V1__BoardReply *reply)
     fwrite(out.data, 1, out.length, stdout);
 }
 
-static void print_csv_cell(const char *text)
-{
-    if (!strpbrk(text, ",\"\n")) {
-        printf("%s", text);
-        return;
-    }
-    putchar('"');
-    for (; *text; text++)
-        printf(*text == '"' ? "\"\"" : "%c", *text);
-    putchar('"');
-}
-
-/* One line a figure: long format takes new figures without new columns. */
-static void print_figures_csv(const Moecap__V1__BoardRow *row)
-{
-    for (size_t i = 0; i < row->n_figures; i++) {
-        const Moecap__V1__Figure *f = row->figures[i];
-        const char *const cells[] = {row->run_id,          row->spec->model, row->spec->engine,
-                                     row->spec->precision, row->task,        f->id};
-
-        for (size_t k = 0; k < CAP_COUNT_OF(cells); k++) {
-            print_csv_cell(cells[k]);
-            putchar(',');
-        }
-        if (f->opt_value_case)
-            printf("%.17g", f->value);
-        printf(",");
-        if (f->opt_low_case)
-            printf("%.17g", f->low);
-        printf(",");
-        if (f->opt_high_case)
-            printf("%.17g", f->high);
-        printf(",%s,%s,%s,", f->unit, f->basis, f->invalid ? "true" : "false");
-        print_csv_cell(f->reason);
-        putchar('\n');
-    }
-}
-
-static const char csv_head[] =
-    "run,model,engine,precision,task,figure,value,low,high,unit,basis,invalid,reason\n";
-
 int cli_cmd_board(struct cli_context *context, const struct cli_words *words, struct cap_err *err)
 {
     const struct cli_board_options *o = &cli_board_options;
@@ -299,155 +249,11 @@ int cli_cmd_board(struct cli_context *context, const struct cli_words *words, st
     if (context->globals.json) {
         cli_print_json(cap_wire_to_json(&reply->base));
     } else if (o->csv) {
-        printf("%s", csv_head);
+        printf("%s", cli_csv_head);
         for (size_t i = 0; i < reply->n_rows; i++)
-            print_figures_csv(reply->rows[i]);
+            cli_print_figures_csv(reply->rows[i]);
     } else {
         print_board(reply);
-    }
-    return CLI_OK;
-}
-
-/* ---- one run ---- */
-
-static bool get_run(struct cli_suite *suite, const char *id, Moecap__V1__GetRunReply **out,
-                    struct cap_err *err)
-{
-    Moecap__V1__GetRunRequest request = MOECAP__V1__GET_RUN_REQUEST__INIT;
-
-    request.run_id = (char *)id;
-    return store_rpc_get_run(suite->store, NULL, &request, suite->arena, out, err);
-}
-
-static void print_figures(const Moecap__V1__BoardRow *row)
-{
-    CAP_AUTO_BUF(out, 1 << 20);
-    struct cli_table_out table;
-
-    cli_table_init(&table, 5, 1u << 1);
-    for (size_t i = 0; i < row->n_figures; i++) {
-        const Moecap__V1__Figure *f = row->figures[i];
-
-        cli_table_addf(&table, "  %s", f->id);
-        if (f->opt_value_case)
-            cli_table_addf(&table, "%.6g", f->value);
-        else
-            cli_table_add(&table, "-");
-        cli_table_add(&table, f->unit);
-        if (f->opt_low_case && f->opt_high_case)
-            cli_table_addf(&table, "[%.4g, %.4g]", f->low, f->high);
-        else
-            cli_table_add(&table, "");
-        cli_table_addf(&table, "%s%s%s", f->basis, *f->reason ? ": " : "", f->reason);
-    }
-    if (row->n_figures > 0)
-        cli_table_print(&table, &out);
-    printf("figures:\n%s", row->n_figures ? out.data : "  none yet\n");
-    cli_table_done(&table);
-}
-
-static void print_run(const Moecap__V1__GetRunReply *reply)
-{
-    const Moecap__V1__BoardRow *row = reply->row;
-    const Moecap__V1__ShardReport *report = row->report;
-    char queued[CAP_TIME_TEXT_BYTES], ended[CAP_TIME_TEXT_BYTES] = "-", threads[16] = "-";
-
-    cap_time_text(row->queued_at_ms, queued);
-    if (row->ended_at_ms > 0)
-        cap_time_text(row->ended_at_ms, ended);
-    printf("run         %s (evaluation %s, config %.12s)\n", row->run_id, row->evaluation_id,
-           row->config_hash);
-    printf("state       %s%s%s\n", state_of(row), *row->reason ? ": " : "", row->reason);
-    printf("model       %s, engine %s, precision %s\n", row->spec->model, row->spec->engine,
-           row->spec->precision);
-    printf("task        %s, repeat %u, seed %llu, %u/%u answered, %u graded\n", row->task,
-           row->repeat, (unsigned long long)row->spec->seed, reply->samples_answered,
-           reply->samples_total, reply->samples_graded);
-    printf("hashes      model %.12s, task %.12s, its data %.12s\n",
-           report && *report->model_sha256 ? report->model_sha256 : "-",
-           reply->task ? reply->task->definition_sha256 : "-",
-           reply->task ? reply->task->data_sha256 : "-");
-    printf("times       queued %s, ended %s\n", queued, ended);
-    if (report) {
-        if (report->threads > 0)
-            snprintf(threads, sizeof threads, "%u", report->threads);
-        printf("engine      %s, kernels %s, threads %s, timing boundary %s\n",
-               *report->engine_version ? report->engine_version : "-",
-               *report->isa ? report->isa : "-", threads, report->timing_boundary);
-    }
-    if (report && report->hardware)
-        printf("hardware    %s, %u cores\n", report->hardware->cpu, report->hardware->cores);
-    printf("attempts:\n");
-    for (size_t i = 0; i < reply->n_attempts; i++)
-        printf("  %u on %s, fence %llu: %s\n", reply->attempts[i]->attempt,
-               reply->attempts[i]->node, (unsigned long long)reply->attempts[i]->fence,
-               *reply->attempts[i]->outcome ? reply->attempts[i]->outcome : "going on");
-    print_figures(row);
-}
-
-int cli_cmd_run_show(struct cli_context *context, const struct cli_words *words,
-                     struct cap_err *err)
-{
-    CAP_AUTO(cli_suite) suite = cli_suite_open_all(context, err);
-    Moecap__V1__GetRunReply *reply;
-
-    if (!suite || !get_run(suite, words->items[0], &reply, err))
-        return cli_exit_of(err->code);
-    if (context->globals.json)
-        cli_print_json(cap_wire_to_json(&reply->base));
-    else
-        print_run(reply);
-    return CLI_OK;
-}
-
-/* ---- export: one JSON object a line: the run, then its samples ---- */
-
-static bool export_samples(struct cli_suite *suite, const char *run_id, struct cap_err *err)
-{
-    Moecap__V1__ListSamplesRequest request = MOECAP__V1__LIST_SAMPLES_REQUEST__INIT;
-    bool more = true;
-
-    request.run_id = (char *)run_id;
-    request.limit = SAMPLES_PAGE;
-    request.with_texts = request.with_gold = true;
-    while (more) {
-        CAP_AUTO(cap_arena) arena = cap_arena_new(256 << 20);
-        Moecap__V1__ListSamplesReply *page;
-
-        if (!store_rpc_list_samples(suite->store, NULL, &request, arena, &page, err))
-            return false;
-        for (size_t i = 0; i < page->n_samples; i++)
-            cli_print_json(json_pack("{s:s,s:o}", "kind", "sample", "sample",
-                                     cap_wire_to_json(&page->samples[i]->base)));
-        more = page->opt_next_case == MOECAP__V1__LIST_SAMPLES_REPLY__OPT_NEXT_NEXT_AFTER;
-        request.opt_after_case = MOECAP__V1__LIST_SAMPLES_REQUEST__OPT_AFTER_AFTER_ORDINAL;
-        request.after_ordinal = page->next_after;
-    }
-    return true;
-}
-
-int cli_cmd_run_export(struct cli_context *context, const struct cli_words *words,
-                       struct cap_err *err)
-{
-    CAP_AUTO(cli_suite) suite = cli_suite_open_all(context, err);
-
-    if (!suite)
-        return cli_exit_of(err->code);
-    if (cli_export_options.csv)
-        printf("%s", csv_head);
-    for (int i = 0; i < words->count; i++) {
-        Moecap__V1__GetRunReply *reply;
-
-        if (!get_run(suite, words->items[i], &reply, err))
-            return cli_exit_of(err->code);
-        if (cli_export_options.csv) {
-            print_figures_csv(reply->row);
-            continue;
-        }
-        cli_print_json(
-            json_pack("{s:s,s:o}", "kind", "run", "run", cap_wire_to_json(&reply->base)));
-        if (!cli_export_options.no_samples && !export_samples(suite, words->items[i], err))
-            return cli_exit_of(err->code);
     }
     return CLI_OK;
 }

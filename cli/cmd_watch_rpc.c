@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "cmd.h"
+#include "figures_wire.h"
 #include "moecap/v1/scheduler.rpc.h"
 #include "out.h"
 #include "suite.h"
@@ -44,14 +45,6 @@ struct follower {
     struct cap_err err;
 };
 
-static const char *state_name(Moecap__V1__RunState state)
-{
-    static const char *const names[] = {"?",        "queued", "leased",    "running", "grading",
-                                        "finished", "failed", "cancelled", "invalid"};
-
-    return (size_t)state < CAP_COUNT_OF(names) ? names[state] : "?";
-}
-
 static bool has_failed(Moecap__V1__RunState state)
 {
     return state > MOECAP__V1__RUN_STATE__RUN_STATE_FINISHED;
@@ -73,7 +66,7 @@ static void describe(const Moecap__V1__RunProgress *run, struct cap_buf *out)
                   run->state == MOECAP__V1__RUN_STATE__RUN_STATE_LEASED;
     double left = remaining_s(run);
 
-    cap_buf_printf(out, "%-9s %u/%u", state_name(run->state), run->samples_answered,
+    cap_buf_printf(out, "%-9s %u/%u", cli_state_word(run->state), run->samples_answered,
                    run->samples_total);
     if (run->state == MOECAP__V1__RUN_STATE__RUN_STATE_GRADING)
         cap_buf_printf(out, ", graded %u", run->samples_graded);

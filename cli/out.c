@@ -10,7 +10,14 @@
 
 #include "base/utf8.h"
 
-enum { CELL_BYTES_MAX = 4096, WIDTH_DEFAULT = 100, HEIGHT_DEFAULT = 24, COLUMNS_MAX = 32, GAP = 2 };
+enum {
+    LINE_BYTES_MAX = 65536,
+    CELL_BYTES_MAX = 4096,
+    WIDTH_DEFAULT = 100,
+    HEIGHT_DEFAULT = 24,
+    COLUMNS_MAX = 32,
+    GAP = 2
+};
 
 /* ---- tables ---- */
 
@@ -26,6 +33,19 @@ void cli_add_plain(struct cap_buf *out, const char *text)
             cap_buf_add_char(out, c < ' ' || c == 127 ? '?' : (char)c);
         }
     }
+}
+
+void cli_say(const char *fmt, ...)
+{
+    CAP_AUTO_BUF(text, LINE_BYTES_MAX);
+    CAP_AUTO_BUF(plain, LINE_BYTES_MAX);
+    va_list args;
+
+    va_start(args, fmt);
+    cap_buf_vprintf(&text, fmt, args);
+    va_end(args);
+    cli_add_plain(&plain, text.data);
+    printf("%s\n", plain.data);
 }
 
 void cli_table_init(struct cli_table_out *table, size_t columns, unsigned right)

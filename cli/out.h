@@ -32,6 +32,8 @@ void cli_table_done(struct cli_table_out *table);
 /* Adds `text` without control characters, which would move a terminal's cursor or colours: names
  * and messages come from others. */
 void cli_add_plain(struct cap_buf *out, const char *text);
+/* One such line on stdout. */
+void cli_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* "####----" of `width` characters for done of total. */
 void cli_bar(struct cap_buf *out, unsigned width, double done, double total);

@@ -1,0 +1,206 @@
+/* run show and run export: one run with everything that is known about it. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "cmd.h"
+#include "figures_wire.h"
+#include "moecap/v1/store.rpc.h"
+#include "out.h"
+#include "suite.h"
+
+enum { SAMPLES_PAGE = 200 };
+
+struct cli_export_options cli_export_options;
+
+static bool get_run(struct cli_suite *suite, const char *id, Moecap__V1__GetRunReply **out,
+                    struct cap_err *err)
+{
+    Moecap__V1__GetRunRequest request = MOECAP__V1__GET_RUN_REQUEST__INIT;
+
+    request.run_id = (char *)id;
+    return store_rpc_get_run(suite->store, NULL, &request, suite->arena, out, err);
+}
+
+static void print_figures(const Moecap__V1__BoardRow *row)
+{
+    CAP_AUTO_BUF(out, 1 << 20);
+    struct cli_table_out table;
+
+    cli_table_init(&table, 5, 1u << 1);
+    for (size_t i = 0; i < row->n_figures; i++) {
+        const Moecap__V1__Figure *f = row->figures[i];
+
+        cli_table_addf(&table, "  %s", f->id);
+        if (f->opt_value_case)
+            cli_table_addf(&table, "%.6g", f->value);
+        else
+            cli_table_add(&table, "-");
+        cli_table_add(&table, f->unit);
+        if (f->opt_low_case && f->opt_high_case)
+            cli_table_addf(&table, "[%.4g, %.4g]", f->low, f->high);
+        else
+            cli_table_add(&table, "");
+        cli_table_addf(&table, "%s%s%s%s", f->invalid ? "invalid, " : "", f->basis,
+                       *f->reason ? ": " : "", f->reason);
+    }
+    if (row->n_figures > 0)
+        cli_table_print(&table, &out);
+    printf("figures:\n%s", row->n_figures ? out.data : "  none yet\n");
+    cli_table_done(&table);
+}
+
+static void print_settings(const Moecap__V1__EvaluationSpec *spec)
+{
+    const Moecap__V1__Load *load = spec->load;
+    const Moecap__V1__Generation *g = spec->generation;
+    CAP_AUTO_BUF(line, 1024);
+
+    if (load && load->kind_case == MOECAP__V1__LOAD__KIND_RATE_PER_S)
+        cli_say("load        %g requests a second, Poisson", load->rate_per_s);
+    else
+        cli_say("load        %u in flight", load && load->concurrency ? load->concurrency : 1);
+    cap_buf_printf(&line, "prompts     %s", *spec->prompt_format ? spec->prompt_format : "text");
+    if (spec->opt_num_fewshot_case)
+        cap_buf_printf(&line, ", %u-shot", spec->num_fewshot);
+    if (g && g->max_tokens)
+        cap_buf_printf(&line, ", at most %u tokens", g->max_tokens);
+    if (g && g->opt_temperature_case)
+        cap_buf_printf(&line, ", temperature %g", g->temperature);
+    if (spec->limit)
+        cap_buf_printf(&line, ", first %u samples", spec->limit);
+    if (spec->opt_sampling_case)
+        cap_buf_printf(&line, ", a share of %g of them", spec->sampling);
+    cli_say("%s, seed %llu", line.data, (unsigned long long)spec->seed);
+    cli_say("submitter   %s%s%s", *spec->submitter ? spec->submitter : "-",
+            *spec->note ? ", note: " : "", spec->note);
+}
+
+static void print_report(const Moecap__V1__ShardReport *report)
+{
+    char threads[16] = "-";
+
+    if (report->threads > 0)
+        snprintf(threads, sizeof threads, "%u", report->threads);
+    cli_say("engine      %s, kernels %s, threads %s, timing boundary %s",
+            *report->engine_version ? report->engine_version : "-",
+            *report->isa ? report->isa : "-", threads, report->timing_boundary);
+    if (report->hardware)
+        cli_say("hardware    %s, %u cores", report->hardware->cpu, report->hardware->cores);
+    for (size_t i = 0; i < report->n_notes; i++)
+        cli_say("note        %s", report->notes[i]);
+}
+
+static void print_hashes(const Moecap__V1__GetRunReply *reply)
+{
+    const Moecap__V1__ShardReport *report = reply->row->report;
+    const Moecap__V1__TaskInfo *task = reply->task;
+
+    cli_say("hashes      model %.12s, task %.12s, its data %.12s",
+            report && *report->model_sha256 ? report->model_sha256 : "-",
+            task ? task->definition_sha256 : "-", task ? task->data_sha256 : "-");
+}
+
+static void print_attempts(const Moecap__V1__GetRunReply *reply)
+{
+    printf("attempts:\n");
+    for (size_t i = 0; i < reply->n_attempts; i++) {
+        const Moecap__V1__Attempt *a = reply->attempts[i];
+
+        cli_say("  %u on %s, fence %llu: %s", a->attempt, a->node, (unsigned long long)a->fence,
+                *a->outcome ? a->outcome : "going on");
+    }
+}
+
+static void print_run(const Moecap__V1__GetRunReply *reply)
+{
+    const Moecap__V1__BoardRow *row = reply->row;
+    const Moecap__V1__EvaluationSpec *spec = row->spec;
+    char queued[CAP_TIME_TEXT_BYTES], ended[CAP_TIME_TEXT_BYTES] = "-";
+
+    cap_time_text(row->queued_at_ms, queued);
+    if (row->ended_at_ms > 0)
+        cap_time_text(row->ended_at_ms, ended);
+    cli_say("run         %s (evaluation %s, config %.12s)", row->run_id, row->evaluation_id,
+            row->config_hash);
+    cli_say("state       %s%s%s", cli_state_word(row->state), *row->reason ? ": " : "",
+            row->reason);
+    cli_say("model       %s, engine %s, precision %s", spec->model, spec->engine,
+            *spec->precision ? spec->precision : "-");
+    cli_say("task        %s, repeat %u, %u/%u answered, %u graded", row->task, row->repeat,
+            reply->samples_answered, reply->samples_total, reply->samples_graded);
+    print_settings(spec);
+    print_hashes(reply);
+    cli_say("times       queued %s, ended %s", queued, ended);
+    if (row->report)
+        print_report(row->report);
+    print_attempts(reply);
+    print_figures(row);
+}
+
+int cli_cmd_run_show(struct cli_context *context, const struct cli_words *words,
+                     struct cap_err *err)
+{
+    CAP_AUTO(cli_suite) suite = cli_suite_open_all(context, err);
+    Moecap__V1__GetRunReply *reply;
+
+    if (!suite || !get_run(suite, words->items[0], &reply, err))
+        return cli_exit_of(err->code);
+    if (context->globals.json)
+        cli_print_json(cap_wire_to_json(&reply->base));
+    else
+        print_run(reply);
+    return CLI_OK;
+}
+
+/* ---- export: one JSON object a line: the run, then its samples ---- */
+
+static bool export_samples(struct cli_suite *suite, const char *run_id, struct cap_err *err)
+{
+    Moecap__V1__ListSamplesRequest request = MOECAP__V1__LIST_SAMPLES_REQUEST__INIT;
+    bool more = true;
+
+    request.run_id = (char *)run_id;
+    request.limit = SAMPLES_PAGE;
+    request.with_texts = request.with_gold = true;
+    while (more) {
+        CAP_AUTO(cap_arena) arena = cap_arena_new(256 << 20);
+        Moecap__V1__ListSamplesReply *page;
+
+        if (!store_rpc_list_samples(suite->store, NULL, &request, arena, &page, err))
+            return false;
+        for (size_t i = 0; i < page->n_samples; i++)
+            cli_print_json(json_pack("{s:s,s:o}", "kind", "sample", "sample",
+                                     cap_wire_to_json(&page->samples[i]->base)));
+        more = page->opt_next_case == MOECAP__V1__LIST_SAMPLES_REPLY__OPT_NEXT_NEXT_AFTER;
+        request.opt_after_case = MOECAP__V1__LIST_SAMPLES_REQUEST__OPT_AFTER_AFTER_ORDINAL;
+        request.after_ordinal = page->next_after;
+    }
+    return true;
+}
+
+int cli_cmd_run_export(struct cli_context *context, const struct cli_words *words,
+                       struct cap_err *err)
+{
+    CAP_AUTO(cli_suite) suite = cli_suite_open_all(context, err);
+
+    if (!suite)
+        return cli_exit_of(err->code);
+    if (cli_export_options.csv)
+        printf("%s", cli_csv_head);
+    for (int i = 0; i < words->count; i++) {
+        Moecap__V1__GetRunReply *reply;
+
+        if (!get_run(suite, words->items[i], &reply, err))
+            return cli_exit_of(err->code);
+        if (cli_export_options.csv) {
+            cli_print_figures_csv(reply->row);
+            continue;
+        }
+        cli_print_json(
+            json_pack("{s:s,s:o}", "kind", "run", "run", cap_wire_to_json(&reply->base)));
+        if (!cli_export_options.no_samples && !export_samples(suite, words->items[i], err))
+            return cli_exit_of(err->code);
+    }
+    return CLI_OK;
+}
