@@ -56,6 +56,16 @@ static struct sched_action *act(struct step *s, enum sched_action_kind kind,
     return add_action(s, kind, run->id, run->node_id, run->fence);
 }
 
+static void add_move(struct step *s, enum sched_action_kind kind, const struct sched_run *run,
+                     enum sched_run_state to, const char *reason)
+{
+    struct sched_action *action = act(s, kind, run);
+
+    action->from = run->state;
+    action->to = to;
+    set_reason(action->reason, reason);
+}
+
 /* The only writer of run->state. `told`: the store must hear of it; other moves it makes itself. */
 static void move(struct step *s, struct sched_run *run, enum sched_run_state to, bool told,
                  const char *reason)
@@ -64,13 +74,9 @@ static void move(struct step *s, struct sched_run *run, enum sched_run_state to,
 
     assert(sched_may_move(run->state, to));
     set_reason(text, reason);
-    for (int i = 0; i <= told; i++) {
-        struct sched_action *action = act(s, i ? SCHED_DO_MOVE : SCHED_NOTE_MOVE, run);
-
-        action->from = run->state;
-        action->to = to;
-        set_reason(action->reason, text);
-    }
+    add_move(s, SCHED_NOTE_MOVE, run, to, text);
+    if (told)
+        add_move(s, SCHED_DO_MOVE, run, to, text);
     set_reason(run->reason, text);
     run->state = to;
 }

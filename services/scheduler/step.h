@@ -65,17 +65,17 @@ struct sched_run {
 
 struct sched_node {
     char id[CAP_ID_BYTES], name[SCHED_NAME_BYTES];
-    const char *const *engines, *const *precisions, *const *models; /* NULL-terminated, borrowed */
     bool any_model_path;
-    int64_t device_count; /* GPUs */
+    const char *const *engines, *const *precisions, *const *models; /* NULL-terminated, borrowed */
+    int64_t device_count;                                           /* GPUs */
 
     /* of step.c */
+    int64_t beat_at_ms;
+    uint64_t fence;
+    char run_id[CAP_ID_BYTES]; /* what it works on; "" = idle */
+    bool stopping;             /* a Stop is on its way: idle only when it says so */
     bool ready; /* has said, with its first beat, what it still holds; gets no work before */
     bool waits; /* its handler waits for the store: silence is not the node's */
-    int64_t beat_at_ms;
-    char run_id[CAP_ID_BYTES]; /* what it works on; "" = idle */
-    uint64_t fence;
-    bool stopping; /* a Stop is on its way: idle only when it says so */
 };
 
 struct sched_policy {

@@ -435,24 +435,28 @@ static bool check_hello(const Moecap__V1__NodeHello *hello, struct cap_err *err)
 }
 
 /* Its hello, checked and kept packed with the link: what it is, for ListNodes. */
-static bool receive_hello(struct work *w, Moecap__V1__NodeHello **out_hello, struct cap_err *err)
+static Moecap__V1__NodeHello *receive_hello(struct work *w, struct cap_err *err)
 {
     Moecap__V1__NodeMessage *message = scheduler_rpc_work_next_request(w->call);
     CAP_AUTO_MEM uint8_t *packed = NULL;
     size_t bytes;
 
-    if (!message || message->body_case != MOECAP__V1__NODE_MESSAGE__BODY_HELLO)
-        return cap_fail(err, CAP_INVALID_ARGUMENT, "a node's first message must be its hello");
-    if (!check_hello(message->hello, err))
-        return false;
+    if (!message || message->body_case != MOECAP__V1__NODE_MESSAGE__BODY_HELLO) {
+        cap_fail(err, CAP_INVALID_ARGUMENT, "a node's first message must be its hello");
+        return NULL;
+    }
+    if (!*message->hello->name || strlen(message->hello->name) >= SCHED_NAME_BYTES) {
+        cap_fail(err, CAP_INVALID_ARGUMENT, "a node's name has 1 to %d bytes",
+                 SCHED_NAME_BYTES - 1);
+        return NULL;
+    }
     bytes = moecap__v1__node_hello__get_packed_size(message->hello);
     packed = malloc(bytes + 1);
     if (!packed)
         abort();
     moecap__v1__node_hello__pack(message->hello, packed);
     w->link = sched_link_open(w->service->links, w->call, packed, bytes, w->node_id);
-    *out_hello = message->hello;
-    return true;
+    return message->hello;
 }
 
 static bool serve(struct work *w, struct cap_err *err)
@@ -460,9 +464,9 @@ static bool serve(struct work *w, struct cap_err *err)
     struct sched_event left = {
         .kind = SCHED_NODE_LEFT, .node_id = w->node_id, .reason = "the node has gone"};
     Moecap__V1__NodeMessage *message;
-    Moecap__V1__NodeHello *hello;
+    Moecap__V1__NodeHello *hello = receive_hello(w, err);
 
-    if (!receive_hello(w, &hello, err))
+    if (!hello)
         return false;
     welcome(w);
     join(w, hello);

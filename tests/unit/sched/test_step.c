@@ -179,8 +179,8 @@ static void only_these_moves_are_legal(void **state)
     size_t found = 0;
 
     (void)state;
-    for (int from = 0; from < SCHED_RUN_STATE_COUNT; from++)
-        for (int to = 0; to < SCHED_RUN_STATE_COUNT; to++) {
+    for (enum sched_run_state from = 0; from < SCHED_RUN_STATE_COUNT; from++)
+        for (enum sched_run_state to = 0; to < SCHED_RUN_STATE_COUNT; to++) {
             char text[64];
             bool listed = false;
 
