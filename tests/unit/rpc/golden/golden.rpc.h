@@ -2,8 +2,8 @@
 #ifndef golden_RPC_H
 #define golden_RPC_H
 
-#include "golden.pb-c.h"
 #include "rpc/rpc.h"
+#include "golden.pb-c.h"
 
 extern const struct cap_rpc_file golden_rpc_file;
 
@@ -11,32 +11,35 @@ extern const struct cap_rpc_file golden_rpc_file;
 extern const struct cap_rpc_service board_view_rpc_service;
 
 struct board_view_rpc_handlers {
-    bool (*get_urls)(struct cap_rpc_call *call, const MyApp__V1__LeaderBoard__Row *request,
-                     MyApp__V1__LeaderBoard *reply, struct cap_err *err);
-    bool (*watch)(struct cap_rpc_call *call, const MyApp__V1__LeaderBoard__Row *request,
-                  struct cap_err *err);
-    bool (*upload)(struct cap_rpc_call *call, MyApp__V1__LeaderBoard *reply, struct cap_err *err);
-    bool (*chat)(struct cap_rpc_call *call, struct cap_err *err);
+    bool (*get_urls)(struct cap_rpc_call *call,
+        const MyApp__V1__LeaderBoard__Row *request,
+        MyApp__V1__LeaderBoard *reply,
+        struct cap_err *err);
+    bool (*watch)(struct cap_rpc_call *call,
+        const MyApp__V1__LeaderBoard__Row *request,
+        struct cap_err *err);
+    bool (*upload)(struct cap_rpc_call *call,
+        MyApp__V1__LeaderBoard *reply,
+        struct cap_err *err);
+    bool (*chat)(struct cap_rpc_call *call,
+        struct cap_err *err);
 };
 
 static inline bool board_view_rpc_get_urls(struct cap_rpc_channel *channel,
-                                           const struct cap_rpc_options *options,
-                                           const MyApp__V1__LeaderBoard__Row *request,
-                                           struct cap_arena *arena,
-                                           MyApp__V1__LeaderBoard **out_reply, struct cap_err *err)
+    const struct cap_rpc_options *options, const MyApp__V1__LeaderBoard__Row *request,
+    struct cap_arena *arena, MyApp__V1__LeaderBoard **out_reply, struct cap_err *err)
 {
     ProtobufCMessage *reply;
 
-    if (!cap_rpc_unary(channel, &board_view_rpc_service.methods[0], options, &request->base, arena,
-                       &reply, err))
+    if (!cap_rpc_unary(channel, &board_view_rpc_service.methods[0], options, &request->base,
+                       arena, &reply, err))
         return false;
     *out_reply = (MyApp__V1__LeaderBoard *)reply;
     return true;
 }
 
-static inline struct cap_rpc_call *
-board_view_rpc_watch_open(struct cap_rpc_channel *channel, const struct cap_rpc_options *options,
-                          const MyApp__V1__LeaderBoard__Row *request)
+static inline struct cap_rpc_call *board_view_rpc_watch_open(struct cap_rpc_channel *channel,
+    const struct cap_rpc_options *options, const MyApp__V1__LeaderBoard__Row *request)
 {
     return cap_rpc_open(channel, &board_view_rpc_service.methods[1], options, &request->base);
 }
@@ -47,25 +50,24 @@ static inline MyApp__V1__LeaderBoard *board_view_rpc_watch_next_reply(struct cap
 }
 
 static inline bool board_view_rpc_watch_send_reply(struct cap_rpc_call *call,
-                                                   const MyApp__V1__LeaderBoard *message)
+    const MyApp__V1__LeaderBoard *message)
 {
     return cap_rpc_send(call, &message->base);
 }
 
 static inline struct cap_rpc_call *board_view_rpc_upload_open(struct cap_rpc_channel *channel,
-                                                              const struct cap_rpc_options *options)
+    const struct cap_rpc_options *options)
 {
     return cap_rpc_open(channel, &board_view_rpc_service.methods[2], options, NULL);
 }
 
 static inline bool board_view_rpc_upload_send_request(struct cap_rpc_call *call,
-                                                      const MyApp__V1__LeaderBoard__Row *message)
+    const MyApp__V1__LeaderBoard__Row *message)
 {
     return cap_rpc_send(call, &message->base);
 }
 
-static inline MyApp__V1__LeaderBoard__Row *
-board_view_rpc_upload_next_request(struct cap_rpc_call *call)
+static inline MyApp__V1__LeaderBoard__Row *board_view_rpc_upload_next_request(struct cap_rpc_call *call)
 {
     return (MyApp__V1__LeaderBoard__Row *)cap_rpc_receive(call);
 }
@@ -76,19 +78,18 @@ static inline MyApp__V1__LeaderBoard *board_view_rpc_upload_next_reply(struct ca
 }
 
 static inline struct cap_rpc_call *board_view_rpc_chat_open(struct cap_rpc_channel *channel,
-                                                            const struct cap_rpc_options *options)
+    const struct cap_rpc_options *options)
 {
     return cap_rpc_open(channel, &board_view_rpc_service.methods[3], options, NULL);
 }
 
 static inline bool board_view_rpc_chat_send_request(struct cap_rpc_call *call,
-                                                    const MyApp__V1__LeaderBoard__Row *message)
+    const MyApp__V1__LeaderBoard__Row *message)
 {
     return cap_rpc_send(call, &message->base);
 }
 
-static inline MyApp__V1__LeaderBoard__Row *
-board_view_rpc_chat_next_request(struct cap_rpc_call *call)
+static inline MyApp__V1__LeaderBoard__Row *board_view_rpc_chat_next_request(struct cap_rpc_call *call)
 {
     return (MyApp__V1__LeaderBoard__Row *)cap_rpc_receive(call);
 }
@@ -99,7 +100,7 @@ static inline MyApp__V1__LeaderBoard *board_view_rpc_chat_next_reply(struct cap_
 }
 
 static inline bool board_view_rpc_chat_send_reply(struct cap_rpc_call *call,
-                                                  const MyApp__V1__LeaderBoard *message)
+    const MyApp__V1__LeaderBoard *message)
 {
     return cap_rpc_send(call, &message->base);
 }
