@@ -445,11 +445,8 @@ static Moecap__V1__NodeHello *receive_hello(struct work *w, struct cap_err *err)
         cap_fail(err, CAP_INVALID_ARGUMENT, "a node's first message must be its hello");
         return NULL;
     }
-    if (!*message->hello->name || strlen(message->hello->name) >= SCHED_NAME_BYTES) {
-        cap_fail(err, CAP_INVALID_ARGUMENT, "a node's name has 1 to %d bytes",
-                 SCHED_NAME_BYTES - 1);
+    if (!check_hello(message->hello, err))
         return NULL;
-    }
     bytes = moecap__v1__node_hello__get_packed_size(message->hello);
     packed = malloc(bytes + 1);
     if (!packed)
