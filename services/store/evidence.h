@@ -1,7 +1,8 @@
 /* evidence.h — everything the measures of a run are computed from, in pages of bounded size.
  *
- * Each function answers the part behind `after`; an empty page ends it. A run in state grading does
- * not change any more, so pages need no common snapshot and no connection is held between them.
+ * Each function answers the page at `place` and moves it on; an empty page ends it. A run in state
+ * grading does not change any more, so pages need no common snapshot and no connection is held
+ * between them.
  */
 #ifndef STORE_EVIDENCE_H
 #define STORE_EVIDENCE_H

@@ -5,6 +5,8 @@
 #include "run.h"
 #include "task.h"
 
+enum { KEY_PARTS_MAX = 3 };
+
 /* ---- header ---- */
 
 struct header_work {
@@ -53,122 +55,138 @@ bool store_evidence_header(struct store_pg *pg, const char *run_id, struct cap_a
 
 /* ---- pages ---- */
 
-struct page_work {
-    const char *run_id;
-    const struct store_evidence_place *from;
-    struct store_evidence_place next;
-    struct cap_arena *arena;
-    union {
-        struct store_answers *answers;
-        struct store_verdicts *verdicts;
-        struct store_passes *passes;
-        struct store_powers *power;
-        struct store_expert_counts *counts;
-    } out;
+/* One kind of rows. `sql` takes the run's id, the parts of the key that the page begins behind, and
+ * how many rows; its first columns are the key. */
+struct page_kind {
+    const char *sql;
+    int key_parts, rows_max;
+    size_t item_bytes;
+    /* False when the arena is full. */
+    bool (*read)(const struct store_rows *rows, size_t row, struct cap_arena *arena,
+                 void *out_item);
 };
 
-/* Below every key when nothing was answered yet. */
-static struct store_arg key(const struct page_work *work, int64_t value)
+struct page_work {
+    const struct page_kind *kind;
+    const char *run_id;
+    struct store_evidence_place from, next;
+    struct cap_arena *arena;
+    char *items;
+    size_t count;
+};
+
+static struct store_evidence_place place_of(const struct store_rows *rows, size_t row, int parts)
 {
-    return store_arg_int(work->from->begun ? value : -1);
+    return (struct store_evidence_place){true, store_rows_int(rows, row, 0),
+                                         parts > 1 ? store_rows_int(rows, row, 1) : 0,
+                                         parts > 1 ? store_rows_int(rows, row, 2) : 0};
 }
 
-static bool page(struct store_pg *pg, store_tx_body *body, struct page_work *work,
-                 struct store_evidence_place *place, struct cap_err *err)
+static struct store_rows *ask(struct store_conn *conn, const struct page_work *work,
+                              struct cap_err *err)
 {
-    work->from = place;
-    if (!store_pg_tx(pg, STORE_TX_READ, body, work, err))
+    const int64_t parts[KEY_PARTS_MAX] = {work->from.first, work->from.second, work->from.third};
+    struct store_arg args[KEY_PARTS_MAX + 2] = {store_arg_text(work->run_id)};
+    size_t count = 1;
+
+    /* below every key when nothing was answered yet */
+    for (int i = 0; i < work->kind->key_parts; i++)
+        args[count++] = store_arg_int(work->from.begun ? parts[i] : -1);
+    args[count++] = store_arg_int(work->kind->rows_max);
+    return store_pg_ask(conn, err, work->kind->sql, args, count);
+}
+
+static bool read_page(struct store_conn *conn, void *arg, struct cap_err *err)
+{
+    struct page_work *work = arg;
+    CAP_AUTO(store_rows) rows = ask(conn, work, err);
+
+    if (!rows)
+        return false;
+    work->next = work->from;
+    work->count = store_rows_count(rows);
+    work->items = cap_arena_array(work->arena, work->count + 1, work->kind->item_bytes);
+    if (!work->items)
+        return store_fail_full(err);
+    for (size_t i = 0; i < work->count; i++) {
+        if (!work->kind->read(rows, i, work->arena, work->items + i * work->kind->item_bytes))
+            return store_fail_full(err);
+        work->next = place_of(rows, i, work->kind->key_parts);
+    }
+    return true;
+}
+
+static bool page(struct store_pg *pg, struct page_work *work, struct store_evidence_place *place,
+                 struct cap_err *err)
+{
+    work->from = *place;
+    if (!store_pg_tx(pg, STORE_TX_READ, read_page, work, err))
         return false;
     *place = work->next;
     return true;
 }
 
-static bool read_answers(struct store_conn *conn, void *arg, struct cap_err *err)
-{
-    struct page_work *work = arg;
-    struct store_answers *out = work->out.answers;
-    CAP_AUTO(store_rows)
-    rows = store_pg_ask(conn, err,
-                        "SELECT " STORE_ANSWER_BARE_COLUMNS " FROM sample s"
-                        " WHERE s.run_no = (SELECT run_no FROM run WHERE run_id = $1)"
-                        " AND s.ordinal > $2 ORDER BY s.ordinal LIMIT $3",
-                        STORE_ARGS(store_arg_text(work->run_id), key(work, work->from->first),
-                                   store_arg_int(STORE_EVIDENCE_ANSWERS_MAX)));
-
-    if (!rows)
-        return false;
-    work->next = *work->from;
-    out->count = store_rows_count(rows);
-    out->items = cap_arena_array(work->arena, out->count + 1, sizeof *out->items);
-    for (size_t i = 0; out->items && i < out->count; i++) {
-        if (!store_answer_read(rows, i, 0, work->arena, &out->items[i]))
-            return store_fail_full(err);
-        work->next = (struct store_evidence_place){true, out->items[i].ordinal, 0, 0};
+/* store_evidence_<name>: a page of that kind, typed. */
+#define DEFINE_PAGES(name, list)                                                                   \
+    bool store_evidence_##name(struct store_pg *pg, const char *run_id,                            \
+                               struct store_evidence_place *place, struct cap_arena *arena,        \
+                               list *out_page, struct cap_err *err)                                \
+    {                                                                                              \
+        struct page_work work = {.kind = &name##_kind, .run_id = run_id, .arena = arena};          \
+                                                                                                   \
+        if (!page(pg, &work, place, err))                                                          \
+            return false;                                                                          \
+        *out_page = (list){(void *)work.items, work.count};                                        \
+        return true;                                                                               \
     }
-    return out->items || store_fail_full(err);
+
+/* ---- the kinds ---- */
+
+static bool read_answer(const struct store_rows *rows, size_t row, struct cap_arena *arena,
+                        void *out_item)
+{
+    return store_answer_read(rows, row, 0, arena, out_item);
 }
 
-bool store_evidence_answers(struct store_pg *pg, const char *run_id,
-                            struct store_evidence_place *place, struct cap_arena *arena,
-                            struct store_answers *out_page, struct cap_err *err)
-{
-    struct store_answers found;
-    struct page_work work = {.run_id = run_id, .arena = arena, .out.answers = &found};
+static const struct page_kind answers_kind = {
+    .sql = "SELECT " STORE_ANSWER_BARE_COLUMNS " FROM sample s"
+           " WHERE s.run_no = (SELECT run_no FROM run WHERE run_id = $1)"
+           " AND s.ordinal > $2 ORDER BY s.ordinal LIMIT $3",
+    .key_parts = 1,
+    .rows_max = STORE_EVIDENCE_ANSWERS_MAX,
+    .item_bytes = sizeof(struct store_answer),
+    .read = read_answer,
+};
+DEFINE_PAGES(answers, struct store_answers)
 
-    if (!page(pg, read_answers, &work, place, err))
-        return false;
-    *out_page = found;
-    return true;
+static bool read_verdict(const struct store_rows *rows, size_t row, struct cap_arena *arena,
+                         void *out_item)
+{
+    return store_verdict_read(rows, row, 0, arena, out_item);
 }
 
 /* Pages are cut by ordinal. Of several versions the latest counts. */
-static bool read_verdicts(struct store_conn *conn, void *arg, struct cap_err *err)
-{
-    struct page_work *work = arg;
-    struct store_verdicts *out = work->out.verdicts;
-    CAP_AUTO(store_rows)
-    rows = store_pg_ask(
-        conn, err,
-        "WITH r AS (SELECT run_no FROM run WHERE run_id = $1),"
-        " o AS (SELECT DISTINCT ordinal FROM verdict WHERE run_no = (SELECT run_no FROM r)"
-        "   AND ordinal > $2 ORDER BY ordinal LIMIT $3)"
-        " SELECT DISTINCT ON (v.ordinal, v.metric) " STORE_VERDICT_COLUMNS " FROM verdict v"
-        " WHERE v.run_no = (SELECT run_no FROM r) AND v.ordinal > $2"
-        "   AND v.ordinal <= (SELECT max(ordinal) FROM o)"
-        " ORDER BY v.ordinal, v.metric, v.graded_at DESC, v.version DESC",
-        STORE_ARGS(store_arg_text(work->run_id), key(work, work->from->first),
-                   store_arg_int(STORE_EVIDENCE_ANSWERS_MAX)));
-
-    if (!rows)
-        return false;
-    work->next = *work->from;
-    out->count = store_rows_count(rows);
-    out->items = cap_arena_array(work->arena, out->count + 1, sizeof *out->items);
-    for (size_t i = 0; out->items && i < out->count; i++) {
-        if (!store_verdict_read(rows, i, 0, work->arena, &out->items[i]))
-            return store_fail_full(err);
-        work->next = (struct store_evidence_place){true, out->items[i].ordinal, 0, 0};
-    }
-    return out->items || store_fail_full(err);
-}
-
-bool store_evidence_verdicts(struct store_pg *pg, const char *run_id,
-                             struct store_evidence_place *place, struct cap_arena *arena,
-                             struct store_verdicts *out_page, struct cap_err *err)
-{
-    struct store_verdicts found;
-    struct page_work work = {.run_id = run_id, .arena = arena, .out.verdicts = &found};
-
-    if (!page(pg, read_verdicts, &work, place, err))
-        return false;
-    *out_page = found;
-    return true;
-}
+static const struct page_kind verdicts_kind = {
+    .sql = "WITH r AS (SELECT run_no FROM run WHERE run_id = $1),"
+           " o AS (SELECT DISTINCT ordinal FROM verdict WHERE run_no = (SELECT run_no FROM r)"
+           "   AND ordinal > $2 ORDER BY ordinal LIMIT $3)"
+           " SELECT DISTINCT ON (v.ordinal, v.metric) " STORE_VERDICT_COLUMNS " FROM verdict v"
+           " WHERE v.run_no = (SELECT run_no FROM r) AND v.ordinal > $2"
+           "   AND v.ordinal <= (SELECT max(ordinal) FROM o)"
+           " ORDER BY v.ordinal, v.metric, v.graded_at DESC, v.version DESC",
+    .key_parts = 1,
+    .rows_max = STORE_EVIDENCE_ANSWERS_MAX,
+    .item_bytes = sizeof(struct store_verdict),
+    .read = read_verdict,
+};
+DEFINE_PAGES(verdicts, struct store_verdicts)
 
 static bool read_pass(const struct store_rows *rows, size_t row, struct cap_arena *arena,
-                      struct store_pass *out_pass)
+                      void *out_item)
 {
-    *out_pass = (struct store_pass){
+    struct store_pass *pass = out_item;
+
+    *pass = (struct store_pass){
         .phase = store_rows_u32(rows, row, 3),
         .sequences = store_rows_u32(rows, row, 4),
         .tokens = store_rows_u32(rows, row, 5),
@@ -180,139 +198,62 @@ static bool read_pass(const struct store_rows *rows, size_t row, struct cap_aren
         .flops = store_rows_opt_real(rows, row, 12),
         .warm_up = store_rows_bool(rows, row, 13),
     };
-    return store_rows_u32s(rows, row, 9, arena, &out_pass->distinct_experts);
+    return store_rows_u32s(rows, row, 9, arena, &pass->distinct_experts);
 }
 
-static struct store_evidence_place place_of(const struct store_rows *rows, size_t row)
+static const struct page_kind passes_kind = {
+    .sql = "SELECT shard, seq, item, phase, sequences, tokens, context_sum, duration_ns,"
+           " started_us, distinct_experts, weight_bytes, kv_bytes, flops, warm_up FROM pass"
+           " WHERE run_no = (SELECT run_no FROM run WHERE run_id = $1)"
+           " AND (shard, seq, item) > ($2, $3, $4) ORDER BY shard, seq, item LIMIT $5",
+    .key_parts = 3,
+    .rows_max = STORE_EVIDENCE_ROWS_MAX,
+    .item_bytes = sizeof(struct store_pass),
+    .read = read_pass,
+};
+DEFINE_PAGES(passes, struct store_passes)
+
+static bool read_power(const struct store_rows *rows, size_t row, struct cap_arena *arena,
+                       void *out_item)
 {
-    return (struct store_evidence_place){true, store_rows_int(rows, row, 0),
-                                         store_rows_int(rows, row, 1),
-                                         store_rows_int(rows, row, 2)};
+    struct store_power *power = out_item;
+
+    *power = (struct store_power){store_rows_int(rows, row, 3),
+                                  store_rows_text_copy(rows, row, 4, arena),
+                                  store_rows_real(rows, row, 5)};
+    return power->device != NULL;
 }
 
-static bool read_passes(struct store_conn *conn, void *arg, struct cap_err *err)
+static const struct page_kind power_kind = {
+    .sql = "SELECT shard, seq, item, at_us, device, watts FROM power"
+           " WHERE run_no = (SELECT run_no FROM run WHERE run_id = $1)"
+           " AND (shard, seq, item) > ($2, $3, $4) ORDER BY shard, seq, item LIMIT $5",
+    .key_parts = 3,
+    .rows_max = STORE_EVIDENCE_ROWS_MAX,
+    .item_bytes = sizeof(struct store_power),
+    .read = read_power,
+};
+DEFINE_PAGES(power, struct store_powers)
+
+static bool read_count(const struct store_rows *rows, size_t row, struct cap_arena *arena,
+                       void *out_item)
 {
-    struct page_work *work = arg;
-    struct store_passes *out = work->out.passes;
-    CAP_AUTO(store_rows)
-    rows = store_pg_ask(
-        conn, err,
-        "SELECT shard, seq, item, phase, sequences, tokens, context_sum, duration_ns, started_us,"
-        " distinct_experts, weight_bytes, kv_bytes, flops, warm_up FROM pass"
-        " WHERE run_no = (SELECT run_no FROM run WHERE run_id = $1)"
-        " AND (shard, seq, item) > ($2, $3, $4) ORDER BY shard, seq, item LIMIT $5",
-        STORE_ARGS(store_arg_text(work->run_id), key(work, work->from->first),
-                   key(work, work->from->second), key(work, work->from->third),
-                   store_arg_int(STORE_EVIDENCE_ROWS_MAX)));
+    struct store_expert_count *count = out_item;
 
-    if (!rows)
-        return false;
-    work->next = *work->from;
-    out->count = store_rows_count(rows);
-    out->items = cap_arena_array(work->arena, out->count + 1, sizeof *out->items);
-    for (size_t i = 0; out->items && i < out->count; i++) {
-        if (!read_pass(rows, i, work->arena, &out->items[i]))
-            return store_fail_full(err);
-        work->next = place_of(rows, i);
-    }
-    return out->items || store_fail_full(err);
+    count->phase = store_rows_u32(rows, row, 0);
+    count->layer = store_rows_u32(rows, row, 1);
+    count->batch_bucket = store_rows_u32(rows, row, 2);
+    return store_rows_u64s(rows, row, 3, arena, &count->counts);
 }
 
-bool store_evidence_passes(struct store_pg *pg, const char *run_id,
-                           struct store_evidence_place *place, struct cap_arena *arena,
-                           struct store_passes *out_page, struct cap_err *err)
-{
-    struct store_passes found;
-    struct page_work work = {.run_id = run_id, .arena = arena, .out.passes = &found};
-
-    if (!page(pg, read_passes, &work, place, err))
-        return false;
-    *out_page = found;
-    return true;
-}
-
-static bool read_power(struct store_conn *conn, void *arg, struct cap_err *err)
-{
-    struct page_work *work = arg;
-    struct store_powers *out = work->out.power;
-    CAP_AUTO(store_rows)
-    rows = store_pg_ask(conn, err,
-                        "SELECT shard, seq, item, at_us, device, watts FROM power"
-                        " WHERE run_no = (SELECT run_no FROM run WHERE run_id = $1)"
-                        " AND (shard, seq, item) > ($2, $3, $4) ORDER BY shard, seq, item LIMIT $5",
-                        STORE_ARGS(store_arg_text(work->run_id), key(work, work->from->first),
-                                   key(work, work->from->second), key(work, work->from->third),
-                                   store_arg_int(STORE_EVIDENCE_ROWS_MAX)));
-
-    if (!rows)
-        return false;
-    work->next = *work->from;
-    out->count = store_rows_count(rows);
-    out->items = cap_arena_array(work->arena, out->count + 1, sizeof *out->items);
-    for (size_t i = 0; out->items && i < out->count; i++) {
-        out->items[i] = (struct store_power){store_rows_int(rows, i, 3),
-                                             store_rows_text_copy(rows, i, 4, work->arena),
-                                             store_rows_real(rows, i, 5)};
-        if (!out->items[i].device)
-            return store_fail_full(err);
-        work->next = place_of(rows, i);
-    }
-    return out->items || store_fail_full(err);
-}
-
-bool store_evidence_power(struct store_pg *pg, const char *run_id,
-                          struct store_evidence_place *place, struct cap_arena *arena,
-                          struct store_powers *out_page, struct cap_err *err)
-{
-    struct store_powers found;
-    struct page_work work = {.run_id = run_id, .arena = arena, .out.power = &found};
-
-    if (!page(pg, read_power, &work, place, err))
-        return false;
-    *out_page = found;
-    return true;
-}
-
-static bool read_counts(struct store_conn *conn, void *arg, struct cap_err *err)
-{
-    struct page_work *work = arg;
-    struct store_expert_counts *out = work->out.counts;
-    CAP_AUTO(store_rows)
-    rows = store_pg_ask(conn, err,
-                        "SELECT phase, layer, batch_bucket, counts FROM expert_count"
-                        " WHERE run_no = (SELECT run_no FROM run WHERE run_id = $1)"
-                        " AND (phase, layer, batch_bucket) > ($2, $3, $4)"
-                        " ORDER BY phase, layer, batch_bucket LIMIT $5",
-                        STORE_ARGS(store_arg_text(work->run_id), key(work, work->from->first),
-                                   key(work, work->from->second), key(work, work->from->third),
-                                   store_arg_int(STORE_EVIDENCE_ROWS_MAX)));
-
-    if (!rows)
-        return false;
-    work->next = *work->from;
-    out->count = store_rows_count(rows);
-    out->items = cap_arena_array(work->arena, out->count + 1, sizeof *out->items);
-    for (size_t i = 0; out->items && i < out->count; i++) {
-        struct store_expert_count *row = &out->items[i];
-        row->phase = store_rows_u32(rows, i, 0);
-        row->layer = store_rows_u32(rows, i, 1);
-        row->batch_bucket = store_rows_u32(rows, i, 2);
-        if (!store_rows_u64s(rows, i, 3, work->arena, &row->counts))
-            return store_fail_full(err);
-        work->next = place_of(rows, i);
-    }
-    return out->items || store_fail_full(err);
-}
-
-bool store_evidence_counts(struct store_pg *pg, const char *run_id,
-                           struct store_evidence_place *place, struct cap_arena *arena,
-                           struct store_expert_counts *out_page, struct cap_err *err)
-{
-    struct store_expert_counts found;
-    struct page_work work = {.run_id = run_id, .arena = arena, .out.counts = &found};
-
-    if (!page(pg, read_counts, &work, place, err))
-        return false;
-    *out_page = found;
-    return true;
-}
+static const struct page_kind counts_kind = {
+    .sql = "SELECT phase, layer, batch_bucket, counts FROM expert_count"
+           " WHERE run_no = (SELECT run_no FROM run WHERE run_id = $1)"
+           " AND (phase, layer, batch_bucket) > ($2, $3, $4)"
+           " ORDER BY phase, layer, batch_bucket LIMIT $5",
+    .key_parts = 3,
+    .rows_max = STORE_EVIDENCE_ROWS_MAX,
+    .item_bytes = sizeof(struct store_expert_count),
+    .read = read_count,
+};
+DEFINE_PAGES(counts, struct store_expert_counts)
