@@ -310,8 +310,9 @@ static bool follow_all(struct watcher *w, const char *const *ids, struct cap_err
 {
     bool ok = true;
 
-    for (int i = 0; i < w->count; i++) {
+    for (int i = 0; i < w->count; i++) /* all, before the first thread draws them */
         w->followers[i] = (struct follower){.watcher = w, .id = ids[i]};
+    for (int i = 0; i < w->count; i++) {
         if (pthread_create(&w->followers[i].thread, NULL, follow, &w->followers[i]) != 0)
             abort();
     }
