@@ -15,7 +15,7 @@ struct cap_rpc_call *rpc_call_new(void)
     if (!call)
         abort();
     pthread_mutex_init(&call->lock, NULL);
-    rpc_condition_init(&call->changed);
+    pthread_cond_init(&call->changed, NULL);
     call->references = 1;
     rpc_queue_init(&call->out);
     rpc_queue_init(&call->in);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/map.h"
+#include "base/wait.h"
 #include "grpc/health/v1/health.rpc.h"
 #include "rpc/internal.h"
 
@@ -26,7 +27,7 @@ struct rpc_health *rpc_health_new(void)
     if (!health)
         abort();
     pthread_mutex_init(&health->lock, NULL);
-    rpc_condition_init(&health->changed);
+    pthread_cond_init(&health->changed, NULL);
     health->serving = cap_map_new();
     return health;
 }
@@ -88,7 +89,7 @@ static bool wait_for_news(struct rpc_health *health, struct cap_rpc_call *call, 
     pthread_mutex_lock(&health->lock);
     while (!(news = (*out_status = status_locked(health, service)) != last) && !health->draining &&
            !cap_rpc_cancelled(call))
-        rpc_condition_wait(&health->changed, &health->lock, WATCH_MS);
+        cap_wait_ms(&health->changed, &health->lock, WATCH_MS);
     pthread_mutex_unlock(&health->lock);
     return news;
 }

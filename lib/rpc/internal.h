@@ -58,11 +58,6 @@ void rpc_poller_stop(struct rpc_poller *poller);
 /* Shared by all channels of the process; runs between cap_rpc_init and cap_rpc_shutdown. */
 grpc_completion_queue *rpc_client_queue(void);
 
-/* Conditions that wait by the monotonic clock. */
-void rpc_condition_init(pthread_cond_t *condition);
-/* False when ms passed first. */
-bool rpc_condition_wait(pthread_cond_t *condition, pthread_mutex_t *lock, int64_t ms);
-
 /* ---- wire.c: messages, metadata, deadlines ---- */
 
 grpc_byte_buffer *rpc_pack(const ProtobufCMessage *message);

@@ -4,7 +4,6 @@
 #include <grpc/support/time.h>
 #include <malloc.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "log/log.h"
 #include "rpc/internal.h"
@@ -52,32 +51,6 @@ grpc_completion_queue *rpc_client_queue(void)
     if (!client_poller.queue)
         abort(); /* cap_rpc_init has not been called */
     return client_poller.queue;
-}
-
-/* ---- waiting ---- */
-
-void rpc_condition_init(pthread_cond_t *condition)
-{
-    pthread_condattr_t attributes;
-
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(condition, &attributes);
-    pthread_condattr_destroy(&attributes);
-}
-
-bool rpc_condition_wait(pthread_cond_t *condition, pthread_mutex_t *lock, int64_t ms)
-{
-    struct timespec end;
-
-    clock_gettime(CLOCK_MONOTONIC, &end);
-    end.tv_sec += ms / 1000;
-    end.tv_nsec += ms % 1000 * 1000000;
-    if (end.tv_nsec >= 1000000000) {
-        end.tv_sec++;
-        end.tv_nsec -= 1000000000;
-    }
-    return pthread_cond_timedwait(condition, lock, &end) == 0;
 }
 
 /* ---- the process ---- */

@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/map.h"
+#include "base/wait.h"
 #include "rpc/internal.h"
 
 enum {
@@ -67,7 +68,7 @@ struct cap_rpc_server *cap_rpc_server_new(const struct cap_rpc_server_options *o
     fill_defaults(&server->options);
     pthread_mutex_init(&server->lock, NULL);
     pthread_cond_init(&server->work_came, NULL);
-    rpc_condition_init(&server->changed);
+    pthread_cond_init(&server->changed, NULL);
     server->queue_tail = &server->queue_head;
     server->bindings = cap_map_new();
     server->workers = calloc((size_t)server->options.workers_max, sizeof *server->workers);
@@ -185,7 +186,7 @@ static bool wait_until_empty_locked(struct cap_rpc_server *server, int64_t grace
     bool clean;
 
     while ((server->live_calls > 0 || !server->shut_down) && left_ms > 0) {
-        rpc_condition_wait(&server->changed, &server->lock, left_ms);
+        cap_wait_ms(&server->changed, &server->lock, left_ms);
         left_ms = end_ms - cap_clock_ms(cap_clock_system());
     }
     clean = server->live_calls == 0;

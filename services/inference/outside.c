@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+
+#include "base/wait.h"
 
 /* Of one answer; a client that reads slowly costs no more. */
 enum { TEXT_BYTES_MAX = 16 << 20, TOKEN_TEXTS_BYTES_MAX = 256 << 20 };
@@ -25,17 +26,13 @@ struct infer_outside {
 struct infer_outside *infer_outside_new(int waiting_max, void (*wake)(void *arg), void *wake_arg)
 {
     struct infer_outside *outside = calloc(1, sizeof *outside);
-    pthread_condattr_t attributes;
 
     assert(outside);
     outside->waiting_max = waiting_max;
     outside->wake = wake;
     outside->wake_arg = wake_arg;
     pthread_mutex_init(&outside->lock, NULL);
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&outside->changed, &attributes);
-    pthread_condattr_destroy(&attributes);
+    pthread_cond_init(&outside->changed, NULL);
     return outside;
 }
 
@@ -90,20 +87,6 @@ bool infer_outside_submit(struct infer_outside *outside, struct infer_ticket *ti
     return admitted;
 }
 
-static void wait_locked(struct infer_outside *outside, int wait_ms)
-{
-    struct timespec until;
-
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += wait_ms / 1000;
-    until.tv_nsec += wait_ms % 1000 * 1000000L;
-    if (until.tv_nsec >= 1000000000L) {
-        until.tv_nsec -= 1000000000L;
-        until.tv_sec++;
-    }
-    pthread_cond_timedwait(&outside->changed, &outside->lock, &until);
-}
-
 static bool has_piece_locked(const struct infer_ticket *ticket)
 {
     return ticket->piece_at < ticket->piece_count;
@@ -116,7 +99,7 @@ enum infer_next infer_outside_next(struct infer_outside *outside, struct infer_t
 
     pthread_mutex_lock(&outside->lock);
     if (!has_piece_locked(ticket) && ticket->state != INFER_TICKET_ENDED)
-        wait_locked(outside, wait_ms);
+        cap_wait_ms(&outside->changed, &outside->lock, wait_ms);
     if (has_piece_locked(ticket)) {
         size_t length = ticket->pieces[ticket->piece_at++].length;
 

@@ -4,8 +4,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "base/wait.h"
 #include "log/log.h"
 
 enum { BEAT_MS_DEFAULT = 3000 };
@@ -41,7 +41,6 @@ struct infer_work *infer_work_new(const struct cap_clock *clock, size_t prompt_b
                                   size_t spool_bytes_max)
 {
     struct infer_work *work = calloc(1, sizeof *work);
-    pthread_condattr_t attributes;
 
     assert(work);
     work->clock = clock;
@@ -49,10 +48,7 @@ struct infer_work *infer_work_new(const struct cap_clock *clock, size_t prompt_b
     work->spool = infer_spool_new(spool_bytes_max);
     work->beat_ms = BEAT_MS_DEFAULT;
     pthread_mutex_init(&work->lock, NULL);
-    pthread_condattr_init(&attributes);
-    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
-    pthread_cond_init(&work->changed, &attributes);
-    pthread_condattr_destroy(&attributes);
+    pthread_cond_init(&work->changed, NULL);
     return work;
 }
 
@@ -74,18 +70,8 @@ static void wake_locked(struct infer_work *work)
 
 static void wait_ms_locked(struct infer_work *work, int64_t wait_ms)
 {
-    struct timespec until;
-
-    if (wait_ms <= 0)
-        return;
-    clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += wait_ms / 1000;
-    until.tv_nsec += wait_ms % 1000 * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_nsec -= 1000000000;
-        until.tv_sec++;
-    }
-    pthread_cond_timedwait(&work->changed, &work->lock, &until);
+    if (wait_ms > 0)
+        cap_wait_ms(&work->changed, &work->lock, wait_ms);
 }
 
 void infer_work_close(struct infer_work *work)

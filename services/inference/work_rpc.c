@@ -3,8 +3,8 @@
 #include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
+#include "base/wait.h"
 #include "command_wire.h"
 #include "counters.h"
 #include "hello_wire.h"
@@ -229,19 +229,11 @@ static void close_call(struct infer_work_client *client, struct cap_rpc_call *ca
 /* False when the program ends. */
 static bool pause_ms(struct infer_work_client *client, int64_t wait_ms)
 {
-    struct timespec until;
     bool ending;
 
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += wait_ms / 1000;
-    until.tv_nsec += wait_ms % 1000 * 1000000;
-    if (until.tv_nsec >= 1000000000) {
-        until.tv_nsec -= 1000000000;
-        until.tv_sec++;
-    }
     pthread_mutex_lock(&client->lock);
     if (!client->ending)
-        pthread_cond_timedwait(&client->changed, &client->lock, &until);
+        cap_wait_ms(&client->changed, &client->lock, wait_ms);
     ending = client->ending;
     pthread_mutex_unlock(&client->lock);
     return !ending;

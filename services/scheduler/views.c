@@ -3,9 +3,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/clock.h"
+#include "base/wait.h"
 #include "inside.h"
 
 static bool matches(const struct sched_run *run, const char *id)
@@ -108,12 +108,11 @@ void sched_views_free(struct sched_view *views, size_t count)
 
 void sched_conduct_wait(struct sched_conduct *c, uint64_t *io_version, int64_t wait_ms)
 {
-    int64_t until = cap_clock_wall_ms(cap_clock_system()) + wait_ms;
-    struct timespec deadline = {until / 1000, (until % 1000) * 1000000};
+    struct timespec end = cap_wait_end(wait_ms);
 
     pthread_mutex_lock(&c->lock);
     while (c->version == *io_version && !c->stopping)
-        if (pthread_cond_timedwait(&c->changed, &c->lock, &deadline) != 0)
+        if (!cap_wait_until(&c->changed, &c->lock, &end))
             break;
     *io_version = c->version;
     pthread_mutex_unlock(&c->lock);

@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "base/map.h"
+#include "base/wait.h"
 #include "log/log.h"
 
 enum {
@@ -228,7 +229,6 @@ static int default_to(int value, int fallback)
 struct store_pg *store_pg_open(const struct store_pg_options *options, struct cap_err *err)
 {
     struct store_pg *pg = calloc(1, sizeof *pg);
-    pthread_condattr_t monotonic;
     struct store_conn *conn;
 
     if (!pg || !(pg->conninfo = strdup(options->conninfo)))
@@ -241,10 +241,7 @@ struct store_pg *store_pg_open(const struct store_pg_options *options, struct ca
     };
     assert(pg->options.connections_max <= CONNECTIONS_MAX);
     pthread_mutex_init(&pg->lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&pg->freed, &monotonic);
-    pthread_condattr_destroy(&monotonic);
+    pthread_cond_init(&pg->freed, NULL);
     conn = connect_patiently(pg, err);
     if (!conn) {
         store_pg_free(pg);
@@ -272,29 +269,15 @@ void store_pg_free(struct store_pg *pg)
     free(pg);
 }
 
-static struct timespec deadline_in(int ms)
-{
-    struct timespec at;
-
-    clock_gettime(CLOCK_MONOTONIC, &at);
-    at.tv_sec += ms / 1000;
-    at.tv_nsec += ms % 1000 * 1000000L;
-    if (at.tv_nsec >= 1000000000L) {
-        at.tv_sec++;
-        at.tv_nsec -= 1000000000L;
-    }
-    return at;
-}
-
 /* An idle connection, or NULL with the right to open one. False when neither came in time. */
 static bool take_place(struct store_pg *pg, struct store_conn **out_idle, struct cap_err *err)
 {
-    struct timespec until = deadline_in(pg->options.acquire_ms_max);
-    int late = 0;
+    struct timespec until = cap_wait_end(pg->options.acquire_ms_max);
+    bool late = false;
 
     pthread_mutex_lock(&pg->lock);
-    while (!pg->idle && pg->open_count >= pg->options.connections_max && late == 0)
-        late = pthread_cond_timedwait(&pg->freed, &pg->lock, &until);
+    while (!pg->idle && pg->open_count >= pg->options.connections_max && !late)
+        late = !cap_wait_until(&pg->freed, &pg->lock, &until);
     *out_idle = pg->idle;
     if (pg->idle)
         pg->idle = pg->idle->next;

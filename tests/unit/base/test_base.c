@@ -20,6 +20,7 @@
 #include "base/near.h"
 #include "base/rand.h"
 #include "base/utf8.h"
+#include "base/wait.h"
 
 static void context_stands_in_front_of_the_reason(void **state)
 {
@@ -267,6 +268,24 @@ static void mended_text_does_not_depend_on_how_it_was_divided(void **state)
     assert_string_equal(pieces.data, whole.data);
 }
 
+static void a_wait_ends_when_its_time_has_come(void **state)
+{
+    pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    pthread_cond_t never = PTHREAD_COND_INITIALIZER;
+    int64_t began_ms = cap_clock_ms(cap_clock_system());
+    struct timespec end = cap_wait_end(1999);
+
+    (void)state;
+    assert_in_range(end.tv_nsec, 0, 999999999);
+    end = cap_wait_end(30);
+    pthread_mutex_lock(&lock);
+    while (cap_wait_until(&never, &lock, &end))
+        ;
+    assert_false(cap_wait_ms(&never, &lock, 0));
+    pthread_mutex_unlock(&lock);
+    assert_in_range(cap_clock_ms(cap_clock_system()) - began_ms, 29, 20000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -283,6 +302,7 @@ int main(void)
         cmocka_unit_test(files_are_replaced_whole_and_limits_hold),
         cmocka_unit_test(a_pipe_in_a_folder_of_others_is_refused_and_not_waited_for),
         cmocka_unit_test(only_the_shortest_form_of_a_character_below_110000_is_utf8),
+        cmocka_unit_test(a_wait_ends_when_its_time_has_come),
         cmocka_unit_test(mended_text_does_not_depend_on_how_it_was_divided),
     };
 
