@@ -15,7 +15,8 @@
         T##_free(*p);                                                                              \
     }
 
-#define CAP_AUTO(T) __attribute__((cleanup(T##_auto))) struct T *
+/* `unused`: clang does not count the release as a use. */
+#define CAP_AUTO(T) __attribute__((unused, cleanup(T##_auto))) struct T *
 
 /* The pointer, which the scope then no longer frees. */
 #define cap_take(p)                                                                                \
@@ -26,7 +27,7 @@
     })
 
 /* The same for plain heap memory, files and descriptors: CAP_AUTO_MEM char *s = strdup(x); */
-#define CAP_AUTO_MEM __attribute__((cleanup(cap_auto_mem_)))
+#define CAP_AUTO_MEM __attribute__((unused, cleanup(cap_auto_mem_)))
 #define CAP_AUTO_STREAM __attribute__((cleanup(cap_auto_stream_)))
 #define CAP_AUTO_FD __attribute__((cleanup(cap_auto_fd_)))
 

@@ -332,7 +332,7 @@ static void end_request(void *arg, struct MHD_Connection *connection, void **slo
     *slot = NULL;
 }
 
-static void log_mhd(void *arg, const char *fmt, va_list args)
+__attribute__((format(printf, 2, 0))) static void log_mhd(void *arg, const char *fmt, va_list args)
 {
     char text[256];
 

@@ -61,7 +61,7 @@ static struct eval_verdict grade(const struct eval_task *task, const json_t *row
 {
     CAP_AUTO(eval_regex_work) work = eval_regex_work_new();
     struct cap_err err = {0};
-    struct eval_verdict verdict;
+    struct eval_verdict verdict = {0};
     struct eval_gold gold;
     struct eval_doc doc;
 

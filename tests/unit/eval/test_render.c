@@ -70,7 +70,7 @@ static struct eval_prompt render_one(const struct eval_task *task,
                                      const struct eval_document *document)
 {
     struct cap_err err = {0};
-    struct eval_prompt prompt;
+    struct eval_prompt prompt = {0};
     CAP_AUTO(eval_render) render = eval_render_open(task, settings, pool, pool_count, &err);
 
     if (!render || !eval_render_prompt(render, document, arena, &prompt, &err))
