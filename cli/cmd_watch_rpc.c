@@ -341,7 +341,7 @@ static void count_ends(struct watcher *w)
 int cli_watch_ids(struct cli_context *context, const char *const *ids, int count,
                   struct cap_err *err)
 {
-    CAP_AUTO(cli_suite) suite = cli_suite_open(context, err);
+    CAP_AUTO(cli_suite) suite = cli_suite_open_patient(context, err);
     CAP_AUTO_MEM struct watcher *w = calloc(1, sizeof *w);
     CAP_AUTO_MEM struct follower *followers = calloc((size_t)count, sizeof *followers);
     bool ok;

@@ -8,16 +8,17 @@
 
 #include "args.h"
 #include "base/err.h"
+#include "base/exit.h"
 
 /* docs/cli.md explains them; scripts rely on them. */
 enum cli_exit {
-    CLI_OK = 0,
-    CLI_NEGATIVE = 1, /* it worked, and the answer is no: a run failed, a check found something */
-    CLI_USAGE = 2,
-    CLI_REFUSED = 3,     /* wrong input: unknown name, bad value, nothing there */
-    CLI_UNREACHABLE = 4, /* no suite, or a part of it does not answer */
-    CLI_INTERNAL = 5,
-    CLI_INTERRUPTED = 130,
+    CLI_OK = CAP_EXIT_OK,
+    CLI_NEGATIVE = CAP_EXIT_FAILED, /* a run failed, a check found something */
+    CLI_USAGE = CAP_EXIT_USAGE,
+    CLI_REFUSED = CAP_EXIT_REFUSED,
+    CLI_UNREACHABLE = CAP_EXIT_UNREACHABLE,
+    CLI_INTERNAL = CAP_EXIT_INTERNAL,
+    CLI_INTERRUPTED = CAP_EXIT_INTERRUPTED,
 };
 
 /* Options that every command has. */

@@ -16,21 +16,7 @@
 
 int cli_exit_of(enum cap_code code)
 {
-    switch (code) {
-    case CAP_OK:
-        return CLI_OK;
-    case CAP_UNAVAILABLE:
-    case CAP_DEADLINE_EXCEEDED:
-        return CLI_UNREACHABLE;
-    case CAP_INTERNAL:
-    case CAP_UNKNOWN:
-    case CAP_DATA_LOSS:
-        return CLI_INTERNAL;
-    case CAP_CANCELLED:
-        return CLI_INTERRUPTED;
-    default:
-        return CLI_REFUSED;
-    }
+    return (int)cap_exit_of(code);
 }
 
 const char *cli_hint_of(const struct cli_command *command, int status, enum cap_code code)

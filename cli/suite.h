@@ -26,6 +26,8 @@ bool cli_state_dir(const struct cli_context *context, char out[CLI_PATH_BYTES],
                    struct cap_err *err);
 /* The scheduler only. NULL with a sentence that says how to start a suite. */
 struct cli_suite *cli_suite_open(const struct cli_context *context, struct cap_err *err);
+/* The same for whom a restart of the scheduler is no reason to give up: waits up to a minute. */
+struct cli_suite *cli_suite_open_patient(const struct cli_context *context, struct cap_err *err);
 /* Also store and evaluator. */
 struct cli_suite *cli_suite_open_all(const struct cli_context *context, struct cap_err *err);
 void cli_suite_free(struct cli_suite *suite);

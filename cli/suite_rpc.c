@@ -7,7 +7,7 @@
 #include "runtime.h"
 #include "suite.h"
 
-enum { SUITE_ARENA_BYTES = 512 << 20, CONNECT_MS = 5000 };
+enum { SUITE_ARENA_BYTES = 512 << 20, CONNECT_MS = 5000, CONNECT_PATIENT_MS = 60000 };
 
 bool cli_state_dir(const struct cli_context *context, char out[CLI_PATH_BYTES], struct cap_err *err)
 {
@@ -57,7 +57,23 @@ static bool find_server(const struct cli_context *context, char out[CLI_ADDRESS_
     return true;
 }
 
-struct cli_suite *cli_suite_open(const struct cli_context *context, struct cap_err *err)
+/* A local suite whose supervisor has ended: nobody will start its scheduler again. */
+static bool is_suite_gone(const struct cli_context *context)
+{
+    const char *server =
+        context->globals.server ? context->globals.server : getenv("MOECAP_SERVER");
+    struct cap_err ignored = {0};
+    struct cli_runtime runtime;
+    char dir[CLI_PATH_BYTES];
+
+    if (server && *server)
+        return false;
+    return !cli_state_dir(context, dir, &ignored) || !cli_runtime_read(dir, &runtime, &ignored) ||
+           !cli_process_alive(&runtime.supervisor);
+}
+
+static struct cli_suite *open_within(const struct cli_context *context, int64_t wait_ms,
+                                     struct cap_err *err)
 {
     CAP_AUTO(cli_suite) suite = calloc(1, sizeof *suite);
 
@@ -67,11 +83,27 @@ struct cli_suite *cli_suite_open(const struct cli_context *context, struct cap_e
         return NULL;
     suite->arena = cap_arena_new(SUITE_ARENA_BYTES);
     suite->scheduler = cap_rpc_channel_new(suite->address, NULL);
-    if (!cap_rpc_channel_wait(suite->scheduler, CONNECT_MS, err)) {
+    if (!cap_rpc_channel_wait(suite->scheduler, wait_ms, err)) {
         cap_fail_in(err, "scheduler");
         return NULL;
     }
     return cap_take(suite);
+}
+
+struct cli_suite *cli_suite_open(const struct cli_context *context, struct cap_err *err)
+{
+    return open_within(context, CONNECT_MS, err);
+}
+
+struct cli_suite *cli_suite_open_patient(const struct cli_context *context, struct cap_err *err)
+{
+    struct cli_suite *suite = open_within(context, CONNECT_MS, err);
+
+    if (suite || err->code != CAP_UNAVAILABLE || is_suite_gone(context))
+        return suite;
+    fprintf(stderr, "%s; waiting\n", err->text);
+    cap_err_clear(err);
+    return open_within(context, CONNECT_PATIENT_MS - CONNECT_MS, err);
 }
 
 struct cli_suite *cli_suite_open_all(const struct cli_context *context, struct cap_err *err)

@@ -17,12 +17,10 @@
 #ifndef CAP_SERVICE_H
 #define CAP_SERVICE_H
 
+#include "base/exit.h"
 #include "config/config.h"
 #include "metrics/metrics.h"
 #include "rpc/rpc.h"
-
-/* Exit statuses of every program: docs/cli.md. */
-enum cap_exit { CAP_EXIT_OK = 0, CAP_EXIT_FAILED = 1, CAP_EXIT_USAGE = 2 };
 
 struct cap_service {
     const struct cap_service_spec *spec;

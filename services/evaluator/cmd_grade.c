@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/exit.h"
 #include "grade.h"
 #include "keys.h"
 #include "task_find.h"
@@ -303,11 +304,14 @@ int eval_cmd_grade(int argc, char **argv)
         print_help(stdout);
         return 0;
     }
-    if (!read_command(argc, argv, &command, &err) ||
-        !(task = g.task = eval_task_find(command.name, command.tasks, &err)) ||
+    if (!read_command(argc, argv, &command, &err)) {
+        fprintf(stderr, "grade: %s\n", err.text);
+        return CAP_EXIT_USAGE;
+    }
+    if (!(task = g.task = eval_task_find(command.name, command.tasks, &err)) ||
         !pick_column(task, command.filter, &g.column, &err)) {
         fprintf(stderr, "grade: %s\n", err.text);
-        return 2;
+        return (int)cap_exit_of_input(err.code);
     }
     return grade_all(&g);
 }

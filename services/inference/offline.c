@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/auto.h"
+#include "base/exit.h"
 #include "offline_forward.h"
 
 static const struct verb {
@@ -27,7 +28,7 @@ static int list_verbs(const char *first, bool asked)
         if (strcmp(verbs[i].first, first) == 0)
             fprintf(out, " %s,", verbs[i].second);
     fprintf(out, " serve\n"); /* a node's verb: main.c */
-    return asked ? INFER_OFFLINE_DONE : INFER_OFFLINE_USAGE;
+    return asked ? CAP_EXIT_OK : CAP_EXIT_USAGE;
 }
 
 bool infer_offline(int argc, char **argv, int *out_status)

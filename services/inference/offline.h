@@ -2,7 +2,8 @@
  * moecap-inference for them.
  *
  * Each verb gets its own arguments (argv[0] is its last word), prints to stdout, and returns an
- * exit status: 0 done, 1 failed with a sentence on stderr, 2 used wrongly.
+ * exit status (base/exit.h): 0 done, 1 a check found something, 2 used wrongly, 3 the input is
+ * refused with a sentence on stderr.
  *
  *     if (infer_offline(argc, argv, &status))
  *         return status;
@@ -11,8 +12,6 @@
 #define INFER_OFFLINE_H
 
 #include <stdbool.h>
-
-enum { INFER_OFFLINE_DONE = 0, INFER_OFFLINE_FAILED = 1, INFER_OFFLINE_USAGE = 2 };
 
 /* True when the arguments name a verb, which has then been carried out. */
 bool infer_offline(int argc, char **argv, int *out_status);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/exit.h"
 #include "base/file.h"
 #include "native/forward.h"
 #include "native/sampler.h"
@@ -370,5 +371,5 @@ int infer_cmd_forward(int argc, char **argv)
     else
         fprintf(stderr, "model forward: %s\n", err.text);
     close_run(&run);
-    return ok ? 0 : 1;
+    return (int)cap_exit_of_input(err.code);
 }

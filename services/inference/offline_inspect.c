@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/exit.h"
+#include "base/file.h"
 #include "inspect_text.h"
 #include "model/cost.h"
 #include "model/weights.h"
@@ -25,7 +27,8 @@ static const char help[] =
     "  --json     one JSON object instead of text\n"
     "  --values   read every weight and look for NaN and infinity\n"
     "\n"
-    "Exit status 0: our engine would load it; 1: it would not, and the problems say why.\n"
+    "Exit status 0: our engine would load it; 1: it would not, and the problems say why;\n"
+    "3: there is no such directory.\n"
     "\n"
     "  moecap model inspect models/moecap-tiny\n";
 
@@ -244,14 +247,18 @@ int infer_cmd_inspect(int argc, char **argv)
             values = true;
         else if (strcmp(argv[i], "--help") == 0) {
             fputs(help, stdout);
-            return INFER_OFFLINE_DONE;
+            return CAP_EXIT_OK;
         } else if (argv[i][0] == '-' || dir)
             ok = false;
         else
             dir = argv[i];
     if (!ok || !dir) {
         fputs(help, stderr);
-        return INFER_OFFLINE_USAGE;
+        return CAP_EXIT_USAGE;
+    }
+    if (!cap_file_exists(dir)) {
+        fprintf(stderr, "moecap model inspect: there is no \"%s\"\n", dir);
+        return CAP_EXIT_REFUSED;
     }
     found = inspect(dir, values);
     if (as_json) {
@@ -262,5 +269,5 @@ int infer_cmd_inspect(int argc, char **argv)
     }
     ok = json_array_size(json_object_get(found, "problems")) == 0;
     json_decref(found);
-    return ok ? INFER_OFFLINE_DONE : INFER_OFFLINE_FAILED;
+    return ok ? CAP_EXIT_OK : CAP_EXIT_FAILED;
 }

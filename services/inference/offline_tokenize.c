@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/exit.h"
 #include "offline.h"
 #include "text/tokenizer.h"
 
@@ -141,18 +142,18 @@ int infer_cmd_tokenize(int argc, char **argv)
 
     if (argc == 2 && strcmp(argv[1], "--help") == 0) {
         fputs(help, stdout);
-        return INFER_OFFLINE_DONE;
+        return CAP_EXIT_OK;
     }
     if (!read_arguments(argc, argv, &t, &dir)) {
         fputs(help, stderr);
-        return INFER_OFFLINE_USAGE;
+        return CAP_EXIT_USAGE;
     }
     CAP_AUTO(infer_tokenizer) tokenizer = infer_tokenizer_open(dir, &err);
 
     t.tokenizer = tokenizer;
     if (tokenizer && do_lines(&t, &err))
-        return INFER_OFFLINE_DONE;
+        return CAP_EXIT_OK;
     fflush(stdout);
     fprintf(stderr, "moecap tokenize: %s\n", err.text);
-    return INFER_OFFLINE_FAILED;
+    return cap_exit_of_input(err.code);
 }

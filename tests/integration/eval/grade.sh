@@ -75,9 +75,9 @@ printf '%s\n' '{"id": 1, "scores": [-1, -2, -3, -4], "gold": 7}' >"$out/in"
 run bad_gold 1 choice-mini <"$out/in"
 says bad_gold 'grade: line 1: the right answer "7" is none of the 4 choices'
 
-run unknown 2 gsm9k </dev/null
+run unknown 3 gsm9k </dev/null
 says unknown 'there is no task and no grader "gsm9k"'
-run filter 2 gsm8k --filter loose </dev/null
+run filter 3 gsm8k --filter loose </dev/null
 says filter '"gsm8k" has no filter "loose"; it has exact_match,strict-match, exact_match,flexible-extract'
 run flag 2 gsm8k --fast </dev/null
 says flag 'unknown flag "--fast"'

@@ -44,7 +44,7 @@ sed 's/"model_type": "qwen3_moe"/"model_type": "llama"/' $tiny/config.json >"$tm
 try model inspect "$tmp/model"
 expect inspect-family 1 'architecture "llama" is not supported, supported: qwen3_moe'
 try model inspect /nowhere
-expect inspect-nowhere 1 'could not open "/nowhere/config.json"'
+expect inspect-nowhere 3 'there is no "/nowhere"'
 try model inspect
 expect inspect-usage 2 "usage: moecap model inspect DIR"
 try model
@@ -63,13 +63,13 @@ expect tokenize-last 0 "["
 feed '"fine"
 {oops
 ' tokenize $tiny
-expect tokenize-line 1 "line 2: it is not JSON"
+expect tokenize-line 3 "line 2: it is not JSON"
 feed '12' tokenize $tiny
-expect tokenize-kind 1 "line 1: it is not a JSON string"
+expect tokenize-kind 3 "line 1: it is not a JSON string"
 feed '[64, 295, 1023]' tokenize $tiny --decode
 expect decode 0 '"a b"'
 feed '[64, 295, 1023]' tokenize $tiny --decode --special
 expect decode-special 0 '"a b<|im_end|>"'
 try tokenize /nowhere
-expect tokenize-nowhere 1 'could not open "/nowhere/tokenizer.json"'
+expect tokenize-nowhere 3 'could not open "/nowhere/tokenizer.json"'
 exit $bad

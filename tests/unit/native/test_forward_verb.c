@@ -100,18 +100,18 @@ static void what_is_wrong_is_said(void **state)
                {"[1, 99999999999]", "must hold"}};
     for (size_t i = 0; i < CAP_COUNT_OF(bad); i++) {
         write_text(in_scratch("t.json"), bad[i].text);
-        assert_int_equal(RUN(g.dir, "--tokens", in_scratch("t.json")), 1);
+        assert_int_equal(RUN(g.dir, "--tokens", in_scratch("t.json")), 3);
         if (!strstr(said, bad[i].says))
             fail_msg("\"%s\" does not say \"%s\"", said, bad[i].says);
     }
     write_text(in_scratch("t.json"), "[1, 2]");
-    assert_int_equal(RUN("/nowhere", "--tokens", in_scratch("t.json")), 1);
+    assert_int_equal(RUN("/nowhere", "--tokens", in_scratch("t.json")), 3);
     assert_non_null(strstr(said, "/nowhere"));
-    assert_int_equal(RUN(g.dir, "--tokens", "/nowhere/t.json"), 1);
-    assert_int_equal(RUN(g.dir, "--tokens", in_scratch("t.json"), "--logits", "/nowhere/l.npy"), 1);
+    assert_int_equal(RUN(g.dir, "--tokens", "/nowhere/t.json"), 3);
+    assert_int_equal(RUN(g.dir, "--tokens", in_scratch("t.json"), "--logits", "/nowhere/l.npy"), 3);
     assert_non_null(strstr(said, "/nowhere/l.npy"));
-    assert_int_equal(RUN(g.dir, "--tokens", in_scratch("t.json"), "--experts", "/nowhere/e"), 1);
-    assert_int_equal(RUN(g.dir, "--tokens", in_scratch("t.json"), "--backend", "cuda"), 1);
+    assert_int_equal(RUN(g.dir, "--tokens", in_scratch("t.json"), "--experts", "/nowhere/e"), 3);
+    assert_int_equal(RUN(g.dir, "--tokens", in_scratch("t.json"), "--backend", "cuda"), 3);
     assert_non_null(strstr(said, "there is no backend \"cuda\""));
     golden_close(&g);
 }
