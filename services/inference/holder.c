@@ -10,6 +10,8 @@
 #include "counters.h"
 #include "log/log.h"
 
+#define KEY_PREFIX "MOECAP_KEY_"
+
 static const char *or_empty(const char *text)
 {
     return text ? text : "";
@@ -18,9 +20,10 @@ static const char *or_empty(const char *text)
 static char *make_key(const struct infer_wish *wish)
 {
     char *key = NULL;
-    int length = asprintf(&key, "%s\n%s\n%s\n%s\n%s\n%s\n%s", wish->engine, wish->model,
+    int length = asprintf(&key, "%s\n%s\n%s\n%s\n%s\n%s\n%s\n%s", wish->engine, wish->model,
                           or_empty(wish->precision), or_empty(wish->device), or_empty(wish->url),
-                          or_empty(wish->served_model), or_empty(wish->model_config));
+                          or_empty(wish->served_model), or_empty(wish->api_key_env),
+                          or_empty(wish->model_config));
 
     assert(length >= 0);
     return key;
@@ -64,7 +67,23 @@ static const struct infer_engine_ops *find_engine(const char *name, struct cap_e
     return NULL;
 }
 
-static void set_options(const struct infer_wish *wish, const char *model,
+/* The key goes to a URL that the submitter chose: no other variable may be asked for, whoever asks.
+ */
+static bool find_key(const char *name, const char **out, struct cap_err *err)
+{
+    *out = NULL;
+    if (!name || !*name)
+        return true;
+    if (strncmp(name, KEY_PREFIX, sizeof KEY_PREFIX - 1) != 0)
+        return cap_fail(err, CAP_PERMISSION_DENIED,
+                        "the node gives out no variable \"%.64s\": keys are in " KEY_PREFIX "...",
+                        name);
+    *out = getenv(name);
+    return *out != NULL || cap_fail(err, CAP_FAILED_PRECONDITION,
+                                    "the node has no environment variable %.64s", name);
+}
+
+static void set_options(const struct infer_wish *wish, const char *model, const char *api_key,
                         struct infer_engine_options *out)
 {
     *out = (struct infer_engine_options){
@@ -75,7 +94,7 @@ static void set_options(const struct infer_wish *wish, const char *model,
         .threads = wish->threads,
         .url = wish->url,
         .served_model = wish->served_model,
-        .api_key = wish->api_key_env && *wish->api_key_env ? getenv(wish->api_key_env) : NULL,
+        .api_key = api_key,
         .model_config = wish->model_config,
     };
 }
@@ -84,15 +103,16 @@ bool infer_holder_open(struct infer_holder *holder, const struct infer_models *m
                        bool any_model_path, const struct infer_wish *wish, struct cap_err *err)
 {
     const struct infer_engine_ops *ops = find_engine(wish->engine, err);
-    const char *model = wish->model;
+    const char *model = wish->model, *api_key = NULL;
     struct infer_engine_options options;
     int64_t started_ms = cap_clock_ms(cap_clock_system());
 
     infer_holder_close(holder);
-    if (!ops || (ops->wants_directory &&
-                 !(model = infer_models_resolve(models, wish->model, any_model_path, err))))
+    if (!ops || !find_key(wish->api_key_env, &api_key, err) ||
+        (ops->wants_directory &&
+         !(model = infer_models_resolve(models, wish->model, any_model_path, err))))
         return false;
-    set_options(wish, model, &options);
+    set_options(wish, model, api_key, &options);
     holder->engine = ops->open(&options, err);
     if (!holder->engine)
         return cap_fail_in(err, "engine %s", ops->name);

@@ -209,15 +209,19 @@ static void check_url(struct complaints *c, const struct sched_spec *spec)
                  spec->engine, spec->url);
 }
 
-/* The node reads its own environment; what is asked for must at least be the name of a variable. */
+/* What is named is sent to the submitter's URL, so only what the node's owner set aside for that.
+ */
 static void check_key_name(struct complaints *c, const char *name)
 {
-    if (strlen(name) <= NAME_BYTES_MAX &&
-        strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") ==
-            strlen(name))
+    if (!*name ||
+        (strlen(name) <= NAME_BYTES_MAX && strncmp(name, "MOECAP_KEY_", 11) == 0 &&
+         strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") ==
+             strlen(name)))
         return;
     complain(c, CAP_INVALID_ARGUMENT,
-             "external.api_key_env \"%.64s\" is not the name of an environment variable", name);
+             "external.api_key_env \"%.64s\" is not the name of a variable for keys, such as "
+             "MOECAP_KEY_VLLM",
+             name);
 }
 
 static void check_external(struct complaints *c, const struct sched_spec *spec)

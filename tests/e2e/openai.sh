@@ -36,6 +36,11 @@ expect 1 moecap submit --engine openai --url "$url" --model moecap-tiny --task c
 says 'cannot score continuations'
 expect 1 moecap submit --engine openai --url "$url" --model no-such --task gsm-mini --limit 5 --watch
 says 'the server does not offer "no-such" but 1 others, such as "moecap-tiny"'
+expect 3 moecap submit --engine openai --url "$url" --model moecap-tiny --task gsm-mini --api-key-env PGPASSWORD
+says 'is not the name of a variable for keys'
+expect 1 moecap submit --engine openai --url "$url" --model moecap-tiny --task gsm-mini --limit 5 \
+    --api-key-env MOECAP_KEY_NONE --watch
+says 'the node has no environment variable MOECAP_KEY_NONE'
 kill "$server"
 wait "$server" 2>/dev/null || true
 expect 1 moecap submit --engine openai --url "$url" --model moecap-tiny --task gsm-mini --limit 5 --note gone --watch

@@ -136,7 +136,9 @@ static void every_wrong_field_is_named_with_its_value(void **state)
         TEXT(prompt_format, "html", "prompt_format \"html\" is neither text nor chat"),
         TEXT(device, "tpu", "hardware.device \"tpu\" is neither cpu nor cuda"),
         TEXT(url, "http://x", "engine \"native\" takes no external.url"),
-        TEXT(api_key_env, "A;B", "external.api_key_env \"A;B\" is not the name"),
+        TEXT(api_key_env, "MOECAP_KEY_A;B",
+             "external.api_key_env \"MOECAP_KEY_A;B\" is not the name"),
+        TEXT(api_key_env, "PGPASSWORD", "external.api_key_env \"PGPASSWORD\" is not the name"),
     };
 
     (void)state;
