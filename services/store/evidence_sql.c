@@ -1,5 +1,7 @@
 #include "evidence.h"
 
+#include <assert.h>
+
 #include "answer.h"
 #include "pg.h"
 #include "run.h"
@@ -89,6 +91,7 @@ static struct store_rows *ask(struct store_conn *conn, const struct page_work *w
     struct store_arg args[KEY_PARTS_MAX + 2] = {store_arg_text(work->run_id)};
     size_t count = 1;
 
+    assert(work->kind->key_parts <= KEY_PARTS_MAX);
     /* below every key when nothing was answered yet */
     for (int i = 0; i < work->kind->key_parts; i++)
         args[count++] = store_arg_int(work->from.begun ? parts[i] : -1);
