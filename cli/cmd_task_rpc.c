@@ -313,7 +313,7 @@ static bool add_task(struct cli_suite *suite, const char *path, const char *data
     const char *slash = strrchr(path, '/'), *dir = dir_of(suite->arena, path);
     __attribute__((cleanup(lines_done))) struct lines samples = {0};
     __attribute__((cleanup(lines_done))) struct lines fewshot = {0};
-    Moecap__V1__TaskInfo *task;
+    Moecap__V1__TaskInfo *task = NULL;
     const char *samples_path, *fewshot_path;
 
     if (!read_task(suite, dir, slash ? slash + 1 : path, &task, err))

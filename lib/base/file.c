@@ -63,15 +63,24 @@ char *cap_file_read(const char *path, size_t bytes_max, size_t *out_length, stru
     return read_all(stream, path, &info, bytes_max, out_length, err);
 }
 
+/* fopen() itself would wait for a pipe's other end. */
+static FILE *open_without_waiting(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    FILE *stream = fd < 0 ? NULL : fdopen(fd, "rb");
+
+    if (!stream && fd >= 0)
+        close(fd);
+    return stream;
+}
+
 char *cap_file_read_regular(const char *path, size_t bytes_max, size_t *out_length,
                             struct cap_err *err)
 {
-    /* without O_NONBLOCK the open itself waits for a pipe's other end */
-    CAP_AUTO_FD int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-    CAP_AUTO_STREAM FILE *stream = NULL;
+    CAP_AUTO_STREAM FILE *stream = open_without_waiting(path);
     struct stat info;
 
-    if (fd < 0 || fstat(fd, &info) != 0) {
+    if (!stream || fstat(fileno(stream), &info) != 0) {
         fail_errno(err, "open", path);
         return NULL;
     }
@@ -79,12 +88,6 @@ char *cap_file_read_regular(const char *path, size_t bytes_max, size_t *out_leng
         cap_fail(err, CAP_INVALID_ARGUMENT, "cannot read \"%s\": it is not a regular file", path);
         return NULL;
     }
-    stream = fdopen(fd, "rb");
-    if (!stream) {
-        fail_errno(err, "open", path);
-        return NULL;
-    }
-    fd = -1; /* the stream's now */
     return read_all(stream, path, &info, bytes_max, out_length, err);
 }
 

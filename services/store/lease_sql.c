@@ -328,7 +328,7 @@ static bool release_lease(struct store_conn *conn, void *arg, struct cap_err *er
 {
     const struct release_work *work = arg;
     struct store_run run;
-    bool held;
+    bool held = false;
 
     if (!store_run_lock(conn, work->ref->run_id, &run, err) ||
         !check_fence(conn, &run, work->ref, &held, err))
