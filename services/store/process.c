@@ -213,7 +213,7 @@ bool store_process_run(const struct store_user *user, const char *const *argv, c
                        int wait_ms, struct cap_err *err)
 {
     char tail[257];
-    int status;
+    int status = -1;
 
     if (!store_process_status(user, argv, log, wait_ms, &status, err))
         return false;

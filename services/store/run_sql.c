@@ -203,7 +203,7 @@ static bool is_from(const struct move *move, enum store_state state)
 static bool move_run(struct store_conn *conn, void *arg, struct cap_err *err)
 {
     const struct move *move = arg;
-    struct store_run run;
+    struct store_run run = {0};
 
     if (!store_run_lock(conn, move->run_id, &run, err))
         return false;
