@@ -187,11 +187,12 @@ static bool check_shards(const struct cap_tensors *t, json_t *map, struct cap_er
     {
         const struct cap_tensor *tensor = cap_map_get(t->by_name, name);
         const char *promised = json_string_value(file);
+        const char *actual = tensor ? t->files[tensor->file_index].name : NULL;
 
         if (!promised)
             return cap_fail(err, CAP_DATA_LOSS, "the index names no file for tensor \"%.100s\"",
                             name);
-        if (!tensor || strcmp(t->files[tensor->file_index].name, promised) != 0)
+        if (!actual || strcmp(actual, promised) != 0)
             return cap_fail(err, CAP_DATA_LOSS, "tensor \"%.100s\" is not in its file \"%.100s\"",
                             name, promised);
     }

@@ -145,8 +145,13 @@ static void free_openai(struct infer_engine *base)
 static struct infer_engine *open_openai(const struct infer_engine_options *options,
                                         struct cap_err *err)
 {
-    struct openai_engine *engine = calloc(1, sizeof *engine);
+    struct openai_engine *engine;
 
+    if (!options->url || !*options->url) {
+        cap_fail(err, CAP_INVALID_ARGUMENT, "a server's URL is needed");
+        return NULL;
+    }
+    engine = calloc(1, sizeof *engine);
     if (!engine)
         abort();
     engine->base.ops = &infer_engine_openai_ops;
@@ -161,8 +166,8 @@ static struct infer_engine *open_openai(const struct infer_engine_options *optio
     }
     engine->model = copy_text(
         options->served_model && *options->served_model ? options->served_model : options->model);
-    engine->completions_url = join_url(options->url ? options->url : "", "/v1/completions");
-    engine->chat_url = join_url(options->url ? options->url : "", "/v1/chat/completions");
+    engine->completions_url = join_url(options->url, "/v1/completions");
+    engine->chat_url = join_url(options->url, "/v1/chat/completions");
     engine->client = cap_http_client_new();
     if (ask_models(engine, options, err))
         return &engine->base;
