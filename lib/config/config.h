@@ -93,6 +93,8 @@ void cap_config_sample(const struct cap_config *config,
 void cap_config_markdown(const struct cap_config *config, struct cap_buf *out);
 /* The value now, as one would write it. */
 void cap_config_value(const struct cap_config_row *row, const void *values, struct cap_buf *out);
+/* The same for other eyes: in a setting whose unit is "URI", *** stands for passwords. */
+void cap_config_shown(const struct cap_config_row *row, const void *values, struct cap_buf *out);
 const char *cap_config_source_name(enum cap_config_source source);
 
 #endif

@@ -15,7 +15,7 @@ static Moecap__V1__ConfigValue *describe_row(struct cap_arena *arena, const stru
     if (!value)
         return NULL;
     moecap__v1__config_value__init(value);
-    cap_config_value(row, admin->spec->values, &text);
+    cap_config_shown(row, admin->spec->values, &text);
     value->name = (char *)row->name;
     value->value = cap_arena_strdup(arena, text.data);
     value->source = (char *)cap_config_source_name(admin->sources[index]);

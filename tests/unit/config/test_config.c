@@ -149,6 +149,40 @@ static void the_sample_reads_back_as_the_defaults(void **state)
     assert_non_null(strstr(help.data, "--depth-max int"));
 }
 
+static const char *shown(const char *unit, const char *value)
+{
+    static char text[512];
+    const struct cap_config_row row = {"db", CAP_CONFIG_str, "", 0, 500, unit, "", 0};
+    CAP_AUTO_BUF(out, 500);
+
+    cap_config_shown(&row, &value, &out);
+    snprintf(text, sizeof text, "%s", out.data);
+    return text;
+}
+
+static void passwords_in_a_uri_are_hidden(void **state)
+{
+    static const char *const pairs[][2] = {
+        {"postgresql://anna:top@db:5432/x?sslmode=require",
+         "postgresql://anna:***@db:5432/x?sslmode=require"},
+        {"postgresql://anna:t@p:a@db/x@y", "postgresql://anna:***@db/x@y"},
+        {"postgresql://anna@db:5432/x", "postgresql://anna@db:5432/x"},
+        {"postgresql://db/x?user=anna&password=top&sslpassword=other",
+         "postgresql://db/x?user=anna&password=***&sslpassword=***"},
+        {"host=db password=top user=anna", "host=db password=*** user=anna"},
+        {"password = 'to p\\' x' host=db", "password = *** host=db"},
+        {"host=db passfile=/etc/password", "host=db passfile=/etc/password"},
+        {"password=", "password=***"},
+        {"password='top", "password=***"},
+        {"", ""},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < CAP_COUNT_OF(pairs); i++)
+        assert_string_equal(shown("URI", pairs[i][0]), pairs[i][1]);
+    assert_string_equal(shown("", "a password=b"), "a password=b");
+}
+
 static void counters_are_printed_for_prometheus(void **state)
 {
     static const struct cap_metric_row metric_rows[] = {
@@ -324,6 +358,7 @@ int main(void)
         cmocka_unit_test(bad_values_are_refused_with_what_would_be_accepted),
         cmocka_unit_test(a_bad_line_in_a_file_is_named),
         cmocka_unit_test(the_sample_reads_back_as_the_defaults),
+        cmocka_unit_test(passwords_in_a_uri_are_hidden),
         cmocka_unit_test(counters_are_printed_for_prometheus),
         cmocka_unit_test(sha256_is_the_standard_one),
         cmocka_unit_test(log_levels_are_per_module),
