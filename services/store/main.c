@@ -7,6 +7,7 @@
 #include "embedded.h"
 #include "log/log.h"
 #include "migrate.h"
+#include "password.h"
 #include "pg.h"
 #include "service.h"
 #include "service/service.h"
@@ -53,6 +54,9 @@ static bool start_database(struct cap_service *service, struct cap_err *err)
     if (*config.postgres && *config.embedded)
         return cap_fail(err, CAP_INVALID_ARGUMENT,
                         "--postgres and --embedded exclude each other: name one");
+    if (*config.postgres_password_file && !*config.postgres)
+        return cap_fail(err, CAP_INVALID_ARGUMENT,
+                        "--postgres-password-file is for the server that --postgres names");
     if (*config.postgres)
         return true;
     if (*config.embedded)
@@ -70,7 +74,8 @@ static bool start_database(struct cap_service *service, struct cap_err *err)
 
 static bool start(struct cap_service *service, struct cap_err *err)
 {
-    const struct store_pg_options options = {
+    CAP_AUTO_MEM char *password = NULL;
+    struct store_pg_options options = {
         .conninfo = embedded ? store_embedded_conninfo(embedded) : config.postgres,
         .connections_max = (int)config.connections_max,
         .acquire_ms_max = (int)config.acquire_ms_max,
@@ -79,6 +84,12 @@ static bool start(struct cap_service *service, struct cap_err *err)
     };
     int applied;
 
+    if (*config.postgres_password_file) {
+        password = store_password_read(config.postgres_password_file, err);
+        if (!password)
+            return false;
+        options.password = password;
+    }
     store.pg = store_pg_open(&options, err);
     if (!store.pg || !store_migrate(store.pg, &applied, err))
         return false;

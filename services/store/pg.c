@@ -41,7 +41,7 @@ struct store_conn {
 
 struct store_pg {
     struct store_pg_options options;
-    char *conninfo;
+    char *conninfo, *password;
     pthread_mutex_t lock; /* guards idle and open_count */
     pthread_cond_t freed;
     struct store_conn *idle;
@@ -183,8 +183,9 @@ static struct store_conn *open_conn(const struct store_pg *pg, enum failure *out
                                     struct cap_err *err)
 {
     struct store_conn *conn = calloc(1, sizeof *conn);
-    const char *const keys[] = {"dbname", "application_name", "client_encoding", NULL};
-    const char *const values[] = {pg->conninfo, "moecap-store", "UTF8", NULL};
+    /* a later key wins over what an earlier one brought; NULL is no value */
+    const char *const keys[] = {"dbname", "application_name", "client_encoding", "password", NULL};
+    const char *const values[] = {pg->conninfo, "moecap-store", "UTF8", pg->password, NULL};
 
     if (!conn)
         abort();
@@ -233,6 +234,8 @@ struct store_pg *store_pg_open(const struct store_pg_options *options, struct ca
 
     if (!pg || !(pg->conninfo = strdup(options->conninfo)))
         abort();
+    if (options->password && !(pg->password = strdup(options->password)))
+        abort();
     pg->options = (struct store_pg_options){
         .connections_max = default_to(options->connections_max, 16),
         .acquire_ms_max = default_to(options->acquire_ms_max, 10000),
@@ -266,6 +269,7 @@ void store_pg_free(struct store_pg *pg)
     pthread_cond_destroy(&pg->freed);
     pthread_mutex_destroy(&pg->lock);
     free(pg->conninfo);
+    free(pg->password);
     free(pg);
 }
 

@@ -34,6 +34,7 @@ struct store_conn;
 
 struct store_pg_options { /* zero means the default in brackets */
     const char *conninfo; /* a libpq URI or key=value list; always names the host */
+    const char *password; /* wins over conninfo's; NULL: as libpq finds it */
     int connections_max;  /* [16] */
     int acquire_ms_max;   /* [10000] wait for a free connection */
     int connect_ms_max;   /* [5000] go on trying to reach a server that is away */

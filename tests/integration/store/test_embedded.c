@@ -342,14 +342,59 @@ static void a_server_of_ones_own_is_used(void **state)
     harness_database_drop(db);
 }
 
+/* In place of the private server's own rules: everybody shows a password. */
+static void ask_for_passwords(const char *dir, const char *conninfo)
+{
+    static const char rules[] = "local all all scram-sha-256\n";
+    char path[300];
+    FILE *file;
+
+    free(harness_sql(conninfo, "CREATE ROLE guarded SUPERUSER LOGIN PASSWORD 'open sesame'"));
+    snprintf(path, sizeof path, "%s/data/pg_hba.conf", dir);
+    file = fopen(path, "w"); /* keeps its owner */
+    assert_non_null(file);
+    assert_int_equal(fwrite(rules, 1, sizeof rules - 1, file), sizeof rules - 1);
+    fclose(file);
+    free(harness_sql(conninfo, "SELECT pg_reload_conf()"));
+}
+
+static void a_password_comes_from_a_file(void **state)
+{
+    struct store_embedded *e = must_open(*state);
+    char uri[600], password_file[300];
+    CAP_AUTO_MEM char *socket =
+        harness_sql(store_embedded_conninfo(e), "SHOW unix_socket_directories");
+    const char *const more[] = {"--postgres", uri, "--postgres-password-file", password_file, NULL};
+    const char *const wrong[] = {"--postgres", uri, "--connect-ms-max", "1", NULL};
+    struct cap_err err = {0};
+
+    snprintf(uri, sizeof uri, "host=%s user=guarded dbname=postgres password=wrong", socket);
+    snprintf(password_file, sizeof password_file, "%s/password", (char *)*state);
+    assert_ok(cap_file_write(password_file, "open sesame\n", 12, &err), &err);
+    ask_for_passwords(*state, store_embedded_conninfo(e));
+
+    struct program p = start_program(*state, NULL, wrong);
+    assert_int_equal(wait_program(&p), 1);
+    assert_logged(&p, "password authentication failed");
+    p = start_program(*state, NULL, more);
+    wait_ready(&p);
+    kill(p.pid, SIGTERM);
+    assert_int_equal(wait_program(&p), 0);
+    must_stop(e);
+}
+
 static void a_start_that_cannot_work_ends_with_a_sentence(void **state)
 {
     const char *const both[] = {"--postgres", "x", "--embedded", "y", NULL};
+    const char *const lonely[] = {"--postgres-password-file", "x", NULL};
     const char *const away[] = {"--postgres", "host=/nonexistent", "--connect-ms-max", "1", NULL};
 
     struct program p = start_program(*state, NULL, both);
     assert_int_equal(wait_program(&p), 1);
     assert_logged(&p, "--postgres and --embedded exclude each other: name one");
+    p = start_program(*state, NULL, lonely);
+    assert_int_equal(wait_program(&p), 1);
+    assert_logged(&p, "--postgres-password-file is for the server that --postgres names");
     p = start_program(*state, NULL, away);
     assert_int_equal(wait_program(&p), 1);
     assert_logged(&p, "could not connect to the database: ");
@@ -372,6 +417,7 @@ int main(void)
         DIR_TEST(the_program_starts_after_a_kill_and_takes_the_server_with_it),
         DIR_TEST(the_program_runs_for_an_ordinary_user),
         DIR_TEST(a_server_of_ones_own_is_used),
+        DIR_TEST(a_password_comes_from_a_file),
         DIR_TEST(a_start_that_cannot_work_ends_with_a_sentence),
     };
 

@@ -6,14 +6,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include "answer_rows.pb-c.h"
 #include "base/arena.h"
+#include "base/auto.h"
+#include "base/file.h"
 #include "store/append.h"
 #include "store/copy.h"
 #include "store/migrate.h"
+#include "store/password.h"
 #include "store/process.h"
 #include "store/run.h"
 
@@ -148,6 +152,48 @@ static void migrations_are_numbered_without_a_gap(void **state)
         assert_int_equal(store_migrations[i].version, i + 1);
 }
 
+static char *password_of(const char *bytes, size_t length, struct cap_err *err)
+{
+    char path[] = "/tmp/moecap-password-XXXXXX";
+    struct cap_err writing = {0};
+    char *password;
+    int fd = mkstemp(path);
+
+    assert_true(fd >= 0);
+    close(fd);
+    assert_true(cap_file_write(path, bytes, length, &writing));
+    password = store_password_read(path, err);
+    remove(path);
+    return password;
+}
+
+static void a_password_file_is_one_line(void **state)
+{
+    static const char *const good[][2] = {
+        {"top secret", "top secret"}, {"top\n", "top"}, {"top \r\n", "top "}, {"top\n\n", "top"}};
+    static const char *const bad[][2] = {
+        {"", "begins with no text"}, {"\ntop", "begins with no text"}, {"a\nb", "is not one line"}};
+
+    (void)state;
+    for (size_t i = 0; i < CAP_COUNT_OF(good); i++) {
+        struct cap_err err = {0};
+        CAP_AUTO_MEM char *password = password_of(good[i][0], strlen(good[i][0]), &err);
+        assert_non_null(password);
+        assert_string_equal(password, good[i][1]);
+    }
+    for (size_t i = 0; i < CAP_COUNT_OF(bad); i++) {
+        struct cap_err err = {0};
+        assert_null(password_of(bad[i][0], strlen(bad[i][0]), &err));
+        assert_non_null(strstr(err.text, bad[i][1]));
+    }
+    struct cap_err err = {0};
+    assert_null(password_of("to\0p", 4, &err));
+    assert_non_null(strstr(err.text, "is not one line"));
+    cap_err_clear(&err);
+    assert_null(store_password_read("/nonexistent/password", &err));
+    assert_non_null(strstr(err.text, "/nonexistent/password"));
+}
+
 static void a_missing_postgresql_is_a_sentence(void **state)
 {
     char dir[STORE_PATH_BYTES];
@@ -196,6 +242,7 @@ int main(void)
         cmocka_unit_test(rows_with_another_digest_are_refused),
         cmocka_unit_test(migrations_are_numbered_without_a_gap),
         cmocka_unit_test(the_rows_we_unpack_are_those_of_the_wire),
+        cmocka_unit_test(a_password_file_is_one_line),
         cmocka_unit_test(a_missing_postgresql_is_a_sentence),
     };
 
