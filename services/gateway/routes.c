@@ -1,7 +1,4 @@
 /* Paths to handlers; docs/api.md describes each. */
-#include <string.h>
-
-#include "page.h"
 #include "service.h"
 
 static const struct cap_metric_row metric_rows[] = {
@@ -31,27 +28,6 @@ static void health(struct cap_http_request *http, void *self)
                         json_pack("{s:s,s:s}", "status", "serving", "version", MOECAP_VERSION));
 }
 
-/* The page's files are part of the program. */
-static void page(struct cap_http_request *http, void *self)
-{
-    const char *path = cap_http_path(http);
-    struct cap_err err = {0};
-
-    if (!gate_guard(http, self))
-        return;
-    for (size_t i = 0; i < gate_page_file_count; i++) {
-        const struct gate_page_file *file = &gate_page_files[i];
-
-        if (strcmp(path, file->path) == 0) {
-            cap_http_reply_header(http, "Cache-Control", "no-cache");
-            cap_http_reply(http, 200, file->type, file->data, file->length);
-            return;
-        }
-    }
-    cap_fail(&err, CAP_NOT_FOUND, "there is no page \"%.100s\"", path);
-    gate_reply_error(http, &err);
-}
-
 static const struct cap_http_route routes[] = {
     {"GET", "/api/v1/info", gate_info},
     {"GET", "/api/v1/board", gate_board},
@@ -64,7 +40,7 @@ static const struct cap_http_route routes[] = {
     {"POST", "/api/v1/cancel", gate_cancel},
     {"GET", "/metrics", gate_prometheus},
     {"GET", "/healthz", health},
-    {"GET", "/*", page},
+    {"GET", "/*", gate_page},
 };
 
 bool gate_start(struct gate_service *service, const char *host, int port, size_t body_bytes_max,

@@ -47,6 +47,8 @@ void gate_reply_error(struct cap_http_request *http, const struct cap_err *err);
 bool gate_query_int(struct cap_http_request *http, const char *name, int64_t min, int64_t max,
                     int64_t fallback, int64_t *out, struct cap_err *err);
 
+void gate_page(struct cap_http_request *http, void *self); /* page.c */
+
 /* *_rpc.c: one a route */
 void gate_info(struct cap_http_request *http, void *self);
 void gate_board(struct cap_http_request *http, void *self);

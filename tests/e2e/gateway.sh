@@ -15,8 +15,17 @@ expect 0 get "$url/healthz"
 says '"status":"serving"'
 expect 0 get "$url/"
 says '<title>moecap</title>'
-expect 0 get "$url/app.js"
-says 'api("board")'
+
+# the bundle: its names come from the page, it is packed where that is taken, and kept for ever
+script=$(echo "$out" | grep -o '/assets/main-[A-Z0-9]*\.js')
+expect 0 get "$url$script"
+says '/api/v1'
+expect 0 get --compressed -D - -o "$state/script" -H 'Accept-Encoding: gzip' "$url$script"
+says 'immutable'
+says 'Content-Encoding: gzip'
+[ "$(get "$url$script" | cksum)" = "$(cksum <"$state/script")" ] || fail "the packed script is another one"
+[ "$(status_of "$url/runs/run-any?verdict=wrong")" = 200 ] || fail "a view's address is not served"
+[ "$(status_of "$url/app.js")" = 404 ] || fail "a page that is not there is served"
 expect 0 get "$url/api/v1/info"
 says '"gsm-mini"'
 expect 0 get "$url/api/v1/tasks"

@@ -1,18 +1,43 @@
-# Files into a program: cmake -DOUT=page.c -DFILES="a;b" -DPATHS="/;/b.js" -DTYPES="text/html;..." -P embed.cmake
-# writes gate_page_files, see services/gateway/page.h.
+# The page's files into a program: cmake -DOUT=page_files.c -DLIST=dist/files.txt -P embed.cmake
+# writes gate_page_files, see services/gateway/page.h. A line of LIST is "address caching path"; the path is
+# relative to the list, and what lies beside it with .gz at its end is its compressed form.
+set(type_html "text/html; charset=utf-8")
+set(type_js "text/javascript; charset=utf-8")
+set(type_css "text/css; charset=utf-8")
+set(type_txt "text/plain; charset=utf-8")
+set(cache_check "no-cache")
+set(cache_forever "public, max-age=31536000, immutable")
 set(text "/* Made from the page's files by tools/cmake/embed.cmake; do not edit. */\n#include \"page.h\"\n\n")
 set(rows "")
-list(LENGTH FILES count)
-math(EXPR last "${count} - 1")
-foreach(i RANGE ${last})
-  list(GET FILES ${i} file)
-  list(GET PATHS ${i} path)
-  list(GET TYPES ${i} type)
-  string(REPLACE ": " "; " type "${type}") # a semicolon would end the list item
+set(count 0)
+
+function(bytes_of file out)
   file(READ ${file} hex HEX)
   string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${hex}")
-  string(APPEND text "static const unsigned char file_${i}[] = {${bytes}};\n")
-  string(APPEND rows "    {\"${path}\", \"${type}\", file_${i}, sizeof file_${i}},\n")
+  set(${out} "${bytes}" PARENT_SCOPE)
+endfunction()
+
+get_filename_component(dist ${LIST} DIRECTORY)
+file(STRINGS ${LIST} lines)
+foreach(line IN LISTS lines)
+  string(REPLACE " " ";" part ${line})
+  list(GET part 0 address)
+  list(GET part 1 caching)
+  list(GET part 2 path)
+  string(REGEX REPLACE ".*\\." "" ending ${path})
+  file(SHA256 ${dist}/${path} digest)
+  string(SUBSTRING ${digest} 0 32 etag)
+  bytes_of(${dist}/${path} plain)
+  string(APPEND text "static const unsigned char plain_${count}[] = {${plain}};\n")
+  set(gzip "NULL, 0")
+  if(EXISTS ${dist}/${path}.gz)
+    bytes_of(${dist}/${path}.gz packed)
+    string(APPEND text "static const unsigned char gzip_${count}[] = {${packed}};\n")
+    set(gzip "gzip_${count}, sizeof gzip_${count}")
+  endif()
+  string(APPEND rows "    {\"${address}\", \"${type_${ending}}\", \"${cache_${caching}}\", \"\\\"${etag}\\\"\",\n"
+    "     plain_${count}, sizeof plain_${count}, ${gzip}},\n")
+  math(EXPR count "${count} + 1")
 endforeach()
 string(APPEND text "\nconst struct gate_page_file gate_page_files[] = {\n${rows}};\n"
   "const size_t gate_page_file_count = sizeof gate_page_files / sizeof *gate_page_files;\n")

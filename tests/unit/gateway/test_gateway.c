@@ -38,12 +38,56 @@ static void only_the_own_page_may_post_from_a_browser(void **state)
 
 static void the_page_is_in_the_program(void **state)
 {
+    const struct gate_page_file *page = gate_page_find("/");
+
     (void)state;
-    assert_int_equal(gate_page_file_count, 3);
-    assert_string_equal(gate_page_files[0].path, "/");
-    assert_string_equal(gate_page_files[0].type, "text/html; charset=utf-8");
-    assert_true(gate_page_files[0].length > 100);
-    assert_memory_equal(gate_page_files[0].data, "<!doctype html>", 15);
+    assert_non_null(page);
+    assert_string_equal(page->type, "text/html; charset=utf-8");
+    assert_string_equal(page->caching, "no-cache");
+    assert_int_equal(strlen(page->etag), 34);
+    assert_true(page->length > 100);
+    assert_memory_equal(page->data, "<!doctype html>", 15);
+}
+
+static void every_view_has_an_address_and_nothing_else_has(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 4; i++)
+        assert_ptr_equal(
+            gate_page_find((const char *const[]){"/submit", "/queue", "/nodes", "/runs/run-1"}[i]),
+            gate_page_find("/"));
+    assert_null(gate_page_find("/runs"));
+    assert_null(gate_page_find("/assets/none.js"));
+    assert_null(gate_page_find(""));
+}
+
+static void files_with_a_digest_in_their_name_are_kept_for_ever(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < gate_page_file_count; i++) {
+        const struct gate_page_file *file = &gate_page_files[i];
+
+        if (strstr(file->type, "javascript") || strstr(file->type, "css")) {
+            assert_non_null(strchr(file->path, '-'));
+            assert_non_null(strstr(file->caching, "immutable"));
+            assert_non_null(file->gzip);
+            assert_memory_equal(file->gzip, "\x1f\x8b", 2);
+        }
+    }
+}
+
+static void gzip_is_sent_only_to_those_who_take_it(void **state)
+{
+    (void)state;
+    assert_true(gate_page_takes_gzip("gzip, deflate, br, zstd"));
+    assert_true(gate_page_takes_gzip("br;q=1.0, GZIP;q=0.5"));
+    assert_true(gate_page_takes_gzip("*"));
+    assert_false(gate_page_takes_gzip(NULL));
+    assert_false(gate_page_takes_gzip(""));
+    assert_false(gate_page_takes_gzip("identity"));
+    assert_false(gate_page_takes_gzip("gzip;q=0, br"));
+    assert_false(gate_page_takes_gzip("br, gzip;q=0.000"));
+    assert_false(gate_page_takes_gzip("x-gzip"));
 }
 
 int main(void)
@@ -52,6 +96,9 @@ int main(void)
         cmocka_unit_test(only_own_and_allowed_hosts_are_served),
         cmocka_unit_test(only_the_own_page_may_post_from_a_browser),
         cmocka_unit_test(the_page_is_in_the_program),
+        cmocka_unit_test(every_view_has_an_address_and_nothing_else_has),
+        cmocka_unit_test(files_with_a_digest_in_their_name_are_kept_for_ever),
+        cmocka_unit_test(gzip_is_sent_only_to_those_who_take_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,82 @@
+/* The page: files that are part of the program, compressed where the browser takes it, kept by the
+ * browser for ever where the name holds a digest. */
+#include <string.h>
+
+#include "page.h"
+#include "service.h"
+
+/* The page's own addresses: its router shows the view. */
+static const char *const views[] = {"/submit", "/queue", "/nodes"};
+
+static const struct gate_page_file *find_file(const char *path)
+{
+    for (size_t i = 0; i < gate_page_file_count; i++)
+        if (strcmp(path, gate_page_files[i].path) == 0)
+            return &gate_page_files[i];
+    return NULL;
+}
+
+const struct gate_page_file *gate_page_find(const char *path)
+{
+    if (strncmp(path, "/runs/", 6) == 0)
+        return find_file("/");
+    for (size_t i = 0; i < CAP_COUNT_OF(views); i++)
+        if (strcmp(path, views[i]) == 0)
+            return find_file("/");
+    return find_file(path);
+}
+
+/* "gzip;q=0" is a refusal, as is a list without gzip and "*". */
+bool gate_page_takes_gzip(const char *accept_encoding)
+{
+    const char *item = accept_encoding ? accept_encoding : "";
+
+    while (*item) {
+        size_t length, name;
+
+        item += strspn(item, " \t,");
+        length = strcspn(item, ",");
+        name = strcspn(item, " \t,;");
+        if ((name == 4 && strncasecmp(item, "gzip", 4) == 0) || (name == 1 && *item == '*')) {
+            const char *weight = memmem(item, length, "q=0", 3);
+
+            return !weight || strspn(weight + 3, ".0") != (size_t)(item + length - (weight + 3));
+        }
+        item += length;
+    }
+    return false;
+}
+
+static void serve(struct cap_http_request *http, const struct gate_page_file *file)
+{
+    const char *known = cap_http_header(http, "If-None-Match");
+    bool packed = file->gzip && gate_page_takes_gzip(cap_http_header(http, "Accept-Encoding"));
+
+    cap_http_reply_header(http, "Cache-Control", file->caching);
+    cap_http_reply_header(http, "ETag", file->etag);
+    cap_http_reply_header(http, "Vary", "Accept-Encoding");
+    if (known && strcmp(known, file->etag) == 0) {
+        cap_http_reply(http, 304, file->type, "", 0);
+        return;
+    }
+    if (packed)
+        cap_http_reply_header(http, "Content-Encoding", "gzip");
+    cap_http_reply(http, 200, file->type, packed ? file->gzip : file->data,
+                   packed ? file->gzip_length : file->length);
+}
+
+void gate_page(struct cap_http_request *http, void *self)
+{
+    const char *path = cap_http_path(http);
+    const struct gate_page_file *file = gate_page_find(path);
+    struct cap_err err = {0};
+
+    if (!gate_guard(http, self))
+        return;
+    if (file) {
+        serve(http, file);
+        return;
+    }
+    cap_fail(&err, CAP_NOT_FOUND, "there is no page \"%.100s\"", path);
+    gate_reply_error(http, &err);
+}

@@ -1,0 +1,1 @@
+declare module "*.css"; // esbuild takes them out of the script

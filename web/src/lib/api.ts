@@ -1,0 +1,73 @@
+// The client of /api/v1. Errors are values: what went wrong, in the server's words, and the field to blame.
+import { lost } from "./server.ts";
+
+export interface ApiError { code: string; message: string; field?: string; status: number }
+
+export type Result<T> = { ok: true; value: T } | { ok: false; error: ApiError };
+
+const timeoutMs = 30_000;
+const keptMax = 64;
+
+// Replies by address with their ETag. An unchanged reply is the same object again, so nothing is drawn anew.
+const kept = new Map<string, { etag: string; value: unknown }>();
+
+export async function get<T>(path: string, signal?: AbortSignal): Promise<Result<T>> {
+  const known = kept.get(path);
+  const answer = await ask(path, { headers: known ? { "If-None-Match": known.etag } : {}, signal: limit(signal) });
+  if (!answer.ok) return answer;
+  if (answer.value.status === 304 && known) return { ok: true, value: known.value as T };
+  const result = await read<T>(answer.value);
+  const etag = answer.value.headers.get("ETag");
+  if (result.ok && etag) keep(path, etag, result.value);
+  return result;
+}
+
+export async function post<T>(path: string, body: unknown, signal?: AbortSignal): Promise<Result<T>> {
+  const answer = await ask(path, {
+    method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), signal: limit(signal),
+  });
+  return answer.ok ? read<T>(answer.value) : answer;
+}
+
+/** Whether this error only says that nobody answered: the banner tells it already. */
+export function isAway(error: ApiError): boolean {
+  return error.status === 0;
+}
+
+function limit(signal: AbortSignal | undefined): AbortSignal {
+  const timeout = AbortSignal.timeout(timeoutMs);
+  return signal ? AbortSignal.any([signal, timeout]) : timeout;
+}
+
+function keep(path: string, etag: string, value: unknown): void {
+  kept.delete(path);
+  kept.set(path, { etag, value });
+  if (kept.size > keptMax) kept.delete(kept.keys().next().value!);
+}
+
+async function ask(path: string, options: RequestInit): Promise<Result<Response>> {
+  try {
+    return { ok: true, value: await fetch("/api/v1/" + path, options) };
+  } catch (problem) {
+    const name = problem instanceof Error ? problem.name : "";
+    if (name === "AbortError") return failure("cancelled", "the request was given up", 0);
+    if (name === "TimeoutError") return failure("deadline_exceeded", `no answer within ${timeoutMs / 1000} s`, 0);
+    lost();
+    return failure("unavailable", "the server could not be reached", 0);
+  }
+}
+
+function failure(code: string, message: string, status: number): { ok: false; error: ApiError } {
+  return { ok: false, error: { code, message, status } };
+}
+
+async function read<T>(response: Response): Promise<Result<T>> {
+  let json: any;
+  try {
+    json = await response.json();
+  } catch {
+    return failure("internal", `the server's answer (${response.status}) is not JSON`, response.status);
+  }
+  if (response.ok) return { ok: true, value: json as T };
+  return { ok: false, error: { code: "unknown", message: response.statusText, ...json?.error, status: response.status } };
+}

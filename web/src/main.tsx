@@ -1,0 +1,37 @@
+// The page starts here: an address names a view, every view is a file of its own.
+import "./style/theme.css";
+import "./style/base.css";
+import "./style/layout.css";
+import "./style/parts.css";
+import "./style/board.css";
+import "./style/views.css";
+import { type ComponentChildren, render } from "preact";
+import { path, startRouter } from "./lib/router.ts";
+import { Layout } from "./ui/layout.tsx";
+import { BoardView } from "./views/board.tsx";
+import { NodesView } from "./views/nodes.tsx";
+import { QueueView } from "./views/queue.tsx";
+import { RunView } from "./views/run.tsx";
+import { SubmitView } from "./views/submit.tsx";
+
+interface View { title: string; wide?: boolean; body: ComponentChildren }
+
+function viewOf(path: string): View {
+  if (path === "/submit") return { title: "Submit", body: <SubmitView /> };
+  if (path === "/queue") return { title: "Queue", body: <QueueView /> };
+  if (path === "/nodes") return { title: "Nodes", body: <NodesView /> };
+  const run = /^\/runs\/([^/]+)$/.exec(path)?.[1];
+  if (run) {
+    const id = decodeURIComponent(run);
+    return { title: id, body: <RunView key={id} id={id} /> };
+  }
+  return { title: "Board", wide: true, body: <BoardView /> };
+}
+
+function App() {
+  const view = viewOf(path.value);
+  return <Layout title={view.title} wide={view.wide ?? false}>{view.body}</Layout>;
+}
+
+startRouter();
+render(<App />, document.getElementById("app")!);
