@@ -162,7 +162,7 @@ static bool export_samples(struct cli_suite *suite, const char *run_id, struct c
 
     request.run_id = (char *)run_id;
     request.limit = SAMPLES_PAGE;
-    request.with_texts = request.with_gold = true;
+    request.with_texts = request.with_gold = request.with_routing = true;
     while (more) {
         CAP_AUTO(cap_arena) arena = cap_arena_new(256 << 20);
         Moecap__V1__ListSamplesReply *page;

@@ -91,22 +91,24 @@ static void answer_experts(struct cap_http_request *http, struct gate_service *s
     answer(http, ok, ok ? &reply->base : NULL, &err);
 }
 
-/* One keyset page: ?after=ORDINAL&limit=N&verdict=correct|wrong|undecided; gold once the run has
- * ended. */
+/* One keyset page: ?after=ORDINAL&limit=N&verdict=correct|wrong|undecided&routing=1; gold once the
+ * run has ended. */
 static void answer_samples(struct cap_http_request *http, struct gate_service *service, char *id)
 {
     Moecap__V1__ListSamplesRequest request = MOECAP__V1__LIST_SAMPLES_REQUEST__INIT;
     Moecap__V1__ListSamplesReply *reply = NULL;
     struct cap_err err = {0};
-    int64_t limit, after;
+    int64_t limit, after, routing;
     bool ok = gate_query_int(http, "limit", 1, SAMPLES_MAX, 100, &limit, &err) &&
-              gate_query_int(http, "after", 0, UINT32_MAX, -1, &after, &err);
+              gate_query_int(http, "after", 0, UINT32_MAX, -1, &after, &err) &&
+              gate_query_int(http, "routing", 0, 1, 0, &routing, &err);
 
     if (ok) {
         request.run_id = id;
         request.limit = (uint32_t)limit;
         request.verdict = query(http, "verdict");
         request.with_texts = request.with_gold = true;
+        request.with_routing = routing == 1;
         if (after >= 0) {
             request.opt_after_case = MOECAP__V1__LIST_SAMPLES_REQUEST__OPT_AFTER_AFTER_ORDINAL;
             request.after_ordinal = (uint32_t)after;

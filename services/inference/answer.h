@@ -27,6 +27,7 @@ struct infer_answer {
     int64_t submitted_us, first_us, last_us, ended_us;
     const uint32_t *itl_us;
     size_t itl_count;
+    const struct infer_routing *routing; /* NULL = unknown */
 };
 
 struct infer_hardware {
@@ -46,6 +47,7 @@ struct infer_shard_report {
     double load_average; /* negative = unknown */
     const char *const *notes;
     int note_count;
+    const char *routing_unknown; /* why answers have no routing; NULL = they have */
 };
 
 #endif

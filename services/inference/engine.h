@@ -74,6 +74,17 @@ struct infer_pass {
     double flops;
 };
 
+/* Which experts the router chose for the rows of one request: every token of the prompt that was
+ * computed (not the cached ones) and every generated token but the last, which is never fed back;
+ * of scored continuations all tokens but the last of each. So the selections of a layer sum to
+ * top_k * rows. */
+struct infer_routing {
+    const char *source; /* "engine", or "server per request" */
+    int moe_layers, experts, top_k;
+    const int *moe_layer_ids;         /* [moe_layers] the model's layer numbers */
+    const uint32_t *prefill, *decode; /* [moe_layers][experts] selections; NULL = no such rows */
+};
+
 enum infer_event_kind { INFER_TOKENS, INFER_DONE, INFER_FAILED, INFER_PASS };
 
 /* Strings and arrays are valid until the next wait. A pass comes before the tokens it made. */
@@ -94,6 +105,7 @@ struct infer_event {
     int score_count;
     const struct infer_token_score *token_scores; /* of score_prompt: one a token of the prompt */
     int token_score_count;
+    const struct infer_routing *routing; /* NULL = unknown */
     /* INFER_FAILED */
     struct cap_err failure;
     /* INFER_PASS */
@@ -120,6 +132,8 @@ struct infer_engine_report {
     int64_t parameters, active_parameters;
     int context_tokens_max;
     bool can_score; /* continuations */
+    /* why requests come without routing, as a sentence; NULL = they have it, or none is known */
+    const char *routing_unknown;
 };
 
 struct infer_engine {

@@ -102,4 +102,5 @@ void infer_flight_answer(const struct infer_flight *flight, const struct infer_e
     out_answer->cached_tokens = done->cached_tokens;
     out_answer->scores = done->scores;
     out_answer->score_count = done->score_count;
+    out_answer->routing = done->routing;
 }

@@ -109,12 +109,70 @@ static void *make_scores(Moecap__V1__SampleAnswer *row, const struct infer_answe
     return scores;
 }
 
+/* ---- its routing ---- */
+
+/* The counts of one layer and phase; left out when none is set. */
+static size_t count_of(const struct infer_routing *routing, const uint32_t *phase, int layer,
+                       uint32_t **out_counts)
+{
+    size_t experts = (size_t)routing->experts;
+    const uint32_t *counts = phase ? phase + (size_t)layer * experts : NULL;
+
+    for (size_t i = 0; counts && i < experts; i++)
+        if (counts[i]) {
+            *out_counts = (uint32_t *)counts;
+            return experts;
+        }
+    return 0;
+}
+
+static void set_layer(Moecap__V1__LayerRouting *row, const struct infer_routing *routing, int layer)
+{
+    moecap__v1__layer_routing__init(row);
+    row->layer = (uint32_t)routing->moe_layer_ids[layer];
+    row->n_prefill = count_of(routing, routing->prefill, layer, &row->prefill);
+    row->n_decode = count_of(routing, routing->decode, layer, &row->decode);
+}
+
+/* The layers as messages, like make_scores. */
+static void *make_layers(Moecap__V1__SampleRouting *row, const struct infer_routing *routing)
+{
+    size_t count = routing ? (size_t)routing->moe_layers : 0;
+    Moecap__V1__LayerRouting *layers = calloc(count + 1, sizeof *layers + sizeof(void *));
+    Moecap__V1__LayerRouting **pointers = (Moecap__V1__LayerRouting **)(layers + count + 1);
+
+    assert(layers);
+    for (size_t i = 0; i < count; i++) {
+        set_layer(&layers[i], routing, (int)i);
+        pointers[i] = &layers[i];
+    }
+    row->layers = pointers;
+    row->n_layers = count;
+    return layers;
+}
+
+static void set_routing(struct infer_rows *rows, Moecap__V1__SampleAnswer *answer,
+                        Moecap__V1__SampleRouting *row, const struct infer_routing *routing)
+{
+    row->source = text_or_empty(routing->source);
+    row->experts = (uint32_t)routing->experts;
+    row->top_k = (uint32_t)routing->top_k;
+    if (protobuf_c_message_get_packed_size(&row->base) <= INFER_ROUTING_BYTES_MAX) {
+        answer->routing = row;
+        rows->routing_seen = true;
+    } else {
+        rows->routing_left_out = true;
+    }
+}
+
 void infer_rows_answer(struct infer_rows *rows, const struct infer_answer *answer)
 {
     Moecap__V1__AnswerRows message = MOECAP__V1__ANSWER_ROWS__INIT;
     Moecap__V1__SampleAnswer row = MOECAP__V1__SAMPLE_ANSWER__INIT, *row_at = &row;
     Moecap__V1__Timing timing = MOECAP__V1__TIMING__INIT;
+    Moecap__V1__SampleRouting routing = MOECAP__V1__SAMPLE_ROUTING__INIT;
     CAP_AUTO_MEM void *scores = make_scores(&row, answer);
+    CAP_AUTO_MEM void *layers = make_layers(&routing, answer->routing);
 
     row.ordinal = answer->ordinal;
     row.status = answer->error ? MOECAP__V1__SAMPLE_STATUS__SAMPLE_STATUS_FAILED
@@ -123,6 +181,8 @@ void infer_rows_answer(struct infer_rows *rows, const struct infer_answer *answe
     set_counts(&row, answer);
     set_timing(&timing, answer);
     row.timing = &timing;
+    if (answer->routing)
+        set_routing(rows, &row, &routing, answer->routing);
     message.answers = &row_at;
     message.n_answers = 1;
     pack(rows, &message);
@@ -218,6 +278,7 @@ void infer_rows_report(struct infer_rows *rows, const struct infer_shard_report 
     row.load_average = report->load_average;
     row.notes = (char **)report->notes;
     row.n_notes = (size_t)report->note_count;
+    row.routing_unknown = text_or_empty(report->routing_unknown);
     row.hardware = infer_hardware_to_wire(report->hardware, &hardware);
     message.report = &row;
     pack(rows, &message);

@@ -18,11 +18,14 @@ enum {
     INFER_TEXT_BYTES_MAX = 512 << 10, /* answer and reasoning together */
     INFER_PROMPT_BYTES_MAX = 256 << 10,
     INFER_OUTPUT_IDS_MAX = 65536,
+    INFER_ROUTING_BYTES_MAX = 256 << 10, /* packed; 61 layers of 256 experts have up to 94 KiB */
 };
 
 struct infer_rows {
     struct cap_buf bytes;
     uint32_t answers, completed;
+    bool routing_left_out; /* of an answer, ever: it was past its limit */
+    bool routing_seen;     /* an answer came with its routing, ever */
 };
 
 void infer_rows_init(struct infer_rows *rows);

@@ -42,6 +42,7 @@ struct shard {
     int64_t tokens, tokens_then; /* generated; at the last progress */
     const char *notes[NOTES_MAX];
     int note_count;
+    char routing_unknown[96];
 };
 
 static int64_t now_ns(const struct shard *shard)
@@ -106,15 +107,25 @@ static void put_batch_if_due(struct shard *shard)
         put_batch(shard, false);
 }
 
+/* About what it takes: most counts are below 2^14, two bytes. */
+static size_t routing_bytes(const struct infer_answer *answer)
+{
+    const struct infer_routing *routing = answer->routing;
+
+    return routing ? 4 * (size_t)routing->moe_layers * (size_t)routing->experts : 0;
+}
+
 static void put_answer(struct shard *shard, const struct infer_answer *answer)
 {
     size_t bytes = strlen(answer->text) + strlen(answer->reasoning) +
-                   4 * (answer->output_id_count + answer->itl_count);
+                   4 * (answer->output_id_count + answer->itl_count) + routing_bytes(answer);
 
     if (bytes > LARGE_ANSWER_BYTES && shard->rows_since_ns)
         put_batch(shard, false);
     note_row(shard);
     infer_rows_answer(&shard->rows, answer);
+    if (shard->rows.routing_left_out)
+        note(shard, "the routing of an answer is left out: it is larger than 256 KiB");
 }
 
 /* ---- one request ---- */
@@ -353,6 +364,18 @@ static bool turn(struct shard *shard, struct cap_err *err)
     return true;
 }
 
+/* NULL when answers have their routing, or there was none that could have it. */
+static const char *why_no_routing(struct shard *shard)
+{
+    if (shard->rows.routing_seen || shard->rows.routing_left_out || shard->job->prompt_count == 0)
+        return NULL;
+    if (shard->engine_report.routing_unknown)
+        return shard->engine_report.routing_unknown;
+    snprintf(shard->routing_unknown, sizeof shard->routing_unknown,
+             "the engine %.32s does not tell the experts of a request", shard->engine->ops->name);
+    return shard->routing_unknown;
+}
+
 static void put_last_batch(struct shard *shard)
 {
     struct infer_shard_report report = {
@@ -365,6 +388,7 @@ static void put_last_batch(struct shard *shard)
         .load_average = -1,
         .notes = shard->notes,
         .note_count = shard->note_count,
+        .routing_unknown = why_no_routing(shard),
     };
     double load_average;
 

@@ -12,7 +12,7 @@
 
 struct store_pg;
 
-enum { STORE_BATCH_BYTES_MAX = 2 << 20 };
+enum { STORE_BATCH_BYTES_MAX = 2 << 20, STORE_ROUTING_BYTES_MAX = 256 << 10 /* of a sample */ };
 
 struct store_batch {
     struct store_lease_ref lease;

@@ -62,6 +62,7 @@ static void add_sample(struct store_copy *copy, const struct store_answer *answe
     store_copy_u32s(copy, answer->output_ids.items, answer->output_ids.count);
     add_scores(copy, answer);
     add_timing(copy, answer);
+    store_copy_bytes(copy, answer->routing);
 }
 
 void store_append_samples(struct store_copy *copy, int64_t run_no, const struct store_batch *batch)

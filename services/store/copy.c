@@ -175,6 +175,21 @@ void store_copy_bool(struct store_copy *copy, bool value)
     cap_buf_add_char(&copy->lines, value ? 't' : 'f');
 }
 
+void store_copy_bytes(struct store_copy *copy, struct store_bytes bytes)
+{
+    static const char digits[] = "0123456789abcdef";
+
+    if (bytes.length == 0) {
+        store_copy_null(copy);
+        return;
+    }
+    begin_column(copy);
+    cap_buf_add(&copy->lines, "\\\\x", 3); /* COPY halves the backslash: \x... */
+    for (size_t i = 0; i < bytes.length; i++)
+        cap_buf_add(&copy->lines, (char[]){digits[bytes.data[i] >> 4], digits[bytes.data[i] & 15]},
+                    2);
+}
+
 void store_copy_u32s(struct store_copy *copy, const uint32_t *items, size_t count)
 {
     begin_column(copy);

@@ -36,6 +36,7 @@ void store_copy_real(struct store_copy *copy, double value);
 void store_copy_opt_real(struct store_copy *copy, struct store_opt_real value);
 void store_copy_bool(struct store_copy *copy, bool value);
 void store_copy_null(struct store_copy *copy);
+void store_copy_bytes(struct store_copy *copy, struct store_bytes bytes); /* none: NULL */
 /* Arrays. */
 void store_copy_u32s(struct store_copy *copy, const uint32_t *items, size_t count);
 void store_copy_u64s(struct store_copy *copy, const uint64_t *items, size_t count);

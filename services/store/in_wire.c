@@ -146,6 +146,23 @@ static bool scores_from_wire(const Moecap__Store__RawAnswer *wire, struct cap_ar
     return true;
 }
 
+/* What is kept packed must be what a reader will take it for. */
+static bool check_routing(const Moecap__Store__RawAnswer *wire, struct cap_arena *arena,
+                          struct cap_err *err)
+{
+    struct store_bytes routing = bytes_of(wire->routing);
+
+    if (routing.length > STORE_ROUTING_BYTES_MAX)
+        return cap_fail(err, CAP_INVALID_ARGUMENT,
+                        "the routing of sample %u has %zu bytes, at most %d", wire->ordinal,
+                        routing.length, STORE_ROUTING_BYTES_MAX);
+    if (routing.length == 0 || store_routing_to_wire(routing, arena))
+        return true;
+    return cap_fail(err, CAP_INVALID_ARGUMENT,
+                    "the routing of sample %u is no SampleRouting, or the batch is too large",
+                    wire->ordinal);
+}
+
 static bool answer_from_wire(const Moecap__Store__RawAnswer *wire, struct cap_arena *arena,
                              struct store_answer *answer, struct cap_err *err)
 {
@@ -168,10 +185,12 @@ static bool answer_from_wire(const Moecap__Store__RawAnswer *wire, struct cap_ar
         .output_tokens = opt(wire->opt_output_tokens_case != 0, wire->output_tokens),
         .cached_tokens = opt(wire->opt_cached_tokens_case != 0, wire->cached_tokens),
         .output_ids = {wire->output_ids, wire->n_output_ids},
+        .routing = bytes_of(wire->routing),
     };
     timing_from_wire(wire->timing, answer);
-    return scores_from_wire(wire, arena, answer) ||
-           cap_fail(err, CAP_INVALID_ARGUMENT, "the batch is too large");
+    return check_routing(wire, arena, err) &&
+           (scores_from_wire(wire, arena, answer) ||
+            cap_fail(err, CAP_INVALID_ARGUMENT, "the batch is too large"));
 }
 
 static struct store_pass pass_from_wire(const Moecap__V1__Pass *wire)

@@ -142,6 +142,8 @@ Moecap__V1__SampleAnswer *store_answer_to_wire(const struct store_answer *answer
     wire->n_output_ids = answer->output_ids.count;
     if (answer->timed && !(wire->timing = timing_to_wire(answer, arena)))
         return NULL;
+    if (answer->routing.length && !(wire->routing = store_routing_to_wire(answer->routing, arena)))
+        return NULL;
     return scores_to_wire(answer, arena, wire) ? wire : NULL;
 }
 
@@ -315,6 +317,11 @@ static DEFINE_LIST(figures_to_wire, struct store_figures, Moecap__V1__Figure, fi
 Moecap__V1__ShardReport *store_report_to_wire(struct store_bytes packed, struct cap_arena *arena)
 {
     return moecap__v1__shard_report__unpack(cap_rpc_allocator(arena), packed.length, packed.data);
+}
+
+Moecap__V1__SampleRouting *store_routing_to_wire(struct store_bytes packed, struct cap_arena *arena)
+{
+    return moecap__v1__sample_routing__unpack(cap_rpc_allocator(arena), packed.length, packed.data);
 }
 
 Moecap__V1__BoardRow *store_board_row_to_wire(const struct store_board_row *row,

@@ -83,7 +83,7 @@ struct store_sample_filter {
     int64_t after_ordinal; /* -1: from the first */
     uint32_t limit;        /* 0 = the default */
     const char *verdict;   /* "" or a kind, of the headline metric */
-    bool with_texts, with_gold;
+    bool with_texts, with_gold, with_routing;
 };
 
 struct store_sample_row {

@@ -108,6 +108,7 @@ bool store_handle_list_samples(struct cap_rpc_call *call,
         .verdict = request->verdict,
         .with_texts = request->with_texts,
         .with_gold = request->with_gold,
+        .with_routing = request->with_routing,
     };
     struct cap_arena *arena = cap_rpc_arena(call);
     struct store_sample_page page;

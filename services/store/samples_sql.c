@@ -21,6 +21,7 @@ static struct store_rows *ask_samples(struct store_conn *conn, const struct samp
 #define FROM_SAMPLES                                                                               \
     ", CASE WHEN $4::boolean THEN (SELECT doc FROM task_sample d WHERE d.task_id = $5"             \
     "   AND NOT d.fewshot AND d.ordinal = s.ordinal AND d.uid = s.uid) END"                        \
+    ", CASE WHEN $7::boolean THEN s.routing END"                                                   \
     " FROM sample s WHERE s.run_no = $1 AND s.ordinal > $2 AND ($6 = '' OR $6 ="                   \
     "   (SELECT v.kind FROM verdict v WHERE v.run_no = $1 AND v.ordinal = s.ordinal"               \
     "    AND v.metric = (SELECT metrics[1] FROM task WHERE task_id = $5)"                          \
@@ -33,19 +34,22 @@ static struct store_rows *ask_samples(struct store_conn *conn, const struct samp
                         STORE_ARGS(store_arg_int(run->run_no), store_arg_int(f->after_ordinal),
                                    store_arg_int((int64_t)work->limit + 1),
                                    store_arg_bool(with_gold), store_arg_int(run->task_id),
-                                   store_arg_text(f->verdict)));
+                                   store_arg_text(f->verdict), store_arg_bool(f->with_routing)));
 #undef FROM_SAMPLES
 }
 
 static bool read_sample(const struct store_rows *rows, size_t row, struct cap_arena *arena,
                         struct store_sample_row *out_row)
 {
+    enum { DOC = STORE_ANSWER_COLUMN_COUNT, ROUTING };
+
     *out_row = (struct store_sample_row){0};
-    if (!store_answer_read(rows, row, 0, arena, &out_row->answer))
+    if (!store_answer_read(rows, row, 0, arena, &out_row->answer) ||
+        !store_rows_bytes(rows, row, ROUTING, arena, &out_row->answer.routing))
         return false;
-    if (store_rows_null(rows, row, STORE_ANSWER_COLUMN_COUNT))
+    if (store_rows_null(rows, row, DOC))
         return true;
-    out_row->doc_json = store_rows_text_copy(rows, row, STORE_ANSWER_COLUMN_COUNT, arena);
+    out_row->doc_json = store_rows_text_copy(rows, row, DOC, arena);
     return out_row->doc_json != NULL;
 }
 

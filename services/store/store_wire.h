@@ -57,5 +57,7 @@ Moecap__V1__BoardRow *store_board_row_to_wire(const struct store_board_row *row,
 /* NULL also for bytes that are no such message. */
 Moecap__V1__EvaluationSpec *store_spec_to_wire(struct store_bytes packed, struct cap_arena *arena);
 Moecap__V1__ShardReport *store_report_to_wire(struct store_bytes packed, struct cap_arena *arena);
+Moecap__V1__SampleRouting *store_routing_to_wire(struct store_bytes packed,
+                                                 struct cap_arena *arena);
 
 #endif

@@ -118,6 +118,7 @@ struct store_answer {
     int64_t submitted_us, ended_us;
     struct store_opt_int first_token_us, last_token_us;
     struct store_u32s itl_us;
+    struct store_bytes routing; /* packed SampleRouting; length 0 = unknown, or not asked for */
 };
 
 struct store_answers {

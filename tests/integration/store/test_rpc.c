@@ -3,6 +3,7 @@
 #include "moecap/v1/store.rpc.h"
 #include "rpc/rpc.h"
 #include "store/service.h"
+#include "store/store_wire.h"
 #include "world.h"
 
 enum { SAMPLES = 20 };
@@ -138,8 +139,18 @@ static void fill_batch(struct suite *s, Moecap__V1__AnswerBatch *batch, const ui
     Moecap__V1__SampleAnswer answers[SAMPLES], *list[SAMPLES];
     uint64_t selections[] = {1, 2};
     uint8_t *sha256 = cap_arena_alloc(s->w->arena, CAP_SHA256_BYTES);
-    uint32_t itl[] = {5, 6};
+    uint32_t itl[] = {5, 6}, prefill[] = {300, 0, 4}, decode[] = {0, 1, 1};
+    Moecap__V1__SampleRouting routing = MOECAP__V1__SAMPLE_ROUTING__INIT;
+    Moecap__V1__LayerRouting layer = MOECAP__V1__LAYER_ROUTING__INIT, *layers[] = {&layer};
 
+    routing = (Moecap__V1__SampleRouting){
+        .base = routing.base, .source = "engine", .experts = 3, .top_k = 2};
+    routing.layers = layers;
+    routing.n_layers = 1;
+    layer.layer = 7;
+    layer.prefill = prefill;
+    layer.decode = decode;
+    layer.n_prefill = layer.n_decode = 3;
     timing.opt_first_case = MOECAP__V1__TIMING__OPT_FIRST_FIRST_TOKEN_US;
     timing.first_token_us = 77;
     timing.itl_us = itl;
@@ -154,6 +165,8 @@ static void fill_batch(struct suite *s, Moecap__V1__AnswerBatch *batch, const ui
             MOECAP__V1__SAMPLE_ANSWER__OPT_OUTPUT_TOKENS_OUTPUT_TOKENS;
         answers[i].output_tokens = 3;
         answers[i].timing = &timing;
+        if (ordinals[i] != 4) /* its routing is unknown */
+            answers[i].routing = &routing;
         list[i] = &answers[i];
     }
     pass.phase = MOECAP__V1__PHASE__PHASE_DECODE;
@@ -279,6 +292,22 @@ static size_t count_active(struct suite *s)
     return count;
 }
 
+static void assert_routing(struct suite *s, Moecap__V1__ListSamplesRequest list)
+{
+    Moecap__V1__ListSamplesReply *page;
+    const Moecap__V1__LayerRouting *layer;
+
+    list.with_routing = true;
+    page = MUST(s, list_samples, &list, ListSamplesReply);
+    assert_string_equal(page->samples[3]->answer->routing->source, "engine");
+    assert_int_equal(page->samples[3]->answer->routing->n_layers, 1);
+    layer = page->samples[3]->answer->routing->layers[0];
+    assert_int_equal(layer->layer, 7);
+    assert_int_equal(layer->prefill[0], 300);
+    assert_int_equal(layer->decode[2], 1);
+    assert_null(page->samples[4]->answer->routing);
+}
+
 static void an_evaluation_goes_from_task_to_board(void **state)
 {
     struct suite *s = *state;
@@ -342,6 +371,8 @@ static void an_evaluation_goes_from_task_to_board(void **state)
     assert_int_equal(page->n_samples, 15);
     assert_string_equal(page->samples[3]->doc_json, "{\"id\":\"d3\",\"gold\":3}");
     assert_true(page->samples[3]->escaped);
+    assert_null(page->samples[3]->answer->routing); /* not asked for */
+    assert_routing(s, list);
     list.opt_after_case = MOECAP__V1__LIST_SAMPLES_REQUEST__OPT_AFTER_AFTER_ORDINAL;
     list.after_ordinal = page->next_after;
     page = MUST(s, list_samples, &list, ListSamplesReply);
@@ -379,6 +410,21 @@ static void a_text_with_u0000_is_not_cut(void **state)
     Moecap__V1__ListSamplesReply *page = MUST(s, list_samples, &list, ListSamplesReply);
     assert_string_equal(page->samples[0]->answer->text, "a<0x00>b");
     assert_null(page->samples[0]->answer->timing);
+}
+
+static void a_routing_that_is_none_is_refused(void **state)
+{
+    struct suite *s = *state;
+    /* answers { uid "d0", status completed, routing = a field that ends too early } */
+    static uint8_t rows[] = {0x0a, 0x0a, 0x12, 2, 'd', '0', 0x18, 1, 0x7a, 2, 0x0a, 9};
+    struct cap_arena *arena = s->w->arena;
+    struct store_batch batch = {0};
+    struct cap_err err = {0};
+
+    assert_refused(
+        store_rows_from_wire((struct store_bytes){rows, sizeof rows}, arena, &batch, &err), &err,
+        CAP_INVALID_ARGUMENT,
+        "the routing of sample 0 is no SampleRouting, or the batch is too large");
 }
 
 static void requests_that_lack_a_part_are_refused(void **state)
@@ -432,6 +478,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         SUITE_TEST(an_evaluation_goes_from_task_to_board),
         SUITE_TEST(a_text_with_u0000_is_not_cut),
+        SUITE_TEST(a_routing_that_is_none_is_refused),
         SUITE_TEST(requests_that_lack_a_part_are_refused),
     };
     int failed;

@@ -16,7 +16,6 @@
 #include "inference/load.h"
 #include "inference/models.h"
 #include "inference/spool.h"
-#include "inference/tally.h"
 #include "inference/textflow.h"
 #include "inference/timing.h"
 
@@ -259,77 +258,6 @@ static void prompts_past_the_limit_are_refused_with_its_setting(void **state)
     assert_non_null(strstr(err.text, "prompt_mib_max"));
 }
 
-/* ---- routing ---- */
-
-static void never_full(void *arg)
-{
-    (void)arg;
-    fail_msg("the rows are not full");
-}
-
-static void count_full(void *arg)
-{
-    struct infer_rows *rows = arg;
-
-    cap_buf_clear(&rows->bytes);
-    rows->answers++; /* counts the calls */
-}
-
-static void the_sums_of_a_large_model_are_more_than_one_batch(void **state)
-{
-    enum { LAYERS = 100, EXPERTS = 4096 };
-    int layers[LAYERS] = {0};
-    CAP_AUTO_MEM uint32_t *counts = calloc(LAYERS * EXPERTS, sizeof *counts);
-    struct infer_tally tally = {0};
-    struct infer_rows rows;
-    struct infer_pass pass = {.phase = INFER_PREFILL,
-                              .sequences = 1,
-                              .moe_layers = LAYERS,
-                              .experts = EXPERTS,
-                              .moe_layer_ids = layers,
-                              .expert_counts = counts};
-
-    (void)state;
-    for (int i = 0; i < LAYERS * EXPERTS; i++)
-        counts[i] = 3000000000u; /* 5 bytes each on the wire: 2 MB */
-    infer_rows_init(&rows);
-    infer_tally_pass(&tally, &pass);
-    infer_tally_flush(&tally, &rows, count_full, &rows);
-    assert_in_range(rows.answers, 3, 4);
-    infer_tally_done(&tally);
-    infer_rows_done(&rows);
-}
-
-static void selections_are_summed_by_phase_and_batch_bucket(void **state)
-{
-    static const int layers[] = {1, 3};
-    static const uint32_t counts[] = {1, 0, 2, 0, 3, 0};
-    struct infer_tally tally = {0};
-    struct infer_rows rows;
-    struct infer_pass pass = {.phase = INFER_DECODE,
-                              .sequences = 3,
-                              .moe_layers = 2,
-                              .experts = 3,
-                              .moe_layer_ids = layers,
-                              .expert_counts = counts};
-    size_t length;
-
-    (void)state;
-    infer_rows_init(&rows);
-    infer_tally_pass(&tally, &pass);
-    pass.sequences = 4;
-    infer_tally_pass(&tally, &pass); /* 3 and 4 share the bucket 4 */
-    assert_int_equal(tally.sums[INFER_DECODE - 1][2][0], 2);
-    assert_int_equal(tally.sums[INFER_DECODE - 1][2][4], 6);
-    infer_tally_flush(&tally, &rows, never_full, NULL);
-    length = rows.bytes.length;
-    assert_true(length > 0);
-    infer_tally_flush(&tally, &rows, never_full, NULL); /* deltas: nothing happened since */
-    assert_int_equal(rows.bytes.length, length);
-    infer_tally_done(&tally);
-    infer_rows_done(&rows);
-}
-
 /* ---- models ---- */
 
 struct folder {
@@ -454,8 +382,6 @@ int main(void)
         cmocka_unit_test(a_batch_is_kept_until_acknowledged_and_sent_again_after_a_rewind),
         cmocka_unit_test(a_prompt_that_says_nothing_is_refused),
         cmocka_unit_test(prompts_past_the_limit_are_refused_with_its_setting),
-        cmocka_unit_test(selections_are_summed_by_phase_and_batch_bucket),
-        cmocka_unit_test(the_sums_of_a_large_model_are_more_than_one_batch),
         cmocka_unit_test_setup_teardown(a_broken_model_is_offered_with_its_problem, make_folder,
                                         remove_folder),
         cmocka_unit_test_setup_teardown(an_unknown_model_is_answered_with_the_known_names,

@@ -94,6 +94,17 @@ static void copy_lines_hold_arrays(void **state)
     assert_string_equal(copy.lines.data, "{1,4294967295}\t{}\t{0.5,-2}\n");
 }
 
+static void copy_lines_hold_bytes(void **state)
+{
+    STORE_AUTO_COPY(copy, 1 << 16);
+
+    (void)state;
+    store_copy_bytes(&copy, (struct store_bytes){(const uint8_t *)"\0\xa5\xff", 3});
+    store_copy_bytes(&copy, (struct store_bytes){0});
+    store_copy_end_row(&copy);
+    assert_string_equal(copy.lines.data, "\\\\x00a5ff\t\\N\n");
+}
+
 static void a_full_copy_buffer_says_so(void **state)
 {
     STORE_AUTO_COPY(copy, 8);
@@ -235,6 +246,7 @@ int main(void)
         cmocka_unit_test(copy_lines_escape_what_copy_would_read),
         cmocka_unit_test(copy_lines_keep_doubles_exactly),
         cmocka_unit_test(copy_lines_hold_arrays),
+        cmocka_unit_test(copy_lines_hold_bytes),
         cmocka_unit_test(a_full_copy_buffer_says_so),
         cmocka_unit_test(no_state_follows_an_end_but_invalid_after_finished),
         cmocka_unit_test(a_run_is_finished_only_out_of_grading),
