@@ -240,7 +240,8 @@ static void tokens_are_timed_one_by_one(void **state)
         gaps_us += row->timing->itl_us[i];
     assert_true(llabs(gaps_us - (row->timing->last_token_us - row->timing->first_token_us)) <= 4);
     assert_true(row->timing->first_token_us - row->timing->submitted_us >= 2900);
-    assert_true(row->timing->last_token_us - row->timing->first_token_us >= 11000);
+    /* not from the first token: on a busy machine that one may be seen late */
+    assert_true(row->timing->last_token_us - row->timing->submitted_us >= 14900);
 }
 
 static void stop_strings_end_the_answer(void **state)
