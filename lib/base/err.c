@@ -32,6 +32,19 @@ bool cap_fail(struct cap_err *err, enum cap_code code, const char *fmt, ...)
     return false;
 }
 
+bool cap_fail_field(struct cap_err *err, enum cap_code code, const char *field, const char *fmt,
+                    ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    cap_fail_v(err, code, fmt, args);
+    va_end(args);
+    if (strlen(field) < sizeof err->field)
+        memcpy(err->field, field, strlen(field) + 1);
+    return false;
+}
+
 bool cap_fail_in(struct cap_err *err, const char *fmt, ...)
 {
     char reason[CAP_ERR_TEXT_BYTES_MAX];
@@ -54,6 +67,7 @@ void cap_err_clear(struct cap_err *err)
 {
     err->code = CAP_OK;
     err->text[0] = '\0';
+    err->field[0] = '\0';
 }
 
 static const char *const code_names[CAP_CODE_COUNT] = {

@@ -9,6 +9,9 @@
  *     struct cap_err err = {0};
  *     if (!dataset_load(path, &list, &err))
  *         return cap_fail_in(&err, "task %s", name);
+ *
+ * Where one field of a request is to blame, cap_fail_field says which, so that a form can mark it.
+ * The sentence names it as well: most readers see only that.
  */
 #ifndef CAP_ERR_H
 #define CAP_ERR_H
@@ -44,11 +47,12 @@ enum cap_code {
 };
 
 /* Long enough for a sentence that lists what would be accepted; longer texts are cut with "...". */
-enum { CAP_ERR_TEXT_BYTES_MAX = 512 };
+enum { CAP_ERR_TEXT_BYTES_MAX = 512, CAP_ERR_FIELD_BYTES_MAX = 128 };
 
 struct cap_err {
     enum cap_code code;
     char text[CAP_ERR_TEXT_BYTES_MAX];
+    char field[CAP_ERR_FIELD_BYTES_MAX]; /* of the request, "spec.tasks[0]"; "" = none to blame */
 };
 
 /* Sets code and text and returns false, so that failing is one line. Asserts that `err` was clean:
@@ -57,6 +61,11 @@ bool cap_fail(struct cap_err *err, enum cap_code code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
 bool cap_fail_v(struct cap_err *err, enum cap_code code, const char *fmt, va_list args)
     __attribute__((format(printf, 3, 0)));
+
+/* The same, and names the field of the request: its path in the message, or a query parameter. A
+ * path too long to be kept is left out. */
+bool cap_fail_field(struct cap_err *err, enum cap_code code, const char *field, const char *fmt,
+                    ...) __attribute__((format(printf, 4, 5)));
 
 /* Puts context in front of a failure that is already there ("context: reason"); returns false. */
 bool cap_fail_in(struct cap_err *err, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

@@ -161,6 +161,9 @@ static bool take_status(struct cap_rpc_call *call, const struct cap_rpc_options 
         return true;
     if (options && options->out_details)
         copy_details(call, options, arena);
+    if (options && options->out_faults)
+        rpc_fault_read(call, arena, options->out_faults);
+    rpc_fault_read_first(call, err);
     return rpc_status_fail(call, err);
 }
 

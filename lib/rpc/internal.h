@@ -149,6 +149,7 @@ struct cap_rpc_call {
     struct rpc_tag on_accept;
     int closed_cancelled; /* written by gRPC before on_end */
     struct Google__Rpc__Status *rich_status;
+    struct Google__Rpc__BadRequest *bad_request;
     char *peer;
     gpr_timespec accepted_at;
     struct cap_rpc_call *queue_next;
@@ -190,6 +191,15 @@ void rpc_status_add_trailer_locked(struct cap_rpc_call *call, const struct cap_e
 /* Turns a status received into err; gRPC's own texts become sentences. Caller has the call alone.
  */
 bool rpc_status_fail(const struct cap_rpc_call *call, struct cap_err *err);
+
+/* ---- fault.c ---- */
+
+/* Puts the wrong fields that were told, or else err->field, among the details. */
+void rpc_fault_add_detail(struct cap_rpc_call *call, const struct cap_err *err);
+/* What a status received says of the request's fields. Caller has the call alone. */
+void rpc_fault_read(const struct cap_rpc_call *call, struct cap_arena *arena,
+                    struct cap_rpc_faults *out_faults);
+void rpc_fault_read_first(const struct cap_rpc_call *call, struct cap_err *err);
 
 /* ---- server.c, accept.c, workers.c, handler.c ---- */
 

@@ -94,6 +94,9 @@ const char *cap_rpc_peer(struct cap_rpc_call *call); /* "ipv4:127.0.0.1:40118" *
 /* Adds a message to google.rpc.Status.details of a failing call; packs it at once. Details beyond
  * 4 KiB are dropped, as headers have a limit. */
 void cap_rpc_detail(struct cap_rpc_call *call, const ProtobufCMessage *detail);
+/* Tells the caller of a failing call of one wrong field of its request, for each that is wrong;
+ * err->field is told without it. At most CAP_RPC_FAULTS_MAX in 2 KiB, the rest is dropped. */
+void cap_rpc_fault(struct cap_rpc_call *call, const char *field, const char *sentence);
 /* Metadata: keys are lower case; values of keys that end in -bin are raw bytes, others printable
  * ASCII (anything else becomes '?'). At most 16 each; a header before the first message. */
 void cap_rpc_header(struct cap_rpc_call *call, const char *key, const void *value, size_t length);
@@ -138,7 +141,14 @@ struct cap_rpc_metadata {
     size_t length; /* 0: strlen(value) */
 };
 
-enum { CAP_RPC_NO_DEADLINE = -1 };
+enum { CAP_RPC_NO_DEADLINE = -1, CAP_RPC_FAULTS_MAX = 16 };
+
+struct cap_rpc_faults {
+    struct cap_rpc_fault {
+        const char *field, *sentence;
+    } * items;
+    size_t count;
+};
 
 struct cap_rpc_options { /* may be NULL wherever one is asked for; used during the call only */
     int64_t timeout_ms;  /* 0: the channel's; CAP_RPC_NO_DEADLINE for streams that live long */
@@ -149,6 +159,7 @@ struct cap_rpc_options { /* may be NULL wherever one is asked for; used during t
     /* Unary only; filled on failure with details: packed google.rpc.Status, in `arena`. */
     const uint8_t **out_details;
     size_t *out_details_length;
+    struct cap_rpc_faults *out_faults; /* unary only; on failure the wrong fields, in `arena` */
 };
 
 /* The untyped forms under the generated stubs. */

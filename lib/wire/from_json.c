@@ -1,13 +1,39 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/buf.h"
+#include "base/near.h"
 #include "wire/json.h"
 
 enum { PATH_BYTES = 256, LIST_MAX = 100000 };
 
 static bool fail(const char *path, const char *expected, struct cap_err *err)
 {
-    return cap_fail(err, CAP_INVALID_ARGUMENT, "%s: expected %s", *path ? path : "body", expected);
+    return cap_fail_field(err, CAP_INVALID_ARGUMENT, path, "%s: expected %s", *path ? path : "body",
+                          expected);
+}
+
+static bool fail_unknown(const ProtobufCMessageDescriptor *type, const char *path, const char *name,
+                         struct cap_err *err)
+{
+    struct cap_near near = {.word = name};
+
+    for (unsigned i = 0; i < type->n_fields; i++)
+        cap_near_try(&near, type->fields[i].name);
+    return cap_fail_field(err, CAP_INVALID_ARGUMENT, path, "%s: there is no such field%s%s%s", path,
+                          near.best ? ", did you mean \"" : "", near.best ? near.best : "",
+                          near.best ? "\"?" : "");
+}
+
+static bool fail_enum(const ProtobufCEnumDescriptor *type, const char *path, struct cap_err *err)
+{
+    CAP_AUTO_BUF(words, CAP_ERR_TEXT_BYTES_MAX);
+    char word[64];
+
+    for (unsigned i = 0; i < type->n_values; i++)
+        cap_buf_printf(&words, "%s%s", i ? ", " : "one of ",
+                       cap_wire_enum_word(type, type->values[i].value, word));
+    return fail(path, words.data, err);
 }
 
 static bool set_integer(const json_t *json, int64_t min, int64_t max, void *slot, size_t size,
@@ -40,7 +66,7 @@ static bool set_enum(const json_t *json, const ProtobufCEnumDescriptor *type, in
             return true;
         }
     }
-    return fail(path, "one of the enum's words", err);
+    return fail_enum(type, path, err);
 }
 
 static bool set_string(const json_t *json, char **slot, struct cap_arena *arena, const char *path,
@@ -49,7 +75,7 @@ static bool set_string(const json_t *json, char **slot, struct cap_arena *arena,
     if (!json_is_string(json) || strlen(json_string_value(json)) != json_string_length(json))
         return fail(path, "a text without NUL", err);
     *slot = cap_arena_strdup(arena, json_string_value(json));
-    return *slot || cap_fail(err, CAP_RESOURCE_EXHAUSTED, "%s: too long", path);
+    return *slot || cap_fail_field(err, CAP_RESOURCE_EXHAUSTED, path, "%s: too long", path);
 }
 
 static ProtobufCMessage *read_message(const json_t *json, const ProtobufCMessageDescriptor *type,
@@ -125,7 +151,7 @@ static bool set_list(const ProtobufCFieldDescriptor *field, const json_t *json, 
     if (!json_is_array(json))
         return fail(path, "a list", err);
     if (!items)
-        return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "%s: the list is too long", path);
+        return cap_fail_field(err, CAP_RESOURCE_EXHAUSTED, path, "%s: the list is too long", path);
     for (size_t i = 0; i < count; i++) {
         snprintf(item_path, sizeof item_path, "%.200s[%zu]", path, i);
         if (!set_scalar(field, json_array_get(json, i), items + i * size, arena, item_path, err))
@@ -136,6 +162,13 @@ static bool set_list(const ProtobufCFieldDescriptor *field, const json_t *json, 
     return true;
 }
 
+/* Of the fields of a oneof only one can be meant. */
+static bool other_is_set(const ProtobufCFieldDescriptor *field, const char *base)
+{
+    return (field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) &&
+           *(const uint32_t *)(base + field->quantifier_offset) != 0;
+}
+
 static bool set_field(const ProtobufCFieldDescriptor *field, const json_t *json, char *base,
                       struct cap_arena *arena, const char *path, struct cap_err *err)
 {
@@ -143,6 +176,9 @@ static bool set_field(const ProtobufCFieldDescriptor *field, const json_t *json,
         return true;
     if (field->label == PROTOBUF_C_LABEL_REPEATED)
         return set_list(field, json, base, arena, path, err);
+    if (other_is_set(field, base))
+        return cap_fail_field(err, CAP_INVALID_ARGUMENT, path,
+                              "%s: excludes another field that is there, too", path);
     if (!set_scalar(field, json, base + field->offset, arena, path, err))
         return false;
     if (field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF)
@@ -164,7 +200,7 @@ static ProtobufCMessage *read_message(const json_t *json, const ProtobufCMessage
         return NULL;
     }
     if (!message) {
-        cap_fail(err, CAP_RESOURCE_EXHAUSTED, "%s: too large", path);
+        cap_fail_field(err, CAP_RESOURCE_EXHAUSTED, path, "%s: too large", path);
         return NULL;
     }
     protobuf_c_message_init(type, message);
@@ -175,7 +211,7 @@ static ProtobufCMessage *read_message(const json_t *json, const ProtobufCMessage
 
         snprintf(member_path, sizeof member_path, "%.120s%s%.100s", path, *path ? "." : "", name);
         if (!field) {
-            cap_fail(err, CAP_INVALID_ARGUMENT, "%s: there is no such field", member_path);
+            fail_unknown(type, member_path, name, err);
             return NULL;
         }
         if (!set_field(field, member, (char *)message, arena, member_path, err))

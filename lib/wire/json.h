@@ -2,8 +2,8 @@
  *
  * Field names are those of the .proto. Out: what a oneof does not hold is left out (unknown is
  * absent, zero is zero), bytes are hexadecimal, enum values are words ("queued"), NaN is null. In:
- * an unknown field, a wrong kind or a number out of range is refused with the field's path. Pure;
- * any thread.
+ * an unknown field, a wrong kind or a number out of range is refused with the field's path, in the
+ * sentence and in err->field. Pure; any thread.
  */
 #ifndef CAP_WIRE_JSON_H
 #define CAP_WIRE_JSON_H

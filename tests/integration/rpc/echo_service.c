@@ -85,6 +85,13 @@ static bool say(struct cap_rpc_call *call, const request_type *request, reply_ty
         cap_rpc_detail(call, &request->base);
         return cap_fail(err, (enum cap_code)request->number, "prüfung: 100 %% falsch");
     }
+    if (strcmp(request->text, "blame") == 0)
+        return cap_fail_field(err, CAP_INVALID_ARGUMENT, "number", "number is odd");
+    if (strcmp(request->text, "blame all") == 0) {
+        for (uint32_t i = 0; i < request->number; i++)
+            cap_rpc_fault(call, cap_arena_printf(cap_rpc_arena(call), "items[%u]", i), "is wrong");
+        return cap_fail_field(err, CAP_INVALID_ARGUMENT, "items[0]", "items are wrong");
+    }
     if (strcmp(request->text, "time") == 0) {
         reply->text =
             cap_arena_printf(cap_rpc_arena(call), "%lld", (long long)cap_rpc_time_left_ms(call));

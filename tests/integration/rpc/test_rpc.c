@@ -274,6 +274,32 @@ static void statuses_arrive_with_code_text_and_details(void **state)
     }
 }
 
+static void wrong_fields_of_a_request_arrive_by_name(void **state)
+{
+    struct fixture *f = *state;
+    struct cap_rpc_faults faults;
+    struct cap_rpc_options options = {.out_faults = &faults};
+    struct cap_err err = {0};
+
+    assert_false(try_say(f, &options, "blame", 0, &err));
+    assert_string_equal(err.text, "number is odd");
+    assert_string_equal(err.field, "number");
+    assert_int_equal(faults.count, 1);
+    assert_string_equal(faults.items[0].sentence, "number is odd");
+    for (uint32_t wrong = 2; wrong < 40; wrong += 37) { /* as many as there is room for */
+        cap_err_clear(&err);
+        assert_false(try_say(f, &options, "blame all", wrong, &err));
+        assert_string_equal(err.field, "items[0]");
+        assert_int_equal(faults.count, wrong < CAP_RPC_FAULTS_MAX ? wrong : CAP_RPC_FAULTS_MAX);
+        assert_string_equal(faults.items[1].field, "items[1]");
+        assert_string_equal(faults.items[1].sentence, "is wrong");
+    }
+    cap_err_clear(&err);
+    assert_false(try_say(f, &options, "fail", CAP_ABORTED, &err));
+    assert_string_equal(err.field, "");
+    assert_int_equal(faults.count, 0);
+}
+
 static void an_unknown_method_is_named(void **state)
 {
     struct fixture *f = *state;
@@ -576,6 +602,7 @@ int main(void)
         WITH_SERVER(streams_of_large_messages_arrive_both_ways),
         cmocka_unit_test(an_inline_handler_answers_while_every_worker_is_busy),
         WITH_SERVER(statuses_arrive_with_code_text_and_details),
+        WITH_SERVER(wrong_fields_of_a_request_arrive_by_name),
         WITH_SERVER(an_unknown_method_is_named),
         WITH_SERVER(a_deadline_ends_the_call_on_both_sides),
         WITH_SERVER(a_handler_knows_the_time_left),

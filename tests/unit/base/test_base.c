@@ -33,6 +33,24 @@ static void context_stands_in_front_of_the_reason(void **state)
     assert_int_equal(err.code, CAP_NOT_FOUND);
 }
 
+static void a_failure_can_name_the_field_to_blame(void **state)
+{
+    struct cap_err err = {0};
+    char path[2 * CAP_ERR_FIELD_BYTES_MAX];
+
+    (void)state;
+    assert_false(cap_fail_field(&err, CAP_INVALID_ARGUMENT, "spec.limit", "limit %d is odd", 3));
+    assert_false(cap_fail_in(&err, "submit"));
+    assert_string_equal(err.text, "submit: limit 3 is odd");
+    assert_string_equal(err.field, "spec.limit");
+    cap_err_clear(&err);
+    assert_string_equal(err.field, "");
+    memset(path, 'x', sizeof path - 1);
+    path[sizeof path - 1] = '\0';
+    assert_false(cap_fail_field(&err, CAP_INVALID_ARGUMENT, path, "no such field"));
+    assert_string_equal(err.field, "");
+}
+
 static void a_text_that_is_too_long_ends_in_dots(void **state)
 {
     struct cap_err err = {0};
@@ -290,6 +308,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(context_stands_in_front_of_the_reason),
+        cmocka_unit_test(a_failure_can_name_the_field_to_blame),
         cmocka_unit_test(a_text_that_is_too_long_ends_in_dots),
         cmocka_unit_test(codes_have_the_names_of_grpc),
         cmocka_unit_test(arena_refuses_past_its_limit_and_works_after_reset),
