@@ -69,6 +69,32 @@ const char *cap_http_query(const struct cap_http_request *request, const char *n
     return MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, name);
 }
 
+struct parameters {
+    cap_http_see_parameter *see;
+    void *arg;
+};
+
+static enum MHD_Result see_parameter(void *arg, enum MHD_ValueKind kind, const char *key,
+                                     size_t key_size, const char *value, size_t value_size)
+{
+    const struct parameters *parameters = arg;
+
+    (void)kind;
+    (void)key_size;
+    return parameters->see(parameters->arg, key, value ? value : "", value ? value_size : 0)
+               ? MHD_YES
+               : MHD_NO;
+}
+
+void cap_http_query_each(const struct cap_http_request *request, cap_http_see_parameter *see,
+                         void *arg)
+{
+    struct parameters parameters = {see, arg};
+
+    MHD_get_connection_values_n(request->connection, MHD_GET_ARGUMENT_KIND, see_parameter,
+                                &parameters);
+}
+
 const char *cap_http_header(const struct cap_http_request *request, const char *name)
 {
     return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);

@@ -57,6 +57,11 @@ CAP_DEFINE_AUTO(cap_http_server)
 const char *cap_http_method(const struct cap_http_request *request);
 const char *cap_http_path(const struct cap_http_request *request);
 const char *cap_http_query(const struct cap_http_request *request, const char *name);
+/* Calls `see` for each parameter of the query, in its order, until that returns false. A value that
+ * was left out is ""; length tells of a NUL inside. */
+typedef bool cap_http_see_parameter(void *arg, const char *name, const char *value, size_t length);
+void cap_http_query_each(const struct cap_http_request *request, cap_http_see_parameter *see,
+                         void *arg);
 const char *cap_http_header(const struct cap_http_request *request, const char *name);
 const char *cap_http_body(const struct cap_http_request *request, size_t *out_length);
 struct cap_arena *cap_http_arena(struct cap_http_request *request);

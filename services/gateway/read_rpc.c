@@ -10,13 +10,7 @@
 enum { BOARD_ROWS_MAX = 1000, SAMPLES_MAX = 500, ID_BYTES_MAX = 64 };
 
 static const char run_prefix[] = "/api/v1/runs/";
-
-static char *query(struct cap_http_request *http, const char *name)
-{
-    const char *value = cap_http_query(http, name);
-
-    return (char *)(value ? value : "");
-}
+static const char *const no_parameters[] = {NULL};
 
 static void answer(struct cap_http_request *http, bool ok, const ProtobufCMessage *reply,
                    const struct cap_err *err)
@@ -34,7 +28,7 @@ void gate_info(struct cap_http_request *http, void *self)
     Moecap__V1__InfoReply *reply = NULL;
     struct cap_err err = {0};
 
-    if (!gate_guard(http, service))
+    if (!gate_accept(http, service, no_parameters))
         return;
     bool ok =
         scheduler_rpc_info(service->scheduler, NULL, &request, cap_http_arena(http), &reply, &err);
@@ -43,6 +37,8 @@ void gate_info(struct cap_http_request *http, void *self)
 
 void gate_board(struct cap_http_request *http, void *self)
 {
+    static const char *const parameters[] = {"model", "task", "engine", "evaluation",
+                                             "limit", "all",  NULL};
     struct gate_service *service = self;
     Moecap__V1__BoardRequest request = MOECAP__V1__BOARD_REQUEST__INIT;
     Moecap__V1__BoardReply *reply = NULL;
@@ -50,15 +46,15 @@ void gate_board(struct cap_http_request *http, void *self)
     int64_t limit, all;
     bool ok;
 
-    if (!gate_guard(http, service))
+    if (!gate_accept(http, service, parameters))
         return;
     ok = gate_query_int(http, "limit", 1, BOARD_ROWS_MAX, BOARD_ROWS_MAX, &limit, &err) &&
          gate_query_int(http, "all", 0, 1, 0, &all, &err);
     if (ok) {
-        request.model = query(http, "model");
-        request.task = query(http, "task");
-        request.engine = query(http, "engine");
-        request.evaluation_id = query(http, "evaluation");
+        request.model = gate_query_text(http, "model");
+        request.task = gate_query_text(http, "task");
+        request.engine = gate_query_text(http, "engine");
+        request.evaluation_id = gate_query_text(http, "evaluation");
         request.limit = (uint32_t)limit;
         request.with_unfinished = all == 1;
         ok = store_rpc_board(service->store, NULL, &request, cap_http_arena(http), &reply, &err);
@@ -95,18 +91,21 @@ static void answer_experts(struct cap_http_request *http, struct gate_service *s
  * run has ended. */
 static void answer_samples(struct cap_http_request *http, struct gate_service *service, char *id)
 {
+    static const char *const verdicts[] = {"correct", "wrong", "undecided", NULL};
     Moecap__V1__ListSamplesRequest request = MOECAP__V1__LIST_SAMPLES_REQUEST__INIT;
     Moecap__V1__ListSamplesReply *reply = NULL;
     struct cap_err err = {0};
     int64_t limit, after, routing;
+    char *verdict;
     bool ok = gate_query_int(http, "limit", 1, SAMPLES_MAX, 100, &limit, &err) &&
               gate_query_int(http, "after", 0, UINT32_MAX, -1, &after, &err) &&
-              gate_query_int(http, "routing", 0, 1, 0, &routing, &err);
+              gate_query_int(http, "routing", 0, 1, 0, &routing, &err) &&
+              gate_query_word(http, "verdict", verdicts, &verdict, &err);
 
     if (ok) {
         request.run_id = id;
         request.limit = (uint32_t)limit;
-        request.verdict = query(http, "verdict");
+        request.verdict = verdict;
         request.with_texts = request.with_gold = true;
         request.with_routing = routing == 1;
         if (after >= 0) {
@@ -119,29 +118,41 @@ static void answer_samples(struct cap_http_request *http, struct gate_service *s
     answer(http, ok, ok ? &reply->base : NULL, &err);
 }
 
+/* One of the paths below a run. */
+struct run_route {
+    const char *rest; /* after the id */
+    const char *const *parameters;
+    void (*answer)(struct cap_http_request *http, struct gate_service *service, char *id);
+};
+
+static const char *const sample_parameters[] = {"limit", "after", "verdict", "routing", NULL};
+
+static const struct run_route run_routes[] = {
+    {"", no_parameters, answer_run},
+    {"/samples", sample_parameters, answer_samples},
+    {"/experts", no_parameters, answer_experts},
+};
+
 void gate_run(struct cap_http_request *http, void *self)
 {
     struct gate_service *service = self;
-    const char *rest = cap_http_path(http) + strlen(run_prefix), *slash = strchr(rest, '/');
-    size_t length = slash ? (size_t)(slash - rest) : strlen(rest);
+    const char *id = cap_http_path(http) + strlen(run_prefix), *rest = strchrnul(id, '/');
+    size_t length = (size_t)(rest - id);
     struct cap_err err = {0};
-    char *id;
 
+    for (size_t i = 0; i < CAP_COUNT_OF(run_routes); i++) {
+        const struct run_route *route = &run_routes[i];
+
+        if (strcmp(rest, route->rest) != 0 || length == 0 || length > ID_BYTES_MAX)
+            continue;
+        if (gate_accept(http, service, route->parameters))
+            route->answer(http, service, cap_arena_strndup(cap_http_arena(http), id, length));
+        return;
+    }
     if (!gate_guard(http, service))
         return;
-    id = length > 0 && length <= ID_BYTES_MAX
-             ? cap_arena_strndup(cap_http_arena(http), rest, length)
-             : NULL;
-    if (id && !slash)
-        answer_run(http, service, id);
-    else if (id && strcmp(slash, "/samples") == 0)
-        answer_samples(http, service, id);
-    else if (id && strcmp(slash, "/experts") == 0)
-        answer_experts(http, service, id);
-    else {
-        cap_fail(&err, CAP_NOT_FOUND, "%sID has no \"%.60s\"", run_prefix, slash ? slash : rest);
-        gate_reply_error(http, &err);
-    }
+    cap_fail(&err, CAP_NOT_FOUND, "%sID has no \"%.60s\"", run_prefix, *rest ? rest : id);
+    gate_reply_error(http, &err);
 }
 
 void gate_queue(struct cap_http_request *http, void *self)
@@ -152,7 +163,7 @@ void gate_queue(struct cap_http_request *http, void *self)
     struct cap_err err = {0};
     bool ok;
 
-    if (!gate_guard(http, service))
+    if (!gate_accept(http, service, no_parameters))
         return;
     request.limit = BOARD_ROWS_MAX;
     ok = scheduler_rpc_list_queue(service->scheduler, NULL, &request, cap_http_arena(http), &reply,
@@ -168,7 +179,7 @@ void gate_nodes(struct cap_http_request *http, void *self)
     struct cap_err err = {0};
     bool ok;
 
-    if (!gate_guard(http, service))
+    if (!gate_accept(http, service, no_parameters))
         return;
     ok = scheduler_rpc_list_nodes(service->scheduler, NULL, &request, cap_http_arena(http), &reply,
                                   &err);
@@ -183,7 +194,7 @@ void gate_tasks(struct cap_http_request *http, void *self)
     struct cap_err err = {0};
     bool ok;
 
-    if (!gate_guard(http, service))
+    if (!gate_accept(http, service, no_parameters))
         return;
     ok = store_rpc_list_tasks(service->store, NULL, &request, cap_http_arena(http), &reply, &err);
     answer(http, ok, ok ? &reply->base : NULL, &err);

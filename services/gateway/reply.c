@@ -1,4 +1,3 @@
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,34 +33,44 @@ void gate_reply_json(struct cap_http_request *http, int status, json_t *json)
         cap_http_reply(http, status, "application/json", text, strlen(text));
 }
 
-void gate_reply_error(struct cap_http_request *http, const struct cap_err *err)
+/* A text that may hold a user's bytes. */
+static json_t *text_json(const char *text)
 {
-    json_t *json =
-        json_pack("{s:{s:s,s:s}}", "error", "code", cap_code_name(err->code), "message", err->text);
+    json_t *json = json_string(text);
 
-    gate_count(GATE_METRIC_failed_total, 1);
-    if (!json) /* the sentence holds a user's bytes that are not UTF-8 */
-        json = json_pack("{s:{s:s,s:s}}", "error", "code", cap_code_name(err->code), "message",
-                         "the request holds text that is not UTF-8");
-    gate_reply_json(http, cap_http_status_of(err->code), json);
+    return json ? json : json_string("(text that is not UTF-8)");
 }
 
-bool gate_query_int(struct cap_http_request *http, const char *name, int64_t min, int64_t max,
-                    int64_t fallback, int64_t *out, struct cap_err *err)
+static json_t *faults_json(const struct cap_err *err, const struct cap_rpc_faults *faults)
 {
-    const char *text = cap_http_query(http, name);
-    long long value;
-    char *end;
+    const struct cap_rpc_fault only = {err->field, err->text};
+    const struct cap_rpc_fault *items = faults->count > 0 ? faults->items : &only;
+    size_t count = faults->count > 0 ? faults->count : 1;
+    json_t *list = json_array();
 
-    *out = fallback;
-    if (!text || !*text)
-        return true;
-    errno = 0;
-    value = strtoll(text, &end, 10);
-    if (errno || *end || value < min || value > max)
-        return cap_fail(err, CAP_INVALID_ARGUMENT,
-                        "%s: \"%.40s\" is not a whole number from %lld to %lld", name, text,
-                        (long long)min, (long long)max);
-    *out = value;
-    return true;
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(list, json_pack("{s:o,s:o}", "field", text_json(items[i].field),
+                                              "message", text_json(items[i].sentence)));
+    return list;
+}
+
+void gate_reply_refusal(struct cap_http_request *http, const struct cap_err *err,
+                        const struct cap_rpc_faults *faults)
+{
+    json_t *error =
+        json_pack("{s:s,s:o}", "code", cap_code_name(err->code), "message", text_json(err->text));
+
+    gate_count(GATE_METRIC_failed_total, 1);
+    if (*err->field) {
+        json_object_set_new(error, "field", text_json(err->field));
+        json_object_set_new(error, "fields", faults_json(err, faults));
+    }
+    gate_reply_json(http, cap_http_status_of(err->code), json_pack("{s:o}", "error", error));
+}
+
+void gate_reply_error(struct cap_http_request *http, const struct cap_err *err)
+{
+    const struct cap_rpc_faults none = {0};
+
+    gate_reply_refusal(http, err, &none);
 }

@@ -1,7 +1,8 @@
 /* service.h — what the gateway's handlers share, and what each does.
  *
  * A handler runs on its connection's thread and may block. Every request passes gate_guard first.
- * API replies are JSON; an error is {"error": {"code", "message"}} with the HTTP status that fits.
+ * API replies are JSON; an error is {"error": {"code", "message"}} with the HTTP status that fits,
+ * and names the field to blame, in the body or the query, where there is one.
  */
 #ifndef GATE_SERVICE_H
 #define GATE_SERVICE_H
@@ -18,6 +19,8 @@ enum gate_metric {
 #undef METRIC
     GATE_METRIC_COUNT
 };
+
+enum { GATE_PARAMETERS_MAX = 32 }; /* that a route knows */
 
 struct gate_service {
     struct cap_rpc_channel *scheduler, *store, *evaluator;
@@ -39,13 +42,26 @@ bool gate_host_allowed(const char *host, const char *allowed_hosts);
 /* True when this Origin header is the page that we serve under this Host. */
 bool gate_same_origin(const char *origin, const char *host);
 
+/* query.c: gate_guard, and refuses a query parameter that is not among `names` (ending in NULL), is
+ * there twice, or is no text. */
+bool gate_accept(struct cap_http_request *http, const struct gate_service *service,
+                 const char *const *names);
+/* A query parameter as a number; `fallback` when absent. */
+bool gate_query_int(struct cap_http_request *http, const char *name, int64_t min, int64_t max,
+                    int64_t fallback, int64_t *out, struct cap_err *err);
+/* A query parameter as it is; "" when absent. */
+char *gate_query_text(struct cap_http_request *http, const char *name);
+/* The same, and it must be one of `words` (ending in NULL). */
+bool gate_query_word(struct cap_http_request *http, const char *name, const char *const *words,
+                     char **out, struct cap_err *err);
+
 /* reply.c */
 /* Takes the reference; with an ETag, and 304 when the client has it already. */
 void gate_reply_json(struct cap_http_request *http, int status, json_t *json);
 void gate_reply_error(struct cap_http_request *http, const struct cap_err *err);
-/* A query parameter as a number; `fallback` when absent. */
-bool gate_query_int(struct cap_http_request *http, const char *name, int64_t min, int64_t max,
-                    int64_t fallback, int64_t *out, struct cap_err *err);
+/* The same with all wrong fields, of which err->field is the first. */
+void gate_reply_refusal(struct cap_http_request *http, const struct cap_err *err,
+                        const struct cap_rpc_faults *faults);
 
 void gate_page(struct cap_http_request *http, void *self); /* page.c */
 

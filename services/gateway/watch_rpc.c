@@ -64,11 +64,12 @@ static void end_watch(struct cap_http_request *http, void *state)
 void gate_watch(struct cap_http_request *http, void *self)
 {
     const struct cap_rpc_options options = {.timeout_ms = CAP_RPC_NO_DEADLINE};
+    static const char *const no_parameters[] = {NULL};
     struct gate_service *service = self;
     Moecap__V1__WatchRequest request = MOECAP__V1__WATCH_REQUEST__INIT;
     struct watch *watch;
 
-    if (!gate_guard(http, service))
+    if (!gate_accept(http, service, no_parameters))
         return;
     watch = cap_arena_alloc(cap_http_arena(http), sizeof *watch);
     if (!watch)

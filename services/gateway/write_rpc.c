@@ -7,6 +7,8 @@
 
 enum { JSON_FLAGS = JSON_REJECT_DUPLICATES };
 
+static const char *const no_parameters[] = {NULL};
+
 /* The body as a message of that type; NULL with a sentence that names the field. */
 static ProtobufCMessage *read_body(struct cap_http_request *http,
                                    const ProtobufCMessageDescriptor *type, struct cap_err *err)
@@ -32,18 +34,20 @@ void gate_submit(struct cap_http_request *http, void *self)
     struct gate_service *service = self;
     Moecap__V1__SubmitRequest *request;
     Moecap__V1__SubmitReply *reply;
+    struct cap_rpc_faults faults = {0};
+    const struct cap_rpc_options options = {.out_faults = &faults};
     struct cap_err err = {0};
 
-    if (!gate_guard(http, service))
+    if (!gate_accept(http, service, no_parameters))
         return;
     request =
         (Moecap__V1__SubmitRequest *)read_body(http, &moecap__v1__submit_request__descriptor, &err);
-    if (request &&
-        scheduler_rpc_submit(service->scheduler, NULL, request, cap_http_arena(http), &reply, &err))
+    if (request && scheduler_rpc_submit(service->scheduler, &options, request, cap_http_arena(http),
+                                        &reply, &err))
         gate_reply_json(http, request->dry_run || reply->duplicate ? 200 : 201,
                         cap_wire_to_json(&reply->base));
     else
-        gate_reply_error(http, &err);
+        gate_reply_refusal(http, &err, &faults);
 }
 
 void gate_cancel(struct cap_http_request *http, void *self)
@@ -53,7 +57,7 @@ void gate_cancel(struct cap_http_request *http, void *self)
     Moecap__V1__CancelReply *reply;
     struct cap_err err = {0};
 
-    if (!gate_guard(http, service))
+    if (!gate_accept(http, service, no_parameters))
         return;
     request =
         (Moecap__V1__CancelRequest *)read_body(http, &moecap__v1__cancel_request__descriptor, &err);

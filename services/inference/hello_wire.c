@@ -40,6 +40,10 @@ static void add_models(Moecap__V1__NodeHello *message, struct infer_models *mode
         out->sha256 = cap_arena_alloc(arena, CAP_SHA256_HEX_BYTES);
         infer_models_sha256(models, (int)i, out->sha256);
         out->bytes = model->bytes;
+        if (model->context_max > 0) {
+            out->opt_context_case = MOECAP__V1__NODE_MODEL__OPT_CONTEXT_CONTEXT_TOKENS;
+            out->context_tokens = (uint32_t)model->context_max;
+        }
         out->problem = model->problem;
         message->models[i] = out;
     }

@@ -213,6 +213,17 @@ static bool is_model(const char *path)
 }
 
 /* What the directory says it is; the engine judges the rest when it loads. */
+/* Models that also read pictures keep it with the settings of their text part. */
+static int64_t context_of(const json_t *config)
+{
+    static const char key[] = "max_position_embeddings";
+    const json_t *own = json_object_get(config, key),
+                 *nested = json_object_get(json_object_get(config, "text_config"), key);
+    json_int_t tokens = json_integer_value(own ? own : nested);
+
+    return tokens > 0 && tokens <= UINT32_MAX ? tokens : 0;
+}
+
 static void read_family(struct infer_model *model)
 {
     char file[PATH_BYTES_MAX];
@@ -234,6 +245,7 @@ static void read_family(struct infer_model *model)
         model->problem = copy(err.text);
     }
     model->family = copy(type ? type : "");
+    model->context_max = context_of(config);
     json_decref(config);
 }
 

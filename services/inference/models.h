@@ -19,8 +19,9 @@
 
 struct infer_model {
     char *name, *path;
-    char *family;  /* config.json's model_type; "" = could not be read */
-    char *problem; /* "" = none known */
+    char *family;        /* config.json's model_type; "" = could not be read */
+    char *problem;       /* "" = none known */
+    int64_t context_max; /* tokens, as config.json says; 0 = it does not */
     uint64_t bytes;
     char sha256[CAP_SHA256_HEX_BYTES]; /* models->lock guards it; "" = not computed yet */
 };

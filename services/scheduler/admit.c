@@ -1,6 +1,7 @@
 #include "admit.h"
 
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,10 +12,6 @@
 enum {
     NAMES_SHOWN_MAX = 12,
     NAME_BYTES_MAX = 64,
-    MODEL_BYTES_MAX = 512,
-    URL_BYTES_MAX = 2048,
-    CONFIG_BYTES_MAX = 1 << 20,
-    TOP_K_MAX = 1000000,
 };
 
 static const struct {
@@ -37,19 +34,19 @@ struct sched_names sched_engine_names(void)
     return (struct sched_names){names, CAP_COUNT_OF(names)};
 }
 
-struct sched_names sched_precision_names(void)
-{
-    static const char *const names[] = {"f32", "bf16", "int8"};
-
-    return (struct sched_names){names, CAP_COUNT_OF(names)};
-}
-
-static bool is_external(const char *engine)
+bool sched_engine_needs_url(const char *engine)
 {
     for (size_t i = 0; i < CAP_COUNT_OF(engines); i++)
         if (strcmp(engines[i].name, engine) == 0)
             return engines[i].external;
     return false;
+}
+
+struct sched_names sched_precision_names(void)
+{
+    static const char *const names[] = {"f32", "bf16", "int8"};
+
+    return (struct sched_names){names, CAP_COUNT_OF(names)};
 }
 
 void sched_spec_fill(struct sched_spec *spec)
@@ -75,32 +72,51 @@ void sched_spec_fill(struct sched_spec *spec)
 /* ---- complaints: every wrong field gets its sentence ---- */
 
 struct complaints {
-    struct cap_buf text;
-    enum cap_code code;
+    struct cap_buf text; /* all sentences */
+    enum cap_code code;  /* of the first */
+    struct sched_faults *faults;
 };
 
-static void complain(struct complaints *c, enum cap_code code, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
+static void complain(struct complaints *c, enum cap_code code, const char *field, const char *fmt,
+                     ...) __attribute__((format(printf, 4, 5)));
 
-static void complain(struct complaints *c, enum cap_code code, const char *fmt, ...)
+/* `field` as the specification has it: "load.concurrency". */
+static void complain(struct complaints *c, enum cap_code code, const char *field, const char *fmt,
+                     ...)
 {
+    struct sched_faults *faults = c->faults;
     va_list args;
 
     if (c->text.length > 0)
         cap_buf_add_str(&c->text, "; ");
-    va_start(args, fmt);
-    cap_buf_vprintf(&c->text, fmt, args);
-    va_end(args);
     if (c->code == CAP_OK)
         c->code = code;
+    va_start(args, fmt);
+    if (faults->count < SCHED_FAULTS_MAX) {
+        struct sched_fault *fault = &faults->items[faults->count++];
+
+        snprintf(fault->field, sizeof fault->field, "spec.%s", field);
+        vsnprintf(fault->sentence, sizeof fault->sentence, fmt, args);
+        va_end(args);
+        va_start(args, fmt);
+    }
+    cap_buf_vprintf(&c->text, fmt, args);
+    va_end(args);
+}
+
+/* names.count when it is not among them. */
+static size_t index_of(const char *name, struct sched_names names)
+{
+    size_t i = 0;
+
+    while (i < names.count && strcmp(names.names[i], name) != 0)
+        i++;
+    return i;
 }
 
 static bool in_names(const char *name, struct sched_names names)
 {
-    for (size_t i = 0; i < names.count; i++)
-        if (strcmp(names.names[i], name) == 0)
-            return true;
-    return false;
+    return index_of(name, names) < names.count;
 }
 
 static const char *near_miss(const char *name, struct sched_names names)
@@ -113,8 +129,8 @@ static const char *near_miss(const char *name, struct sched_names names)
 }
 
 /* `task "gsm-mni" is unknown, did you mean "gsm-mini"? known: a, b, c` */
-static void complain_unknown(struct complaints *c, const char *what, const char *name,
-                             struct sched_names names)
+static void complain_unknown(struct complaints *c, const char *field, const char *what,
+                             const char *name, struct sched_names names)
 {
     const char *near = near_miss(name, names);
     CAP_AUTO_BUF(list, 4096);
@@ -123,7 +139,7 @@ static void complain_unknown(struct complaints *c, const char *what, const char 
         cap_buf_printf(&list, "%s%s", i ? ", " : "", names.names[i]);
     if (names.count > NAMES_SHOWN_MAX)
         cap_buf_printf(&list, " and %zu more", names.count - NAMES_SHOWN_MAX);
-    complain(c, CAP_NOT_FOUND, "%s \"%.200s\" is unknown%s%s%s; known: %s", what, name,
+    complain(c, CAP_NOT_FOUND, field, "%s \"%.200s\" is unknown%s%s%s; known: %s", what, name,
              near ? ", did you mean \"" : "", near ? near : "", near ? "\"?" : "",
              list.length ? list.data : "none");
 }
@@ -132,7 +148,7 @@ static void check_range(struct complaints *c, const char *field, int64_t value, 
                         int64_t max)
 {
     if (value < min || value > max)
-        complain(c, CAP_INVALID_ARGUMENT, "%s %lld is not from %lld to %lld", field,
+        complain(c, CAP_INVALID_ARGUMENT, field, "%s %lld is not from %lld to %lld", field,
                  (long long)value, (long long)min, (long long)max);
 }
 
@@ -140,16 +156,17 @@ static void check_real(struct complaints *c, const char *field, double value, do
                        double max)
 {
     if (!(value >= min && value <= max))
-        complain(c, CAP_INVALID_ARGUMENT, "%s %g is not from %g to %g", field, value, min, max);
+        complain(c, CAP_INVALID_ARGUMENT, field, "%s %g is not from %g to %g", field, value, min,
+                 max);
 }
 
 static void check_text(struct complaints *c, const char *field, const char *text, size_t max)
 {
     if (strlen(text) > max)
-        complain(c, CAP_INVALID_ARGUMENT, "%s has %zu bytes, more than %zu", field, strlen(text),
-                 max);
+        complain(c, CAP_INVALID_ARGUMENT, field, "%s has %zu bytes, more than %zu", field,
+                 strlen(text), max);
     else if (cap_utf8_bad(text, strlen(text)) < strlen(text))
-        complain(c, CAP_INVALID_ARGUMENT, "%s is not UTF-8", field);
+        complain(c, CAP_INVALID_ARGUMENT, field, "%s is not UTF-8", field);
 }
 
 /* ---- the fields ---- */
@@ -157,9 +174,9 @@ static void check_text(struct complaints *c, const char *field, const char *text
 static void check_model(struct complaints *c, const struct sched_spec *spec,
                         const struct sched_known *known)
 {
-    check_text(c, "model", spec->model, MODEL_BYTES_MAX);
+    check_text(c, "model", spec->model, SCHED_MODEL_NAME_BYTES_MAX);
     if (!*spec->model) {
-        complain(c, CAP_INVALID_ARGUMENT,
+        complain(c, CAP_INVALID_ARGUMENT, "model",
                  "model is empty: name a model or a directory on the node");
         return;
     }
@@ -169,42 +186,46 @@ static void check_model(struct complaints *c, const struct sched_spec *spec,
         in_names(spec->model, known->models))
         return;
     if (*spec->model == '.' || *spec->model == '~')
-        complain(c, CAP_INVALID_ARGUMENT,
+        complain(c, CAP_INVALID_ARGUMENT, "model",
                  "model \"%.200s\" is no name; give a directory on the node by its absolute path",
                  spec->model);
     else
-        complain_unknown(c, "model", spec->model, known->models);
+        complain_unknown(c, "model", "model", spec->model, known->models);
 }
 
 static void check_tasks(struct complaints *c, const struct sched_spec *spec,
                         const struct sched_known *known)
 {
     if (spec->task_count == 0)
-        complain(c, CAP_INVALID_ARGUMENT, "tasks is empty: name at least one task");
+        complain(c, CAP_INVALID_ARGUMENT, "tasks", "tasks is empty: name at least one task");
     if (spec->task_count > SCHED_TASKS_MAX)
-        complain(c, CAP_INVALID_ARGUMENT, "tasks has %zu names, more than %d", spec->task_count,
-                 SCHED_TASKS_MAX);
+        complain(c, CAP_INVALID_ARGUMENT, "tasks", "tasks has %zu names, more than %d",
+                 spec->task_count, SCHED_TASKS_MAX);
     for (size_t i = 0; i < spec->task_count && i < SCHED_TASKS_MAX; i++) {
+        char field[32];
+
+        snprintf(field, sizeof field, "tasks[%zu]", i);
         if (!in_names(spec->tasks[i], known->tasks))
-            complain_unknown(c, "task", spec->tasks[i], known->tasks);
+            complain_unknown(c, field, "task", spec->tasks[i], known->tasks);
         for (size_t k = 0; k < i; k++)
             if (strcmp(spec->tasks[i], spec->tasks[k]) == 0)
-                complain(c, CAP_INVALID_ARGUMENT, "task \"%s\" is named twice; use repeats",
+                complain(c, CAP_INVALID_ARGUMENT, field, "task \"%s\" is named twice; use repeats",
                          spec->tasks[i]);
     }
 }
 
 static void check_url(struct complaints *c, const struct sched_spec *spec)
 {
-    bool external = is_external(spec->engine);
+    bool external = sched_engine_needs_url(spec->engine);
     const char *rest = strstr(spec->url, "://");
 
     if (!external && *spec->url)
-        complain(c, CAP_INVALID_ARGUMENT, "engine \"%s\" takes no external.url", spec->engine);
+        complain(c, CAP_INVALID_ARGUMENT, "external.url", "engine \"%s\" takes no external.url",
+                 spec->engine);
     else if (external &&
              ((strncmp(spec->url, "http://", 7) != 0 && strncmp(spec->url, "https://", 8) != 0) ||
               !rest[3]))
-        complain(c, CAP_INVALID_ARGUMENT,
+        complain(c, CAP_INVALID_ARGUMENT, "external.url",
                  "engine \"%s\" needs external.url, e.g. http://127.0.0.1:8000; it is \"%.200s\"",
                  spec->engine, spec->url);
 }
@@ -218,7 +239,7 @@ static void check_key_name(struct complaints *c, const char *name)
          strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_") ==
              strlen(name)))
         return;
-    complain(c, CAP_INVALID_ARGUMENT,
+    complain(c, CAP_INVALID_ARGUMENT, "external.api_key_env",
              "external.api_key_env \"%.64s\" is not the name of a variable for keys, such as "
              "MOECAP_KEY_VLLM",
              name);
@@ -227,9 +248,9 @@ static void check_key_name(struct complaints *c, const char *name)
 static void check_external(struct complaints *c, const struct sched_spec *spec)
 {
     check_url(c, spec);
-    check_text(c, "external.url", spec->url, URL_BYTES_MAX);
-    check_text(c, "external.served_model", spec->served_model, MODEL_BYTES_MAX);
-    check_text(c, "external.model_config", spec->model_config, CONFIG_BYTES_MAX);
+    check_text(c, "external.url", spec->url, SCHED_URL_BYTES_MAX);
+    check_text(c, "external.served_model", spec->served_model, SCHED_MODEL_NAME_BYTES_MAX);
+    check_text(c, "external.model_config", spec->model_config, SCHED_CONFIG_BYTES_MAX);
     check_key_name(c, spec->api_key_env);
 }
 
@@ -237,86 +258,119 @@ static void check_external(struct complaints *c, const struct sched_spec *spec)
 static void check_native(struct complaints *c, const struct sched_spec *spec)
 {
     if (!in_names(spec->precision, sched_precision_names()))
-        complain_unknown(c, "precision", spec->precision, sched_precision_names());
+        complain_unknown(c, "precision", "precision", spec->precision, sched_precision_names());
     if (spec->tensor * spec->pipeline * spec->data * spec->expert != 1)
-        complain(c, CAP_INVALID_ARGUMENT,
+        complain(c, CAP_INVALID_ARGUMENT, "parallelism",
                  "parallelism %lld x %lld x %lld x %lld (tensor, pipeline, data, expert): engine "
                  "\"native\" runs on one device, 1 x 1 x 1 x 1",
                  (long long)spec->tensor, (long long)spec->pipeline, (long long)spec->data,
                  (long long)spec->expert);
     if (*spec->device && strcmp(spec->device, "cpu") != 0 && strcmp(spec->device, "cuda") != 0)
-        complain(c, CAP_INVALID_ARGUMENT, "hardware.device \"%.64s\" is neither cpu nor cuda",
-                 spec->device);
+        complain(c, CAP_INVALID_ARGUMENT, "hardware.device",
+                 "hardware.device \"%.64s\" is neither cpu nor cuda", spec->device);
 }
 
 static void check_engine(struct complaints *c, const struct sched_spec *spec)
 {
     if (!in_names(spec->engine, sched_engine_names()))
-        complain_unknown(c, "engine", spec->engine, sched_engine_names());
+        complain_unknown(c, "engine", "engine", spec->engine, sched_engine_names());
     else if (strcmp(spec->engine, "native") == 0)
         check_native(c, spec);
     check_external(c, spec);
     check_text(c, "precision", spec->precision, 32);
     check_text(c, "hardware.description", spec->hardware, 256);
     check_text(c, "hardware.device", spec->device, NAME_BYTES_MAX);
-    check_range(c, "hardware.device_count", spec->device_count, 0, 4096);
+    check_range(c, "hardware.device_count", spec->device_count, 0, SCHED_DEVICE_COUNT_MAX);
 }
 
 static void check_load(struct complaints *c, const struct sched_spec *spec)
 {
     if (spec->open_loop)
-        check_real(c, "load.rate_per_s", spec->rate_per_s, 1e-6, 1e6);
+        check_real(c, "load.rate_per_s", spec->rate_per_s, 1e-6, SCHED_RATE_PER_S_MAX);
     else
         check_range(c, "load.concurrency", spec->concurrency, 1, SCHED_CONCURRENCY_MAX);
     check_range(c, "repeats", spec->repeats, 1, SCHED_REPEATS_MAX);
     if (spec->has_sampling && !(spec->sampling > 0 && spec->sampling <= 1))
-        complain(c, CAP_INVALID_ARGUMENT, "sampling %g is not above 0 and up to 1", spec->sampling);
+        complain(c, CAP_INVALID_ARGUMENT, "sampling", "sampling %g is not above 0 and up to 1",
+                 spec->sampling);
     if (spec->has_fewshot)
         check_range(c, "num_fewshot", spec->num_fewshot, 0, SCHED_FEWSHOT_MAX);
+}
+
+/* What a node would find out with the first prompt is said now. */
+static void check_fewshot(struct complaints *c, const struct sched_spec *spec,
+                          const struct sched_known *known)
+{
+    for (size_t i = 0; spec->has_fewshot && i < spec->task_count && i < SCHED_TASKS_MAX; i++) {
+        size_t at = index_of(spec->tasks[i], known->tasks);
+
+        if (at < known->tasks.count && spec->num_fewshot > known->task_pools[at])
+            complain(c, CAP_INVALID_ARGUMENT, "num_fewshot",
+                     "num_fewshot %lld is more than task \"%s\" has examples, %u",
+                     (long long)spec->num_fewshot, spec->tasks[i], known->task_pools[at]);
+    }
+}
+
+/* A prompt has one token at least. */
+static void check_context(struct complaints *c, const struct sched_spec *spec,
+                          const struct sched_known *known)
+{
+    size_t at = index_of(spec->model, known->models);
+    uint32_t context = at < known->models.count ? known->model_contexts[at] : 0;
+
+    if (strcmp(spec->engine, "native") == 0 && context > 0 && spec->max_tokens >= context)
+        complain(c, CAP_INVALID_ARGUMENT, "generation.max_tokens",
+                 "generation.max_tokens %lld never fits: the context of model \"%.200s\" is %u "
+                 "tokens, the prompt's included",
+                 (long long)spec->max_tokens, spec->model, context);
 }
 
 static void check_generation(struct complaints *c, const struct sched_spec *spec)
 {
     check_range(c, "generation.max_tokens", spec->max_tokens, 0, SCHED_MAX_TOKENS_MAX);
-    check_range(c, "generation.top_k", spec->top_k, 0, TOP_K_MAX);
+    check_range(c, "generation.top_k", spec->top_k, 0, SCHED_TOP_K_MAX);
     if (spec->has_temperature)
-        check_real(c, "generation.temperature", spec->temperature, 0, 100);
+        check_real(c, "generation.temperature", spec->temperature, 0, SCHED_TEMPERATURE_MAX);
     if (spec->has_top_p)
         check_real(c, "generation.top_p", spec->top_p, 1e-6, 1);
     if (strcmp(spec->prompt_format, "text") != 0 && strcmp(spec->prompt_format, "chat") != 0)
-        complain(c, CAP_INVALID_ARGUMENT, "prompt_format \"%s\" is neither text nor chat",
-                 spec->prompt_format);
+        complain(c, CAP_INVALID_ARGUMENT, "prompt_format",
+                 "prompt_format \"%s\" is neither text nor chat", spec->prompt_format);
 }
 
 static void check_rest(struct complaints *c, const struct sched_spec *spec)
 {
-    check_range(c, "priority", spec->priority, -100, 100);
+    check_range(c, "priority", spec->priority, SCHED_PRIORITY_MIN, SCHED_PRIORITY_MAX);
     if (spec->seed > INT64_MAX)
-        complain(c, CAP_INVALID_ARGUMENT, "seed %llu is above %lld", (unsigned long long)spec->seed,
-                 (long long)INT64_MAX);
-    check_text(c, "submitter", spec->submitter, 64);
-    check_text(c, "revision", spec->revision, 128);
-    check_text(c, "note", spec->note, 512);
-    check_range(c, "parallelism.tensor", spec->tensor, 1, 1024);
-    check_range(c, "parallelism.pipeline", spec->pipeline, 1, 1024);
-    check_range(c, "parallelism.data", spec->data, 1, 1024);
-    check_range(c, "parallelism.expert", spec->expert, 1, 1024);
+        complain(c, CAP_INVALID_ARGUMENT, "seed", "seed %llu is above %lld",
+                 (unsigned long long)spec->seed, (long long)INT64_MAX);
+    check_text(c, "submitter", spec->submitter, SCHED_SUBMITTER_BYTES_MAX);
+    check_text(c, "revision", spec->revision, SCHED_REVISION_BYTES_MAX);
+    check_text(c, "note", spec->note, SCHED_NOTE_BYTES_MAX);
+    check_range(c, "parallelism.tensor", spec->tensor, 1, SCHED_PARALLELISM_MAX);
+    check_range(c, "parallelism.pipeline", spec->pipeline, 1, SCHED_PARALLELISM_MAX);
+    check_range(c, "parallelism.data", spec->data, 1, SCHED_PARALLELISM_MAX);
+    check_range(c, "parallelism.expert", spec->expert, 1, SCHED_PARALLELISM_MAX);
 }
 
 bool sched_admit(const struct sched_spec *spec, const struct sched_known *known,
-                 struct cap_err *err)
+                 struct sched_faults *out_faults, struct cap_err *err)
 {
-    struct complaints c = {.code = CAP_OK};
+    struct complaints c = {.code = CAP_OK, .faults = out_faults};
+
+    out_faults->count = 0;
 
     cap_buf_init(&c.text, 64 << 10);
     check_engine(&c, spec);
     check_model(&c, spec, known);
     check_tasks(&c, spec, known);
     check_load(&c, spec);
+    check_fewshot(&c, spec, known);
     check_generation(&c, spec);
+    check_context(&c, spec, known);
     check_rest(&c, spec);
     if (c.code != CAP_OK)
-        cap_fail(err, c.code, "%s", c.text.data);
+        cap_fail_field(err, c.code, out_faults->items[0].field, "%s", c.text.data);
     cap_buf_done(&c.text);
     return err->code == CAP_OK;
 }

@@ -40,7 +40,11 @@ bool sched_find_in_store(const struct sched_service *service, const char *id,
                          struct cap_arena *arena, struct sched_found *out, struct cap_err *err);
 /* restore_rpc.c: adds what is unknown here; once, failing when the store is away. */
 bool sched_restore_once(struct sched_service *service, struct cap_err *err);
-/* What exists now: tasks in the store, models on nodes. In the arena. */
+/* lists_rpc.c: connected nodes with what each said of itself, in the arena. */
+bool sched_node_entries(struct sched_service *service, struct cap_arena *arena,
+                        Moecap__V1__NodeEntry ***out_entries, size_t *out_count,
+                        struct cap_err *err);
+/* info_rpc.c: what exists now: tasks in the store, models on nodes. In the arena. */
 struct sched_known;
 bool sched_gather_known(struct sched_service *service, struct cap_arena *arena,
                         struct sched_known *out, struct cap_err *err);

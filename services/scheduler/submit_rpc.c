@@ -16,54 +16,7 @@ enum {
     LIST_ARENA_BYTES = 64 << 20,
     ENQUEUE_TRIES_MAX = 4,
     CANCEL_WAIT_MS = 1000,
-    SLOTS_MAX = 2000000, /* samples of all runs together: one message to the store */
 };
-
-/* ---- what exists ---- */
-
-struct gather {
-    struct cap_arena *arena;
-    const char **models;
-    size_t count, room, nodes;
-    bool any_path;
-};
-
-static void gather_node(void *argument, const struct sched_node *node)
-{
-    struct gather *g = argument;
-
-    g->nodes++;
-    g->any_path = g->any_path || node->any_model_path;
-    for (const char *const *m = node->models; m && *m && g->count < g->room; m++) {
-        bool known = false;
-
-        for (size_t i = 0; i < g->count && !known; i++)
-            known = strcmp(g->models[i], *m) == 0;
-        if (!known)
-            g->models[g->count++] = cap_arena_strdup(g->arena, *m);
-    }
-}
-
-bool sched_gather_known(struct sched_service *service, struct cap_arena *arena,
-                        struct sched_known *out, struct cap_err *err)
-{
-    struct gather g = {.arena = arena, .room = 1024};
-    Moecap__V1__Empty request = MOECAP__V1__EMPTY__INIT;
-    Moecap__V1__ListTasksReply *tasks;
-    const char **names;
-
-    if (!store_rpc_list_tasks(service->outside.store, NULL, &request, arena, &tasks, err))
-        return cap_fail_in(err, "store");
-    names = cap_arena_array(arena, tasks->n_tasks + 1, sizeof *names);
-    g.models = cap_arena_array(arena, g.room, sizeof *g.models);
-    if (!names || !g.models)
-        return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "there are too many tasks to list");
-    for (size_t i = 0; i < tasks->n_tasks; i++)
-        names[i] = tasks->tasks[i]->name;
-    sched_conduct_nodes(service->conduct, gather_node, &g);
-    *out = (struct sched_known){{names, tasks->n_tasks}, {g.models, g.count}, g.any_path, g.nodes};
-    return true;
-}
 
 /* ---- submit ---- */
 
@@ -119,11 +72,12 @@ static bool plan(struct sched_service *service, const struct sched_spec *spec,
             return false;
     for (size_t i = 0; i < enqueue->n_runs; i++)
         slots += enqueue->runs[i]->n_ordinals;
-    if (slots > SLOTS_MAX)
-        return cap_fail(err, CAP_INVALID_ARGUMENT,
-                        "%zu runs have %zu samples together, more than %d; use limit, sampling or "
-                        "fewer repeats",
-                        enqueue->n_runs, slots, SLOTS_MAX);
+    if (slots > SCHED_SAMPLES_MAX)
+        return cap_fail_field(
+            err, CAP_INVALID_ARGUMENT, "spec.limit",
+            "%zu runs have %zu samples together, more than %d; use limit, sampling or "
+            "fewer repeats",
+            enqueue->n_runs, slots, SCHED_SAMPLES_MAX);
     return true;
 }
 
@@ -202,23 +156,38 @@ static bool enqueue_runs(struct sched_service *service, const struct sched_spec 
     return true;
 }
 
-static bool submit(struct sched_service *service, const Moecap__V1__SubmitRequest *request,
+/* A refusal tells the caller of each wrong field. */
+static bool admit(struct cap_rpc_call *call, const struct sched_spec *spec, struct cap_arena *arena,
+                  struct cap_err *err)
+{
+    struct sched_known known;
+    struct sched_faults faults;
+
+    if (!sched_gather_known(cap_rpc_self(call), arena, &known, err))
+        return false;
+    if (sched_admit(spec, &known, &faults, err))
+        return true;
+    for (size_t i = 0; i < faults.count; i++)
+        cap_rpc_fault(call, faults.items[i].field, faults.items[i].sentence);
+    return false;
+}
+
+static bool submit(struct cap_rpc_call *call, const Moecap__V1__SubmitRequest *request,
                    struct cap_arena *arena, Moecap__V1__SubmitReply *reply, struct cap_err *err)
 {
+    struct sched_service *service = cap_rpc_self(call);
     Moecap__V1__EnqueueRequest enqueue = MOECAP__V1__ENQUEUE_REQUEST__INIT;
     Moecap__V1__EvaluationSpec *wire = request->spec;
     char hash[CAP_SHA256_HEX_BYTES];
-    struct sched_known known;
     struct sched_spec spec;
     const char *json;
 
     if (!wire)
-        return cap_fail(err, CAP_INVALID_ARGUMENT, "the request holds no evaluation");
+        return cap_fail_field(err, CAP_INVALID_ARGUMENT, "spec", "the request holds no evaluation");
     if (!sched_spec_from_wire(wire, arena, &spec, err))
         return false;
     sched_spec_fill(&spec);
-    if (!sched_gather_known(service, arena, &known, err) || !sched_admit(&spec, &known, err) ||
-        !(json = sched_spec_json(&spec, arena, err)))
+    if (!admit(call, &spec, arena, err) || !(json = sched_spec_json(&spec, arena, err)))
         return false;
     cap_sha256_hex(json, strlen(json), hash);
     sched_spec_to_wire(&spec, wire, arena);
@@ -240,7 +209,7 @@ bool sched_handle_submit(struct cap_rpc_call *call, const Moecap__V1__SubmitRequ
     Moecap__V1__SubmitReply *copy;
 
     if (!sched_restore_wait(cap_rpc_self(call), call, err) ||
-        !submit(cap_rpc_self(call), request, arena, &made, err)) {
+        !submit(call, request, arena, &made, err)) {
         sched_count(SCHED_METRIC_submits_refused_total, 1);
         return false;
     }
@@ -309,7 +278,8 @@ bool sched_handle_cancel(struct cap_rpc_call *call, const Moecap__V1__CancelRequ
     size_t count, now_count;
 
     if (!*request->id)
-        return cap_fail(err, CAP_INVALID_ARGUMENT, "cancel needs the id of a run or an evaluation");
+        return cap_fail_field(err, CAP_INVALID_ARGUMENT, "id",
+                              "cancel needs the id of a run or an evaluation");
     if (!sched_restore_wait(service, call, err))
         return false;
     count = sched_conduct_views(service->conduct, request->id, &before);

@@ -32,6 +32,7 @@ Moecap__V1__TaskInfo *store_task_to_wire(const struct store_task *task, struct c
     wire->n_metrics = task->metric_count;
     wire->description = STR(task->description);
     wire->samples = task->samples;
+    wire->fewshot_samples = task->fewshot_samples;
     wire->data_sha256 = STR(task->data_sha256);
     return wire;
 }

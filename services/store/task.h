@@ -66,8 +66,8 @@ bool store_task_docs(struct store_pg *pg, uint64_t task_id, struct store_u32s or
 #define STORE_TASK_COLUMNS                                                                         \
     "t.task_id, t.name, t.version, t.output_type, t.definition, t.definition_sha256,"              \
     " t.samples_file, t.fewshot_file, t.split, t.num_fewshot, array_to_string(t.metrics, E'\\n')," \
-    " t.description, t.samples, t.data_sha256"
-enum { STORE_TASK_COLUMN_COUNT = 14 };
+    " t.description, t.samples, t.data_sha256, t.fewshot"
+enum { STORE_TASK_COLUMN_COUNT = 15 };
 struct store_rows;
 bool store_task_read(const struct store_rows *rows, size_t row, int column, struct cap_arena *arena,
                      struct store_task *out_task);

@@ -170,6 +170,7 @@ bool store_task_put_end(struct store_task_put *put, struct store_pg *pg,
     cap_hex(sha256, sizeof sha256, hex);
     put->task.data_sha256 = cap_arena_strdup(put->arena, hex);
     put->task.samples = put->counts[0];
+    put->task.fewshot_samples = put->counts[1];
     if (!store_pg_tx(pg, STORE_TX_WRITE, put_task, &work, err))
         return cap_fail_in(err, "store task \"%s\"", put->task.name);
     *out_stored = (struct store_task_stored){put->task, work.replaced, work.unchanged};
@@ -210,6 +211,7 @@ bool store_task_read(const struct store_rows *rows, size_t row, int column, stru
         .task_id = (uint64_t)store_rows_int(rows, row, column),
         .num_fewshot = store_rows_u32(rows, row, column + 9),
         .samples = store_rows_u32(rows, row, column + 12),
+        .fewshot_samples = store_rows_u32(rows, row, column + 14),
     };
     const char **texts[] = {
         &t.name,         &t.version,      &t.output_type, &t.definition, &t.definition_sha256,

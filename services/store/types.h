@@ -72,7 +72,7 @@ struct store_task {
     uint32_t num_fewshot;
     const char **metrics; /* metric_count of them */
     size_t metric_count;
-    uint32_t samples;
+    uint32_t samples, fewshot_samples;
     const char *data_sha256;
 };
 

@@ -28,6 +28,10 @@ says 'Content-Encoding: gzip'
 [ "$(status_of "$url/app.js")" = 404 ] || fail "a page that is not there is served"
 expect 0 get "$url/api/v1/info"
 says '"gsm-mini"'
+says '{"name":"native","needs_url":false,"nodes":1,"offered":true}'
+says '{"name":"vllm","needs_url":true,'
+says '"defaults":{"model":"","revision":"","engine":"native","precision":"bf16"'
+says '"concurrency_max":4096'
 expect 0 get "$url/api/v1/tasks"
 says '"samples":600'
 expect 0 get "$url/api/v1/nodes"
@@ -63,12 +67,31 @@ etag=$(curl -sS -D - -o /dev/null "$url/api/v1/board" | tr -d '\r' | sed -n 's/^
 expect 0 post -d '{"spec": {"model": "moecap-tiny", "tasks": ["gsm-mni"]}}' "$url/api/v1/evaluations"
 says '"code":"not_found"'
 says 'did you mean \"gsm-mini\"?'
+says '"field":"spec.tasks[0]"'
+# every wrong field by itself, also in a dry run: what a form marks
+expect 0 post -d '{"dry_run": true, "spec": {"model": "moecap-tiny", "tasks": ["gsm-mini"], "repeats": 101, "num_fewshot": 60, "generation": {"max_tokens": 4096}}}' "$url/api/v1/evaluations"
+says '"field":"spec.repeats"'
+says '{"field":"spec.repeats","message":"repeats 101 is not from 1 to 100"}'
+says '{"field":"spec.num_fewshot","message":"num_fewshot 60 is more than task \"gsm-mini\" has examples'
+says '{"field":"spec.generation.max_tokens","message":"generation.max_tokens 4096 never fits: the context of model \"moecap-tiny\" is'
+expect 0 post -d '{"dry_run": true, "spec": {"model": "moecap-tiny", "tasks": ["gsm-mini"]}, "agian": true}' "$url/api/v1/evaluations"
+says 'agian: there is no such field, did you mean \"again\"?'
+expect 0 get "$url/api/v1/board?modl=x"
+says 'there is no parameter \"modl\", did you mean \"model\"?'
+says '"field":"modl"'
+expect 0 get "$url/api/v1/board?limit=1&limit=2"
+says 'limit is there twice'
+expect 0 get "$url/api/v1/board?model=%ff"
+says 'model is not UTF-8 text'
+expect 0 get "$url/api/v1/runs/$run/samples?verdict=maybe"
+says '"field":"verdict"'
 expect 0 post -d '{"spec": {"limit": "all"}}' "$url/api/v1/evaluations"
 says 'spec.limit: expected a whole number'
+says '"field":"spec.limit"'
 expect 0 post -d '{"spec": ' "$url/api/v1/evaluations"
 says 'the body is not JSON: line 1'
 expect 0 get "$url/api/v1/runs/$run/samples?limit=0"
-says 'limit:'
+says '"field":"limit"'
 [ "$(status_of "$url/api/v1/runs/run-none")" = 404 ] || fail "an unknown run is not 404"
 [ "$(status_of "$url/api/v1/nothing")" = 404 ] || fail "an unknown path is not 404"
 [ "$(status_of -H 'Host: evil.example' "$url/api/v1/board")" = 403 ] || fail "a foreign Host was served"

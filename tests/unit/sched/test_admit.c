@@ -13,8 +13,12 @@
 
 static const char *const task_names[] = {"choice-mini", "gsm-mini", "gsm8k"};
 static const char *const model_names[] = {"moecap-tiny", "mixtral-8x7b"};
-static const struct sched_known known = {
-    .tasks = {task_names, 3}, .models = {model_names, 2}, .nodes = 1};
+static const uint32_t task_pools[] = {0, 5, 64}, model_contexts[] = {2048, 0};
+static const struct sched_known known = {.tasks = {task_names, 3},
+                                         .task_pools = task_pools,
+                                         .models = {model_names, 2},
+                                         .model_contexts = model_contexts,
+                                         .nodes = 1};
 static const char *const one_task[] = {"gsm-mini"};
 
 /* What spec_wire.c makes of a message with a model and a task and nothing else. */
@@ -47,20 +51,36 @@ static struct sched_spec filled_spec(void)
 
 static void assert_refused(const struct sched_spec *spec, enum cap_code code, const char *text)
 {
+    struct sched_faults faults;
     struct cap_err err = {0};
 
-    assert_false(sched_admit(spec, &known, &err));
+    assert_false(sched_admit(spec, &known, &faults, &err));
+    assert_true(faults.count > 0);
+    assert_string_equal(err.field, faults.items[0].field);
     if (err.code != code || !strstr(err.text, text))
         print_error("got %s: %s\nwant: %s\n", cap_code_name(err.code), err.text, text);
     assert_int_equal(err.code, code);
     assert_non_null(strstr(err.text, text));
 }
 
-static void assert_admitted(const struct sched_spec *spec)
+/* Sentences of fields begin with the field's name. */
+static void assert_blamed(const struct sched_spec *spec, const char *sentence)
 {
+    char field[64];
+    struct sched_faults faults;
     struct cap_err err = {0};
 
-    sched_admit(spec, &known, &err);
+    snprintf(field, sizeof field, "spec.%.*s", (int)strcspn(sentence, " "), sentence);
+    assert_false(sched_admit(spec, &known, &faults, &err));
+    assert_string_equal(err.field, field);
+}
+
+static void assert_admitted(const struct sched_spec *spec)
+{
+    struct sched_faults faults;
+    struct cap_err err = {0};
+
+    sched_admit(spec, &known, &faults, &err);
     assert_string_equal(err.text, "");
     assert_int_equal(err.code, CAP_OK);
 }
@@ -148,6 +168,7 @@ static void every_wrong_field_is_named_with_its_value(void **state)
 
         memcpy((char *)&spec + numbers[i].offset, &numbers[i].value, sizeof numbers[i].value);
         assert_refused(&spec, CAP_INVALID_ARGUMENT, numbers[i].text);
+        assert_blamed(&spec, numbers[i].text);
     }
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         struct sched_spec spec = filled_spec();
@@ -183,15 +204,61 @@ static void real_numbers_have_bounds_and_not_a_number_is_none(void **state)
 static void several_problems_are_told_together(void **state)
 {
     struct sched_spec spec = filled_spec();
+    struct sched_faults faults;
     struct cap_err err = {0};
 
     (void)state;
     spec.concurrency = 0;
     spec.repeats = 1000;
     spec.prompt_format = "html";
-    assert_false(sched_admit(&spec, &known, &err));
+    assert_false(sched_admit(&spec, &known, &faults, &err));
     assert_string_equal(err.text, "load.concurrency 0 is not from 1 to 4096; repeats 1000 is not "
                                   "from 1 to 100; prompt_format \"html\" is neither text nor chat");
+    assert_int_equal(faults.count, 3);
+    assert_string_equal(err.field, "spec.load.concurrency");
+    assert_string_equal(faults.items[1].field, "spec.repeats");
+    assert_string_equal(faults.items[1].sentence, "repeats 1000 is not from 1 to 100");
+    assert_string_equal(faults.items[2].field, "spec.prompt_format");
+}
+
+static void a_hundred_wrong_fields_are_told_as_far_as_there_is_room(void **state)
+{
+    static const char *tasks[SCHED_TASKS_MAX];
+    struct sched_spec spec = filled_spec();
+    struct sched_faults faults;
+    struct cap_err err = {0};
+
+    (void)state;
+    for (int i = 0; i < SCHED_TASKS_MAX; i++)
+        tasks[i] = "no-such-task";
+    spec.tasks = tasks;
+    spec.task_count = SCHED_TASKS_MAX;
+    assert_false(sched_admit(&spec, &known, &faults, &err));
+    assert_int_equal(faults.count, SCHED_FAULTS_MAX);
+    assert_string_equal(faults.items[0].field, "spec.tasks[0]");
+    assert_string_equal(err.field, "spec.tasks[0]");
+}
+
+static void what_a_node_would_find_out_is_said_before(void **state)
+{
+    struct sched_spec spec = filled_spec();
+
+    (void)state;
+    spec.has_fewshot = true;
+    spec.num_fewshot = 5;
+    assert_admitted(&spec);
+    spec.num_fewshot = 6;
+    assert_refused(&spec, CAP_INVALID_ARGUMENT,
+                   "num_fewshot 6 is more than task \"gsm-mini\" has examples, 5");
+    spec = filled_spec();
+    spec.max_tokens = 2047;
+    assert_admitted(&spec);
+    spec.max_tokens = 2048;
+    assert_refused(&spec, CAP_INVALID_ARGUMENT,
+                   "generation.max_tokens 2048 never fits: the context of model \"moecap-tiny\" is "
+                   "2048 tokens, the prompt's included");
+    spec.model = "mixtral-8x7b"; /* a node offers it without saying its context */
+    assert_admitted(&spec);
 }
 
 static void tasks_are_named_once_each(void **state)
@@ -228,6 +295,7 @@ static void a_path_and_an_empty_house_are_not_judged_by_name(void **state)
 {
     struct sched_spec spec = filled_spec();
     struct sched_known nobody = known;
+    struct sched_faults faults;
     struct cap_err err = {0};
 
     (void)state;
@@ -235,7 +303,7 @@ static void a_path_and_an_empty_house_are_not_judged_by_name(void **state)
     assert_admitted(&spec);
     spec.model = "not-there-yet";
     nobody.nodes = 0;
-    assert_true(sched_admit(&spec, &nobody, &err));
+    assert_true(sched_admit(&spec, &nobody, &faults, &err));
 }
 
 /* ---- the config hash ---- */
@@ -427,6 +495,8 @@ int main(void)
         cmocka_unit_test(every_wrong_field_is_named_with_its_value),
         cmocka_unit_test(real_numbers_have_bounds_and_not_a_number_is_none),
         cmocka_unit_test(several_problems_are_told_together),
+        cmocka_unit_test(a_hundred_wrong_fields_are_told_as_far_as_there_is_room),
+        cmocka_unit_test(what_a_node_would_find_out_is_said_before),
         cmocka_unit_test(tasks_are_named_once_each),
         cmocka_unit_test(a_server_needs_its_address_and_declares_the_rest),
         cmocka_unit_test(a_path_and_an_empty_house_are_not_judged_by_name),

@@ -1,0 +1,320 @@
+/* What this suite accepts now: for Submit to check against, and for Info to tell. */
+#include <string.h>
+
+#include "admit.h"
+#include "handlers_rpc.h"
+#include "moecap/v1/store.rpc.h"
+#include "spec_wire.h"
+
+enum { MODELS_MAX = 4096 };
+
+/* ---- models, each once, however many nodes offer it ---- */
+
+struct models {
+    Moecap__V1__ModelChoice **list; /* by name */
+    size_t count;
+    bool any_path;
+    size_t nodes;
+};
+
+static int by_name(const char *name, const Moecap__V1__ModelChoice *model)
+{
+    return strcmp(name, model->name);
+}
+
+/* The model of that name, made when there is none yet; NULL when there are too many. */
+static Moecap__V1__ModelChoice *model_named(struct models *models, char *name,
+                                            struct cap_arena *arena)
+{
+    size_t at = 0;
+    Moecap__V1__ModelChoice *made;
+
+    while (at < models->count && by_name(name, models->list[at]) > 0)
+        at++;
+    if (at < models->count && by_name(name, models->list[at]) == 0)
+        return models->list[at];
+    if (models->count == MODELS_MAX || !(made = cap_arena_alloc(arena, sizeof *made)))
+        return NULL;
+    moecap__v1__model_choice__init(made);
+    made->name = name;
+    memmove(&models->list[at + 1], &models->list[at], (models->count - at) * sizeof made);
+    models->list[at] = made;
+    models->count++;
+    return made;
+}
+
+/* The longest context that any node announces; one that does not say may take more. */
+static void merge_context(Moecap__V1__ModelChoice *choice, const Moecap__V1__NodeModel *model)
+{
+    if (model->opt_context_case != MOECAP__V1__NODE_MODEL__OPT_CONTEXT_CONTEXT_TOKENS)
+        choice->opt_context_case = MOECAP__V1__MODEL_CHOICE__OPT_CONTEXT__NOT_SET;
+    else if (choice->nodes == 0 ||
+             (choice->opt_context_case && choice->context_tokens < model->context_tokens)) {
+        choice->opt_context_case = MOECAP__V1__MODEL_CHOICE__OPT_CONTEXT_CONTEXT_TOKENS;
+        choice->context_tokens = model->context_tokens;
+    }
+}
+
+static void merge_model(struct models *models, const Moecap__V1__NodeModel *model,
+                        struct cap_arena *arena)
+{
+    Moecap__V1__ModelChoice *choice = model_named(models, model->name, arena);
+
+    if (!choice)
+        return;
+    if (*model->problem) {
+        if (choice->nodes == 0)
+            choice->problem = model->problem;
+        return;
+    }
+    merge_context(choice, model);
+    choice->problem = (char *)"";
+    choice->family = model->family;
+    choice->bytes = model->bytes;
+    choice->nodes++;
+}
+
+static bool gather_models(Moecap__V1__NodeEntry *const *nodes, size_t count,
+                          struct cap_arena *arena, struct models *out, struct cap_err *err)
+{
+    *out = (struct models){.nodes = count,
+                           .list = cap_arena_array(arena, MODELS_MAX + 1, sizeof *out->list)};
+    if (!out->list)
+        return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "there are too many models to list");
+    for (size_t i = 0; i < count; i++) {
+        const Moecap__V1__NodeHello *hello = nodes[i]->hello;
+
+        out->any_path = out->any_path || hello->any_model_path;
+        for (size_t m = 0; m < hello->n_models; m++)
+            merge_model(out, hello->models[m], arena);
+    }
+    return true;
+}
+
+/* ---- for Submit ---- */
+
+static bool know_tasks(const Moecap__V1__ListTasksReply *tasks, struct cap_arena *arena,
+                       struct sched_known *out)
+{
+    const char **names = cap_arena_array(arena, tasks->n_tasks + 1, sizeof *names);
+    uint32_t *pools = cap_arena_array(arena, tasks->n_tasks + 1, sizeof *pools);
+
+    for (size_t i = 0; names && pools && i < tasks->n_tasks; i++) {
+        names[i] = tasks->tasks[i]->name;
+        pools[i] = tasks->tasks[i]->fewshot_samples;
+    }
+    out->tasks = (struct sched_names){names, tasks->n_tasks};
+    out->task_pools = pools;
+    return names && pools;
+}
+
+static bool know_models(const struct models *models, struct cap_arena *arena,
+                        struct sched_known *out)
+{
+    const char **names = cap_arena_array(arena, models->count + 1, sizeof *names);
+    uint32_t *contexts = cap_arena_array(arena, models->count + 1, sizeof *contexts);
+
+    for (size_t i = 0; names && contexts && i < models->count; i++) {
+        names[i] = models->list[i]->name;
+        contexts[i] = models->list[i]->opt_context_case ? models->list[i]->context_tokens : 0;
+    }
+    out->models = (struct sched_names){names, models->count};
+    out->model_contexts = contexts;
+    out->any_model_path = models->any_path;
+    out->nodes = models->nodes;
+    return names && contexts;
+}
+
+bool sched_gather_known(struct sched_service *service, struct cap_arena *arena,
+                        struct sched_known *out, struct cap_err *err)
+{
+    Moecap__V1__Empty request = MOECAP__V1__EMPTY__INIT;
+    Moecap__V1__ListTasksReply *tasks;
+    Moecap__V1__NodeEntry **nodes;
+    struct models models;
+    size_t count;
+
+    if (!store_rpc_list_tasks(service->outside.store, NULL, &request, arena, &tasks, err))
+        return cap_fail_in(err, "store");
+    return sched_node_entries(service, arena, &nodes, &count, err) &&
+           gather_models(nodes, count, arena, &models, err) &&
+           ((know_tasks(tasks, arena, out) && know_models(&models, arena, out)) ||
+            cap_fail(err, CAP_RESOURCE_EXHAUSTED, "there are too many tasks to list"));
+}
+
+/* ---- for Info ---- */
+
+static void set_names(struct sched_names names, char ***out, size_t *out_count)
+{
+    *out = (char **)names.names;
+    *out_count = names.count;
+}
+
+static uint32_t count_offers(Moecap__V1__NodeEntry *const *nodes, size_t count, const char *engine)
+{
+    uint32_t offers = 0;
+
+    for (size_t i = 0; i < count; i++)
+        for (size_t e = 0; e < nodes[i]->hello->n_engines; e++)
+            offers += strcmp(nodes[i]->hello->engines[e], engine) == 0;
+    return offers;
+}
+
+static bool tell_engines(Moecap__V1__InfoReply *reply, Moecap__V1__NodeEntry *const *nodes,
+                         size_t count, struct cap_arena *arena)
+{
+    reply->engine_choices =
+        cap_arena_array(arena, reply->n_engines + 1, sizeof *reply->engine_choices);
+    for (size_t i = 0; reply->engine_choices && i < reply->n_engines; i++) {
+        Moecap__V1__EngineChoice *choice = cap_arena_alloc(arena, sizeof *choice);
+
+        if (!choice)
+            return false;
+        moecap__v1__engine_choice__init(choice);
+        choice->name = reply->engines[i];
+        choice->needs_url = sched_engine_needs_url(choice->name);
+        choice->nodes = count_offers(nodes, count, choice->name);
+        choice->offered = choice->nodes > 0;
+        reply->engine_choices[reply->n_engine_choices++] = choice;
+    }
+    return reply->engine_choices != NULL;
+}
+
+static bool tell_models(Moecap__V1__InfoReply *reply, const struct models *models,
+                        struct cap_arena *arena)
+{
+    reply->model_choices = models->list;
+    reply->n_model_choices = models->count;
+    reply->models = cap_arena_array(arena, models->count + 1, sizeof *reply->models);
+    for (size_t i = 0; reply->models && i < models->count; i++)
+        reply->models[reply->n_models++] = models->list[i]->name;
+    return reply->models != NULL;
+}
+
+static Moecap__V1__TaskChoice *task_choice(const Moecap__V1__TaskInfo *task,
+                                           struct cap_arena *arena)
+{
+    Moecap__V1__TaskChoice *choice = cap_arena_alloc(arena, sizeof *choice);
+
+    if (!choice)
+        return NULL;
+    moecap__v1__task_choice__init(choice);
+    choice->name = task->name;
+    choice->description = task->description;
+    choice->output_type = task->output_type;
+    choice->samples = task->samples;
+    choice->num_fewshot = task->num_fewshot;
+    choice->fewshot_samples = task->fewshot_samples;
+    return choice;
+}
+
+/* Without the store the rest is still worth knowing. */
+static bool tell_tasks(struct cap_rpc_call *call, Moecap__V1__InfoReply *reply)
+{
+    struct sched_service *service = cap_rpc_self(call);
+    struct cap_arena *arena = cap_rpc_arena(call);
+    Moecap__V1__Empty request = MOECAP__V1__EMPTY__INIT;
+    Moecap__V1__ListTasksReply *tasks;
+    struct cap_err err = {0};
+
+    if (!store_rpc_list_tasks(service->outside.store, NULL, &request, arena, &tasks, &err)) {
+        reply->tasks_missing = cap_arena_printf(arena, "store: %s", err.text);
+        return reply->tasks_missing != NULL;
+    }
+    reply->tasks = cap_arena_array(arena, tasks->n_tasks + 1, sizeof *reply->tasks);
+    reply->task_choices = cap_arena_array(arena, tasks->n_tasks + 1, sizeof *reply->task_choices);
+    if (!reply->tasks || !reply->task_choices)
+        return false;
+    for (size_t i = 0; i < tasks->n_tasks; i++) {
+        reply->tasks[reply->n_tasks++] = tasks->tasks[i]->name;
+        reply->task_choices[i] = task_choice(tasks->tasks[i], arena);
+        if (!reply->task_choices[i])
+            return false;
+        reply->n_task_choices++;
+    }
+    return true;
+}
+
+static bool tell_limits(Moecap__V1__InfoReply *reply, struct cap_arena *arena)
+{
+    Moecap__V1__SubmitLimits *limits = cap_arena_alloc(arena, sizeof *limits);
+
+    if (!limits)
+        return false;
+    moecap__v1__submit_limits__init(limits);
+    limits->tasks_max = SCHED_TASKS_MAX;
+    limits->concurrency_max = SCHED_CONCURRENCY_MAX;
+    limits->rate_per_s_max = SCHED_RATE_PER_S_MAX;
+    limits->repeats_max = SCHED_REPEATS_MAX;
+    limits->num_fewshot_max = SCHED_FEWSHOT_MAX;
+    limits->max_tokens_max = SCHED_MAX_TOKENS_MAX;
+    limits->top_k_max = SCHED_TOP_K_MAX;
+    limits->temperature_max = SCHED_TEMPERATURE_MAX;
+    limits->priority_min = SCHED_PRIORITY_MIN;
+    limits->priority_max = SCHED_PRIORITY_MAX;
+    limits->parallelism_max = SCHED_PARALLELISM_MAX;
+    limits->device_count_max = SCHED_DEVICE_COUNT_MAX;
+    limits->samples_max = SCHED_SAMPLES_MAX;
+    limits->model_bytes_max = SCHED_MODEL_NAME_BYTES_MAX;
+    limits->revision_bytes_max = SCHED_REVISION_BYTES_MAX;
+    limits->submitter_bytes_max = SCHED_SUBMITTER_BYTES_MAX;
+    limits->note_bytes_max = SCHED_NOTE_BYTES_MAX;
+    limits->url_bytes_max = SCHED_URL_BYTES_MAX;
+    limits->model_config_bytes_max = SCHED_CONFIG_BYTES_MAX;
+    reply->limits = limits;
+    return true;
+}
+
+/* An empty evaluation with everything filled in that may be left out. */
+static bool tell_defaults(Moecap__V1__InfoReply *reply, struct cap_arena *arena)
+{
+    Moecap__V1__EvaluationSpec *spec = cap_arena_alloc(arena, sizeof *spec);
+    struct sched_spec filled;
+    struct cap_err ignored = {0};
+
+    if (!spec)
+        return false;
+    moecap__v1__evaluation_spec__init(spec);
+    if (!sched_spec_from_wire(spec, arena, &filled, &ignored))
+        return false;
+    sched_spec_fill(&filled);
+    sched_spec_to_wire(&filled, spec, arena);
+    reply->defaults = spec;
+    return true;
+}
+
+static void tell_fixed(const struct sched_service *service, Moecap__V1__InfoReply *reply)
+{
+    static const char *const formats[] = {"text", "chat"}, *const devices[] = {"cpu", "cuda"};
+
+    reply->version = MOECAP_VERSION;
+    reply->store_address = (char *)service->store_address;
+    reply->evaluator_address = (char *)service->evaluator_address;
+    reply->started_at_ms = service->started_at_ms;
+    set_names(sched_engine_names(), &reply->engines, &reply->n_engines);
+    set_names(sched_precision_names(), &reply->precisions, &reply->n_precisions);
+    set_names((struct sched_names){formats, CAP_COUNT_OF(formats)}, &reply->prompt_formats,
+              &reply->n_prompt_formats);
+    set_names((struct sched_names){devices, CAP_COUNT_OF(devices)}, &reply->devices,
+              &reply->n_devices);
+}
+
+bool sched_handle_info(struct cap_rpc_call *call, const Moecap__V1__Empty *request,
+                       Moecap__V1__InfoReply *reply, struct cap_err *err)
+{
+    struct sched_service *service = cap_rpc_self(call);
+    struct cap_arena *arena = cap_rpc_arena(call);
+    Moecap__V1__NodeEntry **nodes;
+    struct models models;
+    size_t count;
+
+    (void)request;
+    tell_fixed(service, reply);
+    if (!sched_node_entries(service, arena, &nodes, &count, err) ||
+        !gather_models(nodes, count, arena, &models, err))
+        return false;
+    reply->nodes = (uint32_t)count;
+    return (tell_engines(reply, nodes, count, arena) && tell_models(reply, &models, arena) &&
+            tell_tasks(call, reply) && tell_limits(reply, arena) && tell_defaults(reply, arena)) ||
+           cap_fail(err, CAP_RESOURCE_EXHAUSTED, "there is too much to tell in one reply");
+}
