@@ -1,0 +1,106 @@
+#!/bin/sh
+# Real servers evaluated by us, and real clients against our endpoint; see docs/peers.md.
+#
+#   tests/peers/test.sh [NAME ...]      all of them without a name
+#
+# Installs what it needs from PyPI below $XDG_CACHE_HOME/moecap/peers. What cannot run on this machine is skipped with
+# its reason. Status 1 when a peer that ran did not do as it should, 77 when all were skipped.
+# shellcheck disable=SC2119,SC2154,SC1090 # variables and functions come from the files that are read
+all_peers="transformers openai-client"
+case ${1:-} in
+-h | --help)
+    sed -n '2,7s/^# \{0,1\}//p' "$0"
+    echo "names: $all_peers"
+    exit 0
+    ;;
+esac
+. tests/e2e/lib.sh
+. tests/peers/lib.sh
+# shellcheck disable=SC2086 # a list of words
+[ $# -gt 0 ] || set -- $all_peers
+for name; do
+    [ -f "$here/$name.sh" ] || fail "there is no peer \"$name\"; names: $all_peers"
+done
+
+model=$root/models/moecap-tiny
+limit=${MOECAP_PEERS_LIMIT:-600}
+mkdir -p "$cache"
+: >"$state/table"
+
+# The endpoint of ours that clients are run against, and that says how clear a greedy choice was.
+serve_ours() {
+    "$bin/moecap" model serve "$model" --port 0 --concurrency 4 >"$state/serve.log" 2>&1 &
+    ours=$!
+    wait_for 60 grep -q 'http://127' "$state/serve.log"
+    our_url=$(sed -n 's/.*\(http:\/\/127\.0\.0\.1:[0-9]*\).*/\1/p' "$state/serve.log" | head -1)
+}
+
+end_all() {
+    status=$?
+    [ -z "${ours:-}" ] || kill "$ours" 2>/dev/null || true
+    (exit $status)
+    clean_up
+}
+
+# evaluate FILE OPTIONS...: a run of gsm-mini to its end; its export is the file.
+evaluate() {
+    export=$1
+    shift
+    id=$(moecap submit --task gsm-mini --limit "$limit" --quiet "$@") || return 1
+    moecap watch "$id" >"$state/watch.log" 2>&1 || { tail -3 "$state/watch.log"; return 1; }
+    moecap run export "$(run_ids "$id")" >"$export"
+}
+
+check_engine() {
+    given=$(peer_model)
+    began=$(date +%s)
+    start_server "$peer_start_s" "$given" || return 1
+    ready_s=$(($(date +%s) - began))
+    served=$(peer_served "$given")
+    warm_up "$server_url" "$served" || return 1
+    evaluate "$state/$name.jsonl" --engine "$peer_kind" --url "$server_url" --model moecap-tiny \
+        --served-model "$served" --batch-size 4 --note "$name" || return 1
+    "$python" "$here/compare.py" --native "$state/native.jsonl" --peer "$state/$name.jsonl" \
+        --endpoint "$our_url" >"$state/$name.json" || return 1
+    stop_server
+    "$python" "$here/table.py" "$peer_title" "$(version_of "$peer_package")" "$ready_s" "$state/$name.json" >>"$state/table"
+}
+
+# One peer, in a shell of its own: what its file defines must not outlive it.
+run_peer() (
+    venv=$cache/$name
+    . "$here/$name.sh"
+    reason=$(why_not)
+    [ -z "$reason" ] || { say "$name: skipped: $reason"; exit 77; }
+    if ! install_peer; then
+        say "$name: skipped: it could not be installed: $(grep -v WARNING "$venv.log" | tail -1)"
+        exit 77
+    fi
+    say "$name: $peer_title $(version_of "$peer_package")"
+    trap stop_server EXIT
+    if [ -n "${peer_kind:-}" ]; then check_engine; else peer_check "$our_url"; fi
+)
+
+trap end_all EXIT INT TERM
+start_suite
+serve_ours
+evaluate "$state/native.jsonl" --engine native --model moecap-tiny --batch-size 4 || fail "the native run failed"
+
+failed=0 skipped=0
+for name; do
+    status=0
+    run_peer || status=$?
+    case $status in
+    0) say "$name: passed" ;;
+    77) skipped=$((skipped + 1)) ;;
+    *)
+        failed=$((failed + 1))
+        say "$name: FAILED"
+        tail -20 "$state/$name.log" 2>/dev/null || true
+        ;;
+    esac
+done
+echo
+[ ! -s "$state/table" ] || { "$python" "$here/table.py"; cat "$state/table"; }
+[ "$failed" = 0 ] || fail "$failed of $# peers"
+[ "$skipped" -lt $# ] || exit 77
