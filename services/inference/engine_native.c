@@ -42,8 +42,10 @@ struct native_engine {
     struct native_step step;
     bool pass_left;
     int event_at;
-    bool done_left;       /* a stop string ended the answer whose token went out last */
-    struct answer *ended; /* its strings are in the event that was handed out last */
+    bool done_left;                /* a stop string ended the answer whose token went out last */
+    struct answer *ended;          /* its strings are in the event that was handed out last */
+    struct native_routing stopped; /* what it chose, when a stop string ended it */
+    struct infer_routing routing;  /* of the event that was handed out last */
     uint32_t token_id;
     struct infer_score *scores;
     int score_capacity;
@@ -156,6 +158,7 @@ static void report(struct infer_engine *base, struct infer_engine_report *out_re
         .active_parameters = parameters.active,
         .context_tokens_max = native_session_context_max(engine->session),
         .can_score = true,
+        .routing_unknown = engine->model->moe_layers ? NULL : "the model has no experts",
     };
 }
 
@@ -335,8 +338,24 @@ static void make_pass(const struct native_pass *pass, struct infer_event *out)
     };
 }
 
+/* Nothing of a model without experts. */
+static const struct infer_routing *make_routing(struct native_engine *engine,
+                                                const struct native_routing *routing)
+{
+    const struct native_model *model = engine->model;
+
+    engine->routing = (struct infer_routing){.source = "engine",
+                                             .moe_layers = model->moe_layers,
+                                             .experts = model->experts,
+                                             .top_k = model->top_k,
+                                             .moe_layer_ids = engine->step.pass.moe_layer_ids,
+                                             .prefill = routing->prefill,
+                                             .decode = routing->decode};
+    return routing->prefill ? &engine->routing : NULL;
+}
+
 static void make_done(struct native_engine *engine, struct answer *answer, const char *why,
-                      struct infer_event *out)
+                      const struct native_routing *routing, struct infer_event *out)
 {
     out->kind = INFER_DONE;
     out->id = answer->id;
@@ -345,6 +364,7 @@ static void make_done(struct native_engine *engine, struct answer *answer, const
     out->prompt_tokens = answer->prompt_tokens;
     out->output_tokens = answer->tokens;
     out->cached_tokens = 0;
+    out->routing = make_routing(engine, routing);
     engine->ended = answer;
 }
 
@@ -355,6 +375,18 @@ static bool is_last_token(const struct native_engine *engine, const struct nativ
 
     return token->is_eos || (engine->event_at < engine->step.event_count &&
                              next->kind == NATIVE_EVENT_DONE && next->id == token->id);
+}
+
+/* What a request chose whose stop string came with this token. With the token it may have reached
+ * its length too; then it runs no more and its end is the next event. */
+static struct native_routing routing_at_stop(const struct native_engine *engine,
+                                             const struct native_event *token)
+{
+    const struct native_event *next = &engine->step.events[engine->event_at];
+
+    if (engine->event_at < engine->step.event_count && next->id == token->id)
+        return next->routing;
+    return native_session_routing(engine->session, token->id);
 }
 
 static void make_token(struct native_engine *engine, struct answer *answer,
@@ -375,6 +407,7 @@ static void make_token(struct native_engine *engine, struct answer *answer,
     out->token_ids = &engine->token_id;
     out->piece = infer_textflow_feed(&answer->flow, bytes, length, is_last_token(engine, event));
     if (answer->flow.stopped) {
+        engine->stopped = routing_at_stop(engine, event);
         native_session_cancel(engine->session, answer->inner_id);
         engine->done_left = true;
         engine->ended = answer;
@@ -424,7 +457,7 @@ static void make_scored(struct native_engine *engine, struct answer *answer,
         engine->scores[i] = (struct infer_score){.log_likelihood = event->scores[i].log_likelihood,
                                                  .tokens = event->scores[i].tokens,
                                                  .greedy = event->scores[i].greedy};
-    make_done(engine, answer, "stop", out);
+    make_done(engine, answer, "stop", &event->routing, out);
     if (answer->scored.count) {
         make_token_scores(engine, answer, &event->scores[0], out);
         return;
@@ -455,7 +488,8 @@ static bool next_of_step(struct native_engine *engine, struct infer_event *out)
         else if (event->kind == NATIVE_EVENT_SCORED)
             make_scored(engine, answer, event, out);
         else
-            make_done(engine, answer, event->finish == NATIVE_FINISH_EOS ? "eos" : "length", out);
+            make_done(engine, answer, event->finish == NATIVE_FINISH_EOS ? "eos" : "length",
+                      &event->routing, out);
         return true;
     }
     return false;
@@ -470,7 +504,7 @@ static bool wait_event(struct infer_engine *base, int wait_ms, struct infer_even
         engine->done_left = false;
         *out_event = (struct infer_event){.at_ns = engine->step.pass.started_ns +
                                                    engine->step.pass.duration_ns};
-        make_done(engine, engine->ended, "stop", out_event);
+        make_done(engine, engine->ended, "stop", &engine->stopped, out_event);
         return true;
     }
     forget_ended(engine);

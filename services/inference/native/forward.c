@@ -11,7 +11,8 @@ struct native_forward {
     struct moe_buf x, normed, qkv, attended, ids, expert_ids, expert_weights;
     struct moe_buf position, sequence, table, rope, pick, logits;
     /* on the host */
-    int32_t *chosen, *table_host;
+    int32_t *chosen; /* [moe_layers][rows_max * top_k] */
+    int32_t *table_host;
     float *chosen_weights, *rope_host;
     double *frequencies; /* [head_dim / 2] */
     uint32_t *counts;    /* [moe_layers][experts] */
@@ -71,7 +72,7 @@ static bool alloc_host(struct native_forward *fw, struct widest w)
 {
     const struct native_model *m = fw->model;
     size_t rows = (size_t)fw->rows_max, top_k = m->top_k > 0 ? (size_t)m->top_k : 1;
-    fw->chosen = calloc(rows * top_k + 1, sizeof(*fw->chosen));
+    fw->chosen = calloc((size_t)m->moe_layers * rows * top_k + 1, sizeof(*fw->chosen));
     fw->chosen_weights = calloc(rows * top_k + 1, sizeof(*fw->chosen_weights));
     fw->table_host = calloc(rows * (size_t)fw->table_max + 1, sizeof(*fw->table_host));
     fw->rope_host = calloc(rows * w.head_dim + 1, sizeof(*fw->rope_host));
@@ -128,6 +129,16 @@ void native_forward_watch(struct native_forward *fw, native_experts_fn fn, void 
 const uint32_t *native_forward_counts(const struct native_forward *fw)
 {
     return fw->counts;
+}
+
+static int32_t *chosen_of(const struct native_forward *fw, int moe_layer)
+{
+    return fw->chosen + (size_t)moe_layer * (size_t)fw->rows_max * (size_t)fw->model->top_k;
+}
+
+const int32_t *native_forward_chosen(const struct native_forward *fw, int moe_layer)
+{
+    return chosen_of(fw, moe_layer);
 }
 
 /* ---- what the rows need on the device ---- */
@@ -223,14 +234,15 @@ static void record_experts(struct native_forward *fw, int layer, int moe_layer, 
     const struct native_model *m = fw->model;
     int top_k = m->shape->layers[layer].router.top_k;
     size_t pairs = (size_t)rows * (size_t)top_k;
-    m->backend->download(m->dev, fw->chosen, fw->expert_ids, 0, pairs * sizeof(int32_t));
+    int32_t *chosen = chosen_of(fw, moe_layer);
+    m->backend->download(m->dev, chosen, fw->expert_ids, 0, pairs * sizeof(int32_t));
     uint32_t *counts = fw->counts + (size_t)moe_layer * (size_t)m->experts;
     for (size_t i = 0; i < pairs; i++)
-        counts[fw->chosen[i]]++;
+        counts[chosen[i]]++;
     if (!fw->watch)
         return;
     m->backend->download(m->dev, fw->chosen_weights, fw->expert_weights, 0, pairs * sizeof(float));
-    fw->watch(fw->watch_context, layer, fw->chosen, fw->chosen_weights, rows, top_k);
+    fw->watch(fw->watch_context, layer, chosen, fw->chosen_weights, rows, top_k);
 }
 
 static enum moe_status mlp(struct native_forward *fw, int layer, int moe_layer, int rows)

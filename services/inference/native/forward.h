@@ -44,5 +44,8 @@ bool native_forward_logits(struct native_forward *fw, const int32_t *pick, int c
 
 /* Selections of the last pass: [moe_layers][experts]. */
 const uint32_t *native_forward_counts(const struct native_forward *fw);
+/* What the rows of the last pass chose in a MoE layer, counted without the dense ones:
+ * [rows][top_k of the layer]. */
+const int32_t *native_forward_chosen(const struct native_forward *fw, int moe_layer);
 
 #endif

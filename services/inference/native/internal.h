@@ -2,6 +2,7 @@
  *
  *     session.c  life cycle, submit, cancel, and the step that calls the others
  *     plan.c     admit; which rows the next pass holds
+ *     route.c    what the pass chose, request by request
  *     settle.c   logits to tokens, scores and events
  *     record.c   what the pass cost
  */
@@ -59,8 +60,15 @@ void native_plan_close(struct native_session *session, struct native_continuatio
 void native_list_push(struct native_list *list, struct native_active *active);
 void native_list_remove(struct native_list *list, struct native_active *active);
 
-/* settle.c: after the forward pass. */
+/* route.c: after the forward pass, before requests end. */
+bool native_route(struct native_session *session, struct cap_err *err);
+struct native_routing native_route_of(const struct native_session *session,
+                                      const struct native_active *active);
+
+/* settle.c: after that. */
 bool native_settle(struct native_session *session, struct cap_err *err);
+/* Out of the running ones; kept until the next step for what points into it. */
+void native_retire(struct native_session *session, struct native_active *active);
 
 /* record.c */
 void native_record(struct native_session *session, int64_t started_ns, struct native_pass *out);

@@ -65,6 +65,7 @@ void native_active_free(struct native_active *active)
     free(active->continuations);
     free(active->scores);
     free(active->token_scores);
+    free(active->chosen);
     free(active);
 }
 

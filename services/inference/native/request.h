@@ -22,6 +22,8 @@ struct native_active {
     int prompt_count, fed;    /* fed: prompt tokens in the cache */
     int pages_reserved;       /* from admission on: all it may need at once */
     struct native_sequence sequence;
+    uint32_t
+        *chosen; /* [2][moe_layers][experts] in prefill, in decode; NULL before its first pass */
     /* generate */
     int output_max, output_count;
     bool ignore_eos;

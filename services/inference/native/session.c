@@ -219,13 +219,18 @@ void native_session_cancel(struct native_session *s, uint64_t id)
 {
     struct native_active *active = find(&s->running, id);
     if (active) {
-        native_plan_remove(s, active);
-    } else {
-        active = find(&s->waiting, id);
-        if (active)
-            native_list_remove(&s->waiting, active);
+        native_retire(s, active);
+        return;
     }
+    active = find(&s->waiting, id);
+    if (active)
+        native_list_remove(&s->waiting, active);
     native_active_free(active);
+}
+
+struct native_routing native_session_routing(const struct native_session *s, uint64_t id)
+{
+    return native_route_of(s, find(&s->running, id));
 }
 
 /* ---- one step ---- */
@@ -245,7 +250,8 @@ bool native_session_step(struct native_session *s, struct native_step *out_step,
                                .sequence_of = s->sequence_of,
                                .sequences = s->sequences,
                                .sequence_count = s->item_count};
-    if (!native_forward_run(s->forward, s->kv, &rows, err) || !native_settle(s, err))
+    if (!native_forward_run(s->forward, s->kv, &rows, err) || !native_route(s, err) ||
+        !native_settle(s, err))
         return false;
     native_record(s, started_ns, &out_step->pass);
     out_step->events = s->events;

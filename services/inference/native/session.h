@@ -65,6 +65,13 @@ struct native_score {
     const struct native_token_score *each; /* [tokens] */
 };
 
+/* How often the router chose each expert for the rows of one request. The last generated token has
+ * no row, nor has the last of each continuation. */
+struct native_routing {
+    const uint32_t *prefill,
+        *decode; /* [moe_layers][experts]; NULL when the model has no experts */
+};
+
 enum native_finish { NATIVE_FINISH_EOS, NATIVE_FINISH_LENGTH };
 
 enum native_event_kind {
@@ -82,6 +89,7 @@ struct native_event {
     int prompt_tokens, output_tokens;  /* DONE, SCORED; output counts the eos */
     const struct native_score *scores; /* SCORED: [score_count], in order of the continuations */
     int score_count;
+    struct native_routing routing; /* DONE, SCORED */
 };
 
 /* What one forward pass did. */
@@ -124,6 +132,10 @@ bool native_session_submit(struct native_session *session, const struct native_r
 /* Runs one pass. False with err clean: nothing to do. False with err set: the session is lost. */
 bool native_session_step(struct native_session *session, struct native_step *out_step,
                          struct cap_err *err);
+
+/* Of a request that runs, so far. Valid until the next step, cancelled or not; NULLs when it does
+ * not run. */
+struct native_routing native_session_routing(const struct native_session *session, uint64_t id);
 
 /* The request's place is free at the next step and no event of it follows; an unknown id is fine.
  */

@@ -21,16 +21,22 @@ static bool add_event(struct native_session *s, struct native_event event, struc
     return true;
 }
 
-/* The request has ended: out of the running ones, kept until the next step for its events. */
+void native_retire(struct native_session *s, struct native_active *active)
+{
+    native_plan_remove(s, active);
+    active->next = s->retired;
+    s->retired = active;
+}
+
+/* The request has ended. */
 static bool retire(struct native_session *s, struct native_active *active,
                    struct native_event event, struct cap_err *err)
 {
     event.id = active->id;
     event.prompt_tokens = active->prompt_count;
     event.output_tokens = active->output_count;
-    native_plan_remove(s, active);
-    active->next = s->retired;
-    s->retired = active;
+    event.routing = native_route_of(s, active);
+    native_retire(s, active);
     return add_event(s, event, err);
 }
 

@@ -19,6 +19,8 @@ static const char hens_answer[] =
 static const char oven[] = "Question: An oven shows 16 degrees. It goes up by 21 degrees and then "
                            "down by 22 degrees. How many degrees does it show now?\nAnswer:";
 
+enum { LAYERS = 5, TOP_K = 2 }; /* of the shipped model */
+
 /* What came of one request. */
 struct outcome {
     struct cap_buf text;
@@ -27,6 +29,7 @@ struct outcome {
     int prompt_tokens, output_tokens;
     struct infer_score scores[8];
     int score_count;
+    int64_t prefill_chosen, decode_chosen; /* -1 = its routing is unknown */
     bool ended;
 };
 
@@ -71,6 +74,15 @@ static void take_pass(const struct infer_pass *pass, struct passes *passes)
     }
 }
 
+static int64_t sum(const uint32_t *counts, int count)
+{
+    int64_t total = 0;
+
+    for (int i = 0; i < count; i++)
+        total += counts[i];
+    return total;
+}
+
 static void take_event(const struct infer_event *event, struct outcome *out)
 {
     switch (event->kind) {
@@ -87,6 +99,12 @@ static void take_event(const struct infer_event *event, struct outcome *out)
         out->score_count = event->score_count;
         for (int i = 0; i < event->score_count; i++)
             out->scores[i] = event->scores[i];
+        out->prefill_chosen = out->decode_chosen = -1;
+        if (event->routing) {
+            int cells = event->routing->moe_layers * event->routing->experts;
+            out->prefill_chosen = sum(event->routing->prefill, cells);
+            out->decode_chosen = sum(event->routing->decode, cells);
+        }
         out->ended = true;
         break;
     default:
@@ -185,6 +203,31 @@ static void a_stop_string_that_spans_tokens_is_cut(void **state)
     assert_string_equal(out[1].text.data, hens_answer); /* its neighbour is not disturbed */
     cap_buf_done(&out[0].text);
     cap_buf_done(&out[1].text);
+}
+
+/* The stop string may be complete with the very token that reaches the length. */
+static void an_answer_that_is_stopped_keeps_its_routing(void **state)
+{
+    static const char *const stops[] = {"63"};
+    struct infer_engine *engine = open_engine(1, "f32");
+    int stopped = 0;
+
+    (void)state;
+    for (int max_tokens = 1; max_tokens <= 24; max_tokens++) {
+        struct infer_request request = greedy(hens, max_tokens);
+        struct outcome out;
+        struct passes passes;
+
+        request.stop = stops;
+        request.stop_count = 1;
+        run(engine, &request, 1, &out, &passes);
+        stopped += strcmp(out.finish, "stop") == 0;
+        assert_int_equal(out.prefill_chosen, TOP_K * LAYERS * out.prompt_tokens);
+        assert_int_equal(out.decode_chosen, TOP_K * LAYERS * (out.output_tokens - 1));
+        cap_buf_done(&out.text);
+    }
+    assert_in_range(stopped, 2, 23);
+    engine->ops->free(engine);
 }
 
 static void a_slot_is_free_again_after_a_stop(void **state)
@@ -375,6 +418,7 @@ int main(void)
         cmocka_unit_test(a_problem_is_solved_and_its_eos_counted),
         cmocka_unit_test(an_answer_does_not_depend_on_its_neighbours),
         cmocka_unit_test(a_stop_string_that_spans_tokens_is_cut),
+        cmocka_unit_test(an_answer_that_is_stopped_keeps_its_routing),
         cmocka_unit_test(a_slot_is_free_again_after_a_stop),
         cmocka_unit_test(messages_go_through_the_chat_template),
         cmocka_unit_test(ignoring_eos_gives_the_exact_length),

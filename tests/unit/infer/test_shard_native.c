@@ -1,0 +1,203 @@
+/* A shard on the native engine with the shipped model: the routing of its samples and the sums of
+ * the run are two accounts of the same choices. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "inference/outside.h"
+#include "inference/work.h"
+#include "inference/worker.h"
+#include "moecap/v1/inference.pb-c.h"
+
+enum { PROMPTS = 12, SCORED = 7, LAYERS_MAX = 8, EXPERTS_MAX = 32, TOP_K = 2 };
+
+typedef uint64_t tally[2][LAYERS_MAX][EXPERTS_MAX]; /* prefill, decode; by the model's layer */
+
+struct shard_run {
+    tally of_samples[PROMPTS], samples, passes;
+    int answers;
+    uint32_t finished_by_stop;
+    char routing_unknown[96];
+    bool last;
+};
+
+static void wake(void *arg)
+{
+    infer_work_poke(arg);
+}
+
+/* ---- the work ---- */
+
+/* Ends by eos, by a stop string, by length; the eighth is scored. */
+static void add_prompts(struct infer_work *work, const char *run_id)
+{
+    static const char *const stops[] = {"\n"}, *const choices[] = {" A car", " 12"};
+
+    for (uint32_t i = 0; i < PROMPTS; i++) {
+        char text[160], uid[16];
+        struct infer_prompt prompt = {.ordinal = i, .uid = uid};
+
+        snprintf(uid, sizeof uid, "s%u", i);
+        snprintf(text, sizeof text,
+                 "Question: %u hens lay %u eggs each. How many eggs are there?\nAnswer:", i + 3,
+                 i + 4);
+        prompt.request = (struct infer_request){
+            .text = text, .max_tokens = i % 3 == 2 ? (int)i : 60, .top_p = 1};
+        if (i % 3 == 1) {
+            prompt.request.stop = stops;
+            prompt.request.stop_count = 1;
+        }
+        if (i == SCORED) {
+            prompt.request.continuations = choices;
+            prompt.request.continuation_count = 2;
+        }
+        infer_work_prompt(work, run_id, 0, &prompt);
+    }
+    infer_work_prompts_end(work, run_id, 0);
+}
+
+static void add(tally out, int phase, uint32_t layer, uint64_t count, size_t expert)
+{
+    assert_true(layer < LAYERS_MAX && expert < EXPERTS_MAX);
+    out[phase][layer][expert] += count;
+}
+
+static void take_routing(struct shard_run *run, const Moecap__V1__SampleAnswer *answer)
+{
+    const Moecap__V1__SampleRouting *routing = answer->routing;
+
+    assert_non_null(routing);
+    assert_string_equal(routing->source, "engine");
+    assert_int_equal(routing->top_k, TOP_K);
+    for (size_t l = 0; l < routing->n_layers; l++) {
+        const Moecap__V1__LayerRouting *layer = routing->layers[l];
+        for (size_t e = 0; e < layer->n_prefill; e++)
+            add(run->of_samples[answer->ordinal], 0, layer->layer, layer->prefill[e], e);
+        for (size_t e = 0; e < layer->n_decode; e++)
+            add(run->of_samples[answer->ordinal], 1, layer->layer, layer->decode[e], e);
+    }
+}
+
+static uint64_t sum(const uint64_t counts[EXPERTS_MAX])
+{
+    uint64_t total = 0;
+
+    for (int e = 0; e < EXPERTS_MAX; e++)
+        total += counts[e];
+    return total;
+}
+
+static void check_answer(struct shard_run *run, const Moecap__V1__SampleAnswer *answer)
+{
+    uint64_t prefill = answer->prompt_tokens, decode = answer->output_tokens - 1;
+
+    assert_int_equal(answer->status, MOECAP__V1__SAMPLE_STATUS__SAMPLE_STATUS_COMPLETED);
+    for (size_t i = 0; i < answer->n_scores; i++)
+        prefill += answer->scores[i]->tokens - 1;
+    for (size_t l = 0; l < answer->routing->n_layers; l++) {
+        uint32_t layer = answer->routing->layers[l]->layer;
+        const uint64_t(*mine)[LAYERS_MAX][EXPERTS_MAX] = run->of_samples[answer->ordinal];
+        assert_int_equal(sum(mine[0][layer]), TOP_K * prefill);
+        assert_int_equal(sum(mine[1][layer]), answer->n_scores ? 0 : TOP_K * decode);
+    }
+    run->finished_by_stop += strcmp(answer->finish_reason, "stop") == 0;
+}
+
+static void take_rows(struct shard_run *run, const struct infer_batch *batch)
+{
+    Moecap__V1__AnswerRows *rows =
+        moecap__v1__answer_rows__unpack(NULL, batch->length, batch->rows);
+
+    assert_non_null(rows);
+    for (size_t i = 0; i < rows->n_answers; i++, run->answers++) {
+        take_routing(run, rows->answers[i]);
+        check_answer(run, rows->answers[i]);
+    }
+    for (size_t i = 0; i < rows->n_expert_counts; i++) {
+        const Moecap__V1__ExpertCount *row = rows->expert_counts[i];
+        for (size_t e = 0; e < row->n_counts; e++)
+            add(run->passes, (int)row->phase - 1, row->layer, row->counts[e], e);
+    }
+    if (rows->report)
+        snprintf(run->routing_unknown, sizeof run->routing_unknown, "%s",
+                 rows->report->routing_unknown);
+    run->last = batch->last;
+    moecap__v1__answer_rows__free_unpacked(rows, NULL);
+}
+
+static void run_shard(int concurrency, struct shard_run *run)
+{
+    char model[512];
+    CAP_AUTO(infer_work) work = infer_work_new(cap_clock_system(), 1 << 24, 1 << 24);
+    CAP_AUTO(infer_outside) outside = infer_outside_new(4, wake, work);
+    CAP_AUTO(infer_models) models = infer_models_open("", "", 0);
+    struct infer_hardware hardware = {.cores = 1};
+    const struct infer_worker_options options = {.work = work,
+                                                 .outside = outside,
+                                                 .models = models,
+                                                 .hardware = &hardware,
+                                                 .any_model_path = true,
+                                                 .threads = 2,
+                                                 .silence_ms_max = 60000,
+                                                 .serve_concurrency = 1};
+    struct infer_lease lease = {.run_id = "run-1", .fence = 1};
+    struct infer_spec spec = {
+        .engine = "native", .model = model, .precision = "int8", .concurrency = concurrency};
+    uint64_t generation = infer_work_connected(work, 1000);
+    struct infer_worker *worker = infer_worker_start(&options);
+
+    snprintf(model, sizeof model, "%s/models/moecap-tiny", getenv("MOECAP_SOURCE_DIR"));
+    *run = (struct shard_run){0};
+    infer_work_assign(work, &lease, &spec, 1, PROMPTS, false);
+    add_prompts(work, lease.run_id);
+    while (!run->last) {
+        struct infer_outgoing out;
+        assert_true(infer_work_next(work, generation, &out));
+        if (out.kind == INFER_SEND_FAILED)
+            fail_msg("%s", out.failure.text);
+        if (out.kind == INFER_SEND_BATCH)
+            take_rows(run, &out.batch);
+        infer_outgoing_done(&out);
+    }
+    infer_work_close(work);
+    infer_worker_free(worker);
+}
+
+/* ---- tests ---- */
+
+static void the_samples_sum_to_the_run_and_do_not_depend_on_their_neighbours(void **state)
+{
+    CAP_AUTO_MEM struct shard_run *alone = calloc(1, sizeof *alone),
+                                  *batch = calloc(1, sizeof *alone);
+    struct shard_run *const runs[] = {alone, batch};
+
+    (void)state;
+    run_shard(1, alone);
+    run_shard(4, batch);
+    for (int r = 0; r < 2; r++) {
+        assert_int_equal(runs[r]->answers, PROMPTS);
+        assert_string_equal(runs[r]->routing_unknown, "");
+        assert_true(runs[r]->finished_by_stop > 1);
+        for (int i = 0; i < PROMPTS; i++)
+            for (size_t at = 0; at < sizeof(tally) / sizeof(uint64_t); at++)
+                (&runs[r]->samples[0][0][0])[at] += (&runs[r]->of_samples[i][0][0][0])[at];
+        assert_true(sum(runs[r]->passes[1][0]) > 0);
+        assert_memory_equal(runs[r]->samples, runs[r]->passes, sizeof(tally));
+    }
+    assert_memory_equal(alone->of_samples, batch->of_samples, sizeof alone->of_samples);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_samples_sum_to_the_run_and_do_not_depend_on_their_neighbours),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
