@@ -78,6 +78,10 @@ static void add_timing(struct eval_evidence *e, const struct eval_run_answer *a)
     if (t->has_last && a->has_output_tokens && a->output_tokens > 1)
         keep(&e->tpot,
              (double)(t->last_token_us - t->first_token_us) / (double)(a->output_tokens - 1));
+    if (a->has_output_tokens && a->output_tokens > 1) {
+        e->decoded++;
+        e->without_gaps += t->gap_count == 0;
+    }
     for (size_t i = 0; i < t->gap_count; i++)
         keep(&e->itl, (double)t->gaps_us[i]);
 }

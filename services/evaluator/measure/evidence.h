@@ -94,7 +94,8 @@ struct eval_evidence {
     uint64_t prompt_tokens, output_tokens;
     uint64_t without_prompt_tokens, without_output_tokens; /* completed answers that do not say */
     uint64_t other_length;                                 /* completed, not exact_tokens long */
-    uint64_t timed, disordered; /* answers with times; with impossible ones */
+    uint64_t timed, disordered;     /* answers with times; with impossible ones */
+    uint64_t decoded, without_gaps; /* timed, of two tokens or more; of these, without gaps */
     int64_t first_submitted_us, last_ended_us;
     struct eval_values ttft, tpot, itl, e2e;
     uint64_t verdicts[EVAL_METRICS_MAX], correct[EVAL_METRICS_MAX], unanswered;

@@ -4,6 +4,9 @@
 
 #include "measure/measure.h"
 
+/* Of a run's answers, before its gaps between tokens say nothing. */
+enum { WITHOUT_GAPS_PERCENT_MAX = 2 };
+
 const char *eval_timing_problem(const struct eval_evidence *e)
 {
     /* Times of two attempts are of two clocks, and of two states of a machine. */
@@ -95,13 +98,25 @@ static const char *why_no_gaps(const struct eval_evidence *e)
                                                              : "no token times";
 }
 
+/* Over HTTP a chunk may hold several tokens: such answers have no gaps. Where they are more than a
+ * few, the gaps of the others are those that happened to be smooth, and are dropped. */
+static bool drop_gaps(struct eval_evidence *e)
+{
+    if (!e->header.reported || e->header.in_engine || e->without_output_tokens > 0 ||
+        e->without_gaps * 100 <= e->decoded * WITHOUT_GAPS_PERCENT_MAX)
+        return false;
+    e->itl.count = 0;
+    return true;
+}
+
 void eval_measure_latency(struct eval_evidence *e, struct eval_figures *f)
 {
     const char *no_gaps = why_no_gaps(e);
 
     measure_duration(e, &e->ttft, EVAL_FIGURE_ttft_ms_mean, why_no_tokens(e), f);
     measure_duration(e, &e->tpot, EVAL_FIGURE_tpot_ms_mean, no_gaps, f);
-    measure_duration(e, &e->itl, EVAL_FIGURE_itl_ms_mean, no_gaps, f);
+    measure_duration(e, &e->itl, EVAL_FIGURE_itl_ms_mean,
+                     drop_gaps(e) ? "chunks are not tokens" : no_gaps, f);
     measure_duration(e, &e->e2e, EVAL_FIGURE_e2e_ms_mean,
                      e->completed ? "no times" : "no completed samples", f);
     if (e->other_length == 0)

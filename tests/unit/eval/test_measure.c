@@ -308,6 +308,44 @@ static void answers_of_one_token_have_a_first_token_and_no_decode(void **state)
     assert_none(e, "itl_ms_mean", "no decode");
 }
 
+/* Over HTTP: `whole` answers with a gap a token, `merged` ones whose chunks held more. */
+static struct eval_evidence *http_run(int whole, int merged)
+{
+    struct eval_run_header header = generating((uint32_t)(whole + merged));
+    const uint32_t gap_us = 10000;
+    struct eval_evidence *e;
+
+    header.reported = true;
+    header.in_engine = false;
+    e = eval_evidence_new(&header);
+    for (int i = 0; i < whole + merged; i++) {
+        struct eval_timing timing = {.ended_us = 21000,
+                                     .has_first = true,
+                                     .has_last = true,
+                                     .first_token_us = 10000,
+                                     .last_token_us = 20000,
+                                     .gaps_us = &gap_us,
+                                     .gap_count = i < whole};
+        struct eval_run_answer answer = {
+            .completed = true, .has_output_tokens = true, .output_tokens = 2, .timing = &timing};
+
+        eval_evidence_add_answer(e, &answer);
+    }
+    return e;
+}
+
+static void gaps_of_chunks_that_are_no_tokens_are_dropped_with_their_reason(void **state)
+{
+    CAP_AUTO(eval_evidence) few = http_run(98, 2);
+    CAP_AUTO(eval_evidence) more = http_run(97, 3);
+
+    (void)state;
+    assert_value(few, "itl_ms_mean", 10);
+    assert_none(more, "itl_ms_mean", "chunks are not tokens");
+    assert_none(more, "itl_ms_p99", "chunks are not tokens");
+    assert_value(more, "tpot_ms_mean", 10);
+}
+
 static void an_interrupted_run_has_no_times_but_keeps_the_rest(void **state)
 {
     struct eval_run_header header = generating(1);
@@ -536,6 +574,7 @@ static void means_agree_with_the_references_statistics(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(gaps_of_chunks_that_are_no_tokens_are_dropped_with_their_reason),
         cmocka_unit_test(the_worked_run_gives_the_worked_figures),
         cmocka_unit_test(wilsons_interval_holds_what_the_model_card_says),
         cmocka_unit_test(failures_count_as_wrong_and_stay_in_the_denominator),
