@@ -91,7 +91,7 @@ static const struct cli_option submit_options[] = {
     S(model, "model", CLI_TEXT, "NAME|DIR", "model that a node offers, or a directory on the node"),
     S(tasks, "task", CLI_LIST, "TASK", "task to run; may be repeated (moecap task list)"),
     S(engine, "engine", CLI_TEXT, "KIND",
-      "native (default), null, or openai: a server behind --url"),
+      "native (default), null, or a server behind --url: openai, vllm, sglang, transformers, ..."),
     S(precision, "precision", CLI_TEXT, "P", "bf16 (default), int8, f32"),
     {"batch-size", "concurrency", CLI_INT, "N", "requests in flight, closed loop (1)",
      offsetof(struct cli_submit_options, concurrency), 0},

@@ -45,6 +45,7 @@ struct infer_shard_report {
     const char *model_sha256;
     int64_t started_wall_ms, ended_us;
     double load_average; /* negative = unknown */
+    int retries;         /* requests sent again before their first byte */
     const char *const *notes;
     int note_count;
     const char *routing_unknown; /* why answers have no routing; NULL = they have */

@@ -4,24 +4,29 @@
 
 #include "engine_native.h"
 #include "engine_null.h"
-#include "engine_openai.h"
+#include "external/external.h"
 
-/* One row per kind; adding one is a file and a row here. */
+/* Engines in this process; servers have rows of their own (external/kinds.def). */
 static const struct infer_engine_ops *const kinds[] = {
     &infer_engine_native_ops,
     &infer_engine_null_ops,
-    &infer_engine_openai_ops,
 };
 
 const struct infer_engine_ops *infer_engine_at(int index)
 {
-    return index >= 0 && (size_t)index < CAP_COUNT_OF(kinds) ? kinds[index] : NULL;
+    int own = (int)CAP_COUNT_OF(kinds);
+
+    if (index < 0)
+        return NULL;
+    return index < own ? kinds[index] : infer_external_ops_at(index - own);
 }
 
 const struct infer_engine_ops *infer_engine_find(const char *name)
 {
-    for (size_t i = 0; i < CAP_COUNT_OF(kinds); i++)
-        if (strcmp(kinds[i]->name, name) == 0)
-            return kinds[i];
+    const struct infer_engine_ops *ops;
+
+    for (int i = 0; (ops = infer_engine_at(i)) != NULL; i++)
+        if (strcmp(ops->name, name) == 0)
+            return ops;
     return NULL;
 }

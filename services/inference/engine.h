@@ -96,6 +96,7 @@ struct infer_event {
     const char *piece;
     const char *reasoning_piece; /* NULL, or text that the server marks as reasoning */
     int tokens;                  /* in this event; 0 when a chunk cannot be counted in tokens */
+    bool is_closing;             /* a chunk that only says "ended": a token of its own, or none */
     const uint32_t *token_ids;   /* [tokens] or NULL */
     /* INFER_DONE */
     const char *prompt;        /* the text the model saw; NULL when not known */
@@ -120,10 +121,15 @@ struct infer_engine_options {
     int context_tokens_max; /* 0 = the model's own */
     int threads;            /* 0 = all cores */
     /* external servers */
+    const char *kind; /* the engine's name: many kinds share one client */
     const char *url, *served_model, *api_key, *model_config;
+    int refused_ms_max, loading_ms_max; /* waiting for a server; 0 = the client's own limits */
+    bool (*unwanted)(void *arg);        /* a long wait may end: nobody waits for it; NULL = never */
+    void *unwanted_arg;
 };
 
-/* What the engine knows about itself. NULL or -1 = unknown. Strings live as long as the engine. */
+/* What the engine knows about itself. NULL or -1 = unknown. Strings live as long as the engine.
+ * Asked before a shard, and after it, when a server may have told more. */
 struct infer_engine_report {
     const char *version;
     const char *timing_boundary; /* "engine" or "http" */
@@ -134,6 +140,7 @@ struct infer_engine_report {
     bool can_score; /* continuations */
     /* why requests come without routing, as a sentence; NULL = they have it, or none is known */
     const char *routing_unknown;
+    int retries; /* requests sent again before their first byte, since `begin` */
 };
 
 struct infer_engine {
@@ -144,6 +151,8 @@ struct infer_engine_ops {
     const char *name;     /* as users write it: "null", "native", "openai" */
     bool wants_directory; /* options.model is a directory on this node, not a mere name */
     struct infer_engine *(*open)(const struct infer_engine_options *options, struct cap_err *err);
+    /* A shard begins: what is counted for its report starts anew. NULL = nothing is counted. */
+    void (*begin)(struct infer_engine *engine);
     void (*report)(struct infer_engine *engine, struct infer_engine_report *out_report);
     /* Takes the request in; its outcome is an event. Fails at once for what can never work. */
     bool (*submit)(struct infer_engine *engine, const struct infer_request *request,

@@ -47,6 +47,8 @@ static void add_ids(struct infer_flight *flight, const uint32_t *ids, size_t cou
 bool infer_flight_tokens(struct infer_flight *flight, const struct infer_event *event)
 {
     infer_timing_tokens(&flight->timing, event->at_ns, event->tokens);
+    if (event->is_closing)
+        infer_timing_closing(&flight->timing);
     flight->tokens += event->tokens;
     add_ids(flight, event->token_ids, (size_t)event->tokens);
     if (event->piece)
@@ -73,7 +75,7 @@ static void set_times(const struct infer_flight *flight, int64_t start_ns, int64
     out->itl_count = infer_timing_gaps(timing, &out->itl_us);
 }
 
-void infer_flight_answer(const struct infer_flight *flight, const struct infer_event *done,
+void infer_flight_answer(struct infer_flight *flight, const struct infer_event *done,
                          const char *error, int64_t start_ns, int64_t ended_ns,
                          struct infer_answer *out_answer)
 {
@@ -91,6 +93,7 @@ void infer_flight_answer(const struct infer_flight *flight, const struct infer_e
         .output_ids = flight->ids,
         .output_id_count = flight->ids_complete ? flight->id_count : 0,
     };
+    infer_timing_settle(&flight->timing, done ? done->output_tokens : -1);
     set_times(flight, start_ns, ended_ns, out_answer);
     if (!done)
         return;

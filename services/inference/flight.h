@@ -26,7 +26,7 @@ CAP_DEFINE_AUTO(infer_flight)
 bool infer_flight_tokens(struct infer_flight *flight, const struct infer_event *event);
 /* The answer as it stands at `ended_ns`; borrows from flight. `done` is the INFER_DONE event, or
  * NULL with `error`. Times count from start_ns. */
-void infer_flight_answer(const struct infer_flight *flight, const struct infer_event *done,
+void infer_flight_answer(struct infer_flight *flight, const struct infer_event *done,
                          const char *error, int64_t start_ns, int64_t ended_ns,
                          struct infer_answer *out_answer);
 

@@ -83,10 +83,11 @@ static bool find_key(const char *name, const char **out, struct cap_err *err)
                                     "the node has no environment variable %.64s", name);
 }
 
-static void set_options(const struct infer_wish *wish, const char *model, const char *api_key,
-                        struct infer_engine_options *out)
+static void set_options(const struct infer_wish *wish, const struct infer_engine_ops *ops,
+                        const char *model, const char *api_key, struct infer_engine_options *out)
 {
     *out = (struct infer_engine_options){
+        .kind = ops->name,
         .model = model,
         .precision = or_empty(wish->precision),
         .device = or_empty(wish->device),
@@ -96,6 +97,10 @@ static void set_options(const struct infer_wish *wish, const char *model, const 
         .served_model = wish->served_model,
         .api_key = api_key,
         .model_config = wish->model_config,
+        .refused_ms_max = wish->limits.refused_ms_max,
+        .loading_ms_max = wish->limits.loading_ms_max,
+        .unwanted = wish->unwanted,
+        .unwanted_arg = wish->unwanted_arg,
     };
 }
 
@@ -112,7 +117,7 @@ bool infer_holder_open(struct infer_holder *holder, const struct infer_models *m
         (ops->wants_directory &&
          !(model = infer_models_resolve(models, wish->model, any_model_path, err))))
         return false;
-    set_options(wish, model, api_key, &options);
+    set_options(wish, ops, model, api_key, &options);
     holder->engine = ops->open(&options, err);
     if (!holder->engine)
         return cap_fail_in(err, "engine %s", ops->name);

@@ -13,11 +13,19 @@ struct infer_holder {
     int concurrency;
 };
 
+/* How long a server is waited for: while nothing listens, while it says that it is loading. */
+struct infer_server_limits {
+    int refused_ms_max, loading_ms_max;
+};
+
 /* What somebody wants to run. `model` is a name or path as the user wrote it. */
 struct infer_wish {
     const char *engine, *model, *precision, *device;
     int concurrency, threads;
     const char *url, *served_model, *api_key_env, *model_config;
+    struct infer_server_limits limits;
+    bool (*unwanted)(void *arg); /* ends a long wait; NULL = never */
+    void *unwanted_arg;
 };
 
 /* True when the open engine fits the wish. */

@@ -66,6 +66,8 @@ static void start_worker(struct infer_node *node)
         .threads = (int)config->threads,
         .open_loop_in_flight_max = (int)config->open_loop_in_flight_max,
         .silence_ms_max = (int)config->silence_s_max * 1000,
+        .server_limits = {.refused_ms_max = (int)config->external_refused_s_max * 1000,
+                          .loading_ms_max = (int)config->external_loading_s_max * 1000},
         .serve_engine = config->serve_engine,
         .serve_model = node->serve_model,
         .serve_precision = config->serve_precision,

@@ -276,6 +276,7 @@ void infer_rows_report(struct infer_rows *rows, const struct infer_shard_report 
     row.started_wall_ms = report->started_wall_ms;
     row.ended_us = report->ended_us;
     row.load_average = report->load_average;
+    row.retries = (uint32_t)report->retries;
     row.notes = (char **)report->notes;
     row.n_notes = (size_t)report->note_count;
     row.routing_unknown = text_or_empty(report->routing_unknown);

@@ -376,24 +376,26 @@ static const char *why_no_routing(struct shard *shard)
     return shard->routing_unknown;
 }
 
+/* Asked again: a server may have told its version only with its answers. */
 static void put_last_batch(struct shard *shard)
 {
-    struct infer_shard_report report = {
+    struct infer_shard_report report;
+    double load_average;
+
+    shard->engine->ops->report(shard->engine, &shard->engine_report);
+    report = (struct infer_shard_report){
         .engine = &shard->engine_report,
         .hardware = shard->setup->hardware,
         .model_sha256 = shard->engine_report.model_sha256 ? shard->engine_report.model_sha256
                                                           : shard->setup->model_sha256,
         .started_wall_ms = shard->start_wall_ms,
         .ended_us = (now_ns(shard) - shard->start_ns) / 1000,
-        .load_average = -1,
+        .load_average = getloadavg(&load_average, 1) == 1 ? load_average : -1,
+        .retries = shard->engine_report.retries,
         .notes = shard->notes,
         .note_count = shard->note_count,
         .routing_unknown = why_no_routing(shard),
     };
-    double load_average;
-
-    if (getloadavg(&load_average, 1) == 1)
-        report.load_average = load_average;
     infer_rows_report(&shard->rows, &report);
     put_batch(shard, true);
 }
@@ -450,6 +452,8 @@ enum infer_shard_outcome infer_shard_run(const struct infer_shard_setup *setup, 
         .setup = setup, .job = setup->job, .engine = setup->engine, .seq = setup->job->seq_next};
     enum infer_shard_outcome outcome = INFER_SHARD_FAILED;
 
+    if (shard.engine->ops->begin)
+        shard.engine->ops->begin(shard.engine);
     shard.engine->ops->report(shard.engine, &shard.engine_report);
     shard.flights = calloc((size_t)setup->job->prompt_count + 1, sizeof(struct infer_flight *));
     assert(shard.flights);

@@ -26,13 +26,49 @@ static void add_gap(struct infer_timing *timing, int64_t gap_ns)
 
 void infer_timing_tokens(struct infer_timing *timing, int64_t at_ns, int tokens)
 {
-    if (tokens != 1)
+    if (tokens > 1)
         timing->chunks_are_tokens = false;
+    if (tokens == 0)
+        timing->uncounted = true;
     if (timing->first_ns == 0)
         timing->first_ns = at_ns;
     else if (timing->chunks_are_tokens)
         add_gap(timing, at_ns - timing->last_ns);
+    timing->before_last_ns = timing->last_ns;
     timing->last_ns = at_ns;
+    timing->events++;
+}
+
+void infer_timing_closing(struct infer_timing *timing)
+{
+    timing->is_closed = timing->events > 1;
+}
+
+static size_t apart(size_t a, size_t b)
+{
+    return a > b ? a - b : b - a;
+}
+
+/* The event that only said "ended" was no token. */
+static void drop_last(struct infer_timing *timing)
+{
+    timing->last_ns = timing->before_last_ns;
+    timing->events--;
+    if (timing->gap_count > 0)
+        timing->gap_count--;
+}
+
+void infer_timing_settle(struct infer_timing *timing, int output_tokens)
+{
+    size_t tokens = output_tokens > 0 ? (size_t)output_tokens : 0;
+
+    if (!timing->uncounted)
+        return;
+    if (timing->is_closed && tokens > 0 &&
+        apart(timing->events - 1, tokens) < apart(timing->events, tokens))
+        drop_last(timing);
+    if (tokens == 0 || apart(timing->events, tokens) * 100 > tokens * INFER_CHUNKS_APART_PERCENT)
+        timing->chunks_are_tokens = false;
 }
 
 size_t infer_timing_gaps(const struct infer_timing *timing, const uint32_t **out_gaps_us)

@@ -195,6 +195,18 @@ static void clear_guests(struct infer_worker *worker, const char *why)
 
 /* ---- leased shards ---- */
 
+struct wanted {
+    struct infer_work *work;
+    const struct infer_lease *lease;
+};
+
+static bool is_unwanted(void *arg)
+{
+    const struct wanted *wanted = arg;
+
+    return infer_work_closed(wanted->work) || !infer_work_wanted(wanted->work, wanted->lease);
+}
+
 static void shard_wish(const struct infer_worker *worker, const struct infer_spec *spec,
                        struct infer_wish *out)
 {
@@ -210,6 +222,7 @@ static void shard_wish(const struct infer_worker *worker, const struct infer_spe
         .served_model = spec->served_model,
         .api_key_env = spec->api_key_env,
         .model_config = spec->model_config,
+        .limits = worker->options.server_limits,
     };
 }
 
@@ -231,10 +244,13 @@ static bool open_for_shard(struct infer_worker *worker, const struct infer_job *
                            char out_sha256[CAP_SHA256_HEX_BYTES], struct cap_err *err)
 {
     struct infer_progress loading = {.phase = "loading model"};
+    struct wanted wanted = {worker->options.work, &job->lease};
     struct infer_wish wish;
     bool ok = true;
 
     shard_wish(worker, &job->spec, &wish);
+    wish.unwanted = is_unwanted;
+    wish.unwanted_arg = &wanted;
     infer_work_set_loading(worker->options.work, true);
     if (!infer_holder_fits(&worker->holder, &wish)) {
         infer_work_put_progress(worker->options.work, &job->lease, &loading);

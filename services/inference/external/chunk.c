@@ -1,7 +1,9 @@
-#include "openai_chunk.h"
+#include "external/chunk.h"
 
-#include <stdio.h>
+#include <stdint.h>
 #include <string.h>
+
+#include "external/refusal.h"
 
 static const char *text_of(const json_t *object, const char *name)
 {
@@ -12,10 +14,12 @@ static int count_of(const json_t *object, const char *name)
 {
     const json_t *value = json_object_get(object, name);
 
-    return json_is_integer(value) ? (int)json_integer_value(value) : -1;
+    json_int_t count = json_is_integer(value) ? json_integer_value(value) : -1;
+
+    return count >= 0 && count <= INT32_MAX ? (int)count : -1;
 }
 
-static void read_usage(const json_t *json, struct infer_openai_chunk *out)
+static void read_usage(const json_t *json, struct infer_chunk *out)
 {
     const json_t *usage = json_object_get(json, "usage");
 
@@ -28,10 +32,11 @@ static void read_usage(const json_t *json, struct infer_openai_chunk *out)
 }
 
 /* The first chunk of a chat often holds nothing but the role: that is not the first token. */
-static void read_choice(const json_t *choice, struct infer_openai_chunk *out)
+static void read_choice(const json_t *choice, struct infer_chunk *out)
 {
     const json_t *delta = json_object_get(choice, "delta");
-    const char *content = delta ? text_of(delta, "content") : text_of(choice, "text");
+    const json_t *text = json_object_get(delta ? delta : choice, delta ? "content" : "text");
+    const char *content = json_string_value(text);
 
     out->finish_reason = text_of(choice, "finish_reason");
     if (delta)
@@ -39,14 +44,23 @@ static void read_choice(const json_t *choice, struct infer_openai_chunk *out)
     if (delta && !out->reasoning)
         out->reasoning = text_of(delta, "reasoning");
     out->text = content ? content : "";
+    out->text_length = content ? json_string_length(text) : 0;
     out->has_choice = out->finish_reason || out->reasoning || !delta ||
                       (content && (*content || !json_object_get(delta, "role")));
+    out->is_closing = out->finish_reason && !out->reasoning && !*out->text;
 }
 
-bool infer_openai_chunk_read(const char *data, size_t length, struct infer_openai_chunk *out,
-                             struct cap_err *err)
+static bool is_error(const json_t *json)
 {
-    struct infer_openai_chunk chunk = {
+    const json_t *error = json_object_get(json, "error");
+    const char *object = text_of(json, "object");
+
+    return (error && !json_is_null(error)) || (object && strcmp(object, "error") == 0);
+}
+
+bool infer_chunk_read(const char *data, size_t length, struct infer_chunk *out, struct cap_err *err)
+{
+    struct infer_chunk chunk = {
         .text = "", .prompt_tokens = -1, .output_tokens = -1, .cached_tokens = -1};
     char reason[200];
     json_t *choice;
@@ -56,8 +70,8 @@ bool infer_openai_chunk_read(const char *data, size_t length, struct infer_opena
         json_decref(chunk.json);
         return cap_fail(err, CAP_UNAVAILABLE, "the server sent what is no JSON: %.80s", data);
     }
-    if (json_object_get(chunk.json, "error")) {
-        infer_openai_error_text(data, length, reason, sizeof reason);
+    if (is_error(chunk.json)) {
+        infer_refusal_text(data, length, reason, sizeof reason);
         json_decref(chunk.json);
         return cap_fail(err, CAP_UNAVAILABLE, "the server failed in the middle: %s", reason);
     }
@@ -65,29 +79,14 @@ bool infer_openai_chunk_read(const char *data, size_t length, struct infer_opena
     if (choice)
         read_choice(choice, &chunk);
     read_usage(chunk.json, &chunk);
+    chunk.id = text_of(chunk.json, "id");
+    chunk.fingerprint = text_of(chunk.json, "system_fingerprint");
     *out = chunk;
     return true;
 }
 
-void infer_openai_chunk_done(struct infer_openai_chunk *chunk)
+void infer_chunk_done(struct infer_chunk *chunk)
 {
     json_decref(chunk->json);
     chunk->json = NULL;
-}
-
-void infer_openai_error_text(const char *body, size_t length, char *out, size_t room)
-{
-    json_t *json = json_loadb(body, length, JSON_ALLOW_NUL, NULL);
-    const json_t *error = json_object_get(json, "error"), *detail = json_object_get(json, "detail");
-    const char *message = text_of(error, "message");
-
-    if (!message)
-        message = json_string_value(error);
-    if (!message)
-        message = text_of(json, "message");
-    if (!message)
-        message = json_is_array(detail) ? text_of(json_array_get(detail, 0), "msg")
-                                        : json_string_value(detail);
-    snprintf(out, room, "%s", message ? message : length > 0 ? body : "no reason given");
-    json_decref(json);
 }

@@ -1,50 +1,39 @@
-/* Each request is one streamed POST; all of them are driven by `wait`, on the worker's thread. A
- * flight is a request on its way: being sent, waiting to be tried again, or streaming. */
-#include "engine_openai.h"
-
-#include <jansson.h>
+/* Each request is one streamed POST; all of them are driven by `wait`, on the worker's thread.
+ *
+ * Order of an ending: the event of the request first, then, if it was the last straw, the loss of
+ * the engine as a whole. A server counts as lost when LOST_MAX requests in a row lost their
+ * connection; one that is slow does not, for its silence has a limit of its own. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/arena.h"
 #include "base/buf.h"
 #include "base/clock.h"
-#include "http/client.h"
-#include "openai_chunk.h"
+#include "external/body.h"
+#include "external/call.h"
+#include "external/external.h"
+#include "external/refusal.h"
+#include "log/log.h"
 
 enum {
-    ANSWER_BYTES_MAX = 16 << 20,
+    ANSWER_BYTES_MAX = 64 << 20,
     REQUEST_BYTES_MAX = 64 << 20,
-    MODELS_BYTES_MAX = 16 << 20,
-    TRIES_MAX = 6,
-    PAUSE_MS_MIN = 250,
-    PAUSE_MS_MAX = 30000,
-    READY_MS = 10000,
     SILENCE_S_MAX = 600,
-    STOP_MAX = 4, /* as OpenAI takes */
+    LOST_MAX = 8,
 };
 
-struct flight {
-    const struct infer_request *request; /* NULL = the slot is free */
-    char *body;
-    int tries;
-    int64_t due_ns; /* when to try again; 0 = on its way */
-    bool began;     /* a byte of the reply has come: no second try */
-    int prompt_tokens, output_tokens, cached_tokens;
-    char finish_reason[32];
-};
-
-struct openai_engine {
+struct external_engine {
     struct infer_engine base;
+    struct infer_server server;
     struct cap_http_client *client;
-    char *completions_url, *chat_url, *model;
-    char authorization[512];
-    const char *headers[2];
-    struct flight *flights; /* [slot_count]; the index is the HTTP request's id */
-    int slot_count;
+    char *completions_url, *chat_url;
+    struct infer_call *calls; /* [call_count]; the index is the HTTP request's id */
+    int call_count;
+    int retries;
+    int lost_in_a_row;
+    struct cap_err lost; /* the server is gone; OK = it is not */
     /* of the event that was handed out last */
-    struct infer_openai_chunk chunk;
+    struct infer_chunk chunk;
     char finish_reason[32];
 };
 
@@ -53,377 +42,271 @@ static int64_t now_ns(void)
     return cap_clock_ns(cap_clock_system());
 }
 
-/* ---- opening: is it there, and what does it serve? ---- */
+/* ---- opening ---- */
 
-static char *copy_text(const char *text)
+static void free_external(struct infer_engine *base)
 {
-    char *copy = strdup(text);
-
-    if (!copy)
-        abort();
-    return copy;
-}
-
-/* The base URL may or may not end in /v1. */
-static char *join_url(const char *url, const char *path)
-{
-    CAP_AUTO_BUF(out, 4096);
-    size_t length = strlen(url);
-
-    while (length > 0 && url[length - 1] == '/')
-        length--;
-    if (length >= 3 && strncmp(url + length - 3, "/v1", 3) == 0)
-        length -= 3;
-    cap_buf_add(&out, url, length);
-    cap_buf_add_str(&out, path);
-    return copy_text(out.data);
-}
-
-/* A name that the server does not list would be answered by another model, by some. */
-static bool find_model(const json_t *list, const char *wanted, struct cap_err *err)
-{
-    const json_t *data = json_object_get(list, "data"), *entry;
-    const char *other = NULL;
-    size_t i;
-
-    json_array_foreach(data, i, entry)
-    {
-        const char *name = json_string_value(json_object_get(entry, "id"));
-
-        if (name && strcmp(name, wanted) == 0)
-            return true;
-        other = name ? name : other;
-    }
-    return cap_fail(err, CAP_NOT_FOUND,
-                    "the server does not offer \"%s\" but %zu others, such as \"%s\": name one "
-                    "with --served-model",
-                    wanted, json_array_size(data), other ? other : "");
-}
-
-static bool ask_models(struct openai_engine *engine, const struct infer_engine_options *options,
-                       struct cap_err *err)
-{
-    CAP_AUTO(cap_arena) arena = cap_arena_new(MODELS_BYTES_MAX);
-    CAP_AUTO_MEM char *url = join_url(options->url, "/v1/models");
-    const struct cap_http_ask ask = {
-        .url = url, .headers = engine->headers, .deadline_ms = READY_MS, .tries_max = 3};
-    struct cap_http_reply reply;
-    char reason[200];
-    json_t *list;
-    bool ok;
-
-    if (!cap_http_fetch(&ask, arena, &reply, err))
-        return false;
-    if (reply.status != 200) {
-        infer_openai_error_text(reply.body, reply.length, reason, sizeof reason);
-        return cap_fail(err, reply.status == 503 ? CAP_UNAVAILABLE : CAP_FAILED_PRECONDITION,
-                        "%s answered %d: %s", url, reply.status, reason);
-    }
-    list = json_loadb(reply.body, reply.length, 0, NULL);
-    ok = find_model(list, engine->model, err);
-    json_decref(list);
-    return ok;
-}
-
-static void free_openai(struct infer_engine *base)
-{
-    struct openai_engine *engine = (struct openai_engine *)base;
+    struct external_engine *engine = (struct external_engine *)base;
 
     if (!engine)
         return;
     cap_http_client_free(engine->client);
-    for (int i = 0; i < engine->slot_count; i++)
-        free(engine->flights[i].body);
-    infer_openai_chunk_done(&engine->chunk);
-    free(engine->flights);
+    for (int i = 0; i < engine->call_count; i++)
+        infer_call_end(&engine->calls[i]);
+    infer_chunk_done(&engine->chunk);
+    infer_server_done(&engine->server);
+    free(engine->calls);
     free(engine->completions_url);
     free(engine->chat_url);
-    free(engine->model);
     free(engine);
 }
 
-static struct infer_engine *open_openai(const struct infer_engine_options *options,
-                                        struct cap_err *err)
+static struct infer_engine *open_external(const struct infer_engine_options *options,
+                                          struct cap_err *err)
 {
-    struct openai_engine *engine;
+    const struct infer_external_kind *kind = infer_kind_find(options->kind);
+    struct external_engine *engine = calloc(1, sizeof *engine);
 
-    if (!options->url || !*options->url) {
-        cap_fail(err, CAP_INVALID_ARGUMENT, "a server's URL is needed");
-        return NULL;
-    }
-    engine = calloc(1, sizeof *engine);
     if (!engine)
         abort();
-    engine->base.ops = &infer_engine_openai_ops;
-    engine->slot_count = options->concurrency > 0 ? options->concurrency : 1;
-    engine->flights = calloc((size_t)engine->slot_count, sizeof *engine->flights);
-    if (!engine->flights)
-        abort();
-    if (options->api_key && *options->api_key) {
-        snprintf(engine->authorization, sizeof engine->authorization, "Authorization: Bearer %s",
-                 options->api_key);
-        engine->headers[0] = engine->authorization;
-    }
-    engine->model = copy_text(
-        options->served_model && *options->served_model ? options->served_model : options->model);
-    engine->completions_url = join_url(options->url, "/v1/completions");
-    engine->chat_url = join_url(options->url, "/v1/chat/completions");
+    engine->base.ops = infer_engine_find(options->kind);
     engine->client = cap_http_client_new();
-    if (ask_models(engine, options, err))
+    engine->call_count = options->concurrency > 0 ? options->concurrency : 1;
+    engine->calls = calloc((size_t)engine->call_count, sizeof *engine->calls);
+    if (!engine->calls)
+        abort();
+    if (infer_server_init(&engine->server, kind, options, err) &&
+        infer_server_wait(&engine->server, options, err) &&
+        infer_server_identify(&engine->server, err)) {
+        engine->completions_url = infer_server_url(&engine->server, "/v1/completions");
+        engine->chat_url = infer_server_url(&engine->server, "/v1/chat/completions");
         return &engine->base;
-    free_openai(&engine->base);
+    }
+    free_external(&engine->base);
     return NULL;
 }
 
-static void report_openai(struct infer_engine *base, struct infer_engine_report *out_report)
+static void begin_external(struct infer_engine *base)
 {
-    (void)base;
-    *out_report = (struct infer_engine_report){.timing_boundary = "http",
-                                               .moe_layers = -1,
-                                               .experts = -1,
-                                               .top_k = -1,
-                                               .threads = -1,
-                                               .parameters = -1,
-                                               .active_parameters = -1,
-                                               .context_tokens_max = -1};
+    struct external_engine *engine = (struct external_engine *)base;
+
+    engine->retries = 0;
+    engine->lost_in_a_row = 0;
+}
+
+static void report_external(struct infer_engine *base, struct infer_engine_report *out_report)
+{
+    const struct external_engine *engine = (struct external_engine *)base;
+    const struct infer_server *server = &engine->server;
+
+    *out_report = (struct infer_engine_report){
+        .version = *server->version ? server->version : NULL,
+        .timing_boundary = "http",
+        .moe_layers = -1,
+        .experts = -1,
+        .top_k = -1,
+        .threads = -1,
+        .parameters = -1,
+        .active_parameters = -1,
+        .context_tokens_max = server->context_tokens_max > 0 ? server->context_tokens_max : -1,
+        .retries = engine->retries,
+    };
 }
 
 /* ---- sending ---- */
 
-static json_t *messages_json(const struct infer_request *request)
+static bool post(struct external_engine *engine, int slot, struct cap_err *err)
 {
-    json_t *list = json_array();
-
-    for (int i = 0; i < request->message_count; i++)
-        json_array_append_new(list, json_pack("{s:s,s:s}", "role", request->messages[i].role,
-                                              "content", request->messages[i].content));
-    return list;
-}
-
-/* Every sampling field is sent: servers' defaults differ. */
-static char *make_body(const struct openai_engine *engine, const struct infer_request *request)
-{
-    json_t *json = json_pack("{s:s,s:i,s:f,s:f,s:I,s:b,s:{s:b}}", "model", engine->model,
-                             "max_tokens", request->max_tokens, "temperature", request->temperature,
-                             "top_p", request->top_p > 0 ? request->top_p : 1.0, "seed",
-                             (json_int_t)(request->seed & INT64_MAX), "stream", 1, "stream_options",
-                             "include_usage", 1);
-    json_t *stops = json_array();
-    char *text;
-
-    if (!json)
-        return NULL;
-    for (int i = 0; i < request->stop_count; i++)
-        json_array_append_new(stops, json_string(request->stop[i]));
-    if (request->stop_count > 0)
-        json_object_set(json, "stop", stops);
-    json_decref(stops);
-    if (request->top_k > 0)
-        json_object_set_new(json, "top_k", json_integer(request->top_k));
-    if (request->ignore_eos)
-        json_object_set_new(json, "ignore_eos", json_true());
-    if (request->message_count > 0)
-        json_object_set_new(json, "messages", messages_json(request));
-    else
-        json_object_set_new(json, "prompt", json_string(request->text ? request->text : ""));
-    text = json_dumps(json, JSON_COMPACT);
-    json_decref(json);
-    return text;
-}
-
-static bool post(struct openai_engine *engine, int slot, struct cap_err *err)
-{
-    struct flight *flight = &engine->flights[slot];
+    struct infer_call *call = &engine->calls[slot];
     const struct cap_http_ask ask = {
         .id = (uint64_t)slot,
-        .url = flight->request->message_count > 0 ? engine->chat_url : engine->completions_url,
-        .headers = engine->headers,
-        .body = flight->body,
+        .url = call->request->message_count > 0 ? engine->chat_url : engine->completions_url,
+        .headers = engine->server.headers,
+        .body = call->body,
+        .deadline_ms = INT32_MAX,
         .silence_s_max = SILENCE_S_MAX,
         .reply_bytes_max = ANSWER_BYTES_MAX,
     };
 
-    flight->due_ns = 0;
-    flight->tries++;
+    call->due_ns = 0;
+    engine->retries += call->tries > 0;
+    call->tries++;
     return cap_http_client_add(engine->client, &ask, err);
 }
 
-static bool refuse_unsupported(const struct infer_request *request, struct cap_err *err)
+static bool submit_external(struct infer_engine *base, const struct infer_request *request,
+                            struct cap_err *err)
 {
-    if (request->continuation_count > 0 || request->score_prompt)
-        return cap_fail(err, CAP_FAILED_PRECONDITION,
-                        "engine openai cannot score log-likelihoods; use a task that generates");
-    if (request->prompt_id_count > 0)
-        return cap_fail(err, CAP_FAILED_PRECONDITION, "engine openai takes text, not tokens");
-    if (request->stop_count > STOP_MAX)
-        return cap_fail(err, CAP_FAILED_PRECONDITION, "engine openai takes %d stop strings, not %d",
-                        STOP_MAX, request->stop_count);
-    return true;
-}
-
-static bool submit_openai(struct infer_engine *base, const struct infer_request *request,
-                          struct cap_err *err)
-{
-    struct openai_engine *engine = (struct openai_engine *)base;
-    struct flight *flight = NULL;
+    struct external_engine *engine = (struct external_engine *)base;
     int slot = 0;
+    char *body;
 
-    if (!refuse_unsupported(request, err))
+    if (!infer_body_check(&engine->server, request, err))
         return false;
-    while (slot < engine->slot_count && engine->flights[slot].request)
+    while (slot < engine->call_count && engine->calls[slot].request)
         slot++;
-    if (slot == engine->slot_count)
+    if (slot == engine->call_count)
         return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "%d requests are in flight",
-                        engine->slot_count);
-    flight = &engine->flights[slot];
-    *flight = (struct flight){.request = request,
-                              .body = make_body(engine, request),
-                              .prompt_tokens = -1,
-                              .output_tokens = -1,
-                              .cached_tokens = -1};
-    if (flight->body && strlen(flight->body) <= REQUEST_BYTES_MAX && post(engine, slot, err))
+                        engine->call_count);
+    body = infer_body_generate(&engine->server, request);
+    if (!body || strlen(body) > REQUEST_BYTES_MAX) {
+        free(body);
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "the prompt is not UTF-8, or larger than %d MiB",
+                        REQUEST_BYTES_MAX >> 20);
+    }
+    infer_call_start(&engine->calls[slot], request, body);
+    if (post(engine, slot, err))
         return true;
-    free(flight->body);
-    *flight = (struct flight){0};
-    return err->code != CAP_OK ? false
-                               : cap_fail(err, CAP_INVALID_ARGUMENT,
-                                          "the prompt is not UTF-8, or larger than %d MiB",
-                                          REQUEST_BYTES_MAX >> 20);
+    infer_call_end(&engine->calls[slot]);
+    return false;
 }
 
 /* ---- what comes back ---- */
 
-static void end_flight(struct flight *flight)
+/* The server's name of a request is how its owner finds it in the log. */
+static void add_server_id(const struct infer_call *call, struct cap_err *why)
 {
-    free(flight->body);
-    *flight = (struct flight){0};
+    size_t length = strlen(why->text);
+
+    if (*call->server_id)
+        snprintf(why->text + length, sizeof why->text - length, " (request %s)", call->server_id);
 }
 
-static bool fail_flight(struct flight *flight, int64_t at_ns, const struct cap_err *why,
-                        struct infer_event *out)
+static void count_loss(struct external_engine *engine, const struct cap_err *why)
+{
+    if (why->code != CAP_UNAVAILABLE)
+        return;
+    engine->lost_in_a_row++;
+    if (engine->lost_in_a_row >= LOST_MAX && engine->lost.code == CAP_OK)
+        cap_fail(&engine->lost, CAP_UNAVAILABLE,
+                 "the server is gone: %d requests in a row lost it, the last one: %.300s",
+                 engine->lost_in_a_row, why->text);
+}
+
+static bool fail_call(struct external_engine *engine, struct infer_call *call, int64_t at_ns,
+                      const struct cap_err *why, struct infer_event *out)
 {
     *out = (struct infer_event){
-        .kind = INFER_FAILED, .id = flight->request->id, .at_ns = at_ns, .failure = *why};
-    end_flight(flight);
+        .kind = INFER_FAILED, .id = call->request->id, .at_ns = at_ns, .failure = *why};
+    add_server_id(call, &out->failure);
+    count_loss(engine, why);
+    infer_call_end(call);
     return true;
 }
 
-/* True: it will be tried again. Only while nothing of the reply has been seen. */
-static bool plan_retry(struct flight *flight, int retry_after_s)
+/* The build, from those that have no other way to tell it. */
+static void note_version(struct infer_server *server, const struct infer_chunk *chunk)
 {
-    int64_t pause_ms = (int64_t)PAUSE_MS_MIN << (flight->tries - 1);
-
-    if (flight->began || flight->tries >= TRIES_MAX)
-        return false;
-    if (retry_after_s >= 0)
-        pause_ms = (int64_t)retry_after_s * 1000;
-    if (pause_ms > PAUSE_MS_MAX)
-        pause_ms = PAUSE_MS_MAX;
-    flight->due_ns = now_ns() + pause_ms * 1000000;
-    return true;
+    if (chunk->fingerprint && !*server->version)
+        snprintf(server->version, sizeof server->version, "%s", chunk->fingerprint);
 }
 
 /* A piece of a stream; false when it holds nothing for the worker. */
-static bool take_piece(struct openai_engine *engine, struct flight *flight,
+static bool take_piece(struct external_engine *engine, struct infer_call *call,
                        const struct cap_http_event *http, struct infer_event *out)
 {
     struct cap_err err = {0};
 
-    flight->began = true;
-    infer_openai_chunk_done(&engine->chunk);
-    if (!infer_openai_chunk_read(http->data, http->length, &engine->chunk, &err)) {
+    infer_chunk_done(&engine->chunk);
+    if (!infer_chunk_read(http->data, http->length, &engine->chunk, &err)) {
         cap_http_client_cancel(engine->client, http->id);
-        return fail_flight(flight, http->at_ns, &err, out);
+        return fail_call(engine, call, http->at_ns, &err, out);
     }
-    if (engine->chunk.has_usage) {
-        flight->prompt_tokens = engine->chunk.prompt_tokens;
-        flight->output_tokens = engine->chunk.output_tokens;
-        flight->cached_tokens = engine->chunk.cached_tokens;
-    }
-    if (engine->chunk.finish_reason)
-        snprintf(flight->finish_reason, sizeof flight->finish_reason, "%s",
-                 engine->chunk.finish_reason);
-    if (!engine->chunk.has_choice)
-        return false;
-    *out = (struct infer_event){.kind = INFER_TOKENS,
-                                .id = flight->request->id,
-                                .at_ns = http->at_ns,
-                                .piece = engine->chunk.text,
-                                .reasoning_piece = engine->chunk.reasoning};
-    return true;
+    note_version(&engine->server, &engine->chunk);
+    return infer_call_take_chunk(call, &engine->chunk, http->at_ns, out);
 }
 
-static bool take_end(struct openai_engine *engine, struct flight *flight,
+static bool take_refusal(struct external_engine *engine, struct infer_call *call,
+                         const struct cap_http_event *http, struct infer_event *out)
+{
+    struct cap_err err = {0};
+
+    if ((http->status == 429 || http->status == 503) &&
+        infer_call_plan_retry(call, now_ns(), http->retry_after_s))
+        return false;
+    infer_refusal_explain(http->status, http->data, http->length, &err);
+    cap_log(DEBUG, "server_refused", "status=%d body=%s", http->status, CAP_LOG_Q(http->data));
+    return fail_call(engine, call, http->at_ns, &err, out);
+}
+
+static bool take_end(struct external_engine *engine, struct infer_call *call,
                      const struct cap_http_event *http, struct infer_event *out)
 {
     struct cap_err err = {0};
-    char reason[300];
 
-    if (http->status != 200) {
-        if ((http->status == 429 || http->status == 503) && plan_retry(flight, http->retry_after_s))
-            return false;
-        infer_openai_error_text(http->data, http->length, reason, sizeof reason);
-        cap_fail(&err, CAP_FAILED_PRECONDITION, "the server answered %d: %s", http->status, reason);
-        return fail_flight(flight, http->at_ns, &err, out);
+    if (http->status != 200)
+        return take_refusal(engine, call, http, out);
+    if (!http->streamed) {
+        cap_fail(&err, CAP_FAILED_PRECONDITION, "the server did not stream its answer: %.100s",
+                 http->data);
+        return fail_call(engine, call, http->at_ns, &err, out);
     }
-    if (!http->streamed || !*flight->finish_reason) {
-        cap_fail(&err, CAP_UNAVAILABLE,
-                 http->streamed ? "the server closed the stream before its end"
-                                : "the server did not stream its answer");
-        return fail_flight(flight, http->at_ns, &err, out);
-    }
-    memcpy(engine->finish_reason, flight->finish_reason, sizeof engine->finish_reason);
+    if (!infer_call_check_end(call, http->marked_end, &err))
+        return fail_call(engine, call, http->at_ns, &err, out);
+    engine->lost_in_a_row = 0;
+    memcpy(engine->finish_reason, call->finish_reason, sizeof engine->finish_reason);
     *out = (struct infer_event){.kind = INFER_DONE,
-                                .id = flight->request->id,
+                                .id = call->request->id,
                                 .at_ns = http->at_ns,
-                                .prompt = flight->request->text,
+                                .prompt = call->request->text,
                                 .finish_reason = engine->finish_reason,
-                                .prompt_tokens = flight->prompt_tokens,
-                                .output_tokens = flight->output_tokens,
-                                .cached_tokens = flight->cached_tokens};
-    end_flight(flight);
+                                .prompt_tokens = call->prompt_tokens,
+                                .output_tokens = call->output_tokens,
+                                .cached_tokens = call->cached_tokens};
+    infer_call_end(call);
     return true;
 }
 
-static bool take_http(struct openai_engine *engine, const struct cap_http_event *http,
+/* No reply, or a broken one. Silence is not tried again: the server has the request. */
+static bool take_failure(struct external_engine *engine, struct infer_call *call,
+                         const struct cap_http_event *http, struct infer_event *out)
+{
+    if (http->failure.code == CAP_UNAVAILABLE && infer_call_plan_retry(call, now_ns(), -1))
+        return false;
+    return fail_call(engine, call, http->at_ns, &http->failure, out);
+}
+
+static bool take_http(struct external_engine *engine, const struct cap_http_event *http,
                       struct infer_event *out)
 {
-    struct flight *flight = &engine->flights[http->id];
+    struct infer_call *call = &engine->calls[http->id];
 
-    if (!flight->request)
+    if (!call->request)
         return false;
     switch (http->kind) {
     case CAP_HTTP_PIECE:
-        return take_piece(engine, flight, http, out);
+        return take_piece(engine, call, http, out);
     case CAP_HTTP_DONE:
-        return take_end(engine, flight, http, out);
+        return take_end(engine, call, http, out);
     case CAP_HTTP_FAILED:
-        return !plan_retry(flight, -1) && fail_flight(flight, http->at_ns, &http->failure, out);
+        return take_failure(engine, call, http, out);
     }
     return false;
 }
 
-/* Sends what is due again; fails a flight whose request cannot even be sent. */
-static bool retry_due(struct openai_engine *engine, struct infer_event *out)
+/* Sends what is due again; fails a call whose request cannot even be sent. */
+static bool retry_due(struct external_engine *engine, struct infer_event *out)
 {
-    for (int i = 0; i < engine->slot_count; i++) {
-        struct flight *flight = &engine->flights[i];
+    for (int i = 0; i < engine->call_count; i++) {
+        struct infer_call *call = &engine->calls[i];
         struct cap_err err = {0};
 
-        if (flight->request && flight->due_ns > 0 && flight->due_ns <= now_ns() &&
-            !post(engine, i, &err))
-            return fail_flight(flight, now_ns(), &err, out);
+        if (call->request && call->due_ns > 0 && call->due_ns <= now_ns() && !post(engine, i, &err))
+            return fail_call(engine, call, now_ns(), &err, out);
     }
     return false;
 }
 
-static bool wait_openai(struct infer_engine *base, int wait_ms, struct infer_event *out_event,
-                        struct cap_err *err)
+static bool wait_external(struct infer_engine *base, int wait_ms, struct infer_event *out_event,
+                          struct cap_err *err)
 {
-    struct openai_engine *engine = (struct openai_engine *)base;
+    struct external_engine *engine = (struct external_engine *)base;
     int64_t until = now_ns() + (int64_t)wait_ms * 1000000;
 
-    (void)err;
+    if (engine->lost.code != CAP_OK) {
+        *err = engine->lost;
+        return false;
+    }
     do {
         int64_t left_ms = (until - now_ns()) / 1000000;
         struct cap_http_event http;
@@ -439,24 +322,37 @@ static bool wait_openai(struct infer_engine *base, int wait_ms, struct infer_eve
     return false;
 }
 
-static void cancel_openai(struct infer_engine *base, uint64_t id)
+static void cancel_external(struct infer_engine *base, uint64_t id)
 {
-    struct openai_engine *engine = (struct openai_engine *)base;
+    struct external_engine *engine = (struct external_engine *)base;
 
-    for (int i = 0; i < engine->slot_count; i++) {
-        if (!engine->flights[i].request || engine->flights[i].request->id != id)
+    for (int i = 0; i < engine->call_count; i++) {
+        if (!engine->calls[i].request || engine->calls[i].request->id != id)
             continue;
         cap_http_client_cancel(engine->client, (uint64_t)i);
-        end_flight(&engine->flights[i]);
+        infer_call_end(&engine->calls[i]);
     }
 }
 
-const struct infer_engine_ops infer_engine_openai_ops = {
-    .name = "openai",
-    .open = open_openai,
-    .report = report_openai,
-    .submit = submit_openai,
-    .wait = wait_openai,
-    .cancel = cancel_openai,
-    .free = free_openai,
+/* ---- the rows ---- */
+
+static const struct infer_engine_ops rows[] = {
+#define KIND(id, kind_name)                                                                        \
+    {                                                                                              \
+        .name = kind_name,                                                                         \
+        .open = open_external,                                                                     \
+        .begin = begin_external,                                                                   \
+        .report = report_external,                                                                 \
+        .submit = submit_external,                                                                 \
+        .wait = wait_external,                                                                     \
+        .cancel = cancel_external,                                                                 \
+        .free = free_external,                                                                     \
+    },
+#include "external/kinds.def"
+#undef KIND
 };
+
+const struct infer_engine_ops *infer_external_ops_at(int index)
+{
+    return index >= 0 && (size_t)index < CAP_COUNT_OF(rows) ? &rows[index] : NULL;
+}

@@ -1,15 +1,17 @@
-/* engine_openai.h — any server that speaks OpenAI's completions or chat API, streamed.
+/* external.h — servers that the user runs: one client, and a row for each kind in kinds.def.
  *
- * What it can tell: text, times at which chunks arrive (boundary "http"), token counts by usage,
- * finish reasons. What it cannot is unknown: passes, experts, gaps between tokens (a chunk is not a
- * token). It generates; log-likelihoods are refused with a sentence. Requests are tried again only
- * while no byte of the reply has come: connection failures, 429 and 503, with a pause that doubles.
+ * What a server can tell: text, the times at which chunks arrive (boundary "http"), token counts by
+ * its `usage`, finish reasons; some also log-likelihoods, load and routing. What it cannot is
+ * unknown: forward passes never are seen. Requests are tried again only while no byte of the reply
+ * has come: connection failures, 429 and 503, with a pause that doubles, and are counted. A request
+ * whose connection breaks later fails alone; LOST_MAX of them in a row and the server is lost.
  */
-#ifndef INFER_ENGINE_OPENAI_H
-#define INFER_ENGINE_OPENAI_H
+#ifndef INFER_EXTERNAL_H
+#define INFER_EXTERNAL_H
 
 #include "engine.h"
 
-extern const struct infer_engine_ops infer_engine_openai_ops;
+/* The kinds as rows of engine.c; NULL past the end. */
+const struct infer_engine_ops *infer_external_ops_at(int index);
 
 #endif

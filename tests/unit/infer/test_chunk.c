@@ -7,62 +7,63 @@
 
 #include <cmocka.h>
 
-#include "inference/openai_chunk.h"
+#include "inference/external/chunk.h"
+#include "inference/external/refusal.h"
 
-static struct infer_openai_chunk chunk_of(const char *data)
+static struct infer_chunk chunk_of(const char *data)
 {
-    struct infer_openai_chunk chunk = {0};
+    struct infer_chunk chunk = {0};
     struct cap_err err = {0};
 
-    assert_true(infer_openai_chunk_read(data, strlen(data), &chunk, &err));
+    assert_true(infer_chunk_read(data, strlen(data), &chunk, &err));
     return chunk;
 }
 
 static void a_role_alone_is_not_the_first_token(void **state)
 {
-    struct infer_openai_chunk chunk =
+    struct infer_chunk chunk =
         chunk_of("{\"choices\": [{\"delta\": {\"role\": \"assistant\", \"content\": \"\"}}], "
                  "\"usage\": null}");
 
     (void)state;
     assert_false(chunk.has_choice);
     assert_false(chunk.has_usage);
-    infer_openai_chunk_done(&chunk);
+    infer_chunk_done(&chunk);
 }
 
 static void an_empty_text_is_a_token(void **state)
 {
-    struct infer_openai_chunk chunk = chunk_of("{\"choices\": [{\"delta\": {\"content\": \"\"}}]}");
+    struct infer_chunk chunk = chunk_of("{\"choices\": [{\"delta\": {\"content\": \"\"}}]}");
 
     (void)state;
     assert_true(chunk.has_choice);
     assert_string_equal(chunk.text, "");
-    infer_openai_chunk_done(&chunk);
+    infer_chunk_done(&chunk);
     chunk = chunk_of("{\"choices\": [{\"text\": \" 4\", \"finish_reason\": \"stop\"}]}");
     assert_true(chunk.has_choice);
     assert_string_equal(chunk.text, " 4");
     assert_string_equal(chunk.finish_reason, "stop");
-    infer_openai_chunk_done(&chunk);
+    infer_chunk_done(&chunk);
 }
 
 static void reasoning_is_read_under_both_names(void **state)
 {
-    struct infer_openai_chunk chunk =
+    struct infer_chunk chunk =
         chunk_of("{\"choices\": [{\"delta\": {\"reasoning_content\": \"so\"}}]}");
 
     (void)state;
     assert_string_equal(chunk.reasoning, "so");
     assert_true(chunk.has_choice);
-    infer_openai_chunk_done(&chunk);
+    infer_chunk_done(&chunk);
     chunk =
         chunk_of("{\"choices\": [{\"delta\": {\"reasoning\": \"so\", \"role\": \"assistant\"}}]}");
     assert_string_equal(chunk.reasoning, "so");
-    infer_openai_chunk_done(&chunk);
+    infer_chunk_done(&chunk);
 }
 
 static void usage_comes_alone_and_what_it_omits_is_unknown(void **state)
 {
-    struct infer_openai_chunk chunk =
+    struct infer_chunk chunk =
         chunk_of("{\"choices\": [], \"usage\": {\"prompt_tokens\": 7, \"completion_tokens\": 3}}");
 
     (void)state;
@@ -71,12 +72,12 @@ static void usage_comes_alone_and_what_it_omits_is_unknown(void **state)
     assert_int_equal(chunk.prompt_tokens, 7);
     assert_int_equal(chunk.output_tokens, 3);
     assert_int_equal(chunk.cached_tokens, -1);
-    infer_openai_chunk_done(&chunk);
+    infer_chunk_done(&chunk);
     chunk = chunk_of("{\"choices\": [{\"text\": \"\"}], \"usage\": "
                      "{\"prompt_tokens_details\": {\"cached_tokens\": 5}}}");
     assert_int_equal(chunk.cached_tokens, 5);
     assert_int_equal(chunk.prompt_tokens, -1);
-    infer_openai_chunk_done(&chunk);
+    infer_chunk_done(&chunk);
 }
 
 static void what_is_no_chunk_is_refused_with_its_words(void **state)
@@ -93,10 +94,10 @@ static void what_is_no_chunk_is_refused_with_its_words(void **state)
 
     (void)state;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct infer_openai_chunk chunk;
+        struct infer_chunk chunk;
         struct cap_err err = {0};
 
-        assert_false(infer_openai_chunk_read(rows[i].data, strlen(rows[i].data), &chunk, &err));
+        assert_false(infer_chunk_read(rows[i].data, strlen(rows[i].data), &chunk, &err));
         assert_int_equal(err.code, CAP_UNAVAILABLE);
         assert_non_null(strstr(err.text, rows[i].says));
     }
@@ -109,19 +110,19 @@ static void a_refusal_is_read_in_every_shape(void **state)
         "{\"error\": \"too long\"}",
         "{\"object\": \"error\", \"message\": \"too long\"}",
         "{\"detail\": \"too long\"}",
-        "{\"detail\": [{\"loc\": [\"body\"], \"msg\": \"too long\"}]}",
+        "{\"detail\": [{\"msg\": \"too long\"}]}",
         "too long",
     };
     char text[64];
 
     (void)state;
     for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
-        infer_openai_error_text(bodies[i], strlen(bodies[i]), text, sizeof text);
+        infer_refusal_text(bodies[i], strlen(bodies[i]), text, sizeof text);
         assert_string_equal(text, "too long");
     }
-    infer_openai_error_text("", 0, text, sizeof text);
+    infer_refusal_text("", 0, text, sizeof text);
     assert_string_equal(text, "no reason given");
-    infer_openai_error_text(bodies[0], strlen(bodies[0]), text, 4);
+    infer_refusal_text(bodies[0], strlen(bodies[0]), text, 4);
     assert_string_equal(text, "too");
 }
 

@@ -85,6 +85,50 @@ static void open_loop_counts_a_late_start_from_when_it_was_due(void **state)
 
 /* ---- timing ---- */
 
+/* Chunks of a server, 1 ms apart; the last one may only say "ended". */
+static size_t gaps_of_chunks(int chunks, bool closing, int output_tokens, int64_t *out_last_ns)
+{
+    struct infer_timing timing;
+    const uint32_t *gaps;
+    size_t count;
+
+    infer_timing_start(&timing, 0);
+    for (int i = 1; i <= chunks; i++)
+        infer_timing_tokens(&timing, i * 1000000, 0);
+    if (closing)
+        infer_timing_closing(&timing);
+    infer_timing_settle(&timing, output_tokens);
+    count = infer_timing_gaps(&timing, &gaps);
+    *out_last_ns = timing.last_ns;
+    infer_timing_done(&timing);
+    return count;
+}
+
+static void chunks_pass_for_tokens_only_if_they_are_as_many(void **state)
+{
+    int64_t last_ns;
+
+    (void)state;
+    assert_int_equal(gaps_of_chunks(48, false, 48, &last_ns), 47);
+    assert_int_equal(gaps_of_chunks(99, false, 100, &last_ns), 98); /* within 2 % */
+    assert_int_equal(gaps_of_chunks(97, false, 100, &last_ns), 0);
+    assert_int_equal(gaps_of_chunks(48, false, -1, &last_ns), 0); /* nobody says */
+    assert_int_equal(gaps_of_chunks(24, true, 48, &last_ns), 0);
+}
+
+static void a_closing_chunk_is_a_token_if_the_count_says_so(void **state)
+{
+    int64_t last_ns;
+
+    (void)state;
+    assert_int_equal(gaps_of_chunks(10, true, 10, &last_ns), 9); /* the end token's own */
+    assert_int_equal(last_ns, 10000000);
+    assert_int_equal(gaps_of_chunks(10, true, 9, &last_ns), 8); /* comes after the last token */
+    assert_int_equal(last_ns, 9000000);
+    assert_int_equal(gaps_of_chunks(1, true, 1, &last_ns), 0);
+    assert_int_equal(last_ns, 1000000);
+}
+
 static void gaps_are_between_tokens(void **state)
 {
     struct infer_timing timing;
@@ -370,6 +414,8 @@ static void the_machine_describes_itself(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(chunks_pass_for_tokens_only_if_they_are_as_many),
+        cmocka_unit_test(a_closing_chunk_is_a_token_if_the_count_says_so),
         cmocka_unit_test(closed_loop_keeps_exactly_n_in_flight),
         cmocka_unit_test(open_loop_starts_are_poisson_at_the_rate_and_the_same_for_a_seed),
         cmocka_unit_test(open_loop_counts_a_late_start_from_when_it_was_due),

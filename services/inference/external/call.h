@@ -1,0 +1,43 @@
+/* call.h — one request on its way: being sent, waiting to be tried again, or streaming.
+ *
+ * The client (client.c) owns the sockets and tells a call what came; the call says which event of
+ * the engine that is. The worker's thread only.
+ */
+#ifndef INFER_CALL_H
+#define INFER_CALL_H
+
+#include "external/chunk.h"
+#include "external/server.h"
+#include "textflow.h"
+
+enum {
+    INFER_CALL_TRIES_MAX = 6,
+    INFER_CALL_ID_BYTES = 96,
+};
+
+struct infer_call {
+    const struct infer_request *request; /* NULL = the slot is free */
+    char *body;
+    int tries;
+    int64_t due_ns; /* when to try again; 0 = on its way */
+    bool began;     /* a byte of the reply has come: no second try */
+    int prompt_tokens, output_tokens, cached_tokens;
+    char finish_reason[32];
+    char server_id[INFER_CALL_ID_BYTES]; /* the server's name of the request; "" */
+    struct infer_textflow flow;
+};
+
+/* Takes the body. */
+void infer_call_start(struct infer_call *call, const struct infer_request *request, char *body);
+/* Frees what it holds; the slot is free. */
+void infer_call_end(struct infer_call *call);
+
+/* True: it is to be sent again at call->due_ns. Only while nothing of the reply has been seen. */
+bool infer_call_plan_retry(struct infer_call *call, int64_t now_ns, int retry_after_s);
+/* A chunk came; true when it is an event. The event's strings belong to chunk and call. */
+bool infer_call_take_chunk(struct infer_call *call, const struct infer_chunk *chunk, int64_t at_ns,
+                           struct infer_event *out);
+/* The stream has ended; false, with why, when not as it should. `marked` = with [DONE]. */
+bool infer_call_check_end(struct infer_call *call, bool marked, struct cap_err *err);
+
+#endif

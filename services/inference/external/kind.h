@@ -1,0 +1,46 @@
+/* kind.h — what is particular to one kind of server: a row that the shared client reads.
+ *
+ * A row is data and at most two small functions; adding a kind is a file kind_<name>.c and a line
+ * in kinds.def. Immutable; any thread. What each field is for is told in docs/engines.md.
+ */
+#ifndef INFER_KIND_H
+#define INFER_KIND_H
+
+#include <jansson.h>
+
+#include "engine.h"
+
+struct infer_external_kind {
+    const char *name;
+
+    /* ---- is it ready, and who is it? ---- */
+    const char *ready_path;   /* 200 when it can answer, 503 while loading; NULL: the model list */
+    const char *version_path; /* a JSON object with "version"; NULL: only by its answers */
+    bool refuses_other_names; /* so a name that its list lacks may be tried */
+
+    /* ---- what it may be sent: servers ignore or refuse the rest ---- */
+    bool usage_on_request; /* stream_options; otherwise it tells without being asked */
+    bool takes_token_ids;  /* a prompt of ids */
+    bool accepts_overlong; /* it never refuses a prompt past its context: we must */
+    int stop_max;          /* stop strings in a request */
+    uint64_t seed_max;
+    /* Adds sampling and length, all but the fields that every kind gets (body.c). */
+    void (*set_fields)(json_t *body, const struct infer_request *request);
+};
+
+#define KIND(id, name) extern const struct infer_external_kind infer_kind_##id;
+#include "external/kinds.def"
+#undef KIND
+
+/* NULL when there is no such kind. */
+const struct infer_external_kind *infer_kind_find(const char *name);
+
+/* For rows: a field of the body. */
+void infer_kind_set_int(json_t *body, const char *name, int64_t value);
+void infer_kind_set_real(json_t *body, const char *name, double value);
+void infer_kind_set_flag(json_t *body, const char *name, bool value);
+
+/* Fields of SGLang, which others inherit. */
+void infer_kind_sglang_fields(json_t *body, const struct infer_request *request);
+
+#endif

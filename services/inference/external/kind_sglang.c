@@ -1,0 +1,27 @@
+/* SGLang. /health computes a token and is never asked; /ready is what we wait for. It answers any
+ * model's name and echoes it, so the list is what we believe. */
+#include "external/kind.h"
+
+void infer_kind_sglang_fields(json_t *body, const struct infer_request *request)
+{
+    infer_kind_set_int(body, "top_k", request->top_k > 0 ? request->top_k : -1);
+    infer_kind_set_real(body, "min_p", 0);
+    infer_kind_set_real(body, "repetition_penalty", 1);
+    infer_kind_set_real(body, "presence_penalty", 0);
+    infer_kind_set_real(body, "frequency_penalty", 0);
+    if (!request->ignore_eos)
+        return;
+    infer_kind_set_flag(body, "ignore_eos", true);
+    infer_kind_set_int(body, "min_tokens", request->max_tokens);
+}
+
+const struct infer_external_kind infer_kind_sglang = {
+    .name = "sglang",
+    .ready_path = "/ready",
+    .version_path = "/server_info",
+    .usage_on_request = true,
+    .takes_token_ids = true,
+    .stop_max = INT32_MAX,
+    .seed_max = INT64_MAX,
+    .set_fields = infer_kind_sglang_fields,
+};

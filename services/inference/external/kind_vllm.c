@@ -1,0 +1,28 @@
+/* vLLM. Its defaults are the model's generation_config, so every sampling field is sent. Nothing
+ * listens until the model is loaded; then /health answers 200 with an empty body, which does not
+ * mean that the model can run: the warm-up request tells. */
+#include "external/kind.h"
+
+static void set_fields(json_t *body, const struct infer_request *request)
+{
+    infer_kind_set_int(body, "top_k", request->top_k > 0 ? request->top_k : 0);
+    infer_kind_set_real(body, "min_p", 0);
+    infer_kind_set_real(body, "repetition_penalty", 1);
+    infer_kind_set_real(body, "presence_penalty", 0);
+    infer_kind_set_real(body, "frequency_penalty", 0);
+    if (!request->ignore_eos)
+        return;
+    infer_kind_set_flag(body, "ignore_eos", true);
+    infer_kind_set_int(body, "min_tokens", request->max_tokens);
+}
+
+const struct infer_external_kind infer_kind_vllm = {
+    .name = "vllm",
+    .ready_path = "/health",
+    .version_path = "/version",
+    .usage_on_request = true,
+    .takes_token_ids = true,
+    .stop_max = INT32_MAX,
+    .seed_max = INT64_MAX,
+    .set_fields = set_fields,
+};

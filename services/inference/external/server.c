@@ -1,0 +1,249 @@
+#include "external/server.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+#include "external/refusal.h"
+
+enum {
+    GET_MS = 10000,
+    CONNECT_MS = 3000,
+    REPLY_BYTES_MAX = 16 << 20,
+    PAUSE_MS_MIN = 100,
+    PAUSE_MS_MAX = 1000,
+    REFUSED_MS = 10000, /* defaults of the options */
+    LOADING_MS = 600000,
+};
+
+static char *copy_text(const char *text, size_t length)
+{
+    char *copy = strndup(text, length);
+
+    if (!copy)
+        abort();
+    return copy;
+}
+
+/* The base URL may or may not end in /v1. */
+static char *base_of(const char *url)
+{
+    size_t length = strlen(url);
+
+    while (length > 0 && url[length - 1] == '/')
+        length--;
+    if (length >= 3 && strncmp(url + length - 3, "/v1", 3) == 0)
+        length -= 3;
+    return copy_text(url, length);
+}
+
+bool infer_server_init(struct infer_server *server, const struct infer_external_kind *kind,
+                       const struct infer_engine_options *options, struct cap_err *err)
+{
+    const char *model =
+        options->served_model && *options->served_model ? options->served_model : options->model;
+    int length;
+
+    *server = (struct infer_server){.kind = kind};
+    if (!options->url || !*options->url)
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "a server's URL is needed");
+    if (options->api_key && *options->api_key) {
+        length = snprintf(server->authorization, sizeof server->authorization,
+                          "Authorization: Bearer %s", options->api_key);
+        if (length >= (int)sizeof server->authorization)
+            return cap_fail(err, CAP_INVALID_ARGUMENT, "the API key has more than %zu bytes",
+                            sizeof server->authorization - sizeof "Authorization: Bearer ");
+        server->headers[0] = server->authorization;
+    }
+    server->base = base_of(options->url);
+    server->model = copy_text(model, strlen(model));
+    return true;
+}
+
+void infer_server_done(struct infer_server *server)
+{
+    free(server->base);
+    free(server->model);
+    *server = (struct infer_server){0};
+}
+
+char *infer_server_url(const struct infer_server *server, const char *path)
+{
+    char *url = NULL;
+
+    if (asprintf(&url, "%s%s", server->base, path) < 0)
+        abort();
+    return url;
+}
+
+bool infer_server_get(const struct infer_server *server, const char *path, struct cap_arena *arena,
+                      struct cap_http_reply *out_reply, struct cap_err *err)
+{
+    CAP_AUTO_MEM char *url = infer_server_url(server, path);
+    const struct cap_http_ask ask = {.url = url,
+                                     .headers = server->headers,
+                                     .deadline_ms = GET_MS,
+                                     .connect_ms_max = CONNECT_MS,
+                                     .reply_bytes_max = REPLY_BYTES_MAX};
+
+    return cap_http_fetch(&ask, arena, out_reply, err);
+}
+
+/* ---- readiness ---- */
+
+enum readiness { READY, REFUSED, LOADING };
+
+/* What it answers to anything but 503 is for infer_server_identify to judge: a path that it does
+ * not have, a key that it does not like. */
+static enum readiness ask_ready(const struct infer_server *server, struct cap_err *why)
+{
+    const char *path = server->kind->ready_path ? server->kind->ready_path : "/v1/models";
+    CAP_AUTO(cap_arena) arena = cap_arena_new(2 * REPLY_BYTES_MAX);
+    struct cap_http_reply reply;
+    char reason[200];
+
+    if (!infer_server_get(server, path, arena, &reply, why))
+        return why->code == CAP_DEADLINE_EXCEEDED ? LOADING : REFUSED;
+    if (reply.status != 503)
+        return READY;
+    infer_refusal_text(reply.body, reply.length, reason, sizeof reason);
+    cap_fail(why, CAP_UNAVAILABLE, "%s%s answers 503: %s", server->base, path, reason);
+    return LOADING;
+}
+
+static bool is_unwanted(const struct infer_engine_options *options)
+{
+    return options->unwanted && options->unwanted(options->unwanted_arg);
+}
+
+static int64_t limit_ms(const struct infer_engine_options *options, enum readiness readiness)
+{
+    if (readiness == REFUSED)
+        return options->refused_ms_max > 0 ? options->refused_ms_max : REFUSED_MS;
+    return options->loading_ms_max > 0 ? options->loading_ms_max : LOADING_MS;
+}
+
+bool infer_server_wait(const struct infer_server *server,
+                       const struct infer_engine_options *options, struct cap_err *err)
+{
+    int64_t start_ms = cap_clock_ms(cap_clock_system()), pause_ms = PAUSE_MS_MIN;
+
+    for (;;) {
+        struct cap_err why = {0};
+        enum readiness readiness = ask_ready(server, &why);
+        int64_t waited_ms = cap_clock_ms(cap_clock_system()) - start_ms;
+
+        if (readiness == READY)
+            return true;
+        if (why.code == CAP_INVALID_ARGUMENT || why.code == CAP_FAILED_PRECONDITION) {
+            *err = why; /* no URL, no HTTP there: waiting does not help */
+            return false;
+        }
+        if (is_unwanted(options))
+            return cap_fail(err, CAP_CANCELLED, "nobody wants the server any more");
+        if (waited_ms + pause_ms > limit_ms(options, readiness))
+            return cap_fail(err, CAP_UNAVAILABLE, "not ready after %lld s: %s",
+                            (long long)(waited_ms / 1000), why.text);
+        cap_sleep_ms(pause_ms);
+        pause_ms = pause_ms * 2 < PAUSE_MS_MAX ? pause_ms * 2 : PAUSE_MS_MAX;
+    }
+}
+
+/* ---- identity ---- */
+
+static int positive(const json_t *value)
+{
+    json_int_t number = json_integer_value(value);
+
+    return number > 0 && number <= INT32_MAX ? (int)number : 0;
+}
+
+/* vLLM and SGLang write max_model_len, llama.cpp meta.n_ctx, which is that of one slot. */
+static void read_entry(struct infer_server *server, const json_t *entry)
+{
+    server->listed = true;
+    server->context_tokens_max = positive(json_object_get(entry, "max_model_len"));
+    if (server->context_tokens_max == 0)
+        server->context_tokens_max =
+            positive(json_object_get(json_object_get(entry, "meta"), "n_ctx"));
+}
+
+/* A name that the server does not list would be answered by another model, by some. */
+static bool find_model(struct infer_server *server, const json_t *list, struct cap_err *err)
+{
+    const json_t *data = json_object_get(list, "data"), *entry;
+    const char *other = NULL;
+    size_t i;
+
+    json_array_foreach(data, i, entry)
+    {
+        const char *name = json_string_value(json_object_get(entry, "id"));
+
+        if (name && strcmp(name, server->model) == 0) {
+            read_entry(server, entry);
+            return true;
+        }
+        other = name ? name : other;
+    }
+    return server->kind->refuses_other_names ||
+           cap_fail(err, CAP_NOT_FOUND,
+                    "the server does not offer \"%s\" but %zu others, such as \"%s\": name one "
+                    "with --served-model",
+                    server->model, json_array_size(data), other ? other : "");
+}
+
+static bool ask_models(struct infer_server *server, struct cap_err *err)
+{
+    CAP_AUTO(cap_arena) arena = cap_arena_new(2 * REPLY_BYTES_MAX);
+    struct cap_http_reply reply;
+    char reason[200];
+    json_t *list;
+    bool ok;
+
+    if (!infer_server_get(server, "/v1/models", arena, &reply, err))
+        return false;
+    if (reply.status != 200) {
+        infer_refusal_text(reply.body, reply.length, reason, sizeof reason);
+        return cap_fail(err, reply.status == 503 ? CAP_UNAVAILABLE : CAP_FAILED_PRECONDITION,
+                        "%s/v1/models answered %d: %s", server->base, reply.status, reason);
+    }
+    list = json_loadb(reply.body, reply.length, 0, NULL);
+    if (!json_is_array(json_object_get(list, "data"))) {
+        json_decref(list);
+        return cap_fail(err, CAP_FAILED_PRECONDITION, "%s/v1/models is no list of models: %.80s",
+                        server->base, reply.body);
+    }
+    ok = find_model(server, list, err);
+    json_decref(list);
+    return ok;
+}
+
+/* Unknown is fine. */
+static void ask_version(struct infer_server *server)
+{
+    CAP_AUTO(cap_arena) arena = cap_arena_new(2 * REPLY_BYTES_MAX);
+    struct cap_http_reply reply;
+    struct cap_err err = {0};
+    const char *version;
+    json_t *json;
+
+    if (!server->kind->version_path ||
+        !infer_server_get(server, server->kind->version_path, arena, &reply, &err) ||
+        reply.status != 200)
+        return;
+    json = json_loadb(reply.body, reply.length, 0, NULL);
+    version = json_string_value(json_object_get(json, "version"));
+    if (version)
+        snprintf(server->version, sizeof server->version, "%s", version);
+    json_decref(json);
+}
+
+bool infer_server_identify(struct infer_server *server, struct cap_err *err)
+{
+    if (!ask_models(server, err))
+        return false;
+    ask_version(server);
+    return true;
+}
