@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "log/log.h"
 #include "service/admin.h"
+#include "service/check.h"
 
 enum { CONFIG_ARENA_BYTES = 1 << 20, ROWS_MAX = 128, DRAIN_MS_DEFAULT = 5000 };
 
@@ -34,14 +35,17 @@ static void print_help(const struct cap_service_spec *spec)
     if (spec->default_listen)
         printf("  --listen ADDRESS     where to serve; default %s, port 0 = any free one\n",
                spec->default_listen);
-    printf("  --ready-file FILE    written with the address once it serves\n"
-           "  --die-with-parent    end when the program that started this one ends\n"
-           "  --log LEVELS         e.g. info,queue:debug; else MOECAP_LOG\n"
-           "  --print-config       a commented sample of the settings, then end\n"
-           "  --print-docs         the settings as Markdown, then end\n"
-           "  --print-counters     the counters as Markdown, then end\n\n"
-           "Settings (as flag, in the file, or in the environment as MOECAP_PROGRAM_NAME):\n%s",
-           help.data);
+    printf(
+        "  --ready-file FILE    written with the address once it serves\n"
+        "  --die-with-parent    end when the program that started this one ends\n"
+        "  --log LEVELS         e.g. info,queue:debug; else MOECAP_LOG\n"
+        "  --check ADDRESS      ask the one that serves there whether it is well, then end (0 or "
+        "1)\n"
+        "  --print-config       a commented sample of the settings, then end\n"
+        "  --print-docs         the settings as Markdown, then end\n"
+        "  --print-counters     the counters as Markdown, then end\n\n"
+        "Settings (as flag, in the file, or in the environment as MOECAP_PROGRAM_NAME):\n%s",
+        help.data);
 }
 
 static void print_table(const struct cap_service_spec *spec, const char *what)
@@ -70,6 +74,22 @@ static bool answer_print_flag(const struct cap_service_spec *spec, const char *f
     else
         return false;
     return true;
+}
+
+static int answer_check(const struct cap_service_spec *spec, const char *address)
+{
+    struct cap_err err = {0};
+
+    if (!address || !*address) {
+        fprintf(stderr, "moecap-%s: --check needs an address\n", spec->name);
+        return CAP_EXIT_USAGE;
+    }
+    if (cap_check_health(address, &err)) {
+        printf("serving\n");
+        return CAP_EXIT_OK;
+    }
+    printf("not serving: %s\n", err.text);
+    return CAP_EXIT_FAILED;
 }
 
 /* "--name VALUE" or "--name=VALUE" at *io_index. */
@@ -241,9 +261,12 @@ int cap_service_main(const struct cap_service_spec *spec, int argc, char **argv)
     struct cap_err err = {0};
     int rest_count = 0;
 
-    for (int i = 1; i < argc; i++)
+    for (int i = 1; i < argc; i++) {
         if (answer_print_flag(spec, argv[i]))
             return CAP_EXIT_OK;
+        if (strcmp(argv[i], "--check") == 0)
+            return answer_check(spec, argv[i + 1]);
+    }
     if (!cap_config_read(&spec->config, argc - 1, argv + 1, spec->values, arena, sources, rest,
                          &rest_count, &err) ||
         !read_arguments(rest, rest_count, &arguments, &err) ||

@@ -62,6 +62,11 @@ expect 2 'log level "loud" is not' env MOECAP_LOG=loud "$program"
 start --config "$dir/sample.conf"
 grep -q "event=ready address=$address" "$dir/log" || fail "no ready line: $(cat "$dir/log")"
 
+# whether it is well, as a container asks
+expect 0 'serving' "$program" --check "$address"
+expect 1 'not serving: 127.0.0.1:1: ' "$program" --check 127.0.0.1:1
+expect 2 '--check needs an address' "$program" --check
+
 # a second one on the same address is a sentence, not a crash
 expect 1 'event=start_failed' "$program" --listen "$address"
 case $out in *"$address"*) ;; *) fail "the sentence does not name $address: $out" ;; esac
