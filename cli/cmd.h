@@ -17,6 +17,7 @@ CLI_CMD(cancel);
 CLI_CMD(queue);
 CLI_CMD(board);
 CLI_CMD(run_show);
+CLI_CMD(run_samples);
 CLI_CMD(run_export);
 CLI_CMD(task_list);
 CLI_CMD(task_show);
@@ -47,6 +48,11 @@ struct cli_board_options {
     bool all, csv;
     int64_t limit;
 };
+struct cli_samples_options {
+    const char *verdict;
+    int64_t limit, after;
+    bool has_after;
+};
 struct cli_export_options {
     bool csv, no_samples;
 };
@@ -62,6 +68,7 @@ struct cli_help_options {
 
 extern struct cli_submit_options cli_submit_options;
 extern struct cli_board_options cli_board_options;
+extern struct cli_samples_options cli_samples_options;
 extern struct cli_export_options cli_export_options;
 extern struct cli_task_options cli_task_options;
 extern struct cli_cancel_options cli_cancel_options;

@@ -89,6 +89,8 @@ static void print_report(const Moecap__V1__ShardReport *report)
         cli_say("hardware    %s, %u cores", report->hardware->cpu, report->hardware->cores);
     if (report->retries > 0)
         cli_say("retries     %u requests were sent again before their first byte", report->retries);
+    if (*report->routing_unknown)
+        cli_say("routing     unknown: %s", report->routing_unknown);
     for (size_t i = 0; i < report->n_notes; i++)
         cli_say("note        %s", report->notes[i]);
 }

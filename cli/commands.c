@@ -235,6 +235,34 @@ static const struct cli_command run_show = {
     .run = cli_cmd_run_show,
 };
 
+static const struct cli_option samples_options[] = {
+    CLI_OPTION(struct cli_samples_options, verdict, "verdict", NULL, CLI_TEXT, "KIND",
+               "only those: correct, wrong, undecided"),
+    CLI_OPTION(struct cli_samples_options, limit, "limit", NULL, CLI_INT, "N", "most samples (50)"),
+    CLI_OPTION_GIVEN(struct cli_samples_options, after, has_after, "after", CLI_INT, "SAMPLE",
+                     "only those behind this number: the next page"),
+};
+
+static const struct cli_command run_samples = {
+    .name = "run samples",
+    .words = "RUN",
+    .summary = "samples of a run: verdict, end, tokens, and the experts that each used",
+    .text =
+        "EXPERTS: how many of the model's experts were chosen, median over MoE layers. BUSIEST: "
+        "the share of\n"
+        "selections that went to a layer's busiest expert, median over layers. A dash is "
+        "unknown; --json has\n"
+        "the counts by layer, phase and expert. Texts: moecap run export.\n\n"
+        "  moecap run samples run-a2b3c4d5e6f7g8h9 --verdict wrong\n",
+    .options = samples_options,
+    .option_count = CAP_COUNT_OF(samples_options),
+    .values = &cli_samples_options,
+    .words_min = 1,
+    .words_max = 1,
+    .hint = "moecap board --all lists runs with their ids",
+    .run = cli_cmd_run_samples,
+};
+
 static const struct cli_option export_options[] = {
     CLI_OPTION(struct cli_export_options, csv, "csv", NULL, CLI_FLAG, NULL, "figures only, as CSV"),
     CLI_OPTION(struct cli_export_options, no_samples, "no-samples", NULL, CLI_FLAG, NULL,
@@ -403,8 +431,9 @@ static const struct cli_command help = {
 };
 
 const struct cli_command *const cli_commands[] = {
-    &up,       &down,         &status,        &submit,    &watch,    &cancel,    &queue, &board,
-    &run_show, &run_export,   &task_list,     &task_show, &task_add, &node_list, &model, &tokenize,
-    &grade,    &admin_config, &admin_metrics, &admin_log, &version,  &help,
+    &up,           &down,          &status,    &submit,      &watch,      &cancel,
+    &queue,        &board,         &run_show,  &run_samples, &run_export, &task_list,
+    &task_show,    &task_add,      &node_list, &model,       &tokenize,   &grade,
+    &admin_config, &admin_metrics, &admin_log, &version,     &help,
 };
 const size_t cli_command_count = CAP_COUNT_OF(cli_commands);

@@ -4,7 +4,7 @@ _moecap() {
     local globals="--server --state --json --help" words= files= i names=()
     case $previous in
     --= | --state | --models | --tasks | --model | --model-config | --data | --fewshot) COMPREPLY=($(compgen -f -- "$word")); return ;;
-    --= | --server | --nodes | --postgres | --port-base | --openai-port | --log | --task | --engine | --precision | --batch-size | --rate | --limit | --sampling | --num-fewshot | --max-tokens | --temperature | --top-p | --top-k | --seed | --repeats | --priority | --submitter | --note | --revision | --hardware | --tensor-parallel | --pipeline-parallel | --data-parallel | --expert-parallel | --url | --served-model | --api-key-env | --reason | --model | --task | --engine | --evaluation | --limit) COMPREPLY=(); return ;;
+    --= | --server | --nodes | --postgres | --port-base | --openai-port | --log | --task | --engine | --precision | --batch-size | --rate | --limit | --sampling | --num-fewshot | --max-tokens | --temperature | --top-p | --top-k | --seed | --repeats | --priority | --submitter | --note | --revision | --hardware | --tensor-parallel | --pipeline-parallel | --data-parallel | --expert-parallel | --url | --served-model | --api-key-env | --reason | --model | --task | --engine | --evaluation | --limit | --verdict | --limit | --after) COMPREPLY=(); return ;;
     --ports) COMPREPLY=($(compgen -W "default auto" -- "$word")); return ;;
     --device) COMPREPLY=($(compgen -W "cpu cuda" -- "$word")); return ;;
     esac
@@ -25,6 +25,7 @@ _moecap() {
     "queue"\ *) words="$globals" ;;
     "board"\ *) words="$globals --model --task --engine --evaluation --all --limit --csv" ;;
     "run show") words="$globals" ;;
+    "run samples") words="$globals --verdict --limit --after" ;;
     "run export") words="$globals --csv --no-samples" ;;
     "task list") words="$globals" ;;
     "task show") words="$globals" ;;
@@ -38,7 +39,7 @@ _moecap() {
     "admin log") words="$globals" ;;
     "version"\ *) words="$globals" ;;
     "help"\ *) words="$globals --markdown --man --bash-completion" ;;
-    "run "*) words="show export " ;;
+    "run "*) words="show samples export " ;;
     "task "*) words="list show add " ;;
     "node "*) words="list " ;;
     "admin "*) words="config metrics log " ;;

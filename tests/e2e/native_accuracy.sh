@@ -26,4 +26,31 @@ check choice-mini-letter "" exact_match,letter 0.844 0.898
 check gsm-mini "--num-fewshot 3" $strict 0.80 0.93
 check choice-mini "--num-fewshot 3" acc 0.80 0.91
 
+# through every service: the routing of the samples sums to that of the run
+expect 0 moecap run samples "$run" --limit 3
+says '/16'
+if command -v python3 >/dev/null && command -v curl >/dev/null; then
+    gateway=$(moecap status --json | tr '{' '\n' | sed -n 's/.*"name":"gateway".*"address":"\([^"]*\)".*/\1/p')
+    moecap run export "$run" >"$state/run.jsonl"
+    curl -sf "$gateway/api/v1/runs/$run/experts" >"$state/experts.json" || fail "the gateway has no experts of $run"
+    python3 - "$state/run.jsonl" "$state/experts.json" <<'PYTHON' || fail "the samples' routing is not the run's"
+import collections, json, sys
+samples, run = collections.Counter(), collections.Counter()
+for line in open(sys.argv[1]):
+    row = json.loads(line)
+    if row["kind"] == "sample":
+        for layer in row["sample"]["answer"]["routing"]["layers"]:
+            for phase in "prefill", "decode":
+                for expert, count in enumerate(layer.get(phase, [])):
+                    samples[phase, layer.get("layer", 0), expert] += count
+for row in json.load(open(sys.argv[2]))["counts"]:
+    for expert, count in enumerate(row["counts"]):
+        run[row["phase"].lower().replace("phase_", ""), row.get("layer", 0), expert] += int(count)
+assert sum(run.values()) > 0 and +samples == +run, (sum(samples.values()), sum(run.values()))
+print(f"{sum(run.values())} choices of experts, the same by sample and by run")
+PYTHON
+else
+    echo "skip: python3 or curl not found, the routing of samples is not compared with the run's"
+fi
+
 moecap run show "$run" | grep -q 'engine ' || fail "run show says nothing of the engine"

@@ -15,6 +15,10 @@ run=$(run_ids "$id")
 [ -z "$(figure "$run" activated_experts_decode)" ] || fail "the null engine has no experts to activate"
 [ -n "$(why_unknown "$run" activated_experts_decode)" ] || fail "an unknown figure has no reason"
 
+expect 0 moecap run samples "$run" --limit 2
+says 'experts are unknown: the engine null does not tell the experts of a request'
+says 'more: --after 1'
+
 # the same seed draws the same samples, another seed others
 plan() {
     evaluation=$(moecap submit --engine null --model none --task gsm-mini --sampling 0.1 --seed "$1" --note "$2" --quiet)

@@ -9,6 +9,36 @@
 #include "cli/cmd_board_rpc.c"
 
 #include "cli/cmd_watch_rpc.c"
+#include "cli/routing_wire.h"
+
+/* ---- routing ---- */
+
+static void a_routing_is_summed_up_over_its_layers(void **state)
+{
+    uint32_t even[] = {2, 2, 2, 2}, skewed[] = {6, 0, 1, 0}, little[] = {0, 0, 1, 0};
+    Moecap__V1__LayerRouting layers[3], *pointers[3] = {&layers[0], &layers[1], &layers[2]};
+    Moecap__V1__SampleRouting routing = MOECAP__V1__SAMPLE_ROUTING__INIT;
+    struct cli_routing summary;
+
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        moecap__v1__layer_routing__init(&layers[i]);
+    layers[0].prefill = even; /* 4 experts, 2 of 8 to the busiest */
+    layers[0].n_prefill = 4;
+    layers[1].prefill = skewed; /* with decode 2 experts, 6 of 8 */
+    layers[1].decode = little;
+    layers[1].n_prefill = layers[1].n_decode = 4;
+    routing.layers = pointers;
+    routing.n_layers = 3; /* the third one chose nothing */
+    routing.experts = 4;
+    summary = cli_routing_of(&routing);
+    assert_true(summary.known);
+    assert_true(summary.distinct == 3 && summary.busiest_share == 0.5);
+    assert_int_equal(summary.experts, 4);
+    routing.n_layers = 0;
+    assert_false(cli_routing_of(&routing).known);
+    assert_false(cli_routing_of(NULL).known);
+}
 
 /* ---- the board ---- */
 
@@ -240,6 +270,7 @@ static void more_runs_than_lines_keeps_those_that_go_on(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_routing_is_summed_up_over_its_layers),
         cmocka_unit_test(an_unknown_figure_is_a_dash_with_its_reason_below),
         cmocka_unit_test(a_narrow_terminal_gets_fewer_columns_and_is_told_which),
         cmocka_unit_test(a_run_that_failed_says_why),
