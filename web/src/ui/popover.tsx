@@ -1,8 +1,8 @@
-// A button with a panel below it: closes with Escape, by a click elsewhere, or when the focus leaves it.
+// A button with a panel below it, made only while it is open: closes with Escape, by a click elsewhere, or when the focus leaves it.
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 
-interface Props { label: ComponentChildren; name: string; children: ComponentChildren; testid?: string; end?: boolean; active?: boolean }
+interface Props { label: ComponentChildren; name: string; children: () => ComponentChildren; testid?: string; end?: boolean; active?: boolean }
 
 export function Popover({ label, name, children, testid, end = false, active = false }: Props) {
   const [open, set] = useState(false);
@@ -31,7 +31,7 @@ export function Popover({ label, name, children, testid, end = false, active = f
   return (
     <div class="popover" ref={root} data-testid={testid}>
       <button ref={button} type="button" class={active ? "active" : ""} aria-expanded={open} aria-controls={id} onClick={() => set(!open)}>{label}</button>
-      <div id={id} class={"panel" + (end ? " end" : "")} role="group" aria-label={name} hidden={!open}>{open && children}</div>
+      <div id={id} class={"panel" + (end ? " end" : "")} role="group" aria-label={name} hidden={!open}>{open && children()}</div>
     </div>
   );
 }

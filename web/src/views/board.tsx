@@ -1,56 +1,70 @@
-// The board: every finished run, one row each.
-import { figureOf, valueOf } from "../lib/figures.ts";
+// The board: every finished run, one row each. The address holds all of its state (board/state.ts).
+import { useEffect, useMemo } from "preact/hooks";
+import { bestOf } from "../board/best.ts";
+import { columnsFor, shownColumns } from "../board/columns.ts";
+import { Compare } from "../board/compare.tsx";
+import { Grid } from "../board/grid.tsx";
+import { Lead } from "../board/lead.tsx";
+import { rowsOf } from "../board/rows.ts";
+import { schema } from "../board/state.ts";
+import { summarize } from "../board/summary.ts";
+import { makeTable } from "../board/table.ts";
+import { Toolbar } from "../board/toolbar.tsx";
+import { plural } from "../lib/format.ts";
+import { narrow } from "../lib/narrow.ts";
 import { useResource } from "../lib/resource.ts";
 import { useUrlState } from "../lib/router.ts";
-import type { Board, BoardRow } from "../lib/types.ts";
-import { flag, text } from "../lib/urlstate.ts";
+import type { Board } from "../lib/types.ts";
 import { ErrorBox } from "../ui/errorbox.tsx";
-import { FigureValue } from "../ui/figure.tsx";
 
-const schema = { q: text(), sort: text(), down: flag() };
-const figures = ["ttft_ms_p50", "tpot_ms_p50", "output_tokens_per_s", "prefill_tokens_per_s", "activated_experts_prefill", "activated_experts_decode"];
+const refreshMs = 30_000;
 
 export function BoardView() {
-  const board = useResource<Board>("board");
   const [state, set] = useUrlState(schema);
+  const board = useResource<Board>(state.all ? "board?all=1" : "board", refreshMs);
+  const data = board.value;
+  const rows = useMemo(() => rowsOf(data?.rows ?? []), [data]);
+  const all = useMemo(() => columnsFor(rows), [rows]);
+  const pick = useMemo(() => makeTable(rows, all), [rows, all]);
+  const key = JSON.stringify(state);
+  const { pinned, rows: picked } = useMemo(() => pick(state), [pick, key]);
+  const isNarrow = narrow.value;
+  const columns = useMemo(() => shownColumns(all, state.cols, isNarrow, state.all), [all, key, isNarrow]);
+  const shown = useMemo(() => [...pinned, ...picked], [pinned, picked]);
+  const best = useMemo(() => bestOf(shown, columns), [shown, columns]);
+  const summary = useMemo(() => summarize(shown), [shown]);
+  const compared = state.cmp.flatMap((id) => rows.filter((r) => r.id === id));
 
-  if (board.error) return <ErrorBox error={board.error} retry={board.reload} />;
-  if (!board.value) return <p class="soft">Loading…</p>;
-  const words = state.q.toLowerCase().split(";").map((w) => w.trim()).filter(Boolean);
-  const rows = board.value.rows.filter((r) => words.length === 0 || words.some((w) => textOf(r).includes(w)));
-  if (state.sort) rows.sort((a, b) => order(sortValue(a, state.sort), sortValue(b, state.sort), state.down));
+  if (board.error && !data) return <ErrorBox error={board.error} retry={board.reload} />;
   return (
     <>
-      <p><input type="search" value={state.q} placeholder="model; task; precision" aria-label="Search, several terms with ;"
-        onInput={(e) => set({ q: e.currentTarget.value }, true)} onChange={(e) => set({ q: e.currentTarget.value })} />
-        <span class="soft" role="status"> {rows.length} of {board.value.rows.length} runs</span></p>
-      <div class="scroll"><table data-testid="board">
-        <thead><tr>{["model", "engine", "precision", "task", "accuracy", ...figures].map((id) => (
-          <th key={id} scope="col" aria-sort={state.sort === id ? (state.down ? "descending" : "ascending") : undefined}>
-            <button type="button" class="bare" onClick={() => set({ sort: id, down: state.sort === id && !state.down })}>{id}</button></th>))}</tr></thead>
-        <tbody>{rows.map((r) => (
-          <tr key={r.run_id}>
-            <td><a href={"/runs/" + r.run_id}>{r.spec.model}</a></td><td>{r.spec.engine}</td><td>{r.spec.precision}</td><td>{r.task}</td>
-            <td class="number"><FigureValue figure={figureOf(r, r.headline_metric)} share axis={{ min: 0, max: 1 }} /></td>
-            {figures.map((id) => <td key={id} class="number"><FigureValue figure={figureOf(r, id)} /></td>)}
-          </tr>))}</tbody>
-      </table></div>
+      <h1 class="away-from-eyes">Board</h1>
+      <Lead summary={summary} rows={rows.length} loading={!data} />
+      <Toolbar rows={rows} shown={shown} all={all} columns={columns} state={state} set={set} />
+      <p class="count">
+        <span><span role="status" data-testid="count">{data ? `${shown.length} of ${plural(rows.length, "run")}` : "…"}{data?.more && ", the latest ones"}</span>
+          <label class="check"><input type="checkbox" checked={state.all} data-testid="all" onChange={() => set({ all: !state.all })} />with unfinished and failed ones</label></span>
+        <span class="legend"><span>↑ higher is better</span><span>↓ lower is better</span><span class="best">★ best of its task here</span><span>– no value: its reason on hover and focus</span></span>
+      </p>
+      {data && shown.length === 0 ? <Empty any={rows.length > 0} reset={() => set({ q: "", model: [], task: [], engine: [], precision: [], range: [] })} />
+        : <Grid pinned={pinned} rows={picked} columns={columns} best={best} state={state} set={set} loading={!data} />}
+      <Compare rows={compared} columns={all} open={state.compare && compared.length > 1} onClose={() => state.compare && set({ compare: false })} />
+      <Measured ready={data !== undefined} />
     </>
   );
 }
 
-function textOf(r: BoardRow): string {
-  return [r.spec.model, r.spec.engine, r.spec.precision, r.task, r.run_id].join(" ").toLowerCase();
+function Empty({ any, reset }: { any: boolean; reset: () => void }) {
+  return (
+    <div class="empty" data-testid="empty">
+      {any ? <><h2>No run fits</h2><p>The filters leave nothing.</p><button type="button" class="primary" onClick={reset}>Clear the filters</button></>
+        : <><h2>No results yet</h2><p>A run appears here when it has finished.</p><p><a href="/submit">Submit an evaluation</a> or look at the <a href="/queue">queue</a>.</p></>}
+    </div>
+  );
 }
 
-function sortValue(r: BoardRow, id: string): number | string | null {
-  if (id === "accuracy") return valueOf(figureOf(r, r.headline_metric));
-  if (figures.includes(id)) return valueOf(figureOf(r, id));
-  return textOf(r);
-}
-
-function order(a: number | string | null, b: number | string | null, down: boolean): number {
-  if (a === null || b === null) return Number(a === null) - Number(b === null);
-  const way = typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b));
-  return down ? -way : way;
+// When the board can be used, on the browser's own timeline: tests and curious people read it there.
+function Measured({ ready }: { ready: boolean }) {
+  useEffect(() => { if (ready) performance.mark("board-ready"); }, [ready]);
+  return null;
 }

@@ -1,0 +1,56 @@
+// Two or three runs side by side, every figure that any of them has. The first is the yardstick: the others say how
+// far they are from it. Runs of different tasks are shown, with a warning.
+import type { Column } from "./columns.ts";
+import { leaders } from "./best.ts";
+import type { Row } from "./rows.ts";
+import { nameOf } from "./summary.ts";
+import { FigureValue } from "../ui/figure.tsx";
+import { Dialog } from "../ui/dialog.tsx";
+import { Icon } from "../ui/icon.tsx";
+
+interface Props { rows: Row[]; columns: readonly Column[]; open: boolean; onClose: () => void }
+
+export function Compare({ rows, columns, open, onClose }: Props) {
+  const shown = columns.filter((c) => c.id !== "model" && c.group !== "Provenance" && rows.some((r) => c.value(r) !== null));
+  const tasks = new Set(rows.map((r) => r.run.task));
+  return (
+    <Dialog open={open} title={`${rows.length} runs compared`} onClose={onClose} testid="comparison">
+      {tasks.size > 1 && <p class="caution"><Icon name="warning" /> These runs answered different tasks: their figures do not compare.</p>}
+      <div class="scroll"><table class="comparison">
+        <thead><tr><th scope="col">figure</th>{rows.map((r, i) => (
+          <th key={r.id} scope="col" class="number"><a href={"/runs/" + encodeURIComponent(r.id)}>{nameOf(r)}</a>{i === 0 && rows.length > 1 && <span class="soft"> (yardstick)</span>}</th>))}</tr></thead>
+        <tbody>{shown.map((c) => <Line key={c.id} column={c} rows={rows} best={tasks.size === 1 && c.better ? leaders(rows, c) : []} />)}</tbody>
+      </table></div>
+    </Dialog>
+  );
+}
+
+function Line({ column, rows, best }: { column: Column; rows: Row[]; best: string[] }) {
+  const base = rows[0] ? column.value(rows[0]) : null;
+  return (
+    <tr>
+      <th scope="row">{column.title} <span class="soft">{column.better && (column.better === "higher" ? "↑ " : "↓ ")}{column.unit}</span></th>
+      {rows.map((row, i) => (
+        <td key={row.id} class={"number" + (best.includes(row.id) ? " best" : "")}>
+          {best.includes(row.id) && <><Icon name="star" filled /><span class="away-from-eyes">best: </span></>}
+          {column.figure ? <FigureValue figure={column.figure(row)} share={column.share} /> : factText(column, row)}
+          {i > 0 && column.figure && <span class="soft change">{changeText(base, column.value(row), column.share)}</span>}
+        </td>))}
+    </tr>
+  );
+}
+
+function factText(column: Column, row: Row): string {
+  const value = column.value(row);
+  return value === null ? "–" : column.text ? column.text(row) : String(value);
+}
+
+/** "+3.2 points" for shares, "-12 %" for everything else; nothing where there is nothing to compare. */
+export function changeText(base: number | string | null, value: number | string | null, share: boolean): string {
+  if (typeof base !== "number" || typeof value !== "number" || value === base) return "";
+  const sign = value > base ? "+" : "−";
+  if (share) return ` ${sign}${Math.abs(value - base).toFixed(1)} points`;
+  if (base === 0) return "";
+  const change = Math.abs(value / base - 1) * 100;
+  return ` ${sign}${change >= 10 ? change.toFixed(0) : change.toFixed(1)} %`;
+}

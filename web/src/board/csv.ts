@@ -1,0 +1,21 @@
+// The shown rows and columns as CSV (RFC 4180), values in full, unknown ones empty.
+import type { Column } from "./columns.ts";
+import type { Row } from "./rows.ts";
+
+export function toCsv(rows: readonly Row[], columns: readonly Column[]): string {
+  const shown = columns.some((c) => c.id === "run_id") ? columns : [...columns, runId];
+  const lines = [shown.map((c) => c.id + (c.unit && c.numeric ? ` (${c.unit})` : "")), ...rows.map((r) => shown.map((c) => cell(c, r)))];
+  return lines.map((line) => line.map(quoted).join(",")).join("\r\n") + "\r\n";
+}
+
+const runId = { id: "run_id", unit: "", numeric: false, value: (r: Row) => r.id } as Column;
+
+function cell(column: Column, row: Row): string {
+  const value = column.value(row);
+  if (value === null) return "";
+  return column.id === "ended" ? new Date(Number(value)).toISOString() : String(value);
+}
+
+function quoted(text: string): string {
+  return /[",\r\n]/.test(text) ? `"${text.replace(/"/g, '""')}"` : text;
+}

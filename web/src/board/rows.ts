@@ -1,0 +1,55 @@
+// A run as the board works with it: its figures by id, so that sorting a thousand rows looks nothing up twice.
+import { valueOf } from "../lib/figures.ts";
+import type { BoardRow, Figure } from "../lib/types.ts";
+
+export interface Row { id: string; run: BoardRow; figures: Map<string, Figure>; text: string }
+
+export function rowsOf(runs: readonly BoardRow[]): Row[] {
+  return runs.map((run) => ({ id: run.run_id, run, figures: new Map(run.figures.map((f) => [f.id, f])), text: searchText(run) }));
+}
+
+export function figureValue(row: Row, id: string): number | null {
+  return valueOf(row.figures.get(id));
+}
+
+export function headline(row: Row): Figure | undefined {
+  return row.figures.get(row.run.headline_metric);
+}
+
+/** A run of the null engine measures our own overhead: it takes part in no comparison of models. */
+export function competes(row: Row): boolean {
+  return row.run.state === "finished" && row.run.spec.engine !== "null";
+}
+
+/** "16" for a closed loop, "2.5/s" for an open one. */
+export function loadText(run: BoardRow): string {
+  const { concurrency, rate_per_s: rate } = run.spec.load ?? {};
+  return rate !== undefined ? `${rate}/s` : String(concurrency ?? 1);
+}
+
+/** What the run ran on: what was declared, else the devices found, else the processor. */
+export function hardwareText(run: BoardRow): string {
+  const found = run.report?.hardware;
+  if (run.spec.hardware?.description) return run.spec.hardware.description;
+  if (found && found.devices.length > 0) return summed(found.devices);
+  return found?.cpu ? `${found.cpu}, ${run.report?.threads || found.cores} threads` : "";
+}
+
+function summed(devices: string[]): string {
+  const counts = new Map<string, number>();
+  for (const name of devices) counts.set(name, (counts.get(name) ?? 0) + 1);
+  return [...counts].map(([name, count]) => (count > 1 ? `${count}x ${name}` : name)).join(", ");
+}
+
+export function parallelText(run: BoardRow): string {
+  const p = run.spec.parallelism;
+  if (!p) return "";
+  return ([["TP", p.tensor], ["PP", p.pipeline], ["DP", p.data], ["EP", p.expert]] as const)
+    .filter(([, n]) => n > 1).map(([name, n]) => name + n).join(" ");
+}
+
+function searchText(run: BoardRow): string {
+  const { spec } = run;
+  return [spec.model, run.task, spec.engine, spec.precision, run.run_id, run.evaluation_id, spec.submitter, spec.note, spec.revision,
+    run.node, hardwareText(run), run.state].join("\n");
+}

@@ -1,0 +1,120 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { bestOf } from "../src/board/best.ts";
+import { columnsFor } from "../src/board/columns.ts";
+import { changeText } from "../src/board/compare.tsx";
+import { toCsv } from "../src/board/csv.ts";
+import { choicesOf } from "../src/board/facets.ts";
+import { moved } from "../src/board/keys.ts";
+import { parseSearch } from "../src/board/search.ts";
+import { formatRanges, formatSort, parseRanges, parseSort, pressSort, schema, toggled } from "../src/board/state.ts";
+import { summarize } from "../src/board/summary.ts";
+import { scrollFor, windowOf } from "../src/board/window.ts";
+import { readState } from "../src/lib/urlstate.ts";
+import { rows } from "./fixture.ts";
+
+const at = (ids: ReadonlySet<string> | undefined) => [...(ids ?? [])].join("");
+
+test("any term of the search line is enough, and a term is a pattern", () => {
+  const search = parseSearch(" qwen ; int[48]; ");
+  assert.ok(search.matches("Qwen3-30B") && search.matches("x int4 y") && !search.matches("int2"));
+  assert.ok(parseSearch(" ; ").matches("anything"));
+});
+
+test("a term that is no pattern is searched as it stands", () => {
+  const search = parseSearch("model (v2; a[");
+  assert.deepEqual(search.plain, ["model (v2", "a["]);
+  assert.ok(search.matches("Model (V2)") && !search.matches("model v2"));
+});
+
+test("pressing a head: best first, the other way, not at all", () => {
+  const press = (keys: string[], id: string, firstDesc: boolean, add = false) => formatSort(pressSort(parseSort(keys), id, firstDesc, add));
+  assert.deepEqual(press([], "acc", true), ["-acc"]);
+  assert.deepEqual(press(["-acc"], "acc", true), ["acc"]);
+  assert.deepEqual(press(["acc"], "acc", true), []);
+  assert.deepEqual(press(["-acc", "ttft"], "ttft", false), ["ttft"]);
+  assert.deepEqual(press(["-acc"], "ttft", false, true), ["-acc", "ttft"]);
+  assert.deepEqual(press(["-acc", "ttft"], "acc", true, true), ["acc", "ttft"]);
+  assert.deepEqual(press(["acc", "ttft"], "acc", true, true), ["ttft"]);
+});
+
+test("a key stands in the order once", () => assert.deepEqual(parseSort(["-a", "a", "", "b"]), [{ id: "a", desc: true }, { id: "b", desc: false }]));
+
+test("bounds come back as they were; empty ones are none", () => {
+  const texts = ["accuracy:50..", "exact_match,strict:..0.5", "x:-1..1e3"];
+  assert.deepEqual(formatRanges(parseRanges(texts)), ["accuracy:50..", "exact_match,strict:..0.5", "x:-1..1000"]);
+  assert.deepEqual(parseRanges(["accuracy:..", "accuracy", "a:1..z", ""]), [{ id: "a", min: 1, max: null }]);
+});
+
+test("a count beside a choice is what choosing it would show", () => {
+  const data = rows({ id: "a", task: "x" }, { id: "b", task: "y", precision: "int8" }, { id: "c", task: "y" });
+  const state = readState(schema, new URLSearchParams("task=x&precision=bf16"));
+  assert.deepEqual(choicesOf(data, state, "task").map((c) => [c.value, c.count, c.chosen]), [["x", 1, true], ["y", 1, false]]);
+  assert.deepEqual(choicesOf(data, state, "precision").map((c) => [c.value, c.count]), [["bf16", 1], ["int8", 0]]);
+});
+
+test("the best is best of its task, in the column's direction", () => {
+  const data = rows({ id: "a", acc: 0.5, ttft: 9 }, { id: "b", acc: 0.6, ttft: 3 }, { id: "c", acc: 0.9, ttft: 1, task: "other" }, { id: "d", acc: 0.8, task: "other" });
+  const best = bestOf(data, columnsFor(data));
+  assert.equal(at(best.get("accuracy")), "bc");
+  assert.equal(at(best.get("ttft_ms_p50")), "b");
+});
+
+test("nobody leads alone, among equals, without a direction, or without a model", () => {
+  const equal = rows({ id: "a", acc: 0.5 }, { id: "b", acc: 0.5 });
+  assert.equal(at(bestOf(equal, columnsFor(equal)).get("accuracy")), "");
+  const crowd = rows(...["a", "b", "c", "d"].map((id) => ({ id, acc: 0.5 })), { id: "e", acc: 0.1 });
+  assert.equal(at(bestOf(crowd, columnsFor(crowd)).get("accuracy")), "");
+  const idle = rows({ id: "a", ttft: 5 }, { id: "b", ttft: 0.01, engine: "null" }, { id: "c", ttft: 1, state: "failed" });
+  assert.equal(at(bestOf(idle, columnsFor(idle)).get("ttft_ms_p50")), "");
+  assert.equal(bestOf(idle, columnsFor(idle)).has("batch"), false);
+});
+
+test("the summary speaks of the task with most runs, and of what can be told apart", () => {
+  const data = rows({ id: "a", acc: 0.9, low: 0.8, high: 0.95, rate: 100 }, { id: "b", acc: 0.7, low: 0.6, high: 0.79, rate: 300 },
+    { id: "c", acc: 0.75, low: 0.6, high: 0.81, rate: 200 }, { id: "d", acc: 1, task: "other" }, { id: "e", acc: 1, engine: "null" });
+  const summary = summarize(data)!;
+  assert.deepEqual([summary.task, summary.runs, summary.best.id, summary.alike, summary.fastest?.row.id, summary.fastest?.times], ["gsm", 3, "a", 1, "b", 1.5]);
+  assert.equal(summarize(rows({ id: "x" })), null);
+});
+
+test("CSV quotes what needs it, leaves the unknown empty, and names the run", () => {
+  const data = rows({ id: "a", model: 'a "b", c', ttft: 1.5 }, { id: "b" });
+  const columns = columnsFor(data).filter((c) => ["model", "ttft_ms_p50"].includes(c.id));
+  assert.equal(toCsv(data, columns), 'model,ttft_ms_p50 (ms),run_id\r\n"a ""b"", c",1.5,a\r\ntiny,,b\r\n');
+});
+
+test("only rows in sight are drawn, and the others keep their room", () => {
+  assert.deepEqual(windowOf(0, 400, 40, 1000, 2), { first: 0, last: 12, before: 0, after: 988 * 40 });
+  assert.deepEqual(windowOf(4000, 400, 40, 1000, 2), { first: 98, last: 112, before: 98 * 40, after: 888 * 40 });
+  assert.deepEqual(windowOf(99999, 400, 40, 10, 2), { first: 10, last: 10, before: 400, after: 0 });
+  assert.deepEqual(windowOf(0, 400, 40, 0), { first: 0, last: 0, before: 0, after: 0 });
+});
+
+test("scrolling to a row moves as little as it must", () => {
+  assert.equal(scrollFor(5, 0, 400, 40, 76), 0);
+  assert.equal(scrollFor(20, 0, 400, 40, 76), 21 * 40 + 76 - 400);
+  assert.equal(scrollFor(2, 1000, 400, 40, 76), 80);
+});
+
+test("arrows move by a cell and stop at the edges", () => {
+  const go = (key: string, row: number, col: number, ctrl = false) => moved(key, ctrl, { row, col }, 10, 5);
+  assert.deepEqual(go("ArrowUp", 0, 2), { row: -1, col: 2 });
+  assert.deepEqual(go("ArrowUp", -1, 2), { row: -1, col: 2 });
+  assert.deepEqual(go("ArrowRight", 3, 4), { row: 3, col: 4 });
+  assert.deepEqual(go("PageDown", 3, 1), { row: 9, col: 1 });
+  assert.deepEqual(go("End", 3, 1), { row: 3, col: 4 });
+  assert.deepEqual(go("End", 3, 1, true), { row: 9, col: 4 });
+  assert.deepEqual(go("Home", 3, 1, true), { row: -1, col: 0 });
+  assert.equal(go("a", 3, 1), null);
+});
+
+test("a change is in points for shares, in percent for the rest, and silent where there is none", () => {
+  assert.equal(changeText(50, 53.25, true), " +3.3 points");
+  assert.equal(changeText(200, 150, false), " −25 %");
+  assert.equal(changeText(200, 203, false), " +1.5 %");
+  assert.equal(changeText(0, 5, false), "");
+  assert.equal(changeText(null, 5, false), "");
+});
+
+test("a word is in a list or it is not", () => assert.deepEqual([toggled(["a"], "b"), toggled(["a", "b"], "a")], [["a", "b"], ["b"]]));
