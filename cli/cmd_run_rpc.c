@@ -76,7 +76,45 @@ static void print_settings(const Moecap__V1__EvaluationSpec *spec)
             *spec->note ? ", note: " : "", spec->note);
 }
 
-static void print_report(const Moecap__V1__ShardReport *report)
+static bool is_over_http(const Moecap__V1__ShardReport *report)
+{
+    return strcmp(report->timing_boundary, "http") == 0;
+}
+
+/* What is known of the model's size, and whether somebody only said so. */
+static void print_model(const Moecap__V1__ShardReport *report)
+{
+    CAP_AUTO_BUF(line, 1024);
+
+    if (report->opt_parameters_case)
+        cap_buf_printf(&line, ", %.4g B parameters", (double)report->parameters / 1e9);
+    if (report->opt_active_parameters_case)
+        cap_buf_printf(&line, ", %.4g B active", (double)report->active_parameters / 1e9);
+    if (report->experts > 0)
+        cap_buf_printf(&line, ", %u experts in %u layers, top-k %u", report->experts,
+                       report->moe_layers, report->top_k);
+    if (line.length > 0)
+        cli_say("shape       %s%s%s", *report->model_family ? report->model_family : "model",
+                line.data, report->n_declared > 0 ? " (declared)" : "");
+}
+
+/* Of a server nobody knows more than what the submitter says; what is reported is our own end. */
+static void print_hardware(const Moecap__V1__ShardReport *report,
+                           const Moecap__V1__EvaluationSpec *spec)
+{
+    const char *declared = spec->hardware ? spec->hardware->description : "";
+    bool over_http = is_over_http(report);
+
+    if (over_http)
+        cli_say("hardware    %s%s", *declared ? declared : "not declared",
+                *declared ? " (declared)" : "");
+    if (report->hardware)
+        cli_say("%s    %s, %u cores", over_http ? "our end " : "hardware", report->hardware->cpu,
+                report->hardware->cores);
+}
+
+static void print_report(const Moecap__V1__ShardReport *report,
+                         const Moecap__V1__EvaluationSpec *spec)
 {
     char threads[16] = "-";
 
@@ -85,8 +123,8 @@ static void print_report(const Moecap__V1__ShardReport *report)
     cli_say("engine      %s, kernels %s, threads %s, timing boundary %s",
             *report->engine_version ? report->engine_version : "-",
             *report->isa ? report->isa : "-", threads, report->timing_boundary);
-    if (report->hardware)
-        cli_say("hardware    %s, %u cores", report->hardware->cpu, report->hardware->cores);
+    print_model(report);
+    print_hardware(report, spec);
     if (report->retries > 0)
         cli_say("retries     %u requests were sent again before their first byte", report->retries);
     if (*report->routing_unknown)
@@ -137,7 +175,7 @@ static void print_run(const Moecap__V1__GetRunReply *reply)
     print_hashes(reply);
     cli_say("times       queued %s, ended %s", queued, ended);
     if (row->report)
-        print_report(row->report);
+        print_report(row->report, spec);
     print_attempts(reply);
     print_figures(row);
 }

@@ -69,6 +69,19 @@ static void fill_machine(struct parts *p, const struct cli_submit_options *o)
     p->parallelism.expert = (uint32_t)o->expert;
 }
 
+/* What is no JSON is told here, not by a node after a wait in the queue. */
+static bool check_json(const char *path, const char *text, struct cap_err *err)
+{
+    json_error_t where;
+    json_t *json = json_loads(text, 0, &where);
+
+    if (!json)
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "%s is no JSON: line %d: %s", path, where.line,
+                        where.text);
+    json_decref(json);
+    return true;
+}
+
 /* config.json itself, or the folder that holds it */
 static bool fill_external(struct parts *p, const struct cli_submit_options *o,
                           struct cap_arena *arena, struct cap_err *err)
@@ -85,9 +98,10 @@ static bool fill_external(struct parts *p, const struct cli_submit_options *o,
     if (!strstr(path, ".json"))
         path = cap_arena_printf(arena, "%s/config.json", path);
     config = cap_file_read(path, MODEL_CONFIG_BYTES_MAX, NULL, err);
-    if (config)
-        p->external.model_config = cap_arena_strdup(arena, config);
-    return config != NULL;
+    if (!config || !check_json(path, config, err))
+        return false;
+    p->external.model_config = cap_arena_strdup(arena, config);
+    return true;
 }
 
 static bool fill_spec(struct parts *p, const struct cli_submit_options *o, struct cap_arena *arena,

@@ -105,7 +105,7 @@ static size_t blank_at_end(const char *text, size_t length)
     return 0;
 }
 
-static size_t length_without_blanks(const char *text, size_t length)
+size_t infer_encode_context_length(const char *text, size_t length)
 {
     size_t n;
 
@@ -172,7 +172,7 @@ bool infer_encode_scored(const struct infer_codec *codec, const struct infer_req
 
     if (!make_text(codec, request, out_text, err))
         return false;
-    length = length_without_blanks(out_text->data, out_text->length);
+    length = infer_encode_context_length(out_text->data, out_text->length);
     if (length && !encode_text(codec, out_text->data, length, plain, out_context, err))
         return false;
     if (!encode_each(codec, request, out_text, out_context->count, out_continuations, err))

@@ -24,6 +24,8 @@ struct infer_codec {
 bool infer_encode_prompt(const struct infer_codec *codec, const struct infer_request *request,
                          struct infer_tokens *out_ids, struct cap_buf *out_text,
                          struct cap_err *err);
+/* Bytes of a context without the blanks at its end, which move to the continuation. */
+size_t infer_encode_context_length(const char *text, size_t length);
 /* Context and each continuation; out_continuations is [continuation_count], zeroed by the caller,
  * who frees what is in it also after a failure. */
 bool infer_encode_scored(const struct infer_codec *codec, const struct infer_request *request,

@@ -140,7 +140,14 @@ struct infer_engine_report {
     bool can_score; /* continuations */
     /* why requests come without routing, as a sentence; NULL = they have it, or none is known */
     const char *routing_unknown;
-    int retries; /* requests sent again before their first byte, since `begin` */
+    /* names of the fields above that somebody declared and nobody measured */
+    const char *const *declared;
+    int declared_count;
+    /* since `begin`: requests sent again before their first byte; sentences for a reader, valid
+     * until the next report */
+    int retries;
+    const char *const *notes;
+    int note_count;
 };
 
 struct infer_engine {
@@ -151,7 +158,8 @@ struct infer_engine_ops {
     const char *name;     /* as users write it: "null", "native", "openai" */
     bool wants_directory; /* options.model is a directory on this node, not a mere name */
     struct infer_engine *(*open)(const struct infer_engine_options *options, struct cap_err *err);
-    /* A shard begins: what is counted for its report starts anew. NULL = nothing is counted. */
+    /* A shard's clock starts, its warm-up is over: what is counted for the report starts anew. NULL
+     * = nothing is counted. */
     void (*begin)(struct infer_engine *engine);
     void (*report)(struct infer_engine *engine, struct infer_engine_report *out_report);
     /* Takes the request in; its outcome is an event. Fails at once for what can never work. */

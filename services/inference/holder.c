@@ -67,10 +67,36 @@ static const struct infer_engine_ops *find_engine(const char *name, struct cap_e
     return NULL;
 }
 
+/* "http://host:80" is no beginning of "http://host:8000", nor of "http://host:80@other". */
+static bool begins_url(const char *url, const char *beginning)
+{
+    size_t length = strlen(beginning);
+
+    if (strncmp(url, beginning, length) != 0)
+        return false;
+    return length == 0 || beginning[length - 1] == '/' || strchr("/?#", url[length]) != NULL;
+}
+
+/* MOECAP_KEY_X_URL, if the node has it, is where MOECAP_KEY_X may go. */
+static bool check_tie(const char *name, const char *url, struct cap_err *err)
+{
+    char tie_name[128];
+    const char *tie;
+
+    snprintf(tie_name, sizeof tie_name, "%.100s_URL", name);
+    tie = getenv(tie_name);
+    if (!tie || (*tie && begins_url(or_empty(url), tie)))
+        return true;
+    return cap_fail(err, CAP_PERMISSION_DENIED,
+                    "the node sends %.64s only to URLs that begin with \"%.200s\"", name, tie);
+}
+
 /* The key goes to a URL that the submitter chose: no other variable may be asked for, whoever asks.
  */
-static bool find_key(const char *name, const char **out, struct cap_err *err)
+static bool find_key(const char *name, const char *url, const char **out, struct cap_err *err)
 {
+    size_t length = name ? strlen(name) : 0;
+
     *out = NULL;
     if (!name || !*name)
         return true;
@@ -78,6 +104,11 @@ static bool find_key(const char *name, const char **out, struct cap_err *err)
         return cap_fail(err, CAP_PERMISSION_DENIED,
                         "the node gives out no variable \"%.64s\": keys are in " KEY_PREFIX "...",
                         name);
+    if (length >= 4 && strcmp(name + length - 4, "_URL") == 0)
+        return cap_fail(err, CAP_PERMISSION_DENIED,
+                        "%.64s is no key but says to which URL one may be sent", name);
+    if (!check_tie(name, url, err))
+        return false;
     *out = getenv(name);
     return *out != NULL || cap_fail(err, CAP_FAILED_PRECONDITION,
                                     "the node has no environment variable %.64s", name);
@@ -113,7 +144,7 @@ bool infer_holder_open(struct infer_holder *holder, const struct infer_models *m
     int64_t started_ms = cap_clock_ms(cap_clock_system());
 
     infer_holder_close(holder);
-    if (!ops || !find_key(wish->api_key_env, &api_key, err) ||
+    if (!ops || !find_key(wish->api_key_env, wish->url, &api_key, err) ||
         (ops->wants_directory &&
          !(model = infer_models_resolve(models, wish->model, any_model_path, err))))
         return false;

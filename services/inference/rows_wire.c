@@ -254,6 +254,8 @@ static void set_engine(Moecap__V1__ShardReport *row, const struct infer_engine_r
     row->experts = count_or_0(engine->experts);
     row->top_k = count_or_0(engine->top_k);
     row->threads = count_or_0(engine->threads);
+    row->declared = (char **)engine->declared;
+    row->n_declared = (size_t)engine->declared_count;
     if (engine->parameters >= 0) {
         row->opt_parameters_case = MOECAP__V1__SHARD_REPORT__OPT_PARAMETERS_PARAMETERS;
         row->parameters = (uint64_t)engine->parameters;

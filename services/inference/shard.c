@@ -19,6 +19,7 @@ enum {
     WAIT_MS = 100, /* a stop is noticed within this and one step of the engine */
     LARGE_ANSWER_BYTES = 256 << 10,
     NOTES_MAX = 8,
+    ALL_NOTES_MAX = 32, /* the engine's too */
 };
 
 struct shard {
@@ -279,7 +280,24 @@ static bool is_silent(const struct shard *shard)
     return now_ns(shard) - shard->heard_ns > (int64_t)shard->setup->silence_ms_max * 1000000;
 }
 
-/* A warm-up request that fails says nothing: the sample will say it. False = the engine is lost. */
+/* What fails so for one request fails so for all of them. */
+static bool is_hopeless(enum cap_code code)
+{
+    return code == CAP_UNAVAILABLE || code == CAP_UNIMPLEMENTED || code == CAP_NOT_FOUND ||
+           code == CAP_PERMISSION_DENIED;
+}
+
+/* Being ready does not mean being able: this request may be the first that a server computes. What
+ * fails for this prompt alone says nothing, its sample will. */
+static bool judge_warm_up(const struct infer_event *event, struct cap_err *err)
+{
+    if (event->kind == INFER_DONE || !is_hopeless(event->failure.code))
+        return true;
+    *err = event->failure;
+    return cap_fail_in(err, "the warm-up request failed");
+}
+
+/* False = the engine is lost, or will fail every request. */
 static bool wait_warm_up(struct shard *shard, const struct infer_request *request,
                          struct kept_passes *kept, struct cap_err *err)
 {
@@ -292,7 +310,7 @@ static bool wait_warm_up(struct shard *shard, const struct infer_request *reques
             if (event.kind == INFER_PASS)
                 keep_pass(kept, &event.pass);
             else if (event.kind != INFER_TOKENS)
-                return true;
+                return judge_warm_up(&event, err);
         } else if (err->code != CAP_OK) {
             return false;
         } else if (is_silent(shard)) {
@@ -313,8 +331,11 @@ static bool warm_up(struct shard *shard, struct kept_passes *kept, struct cap_er
     request = shard->job->prompts[0].request;
     if (request.max_tokens > WARM_UP_TOKENS || request.max_tokens == 0)
         request.max_tokens = WARM_UP_TOKENS;
-    if (!shard->engine->ops->submit(shard->engine, &request, &refused))
-        return true;
+    if (!shard->engine->ops->submit(shard->engine, &request, &refused)) {
+        if (is_hopeless(refused.code))
+            *err = refused;
+        return !is_hopeless(refused.code);
+    }
     return wait_warm_up(shard, &request, kept, err);
 }
 
@@ -376,10 +397,24 @@ static const char *why_no_routing(struct shard *shard)
     return shard->routing_unknown;
 }
 
+/* What this shard saw and what the engine has to say; how many. */
+static int gather_notes(const struct shard *shard, const char *out[ALL_NOTES_MAX])
+{
+    const struct infer_engine_report *engine = &shard->engine_report;
+    int count = 0;
+
+    for (int i = 0; i < shard->note_count; i++)
+        out[count++] = shard->notes[i];
+    for (int i = 0; i < engine->note_count && count < ALL_NOTES_MAX; i++)
+        out[count++] = engine->notes[i];
+    return count;
+}
+
 /* Asked again: a server may have told its version only with its answers. */
 static void put_last_batch(struct shard *shard)
 {
     struct infer_shard_report report;
+    const char *notes[ALL_NOTES_MAX];
     double load_average;
 
     shard->engine->ops->report(shard->engine, &shard->engine_report);
@@ -392,8 +427,8 @@ static void put_last_batch(struct shard *shard)
         .ended_us = (now_ns(shard) - shard->start_ns) / 1000,
         .load_average = getloadavg(&load_average, 1) == 1 ? load_average : -1,
         .retries = shard->engine_report.retries,
-        .notes = shard->notes,
-        .note_count = shard->note_count,
+        .notes = notes,
+        .note_count = gather_notes(shard, notes),
         .routing_unknown = why_no_routing(shard),
     };
     infer_rows_report(&shard->rows, &report);
@@ -404,6 +439,8 @@ static void start_clock(struct shard *shard)
 {
     const struct infer_spec *spec = &shard->job->spec;
 
+    if (shard->engine->ops->begin)
+        shard->engine->ops->begin(shard->engine);
     shard->start_ns = now_ns(shard);
     shard->start_wall_ms = cap_clock_wall_ms(shard->setup->clock);
     if (spec->concurrency > 0)
@@ -452,8 +489,6 @@ enum infer_shard_outcome infer_shard_run(const struct infer_shard_setup *setup, 
         .setup = setup, .job = setup->job, .engine = setup->engine, .seq = setup->job->seq_next};
     enum infer_shard_outcome outcome = INFER_SHARD_FAILED;
 
-    if (shard.engine->ops->begin)
-        shard.engine->ops->begin(shard.engine);
     shard.engine->ops->report(shard.engine, &shard.engine_report);
     shard.flights = calloc((size_t)setup->job->prompt_count + 1, sizeof(struct infer_flight *));
     assert(shard.flights);

@@ -7,7 +7,9 @@
  *      engine where the token appeared.
  *   3. an answer becomes a row at once; rows go to the desk (work.h) as numbered batches.
  *   4. the last batch carries the report.
- * A request that fails is a FAILED answer with its reason, and the shard goes on. An engine that is
+ * A request that fails is a FAILED answer with its reason, and the shard goes on; a warm-up that
+ * fails as every request would (no such model, nothing of this kind, the server dead) fails the
+ * shard with its reason. An engine that is
  * lost fails the shard; what was answered before is delivered first.
  */
 #ifndef INFER_SHARD_H

@@ -31,8 +31,18 @@ says 'threads -, timing boundary http'
 [ -z "$(figure "$run" activated_experts_decode)" ] || fail "experts cannot be seen over HTTP"
 [ -n "$(why_unknown "$run" activated_experts_decode)" ] || fail "an unknown figure has no reason"
 
+# log-likelihoods over HTTP pick the same answers
+id=$(moecap submit --engine openai --url "$url" --model moecap-tiny --task choice-mini --limit 60 --batch-size 4 --quiet)
+expect 0 moecap watch "$id"
+native=$(moecap submit --engine native --model moecap-tiny --task choice-mini --limit 60 --batch-size 4 --quiet)
+moecap watch "$native" >/dev/null
+over_http=$(figure "$(run_ids "$id")" acc)
+in_process=$(figure "$(run_ids "$native")" acc)
+[ -n "$over_http" ] || fail "the accuracy of choices over HTTP is unknown"
+[ "$over_http" = "$in_process" ] || fail "choices over HTTP $over_http, in our own process $in_process"
+
 # what cannot work fails with a sentence
-expect 1 moecap submit --engine openai --url "$url" --model moecap-tiny --task choice-mini --limit 5 --watch
+expect 1 moecap submit --engine llamacpp --url "$url" --model moecap-tiny --task choice-mini --limit 5 --watch
 says 'cannot score continuations'
 expect 1 moecap submit --engine openai --url "$url" --model no-such --task gsm-mini --limit 5 --watch
 says 'the server does not offer "no-such" but 1 others, such as "moecap-tiny"'

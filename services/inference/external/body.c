@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "encode.h"
+
 /* No tokenizer that we know makes fewer tokens of a long text: for servers that never refuse a
  * prompt, text past its context by this measure surely is past it. */
 enum { BYTES_PER_TOKEN_MAX = 16 };
@@ -42,15 +44,30 @@ static bool check_context(const struct infer_server *server, const struct infer_
                     (long long)prompt, request->max_tokens, server->context_tokens_max);
 }
 
+static bool check_scoring(const struct infer_external_kind *kind,
+                          const struct infer_request *request, struct cap_err *err)
+{
+    if (request->continuation_count == 0 && !request->score_prompt)
+        return true;
+    if (kind->scoring == INFER_SCORING_NONE || request->score_prompt)
+        return cap_fail(err, CAP_UNIMPLEMENTED,
+                        "engine %s cannot score log-likelihoods; use a task that generates",
+                        kind->name);
+    if (request->message_count > 0 || !request->text)
+        return cap_fail(err, CAP_UNIMPLEMENTED,
+                        "engine %s scores continuations of a text only, not of a chat", kind->name);
+    return infer_encode_context_length(request->text, strlen(request->text)) > 0 ||
+           cap_fail(err, CAP_INVALID_ARGUMENT,
+                    "a server cannot score continuations of an empty context");
+}
+
 bool infer_body_check(const struct infer_server *server, const struct infer_request *request,
                       struct cap_err *err)
 {
     const struct infer_external_kind *kind = server->kind;
 
-    if (request->continuation_count > 0 || request->score_prompt)
-        return cap_fail(err, CAP_FAILED_PRECONDITION,
-                        "engine %s cannot score log-likelihoods; use a task that generates",
-                        kind->name);
+    if (!check_scoring(kind, request, err))
+        return false;
     if (request->prompt_id_count > 0 && !kind->takes_token_ids)
         return cap_fail(err, CAP_FAILED_PRECONDITION, "engine %s takes text, not tokens",
                         kind->name);

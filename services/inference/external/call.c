@@ -1,19 +1,33 @@
 #include "external/call.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum { PAUSE_MS_MIN = 250, PAUSE_MS_MAX = 30000 };
 
-void infer_call_start(struct infer_call *call, const struct infer_request *request, char *body)
+void infer_call_start(struct infer_call *call, const struct infer_request *request)
 {
+    bool scores = request->continuation_count > 0;
+
     *call = (struct infer_call){.request = request,
-                                .body = body,
+                                .stage = scores ? INFER_STAGE_CONTEXT : INFER_STAGE_GENERATE,
                                 .prompt_tokens = -1,
                                 .output_tokens = -1,
                                 .cached_tokens = -1};
     infer_textflow_start(&call->flow, request->stop, request->stop_count);
+    if (scores)
+        call->scores = calloc((size_t)request->continuation_count, sizeof *call->scores);
+    assert(!scores || call->scores);
+}
+
+void infer_call_set_body(struct infer_call *call, char *body)
+{
+    free(call->body);
+    call->body = body;
+    call->tries = 0;
+    call->began = false;
 }
 
 void infer_call_end(struct infer_call *call)
@@ -21,6 +35,7 @@ void infer_call_end(struct infer_call *call)
     if (call->request)
         infer_textflow_done(&call->flow);
     free(call->body);
+    free(call->scores);
     *call = (struct infer_call){0};
 }
 

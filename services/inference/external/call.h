@@ -15,8 +15,16 @@ enum {
     INFER_CALL_ID_BYTES = 96,
 };
 
+/* What the request under way is for. */
+enum infer_stage {
+    INFER_STAGE_GENERATE,
+    INFER_STAGE_CONTEXT,      /* scoring: how many tokens has the context? */
+    INFER_STAGE_CONTINUATION, /* scoring: context and continuation [continuation] */
+};
+
 struct infer_call {
     const struct infer_request *request; /* NULL = the slot is free */
+    enum infer_stage stage;
     char *body;
     int tries;
     int64_t due_ns; /* when to try again; 0 = on its way */
@@ -25,10 +33,13 @@ struct infer_call {
     char finish_reason[32];
     char server_id[INFER_CALL_ID_BYTES]; /* the server's name of the request; "" */
     struct infer_textflow flow;
+    int continuation, context_tokens;
+    struct infer_score *scores; /* [request->continuation_count] */
 };
 
-/* Takes the body. */
-void infer_call_start(struct infer_call *call, const struct infer_request *request, char *body);
+void infer_call_start(struct infer_call *call, const struct infer_request *request);
+/* The next request of the call; takes the body. */
+void infer_call_set_body(struct infer_call *call, char *body);
 /* Frees what it holds; the slot is free. */
 void infer_call_end(struct infer_call *call);
 

@@ -12,7 +12,9 @@
 #include "external/body.h"
 #include "external/call.h"
 #include "external/external.h"
+#include "external/notes.h"
 #include "external/refusal.h"
+#include "external/score.h"
 #include "log/log.h"
 
 enum {
@@ -25,6 +27,9 @@ enum {
 struct external_engine {
     struct infer_engine base;
     struct infer_server server;
+    struct infer_declared declared;
+    const char *declared_fields[INFER_DECLARED_FIELDS_MAX];
+    struct infer_notes notes;
     struct cap_http_client *client;
     char *completions_url, *chat_url;
     struct infer_call *calls; /* [call_count]; the index is the HTTP request's id */
@@ -35,6 +40,7 @@ struct external_engine {
     /* of the event that was handed out last */
     struct infer_chunk chunk;
     char finish_reason[32];
+    struct infer_score *scores;
 };
 
 static int64_t now_ns(void)
@@ -56,6 +62,7 @@ static void free_external(struct infer_engine *base)
     infer_chunk_done(&engine->chunk);
     infer_server_done(&engine->server);
     free(engine->calls);
+    free(engine->scores);
     free(engine->completions_url);
     free(engine->chat_url);
     free(engine);
@@ -75,9 +82,12 @@ static struct infer_engine *open_external(const struct infer_engine_options *opt
     engine->calls = calloc((size_t)engine->call_count, sizeof *engine->calls);
     if (!engine->calls)
         abort();
-    if (infer_server_init(&engine->server, kind, options, err) &&
+    if (infer_declared_read(options->model_config, &engine->declared, err) &&
+        infer_server_init(&engine->server, kind, options, err) &&
         infer_server_wait(&engine->server, options, err) &&
         infer_server_identify(&engine->server, err)) {
+        if (engine->server.context_tokens_max == 0)
+            engine->server.context_tokens_max = engine->declared.context_tokens_max;
         engine->completions_url = infer_server_url(&engine->server, "/v1/completions");
         engine->chat_url = infer_server_url(&engine->server, "/v1/chat/completions");
         return &engine->base;
@@ -92,24 +102,39 @@ static void begin_external(struct infer_engine *base)
 
     engine->retries = 0;
     engine->lost_in_a_row = 0;
+    infer_notes_begin(&engine->notes);
+}
+
+/* Unknown is -1 here. */
+static int or_unknown(int count)
+{
+    return count > 0 ? count : -1;
 }
 
 static void report_external(struct infer_engine *base, struct infer_engine_report *out_report)
 {
-    const struct external_engine *engine = (struct external_engine *)base;
+    struct external_engine *engine = (struct external_engine *)base;
     const struct infer_server *server = &engine->server;
+    const struct infer_declared *declared = &engine->declared;
 
+    infer_notes_write(&engine->notes, server, declared);
     *out_report = (struct infer_engine_report){
         .version = *server->version ? server->version : NULL,
         .timing_boundary = "http",
-        .moe_layers = -1,
-        .experts = -1,
-        .top_k = -1,
+        .family = *declared->family ? declared->family : NULL,
+        .moe_layers = or_unknown(declared->moe_layers),
+        .experts = or_unknown(declared->experts),
+        .top_k = or_unknown(declared->top_k),
         .threads = -1,
-        .parameters = -1,
-        .active_parameters = -1,
-        .context_tokens_max = server->context_tokens_max > 0 ? server->context_tokens_max : -1,
+        .parameters = declared->parameters,
+        .active_parameters = declared->active_parameters,
+        .context_tokens_max = or_unknown(server->context_tokens_max),
+        .can_score = server->kind->scoring != INFER_SCORING_NONE,
+        .declared = engine->declared_fields,
+        .declared_count = infer_declared_fields(declared, engine->declared_fields),
         .retries = engine->retries,
+        .notes = engine->notes.list,
+        .note_count = engine->notes.count,
     };
 }
 
@@ -134,12 +159,28 @@ static bool post(struct external_engine *engine, int slot, struct cap_err *err)
     return cap_http_client_add(engine->client, &ask, err);
 }
 
+/* Sends the first request of the call's stage. */
+static bool send_stage(struct external_engine *engine, int slot, struct cap_err *err)
+{
+    struct infer_call *call = &engine->calls[slot];
+    char *body = call->stage == INFER_STAGE_GENERATE
+                     ? infer_body_generate(&engine->server, call->request)
+                     : infer_score_body(&engine->server, call);
+
+    if (!body || strlen(body) > REQUEST_BYTES_MAX) {
+        free(body);
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "the prompt is not UTF-8, or larger than %d MiB",
+                        REQUEST_BYTES_MAX >> 20);
+    }
+    infer_call_set_body(call, body);
+    return post(engine, slot, err);
+}
+
 static bool submit_external(struct infer_engine *base, const struct infer_request *request,
                             struct cap_err *err)
 {
     struct external_engine *engine = (struct external_engine *)base;
     int slot = 0;
-    char *body;
 
     if (!infer_body_check(&engine->server, request, err))
         return false;
@@ -148,14 +189,8 @@ static bool submit_external(struct infer_engine *base, const struct infer_reques
     if (slot == engine->call_count)
         return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "%d requests are in flight",
                         engine->call_count);
-    body = infer_body_generate(&engine->server, request);
-    if (!body || strlen(body) > REQUEST_BYTES_MAX) {
-        free(body);
-        return cap_fail(err, CAP_INVALID_ARGUMENT, "the prompt is not UTF-8, or larger than %d MiB",
-                        REQUEST_BYTES_MAX >> 20);
-    }
-    infer_call_start(&engine->calls[slot], request, body);
-    if (post(engine, slot, err))
+    infer_call_start(&engine->calls[slot], request);
+    if (send_stage(engine, slot, err))
         return true;
     infer_call_end(&engine->calls[slot]);
     return false;
@@ -229,6 +264,43 @@ static bool take_refusal(struct external_engine *engine, struct infer_call *call
     return fail_call(engine, call, http->at_ns, &err, out);
 }
 
+static void set_done(struct external_engine *engine, const struct infer_call *call, int64_t at_ns,
+                     struct infer_event *out)
+{
+    engine->lost_in_a_row = 0;
+    infer_notes_answer(&engine->notes, call);
+    memcpy(engine->finish_reason, call->finish_reason, sizeof engine->finish_reason);
+    *out = (struct infer_event){.kind = INFER_DONE,
+                                .id = call->request->id,
+                                .at_ns = at_ns,
+                                .prompt = call->request->text,
+                                .finish_reason = engine->finish_reason,
+                                .prompt_tokens = call->prompt_tokens,
+                                .output_tokens = call->output_tokens,
+                                .cached_tokens = call->cached_tokens};
+}
+
+/* One step of scoring has ended: the next one, or the scores. */
+static bool take_scored(struct external_engine *engine, struct infer_call *call,
+                        const struct cap_http_event *http, struct infer_event *out)
+{
+    struct cap_err err = {0};
+
+    if (!infer_score_take(&engine->server, call, http->data, http->length, &err))
+        return fail_call(engine, call, http->at_ns, &err, out);
+    if (!infer_score_is_done(call))
+        return !send_stage(engine, (int)http->id, &err) &&
+               fail_call(engine, call, http->at_ns, &err, out);
+    snprintf(call->finish_reason, sizeof call->finish_reason, "stop");
+    call->output_tokens = 0;
+    set_done(engine, call, http->at_ns, out);
+    free(engine->scores);
+    out->scores = engine->scores = cap_take(call->scores);
+    out->score_count = call->request->continuation_count;
+    infer_call_end(call);
+    return true;
+}
+
 static bool take_end(struct external_engine *engine, struct infer_call *call,
                      const struct cap_http_event *http, struct infer_event *out)
 {
@@ -236,6 +308,8 @@ static bool take_end(struct external_engine *engine, struct infer_call *call,
 
     if (http->status != 200)
         return take_refusal(engine, call, http, out);
+    if (call->stage != INFER_STAGE_GENERATE)
+        return take_scored(engine, call, http, out);
     if (!http->streamed) {
         cap_fail(&err, CAP_FAILED_PRECONDITION, "the server did not stream its answer: %.100s",
                  http->data);
@@ -243,16 +317,7 @@ static bool take_end(struct external_engine *engine, struct infer_call *call,
     }
     if (!infer_call_check_end(call, http->marked_end, &err))
         return fail_call(engine, call, http->at_ns, &err, out);
-    engine->lost_in_a_row = 0;
-    memcpy(engine->finish_reason, call->finish_reason, sizeof engine->finish_reason);
-    *out = (struct infer_event){.kind = INFER_DONE,
-                                .id = call->request->id,
-                                .at_ns = http->at_ns,
-                                .prompt = call->request->text,
-                                .finish_reason = engine->finish_reason,
-                                .prompt_tokens = call->prompt_tokens,
-                                .output_tokens = call->output_tokens,
-                                .cached_tokens = call->cached_tokens};
+    set_done(engine, call, http->at_ns, out);
     infer_call_end(call);
     return true;
 }

@@ -10,6 +10,13 @@
 
 #include "engine.h"
 
+/* How it tells log-likelihoods of a prompt. */
+enum infer_scoring {
+    INFER_SCORING_NONE,
+    INFER_SCORING_ECHO,            /* "echo" and "logprobs", as OpenAI did */
+    INFER_SCORING_PROMPT_LOGPROBS, /* "prompt_logprobs", with ranks */
+};
+
 struct infer_external_kind {
     const char *name;
 
@@ -24,6 +31,7 @@ struct infer_external_kind {
     bool accepts_overlong; /* it never refuses a prompt past its context: we must */
     int stop_max;          /* stop strings in a request */
     uint64_t seed_max;
+    enum infer_scoring scoring;
     /* Adds sampling and length, all but the fields that every kind gets (body.c). */
     void (*set_fields)(json_t *body, const struct infer_request *request);
 };

@@ -16,5 +16,6 @@ const struct infer_external_kind infer_kind_openai = {
     .takes_token_ids = true,
     .stop_max = 4,
     .seed_max = INT64_MAX,
+    .scoring = INFER_SCORING_ECHO,
     .set_fields = set_fields,
 };

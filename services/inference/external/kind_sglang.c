@@ -23,5 +23,6 @@ const struct infer_external_kind infer_kind_sglang = {
     .takes_token_ids = true,
     .stop_max = INT32_MAX,
     .seed_max = INT64_MAX,
+    .scoring = INFER_SCORING_ECHO,
     .set_fields = infer_kind_sglang_fields,
 };

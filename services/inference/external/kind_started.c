@@ -15,13 +15,14 @@ const struct infer_external_kind infer_kind_ktransformers = {
     .takes_token_ids = true,
     .stop_max = INT32_MAX,
     .seed_max = INT64_MAX,
+    .scoring = INFER_SCORING_ECHO,
     .set_fields = infer_kind_sglang_fields,
 };
 
 #define GENERIC(kind_name)                                                                         \
     {                                                                                              \
         .name = kind_name, .usage_on_request = true, .takes_token_ids = true, .stop_max = 4,       \
-        .seed_max = INT64_MAX, .set_fields = set_fields,                                           \
+        .seed_max = INT64_MAX, .scoring = INFER_SCORING_ECHO, .set_fields = set_fields,            \
     }
 
 const struct infer_external_kind infer_kind_moe_infinity = GENERIC("moe-infinity");

@@ -24,5 +24,6 @@ const struct infer_external_kind infer_kind_vllm = {
     .takes_token_ids = true,
     .stop_max = INT32_MAX,
     .seed_max = INT64_MAX,
+    .scoring = INFER_SCORING_PROMPT_LOGPROBS,
     .set_fields = set_fields,
 };

@@ -101,9 +101,14 @@ void infer_refusal_explain(int status, const char *body, size_t length, struct c
     if (status >= 500 && is_dead(reason))
         cap_fail(out, CAP_UNAVAILABLE, "the server's engine has died; it answered %d: %s", status,
                  reason);
+    else if (status == 401 || status == 403)
+        cap_fail(out, CAP_PERMISSION_DENIED,
+                 "the server wants a key, or another; it answered %d: "
+                 "%s",
+                 status, reason);
     else if (status == 429 || status == 503)
-        cap_fail(out, CAP_UNAVAILABLE, "the server is overloaded; it answered %d: %s", status,
-                 reason);
+        cap_fail(out, CAP_RESOURCE_EXHAUSTED, "the server is overloaded; it answered %d: %s",
+                 status, reason);
     else if (status >= 400 && status < 500 && is_overlong(body, reason))
         cap_fail(out, CAP_OUT_OF_RANGE,
                  "the prompt and its answer are too long for the server; it answered %d: %s",

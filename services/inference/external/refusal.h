@@ -2,8 +2,9 @@
  *
  * Servers write errors in four shapes: OpenAI's nested object, a flat one, FastAPI's detail (a text
  * or a list that names fields), plain text. Status and words are kept; the code tells what to do:
- * OUT_OF_RANGE the prompt is too long, NOT_FOUND no such model, INVALID_ARGUMENT a field it does
- * not like, UNAVAILABLE it has died or is overloaded, FAILED_PRECONDITION anything else.
+ * OUT_OF_RANGE the prompt is too long, NOT_FOUND no such model, INVALID_ARGUMENT a field that it
+ * does not like, PERMISSION_DENIED the key, RESOURCE_EXHAUSTED it is overloaded, UNAVAILABLE it has
+ * died, FAILED_PRECONDITION anything else.
  */
 #ifndef INFER_REFUSAL_H
 #define INFER_REFUSAL_H

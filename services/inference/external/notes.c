@@ -1,0 +1,80 @@
+#include "external/notes.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+void infer_notes_begin(struct infer_notes *notes)
+{
+    *notes = (struct infer_notes){0};
+}
+
+void infer_notes_answer(struct infer_notes *notes, const struct infer_call *call)
+{
+    const struct infer_request *request = call->request;
+
+    if (call->stage != INFER_STAGE_GENERATE)
+        return;
+    notes->answers++;
+    notes->without_usage += call->output_tokens < 0;
+    notes->other_length += request->ignore_eos && call->output_tokens >= 0 &&
+                           call->output_tokens != request->max_tokens;
+    if (call->prompt_tokens >= 0 && call->cached_tokens >= 0) {
+        notes->prompt_tokens += call->prompt_tokens;
+        notes->cached_tokens += call->cached_tokens;
+    }
+}
+
+void infer_notes_add(struct infer_notes *notes, const char *fmt, ...)
+{
+    va_list args;
+
+    if (notes->count == INFER_NOTES_MAX)
+        return;
+    va_start(args, fmt);
+    vsnprintf(notes->texts[notes->count], INFER_NOTE_BYTES, fmt, args);
+    va_end(args);
+    notes->list[notes->count] = notes->texts[notes->count];
+    notes->count++;
+}
+
+static void write_answers(struct infer_notes *notes)
+{
+    if (notes->cached_tokens > 0)
+        infer_notes_add(notes,
+                        "the server's prefix cache held %lld of %lld prompt tokens: its prefill "
+                        "was shorter than the prompts",
+                        (long long)notes->cached_tokens, (long long)notes->prompt_tokens);
+    if (notes->without_usage > 0)
+        infer_notes_add(notes,
+                        "the server told no usage with %d of %d answers: their token counts "
+                        "are unknown",
+                        notes->without_usage, notes->answers);
+    if (notes->other_length > 0)
+        infer_notes_add(notes, "%d of %d answers have not the length that was asked for",
+                        notes->other_length, notes->answers);
+}
+
+static void write_declared(struct infer_notes *notes, const struct infer_declared *declared)
+{
+    if (!declared->given)
+        return;
+    infer_notes_add(notes,
+                    "declared by the submitter, not told by the server: the model's shape "
+                    "(%s, %d layers, %d experts, top-k %d)",
+                    *declared->family ? declared->family : "family not said", declared->layers,
+                    declared->experts, declared->top_k);
+    if (declared->parameters < 0)
+        infer_notes_add(notes, "parameters are unknown: %s", declared->why_no_parameters);
+}
+
+void infer_notes_write(struct infer_notes *notes, const struct infer_server *server,
+                       const struct infer_declared *declared)
+{
+    notes->count = 0;
+    if (!*server->version)
+        infer_notes_add(notes, "the server's version is unknown");
+    if (!server->listed)
+        infer_notes_add(notes, "the server does not list the model that was asked for");
+    write_answers(notes);
+    write_declared(notes, declared);
+}
