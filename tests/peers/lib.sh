@@ -76,7 +76,7 @@ start_server() {
     shift
     port=$(free_port)
     server_url=http://127.0.0.1:$port
-    export here venv port
+    export root venv
     setsid sh -c ". '$here/lib.sh'; . '$here/$name.sh'; peer_start \"\$@\"" sh "$1" "$port" \
         >"$state/$name.log" 2>&1 &
     server=$!

@@ -6,7 +6,7 @@
 # Installs what it needs from PyPI below $XDG_CACHE_HOME/moecap/peers. What cannot run on this machine is skipped with
 # its reason. Status 1 when a peer that ran did not do as it should, 77 when all were skipped.
 # shellcheck disable=SC2119,SC2154,SC1090 # variables and functions come from the files that are read
-all_peers="transformers openai-client"
+all_peers="transformers sglang llamacpp vllm openai-client lm-eval"
 case ${1:-} in
 -h | --help)
     sed -n '2,7s/^# \{0,1\}//p' "$0"
@@ -42,11 +42,11 @@ end_all() {
     clean_up
 }
 
-# evaluate FILE OPTIONS...: a run of gsm-mini to its end; its export is the file.
+# evaluate FILE OPTIONS...: one run to its end; its export is the file.
 evaluate() {
     export=$1
     shift
-    id=$(moecap submit --task gsm-mini --limit "$limit" --quiet "$@") || return 1
+    id=$(moecap submit --limit "$limit" --quiet "$@") || return 1
     moecap watch "$id" >"$state/watch.log" 2>&1 || { tail -3 "$state/watch.log"; return 1; }
     moecap run export "$(run_ids "$id")" >"$export"
 }
@@ -59,7 +59,7 @@ check_engine() {
     served=$(peer_served "$given")
     warm_up "$server_url" "$served" || return 1
     evaluate "$state/$name.jsonl" --engine "$peer_kind" --url "$server_url" --model moecap-tiny \
-        --served-model "$served" --batch-size 4 --note "$name" || return 1
+        --served-model "$served" --task gsm-mini --batch-size 4 --note "$name" || return 1
     "$python" "$here/compare.py" --native "$state/native.jsonl" --peer "$state/$name.jsonl" \
         --endpoint "$our_url" >"$state/$name.json" || return 1
     stop_server
@@ -84,7 +84,7 @@ run_peer() (
 trap end_all EXIT INT TERM
 start_suite
 serve_ours
-evaluate "$state/native.jsonl" --engine native --model moecap-tiny --batch-size 4 || fail "the native run failed"
+evaluate "$state/native.jsonl" --engine native --model moecap-tiny --task gsm-mini --batch-size 4 || fail "the native run failed"
 
 failed=0 skipped=0
 for name; do

@@ -4,7 +4,7 @@ peer_title="transformers serve"
 peer_package=transformers
 peer_disk_mb=1300
 peer_memory_mb=2500
-peer_kind=openai
+peer_kind=transformers
 peer_start_s=300
 
 peer_packages() {

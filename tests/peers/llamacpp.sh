@@ -1,0 +1,23 @@
+# shellcheck shell=sh disable=SC2034,SC2154
+# llama.cpp's own HTTP server out of the wheel xllamacpp; nothing is compiled. The shipped model is converted to GGUF.
+peer_title="llama.cpp (xllamacpp)"
+peer_package=xllamacpp
+peer_disk_mb=150
+peer_memory_mb=1000
+peer_kind=llamacpp
+peer_start_s=120
+
+peer_packages() { echo "xllamacpp==2026.10.11549"; }
+
+peer_needs() { cpu_has avx2 || echo "its library needs AVX2"; }
+
+peer_model() {
+    "$python" "$here/to_gguf.py" "$root/models/moecap-tiny" "$state/moecap-tiny.gguf" >&2
+    echo "$state/moecap-tiny.gguf"
+}
+peer_served() { echo moecap-tiny; }
+
+# Threads that spin while they wait collapse on cores shared with anything else.
+peer_start() {
+    OMP_WAIT_POLICY=PASSIVE exec "$venv/bin/python" "$here/llamacpp_serve.py" "$1" "$2" moecap-tiny 4 1024
+}
