@@ -156,13 +156,14 @@ static int report_remote(const struct cli_context *context, struct cap_err *err)
 {
     CAP_AUTO(cli_suite) suite = cli_suite_open(context, err);
     Moecap__V1__Empty request = MOECAP__V1__EMPTY__INIT;
+    Moecap__V1__ListNodesRequest every = MOECAP__V1__LIST_NODES_REQUEST__INIT;
     Moecap__V1__ListNodesReply *nodes;
     Moecap__V1__InfoReply *info;
     struct health list[CLI_PROCESSES_MAX];
     int count = 0;
 
     if (!suite || !scheduler_rpc_info(suite->scheduler, NULL, &request, suite->arena, &info, err) ||
-        !scheduler_rpc_list_nodes(suite->scheduler, NULL, &request, suite->arena, &nodes, err))
+        !scheduler_rpc_list_nodes(suite->scheduler, NULL, &every, suite->arena, &nodes, err))
         return cli_exit_of(err->code);
     list[count++] = (struct health){"scheduler", suite->address, "running", -1, -1};
     list[count++] =

@@ -359,7 +359,7 @@ int cli_cmd_node_list(struct cli_context *context, const struct cli_words *words
                       struct cap_err *err)
 {
     CAP_AUTO(cli_suite) suite = cli_suite_open(context, err);
-    Moecap__V1__Empty request = MOECAP__V1__EMPTY__INIT;
+    Moecap__V1__ListNodesRequest request = MOECAP__V1__LIST_NODES_REQUEST__INIT;
     Moecap__V1__ListNodesReply *reply;
 
     (void)words;

@@ -52,15 +52,50 @@ static void print_tasks(const Moecap__V1__ListTasksReply *reply)
     cli_table_done(&table);
 }
 
+static Moecap__V1__ListTasksReply *append_tasks(Moecap__V1__ListTasksReply *all,
+                                                Moecap__V1__ListTasksReply *page,
+                                                struct cap_arena *arena)
+{
+    size_t count = all ? all->n_tasks : 0;
+    Moecap__V1__TaskInfo **tasks = cap_arena_array(arena, count + page->n_tasks + 1, sizeof *tasks);
+
+    if (!all || !tasks)
+        return tasks ? page : NULL;
+    memcpy(tasks, all->tasks, count * sizeof *tasks);
+    memcpy(tasks + count, page->tasks, page->n_tasks * sizeof *tasks);
+    page->tasks = tasks;
+    page->n_tasks += count;
+    return page;
+}
+
+/* All of them, however many replies that takes. */
+static Moecap__V1__ListTasksReply *list_tasks(struct cli_suite *suite, bool with_definition,
+                                              struct cap_err *err)
+{
+    Moecap__V1__ListTasksRequest request = MOECAP__V1__LIST_TASKS_REQUEST__INIT;
+    Moecap__V1__ListTasksReply *all = NULL, *page;
+
+    request.without_definition = !with_definition;
+    do {
+        if (!store_rpc_list_tasks(suite->store, NULL, &request, suite->arena, &page, err))
+            return NULL;
+        if (!(all = append_tasks(all, page, suite->arena))) {
+            cap_fail(err, CAP_RESOURCE_EXHAUSTED, "there are too many tasks to list");
+            return NULL;
+        }
+        request.after = page->next_after;
+    } while (page->opt_next_case == MOECAP__V1__LIST_TASKS_REPLY__OPT_NEXT_NEXT_AFTER);
+    return all;
+}
+
 int cli_cmd_task_list(struct cli_context *context, const struct cli_words *words,
                       struct cap_err *err)
 {
     CAP_AUTO(cli_suite) suite = cli_suite_open_all(context, err);
-    Moecap__V1__Empty request = MOECAP__V1__EMPTY__INIT;
     Moecap__V1__ListTasksReply *reply;
 
     (void)words;
-    if (!suite || !store_rpc_list_tasks(suite->store, NULL, &request, suite->arena, &reply, err))
+    if (!suite || !(reply = list_tasks(suite, context->globals.json, err)))
         return cli_exit_of(err->code);
     if (context->globals.json)
         cli_print_json(cap_wire_to_json(&reply->base));

@@ -49,13 +49,12 @@ bool gate_page_takes_gzip(const char *accept_encoding)
 
 static void serve(struct cap_http_request *http, const struct gate_page_file *file)
 {
-    const char *known = cap_http_header(http, "If-None-Match");
     bool packed = file->gzip && gate_page_takes_gzip(cap_http_header(http, "Accept-Encoding"));
 
     cap_http_reply_header(http, "Cache-Control", file->caching);
     cap_http_reply_header(http, "ETag", file->etag);
     cap_http_reply_header(http, "Vary", "Accept-Encoding");
-    if (known && strcmp(known, file->etag) == 0) {
+    if (gate_etag_known(cap_http_header(http, "If-None-Match"), file->etag)) {
         cap_http_reply(http, 304, file->type, "", 0);
         return;
     }

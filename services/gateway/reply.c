@@ -15,22 +15,47 @@ static void make_etag(const char *text, size_t length, char out[ETAG_BYTES])
     snprintf(out, ETAG_BYTES, "\"%.32s\"", hex);
 }
 
+bool gate_etag_known(const char *if_none_match, const char *etag)
+{
+    const char *item = if_none_match ? if_none_match : "";
+
+    while (*item) {
+        size_t length;
+
+        item += strspn(item, " \t,");
+        if (strncmp(item, "W/", 2) == 0)
+            item += 2;
+        length = strcspn(item, " \t,");
+        if ((length == strlen(etag) && strncmp(item, etag, length) == 0) ||
+            (length == 1 && *item == '*'))
+            return true;
+        item += length;
+    }
+    return false;
+}
+
+void gate_reply_text(struct cap_http_request *http, int status, const char *content_type,
+                     const char *text, size_t length)
+{
+    char etag[ETAG_BYTES];
+
+    make_etag(text, length, etag);
+    cap_http_reply_header(http, "ETag", etag);
+    cap_http_reply_header(http, "Cache-Control", "no-cache");
+    if (status == 200 && gate_etag_known(cap_http_header(http, "If-None-Match"), etag))
+        cap_http_reply(http, 304, content_type, "", 0);
+    else
+        cap_http_reply(http, status, content_type, text, length);
+}
+
 void gate_reply_json(struct cap_http_request *http, int status, json_t *json)
 {
     CAP_AUTO_MEM char *text = json_dumps(json, JSON_COMPACT);
-    const char *known = cap_http_header(http, "If-None-Match");
-    char etag[ETAG_BYTES];
 
     json_decref(json);
     if (!text)
         abort();
-    make_etag(text, strlen(text), etag);
-    cap_http_reply_header(http, "ETag", etag);
-    cap_http_reply_header(http, "Cache-Control", "no-cache");
-    if (status == 200 && known && strcmp(known, etag) == 0)
-        cap_http_reply(http, 304, "application/json", "", 0);
-    else
-        cap_http_reply(http, status, "application/json", text, strlen(text));
+    gate_reply_text(http, status, "application/json", text, strlen(text));
 }
 
 /* A text that may hold a user's bytes. */

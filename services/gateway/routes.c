@@ -35,6 +35,7 @@ static const struct cap_http_route routes[] = {
     {"GET", "/api/v1/queue", gate_queue},
     {"GET", "/api/v1/nodes", gate_nodes},
     {"GET", "/api/v1/tasks", gate_tasks},
+    {"GET", "/api/v1/events", gate_events},
     {"GET", "/api/v1/watch/*", gate_watch},
     {"POST", "/api/v1/evaluations", gate_submit},
     {"POST", "/api/v1/cancel", gate_cancel},

@@ -55,7 +55,16 @@ char *gate_query_text(struct cap_http_request *http, const char *name);
 bool gate_query_word(struct cap_http_request *http, const char *name, const char *const *words,
                      char **out, struct cap_err *err);
 
+/* lists_rpc.c: the parameters `limit` and `format`, which every list has. */
+bool gate_query_page(struct cap_http_request *http, int64_t rows_max, int64_t fallback,
+                     uint32_t *out_limit, struct cap_err *err);
+
 /* reply.c */
+/* True when a list of entity tags, as If-None-Match has it, holds this one. */
+bool gate_etag_known(const char *if_none_match, const char *etag);
+/* With an ETag of the text, and 304 when the client has it already. */
+void gate_reply_text(struct cap_http_request *http, int status, const char *content_type,
+                     const char *text, size_t length);
 /* Takes the reference; with an ETag, and 304 when the client has it already. */
 void gate_reply_json(struct cap_http_request *http, int status, json_t *json);
 void gate_reply_error(struct cap_http_request *http, const struct cap_err *err);
@@ -68,10 +77,12 @@ void gate_page(struct cap_http_request *http, void *self); /* page.c */
 /* *_rpc.c: one a route */
 void gate_info(struct cap_http_request *http, void *self);
 void gate_board(struct cap_http_request *http, void *self);
-void gate_run(struct cap_http_request *http, void *self); /* /runs/ID[/samples|/experts] */
+void gate_run(struct cap_http_request *http, void *self); /* /runs/ID[/samples|/experts|/events] */
 void gate_queue(struct cap_http_request *http, void *self);
 void gate_nodes(struct cap_http_request *http, void *self);
 void gate_tasks(struct cap_http_request *http, void *self);
+void gate_events(struct cap_http_request *http, void *self);
+void gate_reply_events(struct cap_http_request *http, struct gate_service *service, char *run_id);
 void gate_submit(struct cap_http_request *http, void *self);
 void gate_cancel(struct cap_http_request *http, void *self);
 void gate_watch(struct cap_http_request *http, void *self);

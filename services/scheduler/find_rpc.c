@@ -11,6 +11,7 @@ static void fill_progress(const Moecap__V1__BoardRow *row, Moecap__V1__RunProgre
 {
     moecap__v1__run_progress__init(out);
     out->run_id = row->run_id;
+    out->evaluation_id = row->evaluation_id;
     out->task = row->task;
     out->repeat = row->repeat;
     out->state = row->state;

@@ -15,7 +15,7 @@ bool sched_handle_cancel(struct cap_rpc_call *call, const Moecap__V1__CancelRequ
                          Moecap__V1__CancelReply *reply, struct cap_err *err);
 bool sched_handle_list_queue(struct cap_rpc_call *call, const Moecap__V1__ListQueueRequest *request,
                              Moecap__V1__ListQueueReply *reply, struct cap_err *err);
-bool sched_handle_list_nodes(struct cap_rpc_call *call, const Moecap__V1__Empty *request,
+bool sched_handle_list_nodes(struct cap_rpc_call *call, const Moecap__V1__ListNodesRequest *request,
                              Moecap__V1__ListNodesReply *reply, struct cap_err *err);
 bool sched_handle_info(struct cap_rpc_call *call, const Moecap__V1__Empty *request,
                        Moecap__V1__InfoReply *reply, struct cap_err *err);

@@ -91,6 +91,17 @@ static bool gather_models(Moecap__V1__NodeEntry *const *nodes, size_t count,
     return true;
 }
 
+/* ---- tasks, without their definitions: ten thousand fit one reply ---- */
+
+static bool list_tasks(struct sched_service *service, struct cap_arena *arena,
+                       Moecap__V1__ListTasksReply **out_tasks, struct cap_err *err)
+{
+    Moecap__V1__ListTasksRequest request = MOECAP__V1__LIST_TASKS_REQUEST__INIT;
+
+    request.without_definition = true;
+    return store_rpc_list_tasks(service->outside.store, NULL, &request, arena, out_tasks, err);
+}
+
 /* ---- for Submit ---- */
 
 static bool know_tasks(const Moecap__V1__ListTasksReply *tasks, struct cap_arena *arena,
@@ -128,13 +139,12 @@ static bool know_models(const struct models *models, struct cap_arena *arena,
 bool sched_gather_known(struct sched_service *service, struct cap_arena *arena,
                         struct sched_known *out, struct cap_err *err)
 {
-    Moecap__V1__Empty request = MOECAP__V1__EMPTY__INIT;
     Moecap__V1__ListTasksReply *tasks;
     Moecap__V1__NodeEntry **nodes;
     struct models models;
     size_t count;
 
-    if (!store_rpc_list_tasks(service->outside.store, NULL, &request, arena, &tasks, err))
+    if (!list_tasks(service, arena, &tasks, err))
         return cap_fail_in(err, "store");
     return sched_node_entries(service, arena, &nodes, &count, err) &&
            gather_models(nodes, count, arena, &models, err) &&
@@ -213,11 +223,10 @@ static bool tell_tasks(struct cap_rpc_call *call, Moecap__V1__InfoReply *reply)
 {
     struct sched_service *service = cap_rpc_self(call);
     struct cap_arena *arena = cap_rpc_arena(call);
-    Moecap__V1__Empty request = MOECAP__V1__EMPTY__INIT;
     Moecap__V1__ListTasksReply *tasks;
     struct cap_err err = {0};
 
-    if (!store_rpc_list_tasks(service->outside.store, NULL, &request, arena, &tasks, &err)) {
+    if (!list_tasks(service, arena, &tasks, &err)) {
         reply->tasks_missing = cap_arena_printf(arena, "store: %s", err.text);
         return reply->tasks_missing != NULL;
     }

@@ -1,5 +1,7 @@
 /* What waits and runs, and who is connected. */
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "handlers_rpc.h"
@@ -7,6 +9,8 @@
 #include "spec_wire.h"
 
 enum { QUEUE_LIMIT_DEFAULT = 100, QUEUE_LIMIT_MAX = 1000, NODES_SHOWN_MAX = 4096 };
+
+/* ---- the queue ---- */
 
 static Moecap__V1__QueueEntry *entry_of(struct cap_arena *arena, const struct sched_view *view)
 {
@@ -31,33 +35,119 @@ static Moecap__V1__QueueEntry *entry_of(struct cap_arena *arena, const struct sc
     return entry;
 }
 
+/* A place in the order of arrival. */
+struct arrival {
+    int64_t queued_at_ms;
+    char run_id[CAP_ID_BYTES];
+};
+
+static int compare_arrivals(const struct arrival *a, const struct arrival *b)
+{
+    if (a->queued_at_ms != b->queued_at_ms)
+        return a->queued_at_ms < b->queued_at_ms ? -1 : 1;
+    return strcmp(a->run_id, b->run_id);
+}
+
+static struct arrival arrival_of(const struct sched_view *view)
+{
+    struct arrival arrival = {.queued_at_ms = view->queued_at_ms};
+
+    memcpy(arrival.run_id, view->run.id, sizeof arrival.run_id);
+    return arrival;
+}
+
+static int by_arrival(const void *left, const void *right)
+{
+    const struct arrival a = arrival_of(left), b = arrival_of(right);
+
+    return compare_arrivals(&a, &b);
+}
+
+/* "1764065821345.run-k3v5n7x2m4p8q9wz" */
+static bool read_arrival(const Moecap__V1__ListQueueRequest *request, struct arrival *out,
+                         struct cap_err *err)
+{
+    const char *dot = strchr(request->after, '.');
+
+    *out = (struct arrival){.queued_at_ms = INT64_MIN};
+    if (!*request->after)
+        return true;
+    if (!request->by_arrival)
+        return cap_fail_field(err, CAP_INVALID_ARGUMENT, "after",
+                              "after: only the order of arrival has pages");
+    if (!dot || dot == request->after || dot - request->after > 15 || strlen(dot) > CAP_ID_BYTES ||
+        strspn(request->after, "0123456789") != (size_t)(dot - request->after))
+        return cap_fail_field(err, CAP_INVALID_ARGUMENT, "after",
+                              "after: \"%.64s\" is no place in this list; begin without it",
+                              request->after);
+    out->queued_at_ms = strtoll(request->after, NULL, 10);
+    snprintf(out->run_id, sizeof out->run_id, "%s", dot + 1);
+    return true;
+}
+
+/* What fits the reply is shown; the counts are whole. */
+static bool add_entry(struct cap_arena *arena, Moecap__V1__ListQueueReply *reply,
+                      const struct sched_view *view)
+{
+    Moecap__V1__QueueEntry *entry = entry_of(arena, view);
+
+    if (entry)
+        reply->entries[reply->n_entries++] = entry;
+    return entry != NULL;
+}
+
+static bool set_next(struct cap_arena *arena, Moecap__V1__ListQueueReply *reply)
+{
+    const Moecap__V1__RunProgress *last = reply->entries[reply->n_entries - 1]->run;
+
+    reply->next_after =
+        cap_arena_printf(arena, "%lld.%s", (long long)last->queued_at_ms, last->run_id);
+    if (reply->next_after)
+        reply->opt_next_case = MOECAP__V1__LIST_QUEUE_REPLY__OPT_NEXT_NEXT_AFTER;
+    return reply->next_after != NULL;
+}
+
+static bool fill_queue(struct cap_arena *arena, const Moecap__V1__ListQueueRequest *request,
+                       const struct sched_view *views, size_t count, const struct arrival *after,
+                       Moecap__V1__ListQueueReply *reply)
+{
+    size_t limit = request->limit ? request->limit : QUEUE_LIMIT_DEFAULT;
+    bool more = false;
+
+    limit = limit < QUEUE_LIMIT_MAX ? limit : QUEUE_LIMIT_MAX;
+    reply->entries = cap_arena_array(arena, limit + 1, sizeof *reply->entries);
+    for (size_t i = 0; reply->entries && i < count; i++) {
+        const struct arrival place = arrival_of(&views[i]);
+
+        reply->queued += views[i].position > 0;
+        reply->running += views[i].position == 0;
+        if (compare_arrivals(&place, after) > 0)
+            more = more || reply->n_entries == limit || !add_entry(arena, reply, &views[i]);
+    }
+    return reply->entries &&
+           (!more || !request->by_arrival || reply->n_entries == 0 || set_next(arena, reply));
+}
+
 bool sched_handle_list_queue(struct cap_rpc_call *call, const Moecap__V1__ListQueueRequest *request,
                              Moecap__V1__ListQueueReply *reply, struct cap_err *err)
 {
     struct sched_service *service = cap_rpc_self(call);
-    struct cap_arena *arena = cap_rpc_arena(call);
-    size_t limit = request->limit ? request->limit : QUEUE_LIMIT_DEFAULT, count;
     struct sched_view *views;
-    bool ok = true;
+    struct arrival after;
+    size_t count;
+    bool ok;
 
-    if (!sched_restore_wait(service, call, err))
+    if (!read_arrival(request, &after, err) || !sched_restore_wait(service, call, err))
         return false;
-    if (limit > QUEUE_LIMIT_MAX)
-        limit = QUEUE_LIMIT_MAX;
     count = sched_conduct_views(service->conduct, "", &views);
-    reply->entries = cap_arena_array(arena, limit + 1, sizeof *reply->entries);
-    for (size_t i = 0; i < count; i++) {
-        reply->queued += views[i].position > 0;
-        reply->running += views[i].position == 0;
-        if (reply->entries && reply->n_entries < limit && ok) {
-            reply->entries[reply->n_entries] = entry_of(arena, &views[i]);
-            ok = reply->entries[reply->n_entries] != NULL;
-            reply->n_entries += ok; /* what fits the reply is shown; the counts are whole */
-        }
-    }
+    if (request->by_arrival)
+        qsort(views, count, sizeof *views, by_arrival);
+    ok = fill_queue(cap_rpc_arena(call), request, views, count, &after, reply);
     sched_views_free(views, count);
-    return reply->entries || cap_fail(err, CAP_RESOURCE_EXHAUSTED, "the queue is too long to list");
+    return ok || cap_fail(err, CAP_RESOURCE_EXHAUSTED, "the queue is too long to list");
 }
+
+/* ---- nodes ---- */
 
 struct node_list {
     struct cap_arena *arena;
@@ -119,10 +209,62 @@ bool sched_node_entries(struct sched_service *service, struct cap_arena *arena,
     return true;
 }
 
-bool sched_handle_list_nodes(struct cap_rpc_call *call, const Moecap__V1__Empty *request,
+/* Names are unique among connected nodes as a rule, not by force. */
+static int compare_nodes(const char *name, const char *node_id, const Moecap__V1__NodeEntry *other)
+{
+    int names = strcmp(name, other->hello->name);
+
+    return names ? names : strcmp(node_id, other->node_id);
+}
+
+static int by_name(const void *left, const void *right)
+{
+    const Moecap__V1__NodeEntry *a = *(Moecap__V1__NodeEntry *const *)left;
+
+    return compare_nodes(a->hello->name, a->node_id, *(Moecap__V1__NodeEntry *const *)right);
+}
+
+/* Where the page behind "NAME:NODE_ID" begins in the sorted list; ids have no colon. */
+static bool first_after(Moecap__V1__NodeEntry *const *nodes, size_t count, const char *after,
+                        struct cap_arena *arena, size_t *out_first, struct cap_err *err)
+{
+    const char *colon = strrchr(after, ':');
+    const char *name = colon ? cap_arena_strndup(arena, after, (size_t)(colon - after)) : NULL;
+
+    *out_first = 0;
+    if (!*after)
+        return true;
+    if (!name)
+        return cap_fail_field(err, CAP_INVALID_ARGUMENT, "after",
+                              "after: \"%.80s\" is no place in this list; begin without it", after);
+    while (*out_first < count && compare_nodes(name, colon + 1, nodes[*out_first]) >= 0)
+        ++*out_first;
+    return true;
+}
+
+bool sched_handle_list_nodes(struct cap_rpc_call *call, const Moecap__V1__ListNodesRequest *request,
                              Moecap__V1__ListNodesReply *reply, struct cap_err *err)
 {
-    (void)request;
-    return sched_node_entries(cap_rpc_self(call), cap_rpc_arena(call), &reply->nodes,
-                              &reply->n_nodes, err);
+    struct cap_arena *arena = cap_rpc_arena(call);
+    Moecap__V1__NodeEntry **nodes;
+    size_t count, first;
+
+    if (request->limit > NODES_SHOWN_MAX)
+        return cap_fail_field(err, CAP_INVALID_ARGUMENT, "limit", "limit is %u, at most %d",
+                              request->limit, NODES_SHOWN_MAX);
+    if (!sched_node_entries(cap_rpc_self(call), arena, &nodes, &count, err))
+        return false;
+    qsort(nodes, count, sizeof *nodes, by_name);
+    if (!first_after(nodes, count, request->after, arena, &first, err))
+        return false;
+    reply->nodes = nodes + first;
+    reply->n_nodes = count - first;
+    if (request->limit == 0 || reply->n_nodes <= request->limit)
+        return true;
+    reply->n_nodes = request->limit;
+    reply->opt_next_case = MOECAP__V1__LIST_NODES_REPLY__OPT_NEXT_NEXT_AFTER;
+    reply->next_after =
+        cap_arena_printf(arena, "%s:%s", reply->nodes[request->limit - 1]->hello->name,
+                         reply->nodes[request->limit - 1]->node_id);
+    return reply->next_after || cap_fail(err, CAP_RESOURCE_EXHAUSTED, "there are too many nodes");
 }

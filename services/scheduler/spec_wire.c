@@ -173,6 +173,7 @@ void sched_view_to_wire(const struct sched_view *view, Moecap__V1__RunProgress *
 
     moecap__v1__run_progress__init(out);
     out->run_id = (char *)view->run.id;
+    out->evaluation_id = (char *)view->run.evaluation_id;
     out->task = job->task;
     out->repeat = job->repeat;
     out->state = sched_state_to_wire(view->run.state);

@@ -62,17 +62,19 @@ static bool read_figure(const struct store_rows *rows, size_t row, struct cap_ar
     return f.id && f.reason && f.unit && f.basis;
 }
 
-/* Figures of all rows of the board, in one statement. They come in the order of the run's number;
- * the board has another, hence the search from the row where the last one was found. */
+/* Figures of all rows of the board, in one statement and in the board's order; `ids` are the wanted
+ * ones, a line each, or "" for all. */
 static bool read_figures(struct store_conn *conn, struct cap_arena *arena,
-                         struct store_board *board, const char *run_nos, struct cap_err *err)
+                         struct store_board *board, const char *run_nos, const char *ids,
+                         struct cap_err *err)
 {
     CAP_AUTO(store_rows)
     rows = store_pg_ask(conn, err,
                         "SELECT run_no, id, value, low, high, reason, unit, basis, invalid"
                         " FROM figure JOIN unnest($1::bigint[]) WITH ORDINALITY AS u(run_no, i)"
-                        " USING (run_no) ORDER BY i, position",
-                        STORE_ARGS(store_arg_text(run_nos)));
+                        " USING (run_no) WHERE $2 = '' OR id = ANY (string_to_array($2, E'\\n'))"
+                        " ORDER BY i, position",
+                        STORE_ARGS(store_arg_text(run_nos), store_arg_text(ids)));
     struct store_figure *figures;
     size_t at = 0;
 
@@ -91,7 +93,7 @@ static bool read_figures(struct store_conn *conn, struct cap_arena *arena,
 }
 
 static bool add_figures(struct store_conn *conn, struct cap_arena *arena, struct store_board *board,
-                        struct cap_err *err)
+                        const char *ids, struct cap_err *err)
 {
     CAP_AUTO_BUF(run_nos, 32 * STORE_BOARD_ROWS_MAX);
 
@@ -99,7 +101,7 @@ static bool add_figures(struct store_conn *conn, struct cap_arena *arena, struct
     for (size_t i = 0; i < board->count; i++)
         cap_buf_printf(&run_nos, i ? ",%lld" : "%lld", (long long)board->rows[i].run_no);
     cap_buf_add_char(&run_nos, '}');
-    return read_figures(conn, arena, board, run_nos.data, err);
+    return read_figures(conn, arena, board, run_nos.data, ids, err);
 }
 
 /* ---- Board ---- */
@@ -107,25 +109,37 @@ static bool add_figures(struct store_conn *conn, struct cap_arena *arena, struct
 struct board_work {
     const struct store_board_filter *filter;
     uint32_t limit;
+    bool by_end;           /* the order; else by run_no */
+    const char *figures;   /* wanted ids, a line each */
+    int64_t after_no;      /* 0 = the first page */
+    const char *after_end; /* its ended_at as PostgreSQL writes it; "" when not by_end */
     struct cap_arena *arena;
     struct store_board *out;
 };
 
 /* Figures of a row take about 100 bytes each, a few dozen a row. */
-enum { FIGURES_BYTES = 6 << 10 };
+enum { FIGURE_BYTES = 160, FIGURES_BYTES = 6 << 10 };
+
+static size_t figures_bytes(const struct store_board_filter *filter)
+{
+    size_t few = filter->figure_count * FIGURE_BYTES;
+
+    return filter->figure_count > 0 && few < FIGURES_BYTES ? few : FIGURES_BYTES;
+}
 
 static bool read_board_rows(struct board_work *work, const struct store_rows *rows,
                             struct cap_err *err)
 {
     struct store_board *out = work->out;
-    size_t count = store_rows_count(rows), before = cap_arena_used(work->arena);
+    size_t count = store_rows_count(rows), before = cap_arena_used(work->arena),
+           more_bytes = figures_bytes(work->filter);
 
     out->rows = cap_arena_array(work->arena, count + 1, sizeof *out->rows);
     if (!out->rows)
         return store_fail_full(err);
     for (; out->count < count && out->count < work->limit; out->count++) {
-        if (out->count > 0 && cap_arena_used(work->arena) - before + out->count * FIGURES_BYTES >
-                                  STORE_BOARD_BYTES_MAX)
+        if (out->count > 0 &&
+            cap_arena_used(work->arena) - before + out->count * more_bytes > STORE_BOARD_BYTES_MAX)
             break;
         if (!read_board_row(rows, out->count, work->arena, &out->rows[out->count]))
             return store_fail_full(err);
@@ -134,39 +148,114 @@ static bool read_board_rows(struct board_work *work, const struct store_rows *ro
     return true;
 }
 
+static bool fail_after(const struct board_work *work, const char *why, struct cap_err *err)
+{
+    return cap_fail_field(err, CAP_INVALID_ARGUMENT, "after",
+                          "after: \"%.64s\" is no place in this list: %s; begin without it",
+                          work->filter->after, why);
+}
+
+/* A place in the list is a run; where it stands never changes. */
+static bool find_after(struct store_conn *conn, struct board_work *work, struct cap_err *err)
+{
+    if (!*work->filter->after)
+        return true;
+    CAP_AUTO(store_rows)
+    rows = store_pg_ask(conn, err, "SELECT run_no, ended_at::text FROM run WHERE run_id = $1",
+                        STORE_ARGS(store_arg_text(work->filter->after)));
+    if (!rows)
+        return false;
+    if (store_rows_count(rows) == 0)
+        return fail_after(work, "there is no such run", err);
+    if (work->by_end && store_rows_null(rows, 0, 1))
+        return fail_after(work, "that run has not ended", err);
+    work->after_no = store_rows_int(rows, 0, 0);
+    if (work->by_end)
+        work->after_end = store_rows_text_copy(rows, 0, 1, work->arena);
+    return work->after_end || store_fail_full(err);
+}
+
+#define BOARD_FILTER                                                                               \
+    "WHERE ($1 = '' OR e.model = $1) AND ($2 = '' OR t.name = $2) AND ($3 = '' OR e.engine = $3)"  \
+    " AND ($4 = '' OR e.precision = $4) AND ($5 = '' OR e.evaluation_id = $5)"                     \
+    " AND CASE WHEN $6 = '' THEN $7::boolean OR r.state IN ('finished', 'invalid')"                \
+    "   ELSE r.state = $6 END"
+
+static struct store_rows *ask_board(struct store_conn *conn, const struct board_work *work,
+                                    struct cap_err *err)
+{
+    const struct store_board_filter *f = work->filter;
+    const char *state = f->state == STORE_STATE_NONE ? "" : store_state_name(f->state);
+    const char *sql = work->by_end ? "SELECT " BOARD_COLUMNS BOARD_FROM BOARD_FILTER
+                                     " AND r.ended_at IS NOT NULL"
+                                     " AND ($8::bigint = 0 OR (r.ended_at, r.run_no) <"
+                                     "   (nullif($9, '')::timestamptz, $8::bigint))"
+                                     " ORDER BY r.ended_at DESC, r.run_no DESC LIMIT $10"
+                                   : "SELECT " BOARD_COLUMNS BOARD_FROM BOARD_FILTER
+                                     " AND ($8::bigint = 0 OR r.run_no < $8::bigint) AND $9 = ''"
+                                     " ORDER BY r.run_no DESC LIMIT $10";
+
+    return store_pg_ask(conn, err, sql,
+                        STORE_ARGS(store_arg_text(f->model), store_arg_text(f->task),
+                                   store_arg_text(f->engine), store_arg_text(f->precision),
+                                   store_arg_text(f->evaluation_id), store_arg_text(state),
+                                   store_arg_bool(f->with_unfinished),
+                                   store_arg_int(work->after_no), store_arg_text(work->after_end),
+                                   store_arg_int((int64_t)work->limit + 1)));
+}
+
 static bool read_board(struct store_conn *conn, void *arg, struct cap_err *err)
 {
     struct board_work *work = arg;
-    const struct store_board_filter *f = work->filter;
-    CAP_AUTO(store_rows)
-    rows = store_pg_ask(conn, err,
-                        "SELECT " BOARD_COLUMNS BOARD_FROM
-                        "WHERE ($1 = '' OR e.model = $1) AND ($2 = '' OR t.name = $2)"
-                        " AND ($3 = '' OR e.engine = $3) AND ($4 = '' OR e.evaluation_id = $4)"
-                        " AND ($5::boolean OR r.state IN ('finished', 'invalid'))"
-                        " ORDER BY r.ended_at DESC NULLS FIRST, r.run_no DESC LIMIT $6",
-                        STORE_ARGS(store_arg_text(f->model), store_arg_text(f->task),
-                                   store_arg_text(f->engine), store_arg_text(f->evaluation_id),
-                                   store_arg_bool(f->with_unfinished),
-                                   store_arg_int((int64_t)work->limit + 1)));
 
     *work->out = (struct store_board){0};
+    work->after_no = 0;
+    work->after_end = "";
+    if (!find_after(conn, work, err))
+        return false;
+    CAP_AUTO(store_rows) rows = ask_board(conn, work, err);
     return rows && read_board_rows(work, rows, err) &&
-           add_figures(conn, work->arena, work->out, err);
+           add_figures(conn, work->arena, work->out, work->figures, err);
+}
+
+static const char *join_figures(const struct store_board_filter *filter, struct cap_arena *arena)
+{
+    CAP_AUTO_BUF(text, 64 << 10);
+
+    for (size_t i = 0; i < filter->figure_count; i++)
+        cap_buf_printf(&text, i ? "\n%s" : "%s", filter->figures[i]);
+    return cap_arena_strdup(arena, text.length ? text.data : "");
+}
+
+static bool check_board(const struct store_board_filter *filter, struct cap_err *err)
+{
+    if (filter->limit > STORE_BOARD_ROWS_MAX)
+        return cap_fail_field(err, CAP_INVALID_ARGUMENT, "limit", "limit is %u, at most %d",
+                              filter->limit, STORE_BOARD_ROWS_MAX);
+    if (filter->figure_count > STORE_BOARD_FIGURES_MAX)
+        return cap_fail_field(err, CAP_INVALID_ARGUMENT, "figures",
+                              "%zu figures are named, at most %d", filter->figure_count,
+                              STORE_BOARD_FIGURES_MAX);
+    return true;
 }
 
 bool store_report_board(struct store_pg *pg, const struct store_board_filter *filter,
                         struct cap_arena *arena, struct store_board *out_board, struct cap_err *err)
 {
     struct store_board board;
-    struct board_work work = {filter, filter->limit ? filter->limit : STORE_BOARD_ROWS_MAX, arena,
-                              &board};
+    struct board_work work = {.filter = filter,
+                              .limit = filter->limit ? filter->limit : STORE_BOARD_ROWS_MAX,
+                              .by_end = !filter->with_unfinished && !filter->state,
+                              .figures = join_figures(filter, arena),
+                              .arena = arena,
+                              .out = &board};
 
-    if (filter->limit > STORE_BOARD_ROWS_MAX)
-        return cap_fail(err, CAP_INVALID_ARGUMENT, "limit is %u, at most %d", filter->limit,
-                        STORE_BOARD_ROWS_MAX);
+    if (!check_board(filter, err) || (!work.figures && !store_fail_full(err)))
+        return false;
     if (!store_pg_tx(pg, STORE_TX_READ, read_board, &work, err))
         return false;
+    for (size_t i = 0; filter->without_report && i < board.count; i++)
+        board.rows[i].report = (struct store_bytes){0};
     *out_board = board;
     return true;
 }
@@ -199,7 +288,7 @@ static bool read_row(struct store_conn *conn, struct run_work *work, struct cap_
         !store_task_read(rows, 0, BOARD_COLUMN_COUNT + 3, work->arena, &out->task))
         return store_fail_full(err);
     struct store_board board = {&out->row, 1, false};
-    return add_figures(conn, work->arena, &board, err);
+    return add_figures(conn, work->arena, &board, "", err);
 }
 
 static bool read_attempts(struct store_conn *conn, struct run_work *work, struct cap_err *err)
@@ -273,51 +362,5 @@ bool store_report_run(struct store_pg *pg, const char *run_id, struct cap_arena 
     if (!store_pg_tx(pg, STORE_TX_READ, read_report, &work, err))
         return false;
     *out_report = report;
-    return true;
-}
-
-/* ---- GetExpertCounts ---- */
-
-struct counts_work {
-    const char *run_id;
-    struct cap_arena *arena;
-    struct store_expert_counts out;
-};
-
-static bool read_counts(struct store_conn *conn, void *arg, struct cap_err *err)
-{
-    struct counts_work *work = arg;
-    struct store_run run;
-
-    if (!store_run_find(conn, work->run_id, &run, err))
-        return false;
-    CAP_AUTO(store_rows)
-    rows = store_pg_ask(conn, err,
-                        "SELECT phase, layer, batch_bucket, counts FROM expert_count"
-                        " WHERE run_no = $1 ORDER BY phase, layer, batch_bucket LIMIT $2",
-                        STORE_ARGS(store_arg_int(run.run_no), store_arg_int(STORE_COUNTS_MAX)));
-    if (!rows)
-        return false;
-    work->out.count = store_rows_count(rows);
-    work->out.items = cap_arena_array(work->arena, work->out.count + 1, sizeof *work->out.items);
-    for (size_t i = 0; work->out.items && i < work->out.count; i++) {
-        struct store_expert_count *row = &work->out.items[i];
-        row->phase = store_rows_u32(rows, i, 0);
-        row->layer = store_rows_u32(rows, i, 1);
-        row->batch_bucket = store_rows_u32(rows, i, 2);
-        if (!store_rows_u64s(rows, i, 3, work->arena, &row->counts))
-            return store_fail_full(err);
-    }
-    return work->out.items || store_fail_full(err);
-}
-
-bool store_report_counts(struct store_pg *pg, const char *run_id, struct cap_arena *arena,
-                         struct store_expert_counts *out_counts, struct cap_err *err)
-{
-    struct counts_work work = {.run_id = run_id, .arena = arena};
-
-    if (!store_pg_tx(pg, STORE_TX_READ, read_counts, &work, err))
-        return false;
-    *out_counts = work.out;
     return true;
 }

@@ -16,7 +16,7 @@
 /* task_rpc.c */
 bool store_handle_put_task(struct cap_rpc_call *call, Moecap__V1__PutTaskReply *reply,
                            struct cap_err *err);
-UNARY(list_tasks, Empty, ListTasksReply);
+UNARY(list_tasks, ListTasksRequest, ListTasksReply);
 UNARY(get_task, GetTaskRequest, GetTaskReply);
 UNARY(read_docs, ReadDocsRequest, ReadDocsReply);
 /* queue_rpc.c */
@@ -39,7 +39,7 @@ UNARY(finish_run, FinishRunRequest, Empty);
 UNARY(board, BoardRequest, BoardReply);
 UNARY(get_run, GetRunRequest, GetRunReply);
 UNARY(list_samples, ListSamplesRequest, ListSamplesReply);
-UNARY(get_expert_counts, GetRunRequest, GetExpertCountsReply);
+UNARY(get_expert_counts, GetExpertCountsRequest, GetExpertCountsReply);
 /* node_rpc.c */
 UNARY(put_node, PutNodeRequest, Empty);
 UNARY(list_events, ListEventsRequest, ListEventsReply);

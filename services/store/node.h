@@ -23,9 +23,15 @@ struct store_event {
     const char *run_id, *kind, *text;
 };
 
+struct store_event_page {
+    struct store_event *events;
+    size_t count;
+    bool more; /* the next page begins after the last id of this one */
+};
+
 /* Events with an id above after_id, the oldest first; of one run unless run_id is empty. */
 bool store_event_list(struct store_pg *pg, const char *run_id, uint64_t after_id, uint32_t limit,
-                      struct cap_arena *arena, struct store_event **out_events, size_t *out_count,
+                      struct cap_arena *arena, struct store_event_page *out_page,
                       struct cap_err *err);
 
 #endif

@@ -40,15 +40,18 @@ bool store_handle_list_events(struct cap_rpc_call *call,
                               Moecap__V1__ListEventsReply *reply, struct cap_err *err)
 {
     struct cap_arena *arena = cap_rpc_arena(call);
-    struct store_event *events;
-    size_t count;
+    struct store_event_page page;
 
     if (!store_event_list(store_pg_of(call), request->run_id, request->after_id, request->limit,
-                          arena, &events, &count, err))
+                          arena, &page, err))
         return false;
-    reply->events = cap_arena_array(arena, count + 1, sizeof *reply->events);
-    for (size_t i = 0; reply->events && i < count; i++, reply->n_events++)
-        if (!(reply->events[i] = event_to_wire(&events[i], arena)))
+    reply->events = cap_arena_array(arena, page.count + 1, sizeof *reply->events);
+    for (size_t i = 0; reply->events && i < page.count; i++, reply->n_events++)
+        if (!(reply->events[i] = event_to_wire(&page.events[i], arena)))
             return store_fail_full(err);
+    if (page.more) {
+        reply->opt_next_case = MOECAP__V1__LIST_EVENTS_REPLY__OPT_NEXT_NEXT_AFTER;
+        reply->next_after = page.events[page.count - 1].id;
+    }
     return reply->events || store_fail_full(err);
 }

@@ -56,27 +56,30 @@ struct events_work {
     uint64_t after_id;
     uint32_t limit;
     struct cap_arena *arena;
-    struct store_event *events;
-    size_t count;
+    struct store_event_page page;
 };
 
 static bool read_events(struct events_work *work, const struct store_rows *rows,
                         struct cap_err *err)
 {
-    work->count = store_rows_count(rows);
-    work->events = cap_arena_array(work->arena, work->count + 1, sizeof *work->events);
-    for (size_t i = 0; work->events && i < work->count; i++) {
-        work->events[i] = (struct store_event){
+    struct store_event_page *page = &work->page;
+
+    page->count = store_rows_count(rows);
+    page->more = page->count > work->limit;
+    page->count -= page->more;
+    page->events = cap_arena_array(work->arena, page->count + 1, sizeof *page->events);
+    for (size_t i = 0; page->events && i < page->count; i++) {
+        page->events[i] = (struct store_event){
             .id = (uint64_t)store_rows_int(rows, i, 0),
             .at_ms = store_rows_int(rows, i, 1),
             .run_id = store_rows_text_copy(rows, i, 2, work->arena),
             .kind = store_rows_text_copy(rows, i, 3, work->arena),
             .text = store_rows_text_copy(rows, i, 4, work->arena),
         };
-        if (!work->events[i].run_id || !work->events[i].kind || !work->events[i].text)
+        if (!page->events[i].run_id || !page->events[i].kind || !page->events[i].text)
             return store_fail_full(err);
     }
-    return work->events || store_fail_full(err);
+    return page->events || store_fail_full(err);
 }
 
 static bool list_events(struct store_conn *conn, void *arg, struct cap_err *err)
@@ -88,24 +91,25 @@ static bool list_events(struct store_conn *conn, void *arg, struct cap_err *err)
         "SELECT event_id, (extract(epoch FROM at) * 1000)::bigint, run_id, kind, text FROM event"
         " WHERE event_id > $2 AND ($1 = '' OR run_id = $1) ORDER BY event_id LIMIT $3",
         STORE_ARGS(store_arg_text(work->run_id), store_arg_uint(work->after_id),
-                   store_arg_int(work->limit)));
+                   store_arg_int((int64_t)work->limit + 1)));
 
     return rows && read_events(work, rows, err);
 }
 
 bool store_event_list(struct store_pg *pg, const char *run_id, uint64_t after_id, uint32_t limit,
-                      struct cap_arena *arena, struct store_event **out_events, size_t *out_count,
+                      struct cap_arena *arena, struct store_event_page *out_page,
                       struct cap_err *err)
 {
-    struct events_work work = {run_id, after_id, limit ? limit : STORE_EVENTS_DEFAULT,
-                               arena,  NULL,     0};
+    struct events_work work = {.run_id = run_id,
+                               .after_id = after_id,
+                               .limit = limit ? limit : STORE_EVENTS_DEFAULT,
+                               .arena = arena};
 
     if (limit > STORE_EVENTS_MAX)
-        return cap_fail(err, CAP_INVALID_ARGUMENT, "limit is %u, at most %d", limit,
-                        STORE_EVENTS_MAX);
+        return cap_fail_field(err, CAP_INVALID_ARGUMENT, "limit", "limit is %u, at most %d", limit,
+                              STORE_EVENTS_MAX);
     if (!store_pg_tx(pg, STORE_TX_READ, list_events, &work, err))
         return false;
-    *out_events = work.events;
-    *out_count = work.count;
+    *out_page = work.page;
     return true;
 }

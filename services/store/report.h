@@ -14,11 +14,14 @@ struct store_pg;
 
 enum {
     STORE_BOARD_ROWS_MAX = 1000,
+    STORE_BOARD_FIGURES_MAX = 256,   /* named in a filter */
     STORE_BOARD_BYTES_MAX = 6 << 20, /* of a reply, roughly; a message holds 8 MiB */
     STORE_SAMPLES_DEFAULT = 100,
     STORE_SAMPLES_MAX = 500,
     STORE_SAMPLES_BYTES_MAX = 4 << 20,
-    STORE_COUNTS_MAX = 20000, /* (phase, layer, batch bucket) of a run */
+    STORE_COUNTS_MAX = 20000,         /* (phase, layer, batch bucket) of a run */
+    STORE_COUNTS_BYTES_MAX = 4 << 20, /* of a page, roughly */
+    STORE_SEARCH_BYTES_MAX = 256,
     STORE_EVENTS_DEFAULT = 100,
     STORE_EVENTS_MAX = 1000,
 };
@@ -26,9 +29,13 @@ enum {
 /* ---- the board ---- */
 
 struct store_board_filter { /* empty texts filter nothing */
-    const char *model, *task, *engine, *evaluation_id;
-    bool with_unfinished;
-    uint32_t limit; /* 0 = the most */
+    const char *model, *task, *engine, *precision, *evaluation_id;
+    bool with_unfinished, without_report;
+    enum store_state state; /* NONE = any */
+    const char *after;      /* the page begins behind this run; "" = the first page */
+    const char *const *figures;
+    size_t figure_count; /* 0 = all figures */
+    uint32_t limit;      /* 0 = the most */
 };
 
 struct store_board_row {
@@ -41,10 +48,12 @@ struct store_board_row {
     struct store_figures figures;
 };
 
+/* In the order of the end, or with unfinished runs (or by state) in that of queueing, the latest
+ * first: neither changes, so that pages neither repeat nor drop a run. */
 struct store_board {
-    struct store_board_row *rows; /* the latest first */
+    struct store_board_row *rows;
     size_t count;
-    bool more;
+    bool more; /* the next page begins after the last run of this one */
 };
 
 bool store_report_board(struct store_pg *pg, const struct store_board_filter *filter,
@@ -72,9 +81,16 @@ struct store_run_report {
 bool store_report_run(struct store_pg *pg, const char *run_id, struct cap_arena *arena,
                       struct store_run_report *out_report, struct cap_err *err);
 
-/* The router's selections, summed over the run. */
-bool store_report_counts(struct store_pg *pg, const char *run_id, struct cap_arena *arena,
-                         struct store_expert_counts *out_counts, struct cap_err *err);
+struct store_counts_page {
+    struct store_expert_counts counts; /* by phase, layer, batch bucket */
+    bool more;                         /* the next page begins after the last of this one */
+};
+
+/* The router's selections, summed over the run, behind `after` ("phase.layer.bucket", "" = from the
+ * first); limit 0 = the most. */
+bool store_report_counts(struct store_pg *pg, const char *run_id, const char *after, uint32_t limit,
+                         struct cap_arena *arena, struct store_counts_page *out_page,
+                         struct cap_err *err);
 
 /* ---- its samples ---- */
 
@@ -83,6 +99,8 @@ struct store_sample_filter {
     int64_t after_ordinal; /* -1: from the first */
     uint32_t limit;        /* 0 = the default */
     const char *verdict;   /* "" or a kind, of the headline metric */
+    const char *status;    /* "", "completed" or "failed" */
+    const char *search;    /* "" or what a text of the sample holds, whatever the case */
     bool with_texts, with_gold, with_routing;
 };
 

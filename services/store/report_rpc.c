@@ -11,16 +11,29 @@ bool store_handle_board(struct cap_rpc_call *call, const Moecap__V1__BoardReques
         .model = request->model,
         .task = request->task,
         .engine = request->engine,
+        .precision = request->precision,
         .evaluation_id = request->evaluation_id,
         .with_unfinished = request->with_unfinished,
+        .without_report = request->without_report,
+        .state = (enum store_state)request->state,
+        .after = request->after,
+        .figures = (const char *const *)request->figures,
+        .figure_count = request->n_figures,
         .limit = request->limit,
     };
     struct cap_arena *arena = cap_rpc_arena(call);
     struct store_board board;
 
+    if (request->state < 0 || (int)request->state >= STORE_STATE_COUNT)
+        return cap_fail_field(err, CAP_INVALID_ARGUMENT, "state", "%d is no state of a run",
+                              (int)request->state);
     if (!store_report_board(store_pg_of(call), &filter, arena, &board, err))
         return false;
     reply->more = board.more;
+    if (board.more) {
+        reply->opt_next_case = MOECAP__V1__BOARD_REPLY__OPT_NEXT_NEXT_AFTER;
+        reply->next_after = (char *)board.rows[board.count - 1].run_id;
+    }
     reply->rows = cap_arena_array(arena, board.count + 1, sizeof *reply->rows);
     for (size_t i = 0; reply->rows && i < board.count; i++, reply->n_rows++)
         if (!(reply->rows[i] = store_board_row_to_wire(&board.rows[i], arena)))
@@ -106,6 +119,8 @@ bool store_handle_list_samples(struct cap_rpc_call *call,
         .after_ordinal = request->opt_after_case ? (int64_t)request->after_ordinal : -1,
         .limit = request->limit,
         .verdict = request->verdict,
+        .status = request->status,
+        .search = request->search,
         .with_texts = request->with_texts,
         .with_gold = request->with_gold,
         .with_routing = request->with_routing,
@@ -129,14 +144,24 @@ bool store_handle_list_samples(struct cap_rpc_call *call,
 /* ---- GetExpertCounts ---- */
 
 bool store_handle_get_expert_counts(struct cap_rpc_call *call,
-                                    const Moecap__V1__GetRunRequest *request,
+                                    const Moecap__V1__GetExpertCountsRequest *request,
                                     Moecap__V1__GetExpertCountsReply *reply, struct cap_err *err)
 {
     struct cap_arena *arena = cap_rpc_arena(call);
-    struct store_expert_counts counts;
+    struct store_counts_page page;
+    const struct store_expert_count *last;
 
-    if (!store_report_counts(store_pg_of(call), request->run_id, arena, &counts, err))
+    if (!store_report_counts(store_pg_of(call), request->run_id, request->after, request->limit,
+                             arena, &page, err))
         return false;
-    reply->n_counts = counts.count;
-    return store_counts_to_wire(counts, arena, &reply->counts) || store_fail_full(err);
+    reply->n_counts = page.counts.count;
+    if (page.more) {
+        last = &page.counts.items[page.counts.count - 1];
+        reply->opt_next_case = MOECAP__V1__GET_EXPERT_COUNTS_REPLY__OPT_NEXT_NEXT_AFTER;
+        reply->next_after =
+            cap_arena_printf(arena, "%u.%u.%u", last->phase, last->layer, last->batch_bucket);
+        if (!reply->next_after)
+            return store_fail_full(err);
+    }
+    return store_counts_to_wire(page.counts, arena, &reply->counts) || store_fail_full(err);
 }

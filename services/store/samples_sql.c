@@ -1,4 +1,7 @@
 #include "answer.h"
+
+#include <string.h>
+
 #include "grade.h"
 #include "pg.h"
 #include "report.h"
@@ -26,6 +29,10 @@ static struct store_rows *ask_samples(struct store_conn *conn, const struct samp
     "   (SELECT v.kind FROM verdict v WHERE v.run_no = $1 AND v.ordinal = s.ordinal"               \
     "    AND v.metric = (SELECT metrics[1] FROM task WHERE task_id = $5)"                          \
     "    ORDER BY v.graded_at DESC, v.version DESC LIMIT 1))"                                      \
+    " AND ($8 = '' OR s.completed = ($8 = 'completed'))"                                           \
+    " AND ($9 = '' OR strpos(lower(s.uid), lower($9)) > 0"                                         \
+    "   OR strpos(lower(s.text), lower($9)) > 0 OR strpos(lower(s.prompt), lower($9)) > 0"         \
+    "   OR strpos(lower(s.reasoning), lower($9)) > 0)"                                             \
     " ORDER BY s.ordinal LIMIT $3"
     const char *sql = f->with_texts ? "SELECT " STORE_ANSWER_COLUMNS FROM_SAMPLES
                                     : "SELECT " STORE_ANSWER_BARE_COLUMNS FROM_SAMPLES;
@@ -34,7 +41,8 @@ static struct store_rows *ask_samples(struct store_conn *conn, const struct samp
                         STORE_ARGS(store_arg_int(run->run_no), store_arg_int(f->after_ordinal),
                                    store_arg_int((int64_t)work->limit + 1),
                                    store_arg_bool(with_gold), store_arg_int(run->task_id),
-                                   store_arg_text(f->verdict), store_arg_bool(f->with_routing)));
+                                   store_arg_text(f->verdict), store_arg_bool(f->with_routing),
+                                   store_arg_text(f->status), store_arg_text(f->search)));
 #undef FROM_SAMPLES
 }
 
@@ -118,6 +126,27 @@ static bool list_samples(struct store_conn *conn, void *arg, struct cap_err *err
     return rows && read_page(work, rows, err) && add_verdicts(conn, work, &run, err);
 }
 
+static bool check_filter(const struct store_sample_filter *filter, struct cap_err *err)
+{
+    if (filter->limit > STORE_SAMPLES_MAX)
+        return cap_fail_field(err, CAP_INVALID_ARGUMENT, "limit", "limit is %u, at most %d",
+                              filter->limit, STORE_SAMPLES_MAX);
+    if (*filter->verdict && !store_verdict_kind_from_name(filter->verdict))
+        return cap_fail_field(err, CAP_INVALID_ARGUMENT, "verdict",
+                              "verdict is \"%.32s\", must be correct, wrong, undecided or empty",
+                              filter->verdict);
+    if (*filter->status && strcmp(filter->status, "completed") != 0 &&
+        strcmp(filter->status, "failed") != 0)
+        return cap_fail_field(err, CAP_INVALID_ARGUMENT, "status",
+                              "status is \"%.32s\", must be completed, failed or empty",
+                              filter->status);
+    if (strlen(filter->search) > STORE_SEARCH_BYTES_MAX)
+        return cap_fail_field(err, CAP_INVALID_ARGUMENT, "search",
+                              "search has %zu bytes, at most %d", strlen(filter->search),
+                              STORE_SEARCH_BYTES_MAX);
+    return true;
+}
+
 bool store_report_samples(struct store_pg *pg, const struct store_sample_filter *filter,
                           struct cap_arena *arena, struct store_sample_page *out_page,
                           struct cap_err *err)
@@ -126,13 +155,8 @@ bool store_report_samples(struct store_pg *pg, const struct store_sample_filter 
     struct samples_work work = {filter, filter->limit ? filter->limit : STORE_SAMPLES_DEFAULT,
                                 arena, &page};
 
-    if (filter->limit > STORE_SAMPLES_MAX)
-        return cap_fail(err, CAP_INVALID_ARGUMENT, "limit is %u, at most %d", filter->limit,
-                        STORE_SAMPLES_MAX);
-    if (*filter->verdict && !store_verdict_kind_from_name(filter->verdict))
-        return cap_fail(err, CAP_INVALID_ARGUMENT,
-                        "verdict is \"%.32s\", must be correct, wrong, undecided or empty",
-                        filter->verdict);
+    if (!check_filter(filter, err))
+        return false;
     if (!store_pg_tx(pg, STORE_TX_READ, list_samples, &work, err))
         return false;
     *out_page = page;

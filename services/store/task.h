@@ -28,6 +28,7 @@ enum {
     STORE_DOC_BYTES_MAX = 1 << 20,
     STORE_DOCS_READ_MAX = 256,
     STORE_TASKS_MAX = 10000,
+    STORE_TASKS_BYTES_MAX = 4 << 20, /* of a list, roughly; a message holds 8 MiB */
     STORE_UID_BYTES_MAX = 128,
 };
 
@@ -47,9 +48,17 @@ struct store_task_stored {
 bool store_task_put_end(struct store_task_put *put, struct store_pg *pg,
                         struct store_task_stored *out_stored, struct cap_err *err);
 
-/* The current ones, by name. */
-bool store_task_list(struct store_pg *pg, struct cap_arena *arena, struct store_task **out_tasks,
-                     size_t *out_count, struct cap_err *err);
+struct store_task_page {
+    struct store_task *tasks;
+    size_t count;
+    bool more; /* the next page begins after the last name of this one */
+};
+
+/* The current ones with a name above `after`, by name, at most `limit` (0 = the most) in
+ * STORE_TASKS_BYTES_MAX; without their definitions unless asked for. */
+bool store_task_list(struct store_pg *pg, const char *after, uint32_t limit, bool with_definition,
+                     struct cap_arena *arena, struct store_task_page *out_page,
+                     struct cap_err *err);
 /* The current one of that name; its few-shot pool too if out_fewshot is not NULL. */
 bool store_task_get(struct store_pg *pg, const char *name, struct cap_arena *arena,
                     struct store_task *out_task, struct store_docs *out_fewshot,

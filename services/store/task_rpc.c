@@ -56,20 +56,24 @@ bool store_handle_put_task(struct cap_rpc_call *call, Moecap__V1__PutTaskReply *
     return reply->task || store_fail_full(err);
 }
 
-bool store_handle_list_tasks(struct cap_rpc_call *call, const Moecap__V1__Empty *request,
+bool store_handle_list_tasks(struct cap_rpc_call *call, const Moecap__V1__ListTasksRequest *request,
                              Moecap__V1__ListTasksReply *reply, struct cap_err *err)
 {
     struct cap_arena *arena = cap_rpc_arena(call);
-    struct store_task *tasks;
-    size_t count;
+    struct store_task_page page;
 
-    (void)request;
-    if (!store_task_list(store_pg_of(call), arena, &tasks, &count, err))
+    if (!store_task_list(store_pg_of(call), request->after, request->limit,
+                         !request->without_definition, arena, &page, err))
         return false;
-    reply->tasks = cap_arena_array(arena, count + 1, sizeof *reply->tasks);
-    for (; reply->tasks && reply->n_tasks < count; reply->n_tasks++)
-        if (!(reply->tasks[reply->n_tasks] = store_task_to_wire(&tasks[reply->n_tasks], arena)))
+    reply->tasks = cap_arena_array(arena, page.count + 1, sizeof *reply->tasks);
+    for (; reply->tasks && reply->n_tasks < page.count; reply->n_tasks++)
+        if (!(reply->tasks[reply->n_tasks] =
+                  store_task_to_wire(&page.tasks[reply->n_tasks], arena)))
             return store_fail_full(err);
+    if (page.more) {
+        reply->opt_next_case = MOECAP__V1__LIST_TASKS_REPLY__OPT_NEXT_NEXT_AFTER;
+        reply->next_after = (char *)page.tasks[page.count - 1].name;
+    }
     return reply->tasks || store_fail_full(err);
 }
 

@@ -239,34 +239,64 @@ struct read_work {
     uint64_t task_id; /* 0: the current version of that name */
 };
 
-static bool list_tasks(struct store_conn *conn, void *arg, struct cap_err *err)
-{
-    struct read_work *work = arg;
-    CAP_AUTO(store_rows)
-    rows = store_pg_ask(conn, err,
-                        "SELECT " STORE_TASK_COLUMNS " FROM task t WHERE current"
-                        " ORDER BY name LIMIT $1",
-                        STORE_ARGS(store_arg_int(STORE_TASKS_MAX)));
+struct list_work {
+    const char *after;
+    uint32_t limit;
+    bool with_definition;
+    struct cap_arena *arena;
+    struct store_task_page page;
+};
 
-    if (!rows)
-        return false;
-    work->count = store_rows_count(rows);
-    work->tasks = cap_arena_array(work->arena, work->count + 1, sizeof *work->tasks);
-    for (size_t i = 0; work->tasks && i < work->count; i++)
-        if (!store_task_read(rows, i, 0, work->arena, &work->tasks[i]))
+static bool read_list(struct list_work *work, const struct store_rows *rows, struct cap_err *err)
+{
+    struct store_task_page *page = &work->page;
+    size_t count = store_rows_count(rows), before = cap_arena_used(work->arena);
+
+    *page = (struct store_task_page){
+        .tasks = cap_arena_array(work->arena, count + 1, sizeof *page->tasks)};
+    for (; page->tasks && page->count < count && page->count < work->limit; page->count++) {
+        if (page->count > 0 && cap_arena_used(work->arena) - before > STORE_TASKS_BYTES_MAX)
+            break;
+        if (!store_task_read(rows, page->count, 0, work->arena, &page->tasks[page->count]))
             return store_fail_full(err);
-    return work->tasks || store_fail_full(err);
+    }
+    page->more = page->count < count;
+    return page->tasks || store_fail_full(err);
 }
 
-bool store_task_list(struct store_pg *pg, struct cap_arena *arena, struct store_task **out_tasks,
-                     size_t *out_count, struct cap_err *err)
+static bool list_tasks(struct store_conn *conn, void *arg, struct cap_err *err)
 {
-    struct read_work work = {.arena = arena};
+    struct list_work *work = arg;
+    CAP_AUTO(store_rows)
+    rows = store_pg_ask(conn, err,
+                        "SELECT " STORE_TASK_COLUMNS " FROM"
+                        " (SELECT task_id, name, version, output_type, CASE WHEN $3::boolean"
+                        "   THEN definition ELSE '' END AS definition, definition_sha256,"
+                        "   samples_file, fewshot_file, split, num_fewshot, metrics, description,"
+                        "   samples, data_sha256, fewshot FROM task"
+                        "  WHERE current AND ($1 = '' OR name > $1) ORDER BY name LIMIT $2) t"
+                        " ORDER BY name",
+                        STORE_ARGS(store_arg_text(work->after),
+                                   store_arg_int((int64_t)work->limit + 1),
+                                   store_arg_bool(work->with_definition)));
 
+    return rows && read_list(work, rows, err);
+}
+
+bool store_task_list(struct store_pg *pg, const char *after, uint32_t limit, bool with_definition,
+                     struct cap_arena *arena, struct store_task_page *out_page, struct cap_err *err)
+{
+    struct list_work work = {.after = after,
+                             .limit = limit ? limit : STORE_TASKS_MAX,
+                             .with_definition = with_definition,
+                             .arena = arena};
+
+    if (limit > STORE_TASKS_MAX)
+        return cap_fail_field(err, CAP_INVALID_ARGUMENT, "limit", "limit is %u, at most %d", limit,
+                              STORE_TASKS_MAX);
     if (!store_pg_tx(pg, STORE_TX_READ, list_tasks, &work, err))
         return false;
-    *out_tasks = work.tasks;
-    *out_count = work.count;
+    *out_page = work.page;
     return true;
 }
 

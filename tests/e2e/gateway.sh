@@ -55,6 +55,47 @@ expect 0 get "$url/api/v1/runs/$run/samples?limit=500&after=14"
 [ "$(echo "$out" | grep -o '"uid":"gsm-mini-' | wc -l)" -eq 25 ] || fail "the second page has not 25 samples"
 expect 0 get "$url/api/v1/runs/$run/experts"
 says '"counts":[]'
+# the lists page by page, and as CSV
+expect 0 get "$url/api/v1/board?figures=acc_none&report=0&limit=1"
+says '"report":null'
+says '"figures":[]'
+expect 0 get "$url/api/v1/board?state=queued"
+says '"rows":[]'
+expect 0 get "$url/api/v1/board?after=run-none"
+says '"field":"after"'
+expect 0 get "$url/api/v1/board?state=done"
+says '"field":"state"'
+expect 0 get "$url/api/v1/tasks?limit=1&definition=0"
+says '"next_after":'
+says '"definition":""'
+next=$(curl -sS -D - -o /dev/null "$url/api/v1/tasks?limit=1&definition=0" | tr -d '\r' | sed -n 's/^Link: <\(.*\)>; rel="next"$/\1/p')
+case $next in "/api/v1/tasks?limit=1&definition=0&after="*) ;; *) fail "no Link to the next page: $next" ;; esac
+tasks=$(get "$url$next" | grep -o '"samples_file"' | wc -l)
+[ "$tasks" -eq 1 ] || fail "the next page has $tasks tasks"
+expect 0 get "$url/api/v1/nodes?limit=1"
+says '"name":"node-1"'
+expect 0 get "$url/api/v1/runs/$run/events?limit=2"
+says '"kind":'
+says '"next_after":'
+expect 0 get "$url/api/v1/events?run=$run"
+says 'grading -> finished'
+expect 0 get "$url/api/v1/queue?order=position"
+says '"queued":0'
+expect 0 get "$url/api/v1/runs/$run/samples?search=GSM-MINI-&status=completed&limit=1"
+says '"uid":"gsm-mini-'
+for table in "board?all=1" "runs/$run/samples?limit=500" queue nodes tasks events; do
+    case $table in *\?*) sign='&' ;; *) sign='?' ;; esac
+    head=$(curl -sS -D "$state/head" "$url/api/v1/$table${sign}format=csv" | head -1 | tr -d '\r')
+    grep -qi '^content-type: text/csv; charset=utf-8; header=present' "$state/head" || fail "$table is not CSV"
+    grep -qi '^content-disposition: attachment; filename="moecap-[a-z]*.csv"' "$state/head" || fail "$table has no file name"
+    grep -qi '^etag: ' "$state/head" || fail "$table as CSV has no ETag"
+    case $head in *,*) ;; *) fail "$table has no header line: $head" ;; esac
+done
+expect 0 get "$url/api/v1/board?format=csv&figures=ttft_p50_ms"
+says "headline_metric,ttft_p50_ms,ttft_p50_ms_low,ttft_p50_ms_high,ttft_p50_ms_basis,ttft_p50_ms_reason"
+says "$run,$id,gsm-mini,0,finished,,node-1,none,,null,"
+expect 0 get "$url/api/v1/board?format=xml"
+says '"field":"format"'
 expect 0 get "$url/metrics"
 says 'moecap_up{program="store"} 1'
 says 'moecap_scheduler_runs_finished_total 1'

@@ -84,7 +84,7 @@ static void fill_task(Moecap__V1__TaskInfo *task)
     task->samples = FAKE_SAMPLES;
 }
 
-static bool list_tasks(struct cap_rpc_call *call, const Moecap__V1__Empty *request,
+static bool list_tasks(struct cap_rpc_call *call, const Moecap__V1__ListTasksRequest *request,
                        Moecap__V1__ListTasksReply *reply, struct cap_err *err)
 {
     struct cap_arena *arena = cap_rpc_arena(call);

@@ -417,7 +417,7 @@ Moecap__V1__ListQueueReply *must_list_queue(struct suite *s)
 
 Moecap__V1__NodeEntry *suite_find_node(struct suite *s, const char *name)
 {
-    Moecap__V1__Empty request = MOECAP__V1__EMPTY__INIT;
+    Moecap__V1__ListNodesRequest request = MOECAP__V1__LIST_NODES_REQUEST__INIT;
     Moecap__V1__ListNodesReply *reply = NULL;
     struct cap_err err = {0};
 

@@ -357,6 +357,96 @@ static void a_run_in_the_queue_says_why_it_waits_and_can_be_cancelled(void **sta
     wait_until(house, is_cancelled, run_id);
 }
 
+/* One page; what was refused leaves NULL and `err`. */
+static Moecap__V1__ListQueueReply *queue_page(struct house *house, uint32_t limit,
+                                              const char *after, struct cap_arena *arena,
+                                              struct cap_err *err)
+{
+    Moecap__V1__ListQueueRequest request = MOECAP__V1__LIST_QUEUE_REQUEST__INIT;
+    Moecap__V1__ListQueueReply *reply;
+
+    request.limit = limit;
+    request.by_arrival = true;
+    request.after = (char *)after;
+    return scheduler_rpc_list_queue(house->channel, NULL, &request, arena, &reply, err) ? reply
+                                                                                        : NULL;
+}
+
+static void pages_of_the_queue_neither_repeat_nor_drop_a_run(void **state)
+{
+    enum { RUNS = 11, PAGE = 3 };
+    CAP_AUTO(cap_arena) arena = cap_arena_new(16 << 20);
+    struct house *house = *state;
+    char run_ids[RUNS][ID_MAX], later[ID_MAX];
+    Moecap__V1__ListQueueReply *page;
+    struct cap_err err = {0};
+    const char *after = "";
+    size_t seen = 0, pages = 0;
+
+    for (int i = 0; i < RUNS; i++) {
+        submit_one(house, (uint64_t)i + 1, run_ids[i]);
+        cap_sleep_ms(2); /* so that the order of arrival is that of the submissions */
+    }
+    do {
+        page = queue_page(house, PAGE, after, arena, &err);
+        assert_non_null(page);
+        for (size_t i = 0; i < page->n_entries && seen < RUNS; i++, seen++)
+            assert_string_equal(page->entries[i]->run->run_id, run_ids[seen]);
+        after = page->next_after;
+        submit_one(house, 100 + pages++, later); /* comes behind them all */
+        if (pages == 2)
+            cancel(house, run_ids[0], 1); /* the place that was seen goes away */
+    } while (seen < RUNS);
+    page = queue_page(house, 1, "", arena, &err);
+    assert_non_null(page);
+    assert_int_equal(page->queued, RUNS - 1 + pages);
+    assert_int_equal(page->n_entries, 1);
+    assert_string_equal(page->entries[0]->run->run_id, run_ids[1]);
+    page = queue_page(house, 1000, page->next_after, arena, &err);
+    assert_int_equal(page->n_entries, RUNS - 2 + pages);
+    assert_int_equal(page->opt_next_case, MOECAP__V1__LIST_QUEUE_REPLY__OPT_NEXT__NOT_SET);
+    for (size_t i = 0; i < 4; i++) {
+        const char *places[] = {"run-1", "12", ".run-1", "-5.run-1"};
+
+        assert_null(queue_page(house, 1, places[i], arena, &err));
+        assert_int_equal(err.code, CAP_INVALID_ARGUMENT);
+        assert_string_equal(err.field, "after");
+        cap_err_clear(&err);
+    }
+}
+
+static void pages_of_nodes_come_by_name(void **state)
+{
+    CAP_AUTO(cap_arena) arena = cap_arena_new(16 << 20);
+    struct house *house = *state;
+    struct fake_node nodes[3] = {{0}};
+    static const char *const names[] = {"c:1", "a", "b"}, *const sorted[] = {"a", "b", "c:1"};
+    Moecap__V1__ListNodesRequest request = MOECAP__V1__LIST_NODES_REQUEST__INIT;
+    Moecap__V1__ListNodesReply *page;
+    struct cap_err err = {0};
+    size_t seen = 0;
+
+    for (int i = 0; i < 3; i++)
+        add_node(house, &nodes[i], names[i]);
+    do {
+        cap_sleep_ms(5);
+        assert_true(scheduler_rpc_list_nodes(house->channel, NULL, &request, arena, &page, &err));
+    } while (page->n_nodes < 3);
+    request.limit = 1;
+    do {
+        assert_true(scheduler_rpc_list_nodes(house->channel, NULL, &request, arena, &page, &err));
+        assert_int_equal(page->n_nodes, 1);
+        assert_string_equal(page->nodes[0]->hello->name, sorted[seen]);
+        request.after = page->next_after;
+    } while (++seen < 3);
+    assert_int_equal(page->opt_next_case, MOECAP__V1__LIST_NODES_REPLY__OPT_NEXT__NOT_SET);
+    request.after = "nowhere";
+    assert_false(scheduler_rpc_list_nodes(house->channel, NULL, &request, arena, &page, &err));
+    assert_string_equal(err.field, "after");
+    for (int i = 0; i < 3; i++)
+        fake_node_stop(&nodes[i]);
+}
+
 static void a_node_that_fails_for_good_fails_the_run_with_its_sentence(void **state)
 {
     struct house *house = *state;
@@ -564,6 +654,7 @@ static void nodes_are_listed_with_what_they_said_of_themselves(void **state)
     struct house *house = *state;
     struct fake_node node = {0};
     Moecap__V1__Empty request = MOECAP__V1__EMPTY__INIT;
+    Moecap__V1__ListNodesRequest list = MOECAP__V1__LIST_NODES_REQUEST__INIT;
     Moecap__V1__ListNodesReply *nodes;
     Moecap__V1__InfoReply *info;
     struct cap_err err = {0};
@@ -572,7 +663,7 @@ static void nodes_are_listed_with_what_they_said_of_themselves(void **state)
     do {
         cap_sleep_ms(5);
         cap_arena_reset(arena);
-        assert_true(scheduler_rpc_list_nodes(house->channel, NULL, &request, arena, &nodes, &err));
+        assert_true(scheduler_rpc_list_nodes(house->channel, NULL, &list, arena, &nodes, &err));
     } while (nodes->n_nodes == 0);
     assert_string_equal(nodes->nodes[0]->hello->name, "one");
     assert_string_equal(nodes->nodes[0]->hello->engines[0], "null");
@@ -629,6 +720,8 @@ int main(void)
         IN_HOUSE(a_silent_node_loses_its_run_and_registers_anew),
         IN_HOUSE(cancel_stops_the_node_within_a_second),
         IN_HOUSE(a_run_in_the_queue_says_why_it_waits_and_can_be_cancelled),
+        IN_HOUSE(pages_of_the_queue_neither_repeat_nor_drop_a_run),
+        IN_HOUSE(pages_of_nodes_come_by_name),
         IN_HOUSE(a_node_that_fails_for_good_fails_the_run_with_its_sentence),
         IN_HOUSE(attempts_come_to_an_end),
         IN_HOUSE(an_evaluator_that_is_away_costs_time_and_nothing_else),

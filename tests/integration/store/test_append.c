@@ -226,7 +226,7 @@ static void model_text_with_any_bytes_is_kept_and_marked(void **state)
     struct store_lease lease = must_lease(w, run, 0, "node-a");
     struct store_batch *batch = batch_of(w, run, 0, lease.fence, 1, 0, 2, true, 0);
     struct store_sample_page page;
-    struct store_sample_filter filter = {run, -1, 0, "", true, false};
+    struct store_sample_filter filter = {run, -1, 0, "", "", "", true, false};
     struct cap_err err = {0};
     static const char raw[] =
         "a\0b\xE2\x82 tab\t back\\slash\nnew\r '; DROP TABLE x; -- \\N \U0001F600";
@@ -250,7 +250,7 @@ static void a_text_of_a_megabyte_comes_back_whole(void **state)
     enum { BYTES = 1 << 20 };
     uint8_t *text = cap_arena_alloc(w->arena, BYTES);
     struct store_sample_page page;
-    struct store_sample_filter filter = {run, -1, 0, "", true, false};
+    struct store_sample_filter filter = {run, -1, 0, "", "", "", true, false};
     struct cap_err err = {0};
 
     for (size_t i = 0; i < BYTES; i++)
@@ -270,7 +270,7 @@ static void numbers_that_are_unknown_stay_unknown(void **state)
     struct store_batch *batch = batch_of(w, run, 0, lease.fence, 1, 0, 1, true, 0);
     struct store_answer *answer = &batch->answers.items[0];
     struct store_sample_page page;
-    struct store_sample_filter filter = {run, -1, 0, "", true, false};
+    struct store_sample_filter filter = {run, -1, 0, "", "", "", true, false};
     struct cap_err err = {0};
 
     answer->completed = false;

@@ -160,6 +160,8 @@ static struct store_board must_board(struct world *w, struct store_board_filter 
     filter.model = filter.model ? filter.model : "";
     filter.task = filter.task ? filter.task : "";
     filter.engine = filter.engine ? filter.engine : "";
+    filter.precision = filter.precision ? filter.precision : "";
+    filter.after = filter.after ? filter.after : "";
     filter.evaluation_id = filter.evaluation_id ? filter.evaluation_id : "";
     assert_ok(store_report_board(w->pg, &filter, w->arena, &board, &err), &err);
     return board;
@@ -205,6 +207,108 @@ static void the_board_shows_figures_and_their_reasons(void **state)
     assert_int_equal(must_board(w, (struct store_board_filter){.model = "other"}).count, 0);
     assert_int_equal(must_board(w, (struct store_board_filter){.engine = "' OR 1=1; --"}).count, 0);
     assert_int_equal(must_board(w, (struct store_board_filter){.task = "mini"}).count, 2);
+}
+
+/* A run that has ended. */
+static const char *must_end(struct world *w, int tag)
+{
+    const char *run = must_enqueue(w, 2, 2, tag);
+
+    must_answer_all(w, run, 2, 2);
+    must_grade_all(w, run);
+    must_finish(w, run);
+    return run;
+}
+
+/* Follows the pages, and lets a run end, or come, after each: those that were there at the start
+ * are seen once each, in the order of the start. */
+static void check_pages(struct world *w, struct store_board_filter filter, const char **expected,
+                        size_t count)
+{
+    struct store_board page;
+    size_t seen = 0;
+
+    filter.limit = 2;
+    do {
+        page = must_board(w, filter);
+        for (size_t i = 0; i < page.count; i++, seen++) {
+            assert_true(seen < count);
+            assert_string_equal(page.rows[i].run_id, expected[seen]);
+        }
+        assert_true(page.count == 2 || !page.more);
+        filter.after = page.count ? page.rows[page.count - 1].run_id : "";
+        must_end(w, 100 + (int)seen + 50 * filter.with_unfinished);
+    } while (page.more);
+    assert_int_equal(seen, count);
+}
+
+static void pages_of_the_board_neither_repeat_nor_drop_a_run(void **state)
+{
+    struct world *w = *state;
+    const char *by_end[7], *by_queue[9];
+    struct store_board board;
+    size_t count;
+
+    must_put_task(w, 2);
+    for (int i = 0; i < 7; i++)
+        by_end[6 - i] = must_end(w, i);
+    /* the same instant for several: the order is still total */
+    free(harness_sql(w->db, "UPDATE moecap.run SET ended_at = (SELECT max(ended_at) FROM"
+                            " moecap.run) WHERE run_no % 2 = 0"));
+    must_enqueue(w, 2, 2, 98); /* waits: not among the ended ones */
+    board = must_board(w, (struct store_board_filter){0});
+    assert_int_equal(board.count, 7);
+    for (size_t i = 0; i < 7; i++)
+        by_end[i] = board.rows[i].run_id;
+    check_pages(w, (struct store_board_filter){0}, by_end, 7);
+
+    free(harness_sql(w->db, "UPDATE moecap.run SET state = 'cancelled' WHERE run_no = 2"));
+    board = must_board(w, (struct store_board_filter){.with_unfinished = true, .limit = 9});
+    assert_true(board.more);
+    for (count = 0; count < 9; count++)
+        by_queue[count] = board.rows[count].run_id;
+    board = must_board(
+        w, (struct store_board_filter){.with_unfinished = true, .after = by_queue[0], .limit = 8});
+    for (size_t i = 0; i < 8; i++)
+        assert_string_equal(board.rows[i].run_id, by_queue[i + 1]);
+    board = must_board(w, (struct store_board_filter){.state = STORE_STATE_CANCELLED});
+    assert_int_equal(board.count, 1);
+    board = must_board(w, (struct store_board_filter){.state = STORE_STATE_QUEUED});
+    assert_int_equal(board.count, 1);
+}
+
+static void a_place_that_is_none_is_refused(void **state)
+{
+    struct world *w = *state;
+    struct store_board_filter filter = {"", "", "", "", "", .after = "run-none"};
+    struct store_board board;
+    struct cap_err err = {0};
+
+    must_put_task(w, 2);
+    const char *waiting = must_enqueue(w, 2, 2, 1);
+    assert_false(store_report_board(w->pg, &filter, w->arena, &board, &err));
+    assert_int_equal(err.code, CAP_INVALID_ARGUMENT);
+    assert_string_equal(err.field, "after");
+    assert_non_null(strstr(err.text, "there is no such run"));
+    cap_err_clear(&err);
+    filter.after = waiting;
+    assert_false(store_report_board(w->pg, &filter, w->arena, &board, &err));
+    assert_non_null(strstr(err.text, "that run has not ended"));
+}
+
+static void a_board_holds_the_figures_that_were_asked_for(void **state)
+{
+    struct world *w = *state;
+    static const char *const wanted[] = {"no_such_figure", "accuracy"};
+    struct store_board board;
+
+    must_put_task(w, 2);
+    must_end(w, 1);
+    board = must_board(w, (struct store_board_filter){
+                              .figures = wanted, .figure_count = 2, .without_report = true});
+    assert_int_equal(board.rows[0].figures.count, 1);
+    assert_string_equal(board.rows[0].figures.items[0].id, "accuracy");
+    assert_null(board.rows[0].report.data);
 }
 
 static void the_board_does_not_touch_samples(void **state)
@@ -253,6 +357,8 @@ static struct store_sample_page must_list(struct world *w, struct store_sample_f
     struct cap_err err = {0};
 
     filter.verdict = filter.verdict ? filter.verdict : "";
+    filter.status = filter.status ? filter.status : "";
+    filter.search = filter.search ? filter.search : "";
     assert_ok(store_report_samples(w->pg, &filter, w->arena, &page, &err), &err);
     return page;
 }
@@ -307,7 +413,8 @@ static void samples_are_filtered_by_the_headline_verdict(void **state)
 {
     struct world *w = *state;
     struct store_sample_page page;
-    struct store_sample_filter filter = {.after_ordinal = -1, .verdict = "wrong"};
+    struct store_sample_filter filter = {
+        .after_ordinal = -1, .verdict = "wrong", .status = "", .search = ""};
     struct cap_err err = {0};
 
     must_put_task(w, 6);
@@ -322,6 +429,19 @@ static void samples_are_filtered_by_the_headline_verdict(void **state)
         assert_int_equal(page.rows[i].verdicts.count, 1);
         assert_int_equal(page.rows[i].verdicts.items[0].kind, STORE_VERDICT_WRONG);
     }
+    filter.verdict = "";
+    filter.status = "completed";
+    page = must_list(w, filter);
+    filter.status = "failed";
+    assert_int_equal(page.count + must_list(w, filter).count, 6);
+    filter.status = "";
+    filter.search = "ANSWER 3 of"; /* whatever the case */
+    page = must_list(w, filter);
+    assert_int_equal(page.count, 1);
+    assert_int_equal(page.rows[0].answer.ordinal, 3);
+    filter.search = "%"; /* means itself */
+    assert_int_equal(must_list(w, filter).count, 0);
+    filter.search = "";
     filter.verdict = "right";
     assert_refused(store_report_samples(w->pg, &filter, w->arena, &page, &err), &err,
                    CAP_INVALID_ARGUMENT,
@@ -437,9 +557,8 @@ static void an_attempt_that_stored_nothing_does_not_count_as_an_interruption(voi
 static void events_tell_a_run_from_queue_to_end(void **state)
 {
     struct world *w = *state;
-    struct store_event *events;
+    struct store_event_page page;
     struct cap_err err = {0};
-    size_t count;
     static const char *const told[] = {
         "queued",
         "shard 0 to node node-a, attempt 1, 1 of 1 samples left",
@@ -455,31 +574,32 @@ static void events_tell_a_run_from_queue_to_end(void **state)
     must_answer_all(w, run, 1, 1);
     must_grade_all(w, run);
     must_finish(w, run);
-    assert_ok(store_event_list(w->pg, run, 0, 0, w->arena, &events, &count, &err), &err);
-    assert_int_equal(count, CAP_COUNT_OF(told));
-    for (size_t i = 0; i < count; i++)
-        assert_string_equal(events[i].text, told[i]);
-    assert_ok(store_event_list(w->pg, run, events[4].id, 1, w->arena, &events, &count, &err), &err);
-    assert_int_equal(count, 1);
-    assert_string_equal(events[0].text, told[5]);
+    assert_ok(store_event_list(w->pg, run, 0, 0, w->arena, &page, &err), &err);
+    assert_int_equal(page.count, CAP_COUNT_OF(told));
+    assert_false(page.more);
+    for (size_t i = 0; i < page.count; i++)
+        assert_string_equal(page.events[i].text, told[i]);
+    assert_ok(store_event_list(w->pg, run, page.events[4].id, 1, w->arena, &page, &err), &err);
+    assert_int_equal(page.count, 1);
+    assert_true(page.more);
+    assert_string_equal(page.events[0].text, told[5]);
 }
 
 static void a_node_is_an_event_when_it_comes_and_when_it_goes(void **state)
 {
     struct world *w = *state;
     struct store_node node = {"node-1", "box", {(const uint8_t *)"hello", 5}, true};
-    struct store_event *events;
+    struct store_event_page page;
     struct cap_err err = {0};
-    size_t count;
 
     assert_ok(store_node_put(w->pg, &node, &err), &err);
     assert_ok(store_node_put(w->pg, &node, &err), &err);
     node = (struct store_node){"node-1", "", {0}, false};
     assert_ok(store_node_put(w->pg, &node, &err), &err);
-    assert_ok(store_event_list(w->pg, "", 0, 0, w->arena, &events, &count, &err), &err);
-    assert_int_equal(count, 2);
-    assert_string_equal(events[0].text, "box (node-1) connected");
-    assert_string_equal(events[1].text, "box (node-1) gone");
+    assert_ok(store_event_list(w->pg, "", 0, 0, w->arena, &page, &err), &err);
+    assert_int_equal(page.count, 2);
+    assert_string_equal(page.events[0].text, "box (node-1) connected");
+    assert_string_equal(page.events[1].text, "box (node-1) gone");
     assert_int_equal(sql_int(w, "SELECT count(*) FROM moecap.node WHERE hello = 'hello'"), 1);
 }
 
@@ -492,6 +612,9 @@ int main(void)
         WORLD_TEST(verdicts_that_belong_nowhere_are_refused),
         WORLD_TEST(a_run_finishes_once_and_only_when_all_is_graded),
         WORLD_TEST(the_board_shows_figures_and_their_reasons),
+        WORLD_TEST(pages_of_the_board_neither_repeat_nor_drop_a_run),
+        WORLD_TEST(a_place_that_is_none_is_refused),
+        WORLD_TEST(a_board_holds_the_figures_that_were_asked_for),
         WORLD_TEST(the_board_does_not_touch_samples),
         WORLD_TEST(a_run_is_reported_with_attempts_and_histograms),
         WORLD_TEST(pages_of_samples_join_without_gap_or_overlap),

@@ -318,6 +318,7 @@ static void an_evaluation_goes_from_task_to_board(void **state)
     Moecap__V1__LeaseRef ref = MOECAP__V1__LEASE_REF__INIT;
     Moecap__V1__BoardRequest board = MOECAP__V1__BOARD_REQUEST__INIT;
     Moecap__V1__GetRunRequest run = MOECAP__V1__GET_RUN_REQUEST__INIT;
+    Moecap__V1__GetExpertCountsRequest counts = MOECAP__V1__GET_EXPERT_COUNTS_REQUEST__INIT;
     Moecap__V1__ListSamplesRequest list = MOECAP__V1__LIST_SAMPLES_REQUEST__INIT;
 
     send_task(s);
@@ -363,8 +364,9 @@ static void an_evaluation_goes_from_task_to_board(void **state)
     assert_int_equal(rows->rows[0]->figures[1]->opt_value_case, 0);
     run.run_id = list.run_id = made->run_ids[0];
     assert_int_equal(MUST(s, get_run, &run, GetRunReply)->n_attempts, 1);
-    assert_int_equal(MUST(s, get_expert_counts, &run, GetExpertCountsReply)->counts[0]->counts[1],
-                     2);
+    counts.run_id = made->run_ids[0];
+    assert_int_equal(
+        MUST(s, get_expert_counts, &counts, GetExpertCountsReply)->counts[0]->counts[1], 2);
     list.limit = 15;
     list.with_gold = true;
     Moecap__V1__ListSamplesReply *page = MUST(s, list_samples, &list, ListSamplesReply);
