@@ -41,94 +41,80 @@ static void set_lease(Moecap__V1__LeaseRef *out, const struct infer_lease *lease
     out->fence = lease->fence;
 }
 
-static bool send_beat(struct cap_rpc_call *call, const struct infer_outgoing *out)
+/* `body` is what `what` names. */
+static bool send_as(struct cap_rpc_call *call, Moecap__V1__NodeMessage__BodyCase what, void *body)
 {
     Moecap__V1__NodeMessage message = MOECAP__V1__NODE_MESSAGE__INIT;
-    Moecap__V1__NodeBeat beat = MOECAP__V1__NODE_BEAT__INIT;
-    Moecap__V1__LeaseRef lease, *lease_at = &lease;
 
-    set_lease(&lease, &out->lease);
-    beat.leases = &lease_at;
-    beat.n_leases = out->has_lease;
-    message.body_case = MOECAP__V1__NODE_MESSAGE__BODY_BEAT;
-    message.beat = &beat;
+    message.body_case = what;
+    message.hello = body; /* the members of the union are all pointers */
     return scheduler_rpc_work_send_request(call, &message);
 }
 
-static bool send_batch(struct cap_rpc_call *call, const struct infer_outgoing *out)
+static bool send_beat(struct cap_rpc_call *call, const struct infer_outgoing *out,
+                      Moecap__V1__LeaseRef *lease)
 {
-    Moecap__V1__NodeMessage message = MOECAP__V1__NODE_MESSAGE__INIT;
-    Moecap__V1__AnswerBatch batch = MOECAP__V1__ANSWER_BATCH__INIT;
-    Moecap__V1__LeaseRef lease;
+    Moecap__V1__NodeBeat beat = MOECAP__V1__NODE_BEAT__INIT;
 
-    set_lease(&lease, &out->lease);
-    batch.lease = &lease;
+    beat.leases = &lease;
+    beat.n_leases = out->has_lease;
+    return send_as(call, MOECAP__V1__NODE_MESSAGE__BODY_BEAT, &beat);
+}
+
+static bool send_batch(struct cap_rpc_call *call, const struct infer_outgoing *out,
+                       Moecap__V1__LeaseRef *lease)
+{
+    Moecap__V1__AnswerBatch batch = MOECAP__V1__ANSWER_BATCH__INIT;
+
+    batch.lease = lease;
     batch.seq = out->batch.seq;
     batch.sha256 = (ProtobufCBinaryData){CAP_SHA256_BYTES, (uint8_t *)out->batch.sha256};
     batch.rows = (ProtobufCBinaryData){out->batch.length, out->batch.rows};
     batch.answers = out->batch.answers;
     batch.completed = out->batch.completed;
     batch.last = out->batch.last;
-    message.body_case = MOECAP__V1__NODE_MESSAGE__BODY_ANSWERS;
-    message.answers = &batch;
-    return scheduler_rpc_work_send_request(call, &message);
+    return send_as(call, MOECAP__V1__NODE_MESSAGE__BODY_ANSWERS, &batch);
 }
 
-static bool send_progress(struct cap_rpc_call *call, const struct infer_outgoing *out)
+static bool send_progress(struct cap_rpc_call *call, const struct infer_outgoing *out,
+                          Moecap__V1__LeaseRef *lease)
 {
-    Moecap__V1__NodeMessage message = MOECAP__V1__NODE_MESSAGE__INIT;
     Moecap__V1__NodeProgress progress = MOECAP__V1__NODE_PROGRESS__INIT;
-    Moecap__V1__LeaseRef lease;
 
-    set_lease(&lease, &out->lease);
-    progress.lease = &lease;
+    progress.lease = lease;
     progress.phase = (char *)out->progress.phase;
     progress.in_flight = (uint32_t)out->progress.in_flight;
     progress.output_tokens_per_s = out->progress.output_tokens_per_s;
-    message.body_case = MOECAP__V1__NODE_MESSAGE__BODY_PROGRESS;
-    message.progress = &progress;
-    return scheduler_rpc_work_send_request(call, &message);
+    return send_as(call, MOECAP__V1__NODE_MESSAGE__BODY_PROGRESS, &progress);
 }
 
-static bool send_failed(struct cap_rpc_call *call, const struct infer_outgoing *out)
+static bool send_failed(struct cap_rpc_call *call, const struct infer_outgoing *out,
+                        Moecap__V1__LeaseRef *lease)
 {
-    Moecap__V1__NodeMessage message = MOECAP__V1__NODE_MESSAGE__INIT;
     Moecap__V1__ShardFailed failed = MOECAP__V1__SHARD_FAILED__INIT;
-    Moecap__V1__LeaseRef lease;
 
-    set_lease(&lease, &out->lease);
-    failed.lease = &lease;
+    failed.lease = lease;
     failed.reason = (char *)out->failure.text;
     failed.code = out->failure.code;
-    message.body_case = MOECAP__V1__NODE_MESSAGE__BODY_FAILED;
-    message.failed = &failed;
-    return scheduler_rpc_work_send_request(call, &message);
-}
-
-static bool send_stopped(struct cap_rpc_call *call, const struct infer_outgoing *out)
-{
-    Moecap__V1__NodeMessage message = MOECAP__V1__NODE_MESSAGE__INIT;
-    Moecap__V1__LeaseRef lease;
-
-    set_lease(&lease, &out->lease);
-    message.body_case = MOECAP__V1__NODE_MESSAGE__BODY_STOPPED;
-    message.stopped = &lease;
-    return scheduler_rpc_work_send_request(call, &message);
+    return send_as(call, MOECAP__V1__NODE_MESSAGE__BODY_FAILED, &failed);
 }
 
 static bool send_one(struct cap_rpc_call *call, const struct infer_outgoing *out)
 {
+    Moecap__V1__LeaseRef lease;
+
+    set_lease(&lease, &out->lease);
     switch (out->kind) {
     case INFER_SEND_BEAT:
-        return send_beat(call, out);
+        return send_beat(call, out, &lease);
     case INFER_SEND_BATCH:
-        return send_batch(call, out);
+        return send_batch(call, out, &lease);
     case INFER_SEND_PROGRESS:
-        return send_progress(call, out);
+        return send_progress(call, out, &lease);
     case INFER_SEND_FAILED:
-        return send_failed(call, out);
+        return send_failed(call, out, &lease);
     case INFER_SEND_STOPPED:
-        return send_stopped(call, out);
+        return send_as(call, MOECAP__V1__NODE_MESSAGE__BODY_STOPPED, &lease);
     }
     return false;
 }
@@ -155,11 +141,9 @@ static void *run_sender(void *arg)
 static bool send_hello(const struct infer_work_client *client, struct cap_rpc_call *call)
 {
     CAP_AUTO(cap_arena) arena = cap_arena_new(HELLO_BYTES_MAX);
-    Moecap__V1__NodeMessage message = MOECAP__V1__NODE_MESSAGE__INIT;
 
-    message.body_case = MOECAP__V1__NODE_MESSAGE__BODY_HELLO;
-    message.hello = infer_hello_to_wire(client->hello, arena);
-    return scheduler_rpc_work_send_request(call, &message);
+    return send_as(call, MOECAP__V1__NODE_MESSAGE__BODY_HELLO,
+                   infer_hello_to_wire(client->hello, arena));
 }
 
 /* Between Welcome and the end of the stream. */
