@@ -10,8 +10,9 @@
 #include "hello_wire.h"
 #include "log/log.h"
 #include "moecap/v1/scheduler.rpc.h"
+#include "redial.h"
 
-enum { PAUSE_MS_MIN = 200, PAUSE_MS_MAX = 5000, HELLO_BYTES_MAX = 1 << 20 };
+enum { HELLO_BYTES_MAX = 1 << 20 };
 
 struct infer_work_client {
     struct infer_work *work;
@@ -23,6 +24,8 @@ struct infer_work_client {
     pthread_cond_t changed;
     struct cap_rpc_call *call;
     bool ending;
+    struct infer_redial redial; /* the thread's */
+    int64_t welcomed_at_ms;     /* of this stream, by the thread; -1 = not yet */
 };
 
 /* ---- sending ---- */
@@ -165,20 +168,22 @@ static void converse(struct infer_work_client *client, struct cap_rpc_call *call
     infer_count(INFER_M_connected, -1);
 }
 
-/* True when the scheduler welcomed us. */
-static bool talk(struct infer_work_client *client, struct cap_rpc_call *call)
+/* The hello, the welcome, and what follows it. */
+static void talk(struct infer_work_client *client, struct cap_rpc_call *call)
 {
     Moecap__V1__NodeCommand *command;
 
+    client->welcomed_at_ms = -1;
     if (!send_hello(client, call))
-        return false;
+        return;
     command = scheduler_rpc_work_next_reply(call);
     if (!command || command->body_case != MOECAP__V1__NODE_COMMAND__BODY_WELCOME)
-        return false;
-    cap_log(INFO, "connected", "scheduler=%s node=%s", client->scheduler,
-            command->welcome->node_id);
+        return;
+    client->welcomed_at_ms = cap_clock_ms(cap_clock_system());
+    if (client->redial.untold == 0)
+        cap_log(INFO, "connected", "scheduler=%s node=%s", client->scheduler,
+                command->welcome->node_id);
     converse(client, call, command->welcome->beat_ms);
-    return true;
 }
 
 static bool open_call(struct infer_work_client *client, struct cap_rpc_call **out_call)
@@ -194,7 +199,20 @@ static bool open_call(struct infer_work_client *client, struct cap_rpc_call **ou
     return ok;
 }
 
-static void close_call(struct infer_work_client *client, struct cap_rpc_call *call, bool welcomed)
+/* Why the stream has ended, unless we end it. */
+static void tell_end(struct infer_work_client *client, const struct cap_err *reason)
+{
+    bool welcomed = client->welcomed_at_ms >= 0;
+    int64_t lived_ms = welcomed ? cap_clock_ms(cap_clock_system()) - client->welcomed_at_ms : -1;
+    int untold = client->redial.untold;
+
+    if (infer_redial_ended(&client->redial, lived_ms, reason))
+        cap_log(WARN, welcomed ? "disconnected" : "no_scheduler",
+                "scheduler=%s reason=%s untold=%d", client->scheduler,
+                CAP_LOG_Q(client->redial.reason), untold);
+}
+
+static void close_call(struct infer_work_client *client, struct cap_rpc_call *call)
 {
     struct cap_err err = {0};
     bool ending;
@@ -206,8 +224,7 @@ static void close_call(struct infer_work_client *client, struct cap_rpc_call *ca
     cap_rpc_cancel(call);
     cap_rpc_close(call, &err);
     if (!ending)
-        cap_log(WARN, welcomed ? "disconnected" : "no_scheduler", "scheduler=%s reason=%s",
-                client->scheduler, CAP_LOG_Q(err.text));
+        tell_end(client, &err);
 }
 
 /* False when the program ends. */
@@ -226,19 +243,14 @@ static bool pause_ms(struct infer_work_client *client, int64_t wait_ms)
 static void *run_client(void *arg)
 {
     struct infer_work_client *client = arg;
-    int64_t wait_ms = PAUSE_MS_MIN;
     struct cap_rpc_call *call;
 
-    do {
-        bool welcomed;
-
-        if (!open_call(client, &call))
+    while (open_call(client, &call)) {
+        talk(client, call);
+        close_call(client, call);
+        if (!pause_ms(client, client->redial.pause_ms))
             break;
-        welcomed = talk(client, call);
-        close_call(client, call, welcomed);
-        wait_ms = welcomed ? PAUSE_MS_MIN : 2 * wait_ms;
-        wait_ms = wait_ms < PAUSE_MS_MAX ? wait_ms : PAUSE_MS_MAX;
-    } while (pause_ms(client, wait_ms));
+    }
     return NULL;
 }
 
