@@ -84,6 +84,17 @@ static void take_prompts(struct infer_work *work, const Moecap__V1__PromptBatch 
         infer_work_prompts_end(work, in->run_id, in->shard);
 }
 
+/* A stop that stops nothing is no news: a scheduler may send any number of them. */
+static void take_stop(struct infer_work *work, const Moecap__V1__Stop *in)
+{
+    if (infer_work_stop(work, in->run_id, in->shard, in->fence))
+        cap_log(INFO, "stop", "run=%s shard=%u fence=%llu reason=%s", in->run_id, in->shard,
+                (unsigned long long)in->fence, CAP_LOG_Q(in->reason));
+    else
+        cap_log(DEBUG, "stop_ignored", "run=%s shard=%u fence=%llu", CAP_LOG_Q(in->run_id),
+                in->shard, (unsigned long long)in->fence);
+}
+
 void infer_command_take(struct infer_work *work, const Moecap__V1__NodeCommand *command)
 {
     switch (command->body_case) {
@@ -97,9 +108,7 @@ void infer_command_take(struct infer_work *work, const Moecap__V1__NodeCommand *
         infer_work_ack(work, command->ack->run_id, command->ack->shard, command->ack->seq);
         break;
     case MOECAP__V1__NODE_COMMAND__BODY_STOP:
-        cap_log(INFO, "stop", "run=%s shard=%u reason=%s", command->stop->run_id,
-                command->stop->shard, CAP_LOG_Q(command->stop->reason));
-        infer_work_stop(work, command->stop->run_id, command->stop->shard);
+        take_stop(work, command->stop);
         break;
     default:
         break;

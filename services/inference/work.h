@@ -75,7 +75,9 @@ void infer_work_prompt(struct infer_work *work, const char *run_id, uint32_t sha
                        const struct infer_prompt *prompt);
 void infer_work_prompts_end(struct infer_work *work, const char *run_id, uint32_t shard);
 void infer_work_ack(struct infer_work *work, const char *run_id, uint32_t shard, uint64_t seq);
-void infer_work_stop(struct infer_work *work, const char *run_id, uint32_t shard);
+/* Stops the shard if the lease held is of that fence or an older one; 0 = of any. False: nothing of
+ * the kind is held, as when the stop was overtaken by the next assignment. */
+bool infer_work_stop(struct infer_work *work, const char *run_id, uint32_t shard, uint64_t fence);
 
 /* ---- the sending thread ---- */
 

@@ -247,7 +247,7 @@ static void do_stop(struct sched_conduct *c, const struct sched_action *a)
     if (!link)
         return;
     cap_log(INFO, "stop", "run=%s node=%s reason=%s", a->run_id, a->node_id, CAP_LOG_Q(a->reason));
-    c->options.stop_shard(link, a->run_id, a->reason);
+    c->options.stop_shard(link, a->run_id, a->fence, a->reason);
     sched_link_done(c->options.links, link);
 }
 

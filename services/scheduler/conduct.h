@@ -35,7 +35,8 @@ struct sched_conduct_options {
     /* Sends assignment and prompts / a stop to a node; in work_rpc.c. False: err says why. */
     bool (*assign)(const struct sched_assignment *assignment, struct sched_link *link,
                    struct cap_err *err);
-    void (*stop_shard)(struct sched_link *link, const char *run_id, const char *reason);
+    void (*stop_shard)(struct sched_link *link, const char *run_id, uint64_t fence,
+                       const char *reason);
 };
 
 struct sched_conduct *sched_conduct_new(const struct sched_conduct_options *options);

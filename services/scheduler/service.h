@@ -33,6 +33,7 @@ bool sched_restore_wait(struct sched_service *service, struct cap_rpc_call *call
 /* work_rpc.c, for conduct's options */
 bool sched_work_assign(const struct sched_assignment *assignment, struct sched_link *link,
                        struct cap_err *err);
-void sched_work_stop(struct sched_link *link, const char *run_id, const char *reason);
+void sched_work_stop(struct sched_link *link, const char *run_id, uint64_t fence,
+                     const char *reason);
 
 #endif

@@ -147,8 +147,8 @@ static void stop_run(struct step *s, const struct sched_run *run, const char *re
 }
 
 /* The node holds what it should not. When it has been given something else meanwhile, that
- * assignment is on its way and will replace this one; a Stop, which names no fence, could end it.
- */
+ * assignment is on its way and will replace this one; a Stop could end it, on a node that is too
+ * old to look at the fence. */
 static void evict(struct step *s, struct sched_node *node, const char *run_id, uint64_t fence,
                   const char *reason)
 {

@@ -41,12 +41,14 @@ static bool send(struct cap_rpc_call *call, Moecap__V1__NodeCommand__BodyCase wh
     return scheduler_rpc_work_send_reply(call, &command);
 }
 
-void sched_work_stop(struct sched_link *link, const char *run_id, const char *reason)
+void sched_work_stop(struct sched_link *link, const char *run_id, uint64_t fence,
+                     const char *reason)
 {
     Moecap__V1__Stop stop = MOECAP__V1__STOP__INIT;
 
     stop.run_id = (char *)run_id;
     stop.shard = SCHED_SHARD;
+    stop.fence = fence;
     stop.reason = (char *)reason;
     sched_link_hold_order(link);
     send(sched_link_call(link), MOECAP__V1__NODE_COMMAND__BODY_STOP, &stop);

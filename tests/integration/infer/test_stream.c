@@ -125,12 +125,13 @@ static void send_ack(struct cap_rpc_call *call, uint64_t seq)
     scheduler_rpc_work_send_reply(call, &command);
 }
 
-static void send_stop(struct cap_rpc_call *call)
+static void send_stop(struct cap_rpc_call *call, uint64_t fence)
 {
     Moecap__V1__NodeCommand command = MOECAP__V1__NODE_COMMAND__INIT;
     Moecap__V1__Stop stop = MOECAP__V1__STOP__INIT;
 
     stop.run_id = "run-1";
+    stop.fence = fence;
     stop.reason = "the test says so";
     command.body_case = MOECAP__V1__NODE_COMMAND__BODY_STOP;
     command.stop = &stop;
@@ -170,7 +171,8 @@ static bool take(struct scheduler *scheduler, struct cap_rpc_call *call, int str
         if (scheduler->stop_when_running && !scheduler->stop_ms &&
             strcmp(message->progress->phase, "running") == 0) {
             scheduler->stop_ms = cap_clock_ms(cap_clock_system());
-            send_stop(call);
+            send_stop(call, 6); /* of the lease before this one: ignored */
+            send_stop(call, 7);
         }
         break;
     case MOECAP__V1__NODE_MESSAGE__BODY_ANSWERS:

@@ -347,11 +347,26 @@ static void a_stop_takes_effect_within_a_second(void **state)
     wait_for_state(node, INFER_WORK_RUNNING);
     cap_sleep_ms(100);
     started_ms = cap_clock_ms(cap_clock_system());
-    infer_work_stop(node->work, "run-1", 0);
+    assert_true(infer_work_stop(node->work, "run-1", 0, node->lease.fence));
     next(node, &out);
     assert_int_equal(out.kind, INFER_SEND_STOPPED);
     assert_true(cap_clock_ms(cap_clock_system()) - started_ms < 1000);
     assert_int_equal(infer_work_state(node->work), INFER_WORK_IDLE);
+}
+
+static void a_stop_that_an_assignment_overtook_is_ignored(void **state)
+{
+    struct node *node = *state;
+
+    setenv("MOECAP_NULL_DELAY_US", "20000", 1);
+    node->lease.fence = 4;
+    run(node, 4, 4);
+    wait_for_state(node, INFER_WORK_RUNNING);
+    assert_false(infer_work_stop(node->work, "run-1", 0, 3));
+    assert_false(infer_work_stop(node->work, "run-1", 1, 4));
+    assert_false(infer_work_stop(node->work, "run-2", 0, 4));
+    drain(node);
+    assert_int_equal(node->answers, 4);
 }
 
 static void a_stop_while_the_model_loads_is_confirmed_at_once(void **state)
@@ -365,7 +380,7 @@ static void a_stop_while_the_model_loads_is_confirmed_at_once(void **state)
     wait_for_state(node, INFER_WORK_RUNNING);
     cap_sleep_ms(100);
     started_ms = cap_clock_ms(cap_clock_system());
-    infer_work_stop(node->work, "run-1", 0);
+    assert_true(infer_work_stop(node->work, "run-1", 0, 0)); /* an older scheduler names none */
     next(node, &out);
     assert_int_equal(out.kind, INFER_SEND_STOPPED);
     assert_true(cap_clock_ms(cap_clock_system()) - started_ms < 500);
@@ -541,6 +556,7 @@ int main(void)
         TEST(an_unknown_engine_fails_the_shard_with_the_known_ones),
         TEST(a_missing_prompt_fails_the_shard),
         TEST(a_stop_takes_effect_within_a_second),
+        TEST(a_stop_that_an_assignment_overtook_is_ignored),
         TEST(a_stop_while_the_model_loads_is_confirmed_at_once),
         TEST(a_new_stream_gets_unacknowledged_batches_again_byte_for_byte),
         TEST(a_lease_without_all_its_prompts_is_given_up_when_the_stream_breaks),
