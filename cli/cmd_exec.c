@@ -15,7 +15,7 @@ struct cli_help_options cli_help_options;
 static int become(struct cli_context *context, const char *program, int argc, char **argv,
                   struct cap_err *err)
 {
-    char path[CLI_PATH_BYTES];
+    char path[CLI_FILE_BYTES];
     char **arguments = calloc((size_t)argc + 2, sizeof *arguments);
 
     if (!arguments)

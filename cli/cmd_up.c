@@ -26,7 +26,7 @@ struct cli_up_options cli_up_options = {.nodes = 1, .port_base = 7860, .openai_p
 bool cli_find_shipped(const struct cli_context *context, const char *name, char out[CLI_PATH_BYTES])
 {
     static const char *const places[] = {"../../..", "../share/moecap", ".."};
-    char path[CLI_PATH_BYTES];
+    char path[CLI_FILE_BYTES];
 
     for (size_t i = 0; i < CAP_COUNT_OF(places); i++) {
         snprintf(path, sizeof path, "%s/%s/%s", context->program_dir, places[i], name);
@@ -86,7 +86,7 @@ static bool spawn_supervisor(const struct cli_context *context, const char *dir,
                              struct cap_err *err)
 {
     const struct cli_up_options *o = &cli_up_options;
-    char program[CLI_PATH_BYTES], numbers[3][32], log[CLI_PATH_BYTES];
+    char program[CLI_FILE_BYTES], numbers[3][32], log[CLI_FILE_BYTES];
     char *argv[32 + 2 * CLI_LIST_MAX];
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
@@ -139,7 +139,7 @@ static bool spawn_supervisor(const struct cli_context *context, const char *dir,
 /* What the supervisor wrote last, when it could not start everything. */
 static void read_failure(const char *dir, struct cap_err *err)
 {
-    char path[CLI_PATH_BYTES];
+    char path[CLI_FILE_BYTES];
     struct cap_err ignored = {0};
     CAP_AUTO_MEM char *log = NULL;
     char *line;
@@ -157,7 +157,7 @@ static void read_failure(const char *dir, struct cap_err *err)
 
 static int detach(struct cli_context *context, const char *dir, struct cap_err *err)
 {
-    char ready[CLI_PATH_BYTES], logs[CLI_PATH_BYTES];
+    char ready[CLI_FILE_BYTES], logs[CLI_FILE_BYTES];
     int64_t until = cap_clock_ms(cap_clock_system()) + DETACH_MS_MAX;
     pid_t pid;
     int status;

@@ -18,7 +18,8 @@ struct cli_suite {
     struct cap_rpc_channel *scheduler, *store, *evaluator;
 };
 
-enum { CLI_PATH_BYTES = 4096 };
+/* A folder; and a file below it, whose name always fits. */
+enum { CLI_PATH_BYTES = 4096, CLI_FILE_BYTES = CLI_PATH_BYTES + 256 };
 
 /* --state, MOECAP_STATE, $XDG_STATE_HOME/moecap, ~/.local/state/moecap, for root /var/lib/moecap.
  */

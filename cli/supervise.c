@@ -38,7 +38,7 @@ enum {
 
 struct program {
     struct cli_process *process; /* in the runtime */
-    char arguments[ARGUMENTS_MAX][CLI_PATH_BYTES];
+    char arguments[ARGUMENTS_MAX][CLI_FILE_BYTES];
     int argument_count;
     int64_t started_ms, restart_at_ms, pause_ms;
     off_t log_bytes; /* of earlier lives */
@@ -89,7 +89,7 @@ __attribute__((format(printf, 2, 3))) static void add_argument(struct program *p
     if (p->argument_count == ARGUMENTS_MAX)
         abort();
     va_start(args, fmt);
-    vsnprintf(p->arguments[p->argument_count++], CLI_PATH_BYTES, fmt, args);
+    vsnprintf(p->arguments[p->argument_count++], CLI_FILE_BYTES, fmt, args);
     va_end(args);
 }
 
@@ -191,15 +191,15 @@ static void add_node(struct supervisor *s, int number)
 
 /* ---- one program ---- */
 
-static void log_path(const struct supervisor *s, const struct program *p, char out[CLI_PATH_BYTES])
+static void log_path(const struct supervisor *s, const struct program *p, char out[CLI_FILE_BYTES])
 {
-    snprintf(out, CLI_PATH_BYTES, "%s/logs/%s.log", s->dir, p->process->name);
+    snprintf(out, CLI_FILE_BYTES, "%s/logs/%s.log", s->dir, p->process->name);
 }
 
 /* One older log is kept beside the one that is written. */
 static void set_log_aside(const char *path, struct program *p)
 {
-    char older[CLI_PATH_BYTES];
+    char older[CLI_FILE_BYTES + 2];
     struct stat stat_;
 
     p->log_bytes = stat(path, &stat_) == 0 ? stat_.st_size : 0;
@@ -223,7 +223,7 @@ static bool spawn(struct supervisor *s, struct program *p, struct cap_err *err)
     char *argv[ARGUMENTS_MAX + 1];
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
-    char log[CLI_PATH_BYTES];
+    char log[CLI_FILE_BYTES];
     sigset_t none;
     int rc;
 
@@ -267,7 +267,7 @@ static bool is_ready(struct program *p)
 /* The last thing a program said before it died: its error line. */
 static void last_words(const struct supervisor *s, const struct program *p, char *out, size_t size)
 {
-    char path[CLI_PATH_BYTES];
+    char path[CLI_FILE_BYTES];
     struct cap_err ignored = {0};
     CAP_AUTO_MEM char *log = NULL;
     char *line, *reason;
@@ -286,7 +286,7 @@ static void last_words(const struct supervisor *s, const struct program *p, char
 
 static bool fail_ended(const struct supervisor *s, struct program *p, struct cap_err *err)
 {
-    char words[400];
+    char words[CLI_FILE_BYTES + 8]; /* "see " and a path, or a reason */
 
     last_words(s, p, words, sizeof words);
     p->process->pid = 0;
@@ -389,9 +389,9 @@ static void keep_address(struct program *p)
 
     for (int i = 0; port && i + 1 < p->argument_count; i++) {
         if (strcmp(p->arguments[i], "--listen") == 0)
-            snprintf(p->arguments[i + 1], CLI_PATH_BYTES, "%s", p->process->address);
+            snprintf(p->arguments[i + 1], CLI_FILE_BYTES, "%s", p->process->address);
         else if (strcmp(p->arguments[i], "--http-port") == 0)
-            snprintf(p->arguments[i + 1], CLI_PATH_BYTES, "%s", port + 1);
+            snprintf(p->arguments[i + 1], CLI_FILE_BYTES, "%s", port + 1);
     }
 }
 
@@ -435,7 +435,7 @@ static void look_after(struct supervisor *s)
 
 static bool make_dirs(const char *dir, struct cap_err *err)
 {
-    char path[CLI_PATH_BYTES];
+    char path[CLI_FILE_BYTES];
 
     snprintf(path, sizeof path, "%s/ready", dir);
     if (!cap_dir_make(path, err))
@@ -459,7 +459,7 @@ static bool add_tasks(struct supervisor *s, struct cap_err *err)
 /* Held until this process ends, however it ends. */
 static bool lock_state(const char *dir, struct cap_err *err)
 {
-    char path[CLI_PATH_BYTES];
+    char path[CLI_FILE_BYTES];
     int fd;
 
     snprintf(path, sizeof path, "%s/lock", dir);
@@ -488,7 +488,7 @@ static void init_supervisor(struct supervisor *s, struct cli_context *context, c
 
 static bool start_suite(struct supervisor *s, struct cap_err *err)
 {
-    char ready[CLI_PATH_BYTES];
+    char ready[CLI_FILE_BYTES];
 
     snprintf(ready, sizeof ready, "%s/ready/suite", s->dir);
     unlink(ready);
