@@ -4,13 +4,21 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
+/* Texts quote names that others chose, and formats cut them (%.80s): what is left is made UTF-8
+ * again, as it goes into messages that must be. */
+static void finish_text(struct cap_err *err, bool too_long)
+{
+    if (too_long)
+        memcpy(err->text + cap_utf8_cut(err->text, sizeof err->text - 4), "...", 4);
+    cap_utf8_tidy(err->text);
+}
+
 __attribute__((format(printf, 2, 0))) static void write_text(struct cap_err *err, const char *fmt,
                                                              va_list args)
 {
-    int n = vsnprintf(err->text, sizeof err->text, fmt, args);
-
-    if (n >= (int)sizeof err->text)
-        memcpy(err->text + sizeof err->text - 4, "...", 4);
+    finish_text(err, vsnprintf(err->text, sizeof err->text, fmt, args) >= (int)sizeof err->text);
 }
 
 bool cap_fail_v(struct cap_err *err, enum cap_code code, const char *fmt, va_list args)
@@ -57,9 +65,8 @@ bool cap_fail_in(struct cap_err *err, const char *fmt, ...)
     write_text(err, fmt, args);
     va_end(args);
     used = strlen(err->text);
-    if (snprintf(err->text + used, sizeof err->text - used, ": %s", reason) >=
-        (int)(sizeof err->text - used))
-        memcpy(err->text + sizeof err->text - 4, "...", 4);
+    finish_text(err, snprintf(err->text + used, sizeof err->text - used, ": %s", reason) >=
+                         (int)(sizeof err->text - used));
     return false;
 }
 

@@ -3,7 +3,8 @@
  * Every function that can fail takes `struct cap_err *err` last and returns bool or a pointer.
  * False or NULL means failed and `err` says why; outputs are untouched then. `err` is never NULL.
  * The codes are gRPC's canonical numbers, so that a failure travels from SQL to the command line
- * unchanged. Texts are lower case, without a full stop; they hold the value and the reason.
+ * unchanged. Texts are lower case, without a full stop; they hold the value and the reason, and are
+ * UTF-8 whatever they quote.
  * "could not" when trying again may help, "cannot" when it never will.
  *
  *     struct cap_err err = {0};

@@ -1,6 +1,7 @@
 #include "base/utf8.h"
 
 #include <stdbool.h>
+#include <string.h>
 
 #include "base/buf.h"
 
@@ -58,6 +59,44 @@ size_t cap_utf8_count(const char *text)
     for (; *text; text++)
         count += !continues((unsigned char)*text);
     return count;
+}
+
+size_t cap_utf8_cut(const char *text, size_t bytes_max)
+{
+    size_t cut = bytes_max;
+
+    while (cut > 0 && bytes_max - cut < 3 && continues((unsigned char)text[cut]))
+        cut--;
+    return continues((unsigned char)text[cut]) ? bytes_max : cut;
+}
+
+/* Bytes of what begins like a character and does not become one; 1 when it does not even begin. */
+static size_t beginning_length(const char *text, size_t length)
+{
+    size_t n = 1;
+
+    while (n < length && cap_utf8_character(text, n) < 0 && cap_utf8_character(text, n + 1) < 0)
+        n++;
+    return n;
+}
+
+void cap_utf8_tidy(char *text)
+{
+    size_t length = strlen(text), in = cap_utf8_bad(text, length), out = in;
+
+    while (in < length) {
+        int size = cap_utf8_character(text + in, length - in);
+
+        if (size > 0) {
+            memmove(text + out, text + in, (size_t)size);
+            out += (size_t)size;
+            in += (size_t)size;
+            continue;
+        }
+        in += beginning_length(text + in, length - in);
+        text[out++] = '?';
+    }
+    text[out] = '\0';
 }
 
 /* ---- mending ---- */

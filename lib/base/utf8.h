@@ -30,6 +30,13 @@ size_t cap_utf8_bad(const char *text, size_t length);
 /* Characters of UTF-8 text. */
 size_t cap_utf8_count(const char *text);
 
+/* How much of a text that is longer than `bytes_max` fits in there without cutting a character. */
+size_t cap_utf8_cut(const char *text, size_t bytes_max);
+
+/* In place: '?' for what is not UTF-8, one for each longest beginning of a character. For short
+ * texts of ours that quote others'; what is shown whole goes through a mender. */
+void cap_utf8_tidy(char *text);
+
 struct cap_utf8_mender {
     unsigned char held[4]; /* the beginning of a character */
     int held_count;

@@ -267,6 +267,64 @@ static void only_the_shortest_form_of_a_character_below_110000_is_utf8(void **st
     assert_int_equal(cap_utf8_count("a\xc3\xa9"), 2);
 }
 
+static void a_cut_never_ends_inside_a_character(void **state)
+{
+    (void)state;
+    assert_int_equal(cap_utf8_cut("abcdef", 4), 4);
+    assert_int_equal(cap_utf8_cut("ab\xe2\x82\xac"
+                                  "cd",
+                                  5),
+                     5);
+    assert_int_equal(cap_utf8_cut("ab\xe2\x82\xac", 4), 2);
+    assert_int_equal(cap_utf8_cut("ab\xe2\x82\xac", 3), 2);
+    assert_int_equal(cap_utf8_cut("\x82\x82\x82\x82\x82\x82", 5), 5); /* no character at all */
+    assert_int_equal(cap_utf8_cut("\xc3\xa9", 1), 0);
+}
+
+static void tidied_text_is_utf8_and_keeps_what_was(void **state)
+{
+    static const char *const pairs[][2] = {
+        {"gr\xc3\xbc\xc3\x9f", "gr\xc3\xbc\xc3\x9f"},
+        {"\"\xe2\x82\" is odd", "\"?\" is odd"},
+        {"a\xff\xfe\xc3\xa9", "a??\xc3\xa9"},
+        {"a\xf0\x9f\x98", "a?"},
+        {"\xe2\x82\xe2\x82\xac", "?\xe2\x82\xac"},
+        {"\xed\xa0\x80", "???"},
+        {"", ""},
+    };
+    char text[32];
+
+    (void)state;
+    for (size_t i = 0; i < CAP_COUNT_OF(pairs); i++) {
+        snprintf(text, sizeof text, "%s", pairs[i][0]);
+        cap_utf8_tidy(text);
+        assert_string_equal(text, pairs[i][1]);
+    }
+}
+
+static void a_failure_that_quotes_a_piece_of_a_name_is_utf8(void **state)
+{
+    struct cap_err err = {0};
+    char long_name[CAP_ERR_TEXT_BYTES_MAX * 2];
+
+    (void)state;
+    cap_fail(&err, CAP_NOT_FOUND, "no model \"%.4s\"", "caf\xc3\xa9");
+    assert_string_equal(err.text, "no model \"caf?\"");
+    for (int shift = 0; shift < 3; shift++) {
+        memset(long_name, 'x', (size_t)shift);
+        for (size_t i = (size_t)shift; i + 3 < sizeof long_name; i += 3)
+            memcpy(long_name + i, "\xe2\x82\xac", 4);
+        cap_err_clear(&err);
+        cap_fail(&err, CAP_NOT_FOUND, "%s", long_name);
+        assert_int_equal(cap_utf8_bad(err.text, strlen(err.text)), strlen(err.text));
+        assert_string_equal(err.text + strlen(err.text) - 3, "...");
+        assert_null(strchr(err.text, '?'));
+        cap_fail_in(&err, "ab");
+        assert_int_equal(cap_utf8_bad(err.text, strlen(err.text)), strlen(err.text));
+        assert_null(strchr(err.text, '?'));
+    }
+}
+
 static void mended_text_does_not_depend_on_how_it_was_divided(void **state)
 {
     static const char text[] = "\xc3\xa9\xe2\x82\xe2\x82\xac\xff"
@@ -322,6 +380,9 @@ int main(void)
         cmocka_unit_test(a_pipe_in_a_folder_of_others_is_refused_and_not_waited_for),
         cmocka_unit_test(only_the_shortest_form_of_a_character_below_110000_is_utf8),
         cmocka_unit_test(a_wait_ends_when_its_time_has_come),
+        cmocka_unit_test(a_cut_never_ends_inside_a_character),
+        cmocka_unit_test(tidied_text_is_utf8_and_keeps_what_was),
+        cmocka_unit_test(a_failure_that_quotes_a_piece_of_a_name_is_utf8),
         cmocka_unit_test(mended_text_does_not_depend_on_how_it_was_divided),
     };
 
