@@ -63,8 +63,8 @@ int cli_cmd_admin_config(struct cli_context *context, const struct cli_words *wo
     if (context->globals.json)
         cli_print_json(cap_wire_to_json(&reply->base));
     for (size_t i = 0; !context->globals.json && i < reply->n_values; i++)
-        printf("%s = %s  # %s; %s\n", reply->values[i]->name, reply->values[i]->value,
-               reply->values[i]->source, reply->values[i]->help);
+        cli_say("%s = %s  # %s; %s", reply->values[i]->name, reply->values[i]->value,
+                reply->values[i]->source, reply->values[i]->help);
     return CLI_OK;
 }
 
@@ -82,7 +82,7 @@ int cli_cmd_admin_metrics(struct cli_context *context, const struct cli_words *w
     if (context->globals.json)
         cli_print_json(cap_wire_to_json(&reply->base));
     else
-        printf("%s", reply->prometheus_text);
+        cli_say_lines(reply->prometheus_text);
     return CLI_OK;
 }
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "cmd.h"
 #include "figures_wire.h"
 #include "moecap/v1/store.rpc.h"
@@ -74,8 +75,11 @@ static void note_reason(struct reasons *reasons, size_t column, const char *text
         i++;
     if (i == REASONS_MAX)
         return;
-    if (i == reasons->count)
-        snprintf(reasons->text[reasons->count++], sizeof reasons->text[0], "%s", text);
+    if (i == reasons->count) {
+        snprintf(reasons->text[i], sizeof reasons->text[0], "%s", text);
+        cap_utf8_tidy(reasons->text[i]);
+        reasons->count++;
+    }
     reasons->columns[i] |= 1u << column;
 }
 

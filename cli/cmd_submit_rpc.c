@@ -180,24 +180,24 @@ static bool check_signs(const struct cli_submit_options *o, struct cap_err *err)
 static void print_plan(const struct cli_submit_options *o, const Moecap__V1__SubmitReply *reply)
 {
     for (size_t i = 0; i < reply->n_warnings; i++)
-        fprintf(stderr, "warning: %s\n", reply->warnings[i]);
+        cli_warn("%s", reply->warnings[i]);
     if (o->quiet) {
-        printf("%s\n", o->dry_run ? reply->config_hash : reply->evaluation_id);
+        cli_say("%s", o->dry_run ? reply->config_hash : reply->evaluation_id);
         return;
     }
     if (o->dry_run)
-        printf("would run (config %.12s):\n", reply->config_hash);
+        cli_say("would run (config %.12s):", reply->config_hash);
     else if (reply->duplicate)
-        printf("%s is queued or running with this configuration already (config %.12s):\n",
-               reply->evaluation_id, reply->config_hash);
+        cli_say("%s is queued or running with this configuration already (config %.12s):",
+                reply->evaluation_id, reply->config_hash);
     else
-        printf("%s (config %.12s):\n", reply->evaluation_id, reply->config_hash);
+        cli_say("%s (config %.12s):", reply->evaluation_id, reply->config_hash);
     for (size_t i = 0; i < reply->n_runs; i++)
-        printf("  %s%s%s, repeat %u, %u samples\n", reply->runs[i]->run_id,
-               *reply->runs[i]->run_id ? "  " : "", reply->runs[i]->task, reply->runs[i]->repeat,
-               reply->runs[i]->samples);
+        cli_say("  %s%s%s, repeat %u, %u samples", reply->runs[i]->run_id,
+                *reply->runs[i]->run_id ? "  " : "", reply->runs[i]->task, reply->runs[i]->repeat,
+                reply->runs[i]->samples);
     if (!o->dry_run && !o->watch)
-        printf("follow it: moecap watch %s\n", reply->evaluation_id);
+        cli_say("follow it: moecap watch %s", reply->evaluation_id);
 }
 
 int cli_cmd_submit(struct cli_context *context, const struct cli_words *words, struct cap_err *err)
@@ -254,9 +254,9 @@ int cli_cmd_cancel(struct cli_context *context, const struct cli_words *words, s
             continue;
         }
         for (size_t k = 0; k < reply->n_run_ids; k++)
-            printf("%s cancelled\n", reply->run_ids[k]);
+            cli_say("%s cancelled", reply->run_ids[k]);
         for (size_t k = 0; k < reply->n_ended_ids; k++)
-            printf("%s had already ended\n", reply->ended_ids[k]);
+            cli_say("%s had already ended", reply->ended_ids[k]);
     }
     return cancelled > 0 ? CLI_OK : CLI_NEGATIVE;
 }

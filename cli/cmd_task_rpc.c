@@ -111,6 +111,7 @@ int cli_cmd_task_show(struct cli_context *context, const struct cli_words *words
     Moecap__V1__GetTaskRequest request = MOECAP__V1__GET_TASK_REQUEST__INIT;
     Moecap__V1__GetTaskReply *reply;
     const Moecap__V1__TaskInfo *t;
+    CAP_AUTO_BUF(metrics, 1 << 16);
 
     request.name = (char *)words->items[0];
     if (!suite || !store_rpc_get_task(suite->store, NULL, &request, suite->arena, &reply, err))
@@ -120,15 +121,15 @@ int cli_cmd_task_show(struct cli_context *context, const struct cli_words *words
         return CLI_OK;
     }
     t = reply->task;
-    printf("task         %s, version %s\n", t->name, t->version);
-    printf("description  %s\n", t->description);
-    printf("kind         %s, %u samples of split %s, %u-shot\n", t->output_type, t->samples,
-           t->split, t->num_fewshot);
-    printf("metrics      ");
+    cli_say("task         %s, version %s", t->name, t->version);
+    cli_say("description  %s", t->description);
+    cli_say("kind         %s, %u samples of split %s, %u-shot", t->output_type, t->samples,
+            t->split, t->num_fewshot);
     for (size_t i = 0; i < t->n_metrics; i++)
-        printf("%s%s", i ? "; " : "", t->metrics[i]);
-    printf("\ndata         sha256 %s\ndefinition   sha256 %s\n", t->data_sha256,
-           t->definition_sha256);
+        cap_buf_printf(&metrics, "%s%s", i ? "; " : "", t->metrics[i]);
+    cli_say("metrics      %s", metrics.data);
+    cli_say("data         sha256 %s", t->data_sha256);
+    cli_say("definition   sha256 %s", t->definition_sha256);
     return CLI_OK;
 }
 
@@ -402,10 +403,10 @@ int cli_cmd_task_add(struct cli_context *context, const struct cli_words *words,
         if (context->globals.json)
             cli_print_json(cap_wire_to_json(&reply->base));
         else
-            printf("task %s: %u samples, %s\n", reply->task->name, reply->task->samples,
-                   reply->unchanged  ? "unchanged"
-                   : reply->replaced ? "replaced; runs of the older version keep it"
-                                     : "added");
+            cli_say("task %s: %u samples, %s", reply->task->name, reply->task->samples,
+                    reply->unchanged  ? "unchanged"
+                    : reply->replaced ? "replaced; runs of the older version keep it"
+                                      : "added");
     }
     return CLI_OK;
 }

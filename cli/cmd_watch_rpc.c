@@ -15,7 +15,7 @@
 #include "suite.h"
 
 enum { RUNS_MAX = 1024, BAR_WIDTH = 24, RECONNECT_MS_MAX = 120000, RECONNECT_PAUSE_MS = 500 };
-enum { PROGRESS_BYTES_MAX = 16 << 20 };
+enum { PROGRESS_BYTES_MAX = 16 << 20, MODEL_WIDTH = 12, TASK_WIDTH = 11 };
 
 struct line {
     char run_id[64];
@@ -87,14 +87,6 @@ static void describe(const Moecap__V1__RunProgress *run, struct cap_buf *out)
 
 /* ---- a terminal ---- */
 
-static void add_clipped(struct cap_buf *out, const char *text, unsigned width)
-{
-    for (; *text && width > 0; text++) {
-        cap_buf_add_char(out, *text);
-        width -= ((unsigned char)text[1] & 0xc0) != 0x80;
-    }
-}
-
 /* requests in flight; "open" where arrivals come at a rate of their own */
 static const char *load_of(const Moecap__V1__RunProgress *run, char out[16])
 {
@@ -108,13 +100,16 @@ static void add_bar_line(const Moecap__V1__RunProgress *run, unsigned width, str
     CAP_AUTO_BUF(plain, 4096);
     char load[16];
 
-    cap_buf_printf(&line, "%-12.12s %-11.11s %-5s %-4s ", run->model, run->task,
-                   *run->precision ? run->precision : "-", load_of(run, load));
+    cli_add_padded(&line, run->model, MODEL_WIDTH);
+    cap_buf_add_char(&line, ' ');
+    cli_add_padded(&line, run->task, TASK_WIDTH);
+    cap_buf_printf(&line, " %-5s %-4s ", *run->precision ? run->precision : "-",
+                   load_of(run, load));
     cli_bar(&line, BAR_WIDTH, run->samples_answered, run->samples_total);
     cap_buf_add_char(&line, ' ');
     describe(run, &line);
     cli_add_plain(&plain, line.data);
-    add_clipped(out, plain.data, width - 1);
+    cli_add_clipped(out, plain.data, width - 1);
 }
 
 /* Runs that have ended give way when there are more than the terminal has lines. */

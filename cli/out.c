@@ -19,7 +19,7 @@ enum {
     GAP = 2
 };
 
-/* ---- tables ---- */
+/* ---- text ---- */
 
 void cli_add_plain(struct cap_buf *out, const char *text)
 {
@@ -35,18 +35,69 @@ void cli_add_plain(struct cap_buf *out, const char *text)
     }
 }
 
-void cli_say(const char *fmt, ...)
+__attribute__((format(printf, 3, 0))) static void print_plain(FILE *file, const char *before,
+                                                              const char *fmt, va_list args)
 {
     CAP_AUTO_BUF(text, LINE_BYTES_MAX);
     CAP_AUTO_BUF(plain, LINE_BYTES_MAX);
+
+    cap_buf_vprintf(&text, fmt, args);
+    cli_add_plain(&plain, text.data);
+    fprintf(file, "%s%s\n", before, plain.data);
+}
+
+void cli_say(const char *fmt, ...)
+{
     va_list args;
 
     va_start(args, fmt);
-    cap_buf_vprintf(&text, fmt, args);
+    print_plain(stdout, "", fmt, args);
     va_end(args);
-    cli_add_plain(&plain, text.data);
-    printf("%s\n", plain.data);
 }
+
+void cli_warn(const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    print_plain(stderr, "warning: ", fmt, args);
+    va_end(args);
+}
+
+void cli_say_lines(const char *text)
+{
+    for (size_t length; *text; text += length + (text[length] == '\n')) {
+        length = strcspn(text, "\n");
+        cli_say("%.*s", (int)length, text);
+    }
+}
+
+static void add_padding(struct cap_buf *out, size_t count)
+{
+    while (count-- > 0)
+        cap_buf_add_char(out, ' ');
+}
+
+static unsigned add_characters(struct cap_buf *out, const char *text, unsigned width)
+{
+    for (; *text && width > 0; text++) {
+        cap_buf_add_char(out, *text);
+        width -= ((unsigned char)text[1] & 0xc0) != 0x80;
+    }
+    return width;
+}
+
+void cli_add_clipped(struct cap_buf *out, const char *text, unsigned width)
+{
+    add_characters(out, text, width);
+}
+
+void cli_add_padded(struct cap_buf *out, const char *text, unsigned width)
+{
+    add_padding(out, add_characters(out, text, width));
+}
+
+/* ---- tables ---- */
 
 void cli_table_init(struct cli_table_out *table, size_t columns, unsigned right)
 {
@@ -81,12 +132,6 @@ void cli_table_addf(struct cli_table_out *table, const char *fmt, ...)
     cap_buf_vprintf(&cell, fmt, args);
     va_end(args);
     cli_table_add(table, cell.data);
-}
-
-static void add_padding(struct cap_buf *out, size_t count)
-{
-    while (count-- > 0)
-        cap_buf_add_char(out, ' ');
 }
 
 static void measure(const struct cli_table_out *table, size_t widths[COLUMNS_MAX])

@@ -34,6 +34,13 @@ void cli_table_done(struct cli_table_out *table);
 void cli_add_plain(struct cap_buf *out, const char *text);
 /* One such line on stdout. */
 void cli_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* "warning: ..." on stderr, so. */
+void cli_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/* Text of several lines, each so. */
+void cli_say_lines(const char *text);
+/* The first `width` characters of `text`; _padded: followed by blanks up to `width`. */
+void cli_add_clipped(struct cap_buf *out, const char *text, unsigned width);
+void cli_add_padded(struct cap_buf *out, const char *text, unsigned width);
 
 /* "####----" of `width` characters for done of total. */
 void cli_bar(struct cap_buf *out, unsigned width, double done, double total);

@@ -243,6 +243,19 @@ static void a_bar_is_clipped_to_the_terminal(void **state)
     assert_int_equal(strlen(out.data), 29);
 }
 
+static void a_name_in_a_bar_is_cut_and_padded_by_characters(void **state)
+{
+    Moecap__V1__RunProgress run = run_in(MOECAP__V1__RUN_STATE__RUN_STATE_FINISHED, 600);
+    CAP_AUTO_BUF(out, 4096);
+
+    (void)state;
+    run.model = "gr\xc3\xbc\xc3\x9f-model-\xc3\xa4\xc3\xa4\xc3\xa4";
+    run.task = "\xc3\xbc\033[2J";
+    add_bar_line(&run, 36, &out);
+    assert_string_equal(out.data,
+                        "gr\xc3\xbc\xc3\x9f-model-\xc3\xa4 \xc3\xbc?[2J       int8  b16 ");
+}
+
 static void more_runs_than_lines_keeps_those_that_go_on(void **state)
 {
     Moecap__V1__RunProgress runs[6], *pointers[6];
@@ -277,6 +290,7 @@ int main(void)
         cmocka_unit_test(an_empty_board_says_what_fills_it),
         cmocka_unit_test(progress_says_what_happens_in_each_state),
         cmocka_unit_test(a_bar_is_clipped_to_the_terminal),
+        cmocka_unit_test(a_name_in_a_bar_is_cut_and_padded_by_characters),
         cmocka_unit_test(more_runs_than_lines_keeps_those_that_go_on),
     };
 
