@@ -1,7 +1,10 @@
 // The client of /api/v1. Errors are values: what went wrong, in the server's words, and the field to blame.
 import { lost } from "./server.ts";
 
-export interface ApiError { code: string; message: string; field?: string; status: number }
+export interface ApiError {
+  code: string; message: string; status: number;
+  field?: string; fields?: { field: string; message: string }[]; // the first to blame, and all of them
+}
 
 export type Result<T> = { ok: true; value: T } | { ok: false; error: ApiError };
 

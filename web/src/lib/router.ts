@@ -34,6 +34,13 @@ export function go(to: string): void {
   if (moved) window.scrollTo(0, 0);
 }
 
+/** Another address for what is shown, without an entry in the history: a form that is being filled in. */
+export function amend(to: string): void {
+  committed = null;
+  history.replaceState(null, "", to);
+  address.value = to;
+}
+
 /** The state in the address and how to change it; a draft is a change that is not final yet. */
 export function useUrlState<S extends Schema>(schema: S) {
   const state = readState(schema, query.value);
@@ -58,7 +65,7 @@ export function startRouter(): void {
 }
 
 function isView(path: string): boolean {
-  return ["/", "/submit", "/queue", "/nodes"].includes(path) || path.startsWith("/runs/");
+  return ["/", "/submit", "/queue", "/nodes"].includes(path) || path.startsWith("/runs/") || path.startsWith("/evaluations/");
 }
 
 // Links made before views had paths: "/#run?id=...", "/#queue".

@@ -11,7 +11,7 @@ export interface Spec {
   parallelism?: { tensor: number; pipeline: number; data: number; expert: number };
   generation?: { max_tokens: number; temperature?: number; top_p?: number; top_k: number; ignore_eos: boolean };
   num_fewshot?: number; limit: number; sampling?: number; repeats: number; seed: number; prompt_format: string;
-  external?: { url: string; served_model: string }; submitter: string; priority: number; note: string;
+  external?: { url: string; served_model: string; model_config: string; api_key_env: string }; submitter: string; priority: number; note: string;
 }
 
 export interface NodeHardware {
@@ -22,7 +22,7 @@ export interface NodeHardware {
 export interface ShardReport {
   engine_version: string; timing_boundary: string; started_wall_ms: number; moe_layers: number; experts: number; top_k: number;
   model_sha256: string; model_family: string; parameters?: number; active_parameters?: number; hardware?: NodeHardware;
-  threads: number; isa: string; load_average: number; retries: number; notes: string[];
+  threads: number; isa: string; load_average: number; retries: number; notes: string[]; routing_unknown?: string;
 }
 
 export interface BoardRow {
@@ -50,9 +50,17 @@ export interface Run {
 
 export interface Timing { submitted_us: number; first_token_us?: number; last_token_us?: number; ended_us: number; itl_us: number[] }
 
+export interface Score { log_likelihood: number; tokens: number; greedy: boolean }
+
+export interface LayerRouting { layer: number; prefill: number[]; decode: number[] } // by expert; empty: none chosen
+export interface SampleRouting { source: string; experts: number; top_k: number; layers: LayerRouting[] }
+
+export interface ExpertCount { phase: "prefill" | "decode"; layer: number; batch_bucket: number; counts: number[] }
+export interface ExpertCounts { counts: ExpertCount[] }
+
 export interface SampleAnswer {
   ordinal: number; uid: string; status: string; error: string; prompt: string; text: string; reasoning: string; finish_reason: string;
-  prompt_tokens?: number; output_tokens?: number; cached_tokens?: number; timing?: Timing;
+  prompt_tokens?: number; output_tokens?: number; cached_tokens?: number; timing?: Timing | null; scores: Score[]; routing?: SampleRouting | null;
 }
 
 export interface Verdict {
@@ -60,7 +68,7 @@ export interface Verdict {
   unanswered: boolean; truncated: boolean;
 }
 
-export interface Sample { answer: SampleAnswer; verdicts: Verdict[]; doc_json: string; escaped: boolean }
+export interface Sample { answer: SampleAnswer; verdicts: Verdict[]; doc_json: string; escaped: boolean; fence: number }
 
 export interface Samples { samples: Sample[]; next_after?: number }
 
@@ -86,12 +94,22 @@ export interface NodeEntry {
 
 export interface Nodes { nodes: NodeEntry[] }
 
+export interface EngineChoice { name: string; needs_url: boolean; nodes: number; offered: boolean }
+export interface ModelChoice { name: string; family: string; problem: string; bytes: number; context_tokens?: number; nodes: number }
+export interface TaskChoice {
+  name: string; description: string; output_type: string; samples: number; num_fewshot: number; fewshot_samples: number;
+}
+export interface SubmitLimits { concurrency_max: number; repeats_max: number; priority_min: number; priority_max: number }
+
 export interface Info {
   version: string; engines: string[]; precisions: string[]; tasks: string[]; models: string[]; prompt_formats: string[];
-  started_at_ms: number;
+  started_at_ms: number; engine_choices: EngineChoice[]; model_choices: ModelChoice[]; task_choices: TaskChoice[]; devices: string[];
+  limits: SubmitLimits; defaults: Spec; nodes: number; tasks_missing: string;
 }
 
+export interface PlannedRun { run_id: string; task: string; repeat: number; samples: number }
+
 export interface SubmitReply {
-  evaluation_id: string; config_hash: string; runs: { run_id: string; task: string; repeat: number; samples: number }[];
+  evaluation_id: string; config_hash: string; runs: PlannedRun[];
   duplicate: boolean; warnings: string[]; no_node: boolean;
 }

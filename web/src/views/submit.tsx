@@ -1,84 +1,116 @@
-// The form of an evaluation; what can be chosen comes from the server. After the submission its progress, live.
-import { useState } from "preact/hooks";
-import { type ApiError, post } from "../lib/api.ts";
-import { useWatch } from "../lib/live.ts";
+// The form of an evaluation. Its state is the address, so a half-filled form can be kept, shared, and reached from a
+// run ("submit again with changes"). Every change is checked by the server, which plans it without queueing it.
+import "../style/submit.css";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { type ApiError, get, post } from "../lib/api.ts";
 import { useResource } from "../lib/resource.ts";
-import type { Info, SubmitReply } from "../lib/types.ts";
+import { amend, go, path, query } from "../lib/router.ts";
+import { type Around, commandOf, type Fault, fieldOfPath, type Form, localFaults, schema, specOf } from "../lib/spec.ts";
+import type { Info, Run, SubmitReply } from "../lib/types.ts";
+import { readState, writeState } from "../lib/urlstate.ts";
 import { ErrorBox } from "../ui/errorbox.tsx";
-import { ProgressHead, ProgressRow } from "./queue.tsx";
+import { GenerationFields, LoadFields, MachineFields, RecordFields, SampleFields, Subject, Tasks } from "./submit/form.tsx";
+import { PlanPanel, usePlan } from "./submit/plan.tsx";
+
+const refreshMs = 10_000; // nodes come and go, and with them what is offered
 
 export function SubmitView() {
-  const info = useResource<Info>("info");
-  const [reply, setReply] = useState<{ dry: boolean; value: SubmitReply } | null>(null);
-  const [error, setError] = useState<ApiError | null>(null);
+  const info = useResource<Info>("info", refreshMs);
+  if (info.error && !info.value) return <ErrorBox error={info.error} retry={info.reload} />;
+  return (
+    <>
+      <h1>Submit an evaluation</h1>
+      {info.value ? <SubmitForm info={info.value} /> : <p class="soft">Loading…</p>}
+    </>
+  );
+}
 
-  const send = async (form: HTMLFormElement, dry: boolean) => {
-    const result = await post<SubmitReply>("evaluations", { spec: specOf(form), dry_run: dry });
-    setError(result.ok ? null : result.error);
-    setReply(result.ok ? { dry, value: result.value } : null);
+function SubmitForm({ info }: { info: Info }) {
+  const form = withOnlyModel(readState(schema, query.value) as Form, info);
+  const set = (changes: Partial<Form>) => {
+    const text = writeState(schema, { ...readState(schema, query.peek()), ...changes });
+    amend(path.peek() + (text ? "?" + text : ""));
+  };
+  const [modelConfig, setModelConfig] = useDeclaredConfig(form.config_from);
+  const engine = info.engine_choices.find((e) => e.name === (form.engine || info.defaults.engine)) ?? info.engine_choices[0]!;
+  const around: Around = { isServer: engine.needs_url, modelConfig };
+  const plan = usePlan(specOf(form, around));
+  const [attempt, setAttempt] = useState<{ sending: boolean; error?: ApiError; made: boolean }>({ sending: false, made: false });
+  const element = useRef<HTMLFormElement>(null);
+
+  const faults = [...localFaults(form, around), ...faultsOf(attempt.error ?? plan.error)];
+  const isTold = (f: Fault) => attempt.made || f.field === null || isFilled(form, f.field);
+  const told = faults.filter(isTold);
+  const faultOf = (field: Fault["field"]) => told.find((f) => f.field === field)?.message;
+  useEffect(() => { if (attempt.error) setAttempt((old) => ({ ...old, error: undefined })); }, [query.value, modelConfig]);
+
+  const send = async (event: Event) => {
+    event.preventDefault();
+    if (attempt.sending) return;
+    setAttempt({ sending: true, made: true });
+    const result = await post<SubmitReply>("evaluations", { spec: specOf(form, around) });
+    setAttempt({ sending: false, made: true, error: result.ok ? undefined : result.error });
+    if (result.ok) go(`/evaluations/${encodeURIComponent(result.value.evaluation_id)}${result.value.duplicate ? "?again=1" : ""}`);
+    else focusFirst(element.current!, faultsOf(result.error));
   };
 
-  if (info.error) return <ErrorBox error={info.error} retry={info.reload} />;
-  if (!info.value) return <p class="soft">Loading…</p>;
+  const props = { info, form, engine, modelConfig, set, setModelConfig, faultOf };
   return (
-    <>
-      <h1>Submit</h1>
-      <form class="form" data-testid="submit" onSubmit={(event) => { event.preventDefault(); void send(event.currentTarget, false); }}>
-        <Choice name="model" title="model" options={info.value.models} />
-        <Choice name="task" title="task" options={info.value.tasks} />
-        <Choice name="engine" title="engine" options={info.value.engines} />
-        <Choice name="precision" title="precision" options={info.value.precisions} />
-        <NumberField name="batch" title="batch size" value={4} min={1} />
-        <NumberField name="limit" title="first N samples (0 = all)" value={0} min={0} />
-        <NumberField name="seed" title="seed" value={0} min={0} />
-        <Choice name="format" title="prompt format" options={info.value.prompt_formats} />
-        <label>your name<input name="submitter" maxLength={64} autocomplete="nickname" /></label>
-        <div class="buttons">
-          <button type="button" onClick={(event) => void send(event.currentTarget.form!, true)}>Check</button>
-          <button type="submit" class="primary">Submit</button>
-        </div>
-      </form>
-      {error && <ErrorBox error={error} />}
-      {reply && <Outcome dry={reply.dry} reply={reply.value} />}
-    </>
+    <form ref={element} class="submit-form" data-testid="submit" noValidate onSubmit={send}>
+      <div class="groups">
+        <Subject {...props} /><Tasks {...props} /><LoadFields {...props} /><SampleFields {...props} />
+        <GenerationFields {...props} /><MachineFields {...props} /><RecordFields {...props} />
+      </div>
+      <PlanPanel plan={plan} sending={attempt.sending} command={commandOf(form, around)} configTyped={modelConfig !== ""}
+        general={told.filter((f) => f.field === null).map((f) => f.message)} faults={told.filter((f) => f.field !== null).length} />
+    </form>
   );
 }
 
-function specOf(form: HTMLFormElement) {
-  const v = Object.fromEntries(new FormData(form)) as Record<string, string>;
-  return { model: v.model, engine: v.engine, precision: v.precision, tasks: [v.task], load: { concurrency: Number(v.batch) },
-    limit: Number(v.limit), seed: Number(v.seed), prompt_format: v.format, submitter: v.submitter };
+// Where there is nothing to choose, nothing has to be chosen.
+function withOnlyModel(form: Form, info: Info): Form {
+  const offered = info.model_choices.filter((m) => !m.problem);
+  const isOwn = form.engine === "" || form.engine === info.defaults.engine;
+  return isOwn && form.model === "" && offered.length === 1 ? { ...form, model: offered[0]!.name } : form;
 }
 
-function Choice({ name, title, options }: { name: string; title: string; options: string[] }) {
-  return <label>{title}<select name={name}>{options.map((o) => <option key={o} value={o}>{o}</option>)}</select></label>;
+function isFilled(form: Form, field: Fault["field"]): boolean {
+  if (field === null || field === "model_config") return true;
+  const value = form[field];
+  return typeof value === "boolean" ? value : value.length > 0;
 }
 
-function NumberField({ name, title, value, min }: { name: string; title: string; value: number; min: number }) {
-  return <label>{title}<input name={name} type="number" defaultValue={String(value)} min={min} step={1} /></label>;
+/** Every fault that the server names, each beside its field; without fields the sentence alone. */
+function faultsOf(error: ApiError | undefined): Fault[] {
+  if (!error) return [];
+  const named = error.fields ?? (error.field ? [{ field: error.field, message: error.message }] : []);
+  if (named.length === 0) return [{ field: null, message: error.message }];
+  return named.map((f) => ({ field: fieldOfPath(f.field), message: bare(f) }));
 }
 
-function Outcome({ dry, reply }: { dry: boolean; reply: SubmitReply }) {
-  const runs = reply.runs.map((r) => `${r.task}, ${r.samples} samples`).join("; ");
-  return (
-    <>
-      <p role="status" data-testid="outcome">
-        {dry ? "Would run: " : reply.duplicate ? "Already queued or running: " : "Queued: "}{runs}
-        {reply.warnings.length > 0 && <>. Warning: {reply.warnings.join("; ")}</>}
-      </p>
-      {!dry && <Follow id={reply.evaluation_id} />}
-    </>
-  );
+// Beside its field a sentence need not begin with the field's path.
+function bare({ field, message }: { field: string; message: string }): string {
+  return message.startsWith(field + ": ") ? message.slice(field.length + 2) : message;
 }
 
-function Follow({ id }: { id: string }) {
-  const live = useWatch(id);
-  if (live.error) return <p class="bad" role="alert">{live.error}</p>;
-  if (!live.progress) return null;
-  return (
-    <div class="scroll"><table data-testid="progress">
-      <ProgressHead />
-      <tbody>{live.progress.runs.map((run) => <ProgressRow key={run.run_id} run={run} />)}</tbody>
-    </table></div>
-  );
+function focusFirst(form: HTMLFormElement, faults: Fault[]): void {
+  const first = faults.find((f) => f.field !== null);
+  if (!first) return;
+  const control = form.querySelector<HTMLElement>(`#field-${first.field}`);
+  control?.closest("details")?.setAttribute("open", "");
+  control?.focus();
+}
+
+/** The config.json that an earlier run declared; it may be large, so the address only names the run. */
+function useDeclaredConfig(runId: string) {
+  const [text, set] = useState("");
+  useEffect(() => {
+    if (!runId) return;
+    const stop = new AbortController();
+    void get<Run>("runs/" + encodeURIComponent(runId), stop.signal).then((run) => {
+      if (run.ok) set(run.value.row.spec.external?.model_config ?? "");
+    });
+    return () => stop.abort();
+  }, [runId]);
+  return [text, set] as const;
 }

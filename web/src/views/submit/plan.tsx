@@ -1,0 +1,95 @@
+// Beside the form: what the server would make of it, the same as a command line, and the button.
+import { useEffect, useRef, useState } from "preact/hooks";
+import { type ApiError, isAway, post, type Result } from "../../lib/api.ts";
+import { plural } from "../../lib/format.ts";
+import { epoch } from "../../lib/server.ts";
+import type { PlannedRun, SubmitReply } from "../../lib/types.ts";
+import { Icon } from "../../ui/icon.tsx";
+
+const restMs = 250;
+
+export interface Plan { value?: SubmitReply; error?: ApiError; checking: boolean }
+
+/** The server's opinion of a spec, asked for once it has not changed for a moment. */
+export function usePlan(spec: unknown): Plan {
+  const wanted = JSON.stringify(spec);
+  const [known, set] = useState<{ of: string; result?: Result<SubmitReply> }>({ of: "" });
+  const seen = epoch.value;
+
+  useEffect(() => {
+    const stop = new AbortController();
+    const timer = setTimeout(async () => {
+      const result = await post<SubmitReply>("evaluations", { spec: JSON.parse(wanted), dry_run: true }, stop.signal);
+      if (!stop.signal.aborted) set({ of: wanted, result });
+    }, restMs);
+    return () => { clearTimeout(timer); stop.abort(); };
+  }, [wanted, seen]);
+
+  const { result } = known;
+  const checking = known.of !== wanted;
+  if (!result) return { checking };
+  return result.ok ? { value: result.value, checking } : { error: isAway(result.error) ? undefined : result.error, checking };
+}
+
+interface Props { plan: Plan; general: string[]; faults: number; command: string[]; sending: boolean; configTyped: boolean }
+
+export function PlanPanel({ plan, general, faults, command, sending, configTyped }: Props) {
+  return (
+    <aside class="plan" aria-label="Plan" data-testid="plan" data-checking={plan.checking}>
+      <h2>What would run</h2>
+      <div class="verdict" role="status" aria-live="polite">
+        {general.map((text) => <p key={text} class="bad"><Icon name="warning" /> {text}</p>)}
+        {faults > 0 ? <p class="bad" data-testid="fault-count"><Icon name="warning" /> {plural(faults, "field")} to put right</p>
+          : plan.value ? <Planned plan={plan.value} /> : general.length === 0 && <p class="soft">{plan.checking ? "Checking…" : "Choose a model and a task."}</p>}
+      </div>
+      <button type="submit" class="primary submit" disabled={sending}>{sending ? "Submitting…" : "Submit"}</button>
+      <Command words={command} configTyped={configTyped} />
+    </aside>
+  );
+}
+
+function Planned({ plan }: { plan: SubmitReply }) {
+  const samples = plan.runs.reduce((sum, run) => sum + run.samples, 0);
+  return (
+    <>
+      <p class="sum" data-testid="plan-sum"><b>{plural(plan.runs.length, "run")}, {plural(samples, "sample")}</b></p>
+      <ul class="planned">{byTask(plan.runs).map(([task, runs]) => (
+        <li key={task}>{task}{runs.length > 1 && ` × ${runs.length}`}<span class="soft">{plural(runs[0]!.samples, "sample")}{runs.length > 1 && " each"}</span></li>))}</ul>
+      {plan.duplicate && <p class="note"><Icon name="info" /> This configuration is queued or running already; submitting shows that one.</p>}
+      {plan.warnings.map((text) => <p key={text} class="warn"><Icon name="warning" /> {text}</p>)}
+      {plan.no_node && plan.warnings.length === 0 && <p class="warn"><Icon name="clock" /> No connected node can run this now; it would wait.</p>}
+      <p class="soft hash">Configuration <code data-testid="config-hash" title={plan.config_hash}>{plan.config_hash.slice(0, 12)}</code></p>
+    </>
+  );
+}
+
+function byTask(runs: PlannedRun[]): [string, PlannedRun[]][] {
+  const groups = new Map<string, PlannedRun[]>();
+  for (const run of runs) groups.set(run.task, [...(groups.get(run.task) ?? []), run]);
+  return [...groups];
+}
+
+const copiedMs = 2500;
+
+function Command({ words, configTyped }: { words: string[]; configTyped: boolean }) {
+  const text = useRef<HTMLElement>(null);
+  const [said, say] = useState("");
+  const copy = async () => {
+    try {
+      await navigator.clipboard.writeText(words.join(" "));
+      say("Copied");
+    } catch { // not a secure origin, or not allowed: leave it marked for the keyboard
+      getSelection()?.selectAllChildren(text.current!);
+      say("Marked: copy it with the keyboard");
+    }
+    setTimeout(() => say(""), copiedMs);
+  };
+  return (
+    <section class="command" aria-label="Command line">
+      <h3>The same on the command line</h3>
+      <pre tabIndex={0}><code ref={text} data-testid="command">{words.join(" \\\n  ")}</code></pre>
+      <p class="buttons"><button type="button" onClick={copy}>Copy</button> <span class="soft" role="status">{said}</span></p>
+      {configTyped && <p class="soft">With the text above saved as config.json.</p>}
+    </section>
+  );
+}
