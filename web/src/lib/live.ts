@@ -2,6 +2,7 @@
 // the server was away; a refusal ends it with the server's sentence.
 import { useEffect, useState } from "preact/hooks";
 import type { ApiError } from "./api.ts";
+import { lost } from "./server.ts";
 import type { Progress } from "./types.ts";
 
 export interface Live { progress: Progress | undefined; error: string | undefined; ended: boolean }
@@ -22,6 +23,7 @@ export function useWatch(id: string | null): Live {
     source.addEventListener("error", (event) => {
       const data = (event as MessageEvent<string>).data; // absent: the connection broke, not the run
       const problem = data === undefined ? undefined : (JSON.parse(data) as ApiError);
+      if (!problem) lost();
       if (!problem || problem.code === "unavailable") return;
       set((old) => ({ ...old, error: problem.message, ended: true }));
       source.close();

@@ -1,108 +1,112 @@
-// One run: configuration, attempts, figures, and its samples page by page.
-import { useEffect, useState } from "preact/hooks";
-import { type ApiError, get } from "../lib/api.ts";
+// One run: how it stands, what came out, and the evidence below it, in parts that the address names.
+import "../style/run.css";
+import type { ComponentChildren } from "preact";
+import { useEffect } from "preact/hooks";
+import { time } from "../lib/format.ts";
+import { useWatch } from "../lib/live.ts";
 import { useResource } from "../lib/resource.ts";
-import { useUrlState } from "../lib/router.ts";
-import type { Figure, Run, Sample, Samples } from "../lib/types.ts";
-import { choice } from "../lib/urlstate.ts";
+import { path, query } from "../lib/router.ts";
+import type { Run, RunState } from "../lib/types.ts";
+import { CancelButton } from "../ui/cancel.tsx";
 import { ErrorBox } from "../ui/errorbox.tsx";
-import { FigureValue } from "../ui/figure.tsx";
-import { Pager } from "../ui/pager.tsx";
+import { Icon } from "../ui/icon.tsx";
+import { activityOf, RunAmount } from "../ui/runline.tsx";
 import { StateBadge } from "../ui/state.tsx";
+import { AgainLink } from "./run/again.tsx";
+import { Attempts, Provenance } from "./run/provenance.tsx";
+import { Experts } from "./run/experts.tsx";
+import { Figures, Headlines } from "./run/figures.tsx";
+import { Latency } from "./run/latency.tsx";
+import { SampleBrowser } from "./run/samples.tsx";
+import { type Part, parts, useRunState } from "./run/state.ts";
 
-const pageSize = 25;
-const verdicts = ["", "correct", "wrong"] as const;
-const schema = { verdict: choice(verdicts, "") };
+const names: Record<Part, string> = { overview: "Overview", samples: "Samples", latency: "Latency", experts: "Experts", provenance: "Provenance" };
+const ended: readonly RunState[] = ["finished", "failed", "cancelled", "invalid"];
 
 export function RunView({ id }: { id: string }) {
   const run = useResource<Run>("runs/" + encodeURIComponent(id));
-  const [state, set] = useUrlState(schema);
+  const [state] = useRunState();
 
-  if (run.error) return <ErrorBox error={run.error} retry={run.reload} />;
-  if (!run.value) return <p class="soft">Loading…</p>;
+  if (run.error && !run.value) return <><h1>{id}</h1><ErrorBox error={run.error} retry={run.reload} /></>;
+  if (!run.value) return <><h1>{id}</h1><p class="soft">Loading…</p></>;
+  const { row } = run.value;
+  const open = !ended.includes(row.state);
   return (
     <>
-      <h1>{id}</h1>
-      <Facts run={run.value} />
-      <h2>Figures</h2>
-      <Figures run={run.value} />
-      <h2>Samples</h2>
-      <p class="choices" role="group" aria-label="Verdict">
-        {verdicts.map((v) => <button key={v} type="button" aria-pressed={state.verdict === v} onClick={() => set({ verdict: v })}>{v || "all"}</button>)}
-      </p>
-      <SampleList key={state.verdict} id={id} verdict={state.verdict} />
+      <Title run={run.value} />
+      {open ? <Progress id={id} onEnd={run.reload} /> : <Outcome run={run.value} />}
+      <nav class="parts" aria-label="Parts of this run">
+        {parts.map((p) => <PartLink key={p} part={p} current={state.show === p} />)}
+      </nav>
+      <section aria-label={names[state.show]}>
+        {state.show === "overview" && <Overview run={run.value} />}
+        {state.show === "samples" && <SampleBrowser run={run.value} />}
+        {state.show === "latency" && <Latency run={run.value} />}
+        {state.show === "experts" && <Experts run={run.value} />}
+        {state.show === "provenance" && <Provenance run={run.value} />}
+      </section>
     </>
   );
 }
 
-function Facts({ run }: { run: Run }) {
-  const { row } = run;
+function PartLink({ part, current }: { part: Part; current: boolean }) {
+  const target = path.value + (part === "overview" ? "" : `?show=${part}`);
+  // The part that is shown keeps what is set in it.
+  return <a href={current ? path.value + (query.value.size ? "?" + query.value : "") : target} aria-current={current ? "page" : undefined}>{names[part]}</a>;
+}
+
+function Title({ run: { row } }: { run: Run }) {
+  const { spec } = row;
+  const load = spec.load?.rate_per_s !== undefined ? `${spec.load.rate_per_s} requests/s` : `batch ${spec.load?.concurrency ?? 1}`;
+  const facts: ComponentChildren[] = [spec.engine, spec.precision, load, row.repeat > 0 && `repeat ${row.repeat}`, spec.submitter && `by ${spec.submitter}`, time(row.ended_at_ms || row.queued_at_ms)];
   return (
-    <dl class="facts">
-      <dt>state</dt><dd><StateBadge state={row.state} /> {row.reason}</dd>
-      <dt>model</dt><dd>{row.spec.model}</dd>
-      <dt>engine</dt><dd>{row.spec.engine}</dd>
-      <dt>precision</dt><dd>{row.spec.precision}</dd>
-      <dt>task</dt><dd>{row.task}, {run.samples_answered} of {run.samples_total} answered, {run.samples_graded} graded</dd>
-      <dt>configuration</dt><dd><code>{row.config_hash}</code></dd>
-      <dt>attempts</dt><dd>{run.attempts.map((a) => `${a.attempt} on ${a.node}: ${a.outcome || "going on"}`).join("; ")}</dd>
-    </dl>
+    <header class="run-title">
+      <div>
+        <h1>{spec.model} <span class="soft">on</span> {row.task}</h1>
+        <p class="soft run-facts"><StateBadge state={row.state} /> {facts.filter(Boolean).join(" · ")}</p>
+        <p class="soft run-ids"><code data-testid="run-id">{row.run_id}</code> of <a href={"/evaluations/" + encodeURIComponent(row.evaluation_id)}>{row.evaluation_id}</a></p>
+        {spec.note && <p class="run-note">{spec.note}</p>}
+      </div>
+      <p class="buttons"><AgainLink row={row} />
+        <a class="button" href={"/api/v1/runs/" + encodeURIComponent(row.run_id)} download={row.run_id + ".json"}><Icon name="download" />JSON</a></p>
+    </header>
   );
 }
 
-function Figures({ run }: { run: Run }) {
-  const share = (f: Figure) => f.id === run.row.headline_metric || (run.task?.metrics.includes(f.id) ?? false);
+function Progress({ id, onEnd }: { id: string; onEnd: () => void }) {
+  const live = useWatch(id);
+  const run = live.progress?.runs.find((r) => r.run_id === id) ?? live.progress?.runs[0];
+  useEffect(() => { if (live.ended) onEnd(); }, [live.ended]);
   return (
-    <div class="scroll"><table data-testid="figures">
-      <thead><tr><th scope="col">figure</th><th scope="col" class="number">value</th><th scope="col">unit</th><th scope="col">basis</th></tr></thead>
-      <tbody>
-        {run.row.figures.map((f) => (
-          <tr key={f.id}>
-            <td>{f.id}</td>
-            <td class="number"><FigureValue figure={f} share={share(f)} /></td>
-            <td>{share(f) ? "%" : f.unit}</td>
-            <td class="soft">{f.basis}{f.reason && ": " + f.reason}</td>
-          </tr>
-        ))}
-      </tbody>
-    </table></div>
-  );
-}
-
-function SampleList({ id, verdict }: { id: string; verdict: string }) {
-  const [samples, setSamples] = useState<Sample[]>([]);
-  const [next, setNext] = useState<number | undefined>(undefined);
-  const [error, setError] = useState<ApiError | null>(null);
-  const [loading, setLoading] = useState(false);
-
-  const load = async (after: number | undefined) => {
-    setLoading(true);
-    const page = await get<Samples>(`runs/${encodeURIComponent(id)}/samples?limit=${pageSize}&verdict=${verdict}` + (after === undefined ? "" : `&after=${after}`));
-    setLoading(false);
-    setError(page.ok ? null : page.error);
-    if (!page.ok) return;
-    setSamples((old) => [...old, ...page.value.samples]);
-    setNext(page.value.next_after);
-  };
-  useEffect(() => void load(undefined), []);
-
-  return (
-    <div data-testid="samples">
-      {samples.map((s) => <SampleDetails key={s.answer.ordinal} sample={s} />)}
-      {error && <ErrorBox error={error} retry={() => void load(next)} />}
-      <Pager shown={samples.length} more={next !== undefined} loading={loading} onMore={() => void load(next)} noun="samples" />
+    <div class="panel-box live" data-testid="live">
+      {live.error && <ErrorBox error={{ code: "failed", message: live.error, status: 0 }} />}
+      {run ? <>
+        <div class="how-far"><RunAmount run={run} /></div>
+        <StateBadge state={run.state} /><span class="soft" role="status">{activityOf(run)}</span>
+        <CancelButton id={id} what="the run" onDone={onEnd} />
+      </> : <span class="soft">Asking how far it is…</span>}
     </div>
   );
 }
 
-function SampleDetails({ sample }: { sample: Sample }) {
-  const { answer, verdicts } = sample;
-  const lines = verdicts.map((v) => `${v.metric}: ${v.kind}${v.extracted ? ` (${v.extracted})` : ""}${v.reason ? ", " + v.reason : ""}`);
+function Outcome({ run: { row, samples_answered: answered, samples_total: total } }: { run: Run }) {
+  if (row.state === "finished") return null;
+  const words = { failed: "This run failed", cancelled: "This run was cancelled", invalid: "This run is invalid" } as Record<RunState, string>;
   return (
-    <details class="sample">
-      <summary>{answer.uid}: {verdicts[0]?.kind ?? answer.status}</summary>
-      <pre>{answer.prompt}{answer.text}</pre>
-      <pre class="soft">{lines.join("\n")}{sample.doc_json && "\n" + sample.doc_json}</pre>
-    </details>
+    <div class={"panel-box outcome " + (row.state === "cancelled" ? "quiet" : "bad")} role="alert" data-testid="outcome">
+      <Icon name={row.state === "cancelled" ? "ban" : "warning"} />
+      <div><b>{words[row.state]}</b>{row.reason ? `: ${row.reason}` : " without a reason on record."}
+        <br /><span class="soft">{answered} of {total} samples were answered; they are kept.</span></div>
+    </div>
+  );
+}
+
+function Overview({ run }: { run: Run }) {
+  return (
+    <>
+      <Headlines run={run} />
+      <Attempts run={run} />
+      <Figures run={run} />
+    </>
   );
 }

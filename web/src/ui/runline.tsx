@@ -1,0 +1,48 @@
+// A run that goes on, in one item of a list: what it is, how far, what it does or waits for.
+import type { ComponentChildren } from "preact";
+import { plural, short } from "../lib/format.ts";
+import type { RunProgress } from "../lib/types.ts";
+import { ProgressBar } from "./progress.tsx";
+import { StateBadge } from "./state.tsx";
+
+interface Props { run: RunProgress; lead?: string; about?: (string | false)[]; waitsFor?: string; children?: ComponentChildren }
+
+export function RunLine({ run, lead, about = [], waitsFor, children }: Props) {
+  const name = [run.task, run.repeat > 0 && `repeat ${run.repeat}`].filter(Boolean).join(", ");
+  const facts = [run.engine, run.precision, run.concurrency > 0 && `batch ${run.concurrency}`, ...about].filter(Boolean).join(" · ");
+  return (
+    <li class="runline" data-testid="runline" data-run={run.run_id} data-state={run.state}>
+      <div class="what">
+        {lead && <span class="lead soft">{lead}</span>}
+        <div>
+          <a href={"/runs/" + encodeURIComponent(run.run_id)}><b>{run.model}</b> on {name}</a>
+          <span class="soft facts-line">{facts}</span>
+        </div>
+      </div>
+      <div class="how-far"><RunAmount run={run} /></div>
+      <div class="state"><StateBadge state={run.state} />
+        <span class="soft">{waitsFor ? `waits for: ${waitsFor}` : activityOf(run)}</span></div>
+      {children && <div class="actions">{children}</div>}
+    </li>
+  );
+}
+
+export function RunAmount({ run }: { run: RunProgress }) {
+  const graded = run.state === "grading";
+  const done = graded ? run.samples_graded : run.samples_answered;
+  return (
+    <>
+      <ProgressBar done={done} of={run.samples_total} label={`${run.task} on ${run.model}`} />
+      <span class="amount">{graded ? "graded " : ""}{done.toLocaleString("en")} of {plural(run.samples_total, "sample")}
+        {run.output_tokens_per_s > 0 && run.state === "running" && <span class="soft"> · {short(run.output_tokens_per_s)} tokens/s</span>}</span>
+    </>
+  );
+}
+
+/** What it does, or why it ended as it did. */
+export function activityOf(run: RunProgress): string {
+  if (run.reason) return run.reason;
+  const where = run.node && run.state !== "finished" ? `on ${run.node}` : "";
+  const again = run.attempts > 1 ? `attempt ${run.attempts}` : "";
+  return [run.phase === run.state ? "" : run.phase, where, again].filter(Boolean).join(", ");
+}

@@ -1,0 +1,38 @@
+// How times were spread: one histogram a kind, with the percentiles that are figures of the run.
+import { figureOf, reasonOf, valueOf } from "../../lib/figures.ts";
+import type { Run } from "../../lib/types.ts";
+import { HistogramChart, type Mark } from "../../ui/histogram.tsx";
+
+const kinds = [
+  { id: "ttft", title: "Time to first token", about: "From the request to its first token" },
+  { id: "tpot", title: "Time per output token", about: "Mean over the further tokens of one request" },
+  { id: "itl", title: "Gap between tokens", about: "Every gap of every request" },
+  { id: "e2e", title: "End to end", about: "From the request to its end" },
+];
+
+export function Latency({ run }: { run: Run }) {
+  const boundary = run.row.report?.timing_boundary;
+  return (
+    <>
+      <p class="soft">{boundary === "engine" ? "Times were taken in the engine, where tokens appear." : boundary === "http" ? "Times were taken over HTTP: the network and the server's own queue are in them." : "Where times were taken is not known."}
+        {" "}The axis is logarithmic; a bar is 10 % wide.</p>
+      <div class="histograms">{kinds.map((k) => <Kind key={k.id} run={run} {...k} />)}</div>
+    </>
+  );
+}
+
+function Kind({ run, id, title, about }: { run: Run; id: string; title: string; about: string }) {
+  const histogram = run.histograms.find((h) => h.id === `${id}_us`);
+  if (histogram?.counts.some((n) => n > 0))
+    return <div class="card"><HistogramChart histogram={histogram} title={title} marks={marksOf(run, id)} /><p class="soft about">{about}</p></div>;
+  const mean = figureOf(run.row, `${id}_ms_mean`);
+  return <div class="card"><figure class="histogram"><figcaption><b>{title}</b></figcaption>
+    <p class="soft unknown">– {mean ? reasonOf(mean) : run.row.ended_at_ms ? "not measured" : "the run has not ended"}</p></figure></div>;
+}
+
+function marksOf(run: Run, id: string): Mark[] {
+  return ["p50", "p90", "p99"].flatMap((name) => {
+    const ms = valueOf(figureOf(run.row, `${id}_ms_${name}`));
+    return ms === null ? [] : [{ name, us: ms * 1000 }];
+  });
+}

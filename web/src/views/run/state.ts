@@ -1,0 +1,18 @@
+// The state of a run's page, all parts together: a part that writes the address keeps what the others set.
+import { useUrlState } from "../../lib/router.ts";
+import { choice, text } from "../../lib/urlstate.ts";
+
+export const parts = ["overview", "samples", "latency", "experts", "provenance"] as const;
+export type Part = (typeof parts)[number];
+
+export const verdicts = ["", "correct", "wrong", "undecided"] as const;
+export const phases = ["both", "prefill", "decode"] as const;
+export const orders = ["number", "load"] as const;
+
+export const schema = {
+  show: choice(parts, "overview"),
+  verdict: choice(verdicts, ""), after: text(), sample: text(),
+  phase: choice(phases, "both"), batch: text(), order: choice(orders, "number"),
+};
+
+export const useRunState = () => useUrlState(schema);
