@@ -5,8 +5,8 @@
 #include "page.h"
 #include "service.h"
 
-/* The page's own addresses: its router shows the view. */
-static const char *const views[] = {"/submit", "/queue", "/nodes"};
+/* The page's own addresses: its router shows the view. One that ends in "/" stands for all below it. */
+static const char *const views[] = {"/submit", "/queue", "/nodes", "/runs/", "/evaluations/"};
 
 static const struct gate_page_file *find_file(const char *path)
 {
@@ -18,11 +18,13 @@ static const struct gate_page_file *find_file(const char *path)
 
 const struct gate_page_file *gate_page_find(const char *path)
 {
-    if (strncmp(path, "/runs/", 6) == 0)
-        return find_file("/");
-    for (size_t i = 0; i < CAP_COUNT_OF(views); i++)
-        if (strcmp(path, views[i]) == 0)
+    for (size_t i = 0; i < CAP_COUNT_OF(views); i++) {
+        size_t length = strlen(views[i]);
+        bool is_folder = views[i][length - 1] == '/';
+
+        if (strncmp(path, views[i], length) == 0 && (is_folder || !path[length]))
             return find_file("/");
+    }
     return find_file(path);
 }
 

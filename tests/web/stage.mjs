@@ -59,7 +59,7 @@ export class Stage {
 
   #listen(page) {
     const complain = (text) => this.complaints.push(`${page.url().slice(this.base.length)}: ${text}`);
-    page.on("console", (message) => message.type() === "error" && complain(message.text()));
+    page.on("console", (message) => message.type() === "error" && !isRefusal(message) && complain(message.text()));
     page.on("pageerror", (error) => complain(`exception: ${error.stack ?? error.message}`));
   }
 
@@ -78,6 +78,10 @@ export class Stage {
     }
   }
 }
+
+// The browser reports every refused request; a form that asks the server's opinion provokes them.
+const isRefusal = (message) =>
+  /status of 4\d\d/.test(message.text()) && message.location().url.endsWith("/api/v1/evaluations");
 
 export async function newStage({ width = 1280, height = 800, theme = "dark", ...more } = {}) {
   const context = await (await launch()).newContext({ viewport: { width, height }, ...themes[theme], ...more });

@@ -9,6 +9,7 @@ import { type ComponentChildren, render } from "preact";
 import { path, startRouter } from "./lib/router.ts";
 import { Layout } from "./ui/layout.tsx";
 import { BoardView } from "./views/board.tsx";
+import { EvaluationView } from "./views/evaluation.tsx";
 import { NodesView } from "./views/nodes.tsx";
 import { QueueView } from "./views/queue.tsx";
 import { RunView } from "./views/run.tsx";
@@ -20,6 +21,11 @@ function viewOf(path: string): View {
   if (path === "/submit") return { title: "Submit", body: <SubmitView /> };
   if (path === "/queue") return { title: "Queue", body: <QueueView /> };
   if (path === "/nodes") return { title: "Nodes", body: <NodesView /> };
+  const evaluation = /^\/evaluations\/([^/]+)$/.exec(path)?.[1];
+  if (evaluation) {
+    const id = decodeURIComponent(evaluation);
+    return { title: "Evaluation", body: <EvaluationView key={id} id={id} /> };
+  }
   const run = /^\/runs\/([^/]+)$/.exec(path)?.[1];
   if (run) {
     const id = decodeURIComponent(run);

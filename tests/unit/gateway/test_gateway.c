@@ -51,12 +51,14 @@ static void the_page_is_in_the_program(void **state)
 
 static void every_view_has_an_address_and_nothing_else_has(void **state)
 {
+    static const char *const views[] = {"/submit", "/queue", "/nodes", "/runs/run-1",
+                                        "/evaluations/eval-1"};
+
     (void)state;
-    for (size_t i = 0; i < 4; i++)
-        assert_ptr_equal(
-            gate_page_find((const char *const[]){"/submit", "/queue", "/nodes", "/runs/run-1"}[i]),
-            gate_page_find("/"));
+    for (size_t i = 0; i < CAP_COUNT_OF(views); i++)
+        assert_ptr_equal(gate_page_find(views[i]), gate_page_find("/"));
     assert_null(gate_page_find("/runs"));
+    assert_null(gate_page_find("/submit/x"));
     assert_null(gate_page_find("/assets/none.js"));
     assert_null(gate_page_find(""));
 }

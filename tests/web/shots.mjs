@@ -1,0 +1,45 @@
+// Pictures of every view, at three widths and in every theme, of a suite that runs: for people to look at.
+//
+//     MOECAP_STATE=... node tests/web/shots.mjs FOLDER [PATTERN]     PATTERN picks by "view-theme-width"
+import { mkdir } from "node:fs/promises";
+import { newStage, quit, themes } from "./stage.mjs";
+import { api, cancel, slowly, submit } from "./suite.mjs";
+
+const [folder, pattern = "."] = process.argv.slice(2);
+if (!folder) throw new Error("name a folder for the pictures");
+const widths = [390, 900, 1440];
+
+async function addresses() {
+  const { rows } = await api("board?limit=300");
+  const native = rows.find((r) => r.spec.engine === "native") ?? rows[0];
+  const large = rows.find((r) => r.task === "large") ?? rows[0];
+  const busy = await submit({ tasks: ["gsm-mini", "choice-mini-letter"], repeats: 2, ...slowly(8), load: { concurrency: 8 }, submitter: "picture" });
+  return {
+    busy: busy.evaluation_id,
+    views: {
+      board: "/", submit: "/submit?tasks=gsm-mini&concurrency=4", submitserver: "/submit?engine=vllm&model=Qwen&concurrency=x&tasks=gsm-mini",
+      queue: "/queue", nodes: "/nodes", evaluation: `/evaluations/${busy.evaluation_id}`, evaluationdone: `/evaluations/${native.evaluation_id}`,
+      run: `/runs/${native.run_id}`, figures: `/runs/${native.run_id}?show=figures`, samples: `/runs/${large.run_id}?show=samples`,
+      sample: `/runs/${native.run_id}?show=samples&sample=1`, latency: `/runs/${large.run_id}?show=latency`,
+      experts: `/runs/${native.run_id}?show=experts`, provenance: `/runs/${native.run_id}?show=provenance`,
+      running: `/runs/${busy.runs[0].run_id}`,
+    },
+  };
+}
+
+const { busy, views } = await addresses();
+await mkdir(folder, { recursive: true });
+for (const theme of Object.keys(themes))
+  for (const width of widths)
+    for (const [name, address] of Object.entries(views)) {
+      const file = `${name}-${theme.replace(" ", "")}-${width}`;
+      if (!new RegExp(pattern).test(file)) continue;
+      const stage = await newStage({ width, height: width < 500 ? 844 : 900, theme, reducedMotion: "reduce" });
+      const page = await stage.open(address);
+      await page.waitForTimeout(900);
+      await page.screenshot({ path: `${folder}/${file}.png`, fullPage: true });
+      for (const text of stage.complaints) console.log(`${file}: ${text}`);
+      await stage.context.close();
+    }
+await cancel(busy);
+await quit();
