@@ -105,7 +105,7 @@ static bool query_figures(struct cap_http_request *http, Moecap__V1__BoardReques
 
     request->figures = cap_arena_array(cap_http_arena(http), strlen(list) + 1, sizeof list);
     while (request->figures && list && *list)
-        request->figures[request->n_figures++] = strsep(&list, ",");
+        request->figures[request->n_figures++] = strsep(&list, ";");
     return request->figures != NULL;
 }
 

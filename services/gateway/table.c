@@ -155,7 +155,7 @@ void gate_table_csv(const struct gate_table *table, const json_t *reply, const c
     size_t r;
     json_t *row;
 
-    while (*wanted && (name = strsep(&rest, ",")))
+    while (*wanted && (name = strsep(&rest, ";")))
         add_item(&items, name);
     if (!*wanted && table->group)
         items_of_rows(table->group, rows, &items);

@@ -36,7 +36,7 @@ struct gate_table {
     const struct gate_group *group; /* or NULL */
 };
 
-/* `wanted`: the group's items, separated by commas, or "" for those that the rows have. */
+/* `wanted`: the group's items, separated by semicolons, or "" for those that the rows have. */
 void gate_table_csv(const struct gate_table *table, const json_t *reply, const char *wanted,
                     struct cap_buf *out);
 

@@ -63,7 +63,7 @@ static bool read_figure(const struct store_rows *rows, size_t row, struct cap_ar
 }
 
 /* Figures of all rows of the board, in one statement and in the board's order; `ids` are the wanted
- * ones, a line each, or "" for all. */
+ * ones beside the headline metric, a line each, or "" for all. */
 static bool read_figures(struct store_conn *conn, struct cap_arena *arena,
                          struct store_board *board, const char *run_nos, const char *ids,
                          struct cap_err *err)
@@ -73,6 +73,8 @@ static bool read_figures(struct store_conn *conn, struct cap_arena *arena,
                         "SELECT run_no, id, value, low, high, reason, unit, basis, invalid"
                         " FROM figure JOIN unnest($1::bigint[]) WITH ORDINALITY AS u(run_no, i)"
                         " USING (run_no) WHERE $2 = '' OR id = ANY (string_to_array($2, E'\\n'))"
+                        "  OR id = (SELECT t.metrics[1] FROM run r JOIN task t USING (task_id)"
+                        "   WHERE r.run_no = u.run_no)"
                         " ORDER BY i, position",
                         STORE_ARGS(store_arg_text(run_nos), store_arg_text(ids)));
     struct store_figure *figures;

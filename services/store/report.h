@@ -34,7 +34,7 @@ struct store_board_filter { /* empty texts filter nothing */
     enum store_state state; /* NONE = any */
     const char *after;      /* the page begins behind this run; "" = the first page */
     const char *const *figures;
-    size_t figure_count; /* 0 = all figures */
+    size_t figure_count; /* 0 = all figures; the headline metric is among them always */
     uint32_t limit;      /* 0 = the most */
 };
 

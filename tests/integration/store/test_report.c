@@ -299,7 +299,7 @@ static void a_place_that_is_none_is_refused(void **state)
 static void a_board_holds_the_figures_that_were_asked_for(void **state)
 {
     struct world *w = *state;
-    static const char *const wanted[] = {"no_such_figure", "accuracy"};
+    static const char *const wanted[] = {"no_such_figure", "accuracy"}, *const none[] = {"none"};
     struct store_board board;
 
     must_put_task(w, 2);
@@ -309,6 +309,11 @@ static void a_board_holds_the_figures_that_were_asked_for(void **state)
     assert_int_equal(board.rows[0].figures.count, 1);
     assert_string_equal(board.rows[0].figures.items[0].id, "accuracy");
     assert_null(board.rows[0].report.data);
+    /* and always the task's headline metric */
+    free(harness_sql(w->db, "UPDATE moecap.task SET metrics = '{accuracy}'"));
+    board = must_board(w, (struct store_board_filter){.figures = none, .figure_count = 1});
+    assert_int_equal(board.rows[0].figures.count, 1);
+    assert_string_equal(board.rows[0].figures.items[0].id, "accuracy");
 }
 
 static void the_board_does_not_touch_samples(void **state)

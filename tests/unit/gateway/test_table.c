@@ -85,7 +85,7 @@ static void items_of_a_row_become_columns_and_the_unknown_is_empty_with_its_reas
     check(&grouped, reply, "",
           "id,acc,acc_low,acc_reason,watts,watts_low,watts_reason\r\n"
           "r1,0.5,0.4,,,,\r\nr2,,,above 1,,,no meter\r\n");
-    check(&grouped, reply, "watts,none",
+    check(&grouped, reply, "watts;none",
           "id,watts,watts_low,watts_reason,none,none_low,none_reason\r\n"
           "r1,,,,,,\r\nr2,,,no meter,,,\r\n");
 }
