@@ -157,10 +157,22 @@ static size_t count_able(const struct sched_state *state, const struct sched_nee
     return able;
 }
 
+/* Able nodes whose answers the store does not take now. */
+static size_t count_held_up(const struct sched_state *state, const struct sched_needs *needs)
+{
+    size_t held_up = 0;
+
+    for (size_t i = 0; i < cap_map_count(state->nodes); i++) {
+        const struct sched_node *node = cap_map_value_at(state->nodes, i);
+        held_up += node->waits && sched_can_run(node, needs);
+    }
+    return held_up;
+}
+
 void sched_waiting_for(const struct sched_state *state, const struct sched_run *run, int64_t now_ms,
                        char out[SCHED_REASON_BYTES])
 {
-    size_t able = count_able(state, &run->needs);
+    size_t able = count_able(state, &run->needs), held_up = count_held_up(state, &run->needs);
 
     sched_why_none(state, &run->needs, out);
     if (*out)
@@ -168,6 +180,15 @@ void sched_waiting_for(const struct sched_state *state, const struct sched_run *
     if (run->not_before_ms > now_ms)
         snprintf(out, SCHED_REASON_BYTES, "another try in %lld s, after: %.400s",
                  (long long)(run->not_before_ms - now_ms + 999) / 1000, run->reason);
+    else if (*state->store_reason)
+        snprintf(out, SCHED_REASON_BYTES, "the store, which gives no lease: %.400s",
+                 state->store_reason);
+    else if (run->leasing)
+        snprintf(out, SCHED_REASON_BYTES, "the store, which was asked for a lease");
+    else if (held_up > 0)
+        snprintf(out, SCHED_REASON_BYTES,
+                 "a free node (%zu can run it; %zu waits for the store to take its answers)", able,
+                 held_up);
     else
         snprintf(out, SCHED_REASON_BYTES, "a free node (%zu can run it)", able);
 }

@@ -7,10 +7,11 @@
 
 struct sched_state {
     struct sched_policy policy;
-    struct cap_map *runs;     /* id -> struct sched_run */
-    struct cap_map *nodes;    /* id -> struct sched_node */
-    struct cap_map *shares;   /* submitter -> struct sched_share */
-    int64_t store_away_until; /* no lease is asked for before */
+    struct cap_map *runs;                  /* id -> struct sched_run */
+    struct cap_map *nodes;                 /* id -> struct sched_node */
+    struct cap_map *shares;                /* submitter -> struct sched_share */
+    int64_t store_away_until;              /* no lease is asked for before */
+    char store_reason[SCHED_REASON_BYTES]; /* why it gave no lease when asked last; "" = it did */
 };
 
 /* What fair share is judged by. */

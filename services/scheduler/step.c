@@ -445,6 +445,7 @@ static void on_lease_granted(struct step *s)
     struct sched_run *run = find_run(s, s->event->run_id);
     struct sched_node *node;
 
+    s->state->store_reason[0] = '\0';
     if (!run || !run->leasing)
         return;
     run->leasing = false;
@@ -480,6 +481,7 @@ static void on_lease_refused(struct step *s)
     run->not_before_ms = s->now_ms + s->state->policy.retry_ms;
     if (s->event->away)
         s->state->store_away_until = run->not_before_ms;
+    set_reason(s->state->store_reason, s->event->away ? s->event->reason : "");
     if (run->cancelling) {
         move(s, run, SCHED_RUN_CANCELLED, true, run->reason);
         return;

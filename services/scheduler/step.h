@@ -177,7 +177,7 @@ bool sched_can_run(const struct sched_node *node, const struct sched_needs *need
 /* Why no connected node can run this, as a sentence; "" when one can. */
 void sched_why_none(const struct sched_state *state, const struct sched_needs *needs,
                     char out[SCHED_REASON_BYTES]);
-/* What a queued run waits for: a free node, a retry, or a node that can run it. */
+/* What a queued run waits for: a free node, a retry, the store, or a node that can run it. */
 void sched_waiting_for(const struct sched_state *state, const struct sched_run *run, int64_t now_ms,
                        char out[SCHED_REASON_BYTES]);
 

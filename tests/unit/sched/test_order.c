@@ -223,6 +223,42 @@ static void a_run_waits_for_a_node_that_can_run_it_and_others_pass(void **state)
     assert_string_equal(action_of(stage, SCHED_DO_LEASE)->node_id, "g");
 }
 
+static void assert_waits_for(const struct stage *stage, const char *run_id, const char *text)
+{
+    char waits[SCHED_REASON_BYTES];
+
+    sched_waiting_for(stage->state, run_of(stage, run_id), stage->now_ms, waits);
+    assert_string_equal(waits, text);
+}
+
+/* The disk is full: no run gets a lease, though a node is free. */
+static void runs_say_that_they_wait_for_the_store(void **state)
+{
+    struct stage *stage = *state;
+    struct sched_run first = run_named("r"), next = run_named("s");
+    const struct sched_event refused = {.kind = SCHED_LEASE_REFUSED,
+                                        .run_id = "r",
+                                        .reason = "store: could not extend file: disk full",
+                                        .away = true};
+
+    join(stage, "n");
+    add(stage, &first);
+    add(stage, &next);
+    assert_waits_for(stage, "r", "the store, which was asked for a lease");
+    step(stage, refused);
+    assert_waits_for(stage, "r",
+                     "another try in 1 s, after: store: could not extend file: disk full");
+    assert_waits_for(stage, "s",
+                     "the store, which gives no lease: store: could not extend file: disk full");
+    stage->now_ms += 1000;
+    step(stage, (struct sched_event){.kind = SCHED_TICK});
+    grant(stage, "r", 1);
+    assert_waits_for(stage, "s", "a free node (1 can run it)");
+    step(stage, (struct sched_event){.kind = SCHED_NODE_WAITS, .node_id = "n"});
+    assert_waits_for(stage, "s",
+                     "a free node (1 can run it; 1 waits for the store to take its answers)");
+}
+
 static void a_waiting_run_says_what_for(void **state)
 {
     struct stage *stage = *state;
@@ -251,6 +287,7 @@ int main(void)
         ON_STAGE(the_reason_why_nobody_can_run_it_names_what_is_there),
         ON_STAGE(a_run_waits_for_a_node_that_can_run_it_and_others_pass),
         ON_STAGE(a_waiting_run_says_what_for),
+        ON_STAGE(runs_say_that_they_wait_for_the_store),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
