@@ -6,34 +6,40 @@
 #include "moecap/v1/store.rpc.h"
 #include "spec_wire.h"
 
-enum { MODELS_MAX = 4096 };
-
 /* ---- models, each once, however many nodes offer it ---- */
 
 struct models {
-    Moecap__V1__ModelChoice **list; /* by name */
+    Moecap__V1__ModelChoice **list; /* by name; room for all that the nodes name */
     size_t count;
     bool any_path;
     size_t nodes;
 };
 
-static int by_name(const char *name, const Moecap__V1__ModelChoice *model)
+/* Where the name is in the list, or belongs. */
+static size_t place_of(const struct models *models, const char *name)
 {
-    return strcmp(name, model->name);
+    size_t low = 0, high = models->count;
+
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (strcmp(models->list[middle]->name, name) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
 }
 
-/* The model of that name, made when there is none yet; NULL when there are too many. */
+/* The model of that name, made when there is none yet; NULL when the arena is full. */
 static Moecap__V1__ModelChoice *model_named(struct models *models, char *name,
                                             struct cap_arena *arena)
 {
-    size_t at = 0;
+    size_t at = place_of(models, name);
     Moecap__V1__ModelChoice *made;
 
-    while (at < models->count && by_name(name, models->list[at]) > 0)
-        at++;
-    if (at < models->count && by_name(name, models->list[at]) == 0)
+    if (at < models->count && strcmp(models->list[at]->name, name) == 0)
         return models->list[at];
-    if (models->count == MODELS_MAX || !(made = cap_arena_alloc(arena, sizeof *made)))
+    if (!(made = cap_arena_alloc(arena, sizeof *made)))
         return NULL;
     moecap__v1__model_choice__init(made);
     made->name = name;
@@ -55,30 +61,35 @@ static void merge_context(Moecap__V1__ModelChoice *choice, const Moecap__V1__Nod
     }
 }
 
-static void merge_model(struct models *models, const Moecap__V1__NodeModel *model,
+static bool merge_model(struct models *models, const Moecap__V1__NodeModel *model,
                         struct cap_arena *arena)
 {
     Moecap__V1__ModelChoice *choice = model_named(models, model->name, arena);
 
     if (!choice)
-        return;
+        return false;
     if (*model->problem) {
         if (choice->nodes == 0)
             choice->problem = model->problem;
-        return;
+        return true;
     }
     merge_context(choice, model);
     choice->problem = (char *)"";
     choice->family = model->family;
     choice->bytes = model->bytes;
     choice->nodes++;
+    return true;
 }
 
 static bool gather_models(Moecap__V1__NodeEntry *const *nodes, size_t count,
                           struct cap_arena *arena, struct models *out, struct cap_err *err)
 {
+    size_t named = 0;
+
+    for (size_t i = 0; i < count; i++)
+        named += nodes[i]->hello->n_models;
     *out = (struct models){.nodes = count,
-                           .list = cap_arena_array(arena, MODELS_MAX + 1, sizeof *out->list)};
+                           .list = cap_arena_array(arena, named + 1, sizeof *out->list)};
     if (!out->list)
         return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "there are too many models to list");
     for (size_t i = 0; i < count; i++) {
@@ -86,7 +97,8 @@ static bool gather_models(Moecap__V1__NodeEntry *const *nodes, size_t count,
 
         out->any_path = out->any_path || hello->any_model_path;
         for (size_t m = 0; m < hello->n_models; m++)
-            merge_model(out, hello->models[m], arena);
+            if (!merge_model(out, hello->models[m], arena))
+                return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "there are too many models to list");
     }
     return true;
 }

@@ -708,6 +708,57 @@ static void a_hello_that_names_too_much_or_nothing_is_refused(void **state)
     expect_refused_hello(house, &hello, "1025 engines and 0 precisions; at most 1024 each");
 }
 
+enum { WIDE_NODES = 5, WIDE_MODELS = 1024 };
+
+/* A stream whose hello names WIDE_MODELS models of its own. */
+static struct cap_rpc_call *open_wide_node(struct house *house, int number)
+{
+    static char names[WIDE_NODES][WIDE_MODELS][24];
+    static Moecap__V1__NodeModel models[WIDE_MODELS], *list[WIDE_MODELS];
+    Moecap__V1__NodeMessage message = MOECAP__V1__NODE_MESSAGE__INIT;
+    Moecap__V1__NodeHello hello = MOECAP__V1__NODE_HELLO__INIT;
+    struct cap_rpc_call *call = scheduler_rpc_work_open(house->channel, NULL);
+    char name[16];
+
+    for (int i = 0; i < WIDE_MODELS; i++) {
+        snprintf(names[number][i], sizeof names[number][i], "model-%d-%d", number, i);
+        moecap__v1__node_model__init(&models[i]);
+        models[i].name = names[number][i];
+        list[i] = &models[i];
+    }
+    snprintf(name, sizeof name, "wide-%d", number);
+    hello.name = name;
+    hello.models = list;
+    hello.n_models = WIDE_MODELS;
+    message.body_case = MOECAP__V1__NODE_MESSAGE__BODY_HELLO;
+    message.hello = &hello;
+    assert_true(scheduler_rpc_work_send_request(call, &message));
+    assert_non_null(scheduler_rpc_work_next_reply(call)); /* the welcome */
+    return call;
+}
+
+static void every_model_of_every_node_is_known(void **state)
+{
+    struct house *house = *state;
+    CAP_AUTO(cap_arena) arena = cap_arena_new(64 << 20);
+    Moecap__V1__Empty request = MOECAP__V1__EMPTY__INIT;
+    Moecap__V1__InfoReply *info;
+    struct cap_rpc_call *calls[WIDE_NODES];
+    struct cap_err err = {0}, ended = {0};
+
+    for (int i = 0; i < WIDE_NODES; i++)
+        calls[i] = open_wide_node(house, i);
+    assert_true(scheduler_rpc_info(house->channel, NULL, &request, arena, &info, &err));
+    assert_int_equal(info->n_models, WIDE_NODES * WIDE_MODELS);
+    for (size_t i = 1; i < info->n_models; i++)
+        assert_true(strcmp(info->models[i - 1], info->models[i]) < 0);
+    for (int i = 0; i < WIDE_NODES; i++) {
+        cap_rpc_cancel(calls[i]);
+        cap_rpc_close(calls[i], &ended);
+        cap_err_clear(&ended);
+    }
+}
+
 #define IN_HOUSE(test) cmocka_unit_test_setup_teardown(test, build, leave)
 
 int main(void)
@@ -732,6 +783,7 @@ int main(void)
         IN_HOUSE(the_same_configuration_is_answered_with_its_ids),
         IN_HOUSE(a_submission_whose_reply_is_lost_is_conducted_all_the_same),
         IN_HOUSE(what_ended_before_the_restart_can_still_be_watched),
+        IN_HOUSE(every_model_of_every_node_is_known),
         IN_HOUSE(nodes_are_listed_with_what_they_said_of_themselves),
     };
     struct cap_err err = {0};
