@@ -51,8 +51,8 @@ expect 3 moecap task show nothing
 says 'task "nothing" does not exist'
 
 # accepted, but nobody can run it: said at once
-expect 0 moecap submit --model x --engine vllm --url http://127.0.0.1:9 --task gsm-mini --dry-run
-says 'no connected node can run this now: no connected node has engine "vllm"'
+expect 0 moecap submit --model moecap-tiny --device cuda --task gsm-mini --dry-run
+says 'no connected node can run this now: no connected node with engine "native" and precision "bf16" has 1 CUDA device'
 
 # a dry run plans and queues nothing
 expect 0 moecap submit --model moecap-tiny --task gsm-mini --limit 7 --repeats 2 --dry-run
