@@ -3,9 +3,10 @@
 set -eu
 cd "$(dirname "$0")/../.."
 
+headers=$(git ls-files -co --exclude-standard -- '*.h' '*.def')
 git ls-files -co --exclude-standard -- 'lib/*.[ch]' 'services/*.[ch]' 'cli/*.[ch]' 'kernels/*.[ch]' \
     'tools/protoc-gen-moecap/*.[ch]' | xargs grep -nE '^ *# *include' /dev/null |
-    awk -v boundaries=tests/tidy/boundaries.txt -v thirdparty=tests/tidy/thirdparty.txt '
+    headers=$headers awk -v boundaries=tests/tidy/boundaries.txt -v thirdparty=tests/tidy/thirdparty.txt '
     function load(file, keys, values,   line, at, n) {
         while ((getline line < file) > 0) {
             if (line ~ /^#/ || line !~ /[^ ]/) continue
@@ -24,7 +25,27 @@ git ls-files -co --exclude-standard -- 'lib/*.[ch]' 'services/*.[ch]' 'cli/*.[ch
         return best
     }
     function complain(text) { print text; bad = 1 }
+    function dir_of(path) { sub(/\/[^\/]*$/, "", path); return path }
+    # A name without a folder stands beside the file, or an include path found it elsewhere: then in a folder that
+    # may be included. What no folder of the tree holds is generated.
+    function check_bare(file, line, name, o,   n, i, at) {
+        if ((dir_of(file) "/" name) in tracked) return
+        n = split(places[name], at, " ")
+        for (i = 1; i <= n; i++)
+            if (dir[owner(at[i] "/" name)] == dir[o] || index(may[o], " " last_part(dir[owner(at[i] "/" name)]) " ")) return
+        if (n) complain(file ":" line ": " dir[o] " may not include \"" name "\" of " places[name])
+    }
+    function last_part(path) { sub(/.*\//, "", path); return path }
+    # Programs speak plain structs; lib/rpc carries messages, lib/wire turns them into text.
+    function may_see_messages(file) {
+        return file !~ /^(services|cli|lib\/service)\// || file ~ /_(rpc|wire)\.[ch]$/
+    }
     BEGIN {
+        n = split(ENVIRON["headers"], header, "\n")
+        for (i = 1; i <= n; i++) {
+            tracked[header[i]] = 1
+            places[last_part(header[i])] = places[last_part(header[i])] " " dir_of(header[i])
+        }
         rows = load(boundaries, dir, may)
         parties = load(thirdparty, pattern, allowed)
     }
@@ -46,11 +67,11 @@ git ls-files -co --exclude-standard -- 'lib/*.[ch]' 'services/*.[ch]' 'cli/*.[ch
         if (!quoted) next
         if (name ~ /\.(pb-c|rpc)\.h$/) {
             if (index(may[o], " gen ") == 0) complain(file ":" part[2] ": may not see wire types (" name ")")
-            else if (file ~ /^services\// && file !~ /_rpc\.[ch]$|_wire\.[ch]$/)
+            else if (!may_see_messages(file))
                 complain(file ":" part[2] ": wire types stop at *_rpc.c (" name ")")
             next
         }
-        if (name !~ /\//) next                       # beside this file
+        if (name !~ /\//) { check_bare(file, part[2], name, o); next }
         top = name
         sub(/\/.*/, "", top)
         base = dir[o]
