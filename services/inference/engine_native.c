@@ -98,7 +98,10 @@ static bool read_precision(const char *name, enum native_precision *out, struct 
 static bool load(struct native_engine *engine, const struct infer_engine_options *options,
                  struct cap_err *err)
 {
-    struct native_model_options model = {.backend = options->device, .threads = options->threads};
+    struct native_model_options model = {.backend = options->device,
+                                         .threads = options->threads,
+                                         .unwanted = options->unwanted,
+                                         .unwanted_arg = options->unwanted_arg};
     struct native_session_options session = {.concurrency = options->concurrency,
                                              .context_tokens_max = options->context_tokens_max};
 

@@ -94,8 +94,8 @@ bool infer_work_closed(struct infer_work *work);
 void infer_work_poke(struct infer_work *work);
 /* False when the lease was stopped, replaced or given up: let go within a second. */
 bool infer_work_wanted(struct infer_work *work, const struct infer_lease *lease);
-/* Opening an engine cannot be interrupted; a stop that comes meanwhile is confirmed at once, for
- * nothing of the lease will be run. */
+/* Opening an engine may take long to be interrupted (one tensor, one request to a server); a stop
+ * that comes meanwhile is confirmed at once, for nothing of the lease will be run. */
 void infer_work_set_loading(struct infer_work *work, bool loading);
 bool infer_work_has_room(struct infer_work *work);
 /* Takes the batch's rows in any case. */

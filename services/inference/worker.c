@@ -58,6 +58,11 @@ static struct infer_ticket **free_guest(struct infer_worker *worker)
     return NULL;
 }
 
+static bool is_ending(void *arg)
+{
+    return infer_work_closed(arg);
+}
+
 static void outside_wish(const struct infer_worker *worker, const char *model,
                          struct infer_wish *out)
 {
@@ -65,7 +70,9 @@ static void outside_wish(const struct infer_worker *worker, const char *model,
                                .model = model,
                                .precision = worker->options.serve_precision,
                                .concurrency = worker->options.serve_concurrency,
-                               .threads = worker->options.threads};
+                               .threads = worker->options.threads,
+                               .unwanted = is_ending,
+                               .unwanted_arg = worker->options.work};
 }
 
 /* The engine takes the ticket's request, or the ticket ends with the reason. */
@@ -263,6 +270,18 @@ static bool open_for_shard(struct infer_worker *worker, const struct infer_job *
     return ok;
 }
 
+/* A model that stopped loading because nobody waits for it is no failure. */
+static enum infer_shard_outcome end_unopened(struct infer_worker *worker,
+                                             const struct infer_job *job, struct cap_err *err)
+{
+    struct wanted wanted = {worker->options.work, &job->lease};
+
+    if (!is_unwanted(&wanted))
+        return INFER_SHARD_FAILED;
+    cap_err_clear(err);
+    return INFER_SHARD_UNWANTED;
+}
+
 static enum infer_shard_outcome run_job(struct infer_worker *worker, const struct infer_job *job,
                                         struct cap_err *err)
 {
@@ -279,7 +298,7 @@ static enum infer_shard_outcome run_job(struct infer_worker *worker, const struc
     enum infer_shard_outcome outcome;
 
     if (!open_for_shard(worker, job, sha256, err))
-        return INFER_SHARD_FAILED;
+        return end_unopened(worker, job, err);
     setup.engine = worker->holder.engine;
 
     outcome = infer_shard_run(&setup, err);

@@ -38,6 +38,7 @@ bool native_precision_from_name(const char *name, enum native_precision *out_pre
 struct loader {
     struct native_model *model;
     const struct cap_tensors *tensors;
+    const struct native_model_options *options;
     struct cap_err *err;
     bool planning;  /* only add up bytes */
     uint64_t bytes; /* that the weights will take */
@@ -47,6 +48,17 @@ static bool view_of(const struct loader *load, enum cap_weight kind, int layer, 
                     struct cap_weight_view *out)
 {
     return cap_weights_view(load->model->shape, load->tensors, kind, layer, expert, out);
+}
+
+/* The next tensor, whose numbers are good; not when nobody waits for the model any more. */
+static bool next_view(const struct loader *load, enum cap_weight kind, int layer, int expert,
+                      struct cap_weight_view *out)
+{
+    char name[CAP_WEIGHTS_NAME_BYTES];
+    if (load->options->unwanted && load->options->unwanted(load->options->unwanted_arg))
+        return cap_fail(load->err, CAP_CANCELLED, "nobody waits for the model any more");
+    return view_of(load, kind, layer, expert, out) &&
+           cap_weights_check_view(out, cap_weights_name(kind, layer, expert, name), load->err);
 }
 
 static enum moe_type type_of(const struct cap_weight_view *view)
@@ -115,10 +127,7 @@ static bool stack_fill(const struct loader *load, const struct stack *s, struct 
         int row = 0;
         for (int i = 0; i < s->part_count; i++) {
             struct cap_weight_view view;
-            char name[CAP_WEIGHTS_NAME_BYTES];
-            if (!view_of(load, s->parts[i], s->layer, e, &view) ||
-                !cap_weights_check_view(&view, cap_weights_name(s->parts[i], s->layer, e, name),
-                                        load->err))
+            if (!next_view(load, s->parts[i], s->layer, e, &view))
                 return false;
             m->backend->weight_put(m->dev, weight, e, row, (int)view.rows, view.data,
                                    type_of(&view));
@@ -181,9 +190,7 @@ static bool put_vectors(struct loader *load, const enum cap_weight *kinds, int c
     float *to = values;
     for (int i = 0; i < count; i++) {
         struct cap_weight_view view;
-        char name[CAP_WEIGHTS_NAME_BYTES];
-        if (!view_of(load, kinds[i], layer, 0, &view) ||
-            !cap_weights_check_view(&view, cap_weights_name(kinds[i], layer, 0, name), load->err))
+        if (!next_view(load, kinds[i], layer, 0, &view))
             return false;
         moe_to_f32(view.data, type_of(&view), (size_t)view.rows, to);
         to += view.rows;
@@ -272,14 +279,16 @@ static bool check_supported(const struct cap_model *shape, struct cap_err *err)
     return true;
 }
 
-static bool load_weights(struct native_model *model, const char *dir, uint64_t memory_bytes_max,
-                         struct cap_err *err)
+static bool load_weights(struct native_model *model, const char *dir,
+                         const struct native_model_options *options, struct cap_err *err)
 {
     CAP_AUTO(cap_tensors) tensors = cap_tensors_open(dir, err);
     if (!tensors || !cap_weights_check(model->shape, tensors, err))
         return false;
-    struct loader load = {.model = model, .tensors = tensors, .err = err, .planning = true};
-    uint64_t most = memory_bytes_max ? memory_bytes_max : native_memory_available();
+    struct loader load = {
+        .model = model, .tensors = tensors, .options = options, .err = err, .planning = true};
+    uint64_t most =
+        options->memory_bytes_max ? options->memory_bytes_max : native_memory_available();
     if (!put_all(&load))
         return false;
     if (load.bytes > most)
@@ -348,7 +357,7 @@ struct native_model *native_model_open(const char *dir, const struct native_mode
     model->moe_layers = cap_model_moe_layers(model->shape);
     model->experts = cap_model_experts(model->shape);
     model->top_k = cap_model_top_k(model->shape);
-    if (!model->layers || !load_weights(model, dir, options->memory_bytes_max, err)) {
+    if (!model->layers || !load_weights(model, dir, options, err)) {
         cap_fail_in(err, "load \"%s\"", dir);
         return NULL;
     }

@@ -38,6 +38,9 @@ struct native_model_options {
     int threads;               /* 0 = every core the process may use */
     const char *isa;           /* NULL = MOECAP_ISA of the environment, else the best there is */
     uint64_t memory_bytes_max; /* for the weights; 0 = what the machine has free */
+    /* asked before each tensor: true ends the opening (CANCELLED); NULL = never */
+    bool (*unwanted)(void *arg);
+    void *unwanted_arg;
 };
 
 struct native_layer {

@@ -48,6 +48,35 @@ static void too_little_memory_is_a_sentence(void **state)
            (const char *const[]){"the weights need", "of memory may be used", NULL});
 }
 
+/* True from the call on that `*arg` counts down to. */
+static bool count_down(void *arg)
+{
+    int *left = arg;
+    return --*left <= 0;
+}
+
+static void a_model_that_nobody_waits_for_stops_loading_at_the_next_tensor(void **state)
+{
+    (void)state;
+    const char *dir = golden_copy("qwen3_moe", NULL);
+    int left = 1 << 20, tensors;
+    struct native_model_options options = {.unwanted = count_down, .unwanted_arg = &left};
+    struct cap_err err = {0};
+    CAP_AUTO(native_model) model = native_model_open(dir, &options, &err);
+    assert_non_null(model);
+    tensors = (1 << 20) - left;
+    /* two layers of 8 experts in three matrices, and what is beside them */
+    assert_true(tensors > 2 * 8 * 3);
+    for (int stop_at = 1; stop_at <= tensors; stop_at += 7) {
+        left = stop_at;
+        err = (struct cap_err){0};
+        assert_null(native_model_open(dir, &options, &err));
+        assert_int_equal(err.code, CAP_CANCELLED);
+        assert_non_null(strstr(err.text, "nobody waits for the model any more"));
+        assert_int_equal(left, 0); /* not asked again */
+    }
+}
+
 static void an_isa_level_or_backend_that_is_not_there_is_a_sentence(void **state)
 {
     (void)state;
@@ -101,6 +130,7 @@ int main(void)
         cmocka_unit_test(nan_and_infinite_weights_are_refused_by_name),
         cmocka_unit_test(wrong_shapes_and_missing_tensors_are_refused_by_name),
         cmocka_unit_test(too_little_memory_is_a_sentence),
+        cmocka_unit_test(a_model_that_nobody_waits_for_stops_loading_at_the_next_tensor),
         cmocka_unit_test(an_isa_level_or_backend_that_is_not_there_is_a_sentence),
         cmocka_unit_test(the_environment_forces_a_level),
         cmocka_unit_test(int8_takes_about_half_the_bytes_of_an_expert),
