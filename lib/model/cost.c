@@ -6,7 +6,7 @@
 #include "base/auto.h"
 #include "model/weights.h"
 
-enum { GROUP_DEFAULT = 32, SCALE_BYTES = 4 };
+enum { GROUP_DEFAULT = 32, SCALE_BYTES = 2 };
 
 static const struct {
     const char *name;
@@ -23,15 +23,19 @@ const char *cap_precision_name(enum cap_precision precision)
     return precisions[precision].name;
 }
 
-struct cap_cost_format cap_cost_format_of(enum cap_precision precision)
+struct cap_cost_format cap_cost_format_of(enum cap_precision precision, enum cap_dtype stored)
 {
-    enum cap_precision plain = precisions[precision].scaled ? CAP_PRECISION_BF16 : precision;
+    enum cap_precision kept = precision;
 
-    return (struct cap_cost_format){.matrices = precision,
-                                    .router = plain,
-                                    .head = precision,
-                                    .vectors = plain,
-                                    .group = GROUP_DEFAULT};
+    if (precision == CAP_PRECISION_F32 && stored == CAP_DTYPE_BF16)
+        kept = CAP_PRECISION_BF16;
+    return (struct cap_cost_format){
+        .attention = precisions[precision].scaled ? CAP_PRECISION_BF16 : kept,
+        .mlp = kept,
+        .router = CAP_PRECISION_F32,
+        .head = precisions[precision].scaled ? CAP_PRECISION_BF16 : kept,
+        .vectors = CAP_PRECISION_F32,
+        .group = GROUP_DEFAULT};
 }
 
 uint64_t cap_cost_matrix_bytes(enum cap_precision precision, int group, int64_t rows,
@@ -132,14 +136,14 @@ static uint64_t weight_bytes(const struct cap_model *model, const struct cap_cos
     if (pass->logits_tokens > 0)
         bytes += bytes_of(model, CAP_WEIGHT_LM_HEAD, 0, f->head, f->group);
     for (int i = 0; i < model->layer_count; i++) {
-        bytes += SUM_BYTES(attention_matrices, model, i, f->matrices, f->group);
+        bytes += SUM_BYTES(attention_matrices, model, i, f->attention, f->group);
         bytes += SUM_BYTES(attention_biases, model, i, f->vectors, f->group);
         bytes += SUM_BYTES(layer_norms, model, i, f->vectors, f->group);
-        bytes += SUM_BYTES(dense_matrices, model, i, f->matrices, f->group);
+        bytes += SUM_BYTES(dense_matrices, model, i, f->mlp, f->group);
         bytes += bytes_of(model, CAP_WEIGHT_ROUTER, i, f->router, f->group);
         if (model->layers[i].router.kind != CAP_ROUTER_NONE)
             bytes += pass->distinct_experts[routed++] *
-                     SUM_BYTES(expert_matrices, model, i, f->matrices, f->group);
+                     SUM_BYTES(expert_matrices, model, i, f->mlp, f->group);
     }
     return bytes;
 }

@@ -15,7 +15,7 @@ enum cap_precision {
     CAP_PRECISION_F32,
     CAP_PRECISION_F16,
     CAP_PRECISION_BF16,
-    CAP_PRECISION_INT8, /* with one f32 scale for each group of a row */
+    CAP_PRECISION_INT8, /* with one 16-bit scale for each group of a row, as int4 */
     CAP_PRECISION_INT4,
     CAP_PRECISION_COUNT
 };
@@ -24,14 +24,17 @@ const char *cap_precision_name(enum cap_precision precision);
 
 /* What an engine really does, by kind of weight. */
 struct cap_cost_format {
-    enum cap_precision matrices; /* attention, experts, shared and dense MLPs */
+    enum cap_precision attention; /* its matrices */
+    enum cap_precision mlp;       /* experts, shared and dense MLPs */
     enum cap_precision router, head;
     enum cap_precision vectors; /* norms and biases */
     int group;                  /* numbers that share a scale */
 };
 
-/* The usual choice: quantised matrices and head, everything else in bf16, groups of 32. */
-struct cap_cost_format cap_cost_format_of(enum cap_precision precision);
+/* As our engine keeps a checkpoint that is stored as `stored`: router and vectors in f32; under
+ * f32 what was stored in bf16 stays so, which loses nothing; int8 means the experts and dense MLPs,
+ * in groups of 32, beside bf16. f16 and int4, which it does not offer, are counted the same way. */
+struct cap_cost_format cap_cost_format_of(enum cap_precision precision, enum cap_dtype stored);
 
 struct cap_cost_parameters {
     int64_t total;

@@ -99,7 +99,7 @@ static json_t *describe_bytes(const struct cap_model *model)
     json_t *out = json_object();
 
     for (int p = 0; p < CAP_PRECISION_COUNT; p++) {
-        struct cap_cost_format format = cap_cost_format_of((enum cap_precision)p);
+        struct cap_cost_format format = cap_cost_format_of((enum cap_precision)p, model->dtype);
 
         json_object_set_new(
             out, cap_precision_name((enum cap_precision)p),

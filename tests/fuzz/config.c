@@ -8,7 +8,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct cap_err err = {0};
     json_t *config = json_loadb((const char *)data, size, 0, NULL);
     struct cap_model *model = json_is_object(config) ? cap_model_parse(config, config, &err) : NULL;
-    struct cap_cost_format format = cap_cost_format_of(CAP_PRECISION_INT8);
+    struct cap_cost_format format = cap_cost_format_of(CAP_PRECISION_INT8, model->dtype);
     struct cap_cost_parameters parameters;
 
     if (model && model->layer_count <= 64) {

@@ -59,7 +59,7 @@ void native_record(struct native_session *s, int64_t started_ns, struct native_p
     struct cap_cost_pass cost = {.tokens = s->row_count,
                                  .logits_tokens = s->logits_tokens,
                                  .distinct_experts = s->distinct,
-                                 .format = cap_cost_format_of(CAP_PRECISION_BF16),
+                                 .format = cap_cost_format_of(CAP_PRECISION_BF16, m->shape->dtype),
                                  .kv_element_bytes = native_kv_number_bytes(m)};
     for (int i = 0; i < s->item_count; i++) {
         const struct native_item *item = &s->items[i];

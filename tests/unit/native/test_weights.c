@@ -1,6 +1,8 @@
 /* What loading refuses, each with one sentence. */
 #include "fixture.h"
 
+#include "model/cost.h"
+
 static void refuse(const char *dir, struct native_model_options options, const char *const *says)
 {
     struct cap_err err = {0};
@@ -115,6 +117,42 @@ static void int8_takes_about_half_the_bytes_of_an_expert(void **state)
     assert_int_equal(bf16->bytes_every_pass, int8->bytes_every_pass);
 }
 
+static uint64_t bytes_of_a_token(const struct native_model *model)
+{
+    uint64_t bytes = model->bytes_every_pass + model->bytes_head;
+    for (int i = 0; i < model->shape->layer_count; i++)
+        bytes +=
+            (uint64_t)model->shape->layers[i].router.top_k * native_model_expert_bytes(model, i);
+    return bytes;
+}
+
+static void check_estimate(const char *dir)
+{
+    static const enum cap_precision precisions[] = {[NATIVE_F32] = CAP_PRECISION_F32,
+                                                    [NATIVE_BF16] = CAP_PRECISION_BF16,
+                                                    [NATIVE_INT8] = CAP_PRECISION_INT8};
+    for (int p = 0; p < NATIVE_PRECISION_COUNT; p++) {
+        CAP_AUTO(native_model) model = model_open(dir, (enum native_precision)p, NULL);
+        struct cap_cost_format format = cap_cost_format_of(precisions[p], model->shape->dtype);
+        uint64_t estimate = cap_cost_weight_bytes_per_token(model->shape, &format);
+        if (estimate != bytes_of_a_token(model))
+            fail_msg("%s in %s: %llu bytes estimated, %llu held", dir,
+                     native_precision_name((enum native_precision)p), (unsigned long long)estimate,
+                     (unsigned long long)bytes_of_a_token(model));
+    }
+}
+
+static void the_estimate_of_lib_model_is_what_the_engine_holds(void **state)
+{
+    (void)state;
+    char shipped[512];
+    check_estimate(golden_copy("qwen3_moe", NULL));
+    check_estimate(golden_copy("qwen3_moe_f32", NULL));
+    check_estimate(golden_copy("qwen3_moe_yarn", NULL));
+    snprintf(shipped, sizeof(shipped), "%s/models/moecap-tiny", getenv("MOECAP_SOURCE_DIR"));
+    check_estimate(shipped);
+}
+
 static void precisions_have_names(void **state)
 {
     (void)state;
@@ -134,6 +172,7 @@ int main(void)
         cmocka_unit_test(an_isa_level_or_backend_that_is_not_there_is_a_sentence),
         cmocka_unit_test(the_environment_forces_a_level),
         cmocka_unit_test(int8_takes_about_half_the_bytes_of_an_expert),
+        cmocka_unit_test(the_estimate_of_lib_model_is_what_the_engine_holds),
         cmocka_unit_test(precisions_have_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
