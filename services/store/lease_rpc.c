@@ -1,6 +1,8 @@
 #include "copy.h"
 #include "handlers_rpc.h"
 #include "lease.h"
+#include "log/log.h"
+#include "prune.h"
 #include "run.h"
 #include "store_wire.h"
 
@@ -49,6 +51,25 @@ bool store_handle_release(struct cap_rpc_call *call, const Moecap__V1__ReleaseRe
     return store_lease_release(store_pg_of(call), &ref, outcome, err);
 }
 
+/* Forgetting may wait for the next sweep; leases may not. */
+static void prune(struct cap_rpc_call *call)
+{
+    const struct store_service *service = cap_rpc_self(call);
+    struct store_pruned pruned;
+    struct cap_err err = {0};
+
+    if (service->retention_days == 0)
+        return;
+    if (!store_prune(service->pg, service->retention_days, &pruned, &err)) {
+        cap_log(WARN, "prune_failed", "reason=%s", CAP_LOG_Q(err.text));
+        return;
+    }
+    store_count(STORE_METRIC_rows_pruned_total, pruned.events + pruned.ledger_rows);
+    if (pruned.runs > 0)
+        cap_log(INFO, "pruned", "runs=%lld events=%lld ledger_rows=%lld", (long long)pruned.runs,
+                (long long)pruned.events, (long long)pruned.ledger_rows);
+}
+
 bool store_handle_sweep(struct cap_rpc_call *call, const Moecap__V1__Empty *request,
                         Moecap__V1__SweepReply *reply, struct cap_err *err)
 {
@@ -58,6 +79,7 @@ bool store_handle_sweep(struct cap_rpc_call *call, const Moecap__V1__Empty *requ
     if (!store_lease_sweep(store_pg_of(call), cap_rpc_arena(call), &expired, err))
         return false;
     store_count(STORE_METRIC_leases_expired_total, (int64_t)expired.count);
+    prune(call);
     reply->n_expired = expired.count;
     return store_lease_refs_to_wire(expired, cap_rpc_arena(call), &reply->expired) ||
            store_fail_full(err);

@@ -90,6 +90,7 @@ static bool start(struct cap_service *service, struct cap_err *err)
             return false;
         options.password = password;
     }
+    store.retention_days = (int)config.retention_days;
     store.pg = store_pg_open(&options, err);
     if (!store.pg || !store_migrate(store.pg, &applied, err))
         return false;

@@ -16,6 +16,7 @@ struct store_pg;
 
 struct store_service {
     struct store_pg *pg; /* borrowed */
+    int retention_days;  /* 0 = keep all */
 };
 
 enum store_metric {

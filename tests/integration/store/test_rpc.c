@@ -429,6 +429,20 @@ static void a_routing_that_is_none_is_refused(void **state)
         "the routing of sample 0 is no SampleRouting, or the batch is too large");
 }
 
+static void a_sweep_forgets_old_events_only_when_told_to(void **state)
+{
+    struct suite *s = *state;
+    Moecap__V1__Empty nothing = MOECAP__V1__EMPTY__INIT;
+
+    free(harness_sql(s->w->db, "INSERT INTO moecap.event (at, kind, text)"
+                               " VALUES (now() - interval '8 days', 'node', 'joined')"));
+    MUST(s, sweep, &nothing, SweepReply);
+    assert_int_equal(sql_int(s->w, "SELECT count(*) FROM moecap.event"), 1);
+    s->service.retention_days = 7;
+    MUST(s, sweep, &nothing, SweepReply);
+    assert_int_equal(sql_int(s->w, "SELECT count(*) FROM moecap.event"), 0);
+}
+
 static void requests_that_lack_a_part_are_refused(void **state)
 {
     struct suite *s = *state;
@@ -480,6 +494,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         SUITE_TEST(an_evaluation_goes_from_task_to_board),
         SUITE_TEST(a_text_with_u0000_is_not_cut),
+        SUITE_TEST(a_sweep_forgets_old_events_only_when_told_to),
         SUITE_TEST(a_routing_that_is_none_is_refused),
         SUITE_TEST(requests_that_lack_a_part_are_refused),
     };
