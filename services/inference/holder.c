@@ -128,8 +128,9 @@ static void set_options(const struct infer_wish *wish, const struct infer_engine
         .served_model = wish->served_model,
         .api_key = api_key,
         .model_config = wish->model_config,
-        .refused_ms_max = wish->limits.refused_ms_max,
-        .loading_ms_max = wish->limits.loading_ms_max,
+        .refused_ms_max = wish->rules.refused_ms_max,
+        .loading_ms_max = wish->rules.loading_ms_max,
+        .routing_again = wish->rules.routing_again,
         .unwanted = wish->unwanted,
         .unwanted_arg = wish->unwanted_arg,
     };

@@ -13,9 +13,11 @@ struct infer_holder {
     int concurrency;
 };
 
-/* How long a server is waited for: while nothing listens, while it says that it is loading. */
-struct infer_server_limits {
+/* How long a server is waited for (while nothing listens, while it says that it is loading), and
+ * whether it may be asked twice for a sample, to have its routing. */
+struct infer_server_rules {
     int refused_ms_max, loading_ms_max;
+    bool routing_again;
 };
 
 /* What somebody wants to run. `model` is a name or path as the user wrote it. */
@@ -23,7 +25,7 @@ struct infer_wish {
     const char *engine, *model, *precision, *device;
     int concurrency, threads;
     const char *url, *served_model, *api_key_env, *model_config;
-    struct infer_server_limits limits;
+    struct infer_server_rules rules;
     bool (*unwanted)(void *arg); /* ends a long wait; NULL = never */
     void *unwanted_arg;
 };

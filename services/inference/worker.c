@@ -229,7 +229,7 @@ static void shard_wish(const struct infer_worker *worker, const struct infer_spe
         .served_model = spec->served_model,
         .api_key_env = spec->api_key_env,
         .model_config = spec->model_config,
-        .limits = worker->options.server_limits,
+        .rules = worker->options.server_rules,
     };
 }
 

@@ -27,7 +27,7 @@ struct infer_worker_options {
     int threads; /* 0 = all cores */
     int open_loop_in_flight_max;
     int silence_ms_max;
-    struct infer_server_limits server_limits;
+    struct infer_server_rules server_rules;
     /* for outside requests */
     const char *serve_model; /* opened at once; "" or NULL = wait for a request */
     const char *serve_engine, *serve_precision;

@@ -123,19 +123,23 @@ static void set_stops(json_t *body, const struct infer_request *request)
 }
 
 /* Every sampling field is sent: servers' defaults differ. */
-char *infer_body_generate(const struct infer_server *server, const struct infer_request *request)
+char *infer_body_generate(const struct infer_server *server, const struct infer_request *request,
+                          enum infer_body_way way)
 {
+    bool streamed = way != INFER_BODY_WHOLE;
     uint64_t seed = request->seed % (server->kind->seed_max + 1);
-    json_t *body =
-        json_pack("{s:s,s:i,s:f,s:f,s:I,s:b}", "model", server->model, "max_tokens",
-                  request->max_tokens, "temperature", request->temperature, "top_p",
-                  request->top_p > 0 ? request->top_p : 1.0, "seed", (json_int_t)seed, "stream", 1);
+    json_t *body = json_pack("{s:s,s:i,s:f,s:f,s:I,s:b}", "model", server->model, "max_tokens",
+                             request->max_tokens, "temperature", request->temperature, "top_p",
+                             request->top_p > 0 ? request->top_p : 1.0, "seed", (json_int_t)seed,
+                             "stream", streamed);
     const char *prompt_key = request->message_count > 0 ? "messages" : "prompt";
     char *text = NULL;
 
     if (!body)
         return NULL;
-    if (server->kind->usage_on_request)
+    if (way == INFER_BODY_STREAM_ROUTED)
+        infer_kind_set_flag(body, "return_routed_experts", true);
+    if (streamed && server->kind->usage_on_request)
         json_object_set_new(body, "stream_options", json_pack("{s:b}", "include_usage", 1));
     set_prompt(body, request);
     set_stops(body, request);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { PAUSE_MS_MIN = 250, PAUSE_MS_MAX = 30000 };
+enum { PAUSE_MS_MIN = 250, PAUSE_MS_MAX = 30000, TEXT_BYTES_MAX = 1 << 20 };
 
 void infer_call_start(struct infer_call *call, const struct infer_request *request)
 {
@@ -17,9 +17,18 @@ void infer_call_start(struct infer_call *call, const struct infer_request *reque
                                 .output_tokens = -1,
                                 .cached_tokens = -1};
     infer_textflow_start(&call->flow, request->stop, request->stop_count);
+    cap_buf_init(&call->text, TEXT_BYTES_MAX);
     if (scores)
         call->scores = calloc((size_t)request->continuation_count, sizeof *call->scores);
     assert(!scores || call->scores);
+}
+
+void infer_call_keep_routed(struct infer_call *call, const char *base64, size_t length)
+{
+    free(call->routed);
+    call->routed = strndup(base64, length);
+    assert(call->routed);
+    call->routed_length = length;
 }
 
 void infer_call_set_body(struct infer_call *call, char *body)
@@ -32,8 +41,11 @@ void infer_call_set_body(struct infer_call *call, char *body)
 
 void infer_call_end(struct infer_call *call)
 {
-    if (call->request)
+    if (call->request) {
         infer_textflow_done(&call->flow);
+        cap_buf_done(&call->text);
+    }
+    free(call->routed);
     free(call->body);
     free(call->scores);
     *call = (struct infer_call){0};
@@ -72,6 +84,9 @@ bool infer_call_take_chunk(struct infer_call *call, const struct infer_chunk *ch
 {
     call->began = true;
     note_facts(call, chunk);
+    cap_buf_add(&call->text, chunk->text, chunk->text_length);
+    if (chunk->routed_experts)
+        infer_call_keep_routed(call, chunk->routed_experts, chunk->routed_length);
     if (!chunk->has_choice)
         return false;
     *out = (struct infer_event){

@@ -20,6 +20,7 @@ enum infer_stage {
     INFER_STAGE_GENERATE,
     INFER_STAGE_CONTEXT,      /* scoring: how many tokens has the context? */
     INFER_STAGE_CONTINUATION, /* scoring: context and continuation [continuation] */
+    INFER_STAGE_ROUTING,      /* the answer is there; once more, not streamed, for its experts */
 };
 
 struct infer_call {
@@ -35,11 +36,16 @@ struct infer_call {
     struct infer_textflow flow;
     int continuation, context_tokens;
     struct infer_score *scores; /* [request->continuation_count] */
+    char *routed;               /* base64, as the server wrote it; NULL = it told none */
+    size_t routed_length;
+    struct cap_buf text; /* the answer as the server wrote it */
+    int64_t ended_ns;    /* of the answer; the call may go on for its routing */
 };
 
 void infer_call_start(struct infer_call *call, const struct infer_request *request);
 /* The next request of the call; takes the body. */
 void infer_call_set_body(struct infer_call *call, char *body);
+void infer_call_keep_routed(struct infer_call *call, const char *base64, size_t length);
 /* Frees what it holds; the slot is free. */
 void infer_call_end(struct infer_call *call);
 

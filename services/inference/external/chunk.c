@@ -50,6 +50,14 @@ static void read_choice(const json_t *choice, struct infer_chunk *out)
     out->is_closing = out->finish_reason && !out->reasoning && !*out->text;
 }
 
+static void read_routing(const json_t *json, struct infer_chunk *out)
+{
+    const json_t *routed = json_object_get(json_object_get(json, "sglext"), "routed_experts");
+
+    out->routed_experts = json_string_value(routed);
+    out->routed_length = json_string_length(routed);
+}
+
 static bool is_error(const json_t *json)
 {
     const json_t *error = json_object_get(json, "error");
@@ -79,6 +87,7 @@ bool infer_chunk_read(const char *data, size_t length, struct infer_chunk *out, 
     if (choice)
         read_choice(choice, &chunk);
     read_usage(chunk.json, &chunk);
+    read_routing(chunk.json, &chunk);
     chunk.id = text_of(chunk.json, "id");
     chunk.fingerprint = text_of(chunk.json, "system_fingerprint");
     *out = chunk;

@@ -18,10 +18,12 @@ struct infer_chunk {
     bool is_closing;  /* it only says that the answer has ended: a token, or none */
     const char *text; /* "" when there is none */
     size_t text_length;
-    const char *reasoning;     /* NULL when there is none */
-    const char *finish_reason; /* NULL while it goes on */
-    const char *id;            /* the server's name of the request; NULL */
-    const char *fingerprint;   /* of the server's build; NULL */
+    const char *reasoning;      /* NULL when there is none */
+    const char *finish_reason;  /* NULL while it goes on */
+    const char *id;             /* the server's name of the request; NULL */
+    const char *fingerprint;    /* of the server's build; NULL */
+    const char *routed_experts; /* SGLang: base64; NULL */
+    size_t routed_length;
     bool has_usage;
     int prompt_tokens, output_tokens, cached_tokens; /* -1 = not told */
 };

@@ -14,11 +14,17 @@
 #include "external/external.h"
 #include "external/notes.h"
 #include "external/refusal.h"
+#include "external/routing.h"
 #include "external/score.h"
 #include "log/log.h"
 
 enum {
     ANSWER_BYTES_MAX = 64 << 20,
+    EVENT_BYTES_MAX =
+        48 << 20, /* routing is one event: 4,096 tokens of 60 layers of 8 are 10 MiB */
+    METRICS_BYTES_MAX = 8 << 20,
+    METRICS_MS = 1000, /* at most so often */
+    METRICS_DEADLINE_MS = 5000,
     REQUEST_BYTES_MAX = 64 << 20,
     SILENCE_S_MAX = 600,
     LOST_MAX = 8,
@@ -30,8 +36,11 @@ struct external_engine {
     struct infer_declared declared;
     const char *declared_fields[INFER_DECLARED_FIELDS_MAX];
     struct infer_notes notes;
+    struct infer_routing_state routing;
+    struct infer_scrape scrape;
+    int64_t scrape_due_ns; /* INT64_MAX = never: it is on its way, or there are no metrics */
     struct cap_http_client *client;
-    char *completions_url, *chat_url;
+    char *completions_url, *chat_url, *metrics_url;
     struct infer_call *calls; /* [call_count]; the index is the HTTP request's id */
     int call_count;
     int retries;
@@ -65,6 +74,8 @@ static void free_external(struct infer_engine *base)
     free(engine->scores);
     free(engine->completions_url);
     free(engine->chat_url);
+    free(engine->metrics_url);
+    infer_routing_done(&engine->routing);
     free(engine);
 }
 
@@ -90,6 +101,10 @@ static struct infer_engine *open_external(const struct infer_engine_options *opt
             engine->server.context_tokens_max = engine->declared.context_tokens_max;
         engine->completions_url = infer_server_url(&engine->server, "/v1/completions");
         engine->chat_url = infer_server_url(&engine->server, "/v1/chat/completions");
+        engine->metrics_url = infer_server_url(&engine->server, "/metrics");
+        engine->scrape_due_ns = INT64_MAX;
+        infer_routing_decide(&engine->routing, &engine->server, &engine->declared,
+                             options->routing_again);
         return &engine->base;
     }
     free_external(&engine->base);
@@ -103,6 +118,10 @@ static void begin_external(struct infer_engine *base)
     engine->retries = 0;
     engine->lost_in_a_row = 0;
     infer_notes_begin(&engine->notes);
+    infer_routing_begin(&engine->routing);
+    infer_scrape_begin(&engine->scrape);
+    cap_http_client_cancel(engine->client, (uint64_t)engine->call_count);
+    engine->scrape_due_ns = engine->server.kind->series ? now_ns() : INT64_MAX;
 }
 
 /* Unknown is -1 here. */
@@ -111,13 +130,23 @@ static int or_unknown(int count)
     return count > 0 ? count : -1;
 }
 
+static void write_notes(struct external_engine *engine)
+{
+    char line[INFER_NOTE_BYTES];
+
+    infer_notes_write(&engine->notes, &engine->server, &engine->declared);
+    infer_routing_note(&engine->routing, &engine->notes);
+    if (infer_scrape_tell(&engine->scrape, line, sizeof line))
+        infer_notes_add(&engine->notes, "%s", line);
+}
+
 static void report_external(struct infer_engine *base, struct infer_engine_report *out_report)
 {
     struct external_engine *engine = (struct external_engine *)base;
     const struct infer_server *server = &engine->server;
     const struct infer_declared *declared = &engine->declared;
 
-    infer_notes_write(&engine->notes, server, declared);
+    write_notes(engine);
     *out_report = (struct infer_engine_report){
         .version = *server->version ? server->version : NULL,
         .timing_boundary = "http",
@@ -130,6 +159,7 @@ static void report_external(struct infer_engine *base, struct infer_engine_repor
         .active_parameters = declared->active_parameters,
         .context_tokens_max = or_unknown(server->context_tokens_max),
         .can_score = server->kind->scoring != INFER_SCORING_NONE,
+        .routing_unknown = engine->routing.unknown,
         .declared = engine->declared_fields,
         .declared_count = infer_declared_fields(declared, engine->declared_fields),
         .retries = engine->retries,
@@ -151,6 +181,7 @@ static bool post(struct external_engine *engine, int slot, struct cap_err *err)
         .deadline_ms = INT32_MAX,
         .silence_s_max = SILENCE_S_MAX,
         .reply_bytes_max = ANSWER_BYTES_MAX,
+        .event_bytes_max = EVENT_BYTES_MAX,
     };
 
     call->due_ns = 0;
@@ -159,13 +190,22 @@ static bool post(struct external_engine *engine, int slot, struct cap_err *err)
     return cap_http_client_add(engine->client, &ask, err);
 }
 
+static char *make_body(const struct external_engine *engine, const struct infer_call *call)
+{
+    if (call->stage == INFER_STAGE_ROUTING)
+        return infer_body_generate(&engine->server, call->request, INFER_BODY_WHOLE);
+    if (call->stage != INFER_STAGE_GENERATE)
+        return infer_score_body(&engine->server, call);
+    return infer_body_generate(&engine->server, call->request,
+                               engine->routing.in_stream ? INFER_BODY_STREAM_ROUTED
+                                                         : INFER_BODY_STREAM);
+}
+
 /* Sends the first request of the call's stage. */
 static bool send_stage(struct external_engine *engine, int slot, struct cap_err *err)
 {
     struct infer_call *call = &engine->calls[slot];
-    char *body = call->stage == INFER_STAGE_GENERATE
-                     ? infer_body_generate(&engine->server, call->request)
-                     : infer_score_body(&engine->server, call);
+    char *body = make_body(engine, call);
 
     if (!body || strlen(body) > REQUEST_BYTES_MAX) {
         free(body);
@@ -280,6 +320,25 @@ static void set_done(struct external_engine *engine, const struct infer_call *ca
                                 .cached_tokens = call->cached_tokens};
 }
 
+/* The answer is complete, with its routing or without. */
+static bool end_answer(struct external_engine *engine, struct infer_call *call,
+                       struct infer_event *out)
+{
+    set_done(engine, call, call->ended_ns, out);
+    out->routing = infer_routing_take(&engine->routing, &engine->declared, call);
+    infer_call_end(call);
+    return true;
+}
+
+/* The same once more, for its experts only. */
+static bool send_routing(struct external_engine *engine, int slot)
+{
+    struct cap_err err = {0};
+
+    engine->calls[slot].stage = INFER_STAGE_ROUTING;
+    return send_stage(engine, slot, &err);
+}
+
 /* One step of scoring has ended: the next one, or the scores. */
 static bool take_scored(struct external_engine *engine, struct infer_call *call,
                         const struct cap_http_event *http, struct infer_event *out)
@@ -306,6 +365,10 @@ static bool take_end(struct external_engine *engine, struct infer_call *call,
 {
     struct cap_err err = {0};
 
+    if (call->stage == INFER_STAGE_ROUTING) {
+        infer_routing_take_again(&engine->routing, call, http->data, http->length);
+        return end_answer(engine, call, out);
+    }
     if (http->status != 200)
         return take_refusal(engine, call, http, out);
     if (call->stage != INFER_STAGE_GENERATE)
@@ -317,25 +380,63 @@ static bool take_end(struct external_engine *engine, struct infer_call *call,
     }
     if (!infer_call_check_end(call, http->marked_end, &err))
         return fail_call(engine, call, http->at_ns, &err, out);
-    set_done(engine, call, http->at_ns, out);
-    infer_call_end(call);
-    return true;
+    call->ended_ns = http->at_ns;
+    if (engine->routing.again && send_routing(engine, (int)http->id))
+        return false;
+    return end_answer(engine, call, out);
 }
 
 /* No reply, or a broken one. Silence is not tried again: the server has the request. */
 static bool take_failure(struct external_engine *engine, struct infer_call *call,
                          const struct cap_http_event *http, struct infer_event *out)
 {
+    if (call->stage == INFER_STAGE_ROUTING) {
+        infer_routing_take_again(&engine->routing, call, "", 0);
+        return end_answer(engine, call, out);
+    }
     if (http->failure.code == CAP_UNAVAILABLE && infer_call_plan_retry(call, now_ns(), -1))
         return false;
     return fail_call(engine, call, http->at_ns, &http->failure, out);
 }
 
+/* ---- metrics ---- */
+
+/* Their request has the id behind the calls'. A server without metrics is asked once. */
+static void ask_metrics(struct external_engine *engine)
+{
+    const struct cap_http_ask ask = {
+        .id = (uint64_t)engine->call_count,
+        .url = engine->metrics_url,
+        .headers = engine->server.headers,
+        .deadline_ms = METRICS_DEADLINE_MS,
+        .reply_bytes_max = METRICS_BYTES_MAX,
+    };
+    struct cap_err err = {0};
+
+    if (now_ns() < engine->scrape_due_ns)
+        return;
+    engine->scrape_due_ns = INT64_MAX;
+    cap_http_client_add(engine->client, &ask, &err);
+}
+
+static void take_metrics(struct external_engine *engine, const struct cap_http_event *http)
+{
+    if (http->kind != CAP_HTTP_DONE || http->status != 200)
+        return;
+    infer_scrape_take(&engine->scrape, engine->server.kind->series, http->data);
+    engine->scrape_due_ns = now_ns() + (int64_t)METRICS_MS * 1000000;
+}
+
 static bool take_http(struct external_engine *engine, const struct cap_http_event *http,
                       struct infer_event *out)
 {
-    struct infer_call *call = &engine->calls[http->id];
+    struct infer_call *call;
 
+    if (http->id == (uint64_t)engine->call_count) {
+        take_metrics(engine, http);
+        return false;
+    }
+    call = &engine->calls[http->id];
     if (!call->request)
         return false;
     switch (http->kind) {
@@ -378,6 +479,7 @@ static bool wait_external(struct infer_engine *base, int wait_ms, struct infer_e
 
         if (retry_due(engine, out_event))
             return true;
+        ask_metrics(engine);
         if (cap_http_client_pending(engine->client) == 0)
             cap_sleep_ms(left_ms < 10 ? left_ms : 10);
         else if (cap_http_client_wait(engine->client, left_ms > 100 ? 100 : (int)left_ms, &http) &&

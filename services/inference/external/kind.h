@@ -9,12 +9,20 @@
 #include <jansson.h>
 
 #include "engine.h"
+#include "external/scrape.h"
 
 /* How it tells log-likelihoods of a prompt. */
 enum infer_scoring {
     INFER_SCORING_NONE,
     INFER_SCORING_ECHO,            /* "echo" and "logprobs", as OpenAI did */
     INFER_SCORING_PROMPT_LOGPROBS, /* "prompt_logprobs", with ranks */
+};
+
+/* How it tells the experts of a request. */
+enum infer_routing_way {
+    INFER_ROUTING_NONE,
+    INFER_ROUTING_IN_STREAM, /* a chunk of the same request, if the server was started so */
+    INFER_ROUTING_AGAIN,     /* only in an answer that is not streamed: a second request */
 };
 
 struct infer_external_kind {
@@ -32,6 +40,8 @@ struct infer_external_kind {
     int stop_max;          /* stop strings in a request */
     uint64_t seed_max;
     enum infer_scoring scoring;
+    enum infer_routing_way routing;
+    const struct infer_series *series; /* of its /metrics; NULL = we read none */
     /* Adds sampling and length, all but the fields that every kind gets (body.c). */
     void (*set_fields)(json_t *body, const struct infer_request *request);
 };
@@ -48,7 +58,8 @@ void infer_kind_set_int(json_t *body, const char *name, int64_t value);
 void infer_kind_set_real(json_t *body, const char *name, double value);
 void infer_kind_set_flag(json_t *body, const char *name, bool value);
 
-/* Fields of SGLang, which others inherit. */
+/* Of SGLang, which others inherit. */
+extern const struct infer_series infer_kind_sglang_series;
 void infer_kind_sglang_fields(json_t *body, const struct infer_request *request);
 
 #endif

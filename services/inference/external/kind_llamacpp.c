@@ -15,6 +15,12 @@ static void set_fields(json_t *body, const struct infer_request *request)
         infer_kind_set_flag(body, "ignore_eos", true);
 }
 
+static const struct infer_series series = {
+    .running = "llamacpp:requests_processing",
+    .waiting = "llamacpp:requests_deferred",
+    .cached = "llamacpp:prompt_tokens_cached_total",
+};
+
 const struct infer_external_kind infer_kind_llamacpp = {
     .name = "llamacpp",
     .ready_path = "/health",
@@ -22,5 +28,6 @@ const struct infer_external_kind infer_kind_llamacpp = {
     .takes_token_ids = true,
     .stop_max = INT32_MAX,
     .seed_max = UINT32_MAX - 1, /* the largest means "any" */
+    .series = &series,
     .set_fields = set_fields,
 };

@@ -15,6 +15,13 @@ void infer_kind_sglang_fields(json_t *body, const struct infer_request *request)
     infer_kind_set_int(body, "min_tokens", request->max_tokens);
 }
 
+const struct infer_series infer_kind_sglang_series = {
+    .running = "sglang:num_running_reqs",
+    .waiting = "sglang:num_queue_reqs",
+    .kv_share = "sglang:token_usage",
+    .cached = "sglang:cached_tokens_total",
+};
+
 const struct infer_external_kind infer_kind_sglang = {
     .name = "sglang",
     .ready_path = "/ready",
@@ -24,5 +31,7 @@ const struct infer_external_kind infer_kind_sglang = {
     .stop_max = INT32_MAX,
     .seed_max = INT64_MAX,
     .scoring = INFER_SCORING_ECHO,
+    .routing = INFER_ROUTING_IN_STREAM,
+    .series = &infer_kind_sglang_series,
     .set_fields = infer_kind_sglang_fields,
 };

@@ -16,6 +16,8 @@ const struct infer_external_kind infer_kind_ktransformers = {
     .stop_max = INT32_MAX,
     .seed_max = INT64_MAX,
     .scoring = INFER_SCORING_ECHO,
+    .routing = INFER_ROUTING_IN_STREAM,
+    .series = &infer_kind_sglang_series,
     .set_fields = infer_kind_sglang_fields,
 };
 

@@ -16,6 +16,14 @@ static void set_fields(json_t *body, const struct infer_request *request)
     infer_kind_set_int(body, "min_tokens", request->max_tokens);
 }
 
+static const struct infer_series series = {
+    .running = "vllm:num_requests_running",
+    .waiting = "vllm:num_requests_waiting",
+    .kv_share = "vllm:kv_cache_usage_perc",
+    .cached = "vllm:prompt_tokens_cached_total",
+    .preempted = "vllm:num_preemptions_total",
+};
+
 const struct infer_external_kind infer_kind_vllm = {
     .name = "vllm",
     .ready_path = "/health",
@@ -25,5 +33,7 @@ const struct infer_external_kind infer_kind_vllm = {
     .stop_max = INT32_MAX,
     .seed_max = INT64_MAX,
     .scoring = INFER_SCORING_PROMPT_LOGPROBS,
+    .routing = INFER_ROUTING_AGAIN,
+    .series = &series,
     .set_fields = set_fields,
 };

@@ -12,7 +12,7 @@ void infer_notes_answer(struct infer_notes *notes, const struct infer_call *call
 {
     const struct infer_request *request = call->request;
 
-    if (call->stage != INFER_STAGE_GENERATE)
+    if (request->continuation_count > 0)
         return;
     notes->answers++;
     notes->without_usage += call->output_tokens < 0;

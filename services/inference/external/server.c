@@ -235,6 +235,7 @@ static void ask_version(struct infer_server *server)
         return;
     json = json_loadb(reply.body, reply.length, 0, NULL);
     version = json_string_value(json_object_get(json, "version"));
+    server->offers_routing = json_is_true(json_object_get(json, "enable_return_routed_experts"));
     if (version)
         snprintf(server->version, sizeof server->version, "%s", version);
     json_decref(json);

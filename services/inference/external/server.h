@@ -26,6 +26,7 @@ struct infer_server {
     char version[128];      /* "" = unknown */
     int context_tokens_max; /* of prompt and answer together; 0 = unknown */
     bool listed;            /* the model list holds the name */
+    bool offers_routing;    /* it was started so; only of kinds that tell it */
 };
 
 bool infer_server_init(struct infer_server *server, const struct infer_external_kind *kind,

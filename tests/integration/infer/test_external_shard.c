@@ -70,7 +70,7 @@ static int start_node(void **state)
         .hardware = &node->hardware,
         .open_loop_in_flight_max = 16,
         .silence_ms_max = 10000,
-        .server_limits = {.refused_ms_max = 300, .loading_ms_max = 300},
+        .server_rules = {.refused_ms_max = 300, .loading_ms_max = 300},
         .serve_engine = "null",
         .serve_precision = "",
         .serve_concurrency = 2};
