@@ -346,6 +346,16 @@ static const struct cli_command model = {
     .run_raw = cli_exec_inference,
 };
 
+static const struct cli_command engine = {
+    .name = "engine",
+    .words = "check URL ...",
+    .summary = "what a server can do, before anyone submits an evaluation of it",
+    .text = "  moecap engine check http://127.0.0.1:8000\n"
+            "  moecap engine check http://127.0.0.1:8000 --kind vllm --model NAME --json\n",
+    .raw = true,
+    .run_raw = cli_exec_inference,
+};
+
 static const struct cli_command tokenize = {
     .name = "tokenize",
     .words = "DIR",
@@ -431,9 +441,9 @@ static const struct cli_command help = {
 };
 
 const struct cli_command *const cli_commands[] = {
-    &up,           &down,          &status,    &submit,      &watch,      &cancel,
-    &queue,        &board,         &run_show,  &run_samples, &run_export, &task_list,
-    &task_show,    &task_add,      &node_list, &model,       &tokenize,   &grade,
-    &admin_config, &admin_metrics, &admin_log, &version,     &help,
+    &up,        &down,         &status,        &submit,      &watch,      &cancel,
+    &queue,     &board,        &run_show,      &run_samples, &run_export, &task_list,
+    &task_show, &task_add,     &node_list,     &model,       &engine,     &tokenize,
+    &grade,     &admin_config, &admin_metrics, &admin_log,   &version,    &help,
 };
 const size_t cli_command_count = CAP_COUNT_OF(cli_commands);

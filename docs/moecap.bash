@@ -32,6 +32,7 @@ _moecap() {
     "task add") words="$globals --data --fewshot"; files=-f ;;
     "node list") words="$globals" ;;
     "model"\ *) words="$globals"; files=-f ;;
+    "engine"\ *) words="$globals" ;;
     "tokenize"\ *) words="$globals"; files=-f ;;
     "grade"\ *) words="$globals" ;;
     "admin config") words="$globals" ;;
@@ -43,7 +44,7 @@ _moecap() {
     "task "*) words="list show add " ;;
     "node "*) words="list " ;;
     "admin "*) words="config metrics log " ;;
-    *) words="$globals --version up down status submit watch cancel queue board run task node model tokenize grade admin version help" ;;
+    *) words="$globals --version up down status submit watch cancel queue board run task node model engine tokenize grade admin version help" ;;
     esac
     COMPREPLY=($(compgen $files -W "$words" -- "$word"))
 }

@@ -13,6 +13,7 @@ static const struct verb {
 } verbs[] = {
     {"model", "inspect", infer_cmd_inspect},
     {"model", "forward", infer_cmd_forward},
+    {"engine", "check", infer_cmd_engine_check},
     {"tokenize", NULL, infer_cmd_tokenize},
 };
 
@@ -27,7 +28,7 @@ static int list_verbs(const char *first, bool asked)
     for (size_t i = 0; i < CAP_COUNT_OF(verbs); i++)
         if (strcmp(verbs[i].first, first) == 0)
             fprintf(out, " %s,", verbs[i].second);
-    fprintf(out, " serve\n"); /* a node's verb: main.c */
+    fprintf(out, "%s\n", strcmp(first, "model") == 0 ? " serve" : ""); /* a node's verb: main.c */
     return asked ? CAP_EXIT_OK : CAP_EXIT_USAGE;
 }
 

@@ -1,5 +1,5 @@
-/* offline.h — verbs that need no service: `model inspect`, `tokenize`. `moecap` execs
- * moecap-inference for them.
+/* offline.h — verbs that need no service: `model inspect`, `engine check`, `tokenize`. `moecap`
+ * execs moecap-inference for them.
  *
  * Each verb gets its own arguments (argv[0] is its last word), prints to stdout, and returns an
  * exit status (base/exit.h): 0 done, 1 a check found something, 2 used wrongly, 3 the input is
@@ -16,6 +16,7 @@
 /* True when the arguments name a verb, which has then been carried out. */
 bool infer_offline(int argc, char **argv, int *out_status);
 
+int infer_cmd_engine_check(int argc, char **argv);
 int infer_cmd_inspect(int argc, char **argv);
 int infer_cmd_tokenize(int argc, char **argv);
 

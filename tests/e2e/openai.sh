@@ -14,6 +14,21 @@ for _ in $(seq 300); do
 done
 [ -n "$url" ] || fail "the server did not start: $(cat "$state/serve.log")"
 
+# what it can do is told before anyone submits
+expect 0 moecap engine check "$url"
+says 'kind          openai, for it is a node of moecap'
+says 'completions   yes: 16 tokens in 17 chunks'
+says 'exact length  yes: 32 tokens, asked for 32'
+says 'scoring       yes'
+says "moecap submit --engine openai --url $url --model moecap-tiny --task gsm-mini"
+expect 0 moecap engine check "$url" --kind vllm --json
+says '"guess": "openai"'
+expect 3 moecap engine check "$url" --model no-such
+says 'does not offer "no-such"'
+expect 4 moecap engine check http://127.0.0.1:9
+says 'could not connect to'
+expect 2 moecap engine check
+
 # the accuracy is that of the same model in our own process
 id=$(moecap submit --engine openai --url "$url" --model moecap-tiny --task gsm-mini --limit 120 --batch-size 4 --quiet)
 expect 0 moecap watch "$id"
