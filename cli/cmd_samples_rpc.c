@@ -107,8 +107,8 @@ int cli_cmd_run_samples(struct cli_context *context, const struct cli_words *wor
                         struct cap_err *err)
 {
     CAP_AUTO(cli_suite) suite = cli_suite_open_all(context, err);
-    Moecap__V1__GetRunReply *run;
-    Moecap__V1__ListSamplesReply *page;
+    Moecap__V1__GetRunReply *run = NULL;
+    Moecap__V1__ListSamplesReply *page = NULL;
 
     if (!suite || !ask(suite, words->items[0], &run, &page, err))
         return cli_exit_of(err->code);
