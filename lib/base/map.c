@@ -136,9 +136,38 @@ void *cap_map_get(const struct cap_map *map, const char *key)
     return cap_map_get_n(map, key, strlen(key));
 }
 
+/* An empty slot in the middle of a run would hide what lies behind it: whoever may lie in the gap
+ * moves there, which makes a gap where it was. A key may not lie before its home. */
+static void close_gap(struct cap_map *map, size_t gap)
+{
+    size_t mask = map->slot_count - 1;
+
+    for (size_t at = (gap + 1) & mask; map->slots[at]; at = (at + 1) & mask) {
+        size_t home = map->entries[map->slots[at] - 1].hash & mask;
+
+        if (((at - home) & mask) < ((at - gap) & mask))
+            continue;
+        map->slots[gap] = map->slots[at];
+        gap = at;
+    }
+    map->slots[gap] = 0;
+}
+
+/* The last entry goes where `index` was, so that entries stay dense. */
+static void fill_place(struct cap_map *map, size_t index)
+{
+    const struct entry *last = &map->entries[map->count - 1];
+
+    if (index != map->count - 1)
+        map->slots[find_slot(map, last->key, last->length, last->hash)] = (uint32_t)index + 1;
+    map->entries[index] = *last;
+    map->count--;
+}
+
 void *cap_map_remove(struct cap_map *map, const char *key)
 {
     size_t length = strlen(key), slot, index;
+    char *removed;
     void *value;
 
     if (map->count == 0)
@@ -148,9 +177,10 @@ void *cap_map_remove(struct cap_map *map, const char *key)
         return NULL;
     index = map->slots[slot] - 1;
     value = map->entries[index].value;
-    free(map->entries[index].key);
-    map->entries[index] = map->entries[--map->count];
-    rebuild_slots(map, map->slot_count);
+    removed = map->entries[index].key;
+    close_gap(map, slot);
+    fill_place(map, index);
+    free(removed);
     return value;
 }
 

@@ -102,6 +102,59 @@ static void buffer_overflows_once_and_keeps_what_fitted(void **state)
     assert_string_equal(buf.data, "ain");
 }
 
+/* Against a plain array, with few enough keys that slots collide and gaps are closed. */
+static void map_agrees_with_an_array_whatever_is_put_and_removed(void **state)
+{
+    enum { KEYS = 300, STEPS = 200000 };
+    CAP_AUTO(cap_map) map = cap_map_new();
+    struct cap_rand rand;
+    static int values[KEYS];
+    bool there[KEYS] = {false};
+    size_t count = 0;
+
+    (void)state;
+    cap_rand_seed(&rand, 7);
+    for (int step = 0; step < STEPS; step++) {
+        int i = (int)cap_rand_below(&rand, KEYS);
+        char key[24];
+
+        snprintf(key, sizeof key, "k%d", i);
+        assert_ptr_equal(cap_map_get(map, key), there[i] ? &values[i] : NULL);
+        if (cap_rand_below(&rand, 2)) {
+            assert_ptr_equal(cap_map_remove(map, key), there[i] ? &values[i] : NULL);
+            count -= there[i];
+            there[i] = false;
+        } else {
+            assert_ptr_equal(cap_map_put(map, key, &values[i]), there[i] ? &values[i] : NULL);
+            count += !there[i];
+            there[i] = true;
+        }
+        assert_int_equal(cap_map_count(map), count);
+    }
+    for (size_t at = 0; at < count; at++)
+        assert_ptr_equal(cap_map_get(map, cap_map_key_at(map, at)), cap_map_value_at(map, at));
+}
+
+/* Each removal used to build the table anew: this took minutes. */
+static void removing_from_a_large_map_does_not_depend_on_its_size(void **state)
+{
+    enum { KEYS = 100000 };
+    CAP_AUTO(cap_map) map = cap_map_new();
+    static int value;
+    char key[24];
+
+    (void)state;
+    for (int i = 0; i < KEYS; i++) {
+        snprintf(key, sizeof key, "k%d", i);
+        cap_map_put(map, key, &value);
+    }
+    for (int i = 0; i < KEYS; i++) {
+        snprintf(key, sizeof key, "k%d", i);
+        assert_non_null(cap_map_remove(map, key));
+    }
+    assert_int_equal(cap_map_count(map), 0);
+}
+
 static void map_finds_what_was_put_and_forgets_what_was_removed(void **state)
 {
     CAP_AUTO(cap_map) map = cap_map_new();
@@ -371,6 +424,8 @@ int main(void)
         cmocka_unit_test(codes_have_the_names_of_grpc),
         cmocka_unit_test(arena_refuses_past_its_limit_and_works_after_reset),
         cmocka_unit_test(buffer_overflows_once_and_keeps_what_fitted),
+        cmocka_unit_test(map_agrees_with_an_array_whatever_is_put_and_removed),
+        cmocka_unit_test(removing_from_a_large_map_does_not_depend_on_its_size),
         cmocka_unit_test(map_finds_what_was_put_and_forgets_what_was_removed),
         cmocka_unit_test(the_name_that_was_meant_has_the_fewest_edits),
         cmocka_unit_test(the_same_seed_gives_the_same_stream),
