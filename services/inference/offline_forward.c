@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/exit.h"
 #include "base/file.h"
 #include "native/forward.h"
@@ -16,7 +17,8 @@ enum {
     TOKENS_FILE_BYTES_MAX = 64 << 20,
     ROWS_MAX = 512,
     LOGITS_ROWS_MAX = 64,
-    GREEDY_MAX = 1 << 20
+    GREEDY_MAX = 1 << 20,
+    PROGRESS_MS = 5000 /* a line on stderr that often: two million tokens take hours */
 };
 
 static const char usage[] =
@@ -33,6 +35,8 @@ static const char usage[] =
     "  --experts OUT.json   {\"layers\": [null | {\"experts\": [[..]], \"weights\": [[..]]}],\n"
     "                        \"greedy\": [..]}\n"
     "  --greedy N           continue with N tokens, the likeliest each time\n"
+    "\n"
+    "How far it is goes to stderr every 5 seconds.\n"
     "\n"
     "  moecap model forward models/moecap-tiny --tokens tokens.json --greedy 8\n";
 
@@ -53,7 +57,30 @@ struct run {
     float *logits; /* [LOGITS_ROWS_MAX][vocab] */
     FILE *npy;
     json_t *layers;
+    int total; /* tokens to be fed, greedy ones included */
+    int64_t started_ms, told_ms;
 };
+
+/* ---- progress ---- */
+
+/* True with a line when the last one is PROGRESS_MS ago. The time left is not told: attention makes
+ * later tokens slower. */
+static bool make_progress(struct run *run, int64_t now_ms, char *out, size_t size)
+{
+    if (now_ms - run->told_ms < PROGRESS_MS)
+        return false;
+    run->told_ms = now_ms;
+    snprintf(out, size, "model forward: %d of %d tokens in %lld s", run->sequence.length,
+             run->total, (long long)(now_ms - run->started_ms) / 1000);
+    return true;
+}
+
+static void tell_progress(struct run *run)
+{
+    char line[96];
+    if (make_progress(run, cap_clock_ms(cap_clock_system()), line, sizeof(line)))
+        fprintf(stderr, "%s\n", line);
+}
 
 /* ---- the run ---- */
 
@@ -126,6 +153,7 @@ static bool feed(struct run *run, int end, struct cap_err *err)
         if (!native_forward_run(run->forward, run->kv, &rows, err) || !take_logits(run, count, err))
             return false;
         sequence->length += count;
+        tell_progress(run);
     }
     return true;
 }
@@ -264,6 +292,8 @@ static bool run_forward(struct run *run, const struct forward_options *options, 
     if (!open_run(run, options, err))
         return false;
     run->layers = empty_layers(run->model);
+    run->total = run->count + options->greedy;
+    run->started_ms = run->told_ms = cap_clock_ms(cap_clock_system());
     if (options->experts)
         native_forward_watch(run->forward, watch_experts, run->layers);
     if (!feed(run, run->count, err) || !close_npy(options->logits, run, err))

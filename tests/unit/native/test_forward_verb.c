@@ -2,7 +2,8 @@
 #include <unistd.h>
 
 #include "fixture.h"
-#include "offline_forward.h"
+
+#include "inference/offline_forward.c"
 
 static char scratch[64], said[4096];
 
@@ -145,11 +146,26 @@ static int remove_scratch(void **state)
     return rmdir(scratch);
 }
 
+static void a_long_input_tells_how_far_it_is(void **state)
+{
+    (void)state;
+    struct run run = {.total = 2000000, .started_ms = 1000, .told_ms = 1000};
+    char line[96] = "";
+    run.sequence.length = 512;
+    assert_false(make_progress(&run, 1000 + PROGRESS_MS - 1, line, sizeof(line)));
+    run.sequence.length = 12800;
+    assert_true(make_progress(&run, 1000 + PROGRESS_MS, line, sizeof(line)));
+    assert_string_equal(line, "model forward: 12800 of 2000000 tokens in 5 s");
+    assert_false(make_progress(&run, 1000 + PROGRESS_MS + 1, line, sizeof(line)));
+    assert_true(make_progress(&run, 1000 + 2 * PROGRESS_MS, line, sizeof(line)));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(files_hold_logits_experts_and_the_continuation),
         cmocka_unit_test(a_plain_list_is_accepted_and_precision_is_too),
+        cmocka_unit_test(a_long_input_tells_how_far_it_is),
         cmocka_unit_test(what_is_wrong_is_said),
         cmocka_unit_test(wrong_arguments_are_told_from_wrong_models),
     };
