@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "base/map.h"
+#include "base/utf8.h"
 #include "base/wait.h"
 #include "log/log.h"
 
@@ -474,6 +475,25 @@ static const char *prepare(struct store_conn *conn, const char *sql, struct cap_
     return ok ? name : NULL;
 }
 
+/* The database would refuse it with words of its own. What models wrote is mended before
+ * (store_text_fit); names and ids are somebody's mistake. */
+static bool check_texts(struct store_conn *conn, const struct store_arg *args, size_t count,
+                        struct cap_err *err)
+{
+    for (size_t i = 0; i < count; i++) {
+        const char *text = args[i].kind == STORE_ARG_TEXT ? args[i].text : "";
+        size_t length = strlen(text), bad = cap_utf8_bad(text, length);
+
+        if (bad == length)
+            continue;
+        conn->failure = FAILURE_FINAL;
+        return cap_fail(err, CAP_INVALID_ARGUMENT,
+                        "\"%.64s\" is not UTF-8: its byte number %zu is 0x%02x", text, bad + 1,
+                        (unsigned char)text[bad]);
+    }
+    return true;
+}
+
 struct store_rows *store_pg_ask(struct store_conn *conn, struct cap_err *err, const char *sql,
                                 const struct store_arg *args, size_t count)
 {
@@ -483,7 +503,7 @@ struct store_rows *store_pg_ask(struct store_conn *conn, struct cap_err *err, co
     ExecStatusType status;
 
     assert(count <= STORE_ARGS_MAX);
-    if (!name)
+    if (!name || !check_texts(conn, args, count, err))
         return NULL;
     for (size_t i = 0; i < count; i++)
         set_param(&p, i, &args[i]);

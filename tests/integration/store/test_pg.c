@@ -165,6 +165,19 @@ static void errors_of_the_database_have_codes(void **state)
     }
 }
 
+static void an_id_that_is_no_text_is_refused_with_a_sentence(void **state)
+{
+    struct world *w = *state;
+    struct store_run_report report;
+    struct cap_err err = {0};
+
+    assert_refused(store_report_run(w->pg, "run-\xff\xfe", w->arena, &report, &err), &err,
+                   CAP_INVALID_ARGUMENT, "\"run-??\" is not UTF-8: its byte number 5 is 0xff");
+    cap_err_clear(&err);
+    assert_refused(store_report_run(w->pg, "run-x", w->arena, &report, &err), &err, CAP_NOT_FOUND,
+                   "run \"run-x\" does not exist");
+}
+
 static void a_statement_that_takes_too_long_is_ended(void **state)
 {
     struct world *w = *state;
@@ -490,6 +503,7 @@ int main(void)
         cmocka_unit_test(a_database_that_is_newer_or_different_is_refused),
         WORLD_TEST(serialization_failures_and_deadlocks_are_tried_again),
         WORLD_TEST(errors_of_the_database_have_codes),
+        WORLD_TEST(an_id_that_is_no_text_is_refused_with_a_sentence),
         WORLD_TEST(a_statement_that_takes_too_long_is_ended),
         WORLD_TEST(a_read_cannot_write),
         WORLD_TEST(when_all_connections_are_in_use_the_wait_ends),
