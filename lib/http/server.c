@@ -1,243 +1,33 @@
-/* A request's life: MHD calls take_request when the head is there (a request is made), for every
- * piece of the body (collected), and once more at its end (the route's handler runs and queues the
- * reply). A streamed reply is then pulled by read_stream, in the connection's own thread. At the
- * end, whatever happened, MHD calls end_request. */
+/* A request's life: MHD tells of a connection (connection_changed), then of the length of the
+ * request line (see_url); it calls take_request when the head is there (a request is made, and
+ * refused if it is too large or not admitted), for every piece of the body (collected), and once
+ * more at its end (the route's handler runs and queues the reply). At the end, whatever happened,
+ * MHD calls end_request. What takes too long meanwhile is ended by slow.c. */
 #include "http/server.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
-#include <microhttpd.h>
-#include <poll.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "http/server_inside.h"
 #include "log/log.h"
 
 enum {
     CONNECTIONS_MAX = 256,
+    HEAD_S_MAX = 30,
+    BODY_S_MAX = 60,
+    REPLY_S_MAX = 300,
     IDLE_S_MAX = 60,
-    REPLY_HEADERS_MAX = 16,
-    PIECE_BYTES_MAX = 16 << 20,
-    BLOCK_BYTES = 32 << 10,
+    URL_BYTES_MAX = 8 << 10,
+    HEAD_BYTES_MAX = 32 << 10,
+    MHD_BYTES_MORE = 96 << 10, /* so that we, not MHD, say that a head is too large, in our words */
+    BODY_TIMES_MAX = 4,        /* of its limit, that a body may go on before its connection ends */
+    METHODS_BYTES_MAX = 128,
 };
 static const size_t body_bytes_default = 16 << 20;
 static const size_t arena_bytes_default = 64 << 20;
-
-struct cap_http_server {
-    struct cap_http_server_options options;
-    struct MHD_Daemon *daemon;
-    atomic_bool ending;
-};
-
-struct reply_header {
-    const char *name, *value;
-};
-
-struct cap_http_request {
-    struct cap_http_server *server;
-    struct MHD_Connection *connection;
-    const char *method, *path;
-    struct cap_arena *arena;
-    struct cap_buf body;
-    bool answered;
-    enum MHD_Result queued; /* what MHD said to the reply */
-    struct reply_header headers[REPLY_HEADERS_MAX];
-    int header_count;
-    /* a streamed reply */
-    struct cap_http_stream stream;
-    bool streaming, stream_ended;
-    struct cap_buf piece;
-    size_t piece_at;
-};
-
-/* ---- the request ---- */
-
-const char *cap_http_method(const struct cap_http_request *request)
-{
-    return request->method;
-}
-
-const char *cap_http_path(const struct cap_http_request *request)
-{
-    return request->path;
-}
-
-const char *cap_http_query(const struct cap_http_request *request, const char *name)
-{
-    return MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, name);
-}
-
-struct parameters {
-    cap_http_see_parameter *see;
-    void *arg;
-};
-
-static enum MHD_Result see_parameter(void *arg, enum MHD_ValueKind kind, const char *key,
-                                     size_t key_size, const char *value, size_t value_size)
-{
-    const struct parameters *parameters = arg;
-
-    (void)kind;
-    (void)key_size;
-    return parameters->see(parameters->arg, key, value ? value : "", value ? value_size : 0)
-               ? MHD_YES
-               : MHD_NO;
-}
-
-void cap_http_query_each(const struct cap_http_request *request, cap_http_see_parameter *see,
-                         void *arg)
-{
-    struct parameters parameters = {see, arg};
-
-    MHD_get_connection_values_n(request->connection, MHD_GET_ARGUMENT_KIND, see_parameter,
-                                &parameters);
-}
-
-const char *cap_http_header(const struct cap_http_request *request, const char *name)
-{
-    return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
-}
-
-const char *cap_http_body(const struct cap_http_request *request, size_t *out_length)
-{
-    if (out_length)
-        *out_length = request->body.length;
-    return request->body.data;
-}
-
-struct cap_arena *cap_http_arena(struct cap_http_request *request)
-{
-    return request->arena;
-}
-
-/* A client that only shut its sending side down is not gone, but none that we know does so. */
-bool cap_http_gone(const struct cap_http_request *request)
-{
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    struct pollfd poll_fd = {.events = POLLRDHUP};
-
-    if (atomic_load(&request->server->ending))
-        return true;
-    if (!info)
-        return false;
-    poll_fd.fd = info->connect_fd;
-    return poll(&poll_fd, 1, 0) > 0 && (poll_fd.revents & (POLLRDHUP | POLLHUP | POLLERR));
-}
-
-/* ---- the reply ---- */
-
-void cap_http_reply_header(struct cap_http_request *request, const char *name, const char *value)
-{
-    assert(request->header_count < REPLY_HEADERS_MAX);
-    request->headers[request->header_count++] = (struct reply_header){
-        cap_arena_strdup(request->arena, name), cap_arena_strdup(request->arena, value)};
-}
-
-static void queue(struct cap_http_request *request, int status, const char *content_type,
-                  struct MHD_Response *response)
-{
-    assert(!request->answered && "a request is answered once");
-    assert(response);
-    MHD_add_response_header(response, "Content-Type", content_type);
-    for (int i = 0; i < request->header_count; i++)
-        MHD_add_response_header(response, request->headers[i].name, request->headers[i].value);
-    request->queued = MHD_queue_response(request->connection, (unsigned)status, response);
-    request->answered = true;
-    MHD_destroy_response(response);
-}
-
-void cap_http_reply(struct cap_http_request *request, int status, const char *content_type,
-                    const void *body, size_t length)
-{
-    queue(request, status, content_type,
-          MHD_create_response_from_buffer(length, (void *)body, MHD_RESPMEM_MUST_COPY));
-}
-
-static void add_json_text(struct cap_buf *out, const char *text)
-{
-    cap_buf_add_char(out, '"');
-    for (; *text; text++) {
-        if (*text == '"' || *text == '\\')
-            cap_buf_printf(out, "\\%c", *text);
-        else if ((unsigned char)*text < 0x20)
-            cap_buf_printf(out, "\\u%04x", (unsigned char)*text);
-        else
-            cap_buf_add_char(out, *text);
-    }
-    cap_buf_add_char(out, '"');
-}
-
-void cap_http_reply_error(struct cap_http_request *request, int status, const char *message)
-{
-    CAP_AUTO_BUF(body, 1 << 16);
-
-    cap_buf_add_str(&body, "{\"error\": {\"message\": ");
-    add_json_text(&body, message);
-    cap_buf_printf(&body, ", \"type\": \"%s\", \"param\": null, \"code\": null}}\n",
-                   status < 500 ? "invalid_request_error" : "server_error");
-    cap_http_reply(request, status, "application/json", body.data, body.length);
-}
-
-/* Fills MHD's buffer from the current piece, after asking for the next one when it is used up. */
-static ssize_t read_stream(void *arg, uint64_t position, char *out, size_t room)
-{
-    struct cap_http_request *request = arg;
-    size_t left;
-
-    (void)position;
-    while (request->piece_at == request->piece.length) {
-        if (request->stream_ended)
-            return MHD_CONTENT_READER_END_OF_STREAM;
-        if (cap_http_gone(request))
-            return MHD_CONTENT_READER_END_WITH_ERROR;
-        cap_buf_clear(&request->piece);
-        request->piece_at = 0;
-        request->stream_ended =
-            !request->stream.next(request, request->stream.state, &request->piece);
-        if (request->piece.overflowed)
-            return MHD_CONTENT_READER_END_WITH_ERROR; /* rather than a piece without its end */
-    }
-    left = request->piece.length - request->piece_at;
-    left = left < room ? left : room;
-    memcpy(out, request->piece.data + request->piece_at, left);
-    request->piece_at += left;
-    return (ssize_t)left;
-}
-
-void cap_http_reply_stream(struct cap_http_request *request, int status, const char *content_type,
-                           const struct cap_http_stream *stream)
-{
-    request->stream = *stream;
-    request->streaming = true;
-    queue(request, status, content_type,
-          MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES, read_stream, request,
-                                            NULL));
-}
-
-int cap_http_status_of(enum cap_code code)
-{
-    static const int statuses[CAP_CODE_COUNT] = {
-        [CAP_OK] = 200,
-        [CAP_INVALID_ARGUMENT] = 400,
-        [CAP_OUT_OF_RANGE] = 400,
-        [CAP_FAILED_PRECONDITION] = 400,
-        [CAP_UNAUTHENTICATED] = 401,
-        [CAP_PERMISSION_DENIED] = 403,
-        [CAP_NOT_FOUND] = 404,
-        [CAP_ALREADY_EXISTS] = 409,
-        [CAP_ABORTED] = 409,
-        [CAP_RESOURCE_EXHAUSTED] = 429,
-        [CAP_CANCELLED] = 499,
-        [CAP_UNIMPLEMENTED] = 501,
-        [CAP_UNAVAILABLE] = 503,
-        [CAP_DEADLINE_EXCEEDED] = 504,
-    };
-
-    return code >= 0 && code < CAP_CODE_COUNT && statuses[code] ? statuses[code] : 500;
-}
 
 /* ---- routing ---- */
 
@@ -252,88 +42,172 @@ static bool path_fits(const struct cap_http_route *route, const char *path)
 
 static bool method_fits(const struct cap_http_route *route, const char *method)
 {
-    return strcmp(route->method, method) == 0 ||
+    return !route->method || strcmp(route->method, method) == 0 ||
            (strcmp(method, "HEAD") == 0 && strcmp(route->method, "GET") == 0);
+}
+
+/* The first route that fits the path decides; others count when they spell the same path. */
+static const struct cap_http_route *first_fit(const struct cap_http_server_options *options,
+                                              const char *path)
+{
+    for (size_t i = 0; i < options->route_count; i++)
+        if (path_fits(&options->routes[i], path))
+            return &options->routes[i];
+    return NULL;
+}
+
+/* "GET, HEAD, OPTIONS" */
+static void set_allow(struct cap_http_request *request, const struct cap_http_route *fit)
+{
+    const struct cap_http_server_options *options = &request->server->options;
+    CAP_AUTO_BUF(allow, METHODS_BYTES_MAX);
+
+    for (size_t i = 0; i < options->route_count; i++) {
+        const char *method = options->routes[i].method;
+
+        if (method && strcmp(options->routes[i].path, fit->path) == 0)
+            cap_buf_printf(&allow, strcmp(method, "GET") == 0 ? "%s, HEAD, " : "%s, ", method);
+    }
+    cap_buf_add_str(&allow, "OPTIONS");
+    cap_http_reply_header(request, "Allow", allow.data);
+}
+
+static void refuse_route(struct cap_http_request *request, const struct cap_http_route *fit)
+{
+    char message[256];
+
+    if (fit)
+        set_allow(request, fit);
+    if (fit && strcmp(request->method, "OPTIONS") == 0) {
+        cap_http_reply(request, 204, "text/plain", "", 0);
+        return;
+    }
+    snprintf(message, sizeof message,
+             fit ? "%.16s is not allowed for %.150s" : "%.16s %.150s does not exist",
+             request->method, request->path);
+    cap_http_reply_error(request, fit ? 405 : 404, message);
 }
 
 static void route_request(struct cap_http_request *request)
 {
     const struct cap_http_server_options *options = &request->server->options;
-    bool path_known = false;
-    char message[256];
+    const struct cap_http_route *fit = first_fit(options, request->path);
 
-    for (size_t i = 0; i < options->route_count; i++) {
-        if (!path_fits(&options->routes[i], request->path))
-            continue;
-        path_known = true;
-        if (method_fits(&options->routes[i], request->method)) {
-            options->routes[i].handle(request, options->self);
+    http_connection_enter(&request->server->connections, request->on, HTTP_HANDLE);
+    for (size_t i = 0; fit && i < options->route_count; i++) {
+        const struct cap_http_route *route = &options->routes[i];
+
+        if (strcmp(route->path, fit->path) == 0 && method_fits(route, request->method)) {
+            route->handle(request, options->self);
             assert(request->answered && "a handler answers");
             return;
         }
     }
-    snprintf(message, sizeof message,
-             path_known ? "%.16s is not allowed for %.150s" : "%.16s %.150s does not exist",
-             request->method, request->path);
-    cap_http_reply_error(request, path_known ? 405 : 404, message);
+    refuse_route(request, fit);
+}
+
+/* ---- limits of a head and a body ---- */
+
+static size_t head_bytes(const struct cap_http_request *request)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+
+    return info ? info->header_size : 0;
+}
+
+static void refuse_size(struct cap_http_request *request, int status, const char *what, size_t max)
+{
+    char message[96];
+
+    snprintf(message, sizeof message, "the %s larger than %zu KiB", what, max >> 10);
+    cap_http_reply_error(request, status, message);
+}
+
+static bool body_too_large(const struct cap_http_request *request)
+{
+    const char *length = cap_http_header(request, "Content-Length");
+
+    return request->body.overflowed ||
+           (length && strtoull(length, NULL, 10) > request->server->options.body_bytes_max);
+}
+
+static void check_head(struct cap_http_request *request)
+{
+    const struct cap_http_server_options *options = &request->server->options;
+
+    if (options->admit && !options->admit(request, options->self))
+        assert(request->answered && "who does not admit answers");
+    else if (request->on->url_length > options->url_bytes_max)
+        refuse_size(request, 414, "path and query are", options->url_bytes_max);
+    else if (head_bytes(request) > options->head_bytes_max)
+        refuse_size(request, 431, "headers are", options->head_bytes_max);
+    else if (body_too_large(request))
+        refuse_size(request, 413, "body is", options->body_bytes_max);
+}
+
+/* A little too much is read to its end, so that the client reads our answer; endless is not. */
+static enum MHD_Result take_body(struct cap_http_request *request, const char *data, size_t length)
+{
+    struct cap_http_server *server = request->server;
+
+    request->body_bytes += length;
+    cap_buf_add(&request->body, data, length);
+    if (request->body_bytes / BODY_TIMES_MAX <= server->options.body_bytes_max)
+        return MHD_YES;
+    http_connection_refuse(&server->connections, request->on, 413, "the body does not end");
+    return MHD_NO;
 }
 
 /* ---- MHD's callbacks ---- */
 
-static struct cap_http_request *make_request(struct cap_http_server *server,
-                                             struct MHD_Connection *connection, const char *method,
-                                             const char *path)
+static struct http_connection *connection_of(struct MHD_Connection *connection)
 {
-    struct cap_http_request *request = calloc(1, sizeof *request);
-
-    assert(request);
-    request->server = server;
-    request->connection = connection;
-    request->arena = cap_arena_new(server->options.arena_bytes_max);
-    request->method = cap_arena_strdup(request->arena, method);
-    request->path = cap_arena_strdup(request->arena, path);
-    cap_buf_init(&request->body, server->options.body_bytes_max);
-    cap_buf_init(&request->piece, PIECE_BYTES_MAX);
-    return request;
+    return MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
 }
 
-static bool announces_too_much(const struct cap_http_request *request)
+static void connection_changed(void *arg, struct MHD_Connection *connection, void **slot,
+                               enum MHD_ConnectionNotificationCode what)
 {
-    const char *length = cap_http_header(request, "Content-Length");
+    struct cap_http_server *server = arg;
 
-    return length && strtoull(length, NULL, 10) > request->server->options.body_bytes_max;
+    if (what == MHD_CONNECTION_NOTIFY_STARTED)
+        *slot = http_connection_add(
+            &server->connections,
+            MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd);
+    else
+        http_connection_remove(&server->connections, *slot);
 }
 
-static void refuse_body(struct cap_http_request *request)
+static void *see_url(void *arg, const char *url, struct MHD_Connection *connection)
 {
-    char message[96];
-
-    snprintf(message, sizeof message, "the body is larger than %zu KiB",
-             request->server->options.body_bytes_max >> 10);
-    cap_http_reply_error(request, 413, message);
+    (void)arg;
+    connection_of(connection)->url_length = strlen(url);
+    return NULL;
 }
 
 static enum MHD_Result take_request(void *arg, struct MHD_Connection *connection, const char *path,
                                     const char *method, const char *version, const char *data,
                                     size_t *data_length, void **slot)
 {
+    struct cap_http_server *server = arg;
     struct cap_http_request *request = *slot;
+    size_t length = *data_length;
 
     (void)version;
     if (!request) {
-        *slot = request = make_request(arg, connection, method, path);
-        if (!announces_too_much(request))
-            return MHD_YES;
-        refuse_body(request);
-        return request->queued;
+        *slot = request =
+            http_request_new(server, connection, connection_of(connection), method, path);
+        http_connection_enter(&server->connections, request->on, HTTP_BODY);
+        check_head(request);
+        return request->answered ? request->queued : MHD_YES;
     }
-    if (*data_length) {
-        cap_buf_add(&request->body, data, *data_length);
+    if (length) {
         *data_length = 0;
-        return MHD_YES;
+        return take_body(request, data, length);
     }
     if (request->body.overflowed)
-        refuse_body(request);
+        refuse_size(request, 413, "body is", server->options.body_bytes_max);
     else
         route_request(request);
     return request->queued;
@@ -342,19 +216,13 @@ static enum MHD_Result take_request(void *arg, struct MHD_Connection *connection
 static void end_request(void *arg, struct MHD_Connection *connection, void **slot,
                         enum MHD_RequestTerminationCode why)
 {
+    struct cap_http_server *server = arg;
     struct cap_http_request *request = *slot;
 
-    (void)arg;
-    (void)connection;
     (void)why;
-    if (!request)
-        return;
-    if (request->streaming && request->stream.done)
-        request->stream.done(request, request->stream.state);
-    cap_buf_done(&request->body);
-    cap_buf_done(&request->piece);
-    cap_arena_free(request->arena);
-    free(request);
+    http_connection_enter(&server->connections, connection_of(connection), HTTP_IDLE);
+    if (request)
+        http_request_free(request);
     *slot = NULL;
 }
 
@@ -392,20 +260,35 @@ static bool parse_address(const struct cap_http_server_options *options, union a
     return true;
 }
 
+static void set_default(int *setting, int value)
+{
+    if (!*setting)
+        *setting = value;
+}
+
+static void set_size_default(size_t *setting, size_t value)
+{
+    if (!*setting)
+        *setting = value;
+}
+
 static void set_defaults(struct cap_http_server_options *options)
 {
-    if (!options->connections_max)
-        options->connections_max = CONNECTIONS_MAX;
-    if (!options->body_bytes_max)
-        options->body_bytes_max = body_bytes_default;
-    if (!options->arena_bytes_max)
-        options->arena_bytes_max = arena_bytes_default;
-    if (!options->idle_s_max)
-        options->idle_s_max = IDLE_S_MAX;
+    set_default(&options->connections_max, CONNECTIONS_MAX);
+    set_default(&options->connections_per_peer_max, options->connections_max);
+    set_default(&options->head_s_max, HEAD_S_MAX);
+    set_default(&options->body_s_max, BODY_S_MAX);
+    set_default(&options->reply_s_max, REPLY_S_MAX);
+    set_default(&options->idle_s_max, IDLE_S_MAX);
+    set_size_default(&options->url_bytes_max, URL_BYTES_MAX);
+    set_size_default(&options->head_bytes_max, HEAD_BYTES_MAX);
+    set_size_default(&options->body_bytes_max, body_bytes_default);
+    set_size_default(&options->arena_bytes_max, arena_bytes_default);
 }
 
 static struct MHD_Daemon *start_daemon(struct cap_http_server *server, union address *address)
 {
+    const struct cap_http_server_options *options = &server->options;
     unsigned flags = MHD_USE_THREAD_PER_CONNECTION | MHD_USE_INTERNAL_POLLING_THREAD |
                      MHD_USE_POLL | MHD_USE_ERROR_LOG;
 
@@ -413,9 +296,12 @@ static struct MHD_Daemon *start_daemon(struct cap_http_server *server, union add
         flags |= MHD_USE_IPv6;
     return MHD_start_daemon(
         flags, 0, NULL, NULL, take_request, server, MHD_OPTION_EXTERNAL_LOGGER, log_mhd, NULL,
-        MHD_OPTION_SOCK_ADDR, &address->any, MHD_OPTION_NOTIFY_COMPLETED, end_request, NULL,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)server->options.connections_max,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)server->options.idle_s_max, MHD_OPTION_END);
+        MHD_OPTION_SOCK_ADDR, &address->any, MHD_OPTION_NOTIFY_COMPLETED, end_request, server,
+        MHD_OPTION_NOTIFY_CONNECTION, connection_changed, server, MHD_OPTION_URI_LOG_CALLBACK,
+        see_url, NULL, MHD_OPTION_CONNECTION_LIMIT, (unsigned)options->connections_max,
+        MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)options->connections_per_peer_max,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, options->head_bytes_max + MHD_BYTES_MORE,
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)options->idle_s_max, MHD_OPTION_END);
 }
 
 struct cap_http_server *cap_http_server_start(const struct cap_http_server_options *options,
@@ -429,8 +315,10 @@ struct cap_http_server *cap_http_server_start(const struct cap_http_server_optio
     set_defaults(&server->options);
     if (!parse_address(options, &address, err))
         return NULL;
+    http_connections_init(&server->connections, &server->options);
     server->daemon = start_daemon(server, &address);
     if (!server->daemon) {
+        http_connections_done(&server->connections);
         cap_fail(err, CAP_UNAVAILABLE, "could not listen on %s:%d; the port may be taken",
                  options->host, options->port);
         return NULL;
@@ -445,5 +333,6 @@ void cap_http_server_free(struct cap_http_server *server)
         return;
     atomic_store(&server->ending, true);
     MHD_stop_daemon(server->daemon);
+    http_connections_done(&server->connections);
     free(server);
 }

@@ -5,8 +5,8 @@
  * with cap_http_reply or cap_http_stream. A handler that waits for something asks cap_http_gone now
  * and then: true when the client has hung up or the server is ending, and nobody will read the
  * answer. Bodies are read whole, up to a limit, before the handler runs. What no route takes is
- * answered with 404 or 405 and a JSON error. Strings of a request, and its arena, live until the
- * reply was sent.
+ * answered with 404, or 405 and what is allowed, OPTIONS with 204; errors are JSON. Strings of a
+ * request, and its arena, live until the reply was sent.
  *
  *     static const struct cap_http_route routes[] = {{"GET", "/health", health}, ...};
  *     server = cap_http_server_start(&(struct cap_http_server_options){.host = "127.0.0.1",
@@ -28,8 +28,10 @@ struct cap_http_request;
 
 typedef void cap_http_handler(struct cap_http_request *request, void *self);
 
+/* The first route whose path fits decides which methods are allowed: those of the routes that spell
+ * the same path. */
 struct cap_http_route {
-    const char *method; /* "GET" answers HEAD too */
+    const char *method; /* "GET" answers HEAD too; NULL: any */
     const char *path;   /* exact, or ending in "*": everything that begins so */
     cap_http_handler *handle;
 };
@@ -40,10 +42,21 @@ struct cap_http_server_options { /* zero means the default in brackets */
     const struct cap_http_route *routes;
     size_t route_count;
     void *self;
-    int connections_max;    /* [256] one more is not accepted */
-    size_t body_bytes_max;  /* [16 MiB] a larger body is answered with 413 */
-    size_t arena_bytes_max; /* [64 MiB] what one request may allocate */
-    int idle_s_max;         /* [60] silence of a client before its connection is closed */
+    /* May be NULL. Asked when the head is there, before anything else; false: it has answered. */
+    bool (*admit)(struct cap_http_request *request, void *self);
+    /* May be NULL. The body of this server's own errors, JSON; [as OpenAI writes them] */
+    void (*error_body)(int status, const char *message, struct cap_buf *out);
+    int connections_max;          /* [256] one more is not accepted */
+    int connections_per_peer_max; /* [all] from one address */
+    size_t url_bytes_max;         /* [8 KiB] a longer path and query is answered with 414 */
+    size_t head_bytes_max;        /* [32 KiB] a larger head with 431 */
+    size_t body_bytes_max;        /* [16 MiB] a larger body with 413 */
+    size_t arena_bytes_max;       /* [64 MiB] what one request may allocate */
+    int head_s_max;               /* [30] from connecting to the end of the first head, else 408 */
+    int body_s_max;               /* [60] from there to the end of the body, else 408 */
+    int reply_s_max; /* [300] for the client to read a reply that is no stream, else it is cut off
+                      */
+    int idle_s_max;  /* [60] between requests, and for a client that reads nothing of a stream */
 };
 
 struct cap_http_server *cap_http_server_start(const struct cap_http_server_options *options,
@@ -73,7 +86,7 @@ bool cap_http_gone(const struct cap_http_request *request);
 void cap_http_reply_header(struct cap_http_request *request, const char *name, const char *value);
 void cap_http_reply(struct cap_http_request *request, int status, const char *content_type,
                     const void *body, size_t length);
-/* {"error": {"message": ..., "type": ..., "param": null, "code": null}}, as OpenAI writes it. */
+/* A JSON error as options.error_body writes it. */
 void cap_http_reply_error(struct cap_http_request *request, int status, const char *message);
 
 /* A reply in pieces: `next` is called, may block, and adds bytes to `out`, which was emptied; it

@@ -2,6 +2,7 @@
  * bytes wait here, so that a stream of small ones costs its reader no thread switch each. Beyond
  * the mark gRPC's flow control slows the sender. A message's memory is an arena that the next
  * message resets, so that long streams stay flat. */
+#include "base/wait.h"
 #include "rpc/internal.h"
 
 static bool more_may_follow(const struct cap_rpc_call *call)
@@ -66,6 +67,21 @@ grpc_byte_buffer *rpc_receive_bytes(struct cap_rpc_call *call)
         rpc_receive_start_locked(call, on_receive);
     pthread_mutex_unlock(&call->lock);
     return bytes;
+}
+
+bool cap_rpc_wait(struct cap_rpc_call *call, int64_t wait_ms)
+{
+    struct timespec end = cap_wait_end(wait_ms);
+    bool due;
+
+    pthread_mutex_lock(&call->lock);
+    if (!call->in.head)
+        rpc_receive_start_locked(call, on_receive);
+    while (!(due = call->in.head || !call->receiving || call->cancelled))
+        if (!cap_wait_until(&call->changed, &call->lock, &end))
+            break;
+    pthread_mutex_unlock(&call->lock);
+    return due;
 }
 
 /* The stream ends here: a server's handler gets NULL and its call this status; a client's call is

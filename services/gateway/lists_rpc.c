@@ -141,7 +141,7 @@ void gate_board(struct cap_http_request *http, void *self)
     Moecap__V1__BoardReply *reply = NULL;
     struct cap_err err = {0};
 
-    if (!gate_accept(http, service, parameters))
+    if (!gate_accept(http, parameters))
         return;
     if (read_board(http, &request, &err) &&
         store_rpc_board(service->store, NULL, &request, cap_http_arena(http), &reply, &err))
@@ -192,7 +192,7 @@ void gate_queue(struct cap_http_request *http, void *self)
     char *order;
     bool ok;
 
-    if (!gate_accept(http, service, parameters))
+    if (!gate_accept(http, parameters))
         return;
     ok = gate_query_page(http, ROWS_MAX, ROWS_MAX, &request.limit, &err) &&
          gate_query_word(http, "order", orders, &order, &err);
@@ -238,7 +238,7 @@ void gate_nodes(struct cap_http_request *http, void *self)
     struct cap_err err = {0};
     bool ok;
 
-    if (!gate_accept(http, service, parameters))
+    if (!gate_accept(http, parameters))
         return;
     request.after = gate_query_text(http, "after");
     ok = gate_query_page(http, ROWS_MAX, ROWS_MAX, &request.limit, &err) &&
@@ -278,7 +278,7 @@ void gate_tasks(struct cap_http_request *http, void *self)
     int64_t definition;
     bool ok;
 
-    if (!gate_accept(http, service, parameters))
+    if (!gate_accept(http, parameters))
         return;
     ok = gate_query_page(http, ROWS_MAX, ROWS_MAX, &request.limit, &err) &&
          gate_query_int(http, "definition", 0, 1, 1, &definition, &err);
@@ -322,6 +322,6 @@ void gate_events(struct cap_http_request *http, void *self)
 {
     static const char *const parameters[] = {"run", "limit", "after", "format", NULL};
 
-    if (gate_accept(http, self, parameters))
+    if (gate_accept(http, parameters))
         gate_reply_events(http, self, gate_query_text(http, "run"));
 }

@@ -34,10 +34,24 @@ static bool start(struct cap_service *service, struct cap_err *err)
 /* People look for the page, so its address is the one that the ready file names. */
 static bool serve(struct cap_service *service, struct cap_err *err)
 {
+    const struct cap_http_server_options limits = {
+        .host = config.http_host,
+        .port = (int)config.http_port,
+        .connections_max = (int)config.connections_max,
+        .connections_per_peer_max = (int)config.connections_per_peer_max,
+        .url_bytes_max = (size_t)config.url_bytes_max,
+        .head_bytes_max = (size_t)config.head_kib_max << 10,
+        .body_bytes_max = (size_t)config.body_kib_max << 10,
+        .head_s_max = (int)config.head_s_max,
+        .body_s_max = (int)config.body_s_max,
+        .reply_s_max = (int)config.reply_s_max,
+        .idle_s_max = (int)config.idle_s_max,
+    };
     int port;
 
-    if (!gate_start(&gateway, config.http_host, (int)config.http_port,
-                    (size_t)config.body_kib_max << 10, (int)config.connections_max, &port, err))
+    gateway.watchers_max = (int)config.watchers_max;
+    gateway.heartbeat_ms = (int)config.heartbeat_s * 1000;
+    if (!gate_start(&gateway, &limits, &port, err))
         return false;
     snprintf(service->address, sizeof service->address, "http://%s:%d", config.http_host, port);
     return true;
@@ -46,7 +60,7 @@ static bool serve(struct cap_service *service, struct cap_err *err)
 static void stop(struct cap_service *service)
 {
     (void)service;
-    cap_http_server_free(gateway.http);
+    gate_stop(&gateway);
     cap_rpc_channel_free(gateway.scheduler);
     cap_rpc_channel_free(gateway.store);
     cap_rpc_channel_free(gateway.evaluator);

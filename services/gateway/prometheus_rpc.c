@@ -27,8 +27,6 @@ void gate_prometheus(struct cap_http_request *http, void *self)
     struct gate_service *service = self;
     CAP_AUTO_BUF(text, TEXT_BYTES_MAX);
 
-    if (!gate_guard(http, service))
-        return;
     cap_metrics_text(gate_metrics(), &text);
     add_program(http, "scheduler", service->scheduler, &text);
     add_program(http, "store", service->store, &text);

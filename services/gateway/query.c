@@ -55,14 +55,11 @@ static bool check_parameter(void *arg, const char *name, const char *value, size
     return check_once(check, name);
 }
 
-bool gate_accept(struct cap_http_request *http, const struct gate_service *service,
-                 const char *const *names)
+bool gate_accept(struct cap_http_request *http, const char *const *names)
 {
     struct cap_err err = {0};
     struct check check = {.names = names, .err = &err};
 
-    if (!gate_guard(http, service))
-        return false;
     cap_http_query_each(http, check_parameter, &check);
     if (err.code == CAP_OK)
         return true;

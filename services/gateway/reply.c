@@ -79,23 +79,74 @@ static json_t *faults_json(const struct cap_err *err, const struct cap_rpc_fault
     return list;
 }
 
-void gate_reply_refusal(struct cap_http_request *http, const struct cap_err *err,
-                        const struct cap_rpc_faults *faults)
+static json_t *error_json(const struct cap_err *err, const struct cap_rpc_faults *faults)
 {
     json_t *error =
         json_pack("{s:s,s:o}", "code", cap_code_name(err->code), "message", text_json(err->text));
 
-    gate_count(GATE_METRIC_failed_total, 1);
     if (*err->field) {
         json_object_set_new(error, "field", text_json(err->field));
         json_object_set_new(error, "fields", faults_json(err, faults));
     }
-    gate_reply_json(http, cap_http_status_of(err->code), json_pack("{s:o}", "error", error));
+    return json_pack("{s:o}", "error", error);
+}
+
+static void reply_error(struct cap_http_request *http, int status, const struct cap_err *err,
+                        const struct cap_rpc_faults *faults)
+{
+    gate_count(GATE_METRIC_failed_total, 1);
+    gate_reply_json(http, status, error_json(err, faults));
+}
+
+void gate_reply_refusal(struct cap_http_request *http, const struct cap_err *err,
+                        const struct cap_rpc_faults *faults)
+{
+    reply_error(http, cap_http_status_of(err->code), err, faults);
+}
+
+void gate_reply_error_as(struct cap_http_request *http, int status, const struct cap_err *err)
+{
+    const struct cap_rpc_faults none = {0};
+
+    reply_error(http, status, err, &none);
 }
 
 void gate_reply_error(struct cap_http_request *http, const struct cap_err *err)
 {
-    const struct cap_rpc_faults none = {0};
+    gate_reply_error_as(http, cap_http_status_of(err->code), err);
+}
 
-    gate_reply_refusal(http, err, &none);
+static enum cap_code code_of(int status)
+{
+    switch (status) {
+    case 404:
+        return CAP_NOT_FOUND;
+    case 405:
+        return CAP_UNIMPLEMENTED;
+    case 408:
+        return CAP_DEADLINE_EXCEEDED;
+    case 413:
+    case 414:
+    case 431:
+        return CAP_RESOURCE_EXHAUSTED;
+    default:
+        return status < 500 ? CAP_INVALID_ARGUMENT : CAP_INTERNAL;
+    }
+}
+
+void gate_error_body(int status, const char *message, struct cap_buf *out)
+{
+    const struct cap_rpc_faults none = {0};
+    struct cap_err err = {0};
+    CAP_AUTO_MEM char *text = NULL;
+    json_t *json;
+
+    gate_count(GATE_METRIC_failed_total, 1);
+    cap_fail(&err, code_of(status), "%s", message);
+    json = error_json(&err, &none);
+    text = json_dumps(json, JSON_COMPACT);
+    json_decref(json);
+    if (!text)
+        abort();
+    cap_buf_add_str(out, text);
 }

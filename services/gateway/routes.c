@@ -21,11 +21,13 @@ void gate_count(enum gate_metric metric, int64_t amount)
     cap_metric_add(&metrics, (int)metric, amount);
 }
 
-static void health(struct cap_http_request *http, void *self)
+static void nothing_there(struct cap_http_request *http, void *self)
 {
-    if (gate_guard(http, self))
-        gate_reply_json(http, 200,
-                        json_pack("{s:s,s:s}", "status", "serving", "version", MOECAP_VERSION));
+    struct cap_err err = {0};
+
+    (void)self;
+    cap_fail(&err, CAP_NOT_FOUND, "there is no %.100s; see docs/api.md", cap_http_path(http));
+    gate_reply_error(http, &err);
 }
 
 static const struct cap_http_route routes[] = {
@@ -33,30 +35,37 @@ static const struct cap_http_route routes[] = {
     {"GET", "/api/v1/board", gate_board},
     {"GET", "/api/v1/runs/*", gate_run},
     {"GET", "/api/v1/queue", gate_queue},
+    {"GET", "/api/v1/queue/watch", gate_watch_queue},
     {"GET", "/api/v1/nodes", gate_nodes},
     {"GET", "/api/v1/tasks", gate_tasks},
     {"GET", "/api/v1/events", gate_events},
     {"GET", "/api/v1/watch/*", gate_watch},
     {"POST", "/api/v1/evaluations", gate_submit},
     {"POST", "/api/v1/cancel", gate_cancel},
+    {NULL, "/api/*", nothing_there},
     {"GET", "/metrics", gate_prometheus},
-    {"GET", "/healthz", health},
+    {"GET", "/healthz", gate_health},
+    {"GET", "/readyz", gate_ready},
     {"GET", "/*", gate_page},
 };
 
-bool gate_start(struct gate_service *service, const char *host, int port, size_t body_bytes_max,
-                int connections_max, int *out_port, struct cap_err *err)
+bool gate_start(struct gate_service *service, const struct cap_http_server_options *limits,
+                int *out_port, struct cap_err *err)
 {
-    const struct cap_http_server_options options = {
-        .host = host,
-        .port = port,
-        .routes = routes,
-        .route_count = CAP_COUNT_OF(routes),
-        .self = service,
-        .connections_max = connections_max,
-        .body_bytes_max = body_bytes_max,
-    };
+    struct cap_http_server_options options = *limits;
 
+    options.routes = routes;
+    options.route_count = CAP_COUNT_OF(routes);
+    options.self = service;
+    options.admit = gate_guard;
+    options.error_body = gate_error_body;
+    service->queue_feed = gate_feed_new(service->scheduler);
     service->http = cap_http_server_start(&options, out_port, err);
     return service->http != NULL;
+}
+
+void gate_stop(struct gate_service *service)
+{
+    cap_http_server_free(service->http);
+    gate_feed_free(service->queue_feed);
 }

@@ -28,7 +28,7 @@ void gate_info(struct cap_http_request *http, void *self)
     Moecap__V1__InfoReply *reply = NULL;
     struct cap_err err = {0};
 
-    if (!gate_accept(http, service, no_parameters))
+    if (!gate_accept(http, no_parameters))
         return;
     bool ok =
         scheduler_rpc_info(service->scheduler, NULL, &request, cap_http_arena(http), &reply, &err);
@@ -176,12 +176,10 @@ void gate_run(struct cap_http_request *http, void *self)
 
         if (strcmp(rest, route->rest) != 0 || length == 0 || length > ID_BYTES_MAX)
             continue;
-        if (gate_accept(http, service, route->parameters))
+        if (gate_accept(http, route->parameters))
             route->answer(http, service, cap_arena_strndup(cap_http_arena(http), id, length));
         return;
     }
-    if (!gate_guard(http, service))
-        return;
     cap_fail(&err, CAP_NOT_FOUND, "%sID has no \"%.60s\"", run_prefix, *rest ? rest : id);
     gate_reply_error(http, &err);
 }

@@ -1,6 +1,7 @@
 /* service.h — what the gateway's handlers share, and what each does.
  *
- * A handler runs on its connection's thread and may block. Every request passes gate_guard first.
+ * A handler runs on its connection's thread and may block. Every request passes gate_guard first:
+ * the HTTP server asks it when the headers are there.
  * API replies are JSON; an error is {"error": {"code", "message"}} with the HTTP status that fits,
  * and names the field to blame, in the body or the query, where there is one.
  */
@@ -26,26 +27,29 @@ struct gate_service {
     struct cap_rpc_channel *scheduler, *store, *evaluator;
     struct cap_http_server *http;
     const char *allowed_hosts;
+    struct gate_feed *queue_feed;
+    int watchers_max, heartbeat_ms;
+    _Atomic int watchers;
 };
 
 struct cap_metrics *gate_metrics(void);
 void gate_count(enum gate_metric metric, int64_t amount);
 
-/* Starts HTTP; *out_port is the port it got. */
-bool gate_start(struct gate_service *service, const char *host, int port, size_t body_bytes_max,
-                int connections_max, int *out_port, struct cap_err *err);
+/* Starts HTTP with these limits; *out_port is the port it got. gate_stop ends it. */
+bool gate_start(struct gate_service *service, const struct cap_http_server_options *limits,
+                int *out_port, struct cap_err *err);
+void gate_stop(struct gate_service *service);
 
 /* guard.c: false when the request was refused (and answered). Sets the headers of every reply. */
-bool gate_guard(struct cap_http_request *http, const struct gate_service *service);
+bool gate_guard(struct cap_http_request *http, void *service);
 /* True when a browser may call us by this Host header. */
 bool gate_host_allowed(const char *host, const char *allowed_hosts);
 /* True when this Origin header is the page that we serve under this Host. */
 bool gate_same_origin(const char *origin, const char *host);
 
-/* query.c: gate_guard, and refuses a query parameter that is not among `names` (ending in NULL), is
- * there twice, or is no text. */
-bool gate_accept(struct cap_http_request *http, const struct gate_service *service,
-                 const char *const *names);
+/* query.c: false when a query parameter was refused (and answered): one that is not among `names`
+ * (ending in NULL), is there twice, or is no text. */
+bool gate_accept(struct cap_http_request *http, const char *const *names);
 /* A query parameter as a number; `fallback` when absent. */
 bool gate_query_int(struct cap_http_request *http, const char *name, int64_t min, int64_t max,
                     int64_t fallback, int64_t *out, struct cap_err *err);
@@ -68,11 +72,34 @@ void gate_reply_text(struct cap_http_request *http, int status, const char *cont
 /* Takes the reference; with an ETag, and 304 when the client has it already. */
 void gate_reply_json(struct cap_http_request *http, int status, json_t *json);
 void gate_reply_error(struct cap_http_request *http, const struct cap_err *err);
+/* The same where HTTP has a status of its own. */
+void gate_reply_error_as(struct cap_http_request *http, int status, const struct cap_err *err);
+/* The body of the HTTP server's own errors. */
+void gate_error_body(int status, const char *message, struct cap_buf *out);
 /* The same with all wrong fields, of which err->field is the first. */
 void gate_reply_refusal(struct cap_http_request *http, const struct cap_err *err,
                         const struct cap_rpc_faults *faults);
 
 void gate_page(struct cap_http_request *http, void *self); /* page.c */
+
+/* stream.c: server-sent events, for at most watchers_max readers. `wait` waits up to wait_ms for
+ * something to happen; `add` then adds events and returns false after the last; `end` is called
+ * once in any case. A comment goes out when nothing else did for heartbeat_ms. */
+struct gate_stream_ops {
+    bool (*wait)(void *state, int64_t wait_ms);
+    bool (*add)(void *state, struct cap_buf *out);
+    void (*end)(void *state);
+};
+/* Takes the state, also when it refuses. */
+void gate_stream(struct cap_http_request *http, struct gate_service *service,
+                 const struct gate_stream_ops *ops, void *state);
+/* `name` NULL: a plain message. Takes the reference. */
+void gate_add_event(struct cap_buf *out, const char *name, json_t *json);
+void gate_add_error_event(struct cap_buf *out, const struct cap_err *err);
+
+/* queue_feed_rpc.c: the queue as its watchers see it, asked for once for all of them. */
+struct gate_feed *gate_feed_new(struct cap_rpc_channel *scheduler);
+void gate_feed_free(struct gate_feed *feed);
 
 /* *_rpc.c: one a route */
 void gate_info(struct cap_http_request *http, void *self);
@@ -86,6 +113,9 @@ void gate_reply_events(struct cap_http_request *http, struct gate_service *servi
 void gate_submit(struct cap_http_request *http, void *self);
 void gate_cancel(struct cap_http_request *http, void *self);
 void gate_watch(struct cap_http_request *http, void *self);
+void gate_watch_queue(struct cap_http_request *http, void *self);
+void gate_health(struct cap_http_request *http, void *self);
+void gate_ready(struct cap_http_request *http, void *self);
 void gate_prometheus(struct cap_http_request *http, void *self);
 
 #endif

@@ -38,7 +38,7 @@ void gate_submit(struct cap_http_request *http, void *self)
     const struct cap_rpc_options options = {.out_faults = &faults};
     struct cap_err err = {0};
 
-    if (!gate_accept(http, service, no_parameters))
+    if (!gate_accept(http, no_parameters))
         return;
     request =
         (Moecap__V1__SubmitRequest *)read_body(http, &moecap__v1__submit_request__descriptor, &err);
@@ -57,7 +57,7 @@ void gate_cancel(struct cap_http_request *http, void *self)
     Moecap__V1__CancelReply *reply;
     struct cap_err err = {0};
 
-    if (!gate_accept(http, service, no_parameters))
+    if (!gate_accept(http, no_parameters))
         return;
     request =
         (Moecap__V1__CancelRequest *)read_body(http, &moecap__v1__cancel_request__descriptor, &err);

@@ -3,6 +3,8 @@
 # shellcheck disable=SC2119
 . tests/e2e/lib.sh
 command -v curl >/dev/null || { echo "skip: curl not found"; exit 77; }
+MOECAP_GATEWAY_HEARTBEAT_S=1 MOECAP_GATEWAY_WATCHERS_MAX=2
+export MOECAP_GATEWAY_HEARTBEAT_S MOECAP_GATEWAY_WATCHERS_MAX
 start_suite
 url=$(moecap status --json | tr '{' '\n' | sed -n 's/.*"name":"gateway","address":"\([^"]*\)".*/\1/p')
 [ -n "$url" ] || fail "moecap status names no gateway"
@@ -13,6 +15,9 @@ status_of() { curl -sS --max-time 60 -o /dev/null -w '%{http_code}' "$@"; }
 
 expect 0 get "$url/healthz"
 says '"status":"serving"'
+expect 0 get -H 'Host: 10.1.2.3:7860' "$url/readyz"
+says '{"name":"scheduler","needed":true,"answers":true,"reason":""}'
+says '"status":"ready"'
 expect 0 get "$url/"
 says '<title>moecap</title>'
 
@@ -115,8 +120,8 @@ says '"field":"spec.repeats"'
 says '{"field":"spec.repeats","message":"repeats 101 is not from 1 to 100"}'
 says '{"field":"spec.num_fewshot","message":"num_fewshot 60 is more than task \"gsm-mini\" has examples'
 says '{"field":"spec.generation.max_tokens","message":"generation.max_tokens 4096 never fits: the context of model \"moecap-tiny\" is'
-expect 0 post -d '{"dry_run": true, "spec": {"model": "moecap-tiny", "tasks": ["gsm-mini"]}, "agian": true}' "$url/api/v1/evaluations"
-says 'agian: there is no such field, did you mean \"again\"?'
+expect 0 post -d '{"dry_run": true, "spec": {"model": "moecap-tiny", "tasks": ["gsm-mini"]}, "dry_rum": true}' "$url/api/v1/evaluations"
+says 'dry_rum: there is no such field, did you mean \"dry_run\"?'
 expect 0 get "$url/api/v1/board?modl=x"
 says 'there is no parameter \"modl\", did you mean \"model\"?'
 says '"field":"modl"'
@@ -138,10 +143,57 @@ says '"field":"limit"'
 [ "$(status_of -H 'Host: evil.example' "$url/api/v1/board")" = 403 ] || fail "a foreign Host was served"
 [ "$(status_of -X POST -H 'Content-Type: application/json' -H 'Origin: http://evil.example' -d '{}' "$url/api/v1/cancel")" = 403 ] ||
     fail "a foreign Origin may post"
-[ "$(status_of -X POST -d '{}' "$url/api/v1/cancel")" = 400 ] || fail "a form may post"
+[ "$(status_of -X POST -d '{}' "$url/api/v1/cancel")" = 415 ] || fail "a form may post"
+[ "$(status_of -X POST -H 'Content-Type: application/jsonp' -d '{}' "$url/api/v1/cancel")" = 415 ] || fail "jsonp is no JSON"
+expect 0 get -X DELETE -D "$state/head" "$url/api/v1/board"
+says '{"error":{"code":"unimplemented","message":"DELETE is not allowed for /api/v1/board"}}'
+grep -qi '^allow: GET, HEAD, OPTIONS' "$state/head" || fail "405 does not say what is allowed"
+grep -qi '^content-security-policy: ' "$state/head" || fail "405 has no policy"
+expect 0 get -X POST -H 'Content-Type: application/json' -d '{}' "$url/api/v1/nothing"
+says '"code":"not_found"'
+[ "$(status_of -X OPTIONS "$url/api/v1/evaluations")" = 204 ] || fail "OPTIONS is not answered"
+[ "$(status_of --head "$url/api/v1/board")" = 200 ] || fail "HEAD is not answered"
+long=$(head -c 9000 /dev/zero | tr '\0' x)
+expect 0 get "$url/api/v1/board?model=$long"
+says '{"error":{"code":"resource_exhausted","message":"the path and query are larger than 8 KiB"}}'
+[ "$(status_of "$url/api/v1/board?model=$long")" = 414 ] || fail "a long URL is not 414"
+expect 0 get -H "X-Long: $long$long$long$long" "$url/api/v1/board"
+says '"message":"the headers are larger than 32 KiB"'
+[ "$(status_of -H "X-Long: $long$long$long$long" "$url/api/v1/board")" = 431 ] || fail "long headers are not 431"
 head -c 2000000 /dev/zero | tr '\0' ' ' >"$state/large"
 [ "$(status_of -X POST -H 'Content-Type: application/json' --data-binary "@$state/large" "$url/api/v1/evaluations")" = 413 ] ||
     fail "a body of 2 MB was taken"
+
+# the queue live: the first message at once, a sign of life when nothing happens, a limit on readers
+curl -sSN --max-time 6 "$url/api/v1/queue/watch" >"$state/live" 2>/dev/null &
+first=$!
+curl -sSN --max-time 6 "$url/api/v1/queue/watch" >/dev/null 2>&1 &
+second=$!
+begun() { grep -q '^data: {"entries":\[\]' "$state/live"; }
+wait_for 5 begun
+full() { [ "$(status_of "$url/api/v1/queue/watch")" = 429 ]; }
+wait_for 5 full
+expect 0 post -d '{"spec": {"model": "/no/node/has/it", "tasks": ["gsm-mini"]}}' "$url/api/v1/evaluations"
+says '"no_node":true'
+waits=$(echo "$out" | sed 's/.*"evaluation_id":"\([^"]*\)".*/\1/')
+wait $first $second || true
+expect 0 get "$url/api/v1/queue?format=csv"
+says "$waits,1,queued,gsm-mini,0,/no/node/has/it,native,bf16,"
+expect 0 post -d "{\"id\": \"$waits\"}" "$url/api/v1/cancel"
+grep -q '^retry: 2000' "$state/live" || fail "the stream does not say when to come back"
+grep -q '^: still here' "$state/live" || fail "a silent stream gives no sign of life: $(cat "$state/live")"
+grep -q '"run_id":"run-' "$state/live" || fail "the queue was not seen to change: $(cat "$state/live")"
+free() { [ "$(curl -sSN --max-time 1 -o /dev/null -w '%{http_code}' "$url/api/v1/queue/watch" 2>/dev/null)" = 200 ]; }
+wait_for 5 free
+
+# who does not answer is named
+store=$(pid_of store)
+kill -STOP "$store"
+expect 0 get "$url/readyz"
+says '"status":"not ready"'
+says '"name":"store","needed":true,"answers":false,"reason":"'
+[ "$(status_of "$url/readyz")" = 503 ] || fail "without a store we are ready"
+kill -CONT "$store"
 
 # the page's server comes back at its address, and so do the readers
 kill -9 "$(pid_of gateway)"

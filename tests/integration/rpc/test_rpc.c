@@ -88,6 +88,26 @@ static void a_status_after_a_stream_reaches_the_client(void **state)
     assert_string_equal(err.text, "after the stream");
 }
 
+static void a_receiver_can_wait_a_moment_and_do_something_else(void **state)
+{
+    struct fixture *f = *state;
+    struct cap_rpc_call *chat = echo_rpc_chat_open(f->channel, NULL);
+    request_type request = make_request("hi", 1);
+    int64_t started_ms = cap_clock_ms(cap_clock_system());
+    struct cap_err err = {0};
+
+    assert_false(cap_rpc_wait(chat, 100)); /* nobody has said anything */
+    assert_true(cap_clock_ms(cap_clock_system()) - started_ms >= 100);
+    assert_true(echo_rpc_chat_send_request(chat, &request));
+    assert_true(cap_rpc_wait(chat, 10000));
+    assert_true(cap_rpc_wait(chat, 0)); /* the message is still there */
+    assert_non_null(echo_rpc_chat_next_reply(chat));
+    assert_true(cap_rpc_send_done(chat));
+    assert_true(cap_rpc_wait(chat, 10000)); /* the end */
+    assert_null(echo_rpc_chat_next_reply(chat));
+    assert_true(cap_rpc_close(chat, &err));
+}
+
 static void a_client_stream_is_summed(void **state)
 {
     struct fixture *f = *state;
@@ -594,6 +614,7 @@ int main(void)
         WITH_SERVER(metadata_text_that_grpc_would_refuse_is_made_printable),
         WITH_SERVER(a_server_stream_arrives_whole_and_in_order),
         WITH_SERVER(a_status_after_a_stream_reaches_the_client),
+        WITH_SERVER(a_receiver_can_wait_a_moment_and_do_something_else),
         WITH_SERVER(a_client_stream_is_summed),
         WITH_SERVER(a_chat_goes_back_and_forth),
         WITH_SERVER(several_threads_may_send_on_one_call),

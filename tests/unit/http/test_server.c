@@ -82,11 +82,24 @@ static void slow(struct cap_http_request *request, void *self)
     cap_http_reply_stream(request, 200, "text/event-stream", &stream);
 }
 
+static bool print_parameter(void *arg, const char *name, const char *value, size_t length)
+{
+    cap_buf_printf(arg, "%s=%s(%zu) ", name, value, length);
+    return true;
+}
+
+static void parameters(struct cap_http_request *request, void *self)
+{
+    CAP_AUTO_BUF(text, 4096);
+
+    (void)self;
+    cap_http_query_each(request, print_parameter, &text);
+    cap_http_reply(request, 200, "text/plain", text.data, text.length);
+}
+
 static const struct cap_http_route routes[] = {
-    {"GET", "/hello", hello},
-    {"POST", "/echo", echo},
-    {"GET", "/lines", lines},
-    {"GET", "/slow", slow},
+    {NULL, "/any/*", hello}, {"GET", "/parameters", parameters}, {"GET", "/hello", hello},
+    {"POST", "/echo", echo}, {"GET", "/lines", lines},           {"GET", "/slow", slow},
 };
 
 struct fixture {
@@ -201,6 +214,35 @@ static void what_no_route_takes_is_a_json_error(void **state)
     cap_buf_clear(&out);
     talk(*state, "DELETE /hello HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", &out);
     assert_non_null(strstr(out.data, "405"));
+    assert_non_null(strstr(out.data, "Allow: GET, HEAD, OPTIONS\r\n"));
+    cap_buf_clear(&out);
+    talk(*state, "HEAD /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", &out);
+    assert_non_null(strstr(out.data, "405"));
+    assert_non_null(strstr(out.data, "Allow: POST, OPTIONS\r\n"));
+}
+
+static void options_says_what_is_allowed(void **state)
+{
+    CAP_AUTO_BUF(out, 10000);
+
+    talk(*state, "OPTIONS /hello HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", &out);
+    assert_non_null(strstr(out.data, "204 No Content"));
+    assert_non_null(strstr(out.data, "Allow: GET, HEAD, OPTIONS\r\n"));
+    cap_buf_clear(&out);
+    talk(*state, "OPTIONS /nothing HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", &out);
+    assert_non_null(strstr(out.data, "404"));
+    cap_buf_clear(&out);
+    talk(*state, "BREW /any/thing HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", &out);
+    assert_non_null(strstr(out.data, "hello nobody")); /* a route for every method */
+}
+
+static void parameters_come_one_by_one_with_their_length(void **state)
+{
+    CAP_AUTO_BUF(out, 10000);
+
+    talk(*state, "GET /parameters?a=1&b&a=%00x&c= HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+         &out);
+    assert_non_null(strstr(out.data, "\r\n\r\na=1(1) b=(0) a=(2) c=(0) "));
 }
 
 static void a_stream_arrives_in_pieces_and_ends(void **state)
@@ -267,6 +309,8 @@ int main(void)
         TEST(a_body_arrives_whole),
         TEST(a_body_past_the_limit_is_refused),
         TEST(what_no_route_takes_is_a_json_error),
+        TEST(options_says_what_is_allowed),
+        TEST(parameters_come_one_by_one_with_their_length),
         TEST(a_stream_arrives_in_pieces_and_ends),
         TEST(a_client_that_hangs_up_ends_its_stream),
         TEST(ending_the_server_ends_its_streams),
