@@ -10,6 +10,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "allowed.h"
 #include "base/clock.h"
 
 enum { PROBE_BYTES_PER_THREAD = 128 << 20, PROBE_ROUNDS = 3, PROBE_THREADS_MAX = 64 };
@@ -142,15 +143,18 @@ static double probe_read_gb_s(int cores)
 void infer_hardware_read(struct infer_hardware *out, bool probe)
 {
     struct sysinfo info;
-    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    struct infer_allowed allowed;
 
-    *out = (struct infer_hardware){.cores = cores > 0 ? (int)cores : 1};
+    infer_allowed_read("/sys/fs/cgroup", &allowed);
+    *out = (struct infer_hardware){.cores = allowed.cores};
     read_cpu_name(out);
     read_governor(out);
     read_kernel(out);
     read_isa(out);
     if (sysinfo(&info) == 0)
         out->memory_bytes = (uint64_t)info.totalram * info.mem_unit;
+    if (allowed.memory_bytes < out->memory_bytes)
+        out->memory_bytes = allowed.memory_bytes;
     if (probe && out->memory_bytes / 4 > (uint64_t)out->cores * PROBE_BYTES_PER_THREAD)
         out->read_bandwidth_gb_s = probe_read_gb_s(out->cores);
 }

@@ -1,4 +1,5 @@
-/* hardware.h — what this machine is: processor, memory, instruction sets, how fast it reads. */
+/* hardware.h — what this machine is: processor, memory, instruction sets, how fast it reads. Cores
+ * and memory are those that this process may use (allowed.h): a container's, not its host's. */
 #ifndef INFER_HARDWARE_H
 #define INFER_HARDWARE_H
 

@@ -63,7 +63,7 @@ static void start_worker(struct infer_node *node)
         .models = node->models,
         .hardware = &node->hardware,
         .any_model_path = config->any_model_path,
-        .threads = (int)config->threads,
+        .threads = config->threads ? (int)config->threads : node->hardware.cores,
         .open_loop_in_flight_max = (int)config->open_loop_in_flight_max,
         .silence_ms_max = (int)config->silence_s_max * 1000,
         .server_rules = {.refused_ms_max = (int)config->external_refused_s_max * 1000,

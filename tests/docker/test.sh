@@ -216,6 +216,7 @@ check_gateway
 compose run --rm -T moecap status 2>/dev/null | grep -q '^scheduler .*running' || fail "moecap status in a container"
 cli=$(compose run -d --entrypoint sleep moecap infinity 2>/dev/null)
 wait_nodes $nodes
+moecap node list --json | grep -q '"cores":1,"memory_bytes":4294967296' || fail "a node does not know its limits"
 step "contained, networks apart, page reachable, $nodes nodes connected"
 
 evaluations=

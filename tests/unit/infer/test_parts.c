@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "base/file.h"
+#include "inference/allowed.h"
 #include "inference/hardware.h"
 #include "inference/job.h"
 #include "inference/load.h"
@@ -341,6 +342,13 @@ static int remove_folder(void **state)
                                         "broken",
                                         "state/model-digests",
                                         "state",
+                                        "cpu/cpu.cfs_quota_us",
+                                        "cpu/cpu.cfs_period_us",
+                                        "cpu",
+                                        "memory/memory.limit_in_bytes",
+                                        "memory",
+                                        "cpu.max",
+                                        "memory.max",
                                         ""};
 
     for (size_t i = 0; i < CAP_COUNT_OF(names); i++) {
@@ -400,6 +408,50 @@ static void a_digest_is_remembered_until_the_file_changes(void **state)
     assert_string_not_equal(models->list[1].sha256, first);
 }
 
+static void write_limit(const struct folder *folder, const char *name, const char *text)
+{
+    char path[600];
+    struct cap_err err = {0};
+
+    snprintf(path, sizeof path, "%s/%s", folder->path, name);
+    assert_true(cap_file_write(path, text, strlen(text), &err));
+}
+
+static void a_container_has_what_its_limits_leave(void **state)
+{
+    const struct folder *folder = *state;
+    struct infer_allowed none, some;
+    char path[600];
+    struct cap_err err = {0};
+
+    infer_allowed_read("/nonexistent", &none);
+    assert_true(none.cores >= 1 && none.memory_bytes == UINT64_MAX);
+    for (int i = 0; i < 2; i++) { /* version 1 first: where there is version 2, it wins */
+        snprintf(path, sizeof path, "%s/%s", folder->path, i ? "memory" : "cpu");
+        assert_true(cap_dir_make(path, &err));
+    }
+    write_limit(folder, "cpu/cpu.cfs_quota_us", "-1\n");
+    write_limit(folder, "cpu/cpu.cfs_period_us", "100000\n");
+    write_limit(folder, "memory/memory.limit_in_bytes", "536870912\n");
+    infer_allowed_read(folder->path, &some);
+    assert_int_equal(some.cores, none.cores);
+    assert_true(some.memory_bytes == 512 << 20);
+    write_limit(folder, "cpu/cpu.cfs_quota_us", "50000\n");
+    infer_allowed_read(folder->path, &some);
+    assert_int_equal(some.cores, 1);
+    write_limit(folder, "cpu.max", "max 100000\n");
+    write_limit(folder, "memory.max", "1073741824\n");
+    infer_allowed_read(folder->path, &some);
+    assert_int_equal(some.cores, none.cores);
+    assert_true(some.memory_bytes == 1 << 30);
+    write_limit(folder, "cpu.max", "100000000 100000\n"); /* more than there are */
+    infer_allowed_read(folder->path, &some);
+    assert_int_equal(some.cores, none.cores);
+    write_limit(folder, "cpu.max", "1000 100000\n");
+    infer_allowed_read(folder->path, &some);
+    assert_int_equal(some.cores, 1);
+}
+
 static void the_machine_describes_itself(void **state)
 {
     struct infer_hardware hardware;
@@ -433,6 +485,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_unknown_model_is_answered_with_the_known_names,
                                         make_folder, remove_folder),
         cmocka_unit_test_setup_teardown(a_digest_is_remembered_until_the_file_changes, make_folder,
+                                        remove_folder),
+        cmocka_unit_test_setup_teardown(a_container_has_what_its_limits_leave, make_folder,
                                         remove_folder),
         cmocka_unit_test(the_machine_describes_itself),
     };
