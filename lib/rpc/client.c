@@ -96,6 +96,7 @@ static void take_options(struct cap_rpc_call *call, const struct cap_rpc_options
         rpc_metadata_add(&call->headers, m->key, m->value,
                          m->length ? m->length : strlen(m->value));
     }
+    rpc_trace_send(call);
 }
 
 static struct cap_rpc_call *create(struct cap_rpc_channel *channel,

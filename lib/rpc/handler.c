@@ -77,6 +77,7 @@ static bool call_handler(struct cap_rpc_call *call, ProtobufCMessage **out_reply
     ProtobufCMessage *request = NULL;
 
     call->arena = cap_arena_new(call->server->options.arena_bytes_max);
+    rpc_trace_begin(call);
     if (rpc_has_one_request(method) && !(request = unpack_request(call, err)))
         return false;
     if (rpc_has_one_reply(method) && !(*out_reply = new_reply(call, err)))
@@ -90,6 +91,7 @@ void rpc_handler_run(struct cap_rpc_call *call)
     struct cap_err err = {0};
     bool ok = call_handler(call, &reply, &err);
 
+    rpc_trace_end();
     if (!ok && err.code == CAP_OK)
         cap_fail(&err, CAP_INTERNAL, "%s failed without a reason", call->method->path);
     pthread_mutex_lock(&call->lock);

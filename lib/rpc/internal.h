@@ -98,6 +98,16 @@ void rpc_queue_push(struct rpc_queue *queue, grpc_byte_buffer *bytes);
 grpc_byte_buffer *rpc_queue_pop(struct rpc_queue *queue); /* NULL when empty */
 void rpc_queue_drop(struct rpc_queue *queue);
 
+/* ---- trace.c ---- */
+
+#define RPC_TRACE_KEY "moecap-call"
+
+/* Around a handler, on its thread; the call has its arena. */
+void rpc_trace_begin(struct cap_rpc_call *call);
+void rpc_trace_end(void);
+/* Sends the thread's id along with a call that it makes. */
+void rpc_trace_send(struct cap_rpc_call *call);
+
 /* ---- call.c, send.c, receive.c ---- */
 
 struct call_tag {

@@ -116,6 +116,11 @@ bool cap_rpc_wait(struct cap_rpc_call *call, int64_t wait_ms);
 /* Server: by the client, its deadline or its death. Client: by cap_rpc_cancel. */
 bool cap_rpc_cancelled(struct cap_rpc_call *call);
 void cap_rpc_cancel(struct cap_rpc_call *call);
+/* The id of the chain of calls that this thread works for, "" outside a handler. It is in each line
+ * that the thread logs (call=...) and goes along with the calls it makes; a caller from outside may
+ * choose it by the metadata "moecap-call". */
+enum { CAP_RPC_TRACE_BYTES = 33 };
+const char *cap_rpc_trace(void);
 int64_t cap_rpc_time_left_ms(struct cap_rpc_call *call); /* INT64_MAX without a deadline */
 /* Metadata received with the request (server), or with the reply's header (client, after the first
  * message) or trailer (after the last); NULL when absent. Copied into the call's arena, so on a

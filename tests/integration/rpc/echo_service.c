@@ -71,6 +71,21 @@ static bool cascade(struct cap_rpc_call *call, struct service *service, struct c
     return echo_rpc_say(service->self_channel, &options, &inner, cap_rpc_arena(call), &reply, err);
 }
 
+/* This call's id, and that of one it makes. */
+static bool tell_traces(struct cap_rpc_call *call, struct service *service, reply_type *reply,
+                        struct cap_err *err)
+{
+    struct cap_rpc_options options = {.parent = call};
+    request_type inner = MOECAP__TEST__ECHO_REQUEST__INIT;
+    reply_type *below;
+
+    inner.text = "trace";
+    if (!echo_rpc_say(service->self_channel, &options, &inner, cap_rpc_arena(call), &below, err))
+        return false;
+    reply->text = cap_arena_printf(cap_rpc_arena(call), "%s|%s", cap_rpc_trace(), below->text);
+    return true;
+}
+
 static bool say(struct cap_rpc_call *call, const request_type *request, reply_type *reply,
                 struct cap_err *err)
 {
@@ -79,6 +94,12 @@ static bool say(struct cap_rpc_call *call, const request_type *request, reply_ty
 
     if (strcmp(request->text, "sleep") == 0)
         return sleep_until_cancelled(call, service, request->number, err);
+    if (strcmp(request->text, "traces") == 0)
+        return tell_traces(call, service, reply, err);
+    if (strcmp(request->text, "trace") == 0) {
+        reply->text = cap_arena_strdup(cap_rpc_arena(call), cap_rpc_trace());
+        return true;
+    }
     if (strcmp(request->text, "cascade") == 0)
         return cascade(call, service, err);
     if (strcmp(request->text, "fail") == 0) {

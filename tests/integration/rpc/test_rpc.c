@@ -57,6 +57,42 @@ static void metadata_text_that_grpc_would_refuse_is_made_printable(void **state)
     assert_string_equal(reply->text, "|J??rgen?");
 }
 
+static const char *say_traced(struct fixture *f, const char *text, const char *trace)
+{
+    const struct cap_rpc_metadata metadata = {"moecap-call", trace, 0};
+    struct cap_rpc_options options = {.metadata = &metadata, .metadata_count = trace != NULL};
+    request_type request = make_request(text, 0);
+    struct cap_err err = {0};
+    reply_type *reply;
+
+    assert_true(echo_rpc_say(f->channel, &options, &request, f->arena, &reply, &err));
+    return reply->text;
+}
+
+static void a_chain_of_calls_has_one_id(void **state)
+{
+    struct fixture *f = *state;
+    const char *both = say_traced(f, "traces", NULL), *bar = strchr(both, '|');
+
+    assert_non_null(bar);
+    assert_true(bar - both > 8);
+    assert_int_equal(strlen(bar + 1), bar - both);
+    assert_memory_equal(both, bar + 1, (size_t)(bar - both));
+    assert_string_not_equal(say_traced(f, "trace", NULL), say_traced(f, "trace", NULL));
+    assert_string_equal(cap_rpc_trace(), ""); /* we are no handler */
+}
+
+static void a_caller_may_choose_the_id_but_not_what_would_spoil_a_log(void **state)
+{
+    static const char *const bad[] = {"a b", "x\"y", "call=1",
+                                      "0123456789012345678901234567890123"};
+    struct fixture *f = *state;
+
+    assert_string_equal(say_traced(f, "traces", "my-call-7"), "my-call-7|my-call-7");
+    for (size_t i = 0; i < CAP_COUNT_OF(bad); i++)
+        assert_memory_equal(say_traced(f, "trace", bad[i]), "c-", 2);
+}
+
 static void a_server_stream_arrives_whole_and_in_order(void **state)
 {
     struct fixture *f = *state;
@@ -611,6 +647,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_SERVER(unary_calls_carry_messages_and_metadata_both_ways),
         WITH_SERVER(headers_and_trailers_reach_a_client_that_opens_its_call),
+        WITH_SERVER(a_chain_of_calls_has_one_id),
+        WITH_SERVER(a_caller_may_choose_the_id_but_not_what_would_spoil_a_log),
         WITH_SERVER(metadata_text_that_grpc_would_refuse_is_made_printable),
         WITH_SERVER(a_server_stream_arrives_whole_and_in_order),
         WITH_SERVER(a_status_after_a_stream_reaches_the_client),
