@@ -124,6 +124,8 @@ struct infer_engine_options {
     const char *kind; /* the engine's name: many kinds share one client */
     const char *url, *served_model, *api_key, *model_config;
     int refused_ms_max, loading_ms_max; /* waiting for a server; 0 = the client's own limits */
+    const char *command;                /* starts the server when no URL is given; NULL = none */
+    const char *log_dir;                /* where what a started server writes goes; "" = TMPDIR */
     bool routing_again;                 /* a sample may be sent twice, for its routing */
     bool (*unwanted)(void *arg);        /* a long wait may end: nobody waits for it; NULL = never */
     void *unwanted_arg;

@@ -114,6 +114,15 @@ static bool find_key(const char *name, const char *url, const char **out, struct
                                     "the node has no environment variable %.64s", name);
 }
 
+/* Of the node's configuration, whatever the submission says. */
+static const char *find_command(const struct infer_server_rules *rules, const char *kind)
+{
+    for (int i = 0; i < rules->command_count; i++)
+        if (strcmp(rules->commands[i].kind, kind) == 0 && *rules->commands[i].command)
+            return rules->commands[i].command;
+    return NULL;
+}
+
 static void set_options(const struct infer_wish *wish, const struct infer_engine_ops *ops,
                         const char *model, const char *api_key, struct infer_engine_options *out)
 {
@@ -131,6 +140,8 @@ static void set_options(const struct infer_wish *wish, const struct infer_engine
         .refused_ms_max = wish->rules.refused_ms_max,
         .loading_ms_max = wish->rules.loading_ms_max,
         .routing_again = wish->rules.routing_again,
+        .command = find_command(&wish->rules, ops->name),
+        .log_dir = wish->rules.log_dir,
         .unwanted = wish->unwanted,
         .unwanted_arg = wish->unwanted_arg,
     };

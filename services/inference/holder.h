@@ -13,11 +13,19 @@ struct infer_holder {
     int concurrency;
 };
 
+/* The node's own command that starts a server of that kind; "" = none. */
+struct infer_server_command {
+    const char *kind, *command;
+};
+
 /* How long a server is waited for (while nothing listens, while it says that it is loading), and
  * whether it may be asked twice for a sample, to have its routing. */
 struct infer_server_rules {
     int refused_ms_max, loading_ms_max;
     bool routing_again;
+    const struct infer_server_command *commands; /* [command_count] */
+    int command_count;
+    const char *log_dir; /* of the servers that are started; "" = TMPDIR */
 };
 
 /* What somebody wants to run. `model` is a name or path as the user wrote it. */

@@ -14,7 +14,7 @@
 #include "work_rpc.h"
 #include "worker.h"
 
-enum { MIB = 20 };
+enum { MIB = 20, STARTED_KINDS = 4 };
 
 static const struct cap_config_row rows[] = {
 #define CONF(name, type, ...) CAP_CONF_ROW(struct infer_config, name, type, __VA_ARGS__)
@@ -37,6 +37,7 @@ struct infer_node {
     const char *precisions[NATIVE_PRECISION_COUNT + 1];
     struct infer_work_client *client;
     char name[65], endpoint[300];
+    struct infer_server_command commands[STARTED_KINDS];
     char *serve_path;        /* NULL: serve_model is no path */
     const char *serve_model; /* "" = none */
 };
@@ -54,6 +55,19 @@ static void choose_name(struct infer_node *node)
         snprintf(node->name, sizeof node->name, "node");
 }
 
+static void list_commands(struct infer_node *node)
+{
+    const struct infer_config *config = node->config;
+    const struct infer_server_command commands[STARTED_KINDS] = {
+        {"ktransformers", config->external_command_ktransformers},
+        {"moe-infinity", config->external_command_moe_infinity},
+        {"moe-gen", config->external_command_moe_gen},
+        {"tensorrt-llm", config->external_command_tensorrt_llm},
+    };
+
+    memcpy(node->commands, commands, sizeof commands);
+}
+
 static void start_worker(struct infer_node *node)
 {
     const struct infer_config *config = node->config;
@@ -68,7 +82,10 @@ static void start_worker(struct infer_node *node)
         .silence_ms_max = (int)config->silence_s_max * 1000,
         .server_rules = {.refused_ms_max = (int)config->external_refused_s_max * 1000,
                          .loading_ms_max = (int)config->external_loading_s_max * 1000,
-                         .routing_again = config->external_routing_again},
+                         .routing_again = config->external_routing_again,
+                         .commands = node->commands,
+                         .command_count = STARTED_KINDS,
+                         .log_dir = config->state},
         .serve_engine = config->serve_engine,
         .serve_model = node->serve_model,
         .serve_precision = config->serve_precision,
@@ -169,6 +186,7 @@ struct infer_node *infer_node_start(const struct infer_config *config, struct ca
     node->work = infer_work_new(cap_clock_system(), (size_t)config->prompt_mib_max << MIB,
                                 (size_t)config->spool_mib_max << MIB);
     node->outside = infer_outside_new((int)config->serve_waiting_max, wake_worker, node->work);
+    list_commands(node);
     start_worker(node);
     if (!start_endpoint(node, err)) {
         infer_node_free(node);

@@ -14,11 +14,11 @@ enum {
     NAME_BYTES_MAX = 64,
 };
 
-static const struct {
+static const struct engine {
     const char *name;
-    bool external;
+    bool external, started;
 } engines[] = {
-#define ENGINE(name, external) {name, external},
+#define ENGINE(name, external, started) {name, external, started},
 #include "engines.def"
 #undef ENGINE
 };
@@ -26,7 +26,7 @@ static const struct {
 struct sched_names sched_engine_names(void)
 {
     static const char *const names[] = {
-#define ENGINE(name, external) name,
+#define ENGINE(name, external, started) name,
 #include "engines.def"
 #undef ENGINE
     };
@@ -34,12 +34,28 @@ struct sched_names sched_engine_names(void)
     return (struct sched_names){names, CAP_COUNT_OF(names)};
 }
 
-bool sched_engine_needs_url(const char *engine)
+/* NULL when there is no such kind. */
+static const struct engine *find_engine(const char *name)
 {
     for (size_t i = 0; i < CAP_COUNT_OF(engines); i++)
-        if (strcmp(engines[i].name, engine) == 0)
-            return engines[i].external;
-    return false;
+        if (strcmp(engines[i].name, name) == 0)
+            return &engines[i];
+    return NULL;
+}
+
+bool sched_engine_needs_url(const char *name)
+{
+    const struct engine *engine = find_engine(name);
+
+    return engine && engine->external;
+}
+
+/* A node may have a command that starts it. */
+static bool may_be_started(const char *name)
+{
+    const struct engine *engine = find_engine(name);
+
+    return engine && engine->started;
 }
 
 struct sched_names sched_precision_names(void)
@@ -219,6 +235,8 @@ static void check_url(struct complaints *c, const struct sched_spec *spec)
     bool external = sched_engine_needs_url(spec->engine);
     const char *rest = strstr(spec->url, "://");
 
+    if (!*spec->url && may_be_started(spec->engine))
+        return;
     if (!external && *spec->url)
         complain(c, CAP_INVALID_ARGUMENT, "external.url", "engine \"%s\" takes no external.url",
                  spec->engine);

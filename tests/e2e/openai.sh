@@ -2,6 +2,8 @@
 # Another server evaluated over OpenAI's HTTP: the one at hand is our own endpoint, in a process of its own.
 # shellcheck disable=SC2119
 . tests/e2e/lib.sh
+MOECAP_INFERENCE_EXTERNAL_REFUSED_S_MAX=1 # five leases wait for a server that is not there
+export MOECAP_INFERENCE_EXTERNAL_REFUSED_S_MAX
 start_suite
 "$bin/moecap" model serve "$root/models/moecap-tiny" --port 0 --concurrency 4 >"$state/serve.log" 2>&1 &
 server=$!

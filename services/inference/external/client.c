@@ -469,6 +469,8 @@ static bool wait_external(struct infer_engine *base, int wait_ms, struct infer_e
     struct external_engine *engine = (struct external_engine *)base;
     int64_t until = now_ns() + (int64_t)wait_ms * 1000000;
 
+    if (engine->lost.code == CAP_OK && engine->server.child)
+        infer_child_ended(engine->server.child, &engine->lost);
     if (engine->lost.code != CAP_OK) {
         *err = engine->lost;
         return false;

@@ -67,6 +67,20 @@ static void write_declared(struct infer_notes *notes, const struct infer_declare
         infer_notes_add(notes, "parameters are unknown: %s", declared->why_no_parameters);
 }
 
+static void write_child(struct infer_notes *notes, const struct infer_server *server)
+{
+    struct infer_child_usage usage;
+
+    if (!server->child || !infer_child_usage(server->child, &usage))
+        return;
+    infer_notes_add(notes, "the server was started by the node, with %s", usage.environment);
+    infer_notes_add(notes,
+                    "the server's %d processes have %d threads on cpus %s; the sum of their peaks "
+                    "of resident memory is %.0f MiB",
+                    usage.processes, usage.threads, usage.affinity,
+                    (double)usage.peak_bytes / (1 << 20));
+}
+
 void infer_notes_write(struct infer_notes *notes, const struct infer_server *server,
                        const struct infer_declared *declared)
 {
@@ -75,6 +89,7 @@ void infer_notes_write(struct infer_notes *notes, const struct infer_server *ser
         infer_notes_add(notes, "the server's version is unknown");
     if (!server->listed)
         infer_notes_add(notes, "the server does not list the model that was asked for");
+    write_child(notes, server);
     write_answers(notes);
     write_declared(notes, declared);
 }

@@ -39,16 +39,48 @@ static char *base_of(const char *url)
     return copy_text(url, length);
 }
 
+static bool start_child(struct infer_server *server, const struct infer_engine_options *options,
+                        struct cap_err *err)
+{
+    struct infer_child_options child = {.kind = server->kind->name,
+                                        .command = options->command,
+                                        .log_dir = options->log_dir,
+                                        .threads = options->threads};
+
+    if (options->api_key && *options->api_key)
+        return cap_fail(err, CAP_INVALID_ARGUMENT,
+                        "a key is for a server at a URL, not for one that the node starts");
+    server->child = infer_child_start(&child, err);
+    return server->child != NULL;
+}
+
+/* The submission's, or that of a server which the node starts for it. */
+static bool find_url(struct infer_server *server, const struct infer_engine_options *options,
+                     const char **out, struct cap_err *err)
+{
+    *out = options->url;
+    if (*out && **out)
+        return true;
+    if (!options->command)
+        return cap_fail(err, CAP_FAILED_PRECONDITION,
+                        "no URL was given, and this node has no command that starts one");
+    if (!start_child(server, options, err))
+        return false;
+    *out = infer_child_url(server->child);
+    return true;
+}
+
 bool infer_server_init(struct infer_server *server, const struct infer_external_kind *kind,
                        const struct infer_engine_options *options, struct cap_err *err)
 {
     const char *model =
         options->served_model && *options->served_model ? options->served_model : options->model;
+    const char *url;
     int length;
 
     *server = (struct infer_server){.kind = kind};
-    if (!options->url || !*options->url)
-        return cap_fail(err, CAP_INVALID_ARGUMENT, "a server's URL is needed");
+    if (!find_url(server, options, &url, err))
+        return false;
     if (options->api_key && *options->api_key) {
         length = snprintf(server->authorization, sizeof server->authorization,
                           "Authorization: Bearer %s", options->api_key);
@@ -57,13 +89,14 @@ bool infer_server_init(struct infer_server *server, const struct infer_external_
                             sizeof server->authorization - sizeof "Authorization: Bearer ");
         server->headers[0] = server->authorization;
     }
-    server->base = base_of(options->url);
+    server->base = base_of(url);
     server->model = copy_text(model, strlen(model));
     return true;
 }
 
 void infer_server_done(struct infer_server *server)
 {
+    infer_child_free(server->child);
     free(server->base);
     free(server->model);
     *server = (struct infer_server){0};
@@ -118,9 +151,11 @@ static bool is_unwanted(const struct infer_engine_options *options)
     return options->unwanted && options->unwanted(options->unwanted_arg);
 }
 
-static int64_t limit_ms(const struct infer_engine_options *options, enum readiness readiness)
+/* One that was started is known to be on its way. */
+static int64_t limit_ms(const struct infer_server *server,
+                        const struct infer_engine_options *options, enum readiness readiness)
 {
-    if (readiness == REFUSED)
+    if (readiness == REFUSED && !server->child)
         return options->refused_ms_max > 0 ? options->refused_ms_max : REFUSED_MS;
     return options->loading_ms_max > 0 ? options->loading_ms_max : LOADING_MS;
 }
@@ -135,6 +170,8 @@ bool infer_server_wait(const struct infer_server *server,
         enum readiness readiness = ask_ready(server, &why);
         int64_t waited_ms = cap_clock_ms(cap_clock_system()) - start_ms;
 
+        if (server->child && infer_child_ended(server->child, err))
+            return false;
         if (readiness == READY)
             return true;
         if (why.code == CAP_INVALID_ARGUMENT || why.code == CAP_FAILED_PRECONDITION) {
@@ -143,7 +180,7 @@ bool infer_server_wait(const struct infer_server *server,
         }
         if (is_unwanted(options))
             return cap_fail(err, CAP_CANCELLED, "nobody wants the server any more");
-        if (waited_ms + pause_ms > limit_ms(options, readiness))
+        if (waited_ms + pause_ms > limit_ms(server, options, readiness))
             return cap_fail(err, CAP_UNAVAILABLE, "not ready after %lld s: %s",
                             (long long)(waited_ms / 1000), why.text);
         cap_sleep_ms(pause_ms);

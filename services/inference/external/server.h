@@ -1,4 +1,5 @@
-/* server.h — the server at a URL: waiting until it can answer, its model, version and limits.
+/* server.h — the server at a URL, or one that is started: waiting until it can answer, its model,
+ * version and limits.
  *
  * Made once by the engine that talks to it (or by `moecap engine check`); the caller's thread.
  * Every function but infer_server_init blocks, within the limits of the options.
@@ -11,6 +12,7 @@
 #define INFER_SERVER_H
 
 #include "base/arena.h"
+#include "external/child.h"
 #include "external/kind.h"
 #include "http/client.h"
 
@@ -21,7 +23,8 @@ struct infer_server {
     char *base;  /* without /v1 and the last slash */
     char *model; /* the name that is sent */
     char authorization[512];
-    const char *headers[2]; /* for cap_http_ask */
+    const char *headers[2];    /* for cap_http_ask */
+    struct infer_child *child; /* the node started it; NULL = it was there */
     /* what it says of itself */
     char version[128];      /* "" = unknown */
     int context_tokens_max; /* of prompt and answer together; 0 = unknown */

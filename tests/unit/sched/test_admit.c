@@ -285,6 +285,11 @@ static void a_server_needs_its_address_and_declares_the_rest(void **state)
     assert_refused(&spec, CAP_INVALID_ARGUMENT, "engine \"vllm\" needs external.url");
     spec.url = "http://";
     assert_refused(&spec, CAP_INVALID_ARGUMENT, "it is \"http://\"");
+    spec.engine = "moe-gen"; /* a node may start one */
+    assert_refused(&spec, CAP_INVALID_ARGUMENT, "it is \"http://\"");
+    spec.url = "";
+    assert_admitted(&spec);
+    spec.engine = "vllm";
     spec.url = "http://127.0.0.1:8000";
     spec.tensor = 8;
     spec.device = "rocm";
