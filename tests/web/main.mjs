@@ -2,6 +2,7 @@
 import { after } from "node:test";
 import { quit } from "./stage.mjs";
 
+await import("./board.test.mjs");
 await import("./views.test.mjs");
 
 after(quit);

@@ -6,7 +6,11 @@ import "./style/parts.css";
 import "./style/board.css";
 import "./style/views.css";
 import { type ComponentChildren, render } from "preact";
-import { path, startRouter } from "./lib/router.ts";
+import { boardPath } from "./board/data.ts";
+import { schema } from "./board/state.ts";
+import { askAhead } from "./lib/api.ts";
+import { path, query, startRouter } from "./lib/router.ts";
+import { readState } from "./lib/urlstate.ts";
 import { Layout } from "./ui/layout.tsx";
 import { BoardView } from "./views/board.tsx";
 import { EvaluationView } from "./views/evaluation.tsx";
@@ -40,4 +44,5 @@ function App() {
 }
 
 startRouter();
+if (path.peek() === "/") askAhead(boardPath(readState(schema, query.peek()))); // drawing the frame takes a while
 render(<App />, document.getElementById("app")!);

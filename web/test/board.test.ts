@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { bestOf } from "../src/board/best.ts";
-import { columnsFor } from "../src/board/columns.ts";
 import { changeText } from "../src/board/compare.tsx";
 import { toCsv } from "../src/board/csv.ts";
+import { boardPath, refreshed } from "../src/board/data.ts";
 import { choicesOf } from "../src/board/facets.ts";
 import { moved } from "../src/board/keys.ts";
 import { parseSearch } from "../src/board/search.ts";
@@ -11,7 +11,7 @@ import { formatRanges, formatSort, parseRanges, parseSort, pressSort, schema, to
 import { summarize } from "../src/board/summary.ts";
 import { scrollFor, windowOf } from "../src/board/window.ts";
 import { readState } from "../src/lib/urlstate.ts";
-import { rows } from "./fixture.ts";
+import { columnsOf, rows, run } from "./fixture.ts";
 
 const at = (ids: ReadonlySet<string> | undefined) => [...(ids ?? [])].join("");
 
@@ -55,19 +55,19 @@ test("a count beside a choice is what choosing it would show", () => {
 
 test("the best is best of its task, in the column's direction", () => {
   const data = rows({ id: "a", acc: 0.5, ttft: 9 }, { id: "b", acc: 0.6, ttft: 3 }, { id: "c", acc: 0.9, ttft: 1, task: "other" }, { id: "d", acc: 0.8, task: "other" });
-  const best = bestOf(data, columnsFor(data));
+  const best = bestOf(data, columnsOf(data));
   assert.equal(at(best.get("accuracy")), "bc");
   assert.equal(at(best.get("ttft_ms_p50")), "b");
 });
 
 test("nobody leads alone, among equals, without a direction, or without a model", () => {
   const equal = rows({ id: "a", acc: 0.5 }, { id: "b", acc: 0.5 });
-  assert.equal(at(bestOf(equal, columnsFor(equal)).get("accuracy")), "");
+  assert.equal(at(bestOf(equal, columnsOf(equal)).get("accuracy")), "");
   const crowd = rows(...["a", "b", "c", "d"].map((id) => ({ id, acc: 0.5 })), { id: "e", acc: 0.1 });
-  assert.equal(at(bestOf(crowd, columnsFor(crowd)).get("accuracy")), "");
+  assert.equal(at(bestOf(crowd, columnsOf(crowd)).get("accuracy")), "");
   const idle = rows({ id: "a", ttft: 5 }, { id: "b", ttft: 0.01, engine: "null" }, { id: "c", ttft: 1, state: "failed" });
-  assert.equal(at(bestOf(idle, columnsFor(idle)).get("ttft_ms_p50")), "");
-  assert.equal(bestOf(idle, columnsFor(idle)).has("batch"), false);
+  assert.equal(at(bestOf(idle, columnsOf(idle)).get("ttft_ms_p50")), "");
+  assert.equal(bestOf(idle, columnsOf(idle)).has("batch"), false);
 });
 
 test("the summary speaks of the task with most runs, and of what can be told apart", () => {
@@ -80,7 +80,7 @@ test("the summary speaks of the task with most runs, and of what can be told apa
 
 test("CSV quotes what needs it, leaves the unknown empty, and names the run", () => {
   const data = rows({ id: "a", model: 'a "b", c', ttft: 1.5 }, { id: "b" });
-  const columns = columnsFor(data).filter((c) => ["model", "ttft_ms_p50"].includes(c.id));
+  const columns = columnsOf(data).filter((c) => ["model", "ttft_ms_p50"].includes(c.id));
   assert.equal(toCsv(data, columns), 'model,ttft_ms_p50 (ms),run_id\r\n"a ""b"", c",1.5,a\r\ntiny,,b\r\n');
 });
 
@@ -118,3 +118,17 @@ test("a change is in points for shares, in percent for the rest, and silent wher
 });
 
 test("a word is in a list or it is not", () => assert.deepEqual([toggled(["a"], "b"), toggled(["a", "b"], "a")], [["a", "b"], ["b"]]));
+
+test("the board asks for the figures that it shows, sorts or bounds by, and for reports only when one is shown", () => {
+  const path = (query: string) => boardPath(readState(schema, new URLSearchParams(query)));
+  assert.equal(path("cols=model,accuracy"), "board?figures=output_tokens_per_s&report=0");
+  assert.equal(path("cols=model&sort=-itl_ms_p99&range=wall_s:..3&all=1"), "board?figures=itl_ms_p99;output_tokens_per_s;wall_s&report=0&all=1");
+  assert.equal(path("cols=hardware,exact%5C,strict"), "board?figures=exact%2Cstrict;output_tokens_per_s");
+});
+
+test("new runs stand first, and none is lost between the pages", () => {
+  const old = { path: "p", rows: ["d", "c", "b", "a"].map((id) => run({ id })), next: "x", count: 2 };
+  const next = refreshed(old, { rows: ["e", "d"].map((id) => run({ id })), more: true, next_after: "y" });
+  assert.deepEqual([next.rows.map((r) => r.run_id).join(""), next.next, next.count], ["edcba", "x", 2]);
+  assert.deepEqual(refreshed(old, { rows: [run({ id: "a" })], more: false }).rows.map((r) => r.run_id), ["a"]);
+});

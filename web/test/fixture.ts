@@ -1,5 +1,6 @@
 // Runs for tests: what a test does not name is as a finished run of a small model has it.
 import type { BoardRow, Figure } from "../src/lib/types.ts";
+import { type Column, columnsFor } from "../src/board/columns.ts";
 import { type Row, rowsOf } from "../src/board/rows.ts";
 
 export const figure = (id: string, more: Partial<Figure> = {}): Figure =>
@@ -24,3 +25,5 @@ export function run(w: Wish): BoardRow {
 }
 
 export const rows = (...wishes: Wish[]): Row[] => rowsOf(wishes.map(run));
+
+export const columnsOf = (data: Row[]): readonly Column[] => columnsFor(data.map((r) => r.run));

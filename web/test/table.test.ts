@@ -1,10 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { columnsFor } from "../src/board/columns.ts";
 import { type BoardState, schema } from "../src/board/state.ts";
 import { makeTable } from "../src/board/table.ts";
 import { readState } from "../src/lib/urlstate.ts";
-import { figure, rows } from "./fixture.ts";
+import { columnsOf, figure, rows } from "./fixture.ts";
 
 const data = rows(
   { id: "a", acc: 0.5, ttft: 30, precision: "int8" },
@@ -12,7 +11,7 @@ const data = rows(
   { id: "c", acc: 0.9, ttft: 10, task: "mmlu", note: "night shift" },
   { id: "d", ttft: 20, engine: "vllm" },
 );
-const pick = makeTable(data, columnsFor(data));
+const pick = makeTable(data, columnsOf(data));
 const board = (query: string): BoardState => readState(schema, new URLSearchParams(query));
 const ids = (query: string) => pick(board(query)).rows.map((r) => r.id).join("");
 
@@ -30,7 +29,7 @@ test("a second key decides among equals", () => {
 
 test("words sort as people count", () => {
   const many = rows({ id: "x", model: "m10" }, { id: "y", model: "m9" }, { id: "z", model: "M2" });
-  assert.equal(makeTable(many, columnsFor(many))(board("sort=model")).rows.map((r) => r.id).join(""), "zyx");
+  assert.equal(makeTable(many, columnsOf(many))(board("sort=model")).rows.map((r) => r.id).join(""), "zyx");
 });
 
 test("a sort by a column that is not there changes nothing", () => assert.equal(ids("sort=nonsense"), "abcd"));
@@ -62,7 +61,7 @@ test("pinned rows stand on top in the order of pinning, through every filter, an
 
 test("figures that the table does not know become columns", () => {
   const more = rows({ id: "a", figures: [figure("joules", { unit: "J", value: 3 }), figure("exact", { unit: "ratio", value: 0.5, low: 0.4, high: 0.6 })] });
-  const found = columnsFor(more).slice(-3);
+  const found = columnsOf(more).slice(-3);
   assert.deepEqual(found.map((c) => [c.id, c.group, c.unit, c.value(more[0]!)]),
     [["acc", "More", "ratio", null], ["exact", "Accuracy", "%", 50], ["joules", "More", "J", 3]]);
 });

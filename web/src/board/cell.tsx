@@ -9,13 +9,14 @@ import { IntervalBar } from "../ui/figure.tsx";
 import { Icon } from "../ui/icon.tsx";
 import { StateBadge } from "../ui/state.tsx";
 
-export interface CellProps { column: Column; row: Row; best: boolean; at: string; tab: number; first: boolean }
+export interface CellProps { column: Column; row: Row; best: boolean; at: string; tab: number; first: boolean; busy: boolean }
 
-export function Cell({ column, row, best, at, tab, first }: CellProps) {
+export function Cell({ column, row, best, at, tab, first, busy }: CellProps) {
   const common = { "data-at": at, "data-col": column.id };
   if (first) return <th scope="row" class="stick model" {...common}>
     <a href={"/runs/" + encodeURIComponent(row.id)} tabIndex={tab} title={row.run.spec.model}>{row.run.spec.model}
       {narrow.value && <small>{brief(row)}</small>}</a></th>;
+  if (busy && isAwaited(column, row)) return <td class="number soft" {...common} tabIndex={tab}>…</td>;
   if (column.figure) return <FigureCell column={column} figure={column.figure(row)} best={best} common={{ ...common, tabIndex: tab }} />;
   if (column.id === "state") return <td {...common} tabIndex={tab} data-tip={row.run.reason || undefined}><StateBadge state={row.run.state} /></td>;
   const value = column.value(row);
@@ -23,6 +24,11 @@ export function Cell({ column, row, best, at, tab, first }: CellProps) {
   const text = column.text ? column.text(row) : String(value);
   const whole = text.length * 9 > column.width || text !== String(value) ? String(value) : undefined;
   return <td class={column.numeric ? "number" : ""} {...common} tabIndex={tab} data-tip={column.numeric || column.id === "ended" ? undefined : whole}>{text}</td>;
+}
+
+// A column that was chosen a moment ago: its values are on their way.
+function isAwaited(column: Column, row: Row): boolean {
+  return column.source === "figure" ? !row.figures.has(column.id) : column.source === "report" && !row.run.report;
 }
 
 function FigureCell({ column, figure, best, common }: { column: Column; figure: Figure | undefined; best: boolean; common: object }) {

@@ -2,26 +2,47 @@
 // far they are from it. Runs of different tasks are shown, with a warning.
 import type { Column } from "./columns.ts";
 import { leaders } from "./best.ts";
-import type { Row } from "./rows.ts";
+import { type Row, rowsOf } from "./rows.ts";
+import { compareMax } from "./state.ts";
 import { nameOf } from "./summary.ts";
+import { useResource } from "../lib/resource.ts";
+import type { Run } from "../lib/types.ts";
+import { ErrorBox } from "../ui/errorbox.tsx";
 import { FigureValue } from "../ui/figure.tsx";
 import { Dialog } from "../ui/dialog.tsx";
 import { Icon } from "../ui/icon.tsx";
 
-interface Props { rows: Row[]; columns: readonly Column[]; open: boolean; onClose: () => void }
+interface Props { ids: readonly string[]; columns: readonly Column[]; open: boolean; onClose: () => void }
 
-export function Compare({ rows, columns, open, onClose }: Props) {
+export function Compare({ ids, columns, open, onClose }: Props) {
+  return (
+    <Dialog open={open} title={`${ids.length} runs compared`} onClose={onClose} testid="comparison">
+      {() => <Runs ids={ids} columns={columns} />}
+    </Dialog>
+  );
+}
+
+// The board holds only what it shows; here all of a run is needed.
+function Runs({ ids, columns }: { ids: readonly string[]; columns: readonly Column[] }) {
+  const runs = Array.from({ length: compareMax }, (_, i) => useResource<Run>(ids[i] ? "runs/" + encodeURIComponent(ids[i]) : null)).slice(0, ids.length);
+  const failed = runs.find((r) => r.error);
+  if (failed) return <ErrorBox error={failed.error!} retry={failed.reload} />;
+  if (runs.some((r) => !r.value)) return <p class="soft">Loading…</p>;
+  return <Sides rows={rowsOf(runs.map((r) => r.value!.row))} columns={columns} />;
+}
+
+function Sides({ rows, columns }: { rows: Row[]; columns: readonly Column[] }) {
   const shown = columns.filter((c) => c.id !== "model" && c.group !== "Provenance" && rows.some((r) => c.value(r) !== null));
   const tasks = new Set(rows.map((r) => r.run.task));
   return (
-    <Dialog open={open} title={`${rows.length} runs compared`} onClose={onClose} testid="comparison">
+    <>
       {tasks.size > 1 && <p class="caution"><Icon name="warning" /> These runs answered different tasks: their figures do not compare.</p>}
       <div class="scroll"><table class="comparison">
         <thead><tr><th scope="col">figure</th>{rows.map((r, i) => (
           <th key={r.id} scope="col" class="number"><a href={"/runs/" + encodeURIComponent(r.id)}>{nameOf(r)}</a>{i === 0 && rows.length > 1 && <span class="soft"> (yardstick)</span>}</th>))}</tr></thead>
         <tbody>{shown.map((c) => <Line key={c.id} column={c} rows={rows} best={tasks.size === 1 && c.better ? leaders(rows, c) : []} />)}</tbody>
       </table></div>
-    </Dialog>
+    </>
   );
 }
 

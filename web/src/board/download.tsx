@@ -19,8 +19,9 @@ export function Download({ rows, columns }: { rows: readonly Row[]; columns: rea
       {() => (
         <div class="menu">
           <button type="button" onClick={() => save("moecap-board.csv", "text/csv", toCsv(rows, columns))}>Shown rows and columns, CSV</button>
-          <button type="button" onClick={() => save("moecap-board.json", "application/json", JSON.stringify(rows.map((r) => r.run), null, 1))}>Shown rows, JSON</button>
-          <a href="/api/v1/board" download="moecap-board-all.json">All results, JSON</a>
+          <a href="/api/v1/board?format=csv" download="moecap-board-all.csv">All that is known of each run, CSV</a>
+          <a href="/api/v1/board" download="moecap-board-all.json">All that is known of each run, JSON</a>
+          <p class="soft">The latest 1,000 runs; older ones: the API's <code>after</code>.</p>
         </div>)}
     </Popover>
   );

@@ -16,9 +16,9 @@ export const headHeight = 76;
 const leadWidth = 36;
 const stuckPinsMax = 4; // more of them would leave no room for the others
 
-interface Props { pinned: Row[]; rows: Row[]; columns: readonly Column[]; best: Best; state: BoardState; set: SetBoard; loading: boolean }
+interface Props { pinned: Row[]; rows: Row[]; columns: readonly Column[]; best: Best; state: BoardState; set: SetBoard; busy: boolean }
 
-export function Grid({ pinned, rows, columns, best, state, set, loading }: Props) {
+export function Grid({ pinned, rows, columns, best, state, set, busy }: Props) {
   const box = useRef<HTMLDivElement>(null);
   const { top, height } = useScroll(box);
   const [active, setActive] = useState<Place>({ row: -1, col: leadColumns });
@@ -56,7 +56,7 @@ export function Grid({ pinned, rows, columns, best, state, set, loading }: Props
   const width = leadWidth * leadColumns + columns.reduce((sum, c) => sum + c.width, 0);
   return (
     <div class="grid" ref={box} style={{ minHeight: `${Math.min(300, headHeight + all * rowHeight + 4)}px` }}>
-      <table role="grid" aria-label="Results" aria-rowcount={all + 2} aria-colcount={cols} aria-busy={loading} data-testid="board"
+      <table role="grid" aria-label="Results" aria-rowcount={all + 2} aria-colcount={cols} aria-busy={busy} data-testid="board"
         style={{ width: `max(100%, ${width}px)` }} onKeyDown={onKey} onFocusIn={onFocus}>
         <colgroup>
           <col style={{ width: `${leadWidth}px` }} /><col style={{ width: `${leadWidth}px` }} />
@@ -64,14 +64,14 @@ export function Grid({ pinned, rows, columns, best, state, set, loading }: Props
         </colgroup>
         <Head columns={columns} state={state} set={set} activeCol={colOf(-1)} />
         {pinned.length > 0 && <tbody class="pins" data-testid="pinned">
-          {pinned.map((row, i) => <BoardRow key={row.id} row={row} index={i} columns={columns} best={best} state={state} set={set} activeCol={colOf(i)}
+          {pinned.map((row, i) => <BoardRow key={row.id} row={row} index={i} columns={columns} best={best} state={state} set={set} busy={busy} activeCol={colOf(i)}
             {...(i < stuckPinsMax ? { top: headHeight + i * rowHeight } : {})} />)}
         </tbody>}
         <tbody>
           {seen.before > 0 && <Gap height={seen.before} />}
           {rows.slice(seen.first, seen.last).map((row, i) => {
             const index = pinned.length + seen.first + i;
-            return <BoardRow key={row.id} row={row} index={index} columns={columns} best={best} state={state} set={set} activeCol={colOf(index)} />;
+            return <BoardRow key={row.id} row={row} index={index} columns={columns} best={best} state={state} set={set} busy={busy} activeCol={colOf(index)} />;
           })}
           {seen.after > 0 && <Gap height={seen.after} />}
         </tbody>

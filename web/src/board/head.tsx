@@ -12,7 +12,7 @@ export function Head({ columns, state, set, activeCol }: Props) {
   const tab = (col: number) => (activeCol === col ? 0 : -1);
   return (
     <thead>
-      <tr class="groups" aria-rowindex={1}>
+      <tr class="column-groups" aria-rowindex={1}>
         <td colSpan={leadColumns} class="lead" />
         {spans(columns).map(({ group, span }, i) => <th key={`${group} ${i}`} scope="colgroup" colSpan={span} class={i === 0 ? "first" : ""}><span>{group}</span></th>)}
       </tr>

@@ -11,10 +11,10 @@ export const leadColumns = 2; // compare and pin stand before the columns
 
 interface Props {
   row: Row; index: number; columns: readonly Column[]; best: Best; state: BoardState; set: SetBoard;
-  activeCol: number | null; top?: number;
+  busy: boolean; activeCol: number | null; top?: number;
 }
 
-export function BoardRow({ row, index, columns, best, state, set, activeCol, top }: Props) {
+export function BoardRow({ row, index, columns, best, state, set, busy, activeCol, top }: Props) {
   const pinned = state.pin.includes(row.id);
   const compared = state.cmp.includes(row.id);
   const name = `${nameOf(row)}, ${row.run.task}`;
@@ -33,7 +33,7 @@ export function BoardRow({ row, index, columns, best, state, set, activeCol, top
       </td>
       {columns.map((column, i) => (
         <Cell key={column.id} column={column} row={row} best={best.get(column.id)?.has(row.id) ?? false}
-          at={at(i + leadColumns)} tab={tab(i + leadColumns)} first={i === 0} />
+          at={at(i + leadColumns)} tab={tab(i + leadColumns)} first={i === 0} busy={busy} />
       ))}
     </tr>
   );

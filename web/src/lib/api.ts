@@ -14,7 +14,21 @@ const keptMax = 64;
 // Replies by address with their ETag. An unchanged reply is the same object again, so nothing is drawn anew.
 const kept = new Map<string, { etag: string; value: unknown }>();
 
+// Asked for before anyone is there to show it; whoever asks first gets that answer.
+const ahead = new Map<string, Promise<Result<any>>>();
+
+/** Starts a request that `get` will be called for in a moment. */
+export function askAhead(path: string): void {
+  ahead.set(path, fresh(path));
+}
+
 export async function get<T>(path: string, signal?: AbortSignal): Promise<Result<T>> {
+  const started = ahead.get(path);
+  ahead.delete(path);
+  return started ?? fresh<T>(path, signal);
+}
+
+async function fresh<T>(path: string, signal?: AbortSignal): Promise<Result<T>> {
   const known = kept.get(path);
   const answer = await ask(path, { headers: known ? { "If-None-Match": known.etag } : {}, signal: limit(signal) });
   if (!answer.ok) return answer;

@@ -41,6 +41,8 @@ export function time(ms: number): string {
   return `${t.getFullYear()}-${pad(t.getMonth() + 1)}-${pad(t.getDate())} ${pad(t.getHours())}:${pad(t.getMinutes())}`;
 }
 
+export const number = (count: number): string => thousands.format(count);
+
 export function plural(count: number, one: string, many = one + "s"): string {
   return `${thousands.format(count)} ${count === 1 ? one : many}`;
 }

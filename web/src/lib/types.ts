@@ -30,7 +30,7 @@ export interface BoardRow {
   report?: ShardReport; figures: Figure[]; queued_at_ms: number; ended_at_ms: number; config_hash: string; headline_metric: string;
 }
 
-export interface Board { rows: BoardRow[]; more: boolean; next_after?: string | number }
+export interface Board { rows: BoardRow[]; more: boolean; next_after?: string }
 
 export interface Attempt {
   attempt: number; shard: number; fence: number; node: string; started_at_ms: number; ended_at_ms: number; outcome: string;

@@ -16,7 +16,7 @@ export function CancelButton({ id, what, onDone, small = false }: Props) {
       <button type="button" class={small ? "small" : ""} data-testid="cancel" aria-label={small ? `Cancel ${what}` : undefined} onClick={() => setOpen(true)}>
         <Icon name="ban" />Cancel</button>
       <Dialog open={open} title={`Cancel ${what}?`} onClose={() => setOpen(false)} testid="cancel-dialog">
-        <Question id={id} close={() => setOpen(false)} onDone={onDone} />
+        {() => <Question id={id} close={() => setOpen(false)} onDone={onDone} />}
       </Dialog>
     </>
   );

@@ -3,7 +3,7 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { Icon } from "./icon.tsx";
 
-interface Props { open: boolean; title: string; onClose: () => void; children: ComponentChildren; testid?: string }
+interface Props { open: boolean; title: string; onClose: () => void; children: () => ComponentChildren; testid?: string }
 
 export function Dialog({ open, title, onClose, children, testid }: Props) {
   const dialog = useRef<HTMLDialogElement>(null);
@@ -18,7 +18,7 @@ export function Dialog({ open, title, onClose, children, testid }: Props) {
       onClick={(event) => { if (event.target === dialog.current) onClose(); }}>
       {open && <div class="dialog-body">
         <header><h2>{title}</h2><button type="button" class="bare" aria-label="Close" onClick={onClose}><Icon name="cross" /></button></header>
-        {children}
+        {children()}
       </div>}
     </dialog>
   );

@@ -10,6 +10,13 @@ export function TipLayer() {
   const box = useRef<HTMLDivElement>(null);
 
   useEffect(() => {
+    // A pointer that rests while the keyboard scrolls the table below it does not ask for anything.
+    let rests = { x: -1, y: -1 };
+    const point = (event: PointerEvent) => {
+      const moved = event.clientX !== rests.x || event.clientY !== rests.y;
+      rests = { x: event.clientX, y: event.clientY };
+      if (moved) show(event);
+    };
     const show = (event: Event) => {
       const at = event.target instanceof Element ? event.target : null;
       if (at && box.current?.contains(at)) return;
@@ -17,18 +24,20 @@ export function TipLayer() {
       set((old) => (target ? (old?.target === target ? old : place(target)) : null));
     };
     const hide = () => set(null);
+    // What is scrolled takes its tip along, as long as pointer or focus are still on it.
+    const follow = () => set((old) => (old && holds(old.target, rests) ? place(old.target) : null));
     const onKey = (event: KeyboardEvent) => { if (event.key === "Escape") hide(); };
-    document.addEventListener("pointerover", show);
+    document.addEventListener("pointerover", point);
     document.addEventListener("focusin", show);
     document.addEventListener("focusout", hide);
     document.addEventListener("keydown", onKey);
-    document.addEventListener("scroll", hide, true);
+    document.addEventListener("scroll", follow, true);
     return () => {
-      document.removeEventListener("pointerover", show);
+      document.removeEventListener("pointerover", point);
       document.removeEventListener("focusin", show);
       document.removeEventListener("focusout", hide);
       document.removeEventListener("keydown", onKey);
-      document.removeEventListener("scroll", hide, true);
+      document.removeEventListener("scroll", follow, true);
     };
   }, []);
 
@@ -38,6 +47,10 @@ export function TipLayer() {
       {tip?.text}
     </div>
   );
+}
+
+function holds(target: Element, pointer: { x: number; y: number }): boolean {
+  return target.contains(document.activeElement) || target.contains(document.elementFromPoint(pointer.x, pointer.y));
 }
 
 const widthMax = 320;

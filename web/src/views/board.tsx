@@ -3,28 +3,25 @@ import { useEffect, useMemo } from "preact/hooks";
 import { bestOf } from "../board/best.ts";
 import { columnsFor, shownColumns } from "../board/columns.ts";
 import { Compare } from "../board/compare.tsx";
+import { type BoardData, boardPath, useBoard, useDiscovered } from "../board/data.ts";
 import { Grid } from "../board/grid.tsx";
 import { Lead } from "../board/lead.tsx";
 import { rowsOf } from "../board/rows.ts";
-import { schema } from "../board/state.ts";
+import { type BoardState, schema, type SetBoard } from "../board/state.ts";
 import { summarize } from "../board/summary.ts";
 import { makeTable } from "../board/table.ts";
 import { Toolbar } from "../board/toolbar.tsx";
-import { plural } from "../lib/format.ts";
+import { number, plural } from "../lib/format.ts";
 import { narrow } from "../lib/narrow.ts";
-import { useResource } from "../lib/resource.ts";
 import { useUrlState } from "../lib/router.ts";
-import type { Board } from "../lib/types.ts";
 import { ErrorBox } from "../ui/errorbox.tsx";
-
-const refreshMs = 30_000;
 
 export function BoardView() {
   const [state, set] = useUrlState(schema);
-  const board = useResource<Board>(state.all ? "board?all=1" : "board", refreshMs);
-  const data = board.value;
-  const rows = useMemo(() => rowsOf(data?.rows ?? []), [data]);
-  const all = useMemo(() => columnsFor(rows), [rows]);
+  const data = useBoard(boardPath(state));
+  const discovered = useDiscovered(data.ready);
+  const rows = useMemo(() => rowsOf(data.rows), [data.rows]);
+  const all = useMemo(() => columnsFor([...discovered, ...data.rows]), [discovered, data.rows]);
   const pick = useMemo(() => makeTable(rows, all), [rows, all]);
   const key = JSON.stringify(state);
   const { pinned, rows: picked } = useMemo(() => pick(state), [pick, key]);
@@ -33,30 +30,39 @@ export function BoardView() {
   const shown = useMemo(() => [...pinned, ...picked], [pinned, picked]);
   const best = useMemo(() => bestOf(shown, columns), [shown, columns]);
   const summary = useMemo(() => summarize(shown), [shown]);
-  const compared = state.cmp.flatMap((id) => rows.filter((r) => r.id === id));
 
-  if (board.error && !data) return <ErrorBox error={board.error} retry={board.reload} />;
+  if (data.error && !data.ready) return <ErrorBox error={data.error} retry={data.retry} />;
   return (
     <>
       <h1 class="away-from-eyes">Board</h1>
-      <Lead summary={summary} rows={rows.length} loading={!data} />
+      <Lead summary={summary} rows={rows.length} loading={!data.ready} />
       <Toolbar rows={rows} shown={shown} all={all} columns={columns} state={state} set={set} />
-      <p class="count">
-        <span><span role="status" data-testid="count">{data ? `${shown.length} of ${plural(rows.length, "run")}` : "…"}{data?.more && ", the latest ones"}</span>
-          <label class="check"><input type="checkbox" checked={state.all} data-testid="all" onChange={() => set({ all: !state.all })} />with unfinished and failed ones</label></span>
-        <span class="legend"><span>↑ higher is better</span><span>↓ lower is better</span><span class="best">★ best of its task here</span><span>– no value: its reason on hover and focus</span></span>
-      </p>
-      {data && shown.length === 0 ? <Empty any={rows.length > 0} reset={() => set({ q: "", model: [], task: [], engine: [], precision: [], range: [] })} />
-        : <Grid pinned={pinned} rows={picked} columns={columns} best={best} state={state} set={set} loading={!data} />}
-      <Compare rows={compared} columns={all} open={state.compare && compared.length > 1} onClose={() => state.compare && set({ compare: false })} />
-      <Measured ready={data !== undefined} />
+      <Count data={data} shown={shown.length} state={state} set={set} />
+      {data.error && <ErrorBox error={data.error} retry={data.retry} />}
+      {data.ready && shown.length === 0 ? <Empty any={rows.length > 0} reset={() => set({ q: "", model: [], task: [], engine: [], precision: [], range: [] })} />
+        : <Grid pinned={pinned} rows={picked} columns={columns} best={best} state={state} set={set} busy={data.busy} />}
+      <Compare ids={state.cmp} columns={all} open={state.compare && state.cmp.length > 1} onClose={() => state.compare && set({ compare: false })} />
+      <Measured ready={data.ready} />
     </>
+  );
+}
+
+function Count({ data, shown, state, set }: { data: BoardData; shown: number; state: BoardState; set: SetBoard }) {
+  return (
+    <p class="count">
+      <span>
+        <label class="with-all"><input type="checkbox" checked={state.all} data-testid="all" onChange={() => set({ all: !state.all })} />with unfinished and failed ones</label>
+        <span class="numbers"><span role="status" data-testid="count">{data.ready ? `${number(shown)} of ${plural(data.rows.length, "run")}` : "…"}{data.more && ", the latest"}</span>
+          {data.more && <> <button type="button" class="bare link" disabled={data.busy} data-testid="older" onClick={data.loadMore}>{data.busy ? "Loading…" : "Load older ones"}</button></>}</span>
+      </span>
+      <span class="legend"><span>↑ higher is better</span><span>↓ lower is better</span><span class="best">★ best of its task here</span><span>– unknown: hover or focus says why</span></span>
+    </p>
   );
 }
 
 function Empty({ any, reset }: { any: boolean; reset: () => void }) {
   return (
-    <div class="empty" data-testid="empty">
+    <div class="no-rows" data-testid="empty">
       {any ? <><h2>No run fits</h2><p>The filters leave nothing.</p><button type="button" class="primary" onClick={reset}>Clear the filters</button></>
         : <><h2>No results yet</h2><p>A run appears here when it has finished.</p><p><a href="/submit">Submit an evaluation</a> or look at the <a href="/queue">queue</a>.</p></>}
     </div>

@@ -1,0 +1,76 @@
+// The rows of the board. Only what is shown is asked for: a thousand runs with all their figures are five megabytes.
+// The latest page is asked for again every half minute; older pages are added on demand and stay, for the order never
+// changes under a reader. What was shown stays while something else is on its way.
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { columns as table } from "./columns.ts";
+import { type BoardState, parseRanges, parseSort } from "./state.ts";
+import { type ApiError, get } from "../lib/api.ts";
+import { useResource } from "../lib/resource.ts";
+import type { Board, BoardRow } from "../lib/types.ts";
+
+const refreshMs = 30_000;
+const discoverRows = 25;
+const summaryFigure = "output_tokens_per_s";
+
+/** The address that answers what this state shows. */
+export function boardPath(state: BoardState): string {
+  const ids = new Set([...state.cols, ...parseSort(state.sort).map((k) => k.id), ...parseRanges(state.range).map((r) => r.id)]);
+  const known = new Map(table.map((c) => [c.id, c]));
+  const figures = [...ids].filter((id) => !known.has(id) || known.get(id)!.source === "figure");
+  const report = [...ids].some((id) => known.get(id)?.source === "report");
+  const names = [...new Set([summaryFigure, ...figures])].sort().map(encodeURIComponent).join(";");
+  return `board?figures=${names}${report ? "" : "&report=0"}${state.all ? "&all=1" : ""}`;
+}
+
+export interface BoardData {
+  rows: readonly BoardRow[]; ready: boolean; busy: boolean; error: ApiError | undefined; retry: () => void;
+  more: boolean; loadMore: () => void;
+}
+
+interface Pages { path: string; rows: BoardRow[]; next: string | undefined; count: number }
+
+export function useBoard(path: string): BoardData {
+  const first = useResource<Board>(path, refreshMs);
+  const [pages, set] = useState<Pages | null>(null);
+  const wanted = useRef(1); // pages that the reader asked for, whatever columns
+  const [busy, setBusy] = useState(false);
+
+  useEffect(() => {
+    const page = first.value;
+    if (page) set((old) => (old?.path === path ? refreshed(old, page) : { path, rows: page.rows, next: page.next_after, count: 1 }));
+  }, [first.value, path]);
+
+  const loadPage = async (at: Pages) => {
+    setBusy(true);
+    const page = await get<Board>(`${path}&after=${encodeURIComponent(at.next!)}`);
+    setBusy(false);
+    if (page.ok) set((old) => (old && old.path === at.path && old.next === at.next ? extended(old, page.value) : old));
+    else wanted.current = at.count; // the button is still there to try again
+  };
+  useEffect(() => { if (pages?.path === path && pages.next !== undefined && pages.count < wanted.current) void loadPage(pages); }, [pages]);
+
+  return {
+    rows: useMemo(() => pages?.rows ?? [], [pages]), ready: pages !== null, busy: busy || pages?.path !== path, error: first.error, retry: first.reload,
+    more: pages?.next !== undefined,
+    loadMore: () => { wanted.current = pages!.count + 1; void loadPage(pages!); },
+  };
+}
+
+// New runs stand before those that were there; what slid from the first page stays where it was.
+export function refreshed(old: Pages, page: Board): Pages {
+  const ids = new Set(page.rows.map((r) => r.run_id));
+  const kept = old.rows.filter((r) => !ids.has(r.run_id));
+  return kept.length === 0 || page.next_after === undefined ? { ...old, rows: page.rows, next: page.next_after, count: 1 } : { ...old, rows: [...page.rows, ...kept] };
+}
+
+function extended(old: Pages, page: Board): Pages {
+  const ids = new Set(old.rows.map((r) => r.run_id));
+  return { ...old, rows: [...old.rows, ...page.rows.filter((r) => !ids.has(r.run_id))], next: page.next_after, count: old.count + 1 };
+}
+
+/** Runs with all that is known of them, a few: they tell which figures there are to choose from. */
+export function useDiscovered(ready: boolean): readonly BoardRow[] {
+  return useResource<Board>(ready ? `board?limit=${discoverRows}` : null).value?.rows ?? none;
+}
+
+const none: readonly BoardRow[] = [];
