@@ -91,7 +91,6 @@ void rpc_handler_run(struct cap_rpc_call *call)
     struct cap_err err = {0};
     bool ok = call_handler(call, &reply, &err);
 
-    rpc_trace_end();
     if (!ok && err.code == CAP_OK)
         cap_fail(&err, CAP_INTERNAL, "%s failed without a reason", call->method->path);
     pthread_mutex_lock(&call->lock);
@@ -99,6 +98,7 @@ void rpc_handler_run(struct cap_rpc_call *call)
         err = call->failure; /* the handler saw only the end of its stream */
     pthread_mutex_unlock(&call->lock);
     end(call, reply, &err);
+    rpc_trace_end();
 }
 
 /* ---- what a handler asks ---- */

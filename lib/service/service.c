@@ -169,6 +169,29 @@ static bool write_ready_file(const struct cap_service *service, const char *path
     return !path || cap_file_write(path, text, (size_t)length, err);
 }
 
+static void count_call(void *arg, const char *path, enum cap_code code, int64_t duration_us)
+{
+    const struct cap_service_spec *spec = arg;
+
+    cap_metric_add(spec->metrics, spec->calls_row, 1);
+    if (code == CAP_OK)
+        return;
+    cap_metric_add(spec->metrics, spec->failed_calls_row, 1);
+    cap_log(DEBUG, "call_failed", "path=%s code=%s us=%lld", path, cap_code_name(code),
+            (long long)duration_us);
+}
+
+static struct cap_rpc_server *new_server(const struct cap_service_spec *spec)
+{
+    struct cap_rpc_server_options options = spec->server_options;
+
+    if (spec->counts_calls) {
+        options.done = count_call;
+        options.done_arg = (void *)spec;
+    }
+    return cap_rpc_server_new(&options);
+}
+
 static bool start_service(struct cap_service *service, const struct arguments *arguments,
                           struct cap_admin *admin, struct cap_err *err)
 {
@@ -176,7 +199,7 @@ static bool start_service(struct cap_service *service, const struct arguments *a
     const char *address = arguments->listen ? arguments->listen : spec->default_listen;
 
     if (spec->default_listen) {
-        service->server = cap_rpc_server_new(&spec->server_options);
+        service->server = new_server(spec);
         cap_admin_add(service->server, admin);
     }
     if (!spec->start(service, err))

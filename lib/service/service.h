@@ -36,7 +36,11 @@ struct cap_service_spec {
     struct cap_config config;
     void *values;
     struct cap_metrics *metrics; /* may be NULL */
-    int64_t drain_ms;            /* 0: 5000 */
+    /* rows of `metrics` that count the server's calls, all and those that failed; a failed one is
+     * logged at debug. Otherwise calls are not counted. */
+    bool counts_calls;
+    int calls_row, failed_calls_row;
+    int64_t drain_ms; /* 0: 5000 */
     struct cap_rpc_server_options server_options;
     bool (*before)(struct cap_service *service, struct cap_err *err); /* may be NULL */
     bool (*start)(struct cap_service *service, struct cap_err *err);

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "cmd_grade.h"
-#include "log/log.h"
 #include "measure/measure.h"
 #include "service.h"
 #include "service/service.h"
@@ -37,17 +36,6 @@ static void stop(struct cap_service *service)
     (void)service;
 }
 
-static void count_call(void *arg, const char *path, enum cap_code code, int64_t duration_us)
-{
-    (void)arg;
-    eval_count(EVAL_COUNTER_calls_total, 1);
-    if (code == CAP_OK)
-        return;
-    eval_count(EVAL_COUNTER_calls_failed_total, 1);
-    cap_log(DEBUG, "call_failed", "path=%s code=%s us=%lld", path, cap_code_name(code),
-            (long long)duration_us);
-}
-
 /* The table of figures, for docs/metrics.md. */
 static int print_measures(void)
 {
@@ -67,7 +55,10 @@ int main(int argc, char **argv)
         .config = {"evaluator", config_rows, CAP_COUNT_OF(config_rows)},
         .values = &config,
         .metrics = eval_counters(),
-        .server_options = {.done = count_call, .arena_bytes_max = (size_t)512 << 20},
+        .counts_calls = true,
+        .calls_row = EVAL_COUNTER_calls_total,
+        .failed_calls_row = EVAL_COUNTER_calls_failed_total,
+        .server_options = {.arena_bytes_max = (size_t)512 << 20},
         .start = start,
         .stop = stop,
     };

@@ -117,17 +117,6 @@ static void stop_database(struct cap_service *service)
     store_embedded_free(embedded);
 }
 
-static void count_call(void *arg, const char *path, enum cap_code code, int64_t duration_us)
-{
-    (void)arg;
-    store_count(STORE_METRIC_calls_total, 1);
-    if (code == CAP_OK)
-        return;
-    store_count(STORE_METRIC_calls_failed_total, 1);
-    cap_log(DEBUG, "call_failed", "path=%s code=%s us=%lld", path, cap_code_name(code),
-            (long long)duration_us);
-}
-
 int main(int argc, char **argv)
 {
     const struct cap_service_spec spec = {
@@ -137,7 +126,9 @@ int main(int argc, char **argv)
         .config = {"store", config_rows, CAP_COUNT_OF(config_rows)},
         .values = &config,
         .metrics = store_metrics(),
-        .server_options = {.done = count_call},
+        .counts_calls = true,
+        .calls_row = STORE_METRIC_calls_total,
+        .failed_calls_row = STORE_METRIC_calls_failed_total,
         .before = start_database,
         .start = start,
         .stop = stop,

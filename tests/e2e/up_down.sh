@@ -28,4 +28,6 @@ says '600'
 expect 0 moecap admin config scheduler
 says 'attempts_max = 5'
 expect 0 moecap admin metrics store
-says 'moecap_store_calls_total'
+echo "$out" | grep -q '^moecap_store_calls_total [1-9]' || fail "the store counts no calls: $out"
+! moecap run show no-such-run >/dev/null 2>&1 || fail "a run that does not exist was shown"
+moecap admin metrics store | grep -q '^moecap_store_calls_failed_total [1-9]' || fail "a failed call is not counted"
