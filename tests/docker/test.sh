@@ -252,6 +252,7 @@ for run in $runs; do check_exactly_once "$run"; done
 used=$(for run in $runs; do moecap run show "$run" --json | grep -o '"node":"[^"]*"'; done | sort -u | wc -l)
 [ "$used" -ge $nodes ] || fail "only $used nodes took part"
 wait_nodes $nodes
+moecap engine check http://host.docker.internal:8000 >"$work/check.log" || { cat "$work/check.log" >&2; fail "engine check"; }
 compose run --rm -T moecap submit --engine openai --url http://host.docker.internal:8000 --model moecap-tiny --task gsm-mini \
     --batch-size 16 --watch >"$work/watch.log" 2>&1 || { cat "$work/watch.log" >&2; fail "the evaluation of a server"; }
 docker rm -f moecaptest_server >/dev/null
