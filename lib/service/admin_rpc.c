@@ -1,6 +1,7 @@
 #include "log/log.h"
 #include "moecap/v1/admin.rpc.h"
 #include "service/admin.h"
+#include "service/metrics_wire.h"
 #include "service/service.h"
 
 enum { TEXT_BYTES_MAX = 1 << 20 };
@@ -50,7 +51,9 @@ static bool show_metrics(struct cap_rpc_call *call, const Moecap__V1__Empty *req
     if (admin->spec->metrics)
         cap_metrics_text(admin->spec->metrics, &text);
     reply->prometheus_text = cap_arena_strdup(cap_rpc_arena(call), text.data);
-    return reply->prometheus_text ||
+    return (reply->prometheus_text &&
+            (!admin->spec->metrics || cap_metrics_to_wire(admin->spec->metrics, cap_rpc_arena(call),
+                                                          &reply->metrics, &reply->n_metrics))) ||
            cap_fail(err, CAP_RESOURCE_EXHAUSTED, "the counters do not fit one reply");
 }
 

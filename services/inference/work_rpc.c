@@ -11,8 +11,9 @@
 #include "log/log.h"
 #include "moecap/v1/scheduler.rpc.h"
 #include "redial.h"
+#include "service/metrics_wire.h"
 
-enum { HELLO_BYTES_MAX = 1 << 20 };
+enum { HELLO_BYTES_MAX = 1 << 20, METRICS_ARENA_BYTES = 64 << 10 };
 
 struct infer_work_client {
     struct infer_work *work;
@@ -57,10 +58,12 @@ static bool send_as(struct cap_rpc_call *call, Moecap__V1__NodeMessage__BodyCase
 static bool send_beat(struct cap_rpc_call *call, const struct infer_outgoing *out,
                       Moecap__V1__LeaseRef *lease)
 {
+    CAP_AUTO(cap_arena) arena = cap_arena_new(METRICS_ARENA_BYTES);
     Moecap__V1__NodeBeat beat = MOECAP__V1__NODE_BEAT__INIT;
 
     beat.leases = &lease;
     beat.n_leases = out->has_lease;
+    cap_metrics_to_wire(&infer_counters, arena, &beat.metrics, &beat.n_metrics);
     return send_as(call, MOECAP__V1__NODE_MESSAGE__BODY_BEAT, &beat);
 }
 

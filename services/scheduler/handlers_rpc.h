@@ -17,6 +17,8 @@ bool sched_handle_list_queue(struct cap_rpc_call *call, const Moecap__V1__ListQu
                              Moecap__V1__ListQueueReply *reply, struct cap_err *err);
 bool sched_handle_list_nodes(struct cap_rpc_call *call, const Moecap__V1__ListNodesRequest *request,
                              Moecap__V1__ListNodesReply *reply, struct cap_err *err);
+bool sched_handle_node_metrics(struct cap_rpc_call *call, const Moecap__V1__Empty *request,
+                               Moecap__V1__NodeMetricsReply *reply, struct cap_err *err);
 bool sched_handle_info(struct cap_rpc_call *call, const Moecap__V1__Empty *request,
                        Moecap__V1__InfoReply *reply, struct cap_err *err);
 bool sched_handle_work(struct cap_rpc_call *call, struct cap_err *err);

@@ -14,7 +14,10 @@ struct sched_link {
     void *hello;
     size_t hello_bytes;
     int64_t since_ms;
-    pthread_mutex_t order; /* guards no field: held while sending */
+    pthread_mutex_t order;     /* guards no field: held while sending */
+    pthread_mutex_t beat_lock; /* guards the next two */
+    void *beat;
+    size_t beat_bytes;
     int users;
 };
 
@@ -59,6 +62,7 @@ struct sched_link *sched_link_open(struct sched_links *links, struct cap_rpc_cal
     link->call = call;
     link->since_ms = cap_clock_wall_ms(cap_clock_system());
     pthread_mutex_init(&link->order, NULL);
+    pthread_mutex_init(&link->beat_lock, NULL);
     cap_rand_id("node", link->node_id);
     memcpy(out_node_id, link->node_id, CAP_ID_BYTES);
     pthread_mutex_lock(&links->lock);
@@ -75,7 +79,9 @@ void sched_link_close(struct sched_links *links, struct sched_link *link)
         pthread_cond_wait(&links->unused, &links->lock);
     pthread_mutex_unlock(&links->lock);
     pthread_mutex_destroy(&link->order);
+    pthread_mutex_destroy(&link->beat_lock);
     free(link->hello);
+    free(link->beat);
     free(link);
 }
 
@@ -108,6 +114,33 @@ const void *sched_link_hello(const struct sched_link *link, size_t *out_bytes)
 {
     *out_bytes = link->hello_bytes;
     return link->hello;
+}
+
+void sched_link_note_beat(struct sched_link *link, const void *beat, size_t bytes)
+{
+    void *copy = malloc(bytes + 1);
+
+    if (!copy)
+        abort();
+    memcpy(copy, beat, bytes);
+    pthread_mutex_lock(&link->beat_lock);
+    free(link->beat);
+    link->beat = copy;
+    link->beat_bytes = bytes;
+    pthread_mutex_unlock(&link->beat_lock);
+}
+
+const void *sched_link_beat(struct sched_link *link, struct cap_arena *arena, size_t *out_bytes)
+{
+    void *copy = NULL;
+
+    pthread_mutex_lock(&link->beat_lock);
+    if (link->beat && (copy = cap_arena_alloc(arena, link->beat_bytes + 1))) {
+        memcpy(copy, link->beat, link->beat_bytes);
+        *out_bytes = link->beat_bytes;
+    }
+    pthread_mutex_unlock(&link->beat_lock);
+    return copy;
 }
 
 int64_t sched_link_since_ms(const struct sched_link *link)

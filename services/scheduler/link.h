@@ -13,6 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/arena.h"
 #include "base/rand.h"
 
 struct cap_rpc_call;
@@ -34,6 +35,10 @@ void sched_link_done(struct sched_links *links, struct sched_link *link);
 
 struct cap_rpc_call *sched_link_call(const struct sched_link *link);
 const void *sched_link_hello(const struct sched_link *link, size_t *out_bytes);
+/* The packed NodeBeat that came last, copied; sched_link_beat's copy is in the arena, NULL when
+ * none has come or the arena is full. */
+void sched_link_note_beat(struct sched_link *link, const void *beat, size_t bytes);
+const void *sched_link_beat(struct sched_link *link, struct cap_arena *arena, size_t *out_bytes);
 int64_t sched_link_since_ms(const struct sched_link *link); /* Unix time */
 void sched_link_hold_order(struct sched_link *link);
 void sched_link_let_go(struct sched_link *link);

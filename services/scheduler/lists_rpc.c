@@ -268,3 +268,50 @@ bool sched_handle_list_nodes(struct cap_rpc_call *call, const Moecap__V1__ListNo
                          reply->nodes[request->limit - 1]->node_id);
     return reply->next_after || cap_fail(err, CAP_RESOURCE_EXHAUSTED, "there are too many nodes");
 }
+
+/* ---- their counters ---- */
+
+/* NULL when it has left meanwhile, or has not told any yet. */
+static Moecap__V1__NodeMetrics *
+metrics_of(struct sched_links *links, const Moecap__V1__NodeEntry *node, struct cap_arena *arena)
+{
+    struct sched_link *link = sched_link_use(links, node->node_id);
+    Moecap__V1__NodeMetrics *metrics = cap_arena_alloc(arena, sizeof *metrics);
+    Moecap__V1__NodeBeat *beat = NULL;
+    const void *packed = NULL;
+    size_t bytes = 0;
+
+    if (link) {
+        packed = sched_link_beat(link, arena, &bytes);
+        sched_link_done(links, link);
+    }
+    if (packed)
+        beat = moecap__v1__node_beat__unpack(cap_rpc_allocator(arena), bytes, packed);
+    if (!beat || !metrics)
+        return NULL;
+    moecap__v1__node_metrics__init(metrics);
+    metrics->node_id = node->node_id;
+    metrics->name = node->hello->name;
+    metrics->metrics = beat->metrics;
+    metrics->n_metrics = beat->n_metrics;
+    return metrics;
+}
+
+bool sched_handle_node_metrics(struct cap_rpc_call *call, const Moecap__V1__Empty *request,
+                               Moecap__V1__NodeMetricsReply *reply, struct cap_err *err)
+{
+    struct sched_service *service = cap_rpc_self(call);
+    struct cap_arena *arena = cap_rpc_arena(call);
+    Moecap__V1__NodeEntry **nodes;
+    size_t count;
+
+    (void)request;
+    if (!sched_node_entries(service, arena, &nodes, &count, err))
+        return false;
+    qsort(nodes, count, sizeof *nodes, by_name);
+    reply->nodes = cap_arena_array(arena, count + 1, sizeof *reply->nodes);
+    for (size_t i = 0; reply->nodes && i < count; i++)
+        if ((reply->nodes[reply->n_nodes] = metrics_of(service->links, nodes[i], arena)))
+            reply->n_nodes++;
+    return reply->nodes || cap_fail(err, CAP_RESOURCE_EXHAUSTED, "there are too many nodes");
+}

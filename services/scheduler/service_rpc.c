@@ -8,6 +8,7 @@ void sched_service_add(struct sched_service *service, struct cap_rpc_server *ser
         .cancel = sched_handle_cancel,
         .list_queue = sched_handle_list_queue,
         .list_nodes = sched_handle_list_nodes,
+        .node_metrics = sched_handle_node_metrics,
         .info = sched_handle_info,
         .work = sched_handle_work,
     };

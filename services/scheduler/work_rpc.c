@@ -21,6 +21,8 @@ enum {
     PAUSE_GROWTH_MAX = 8,
     WANTED_STEP_MS = 20, /* a pause ends so soon after the run is no longer wanted */
     HELLO_NAMES_MAX = 1024,
+    METRICS_MAX = 256,
+    METRICS_BYTES_MAX = 64 << 10,
 };
 
 struct work {
@@ -263,6 +265,18 @@ static void feed_beat(struct work *w, const Moecap__V1__LeaseRef *lease)
     sched_conduct_event(w->service->conduct, &event);
 }
 
+/* For people: kept until the next beat. */
+static void note_metrics(struct work *w, const Moecap__V1__NodeBeat *beat)
+{
+    size_t bytes = moecap__v1__node_beat__get_packed_size(beat);
+    CAP_AUTO_MEM uint8_t *packed = NULL;
+
+    if (beat->n_metrics > METRICS_MAX || bytes > METRICS_BYTES_MAX || !(packed = malloc(bytes + 1)))
+        return;
+    moecap__v1__node_beat__pack(beat, packed);
+    sched_link_note_beat(w->link, packed, bytes);
+}
+
 /* A beat extends the node's leases; those that the store no longer knows are lost. */
 static void on_beat(struct work *w, const Moecap__V1__NodeBeat *beat)
 {
@@ -271,6 +285,7 @@ static void on_beat(struct work *w, const Moecap__V1__NodeBeat *beat)
     Moecap__V1__RenewReply *reply;
     struct cap_err err = {0};
 
+    note_metrics(w, beat);
     if (beat->n_leases == 0) {
         feed_beat(w, NULL);
         return;

@@ -102,8 +102,21 @@ says "$run,$id,gsm-mini,0,finished,,node-1,none,,null,"
 expect 0 get "$url/api/v1/board?format=xml"
 says '"field":"format"'
 expect 0 get "$url/metrics"
-says 'moecap_up{program="store"} 1'
-says 'moecap_scheduler_runs_finished_total 1'
+says 'moecap_up{service="store"} 1'
+says 'moecap_up{service="inference",node="node-1"} 1'
+says 'moecap_scheduler_runs_finished_total{service="scheduler"} 1'
+says 'moecap_inference_connected{service="inference",node="node-1"} 1'
+# the format: HELP and TYPE once a name and before its series, no series twice
+echo "$out" | awk '
+    /^# (HELP|TYPE) / { if (seen[$2 $3]++) bad("twice: " $0); next }
+    !/^moecap_[a-z0-9_]*\{[a-z]*="[^"]*"(,[a-z]*="[^"]*")*\} -?[0-9]+$/ { bad("no series: " $0) }
+    { name = $0; sub(/\{.*/, "", name); series = $0; sub(/ [^ ]*$/, "", series)
+      if (!seen["HELP" name] || !seen["TYPE" name]) bad("without HELP or TYPE: " $0)
+      if (name != last && old[name]++) bad("not together: " name)
+      if (known[series]++) bad("twice: " series)
+      last = name }
+    function bad(why) { print why; failed = 1; exit 1 }
+    END { exit failed }' || fail "the counters are not in the text format"
 
 # an unchanged reply is not sent twice
 etag=$(curl -sS -D - -o /dev/null "$url/api/v1/board" | tr -d '\r' | sed -n 's/^ETag: //p')
@@ -193,6 +206,9 @@ expect 0 get "$url/readyz"
 says '"status":"not ready"'
 says '"name":"store","needed":true,"answers":false,"reason":"'
 [ "$(status_of "$url/readyz")" = 503 ] || fail "without a store we are ready"
+expect 0 get "$url/metrics"
+says 'moecap_up{service="store"} 0'
+says 'moecap_up{service="evaluator"} 1'
 kill -CONT "$store"
 
 # the page's server comes back at its address, and so do the readers
