@@ -6,7 +6,7 @@
 # Installs what it needs from PyPI below $XDG_CACHE_HOME/moecap/peers. What cannot run on this machine is skipped with
 # its reason. Status 1 when a peer that ran did not do as it should, 77 when all were skipped.
 # shellcheck disable=SC2119,SC2154,SC1090 # variables and functions come from the files that are read
-all_peers="transformers sglang llamacpp vllm openai-client lm-eval"
+all_peers="transformers sglang llamacpp vllm openai-client lm-eval aiperf"
 case ${1:-} in
 -h | --help)
     sed -n '2,7s/^# \{0,1\}//p' "$0"
