@@ -15,7 +15,8 @@ import sys
 import urllib.request
 
 METRIC = "exact_match,strict-match"
-END = "<|endoftext|>"  # of the shipped model; a token of its own in prompts, too
+# how the shipped model ends a text and a chat: tokens of their own, in prompts too
+END_OF_TEXT, END_OF_TURN, TURN = "<|endoftext|>", "<|im_end|>", "<|im_start|>"
 
 
 def read_run(path):
@@ -41,14 +42,16 @@ def score(endpoint, texts):
     return [list(zip(c["logprobs"]["tokens"], c["logprobs"]["token_logprobs"])) for c in choices]
 
 
-def whole(answer):
+def whole(prompt, answer):
     """Prompt and answer as the model saw and wrote them; an end by itself is a token, too."""
-    return answer["prompt"] + answer["text"] + ("" if answer["finish_reason"] == "length" else END)
+    end = END_OF_TURN if prompt.startswith(TURN) else END_OF_TEXT
+    return prompt + answer["text"] + ("" if answer["finish_reason"] == "length" else end)
 
 
 def parting(endpoint, ours, theirs):
     """Where the two answers part: the two tokens there and how much likelier ours is, in nats."""
-    a, b = score(endpoint, [whole(ours), whole(theirs)])
+    prompt = ours["prompt"]  # rendered; of a chat the peer's run knows only the messages
+    a, b = score(endpoint, [whole(prompt, ours), whole(prompt, theirs)])
     for (token_a, score_a), (token_b, score_b) in zip(a, b):
         if token_a != token_b:
             return token_a, token_b, score_a - score_b
@@ -94,7 +97,7 @@ def main():
     parser = argparse.ArgumentParser()
     for name in ("--native", "--peer", "--endpoint"):
         parser.add_argument(name, required=True)
-    parser.add_argument("--near", type=float, default=0.25)
+    parser.add_argument("--near", type=float, default=0.5)
     args = parser.parse_args()
     native, ours = read_run(args.native)
     peer, theirs = read_run(args.peer)

@@ -7,7 +7,8 @@
 #   peer_disk_mb     what it needs in the cache folder
 #   peer_fixup       what pip cannot do; optional
 #   peer_needs       prints why it cannot run on this machine, or nothing; optional
-# engines:  peer_kind, peer_start MODEL PORT (becomes the server), peer_served MODEL (the name in requests)
+# engines:  peer_kind, peer_model (prints what to serve), peer_start MODEL PORT (becomes the server), peer_served MODEL
+#           (prints the name in requests), peer_scores=no if it has no log-likelihoods, peer_more MODEL (further checks)
 # clients:  peer_check URL (against our endpoint)
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/moecap/peers
@@ -39,6 +40,7 @@ why_not() {
 
 peer_needs() { :; }
 peer_fixup() { :; }
+peer_more() { :; }
 
 # ---- installing ----
 

@@ -5,6 +5,7 @@ peer_package=xllamacpp
 peer_disk_mb=150
 peer_memory_mb=1000
 peer_kind=llamacpp
+peer_scores=no
 peer_start_s=120
 
 peer_packages() { echo "xllamacpp==2026.10.11549"; }

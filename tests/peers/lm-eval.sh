@@ -30,7 +30,8 @@ lm_eval() { # MODEL KIND, path, task, further arguments
 agrees() {
     task=$1
     shift
-    evaluate "$work/$task.jsonl" --engine native --model moecap-tiny --batch-size 4 --note "for $task" "$@" &&
+    evaluate "$work/$task.jsonl" --engine native --model moecap-tiny --batch-size 4 --limit "$limit" \
+        --note "for $task" "$@" &&
         "$python" "$here/lm_eval_compare.py" "$task" "$work/$task.jsonl" "$work/out-$task"/*/samples_"$task"_*.jsonl
 }
 

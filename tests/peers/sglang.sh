@@ -33,5 +33,13 @@ peer_start() {
     HF_HUB_OFFLINE=1 OMP_WAIT_POLICY=PASSIVE PYTHONPATH=$here/sglang_shim exec "$venv/bin/python" -m sglang.launch_server \
         --model-path "$1" --served-model-name moecap-tiny --device cpu --host 127.0.0.1 --port "$2" \
         --max-total-tokens 16384 --max-running-requests 8 --disable-radix-cache --enable-metrics \
-        --enable-return-routed-experts
+        --enable-return-routed-experts --dtype "${MOECAP_PEERS_DTYPE:-auto}"
+}
+
+# In float32 nothing but a true tie may differ.
+peer_more() {
+    export MOECAP_PEERS_DTYPE=float32
+    serve_peer "$1" && peer_run "$state/routed.jsonl" --task gsm-mini --limit "$few" || return 1
+    native_run native-f32 --task gsm-mini --precision f32 --limit "$few"
+    compare native-f32 routed --near 0.01 >"$state/f32.json" && "$python" "$here/table.py" float32 "$state/f32.json"
 }

@@ -24,6 +24,7 @@ done
 
 model=$root/models/moecap-tiny
 limit=${MOECAP_PEERS_LIMIT:-600}
+few=60 # samples of the shorter checks
 mkdir -p "$cache"
 : >"$state/table"
 
@@ -46,24 +47,66 @@ end_all() {
 evaluate() {
     export=$1
     shift
-    id=$(moecap submit --limit "$limit" --quiet "$@") || return 1
+    id=$(moecap submit --quiet "$@") || return 1
     moecap watch "$id" >"$state/watch.log" 2>&1 || { tail -3 "$state/watch.log"; return 1; }
     moecap run export "$(run_ids "$id")" >"$export"
 }
 
-check_engine() {
-    given=$(peer_model)
+# peer_run FILE OPTIONS...: the same for the server that runs.
+peer_run() {
+    export=$1
+    shift
+    evaluate "$export" --engine "$peer_kind" --url "$server_url" --model moecap-tiny --served-model "$served" \
+        --batch-size 4 --note "$name" "$@"
+}
+
+compare() { # OURS, THEIRS, further options
+    first=$1 second=$2
+    shift 2
+    "$python" "$here/compare.py" --native "$state/$first.jsonl" --peer "$state/$second.jsonl" --endpoint "$our_url" "$@"
+}
+
+# The first samples as chats, through the server's own template.
+check_chat() {
+    peer_run "$state/$name-chat.jsonl" --task gsm-mini --chat --limit "$few" &&
+        compare native-chat "$name-chat" >"$state/chat.json" &&
+        "$python" "$here/table.py" chat "$state/chat.json"
+}
+
+check_exact_length() {
+    peer_run "$state/length.jsonl" --task gsm-mini --ignore-eos --max-tokens 40 --limit 12 &&
+        "$python" "$here/exact_length.py" "$state/length.jsonl" 40
+}
+
+# Options by log-likelihood; a server that cannot tell it must end the run with a sentence.
+check_scoring() {
+    if [ "${peer_scores:-yes}" = yes ]; then
+        peer_run "$state/scores.jsonl" --task choice-mini --limit "$few" &&
+            "$python" "$here/scores.py" "$state/native-choice.jsonl" "$state/scores.jsonl"
+        return
+    fi
+    expect 1 moecap submit --engine "$peer_kind" --url "$server_url" --model moecap-tiny --served-model "$served" \
+        --task choice-mini --limit 5 --watch
+    says 'score' && say "$name: scoring is refused: $(echo "$out" | grep -m 1 score | cut -c1-160)"
+}
+
+# serve MODEL: the server, ready and able; what it takes is $ready_s, its name for the model $served.
+serve_peer() {
     began=$(date +%s)
-    start_server "$peer_start_s" "$given" || return 1
+    start_server "$peer_start_s" "$1" || return 1
     ready_s=$(($(date +%s) - began))
-    served=$(peer_served "$given")
-    warm_up "$server_url" "$served" || return 1
-    evaluate "$state/$name.jsonl" --engine "$peer_kind" --url "$server_url" --model moecap-tiny \
-        --served-model "$served" --task gsm-mini --batch-size 4 --note "$name" || return 1
-    "$python" "$here/compare.py" --native "$state/native.jsonl" --peer "$state/$name.jsonl" \
-        --endpoint "$our_url" >"$state/$name.json" || return 1
+    served=$(peer_served "$1")
+    warm_up "$server_url" "$served"
+}
+
+check_engine() {
+    given=$(peer_model) && serve_peer "$given" || return 1
+    peer_run "$state/$name.jsonl" --task gsm-mini --limit "$limit" && compare native "$name" >"$state/$name.json" || return 1
+    "$python" "$here/table.py" row "$peer_title" "$(version_of "$peer_package")" "$ready_s" "$state/$name.json" \
+        >>"$state/table"
+    check_chat && check_exact_length && check_scoring || return 1
     stop_server
-    "$python" "$here/table.py" "$peer_title" "$(version_of "$peer_package")" "$ready_s" "$state/$name.json" >>"$state/table"
+    peer_more "$given"
 }
 
 # One peer, in a shell of its own: what its file defines must not outlive it.
@@ -84,7 +127,15 @@ run_peer() (
 trap end_all EXIT INT TERM
 start_suite
 serve_ours
-evaluate "$state/native.jsonl" --engine native --model moecap-tiny --task gsm-mini --batch-size 4 || fail "the native run failed"
+native_run() { # FILE, OPTIONS...
+    export=$1
+    shift
+    evaluate "$state/$export.jsonl" --engine native --model moecap-tiny --batch-size 4 "$@" ||
+        fail "the native run failed"
+}
+native_run native --task gsm-mini --limit "$limit"
+native_run native-chat --task gsm-mini --chat --limit "$few"
+native_run native-choice --task choice-mini --limit "$few"
 
 failed=0 skipped=0
 for name; do
@@ -101,6 +152,6 @@ for name; do
     esac
 done
 echo
-[ ! -s "$state/table" ] || { "$python" "$here/table.py"; cat "$state/table"; }
+[ ! -s "$state/table" ] || { "$python" "$here/table.py" head; cat "$state/table"; }
 [ "$failed" = 0 ] || fail "$failed of $# peers"
 [ "$skipped" -lt $# ] || exit 77

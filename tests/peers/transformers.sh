@@ -5,6 +5,7 @@ peer_package=transformers
 peer_disk_mb=1300
 peer_memory_mb=2500
 peer_kind=transformers
+peer_scores=no
 peer_start_s=300
 
 peer_packages() {
