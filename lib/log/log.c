@@ -166,3 +166,19 @@ void cap_log_context(const char *fields)
 {
     snprintf(context, sizeof context, "%s", fields ? fields : "");
 }
+
+bool cap_log_may(struct cap_log_limit *limit, int64_t now_ms, int *out_untold)
+{
+    if (limit->lines == 0 || now_ms - limit->since_ms >= CAP_LOG_LIMIT_MS) {
+        limit->since_ms = now_ms;
+        limit->lines = 0;
+    }
+    if (limit->lines == CAP_LOG_LIMIT_LINES) {
+        limit->untold++;
+        return false;
+    }
+    limit->lines++;
+    *out_untold = limit->untold;
+    limit->untold = 0;
+    return true;
+}

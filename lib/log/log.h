@@ -12,6 +12,7 @@
 #define CAP_LOG_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/err.h"
 
@@ -42,6 +43,19 @@ void cap_log_write(enum cap_log_level level, const char *file_name, const char *
  * call. */
 const char *cap_log_quoted(const char *text);
 #define CAP_LOG_Q(text) cap_log_quoted(text)
+
+/* For lines that a peer can cause as often as it likes: so many in a period, the others are counted
+ * and told with the next one. {0} is a new one. Guarded by the caller.
+ *
+ *     if (cap_log_may(&limit, now_ms, &untold))
+ *         cap_log(INFO, "stop", "... untold=%d", untold);
+ */
+enum { CAP_LOG_LIMIT_LINES = 10, CAP_LOG_LIMIT_MS = 60000 };
+struct cap_log_limit {
+    int64_t since_ms;
+    int lines, untold;
+};
+bool cap_log_may(struct cap_log_limit *limit, int64_t now_ms, int *out_untold);
 
 /* Fields that every line of this thread carries, e.g. "call=7f3a run=run-abc"; NULL clears. Copied.
  */

@@ -243,10 +243,14 @@ static void do_assign(struct sched_conduct *c, struct sched_job *job, const stru
 static void do_stop(struct sched_conduct *c, const struct sched_action *a)
 {
     struct sched_link *link = sched_link_use(c->options.links, a->node_id);
+    int untold;
 
     if (!link)
         return;
-    cap_log(INFO, "stop", "run=%s node=%s reason=%s", a->run_id, a->node_id, CAP_LOG_Q(a->reason));
+    /* a node that goes on beating with what it should not hold is told again with each beat */
+    if (sched_link_may_log(c->options.links, link, &untold))
+        cap_log(INFO, "stop", "run=%s node=%s reason=%s untold=%d", a->run_id, a->node_id,
+                CAP_LOG_Q(a->reason), untold);
     c->options.stop_shard(link, a->run_id, a->fence, a->reason);
     sched_link_done(c->options.links, link);
 }

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/map.h"
+#include "log/log.h"
 #include "rpc/rpc.h"
 
 struct sched_link {
@@ -19,10 +20,11 @@ struct sched_link {
     void *beat;
     size_t beat_bytes;
     int users;
+    struct cap_log_limit log;
 };
 
 struct sched_links {
-    pthread_mutex_t lock; /* guards the map and every link's users */
+    pthread_mutex_t lock; /* guards the map and every link's users and log */
     pthread_cond_t unused;
     struct cap_map *by_node;
 };
@@ -156,6 +158,16 @@ void sched_link_hold_order(struct sched_link *link)
 void sched_link_let_go(struct sched_link *link)
 {
     pthread_mutex_unlock(&link->order);
+}
+
+bool sched_link_may_log(struct sched_links *links, struct sched_link *link, int *out_untold)
+{
+    bool may;
+
+    pthread_mutex_lock(&links->lock);
+    may = cap_log_may(&link->log, cap_clock_ms(cap_clock_system()), out_untold);
+    pthread_mutex_unlock(&links->lock);
+    return may;
 }
 
 void sched_links_drop(struct sched_links *links, const char *node_id)

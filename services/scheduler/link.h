@@ -43,6 +43,9 @@ int64_t sched_link_since_ms(const struct sched_link *link); /* Unix time */
 void sched_link_hold_order(struct sched_link *link);
 void sched_link_let_go(struct sched_link *link);
 
+/* Whether a line about what this node does may be logged now (cap_log_may). */
+bool sched_link_may_log(struct sched_links *links, struct sched_link *link, int *out_untold);
+
 /* Cancels the stream of one node, or every stream: the program ends. */
 void sched_links_drop(struct sched_links *links, const char *node_id);
 void sched_links_cancel(struct sched_links *links);

@@ -307,6 +307,21 @@ static void a_log_line_is_logfmt_with_the_threads_context(void **state)
                                            "why=\"a \\\"b\\\" c\"\n");
 }
 
+static void what_a_peer_can_cause_fills_no_log(void **state)
+{
+    struct cap_log_limit limit = {0};
+    int told = 0, untold = 0;
+
+    (void)state;
+    for (int i = 0; i < 1000; i++) /* a line a second */
+        told += cap_log_may(&limit, 5000 + i * 1000, &untold);
+    assert_int_equal(told, (1000 / 60 + 1) * CAP_LOG_LIMIT_LINES);
+    assert_true(cap_log_may(&limit, 5000 + 2000 * 1000, &untold));
+    assert_int_equal(untold, 30); /* of the last minute, of which 40 s had passed */
+    assert_true(cap_log_may(&limit, 5000 + 2000 * 1000, &untold));
+    assert_int_equal(untold, 0);
+}
+
 static void a_long_log_line_is_cut_and_the_next_one_whole(void **state)
 {
     CAP_AUTO_MEM char *text = logged(log_too_much), *second = NULL;
@@ -363,6 +378,7 @@ int main(void)
         cmocka_unit_test(sha256_is_the_standard_one),
         cmocka_unit_test(log_levels_are_per_module),
         cmocka_unit_test(a_log_line_is_logfmt_with_the_threads_context),
+        cmocka_unit_test(what_a_peer_can_cause_fills_no_log),
         cmocka_unit_test(a_long_log_line_is_cut_and_the_next_one_whole),
         cmocka_unit_test(made_markdown_has_a_row_for_each_setting_and_counter),
         cmocka_unit_test(the_digest_of_a_file_is_that_of_its_bytes),
