@@ -43,6 +43,11 @@ export function time(ms: number): string {
 
 export const number = (count: number): string => thousands.format(count);
 
+/** Local time to the second, with the day: events of a run lie close together. */
+export function timeOfDay(ms: number): string {
+  return `${time(ms)}:${pad(new Date(ms).getSeconds())}`;
+}
+
 export function plural(count: number, one: string, many = one + "s"): string {
   return `${thousands.format(count)} ${count === 1 ? one : many}`;
 }

@@ -75,8 +75,11 @@ export interface Samples { samples: Sample[]; next_after?: number }
 export interface RunProgress {
   run_id: string; task: string; repeat: number; state: RunState; reason: string; samples_total: number; samples_answered: number;
   samples_graded: number; node: string; phase: string; output_tokens_per_s: number; queued_at_ms: number; started_at_ms: number;
-  ended_at_ms: number; attempts: number; model: string; precision: string; engine: string; concurrency: number;
+  ended_at_ms: number; attempts: number; model: string; precision: string; engine: string; concurrency: number; evaluation_id: string;
 }
+
+export interface Event { id: number; at_ms: number; run_id: string; kind: string; text: string }
+export interface Events { events: Event[]; next_after?: number }
 
 export interface Progress { evaluation_id: string; runs: RunProgress[]; ended: boolean }
 

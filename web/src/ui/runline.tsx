@@ -5,9 +5,9 @@ import type { RunProgress } from "../lib/types.ts";
 import { ProgressBar } from "./progress.tsx";
 import { StateBadge } from "./state.tsx";
 
-interface Props { run: RunProgress; lead?: string; about?: (string | false)[]; waitsFor?: string; children?: ComponentChildren }
+interface Props { run: RunProgress; lead?: string; linked?: boolean; about?: (string | false)[]; waitsFor?: string; children?: ComponentChildren }
 
-export function RunLine({ run, lead, about = [], waitsFor, children }: Props) {
+export function RunLine({ run, lead, linked = false, about = [], waitsFor, children }: Props) {
   const name = [run.task, run.repeat > 0 && `repeat ${run.repeat}`].filter(Boolean).join(", ");
   const facts = [run.engine, run.precision, run.concurrency > 0 && `batch ${run.concurrency}`, ...about].filter(Boolean).join(" · ");
   return (
@@ -16,7 +16,7 @@ export function RunLine({ run, lead, about = [], waitsFor, children }: Props) {
         {lead && <span class="lead soft">{lead}</span>}
         <div>
           <a href={"/runs/" + encodeURIComponent(run.run_id)}><b>{run.model}</b> on {name}</a>
-          <span class="soft facts-line">{facts}</span>
+          <span class="soft facts-line">{facts}{linked && <> · <a href={"/evaluations/" + encodeURIComponent(run.evaluation_id)}>its evaluation</a></>}</span>
         </div>
       </div>
       <div class="how-far"><RunAmount run={run} /></div>

@@ -2,8 +2,9 @@
 import "../style/nodes.css";
 import type { ComponentChildren } from "preact";
 import { bytes, plural, short, time } from "../lib/format.ts";
+import { useQueue } from "../lib/live.ts";
 import { useResource } from "../lib/resource.ts";
-import type { NodeEntry, NodeHardware, NodeModel, Nodes, Queue, RunProgress } from "../lib/types.ts";
+import type { NodeEntry, NodeHardware, NodeModel, Nodes, RunProgress } from "../lib/types.ts";
 import { ErrorBox } from "../ui/errorbox.tsx";
 import { Icon } from "../ui/icon.tsx";
 import { RunAmount } from "../ui/runline.tsx";
@@ -13,12 +14,12 @@ const silentMs = 6000; // two beats missed (docs/config.md, node_timeout_ms)
 
 export function NodesView() {
   const nodes = useResource<Nodes>("nodes", refreshMs);
-  const queue = useResource<Queue>("queue", refreshMs);
+  const { queue } = useQueue();
 
   if (nodes.error && !nodes.value) return <ErrorBox error={nodes.error} retry={nodes.reload} />;
   if (!nodes.value) return <><h1>Nodes</h1><p class="soft">Loading…</p></>;
   const list = [...nodes.value.nodes].sort((a, b) => a.hello.name.localeCompare(b.hello.name));
-  const runs = new Map(queue.value?.entries.map((e) => [e.run.run_id, e.run]));
+  const runs = new Map(queue?.entries.map((e) => [e.run.run_id, e.run]));
   return (
     <>
       <h1>Nodes</h1>

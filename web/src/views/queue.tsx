@@ -1,30 +1,28 @@
-// What runs and what waits, and for what. Asked again every second and a half; an unchanged queue costs a 304.
+// What runs and what waits, and for what, as it changes.
 import "../style/queue.css";
 import { useState } from "preact/hooks";
 import { duration, plural } from "../lib/format.ts";
-import { useResource } from "../lib/resource.ts";
-import type { Queue, QueueEntry } from "../lib/types.ts";
+import { useQueue } from "../lib/live.ts";
+import type { QueueEntry } from "../lib/types.ts";
 import { CancelButton } from "../ui/cancel.tsx";
 import { ErrorBox } from "../ui/errorbox.tsx";
 import { RunLine } from "../ui/runline.tsx";
 
-const refreshMs = 1500;
-
 export function QueueView() {
-  const queue = useResource<Queue>("queue", refreshMs);
+  const { queue, error } = useQueue();
   const [said, say] = useState("");
 
-  if (queue.error && !queue.value) return <ErrorBox error={queue.error} retry={queue.reload} />;
-  if (!queue.value) return <><h1>Queue</h1><p class="soft">Loading…</p></>;
-  const { entries, queued, running } = queue.value;
-  const cancelled = (what: string) => (words: string) => { say(`${what}: ${words}`); queue.reload(); };
-  const active = entries.filter((e) => e.position === 0), waiting = entries.filter((e) => e.position > 0);
+  const problem = error && <ErrorBox error={{ code: "unavailable", message: error, status: 0 }} />;
+  if (!queue) return <><h1>Queue</h1>{problem || <p class="soft">Loading…</p>}</>;
+  const { entries, queued, running } = queue;
+  const cancelled = (what: string) => (words: string) => say(`${what}: ${words}`);
+  const active = entries.filter((e) => e.position === 0), waiting = entries.filter((e) => e.position > 0).sort((a, b) => a.position - b.position);
   return (
     <>
       <h1>Queue</h1>
       <p class="soft" data-testid="queue-sum">{plural(running, "run")} at work, {queued} waiting</p>
       <p role="status" class="said">{said}</p>
-      {queue.error && <ErrorBox error={queue.error} retry={queue.reload} />}
+      {problem}
       {entries.length === 0 && <p class="empty">Nothing waits and nothing runs. <a href="/submit">Submit an evaluation</a> or look at <a href="/">what has finished</a>.</p>}
       <Part title="At work" entries={active} onCancelled={cancelled} />
       <Part title="Waiting, next first" entries={waiting} onCancelled={cancelled} />
@@ -40,7 +38,7 @@ function Part({ title, entries, onCancelled }: { title: string; entries: QueueEn
       <h2>{title}</h2>
       <ul class="runlines" data-testid={entries[0]!.position === 0 ? "active" : "waiting"}>
         {entries.map((e) => (
-          <RunLine key={e.run.run_id} run={e.run} lead={e.position > 0 ? `${e.position}.` : undefined} waitsFor={e.waiting_for}
+          <RunLine key={e.run.run_id} run={e.run} linked lead={e.position > 0 ? `${e.position}.` : undefined} waitsFor={e.waiting_for}
             about={[`by ${e.submitter}`, e.priority !== 0 && `priority ${e.priority}`, `${e.position > 0 ? "since" : "queued"} ${ago(e.run.queued_at_ms)}`]}>
             <CancelButton small id={e.run.run_id} what={`${e.run.model} on ${e.run.task}`} onDone={onCancelled(`${e.run.model} on ${e.run.task}`)} />
           </RunLine>

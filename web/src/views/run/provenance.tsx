@@ -1,7 +1,9 @@
 // Where a result comes from: what was asked, what was declared, what ran, on what, and the digests that say so.
 import type { ComponentChildren } from "preact";
-import { bytes, duration, parameters, plural, short, time } from "../../lib/format.ts";
-import type { NodeHardware, Run, ShardReport, Spec } from "../../lib/types.ts";
+import { bytes, duration, parameters, plural, short, time, timeOfDay } from "../../lib/format.ts";
+import { useResource } from "../../lib/resource.ts";
+import type { Events, NodeHardware, Run, ShardReport, Spec } from "../../lib/types.ts";
+import { ErrorBox } from "../../ui/errorbox.tsx";
 import { Icon } from "../../ui/icon.tsx";
 
 type Fact = [name: string, value: ComponentChildren];
@@ -30,7 +32,22 @@ export function Provenance({ run }: { run: Run }) {
         ["Queued", time(row.queued_at_ms)], ["Ended", or(time(row.ended_at_ms), "not yet")],
         ["Configuration", code(row.config_hash)], ["Weights", code(row.report?.model_sha256)],
         ["Run", code(row.run_id)], ["Evaluation", code(row.evaluation_id)]]} />
+      <History id={row.run_id} />
     </div>
+  );
+}
+
+const eventsMax = 200;
+
+function History({ id }: { id: string }) {
+  const events = useResource<Events>(`runs/${encodeURIComponent(id)}/events?limit=${eventsMax}`);
+  return (
+    <section class="card"><h2>What happened</h2>
+      {events.error && <ErrorBox error={events.error} retry={events.reload} />}
+      {events.value && <ol class="plain history" data-testid="history">{events.value.events.map((e) => (
+        <li key={e.id}><time dateTime={new Date(e.at_ms).toISOString()} class="soft">{timeOfDay(e.at_ms)}</time><span><b>{e.kind}</b> {e.text}</span></li>))}</ol>}
+      {events.value?.next_after !== undefined && <p class="soft">And more; <code>/api/v1/runs/{id}/events</code> has all.</p>}
+    </section>
   );
 }
 

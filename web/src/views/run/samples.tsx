@@ -11,7 +11,7 @@ import { useRunState, verdicts } from "./state.ts";
 import { VerdictBadge } from "./verdict.tsx";
 
 const pageSize = 50;
-const openRefreshMs = 3000;
+const openRefreshMs = 2000;
 
 export const samplesPath = (runId: string, query: Record<string, string | number>): string =>
   `runs/${encodeURIComponent(runId)}/samples?${new URLSearchParams(Object.entries(query).flatMap(([k, v]) => (v === "" ? [] : [[k, String(v)]])))}`;
@@ -21,7 +21,9 @@ export const just = (ordinal: number): Record<string, string | number> => ({ lim
 
 export function SampleBrowser({ run }: { run: Run }) {
   const [state, set] = useRunState();
-  const page = useResource<Samples>(samplesPath(run.row.run_id, { limit: pageSize, verdict: state.verdict, after: state.after }), run.row.ended_at_ms ? 0 : openRefreshMs);
+  const kind: Record<string, string> = state.verdict === "failed" ? { status: "failed" } : { verdict: state.verdict };
+  const query = { limit: pageSize, ...kind, search: state.search, after: state.after };
+  const page = useResource<Samples>(samplesPath(run.row.run_id, query), run.row.ended_at_ms ? 0 : openRefreshMs);
   const last = useRef<Samples | undefined>(undefined);
   const trail = useRef<string[]>([]);
   const top = useRef<HTMLDivElement>(null);
@@ -31,15 +33,17 @@ export function SampleBrowser({ run }: { run: Run }) {
   const inPage = samples?.some((s) => s.answer.ordinal === wanted) ?? false;
 
   const filter = (verdict: typeof state.verdict) => { trail.current = []; set({ verdict, after: "", sample: "" }); };
+  const search = (text: string, draft: boolean) => { trail.current = []; set({ search: text, after: "", sample: "" }, draft); };
   const turn = (after: string) => { set({ after, sample: "" }); top.current!.scrollIntoView({ block: "start" }); };
   const next = () => { trail.current.push(state.after); turn(String(page.value!.next_after)); };
   const back = () => turn(trail.current.pop() ?? "");
-  const find = (ordinal: number) => { trail.current = []; set({ verdict: "", after: ordinal > 0 ? String(ordinal - 1) : "", sample: String(ordinal) }); };
+  const find = (ordinal: number) => { trail.current = []; set({ verdict: "", search: "", after: ordinal > 0 ? String(ordinal - 1) : "", sample: String(ordinal) }); };
   return (
     <>
       <div class="controls" ref={top}>
         <div class="choices" role="group" aria-label="Verdict">
           {verdicts.map((v) => <button key={v} type="button" aria-pressed={state.verdict === v} onClick={() => filter(v)}>{v || "all"}</button>)}</div>
+        <Search text={state.search} onSearch={search} />
         <Finder total={run.samples_total} onFind={find} />
       </div>
       {wanted !== null && samples && !inPage && <Linked run={run} ordinal={wanted} onClose={() => set({ sample: "" })} />}
@@ -49,16 +53,32 @@ export function SampleBrowser({ run }: { run: Run }) {
       {samples && <nav class="pager" aria-label="Pages of samples" data-testid="pager">
         <button type="button" disabled={state.after === ""} onClick={back}>{trail.current.length ? "Previous page" : "First page"}</button>
         <button type="button" disabled={page.value?.next_after === undefined} onClick={next}>Next page</button>
-        <span class="soft" role="status">{rangeText(samples, run, state.verdict)}</span>
+        <span class="soft" role="status">{rangeText(samples, run, state.verdict || (state.search && "with these words"))}</span>
+        {samples.length > 0 && <a class="csv" href={"/api/v1/" + samplesPath(run.row.run_id, { ...query, format: "csv" })} download><Icon name="download" />This page as CSV</a>}
       </nav>}
     </>
   );
 }
 
-function rangeText(samples: Sample[], run: Run, verdict: string): string {
-  if (samples.length === 0) return verdict ? `No sample is ${verdict} here.` : "No sample has an answer here yet.";
+function rangeText(samples: Sample[], run: Run, only: string): string {
+  if (samples.length === 0) return only ? `No sample is ${only} here.` : "No sample has an answer here yet.";
   const first = samples[0]!.answer.ordinal, last = samples.at(-1)!.answer.ordinal;
-  return `No. ${first.toLocaleString("en")} to ${last.toLocaleString("en")}${verdict ? `, ${verdict} only` : ""}; ${run.samples_total.toLocaleString("en")} in the run`;
+  return `No. ${first.toLocaleString("en")} to ${last.toLocaleString("en")}${only ? `, ${only} only` : ""}; ${run.samples_total.toLocaleString("en")} in the run`;
+}
+
+const restMs = 300;
+const searchBytesMax = 256;
+
+function Search({ text, onSearch }: { text: string; onSearch: (text: string, draft: boolean) => void }) {
+  const timer = useRef(0);
+  const soon = (words: string) => {
+    clearTimeout(timer.current);
+    timer.current = window.setTimeout(() => onSearch(words, true), restMs);
+  };
+  const now = (words: string) => { clearTimeout(timer.current); onSearch(words, false); };
+  useEffect(() => () => clearTimeout(timer.current), []);
+  return <input type="search" class="find-text" aria-label="Search in prompts and answers" placeholder="Search in prompts and answers" maxLength={searchBytesMax / 4}
+    defaultValue={text} onInput={(e) => soon(e.currentTarget.value)} onChange={(e) => now(e.currentTarget.value)} />;
 }
 
 function Finder({ total, onFind }: { total: number; onFind: (ordinal: number) => void }) {
@@ -76,11 +96,11 @@ function Finder({ total, onFind }: { total: number; onFind: (ordinal: number) =>
 }
 
 function Linked({ run, ordinal, onClose }: { run: Run; ordinal: number; onClose: () => void }) {
-  const page = useResource<Samples>(samplesPath(run.row.run_id, just(ordinal)));
+  const page = useResource<Samples>(samplesPath(run.row.run_id, just(ordinal)), run.row.ended_at_ms ? 0 : openRefreshMs);
   const sample = page.value?.samples.find((s) => s.answer.ordinal === ordinal);
   return (
     <div class="linked" data-testid="linked">
-      {page.value && !sample && <p>There is no sample no. {ordinal} with an answer in this run. <button type="button" class="small" onClick={onClose}>Close</button></p>}
+      {page.value && !sample && <p>There is no answer to sample no. {ordinal} in this run{run.row.ended_at_ms ? "" : " yet"}. <button type="button" class="small" onClick={onClose}>Close</button></p>}
       {sample && <SampleList run={run} samples={[sample]} open={ordinal} onOpen={onClose} />}
     </div>
   );

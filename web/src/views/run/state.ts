@@ -5,13 +5,14 @@ import { choice, text } from "../../lib/urlstate.ts";
 export const parts = ["overview", "samples", "latency", "experts", "provenance"] as const;
 export type Part = (typeof parts)[number];
 
-export const verdicts = ["", "correct", "wrong", "undecided"] as const;
+// "failed" is a status rather than a verdict: such a sample counts as wrong, and people look for it apart.
+export const verdicts = ["", "correct", "wrong", "undecided", "failed"] as const;
 export const phases = ["both", "prefill", "decode"] as const;
 export const orders = ["number", "load"] as const;
 
 export const schema = {
   show: choice(parts, "overview"),
-  verdict: choice(verdicts, ""), after: text(), sample: text(),
+  verdict: choice(verdicts, ""), search: text(), after: text(), sample: text(),
   phase: choice(phases, "both"), batch: text(), order: choice(orders, "number"),
 };
 

@@ -55,7 +55,6 @@ function Planned({ plan }: { plan: SubmitReply }) {
       <p class="sum" data-testid="plan-sum"><b>{plural(plan.runs.length, "run")}, {plural(samples, "sample")}</b></p>
       <ul class="planned">{byTask(plan.runs).map(([task, runs]) => (
         <li key={task}>{task}{runs.length > 1 && ` × ${runs.length}`}<span class="soft">{plural(runs[0]!.samples, "sample")}{runs.length > 1 && " each"}</span></li>))}</ul>
-      {plan.duplicate && <p class="note"><Icon name="info" /> This configuration is queued or running already; submitting shows that one.</p>}
       {plan.warnings.map((text) => <p key={text} class="warn"><Icon name="warning" /> {text}</p>)}
       {plan.no_node && plan.warnings.length === 0 && <p class="warn"><Icon name="clock" /> No connected node can run this now; it would wait.</p>}
       <p class="soft hash">Configuration <code data-testid="config-hash" title={plan.config_hash}>{plan.config_hash.slice(0, 12)}</code></p>
