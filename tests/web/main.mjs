@@ -2,7 +2,6 @@
 import { after } from "node:test";
 import { quit } from "./stage.mjs";
 
-await import("./board.test.mjs");
-await import("./views.test.mjs");
+for (const part of ["board", "submit", "queue", "run", "nodes", "views"]) await import(`./${part}.test.mjs`);
 
 after(quit);

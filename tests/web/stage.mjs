@@ -120,6 +120,15 @@ export async function sidewaysScroll(page) {
   return page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
 }
 
+/** Presses Tab until the element has the focus, as somebody without a mouse does. */
+export async function tabTo(page, selector, presses = 80) {
+  for (let i = 0; i < presses; i++) {
+    if (await page.evaluate((s) => document.activeElement?.matches(s), selector)) return;
+    await page.keyboard.press("Tab");
+  }
+  throw new Error(`${selector} is not reached by ${presses} presses of Tab`);
+}
+
 /** Cumulative layout shift since the load, by the browser's own account. */
 export async function layoutShift(page) {
   return page.evaluate(() => new Promise((resolve) => {

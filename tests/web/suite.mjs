@@ -4,12 +4,12 @@ import { readFile } from "node:fs/promises";
 import { promisify } from "node:util";
 
 const run = promisify(execFile);
-const moecapProgram = `${process.env.MOECAP_BIN_DIR ?? "build/dev/bin"}/moecap`;
+export const moecapFolder = process.env.MOECAP_BIN_DIR ?? "build/dev/bin";
 
 /** What `moecap ARGUMENTS` prints. Throws with its error text when it fails. */
 export async function moecap(...args) {
   try {
-    return (await run(moecapProgram, args, { maxBuffer: 64 << 20 })).stdout.trim();
+    return (await run(`${moecapFolder}/moecap`, args, { maxBuffer: 64 << 20 })).stdout.trim();
   } catch (error) {
     throw new Error(`moecap ${args.join(" ")}: ${error.stderr || error.message}`);
   }
@@ -48,8 +48,8 @@ export async function submit(spec) {
   return api("evaluations", { spec: whole });
 }
 
-/** An answer takes `seconds`: the null engine sleeps a millisecond a token (page.sh sets that). */
-export const slowly = (seconds) => ({ generation: { max_tokens: Math.round(seconds * 1000), ignore_eos: true } });
+/** An answer takes `seconds`: the null engine sleeps half a millisecond a token (page.sh sets that). */
+export const slowly = (seconds) => ({ generation: { max_tokens: Math.round(seconds * 2000), ignore_eos: true } });
 
 /** Queues, waits for the end, gives the id of its first run. */
 export async function submitAndFinish(spec) {
