@@ -40,6 +40,16 @@ grep -oE '\]\([a-z-]+\.md\)' $page | tr -d '])(' | sort -u >"$dir/links"
 while read -r link; do
     [ -f "docs/$link" ] || complain "there is no docs/$link"
 done <"$dir/links"
+# Every flag of the seed is on the page, where the notes on it are at hand.
+seed=${MOECAP_SHARED:-/nonexistent}/reference/upstream.md
+if [ -f "$seed" ]; then
+    awk '/^## 1\./ { on = 1 } /^## 3\./ { on = 0 } on' "$seed" | grep -oE -- '--[a-zA-Z][a-zA-Z_-]*' | sort -u >"$dir/theirs"
+    while read -r flag; do
+        grep -qF -- "$flag" $page || complain "says nothing of the seed's $flag"
+    done <"$dir/theirs"
+else
+    echo "skip: MOECAP_SHARED has no notes on the seed; that its flags are all here was not checked"
+fi
 for found in flags commands names links; do
     [ -s "$dir/$found" ] || complain "no $found were found: this test reads the page wrongly"
 done
