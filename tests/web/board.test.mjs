@@ -144,16 +144,54 @@ scene("the keyboard reaches the last of a thousand rows and comes back", async (
   await page.waitForURL(/\/runs\/run-/);
 });
 
+scene("every row is as high as the arithmetic of scrolling takes it to be", async (stage) => {
+  const page = await openBoard(stage);
+  await rows(page).nth(2).getByRole("button", { name: /^Pin/ }).click();
+  const heights = await rows(page).evaluateAll((all) => all.map((row) => row.getBoundingClientRect().height));
+  assert.deepEqual([...new Set(heights)], [40]);
+});
+
+scene("whoever comes back from a run finds the board as it was left", async (stage) => {
+  const page = await openBoard(stage, "?sort=batch");
+  await page.locator(".grid").evaluate((box) => box.scrollTo(0, 8000));
+  await page.waitForFunction(() => Number(document.querySelector("tbody [data-run]").ariaRowIndex) > 150);
+  const before = await idsOf(page);
+  await rows(page).nth(12).getByRole("link").click();
+  await page.waitForURL(/\/runs\/run-/);
+  await page.goBack();
+  await page.waitForFunction((id) => document.querySelector(`[data-run="${id}"]`), before[12]);
+  assert.equal(await page.locator(".grid").evaluate((box) => box.scrollTop), 8000);
+});
+
+scene("older runs come on demand, each once", async (stage) => {
+  const page = await openBoard(stage);
+  assert.match(await page.getByTestId("count").innerText(), /1,000 runs, the latest/);
+  await page.getByTestId("older").click();
+  await page.getByTestId("older").waitFor({ state: "detached" });
+  const all = await api("board?report=0&figures=wall_s");
+  const rest = await api(`board?report=0&figures=wall_s&after=${encodeURIComponent(all.next_after)}`);
+  const count = (1000 + rest.rows.length).toLocaleString("en");
+  assert.equal(await page.getByTestId("count").innerText(), `${count} of ${count} runs`);
+});
+
+scene("a pinned run that is older than the page is on top all the same", async (stage) => {
+  const first = await api("board?report=0&figures=wall_s");
+  const [old] = (await api(`board?report=0&figures=wall_s&after=${encodeURIComponent(first.next_after)}`)).rows;
+  const page = await openBoard(stage, `?pin=${old.run_id}`);
+  await page.getByTestId("pinned").locator(`[data-run="${old.run_id}"]`).waitFor();
+});
+
 scene("up to three runs compare side by side, and the comparison has an address", async (stage) => {
   const page = await openBoard(stage, "?task=gsm-mini");
   for (const i of [0, 1, 2]) await rows(page).nth(i).getByRole("checkbox").check();
   assert.ok(await rows(page).nth(3).getByRole("checkbox").isDisabled());
   await page.getByTestId("compare").click();
   const dialog = page.getByTestId("comparison");
+  await dialog.locator("thead th").nth(3).waitFor();
   assert.equal(await dialog.locator("thead th").count(), 4);
   assert.match(await dialog.locator("tbody").innerText(), /TTFT p50/);
   const other = await openBoard(stage, new URL(page.url()).search);
-  assert.ok(await other.getByTestId("comparison").isVisible());
+  await other.getByTestId("comparison").locator("thead th").nth(3).waitFor();
   await page.keyboard.press("Escape");
   await dialog.waitFor({ state: "hidden" });
   assert.ok(!query(page).includes("compare=1"));

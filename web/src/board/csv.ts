@@ -13,7 +13,13 @@ const runId = { id: "run_id", unit: "", numeric: false, value: (r: Row) => r.id 
 function cell(column: Column, row: Row): string {
   const value = column.value(row);
   if (value === null) return "";
-  return column.id === "ended" ? new Date(Number(value)).toISOString() : String(value);
+  if (column.id === "ended") return new Date(Number(value)).toISOString();
+  return typeof value === "number" ? String(value) : harmless(value);
+}
+
+// A spreadsheet would run these as formulas; the API's CSV does the same.
+function harmless(text: string): string {
+  return /^[=+\-@\t\r]/.test(text) ? "'" + text : text;
 }
 
 function quoted(text: string): string {

@@ -6,10 +6,11 @@ import { columns as table } from "./columns.ts";
 import { type BoardState, parseRanges, parseSort } from "./state.ts";
 import { type ApiError, get } from "../lib/api.ts";
 import { useResource } from "../lib/resource.ts";
-import type { Board, BoardRow } from "../lib/types.ts";
+import type { Board, BoardRow, Run } from "../lib/types.ts";
 
 const refreshMs = 30_000;
 const discoverRows = 25;
+const absentMax = 8;
 const summaryFigure = "output_tokens_per_s";
 
 /** The address that answers what this state shows. */
@@ -31,13 +32,13 @@ interface Pages { path: string; rows: BoardRow[]; next: string | undefined; coun
 
 export function useBoard(path: string): BoardData {
   const first = useResource<Board>(path, refreshMs);
-  const [pages, set] = useState<Pages | null>(null);
+  const [pages, set] = useState<Pages | null>(() => (first.value ? firstPage(path, first.value) : null));
   const wanted = useRef(1); // pages that the reader asked for, whatever columns
   const [busy, setBusy] = useState(false);
 
   useEffect(() => {
     const page = first.value;
-    if (page) set((old) => (old?.path === path ? refreshed(old, page) : { path, rows: page.rows, next: page.next_after, count: 1 }));
+    if (page) set((old) => (old?.path === path ? refreshed(old, page) : firstPage(path, page)));
   }, [first.value, path]);
 
   const loadPage = async (at: Pages) => {
@@ -56,16 +57,33 @@ export function useBoard(path: string): BoardData {
   };
 }
 
+const firstPage = (path: string, page: Board): Pages => ({ path, rows: page.rows, next: page.next_after, count: 1 });
+
 // New runs stand before those that were there; what slid from the first page stays where it was.
 export function refreshed(old: Pages, page: Board): Pages {
   const ids = new Set(page.rows.map((r) => r.run_id));
   const kept = old.rows.filter((r) => !ids.has(r.run_id));
-  return kept.length === 0 || page.next_after === undefined ? { ...old, rows: page.rows, next: page.next_after, count: 1 } : { ...old, rows: [...page.rows, ...kept] };
+  return kept.length === 0 || page.next_after === undefined ? firstPage(old.path, page) : { ...old, rows: [...page.rows, ...kept] };
 }
 
 function extended(old: Pages, page: Board): Pages {
   const ids = new Set(old.rows.map((r) => r.run_id));
   return { ...old, rows: [...old.rows, ...page.rows.filter((r) => !ids.has(r.run_id))], next: page.next_after, count: old.count + 1 };
+}
+
+/** Runs that a link pins and that are not among the rows: older ones, asked for one by one. */
+export function useAbsent(ids: readonly string[], data: BoardData): readonly BoardRow[] {
+  const [found, set] = useState<readonly BoardRow[]>([]);
+  const absent = data.ready ? ids.filter((id) => !data.rows.some((r) => r.run_id === id)).slice(0, absentMax) : [];
+  const key = absent.join();
+
+  useEffect(() => {
+    const stop = new AbortController();
+    void Promise.all(absent.map((id) => get<Run>("runs/" + encodeURIComponent(id), stop.signal)))
+      .then((runs) => !stop.signal.aborted && set(runs.flatMap((r) => (r.ok ? [r.value.row] : []))));
+    return () => stop.abort();
+  }, [key]);
+  return useMemo(() => found.filter((r) => absent.includes(r.run_id)), [found, key]);
 }
 
 /** Runs with all that is known of them, a few: they tell which figures there are to choose from. */

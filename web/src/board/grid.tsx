@@ -7,7 +7,7 @@ import { Head } from "./head.tsx";
 import { moved, type Place } from "./keys.ts";
 import { BoardRow, leadColumns } from "./row.tsx";
 import type { Row } from "./rows.ts";
-import type { BoardState, SetBoard } from "./state.ts";
+import { type BoardState, facets, type SetBoard } from "./state.ts";
 import { useScroll } from "./usescroll.ts";
 import { scrollFor, windowOf } from "./window.ts";
 
@@ -39,6 +39,14 @@ export function Grid({ pinned, rows, columns, best, state, set, busy }: Props) {
     focusable(cell).focus({ preventScroll: true });
     cell.scrollIntoView({ block: "nearest", inline: "nearest" });
   });
+
+  // Another order or filter begins at its top; the first picture where the reader left it.
+  const order = JSON.stringify([state.q, state.sort, state.range, ...facets.map((f) => state[f])]);
+  const shownOrder = useRef(order);
+  useLayoutEffect(() => {
+    if (shownOrder.current !== order) box.current!.scrollTop = 0;
+    shownOrder.current = order;
+  }, [order]);
 
   const onKey = (event: KeyboardEvent) => {
     const next = moved(event.key, event.ctrlKey || event.metaKey, active, all, cols);

@@ -46,9 +46,14 @@ export async function post<T>(path: string, body: unknown, signal?: AbortSignal)
   return answer.ok ? read<T>(answer.value) : answer;
 }
 
-/** Whether this error only says that nobody answered: the banner tells it already. */
+/** Whether this error only says that nobody answered, here or behind the gateway: the banner tells it already. */
 export function isAway(error: ApiError): boolean {
-  return error.status === 0;
+  return error.status === 0 || error.code === "unavailable";
+}
+
+/** What an address answered last; it may be old. */
+export function lastAnswer<T>(path: string): T | undefined {
+  return kept.get(path)?.value as T | undefined;
 }
 
 function limit(signal: AbortSignal | undefined): AbortSignal {
@@ -86,5 +91,7 @@ async function read<T>(response: Response): Promise<Result<T>> {
     return failure("internal", `the server's answer (${response.status}) is not JSON`, response.status);
   }
   if (response.ok) return { ok: true, value: json as T };
-  return { ok: false, error: { code: "unknown", message: response.statusText, ...json?.error, status: response.status } };
+  const error: ApiError = { code: "unknown", message: response.statusText, ...json?.error, status: response.status };
+  if (error.code === "unavailable") lost();
+  return { ok: false, error };
 }

@@ -1,13 +1,25 @@
 // Data of one address of the API for a component: asked for at once, again when the address changes, when the server
-// has come back, and every `everyMs` while the page is seen. What was shown stays until something newer came.
+// has come back, and every `everyMs` while the page is seen. What an address answered before is shown until something
+// newer came, so that going back shows the picture at once.
 import { useEffect, useRef, useState } from "preact/hooks";
-import { type ApiError, get, isAway } from "./api.ts";
+import { type ApiError, get, isAway, lastAnswer } from "./api.ts";
 import { epoch } from "./server.ts";
 
-export interface Resource<T> { value: T | undefined; error: ApiError | undefined; loading: boolean; reload: () => void }
+export interface Resource<T> {
+  value: T | undefined;
+  error: ApiError | undefined;
+  loading: boolean;
+  reload: () => void;
+}
+
+interface State<T> { path: string | null; value: T | undefined; error: ApiError | undefined; loading: boolean }
+
+function before<T>(path: string | null): State<T> {
+  return { path, value: path === null ? undefined : lastAnswer<T>(path), error: undefined, loading: path !== null };
+}
 
 export function useResource<T>(path: string | null, everyMs = 0): Resource<T> {
-  const [state, set] = useState<{ path: string | null; value?: T; error?: ApiError; loading: boolean }>({ path, loading: true });
+  const [state, set] = useState<State<T>>(() => before(path));
   const again = useRef(() => {});
   const seen = epoch.value;
 
@@ -19,14 +31,15 @@ export function useResource<T>(path: string | null, everyMs = 0): Resource<T> {
       clearTimeout(timer);
       const reply = await get<T>(path, stop.signal);
       if (stop.signal.aborted) return;
-      // A server that is away takes nothing from the screen; the banner says it.
-      if (reply.ok) set({ path, value: reply.value, loading: false });
-      else set((old) => ({ path, value: old.path === path ? old.value : undefined, error: isAway(reply.error) ? undefined : reply.error, loading: isAway(reply.error) }));
+      if (reply.ok) set({ path, value: reply.value, error: undefined, loading: false });
+      else set((old) => failed(old.path === path ? old : before<T>(path), reply.error));
       if (everyMs > 0) timer = window.setTimeout(whenSeen, everyMs);
     };
-    const whenSeen = () => { if (document.hidden) document.addEventListener("visibilitychange", load, { once: true }); else void load(); };
+    const whenSeen = () => {
+      if (document.hidden) document.addEventListener("visibilitychange", load, { once: true });
+      else void load();
+    };
     again.current = () => void load();
-    set((old) => (old.path === path ? old : { path, loading: true }));
     void load();
     return () => {
       stop.abort();
@@ -35,6 +48,11 @@ export function useResource<T>(path: string | null, everyMs = 0): Resource<T> {
     };
   }, [path, everyMs, seen]);
 
-  const own = state.path === path ? state : { loading: true };
-  return { value: (own as typeof state).value, error: (own as typeof state).error, loading: own.loading, reload: () => again.current() };
+  const { value, error, loading } = state.path === path ? state : before<T>(path);
+  return { value, error, loading, reload: () => again.current() };
+}
+
+// A server that is away takes nothing from the screen; the banner says it.
+function failed<T>(old: State<T>, error: ApiError): State<T> {
+  return isAway(error) ? { ...old, error: undefined, loading: true } : { ...old, error, loading: false };
 }

@@ -3,7 +3,7 @@ import { useEffect, useMemo } from "preact/hooks";
 import { bestOf } from "../board/best.ts";
 import { columnsFor, shownColumns } from "../board/columns.ts";
 import { Compare } from "../board/compare.tsx";
-import { type BoardData, boardPath, useBoard, useDiscovered } from "../board/data.ts";
+import { type BoardData, boardPath, useAbsent, useBoard, useDiscovered } from "../board/data.ts";
 import { Grid } from "../board/grid.tsx";
 import { Lead } from "../board/lead.tsx";
 import { rowsOf } from "../board/rows.ts";
@@ -20,7 +20,8 @@ export function BoardView() {
   const [state, set] = useUrlState(schema);
   const data = useBoard(boardPath(state));
   const discovered = useDiscovered(data.ready);
-  const rows = useMemo(() => rowsOf(data.rows), [data.rows]);
+  const absent = useAbsent(state.pin, data);
+  const rows = useMemo(() => rowsOf([...data.rows, ...absent]), [data.rows, absent]);
   const all = useMemo(() => columnsFor([...discovered, ...data.rows]), [discovered, data.rows]);
   const pick = useMemo(() => makeTable(rows, all), [rows, all]);
   const key = JSON.stringify(state);
