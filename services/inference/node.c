@@ -163,7 +163,8 @@ static void dial(struct infer_node *node)
         .any_model_path = node->config->any_model_path,
     };
     if (*node->config->scheduler)
-        node->client = infer_work_client_start(node->work, node->config->scheduler, &node->hello);
+        node->client =
+            infer_work_client_start(node->work, node->config->scheduler, &node->hello, 0);
 }
 
 struct infer_node *infer_node_start(const struct infer_config *config, struct cap_err *err)

@@ -21,12 +21,15 @@ struct infer_work_client {
     const char *scheduler;
     const struct infer_hello *hello;
     pthread_t thread;
-    pthread_mutex_t lock; /* guards call and ending: cancelling needs a call that is still open */
+    pthread_mutex_t lock; /* guards what follows: cancelling needs a call that is still open */
     pthread_cond_t changed;
     struct cap_rpc_call *call;
     bool ending;
-    struct infer_redial redial; /* the thread's */
-    int64_t welcomed_at_ms;     /* of this stream, by the thread; -1 = not yet */
+    bool awaiting, mute; /* the welcome; it did not come in time */
+    /* fixed, or the thread's */
+    int welcome_ms_max;
+    struct infer_redial redial;
+    int64_t welcomed_at_ms; /* of this stream; -1 = not yet */
 };
 
 /* ---- sending ---- */
@@ -171,6 +174,46 @@ static void converse(struct infer_work_client *client, struct cap_rpc_call *call
     infer_count(INFER_M_connected, -1);
 }
 
+static void *watch_welcome(void *arg)
+{
+    struct infer_work_client *client = arg;
+    struct timespec end = cap_wait_end(client->welcome_ms_max);
+
+    pthread_mutex_lock(&client->lock);
+    while (client->awaiting && cap_wait_until(&client->changed, &client->lock, &end))
+        ;
+    client->mute = client->awaiting;
+    if (client->mute)
+        cap_rpc_cancel(client->call);
+    pthread_mutex_unlock(&client->lock);
+    return NULL;
+}
+
+static void set_awaiting(struct infer_work_client *client, bool awaiting)
+{
+    pthread_mutex_lock(&client->lock);
+    client->awaiting = awaiting;
+    pthread_cond_broadcast(&client->changed);
+    pthread_mutex_unlock(&client->lock);
+}
+
+/* The first command. A scheduler that takes the call and says nothing would hold the node for ever,
+ * without a word; one whose store is away takes its time. */
+static Moecap__V1__NodeCommand *await_welcome(struct infer_work_client *client,
+                                              struct cap_rpc_call *call)
+{
+    Moecap__V1__NodeCommand *command;
+    pthread_t watch;
+
+    set_awaiting(client, true);
+    if (pthread_create(&watch, NULL, watch_welcome, client) != 0)
+        abort();
+    command = scheduler_rpc_work_next_reply(call);
+    set_awaiting(client, false);
+    pthread_join(watch, NULL);
+    return command;
+}
+
 /* The hello, the welcome, and what follows it. */
 static void talk(struct infer_work_client *client, struct cap_rpc_call *call)
 {
@@ -179,7 +222,7 @@ static void talk(struct infer_work_client *client, struct cap_rpc_call *call)
     client->welcomed_at_ms = -1;
     if (!send_hello(client, call))
         return;
-    command = scheduler_rpc_work_next_reply(call);
+    command = await_welcome(client, call);
     if (!command || command->body_case != MOECAP__V1__NODE_COMMAND__BODY_WELCOME)
         return;
     client->welcomed_at_ms = cap_clock_ms(cap_clock_system());
@@ -218,14 +261,21 @@ static void tell_end(struct infer_work_client *client, const struct cap_err *rea
 static void close_call(struct infer_work_client *client, struct cap_rpc_call *call)
 {
     struct cap_err err = {0};
-    bool ending;
+    bool ending, mute;
 
     pthread_mutex_lock(&client->lock);
     client->call = NULL;
     ending = client->ending;
+    mute = client->mute;
+    client->mute = false;
     pthread_mutex_unlock(&client->lock);
     cap_rpc_cancel(call);
     cap_rpc_close(call, &err);
+    if (mute) {
+        cap_err_clear(&err);
+        cap_fail(&err, CAP_UNAVAILABLE, "the scheduler has not welcomed this node for %d s",
+                 client->welcome_ms_max / 1000);
+    }
     if (!ending)
         tell_end(client, &err);
 }
@@ -258,7 +308,8 @@ static void *run_client(void *arg)
 }
 
 struct infer_work_client *infer_work_client_start(struct infer_work *work, const char *scheduler,
-                                                  const struct infer_hello *hello)
+                                                  const struct infer_hello *hello,
+                                                  int welcome_ms_max)
 {
     struct infer_work_client *client = calloc(1, sizeof *client);
 
@@ -266,6 +317,7 @@ struct infer_work_client *infer_work_client_start(struct infer_work *work, const
     client->work = work;
     client->scheduler = scheduler;
     client->hello = hello;
+    client->welcome_ms_max = welcome_ms_max ? welcome_ms_max : INFER_WELCOME_MS_MAX;
     client->channel = cap_rpc_channel_new(scheduler, NULL);
     pthread_mutex_init(&client->lock, NULL);
     pthread_cond_init(&client->changed, NULL);

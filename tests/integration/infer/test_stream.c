@@ -24,6 +24,9 @@ struct scheduler {
     int streams;
     int drop_after_batches; /* > 0: the first stream breaks after so many, none acknowledged */
     bool stop_when_running;
+    int mute_streams; /* the first ones get no welcome */
+    bool refuse;      /* every hello, for good */
+    int hellos;
     bool assigned;
     int seen[ANSWERS_MAX];
     uint8_t sha256[64][32]; /* by seq */
@@ -48,6 +51,7 @@ struct fixture {
     struct infer_worker *worker;
     struct infer_hello hello;
     struct infer_work_client *client;
+    int welcome_ms_max; /* 0 = as in life */
 };
 
 /* ---- the scheduler ---- */
@@ -221,6 +225,17 @@ static bool work(struct cap_rpc_call *call, struct cap_err *err)
     if (!message || message->body_case != MOECAP__V1__NODE_MESSAGE__BODY_HELLO)
         return cap_fail(err, CAP_INVALID_ARGUMENT, "the first message is not a hello");
     pthread_mutex_lock(&scheduler->lock);
+    scheduler->hellos++;
+    if (scheduler->refuse) {
+        pthread_mutex_unlock(&scheduler->lock);
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "no such name is wanted here");
+    }
+    if (scheduler->hellos <= scheduler->mute_streams) {
+        pthread_mutex_unlock(&scheduler->lock);
+        while (scheduler_rpc_work_next_request(call) != NULL)
+            ;
+        return cap_fail(err, CAP_CANCELLED, "the node has gone");
+    }
     stream = open_stream(scheduler, call, message->hello);
     pthread_mutex_unlock(&scheduler->lock);
     while (ok && (message = scheduler_rpc_work_next_request(call)) != NULL) {
@@ -281,7 +296,8 @@ static void start_node(struct fixture *fixture)
                                           .models = fixture->models,
                                           .hardware = &fixture->hardware,
                                           .endpoint = ""};
-    fixture->client = infer_work_client_start(fixture->work, fixture->address, &fixture->hello);
+    fixture->client = infer_work_client_start(fixture->work, fixture->address, &fixture->hello,
+                                              fixture->welcome_ms_max);
 }
 
 static void stop_node(struct fixture *fixture)
@@ -404,6 +420,36 @@ static void beats_carry_the_lease_and_a_stop_is_confirmed_within_a_second(void *
     assert_int_equal(infer_work_state(fixture->work), INFER_WORK_IDLE);
 }
 
+static void a_mute_scheduler_is_dialled_anew(void **state)
+{
+    struct fixture *fixture = *state;
+
+    fixture->scheduler.mute_streams = 2;
+    fixture->welcome_ms_max = 1000;
+    start_node(fixture);
+    wait_for(&fixture->scheduler, &fixture->scheduler.done);
+    assert_true(fixture->scheduler.hellos >= 3);
+    assert_each_answered_once(&fixture->scheduler);
+}
+
+/* 0.2, 0.4, 0.8, 1.6 s: five hellos in 3 s, and the node still ends at once. */
+static void a_refused_node_backs_off_and_still_ends_at_once(void **state)
+{
+    struct fixture *fixture = *state;
+    int64_t started_ms;
+
+    fixture->scheduler.refuse = true;
+    start_node(fixture);
+    cap_sleep_ms(3000);
+    pthread_mutex_lock(&fixture->scheduler.lock);
+    assert_in_range(fixture->scheduler.hellos, 2, 5);
+    pthread_mutex_unlock(&fixture->scheduler.lock);
+    started_ms = cap_clock_ms(cap_clock_system());
+    stop_node(fixture);
+    assert_true(cap_clock_ms(cap_clock_system()) - started_ms < 1000);
+    start_node(fixture); /* for tear_down */
+}
+
 static void a_node_ends_while_its_scheduler_is_away(void **state)
 {
     struct fixture *fixture = *state;
@@ -430,6 +476,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(
             beats_carry_the_lease_and_a_stop_is_confirmed_within_a_second, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_node_ends_while_its_scheduler_is_away, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_mute_scheduler_is_dialled_anew, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_refused_node_backs_off_and_still_ends_at_once, set_up,
+                                        tear_down),
     };
     int failed;
 
