@@ -34,6 +34,9 @@ static bool header_from_wire(struct cap_rpc_call *call, const Moecap__V1__Eviden
     out->moe_layers = wire->report->moe_layers;
     out->experts = wire->report->experts;
     out->top_k = wire->report->top_k;
+    for (size_t i = 0; i < wire->report->n_declared; i++)
+        if (strcmp(wire->report->declared[i], "experts") == 0)
+            out->shape_declared = true;
     out->in_engine = strcmp(wire->report->timing_boundary, "engine") == 0;
     return true;
 }

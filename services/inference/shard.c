@@ -145,6 +145,8 @@ static void end_flight(struct shard *shard, int index, const struct infer_event 
     struct infer_answer answer;
 
     infer_flight_answer(flight, done, error, shard->start_ns, ended_ns, &answer);
+    if (answer.routing && strcmp(answer.routing->source, "engine") != 0)
+        infer_tally_routing(&shard->tally, answer.routing); /* no pass will tell it */
     if (!flight->ids_complete && flight->id_count)
         note(shard, "an answer has no token ids or gaps: it is longer than 65536 tokens");
     put_answer(shard, &answer);

@@ -7,26 +7,27 @@
 void infer_tally_done(struct infer_tally *tally)
 {
     for (int phase = 0; phase < 2; phase++)
-        for (int i = 0; i < INFER_TALLY_BUCKETS; i++)
+        for (int i = 0; i <= INFER_TALLY_NO_BUCKET; i++)
             free(tally->sums[phase][i]);
     free(tally->layer_ids);
     *tally = (struct infer_tally){0};
 }
 
-/* The first pass tells the shape; it is the same for all of an engine's passes. */
-static void learn_shape(struct infer_tally *tally, const struct infer_pass *pass)
+/* The first one tells the shape; it is the same for all that an engine tells. */
+static void learn_shape(struct infer_tally *tally, int moe_layers, int experts,
+                        const int *layer_ids)
 {
-    size_t layers = (size_t)pass->moe_layers;
+    size_t layers = (size_t)moe_layers;
 
     if (tally->layer_ids) {
-        assert(tally->moe_layers == pass->moe_layers && tally->experts == pass->experts);
+        assert(tally->moe_layers == moe_layers && tally->experts == experts);
         return;
     }
-    tally->moe_layers = pass->moe_layers;
-    tally->experts = pass->experts;
+    tally->moe_layers = moe_layers;
+    tally->experts = experts;
     tally->layer_ids = calloc(layers, sizeof *tally->layer_ids);
     assert(tally->layer_ids);
-    memcpy(tally->layer_ids, pass->moe_layer_ids, layers * sizeof *tally->layer_ids);
+    memcpy(tally->layer_ids, layer_ids, layers * sizeof *tally->layer_ids);
 }
 
 static int bucket_of(int sequences)
@@ -43,20 +44,35 @@ static size_t cells(const struct infer_tally *tally)
     return (size_t)tally->moe_layers * (size_t)tally->experts;
 }
 
-void infer_tally_pass(struct infer_tally *tally, const struct infer_pass *pass)
+static void add_counts(struct infer_tally *tally, int phase, int bucket, const uint32_t *counts)
 {
-    int phase = (int)pass->phase - 1, bucket = bucket_of(pass->sequences);
     uint64_t **sums = &tally->sums[phase][bucket];
 
-    if (!pass->expert_counts || pass->moe_layers == 0)
-        return;
-    learn_shape(tally, pass);
     if (!*sums)
         *sums = calloc(cells(tally), sizeof **sums);
     assert(*sums);
     for (size_t i = 0; i < cells(tally); i++)
-        (*sums)[i] += pass->expert_counts[i];
+        (*sums)[i] += counts[i];
     tally->touched[phase][bucket] = true;
+}
+
+void infer_tally_pass(struct infer_tally *tally, const struct infer_pass *pass)
+{
+    if (!pass->expert_counts || pass->moe_layers == 0)
+        return;
+    learn_shape(tally, pass->moe_layers, pass->experts, pass->moe_layer_ids);
+    add_counts(tally, (int)pass->phase - 1, bucket_of(pass->sequences), pass->expert_counts);
+}
+
+void infer_tally_routing(struct infer_tally *tally, const struct infer_routing *routing)
+{
+    if (routing->moe_layers == 0)
+        return;
+    learn_shape(tally, routing->moe_layers, routing->experts, routing->moe_layer_ids);
+    if (routing->prefill)
+        add_counts(tally, INFER_PREFILL - 1, INFER_TALLY_NO_BUCKET, routing->prefill);
+    if (routing->decode)
+        add_counts(tally, INFER_DECODE - 1, INFER_TALLY_NO_BUCKET, routing->decode);
 }
 
 static void flush_bucket(struct infer_tally *tally, int phase, int bucket, struct infer_rows *rows,
@@ -66,8 +82,8 @@ static void flush_bucket(struct infer_tally *tally, int phase, int bucket, struc
 
     for (int layer = 0; layer < tally->moe_layers; layer++) {
         infer_rows_experts(rows, (enum infer_phase)(phase + 1), tally->layer_ids[layer],
-                           (uint32_t)1 << bucket, sums + (size_t)layer * (size_t)tally->experts,
-                           tally->experts);
+                           bucket == INFER_TALLY_NO_BUCKET ? 0 : (uint32_t)1 << bucket,
+                           sums + (size_t)layer * (size_t)tally->experts, tally->experts);
         if (rows->bytes.length >= INFER_ROWS_FLUSH_BYTES)
             full(arg);
     }
@@ -79,7 +95,7 @@ void infer_tally_flush(struct infer_tally *tally, struct infer_rows *rows, void 
                        void *arg)
 {
     for (int phase = 0; phase < 2; phase++)
-        for (int bucket = 0; bucket < INFER_TALLY_BUCKETS; bucket++)
+        for (int bucket = 0; bucket <= INFER_TALLY_NO_BUCKET; bucket++)
             if (tally->touched[phase][bucket])
                 flush_bucket(tally, phase, bucket, rows, full, arg);
 }

@@ -33,7 +33,8 @@ struct eval_run_header {
     uint32_t exact_tokens; /* every answer was to have so many; 0: no */
     bool reported;         /* a shard's report is there: */
     uint32_t moe_layers, experts, top_k;
-    bool in_engine; /* times were taken in the engine, not at an HTTP client */
+    bool shape_declared; /* experts and top_k are somebody's word */
+    bool in_engine;      /* times were taken in the engine, not at an HTTP client */
 };
 
 struct eval_timing {

@@ -98,6 +98,10 @@ static void measure_load(const struct eval_evidence *e, struct eval_figures *f)
     }
     eval_figure_set(f, EVAL_FIGURE_expert_load_entropy, load.entropy / (double)load.layers);
     eval_figure_set(f, EVAL_FIGURE_expert_load_max_ratio, load.max_ratio / (double)load.layers);
+    if (e->header.shape_declared) { /* the number of experts is in both */
+        eval_figure_declared(f, EVAL_FIGURE_expert_load_entropy);
+        eval_figure_declared(f, EVAL_FIGURE_expert_load_max_ratio);
+    }
 }
 
 void eval_measure_experts(const struct eval_evidence *e, struct eval_figures *f)

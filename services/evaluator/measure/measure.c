@@ -30,6 +30,12 @@ void eval_figure_none(struct eval_figures *f, enum eval_figure_id id, const char
     f->rows[id].basis = "unavailable";
 }
 
+void eval_figure_declared(struct eval_figures *f, enum eval_figure_id id)
+{
+    if (f->rows[id].has_value)
+        f->rows[id].basis = "declared";
+}
+
 void eval_figure_invalid(struct eval_figures *f, enum eval_figure_id id, const char *fmt, ...)
 {
     va_list args;

@@ -54,6 +54,8 @@ struct eval_figures {
 
 void eval_figure_set(struct eval_figures *f, enum eval_figure_id id, double value);
 void eval_figure_none(struct eval_figures *f, enum eval_figure_id id, const char *reason);
+/* A value that rests on what the submitter declared. */
+void eval_figure_declared(struct eval_figures *f, enum eval_figure_id id);
 /* Keeps the value, if there is one. */
 void eval_figure_invalid(struct eval_figures *f, enum eval_figure_id id, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));

@@ -247,6 +247,39 @@ static void chunks_of_several_tokens_have_no_gaps(void **state)
     assert_true(node->last_rows->answers[0]->timing->opt_first_case != 0);
 }
 
+/* Experts 0, 1 and 1 of two, in one layer: two rows of the prompt, one of the answer. */
+static void a_servers_routing_reaches_its_sample_and_the_counts_of_the_run(void **state)
+{
+    struct node *node = *state;
+    struct infer_spec spec = spec_for(node, "sglang");
+    const Moecap__V1__AnswerRows *rows;
+
+    spec.model_config = "{\"num_hidden_layers\":1,\"num_experts\":2,\"num_experts_per_tok\":1}";
+    stub_reply(node->stub, "/server_info",
+               &(struct stub_reply){.body = "{\"enable_return_routed_experts\":true}"});
+    stub_reply(node->stub, COMPLETIONS,
+               &(struct stub_reply){
+                   .pieces = STREAM("data: {\"choices\":[{\"text\":\"42\",\"finish_reason\":"
+                                    "\"stop\"}]}\n\n",
+                                    "data: {\"choices\":[],\"sglext\":{\"routed_experts\":"
+                                    "\"AAAAAAEAAAABAAAA\"}}\n\n",
+                                    "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":2,"
+                                    "\"completion_tokens\":2}}\n\ndata: [DONE]\n\n")});
+    lease(node, &spec, 1);
+    drain(node);
+    rows = node->last_rows;
+    assert_string_equal(rows->report->routing_unknown, "");
+    assert_string_equal(rows->answers[0]->routing->source, "server per request");
+    assert_int_equal(rows->answers[0]->routing->layers[0]->prefill[0], 1);
+    assert_int_equal(rows->answers[0]->routing->layers[0]->prefill[1], 1);
+    assert_int_equal(rows->answers[0]->routing->layers[0]->decode[1], 1);
+    assert_int_equal(rows->n_expert_counts, 2); /* not the warm-up's */
+    assert_int_equal(rows->expert_counts[0]->batch_bucket, 0);
+    assert_int_equal(rows->expert_counts[0]->counts[1], 1);
+    assert_int_equal(rows->expert_counts[1]->phase, MOECAP__V1__PHASE__PHASE_DECODE);
+    assert_int_equal(rows->expert_counts[1]->counts[1], 1);
+}
+
 static void answers_without_usage_have_no_counts_and_the_report_says_so(void **state)
 {
     struct node *node = *state;
@@ -376,6 +409,7 @@ int main(void)
         TEST(the_report_says_what_was_seen_and_what_was_declared),
         TEST(parameters_are_counted_from_a_declared_config_of_a_known_family),
         TEST(chunks_of_several_tokens_have_no_gaps),
+        TEST(a_servers_routing_reaches_its_sample_and_the_counts_of_the_run),
         TEST(answers_without_usage_have_no_counts_and_the_report_says_so),
         TEST(a_warm_up_that_kills_the_server_fails_the_shard),
         TEST(a_connection_that_breaks_fails_its_sample_and_not_the_run),

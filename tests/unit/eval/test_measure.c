@@ -308,6 +308,23 @@ static void answers_of_one_token_have_a_first_token_and_no_decode(void **state)
     assert_none(e, "itl_ms_mean", "no decode");
 }
 
+/* Counts that a server told by request; how many experts there are is the submitter's word. */
+static void load_over_http_rests_on_the_declared_number_of_experts(void **state)
+{
+    struct eval_run_header header = generating(1);
+    CAP_AUTO(eval_evidence) e = NULL;
+
+    (void)state;
+    header.in_engine = false;
+    header.shape_declared = true;
+    e = eval_evidence_new(&header);
+    eval_evidence_add_counts(e, 0, (uint64_t[]){30, 10, 0, 0}, 4);
+    assert_value(e, "expert_load_max_ratio", 3);
+    assert_string_equal(figure(e, "expert_load_max_ratio").basis, "declared");
+    assert_string_equal(figure(e, "expert_load_entropy").basis, "declared");
+    assert_none(e, "activated_experts_decode", "engine does not report passes");
+}
+
 /* Over HTTP: `whole` answers with a gap a token, `merged` ones whose chunks held more. */
 static struct eval_evidence *http_run(int whole, int merged)
 {
@@ -574,6 +591,7 @@ static void means_agree_with_the_references_statistics(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(load_over_http_rests_on_the_declared_number_of_experts),
         cmocka_unit_test(gaps_of_chunks_that_are_no_tokens_are_dropped_with_their_reason),
         cmocka_unit_test(the_worked_run_gives_the_worked_figures),
         cmocka_unit_test(wilsons_interval_holds_what_the_model_card_says),
