@@ -72,16 +72,29 @@ void cap_sha256_hex(const void *data, size_t length, char out[CAP_SHA256_HEX_BYT
 
 bool cap_sha256_file(const char *path, char out[CAP_SHA256_HEX_BYTES], struct cap_err *err)
 {
+    return cap_sha256_file_unless(path, NULL, NULL, out, err);
+}
+
+bool cap_sha256_file_unless(const char *path, bool (*unwanted)(void *arg), void *arg,
+                            char out[CAP_SHA256_HEX_BYTES], struct cap_err *err)
+{
+    enum { ASK_BYTES = 16 << 20 };
     CAP_AUTO(cap_digest) digest = cap_digest_new();
     CAP_AUTO_STREAM FILE *stream = fopen(path, "rb");
     uint8_t bytes[CAP_SHA256_BYTES];
     char piece[65536];
-    size_t n;
+    size_t n, unasked = ASK_BYTES;
 
     if (!stream)
         return cap_fail(err, CAP_NOT_FOUND, "could not open \"%s\": %s", path, strerror(errno));
-    while ((n = fread(piece, 1, sizeof piece, stream)) > 0)
+    while ((n = fread(piece, 1, sizeof piece, stream)) > 0) {
+        if ((unasked += n) >= ASK_BYTES) {
+            unasked = 0;
+            if (unwanted && unwanted(arg))
+                return cap_fail(err, CAP_CANCELLED, "nobody waits for the digest any more");
+        }
         cap_digest_add(digest, piece, n);
+    }
     if (ferror(stream))
         return cap_fail(err, CAP_UNAVAILABLE, "could not read \"%s\": %s", path, strerror(errno));
     cap_digest_end(digest, bytes);

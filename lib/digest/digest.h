@@ -29,5 +29,8 @@ void cap_sha256_hex(const void *data, size_t length, char out[CAP_SHA256_HEX_BYT
 void cap_hex(const uint8_t *bytes, size_t length, char *out); /* 2 * length + 1 bytes */
 /* Of a file's content, read in pieces. */
 bool cap_sha256_file(const char *path, char out[CAP_SHA256_HEX_BYTES], struct cap_err *err);
+/* The same, unless `unwanted` (may be NULL), asked every 16 MiB, says so: then CANCELLED. */
+bool cap_sha256_file_unless(const char *path, bool (*unwanted)(void *arg), void *arg,
+                            char out[CAP_SHA256_HEX_BYTES], struct cap_err *err);
 
 #endif

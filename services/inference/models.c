@@ -142,20 +142,26 @@ static void cache_add(const struct infer_models *models, const struct stat *info
         cap_log(DEBUG, "digest_cache", "reason=%s", CAP_LOG_Q(err.text));
 }
 
-static bool digest_file(const struct infer_models *models, const char *path,
-                        const struct stat *info, char out[CAP_SHA256_HEX_BYTES],
-                        struct cap_err *err)
+/* A digest being made: `unwanted` ends it. */
+struct digesting {
+    const struct infer_models *models;
+    bool (*unwanted)(void *arg);
+    void *arg;
+};
+
+static bool digest_file(const struct digesting *d, const char *path, const struct stat *info,
+                        char out[CAP_SHA256_HEX_BYTES], struct cap_err *err)
 {
-    if (cache_find(models, info, path, out))
+    if (cache_find(d->models, info, path, out))
         return true;
-    if (!cap_sha256_file(path, out, err))
+    if (!cap_sha256_file_unless(path, d->unwanted, d->arg, out, err))
         return false;
-    cache_add(models, info, path, out);
+    cache_add(d->models, info, path, out);
     return true;
 }
 
-static bool digest_dir(const struct infer_models *models, const char *path,
-                       char out[CAP_SHA256_HEX_BYTES], struct cap_err *err)
+static bool digest_dir(const struct digesting *d, const char *path, char out[CAP_SHA256_HEX_BYTES],
+                       struct cap_err *err)
 {
     AUTO_FILES files;
     CAP_AUTO_BUF(list, 1 << 20);
@@ -166,7 +172,7 @@ static bool digest_dir(const struct infer_models *models, const char *path,
     for (int i = 0; i < files.count; i++) {
         if (!stat_file(path, files.entries[i]->d_name, file, &info))
             continue;
-        if (!digest_file(models, file, &info, sha256, err))
+        if (!digest_file(d, file, &info, sha256, err))
             return false;
         cap_buf_printf(&list, "%s  %s\n", sha256, files.entries[i]->d_name);
     }
@@ -174,9 +180,10 @@ static bool digest_dir(const struct infer_models *models, const char *path,
     return true;
 }
 
-bool infer_models_digest(struct infer_models *models, const char *path,
-                         char out[CAP_SHA256_HEX_BYTES], struct cap_err *err)
+bool infer_models_digest(struct infer_models *models, const char *path, bool (*unwanted)(void *arg),
+                         void *arg, char out[CAP_SHA256_HEX_BYTES], struct cap_err *err)
 {
+    const struct digesting d = {models, unwanted, arg};
     int index = 0;
 
     while (index < models->count && strcmp(models->list[index].path, path) != 0)
@@ -186,7 +193,7 @@ bool infer_models_digest(struct infer_models *models, const char *path,
         infer_models_sha256(models, index, out);
     if (*out)
         return true;
-    if (!digest_dir(models, path, out, err))
+    if (!digest_dir(&d, path, out, err))
         return cap_fail_in(err, "digest of model \"%s\"", path);
     if (index < models->count) {
         pthread_mutex_lock(&models->lock);
@@ -304,7 +311,8 @@ static void digest_small_models(struct infer_models *models, uint64_t digest_byt
         struct cap_err err = {0};
 
         if (model->bytes <= digest_bytes_max &&
-            !infer_models_digest(models, model->path, sha256, &err) && !*model->problem) {
+            !infer_models_digest(models, model->path, NULL, NULL, sha256, &err) &&
+            !*model->problem) {
             free(model->problem);
             model->problem = copy(err.text);
         }

@@ -51,8 +51,9 @@ const char *infer_models_resolve(const struct infer_models *models, const char *
                                  struct cap_err *err);
 /* The digest if it is known by now, else "". */
 void infer_models_sha256(struct infer_models *models, int index, char out[CAP_SHA256_HEX_BYTES]);
-/* The digest of a directory, from the cache or computed; reads every byte in the latter case. */
-bool infer_models_digest(struct infer_models *models, const char *path,
-                         char out[CAP_SHA256_HEX_BYTES], struct cap_err *err);
+/* The digest of a directory, from the cache or computed; reads every byte in the latter case,
+ * unless `unwanted` (may be NULL) says that nobody waits any more: CANCELLED. */
+bool infer_models_digest(struct infer_models *models, const char *path, bool (*unwanted)(void *arg),
+                         void *arg, char out[CAP_SHA256_HEX_BYTES], struct cap_err *err);
 
 #endif

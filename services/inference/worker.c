@@ -234,16 +234,19 @@ static void shard_wish(const struct infer_worker *worker, const struct infer_spe
 }
 
 /* Unknown stays unknown: a model that cannot be digested can still be run. */
-static void digest_model(struct infer_worker *worker, char out[CAP_SHA256_HEX_BYTES])
+static void digest_model(struct infer_worker *worker, struct wanted *wanted,
+                         char out[CAP_SHA256_HEX_BYTES])
 {
     struct cap_err err = {0};
 
     out[0] = '\0';
     if (!worker->holder.model_path ||
-        infer_models_digest(worker->options.models, worker->holder.model_path, out, &err))
+        infer_models_digest(worker->options.models, worker->holder.model_path, is_unwanted, wanted,
+                            out, &err))
         return;
     out[0] = '\0';
-    cap_log(WARN, "model_digest", "reason=%s", CAP_LOG_Q(err.text));
+    if (err.code != CAP_CANCELLED)
+        cap_log(WARN, "model_digest", "reason=%s", CAP_LOG_Q(err.text));
 }
 
 /* The engine, and the digest of its model, which is read whole if that was not done before. */
@@ -265,7 +268,7 @@ static bool open_for_shard(struct infer_worker *worker, const struct infer_job *
                                worker->options.any_model_path, &wish, err);
     }
     if (ok)
-        digest_model(worker, out_sha256);
+        digest_model(worker, &wanted, out_sha256);
     infer_work_set_loading(worker->options.work, false);
     return ok;
 }

@@ -350,6 +350,32 @@ static void made_markdown_has_a_row_for_each_setting_and_counter(void **state)
     assert_non_null(strstr(text.data, "| `moecap_unittest_nodes` | gauge | Nodes now. |\n"));
 }
 
+static bool at_the_second_time(void *arg)
+{
+    int *times = arg;
+
+    return ++*times == 2;
+}
+
+static void the_digest_of_a_large_file_can_be_given_up(void **state)
+{
+    char path[] = "/tmp/moecap-digest-XXXXXX", hex[CAP_SHA256_HEX_BYTES];
+    int file = mkstemp(path), times = 0;
+    struct cap_err err = {0};
+
+    (void)state;
+    assert_int_equal(ftruncate(file, 40 << 20), 0);
+    close(file);
+    assert_false(cap_sha256_file_unless(path, at_the_second_time, &times, hex, &err));
+    assert_int_equal(err.code, CAP_CANCELLED);
+    assert_int_equal(times, 2);
+    cap_err_clear(&err);
+    times = 2;
+    assert_true(cap_sha256_file_unless(path, at_the_second_time, &times, hex, &err));
+    assert_int_equal(times, 2 + 3); /* at 0, 16 and 32 MiB */
+    remove(path);
+}
+
 static void the_digest_of_a_file_is_that_of_its_bytes(void **state)
 {
     char path[] = "/tmp/moecap-digest-XXXXXX", hex[CAP_SHA256_HEX_BYTES];
@@ -381,6 +407,7 @@ int main(void)
         cmocka_unit_test(what_a_peer_can_cause_fills_no_log),
         cmocka_unit_test(a_long_log_line_is_cut_and_the_next_one_whole),
         cmocka_unit_test(made_markdown_has_a_row_for_each_setting_and_counter),
+        cmocka_unit_test(the_digest_of_a_large_file_can_be_given_up),
         cmocka_unit_test(the_digest_of_a_file_is_that_of_its_bytes),
         cmocka_unit_test(a_value_cannot_begin_a_log_line),
     };
