@@ -1,6 +1,6 @@
 /* External engines against a scripted server: readiness, identity, what is sent, streams, refusals,
- * loss. The replies are written after what real servers send; docs/engines.md has the table of
- * points and the test of each. */
+ * loss. The replies are written after what real servers send. docs/engines.md has the 22 points that
+ * an adapter must handle and names the test of each. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -584,6 +584,24 @@ static void a_server_that_dies_fails_samples_until_a_limit(void **state)
     engine->ops->free(engine);
 }
 
+/* Dead is who breaks the connection; who is silent may be reading a long prompt. */
+static void a_server_that_is_slow_is_neither_asked_again_nor_lost(void **state)
+{
+    struct infer_engine *engine = drive_open_m("vllm", *state);
+    struct infer_request request = drive_request("x");
+    struct infer_engine_report report;
+    struct outcome out;
+
+    stub_reply(*state, COMPLETIONS,
+               &(struct stub_reply){.pieces = STREAM(token_end, done_mark), .silent_ms = 1500});
+    drive_run(engine, &request, &out);
+    assert_true(out.done);
+    assert_int_equal(stub_count(*state, COMPLETIONS), 1);
+    engine->ops->report(engine, &report);
+    assert_int_equal(report.retries, 0);
+    engine->ops->free(engine);
+}
+
 static void cancelling_closes_the_connection(void **state)
 {
     struct infer_engine *engine = drive_open_m("openai", *state);
@@ -634,6 +652,7 @@ int main(void)
         TEST(overload_is_tried_again_and_counted),
         TEST(nothing_is_sent_twice_once_a_byte_has_come),
         TEST(a_server_that_dies_fails_samples_until_a_limit),
+        TEST(a_server_that_is_slow_is_neither_asked_again_nor_lost),
         TEST(cancelling_closes_the_connection),
     };
 

@@ -398,6 +398,29 @@ static void a_server_without_metrics_is_asked_once(void **state)
     engine->ops->free(engine);
 }
 
+/* ---- the declared context ---- */
+
+static void a_declared_context_is_used_where_the_server_tells_none(void **state)
+{
+    struct infer_engine_options options = {.kind = "transformers",
+                                           .model = "m",
+                                           .url = stub_url(*state),
+                                           .model_config = "{\"num_hidden_layers\":1,"
+                                                           "\"max_position_embeddings\":64}",
+                                           .concurrency = 1};
+    struct infer_request request = drive_request("x");
+    struct infer_engine *engine;
+    struct cap_err err = {0};
+
+    stub_reply(*state, "/v1/models", &(struct stub_reply){.body = "{\"data\":[{\"id\":\"m\"}]}"});
+    engine = infer_engine_find("transformers")->open(&options, &err);
+    assert_non_null(engine);
+    request.max_tokens = 64;
+    assert_false(engine->ops->submit(engine, &request, &err));
+    assert_int_equal(err.code, CAP_OUT_OF_RANGE);
+    engine->ops->free(engine);
+}
+
 /* ---- which kind is it? ---- */
 
 static void the_kind_is_guessed_by_what_only_it_says(void **state)
@@ -452,6 +475,7 @@ int main(void)
         cmocka_unit_test(series_are_summed_over_labels_and_the_missing_are_unknown),
         TEST(metrics_are_read_once_a_second_and_told_without_what_is_missing),
         TEST(a_server_without_metrics_is_asked_once),
+        TEST(a_declared_context_is_used_where_the_server_tells_none),
         cmocka_unit_test(the_kind_is_guessed_by_what_only_it_says),
     };
 

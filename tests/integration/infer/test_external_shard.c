@@ -100,16 +100,22 @@ static int stop_node(void **state)
 
 /* ---- the scheduler's part ---- */
 
-static void lease(struct node *node, const struct infer_spec *spec, int prompts)
+static void lease_exact(struct node *node, const struct infer_spec *spec, int prompts, bool exact)
 {
     infer_work_assign(node->work, &node->lease, spec, 1, prompts, false);
     for (int i = 0; i < prompts; i++) {
         struct infer_prompt prompt = {.ordinal = (uint32_t)i, .uid = "u"};
 
-        prompt.request = (struct infer_request){.text = "2 * 21 =", .max_tokens = 8, .top_p = 1};
+        prompt.request = (struct infer_request){
+            .text = "2 * 21 =", .max_tokens = 8, .top_p = 1, .ignore_eos = exact};
         infer_work_prompt(node->work, node->lease.run_id, node->lease.shard, &prompt);
     }
     infer_work_prompts_end(node->work, node->lease.run_id, node->lease.shard);
+}
+
+static void lease(struct node *node, const struct infer_spec *spec, int prompts)
+{
+    lease_exact(node, spec, prompts, false);
 }
 
 static void take_rows(struct node *node, const struct infer_batch *batch)
@@ -295,6 +301,18 @@ static void answers_without_usage_have_no_counts_and_the_report_says_so(void **s
     assert_true(has_note(node, "the server's version is unknown"));
 }
 
+static void a_length_that_was_not_kept_is_noted(void **state)
+{
+    struct node *node = *state;
+    struct infer_spec spec = spec_for(node, "openai");
+
+    stub_reply(node->stub, COMPLETIONS, &good); /* two tokens, whatever was asked for */
+    lease_exact(node, &spec, 2, true);
+    drain(node);
+    assert_int_equal(node->failed, 0);
+    assert_true(has_note(node, "2 of 2 answers have not the length that was asked for"));
+}
+
 /* ---- failures ---- */
 
 static void a_warm_up_that_kills_the_server_fails_the_shard(void **state)
@@ -411,6 +429,7 @@ int main(void)
         TEST(chunks_of_several_tokens_have_no_gaps),
         TEST(a_servers_routing_reaches_its_sample_and_the_counts_of_the_run),
         TEST(answers_without_usage_have_no_counts_and_the_report_says_so),
+        TEST(a_length_that_was_not_kept_is_noted),
         TEST(a_warm_up_that_kills_the_server_fails_the_shard),
         TEST(a_connection_that_breaks_fails_its_sample_and_not_the_run),
         TEST(a_server_that_stays_away_fails_the_shard_after_eight_samples),
