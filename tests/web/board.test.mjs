@@ -110,7 +110,7 @@ scene("bounds leave only what lies within, and clearing them brings the rest bac
 });
 
 scene("an unknown figure says why, to the pointer and to the keyboard", async (stage) => {
-  const page = await openBoard(stage);
+  const page = await openBoard(stage, "?engine=null");
   const cell = page.locator('tbody [data-col="activated_experts_decode"]').first();
   assert.match(await cell.innerText(), /–[^]*no value: .+/);
   await cell.hover();
@@ -143,6 +143,25 @@ scene("the keyboard reaches the last of a thousand rows and comes back", async (
   await page.keyboard.press("Enter");
   await page.waitForURL(/\/runs\/run-/);
 });
+
+scene("what the keyboard reaches is covered by nothing that stays in sight", async (stage) => {
+  const page = await openBoard(stage);
+  await rows(page).nth(3).getByRole("button", { name: /^Pin/ }).click();
+  const isClear = () => page.evaluate(() => {
+    const { left, top, width, height } = document.activeElement.getBoundingClientRect();
+    return document.activeElement.contains(document.elementFromPoint(left + width / 2, top + height / 2)) && top + height <= innerHeight;
+  });
+  await head(page, "model").getByRole("button").focus();
+  await page.keyboard.press("Control+End");
+  await page.waitForFunction(() => document.activeElement.closest("tr")?.ariaRowIndex > 900);
+  const tries = { ArrowLeft: 7, ArrowUp: 18, ArrowRight: 3, PageUp: 2, PageDown: 3 };
+  for (const [key, count] of Object.entries(tries))
+    for (let i = 0; i < count; i++) {
+      await page.keyboard.press(key);
+      await page.waitForTimeout(60);
+      assert.ok(await isClear(), `after ${key} number ${i + 1}`);
+    }
+}, { width: 900, height: 700 });
 
 scene("every row is as high as the arithmetic of scrolling takes it to be", async (stage) => {
   const page = await openBoard(stage);

@@ -17,14 +17,15 @@ interface Props {
 export function BoardRow({ row, index, columns, best, state, set, busy, activeCol, top }: Props) {
   const pinned = state.pin.includes(row.id);
   const compared = state.cmp.includes(row.id);
+  const isFull = !compared && state.cmp.length >= compareMax;
   const name = `${nameOf(row)}, ${row.run.task}`;
   const at = (col: number) => `${index}:${col}`;
   const tab = (col: number) => (activeCol === col ? 0 : -1);
   const cells = top === undefined ? {} : { style: { "--top": `${top}px` } };
   return (
     <tr aria-rowindex={index + 3} class={(pinned ? "pinned " : "") + (compared ? "compared" : "")} data-testid="row" data-run={row.id} {...cells}>
-      <td class="lead" data-at={at(0)}>
-        <input type="checkbox" checked={compared} disabled={!compared && state.cmp.length >= compareMax} tabIndex={tab(0)}
+      <td class="lead" data-at={at(0)} {...(isFull ? { tabIndex: tab(0), "data-tip": `At most ${compareMax} runs compare` } : {})}>
+        <input type="checkbox" checked={compared} disabled={isFull} tabIndex={tab(0)}
           aria-label={"Compare " + name} onChange={() => set({ cmp: toggled(state.cmp, row.id) })} />
       </td>
       <td class="lead" data-at={at(1)}>
