@@ -124,12 +124,14 @@ static void refuse_size(struct cap_http_request *request, int status, const char
     cap_http_reply_error(request, status, message);
 }
 
-static bool body_too_large(const struct cap_http_request *request)
+/* A little too much is read to its end and dropped, so that the client gets to read our answer: one
+ * that still sends when we close may lose it. */
+static bool announces_far_too_much(const struct cap_http_request *request)
 {
     const char *length = cap_http_header(request, "Content-Length");
 
-    return request->body.overflowed ||
-           (length && strtoull(length, NULL, 10) > request->server->options.body_bytes_max);
+    return length &&
+           strtoull(length, NULL, 10) / BODY_TIMES_MAX > request->server->options.body_bytes_max;
 }
 
 static void check_head(struct cap_http_request *request)
@@ -142,11 +144,10 @@ static void check_head(struct cap_http_request *request)
         refuse_size(request, 414, "path and query are", options->url_bytes_max);
     else if (head_bytes(request) > options->head_bytes_max)
         refuse_size(request, 431, "headers are", options->head_bytes_max);
-    else if (body_too_large(request))
+    else if (announces_far_too_much(request))
         refuse_size(request, 413, "body is", options->body_bytes_max);
 }
 
-/* A little too much is read to its end, so that the client reads our answer; endless is not. */
 static enum MHD_Result take_body(struct cap_http_request *request, const char *data, size_t length)
 {
     struct cap_http_server *server = request->server;

@@ -1,4 +1,6 @@
 /* Paths to handlers; docs/api.md describes each. */
+#include <string.h>
+
 #include "service.h"
 
 static const struct cap_metric_row metric_rows[] = {
@@ -26,11 +28,22 @@ static void nothing_there(struct cap_http_request *http, void *self)
     struct cap_err err = {0};
 
     (void)self;
-    cap_fail(&err, CAP_NOT_FOUND, "there is no %.100s; see docs/api.md", cap_http_path(http));
+    cap_fail(&err, CAP_NOT_FOUND, "there is no %.100s; see /api/v1/openapi.json",
+             cap_http_path(http));
     gate_reply_error(http, &err);
 }
 
+static void openapi(struct cap_http_request *http, void *self)
+{
+    static const char *const no_parameters[] = {NULL};
+
+    (void)self;
+    if (gate_accept(http, no_parameters))
+        gate_reply_text(http, 200, "application/json", gate_openapi, strlen(gate_openapi));
+}
+
 static const struct cap_http_route routes[] = {
+    {"GET", "/api/v1/openapi.json", openapi},
     {"GET", "/api/v1/info", gate_info},
     {"GET", "/api/v1/board", gate_board},
     {"GET", "/api/v1/runs/*", gate_run},

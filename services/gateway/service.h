@@ -97,6 +97,8 @@ void gate_stream(struct cap_http_request *http, struct gate_service *service,
 void gate_add_event(struct cap_buf *out, const char *name, json_t *json);
 void gate_add_error_event(struct cap_buf *out, const struct cap_err *err);
 
+extern const char *const gate_openapi; /* docs/openapi.json, put into the program by the build */
+
 /* queue_feed_rpc.c: the queue as its watchers see it, asked for once for all of them. */
 struct gate_feed *gate_feed_new(struct cap_rpc_channel *scheduler);
 void gate_feed_free(struct gate_feed *feed);

@@ -190,7 +190,7 @@ static void a_body_past_the_limit_is_refused(void **state)
     CAP_AUTO_BUF(request, 20000);
 
     talk(*state,
-         "POST /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 5000\r\n\r\n",
+         "POST /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 50000\r\n\r\n",
          &out);
     assert_non_null(strstr(out.data, "413"));
     assert_non_null(strstr(out.data, "the body is larger than 4 KiB"));

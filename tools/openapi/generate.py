@@ -1,0 +1,170 @@
+#!/usr/bin/python3
+"""Writes docs/openapi.json: the paths of paths.yaml, with the schema of every message they name.
+
+    tools/openapi/generate.py            writes docs/openapi.json
+    tools/openapi/generate.py --check    changes nothing; status 1 when it is not current
+
+The schemas are made from proto/moecap/v1 by the rules of lib/wire (to_json.c, from_json.c), with the comments of
+the .proto as descriptions, so that they cannot say anything else than the programs. A reply has all of its fields
+but those of a oneof, and a sub-message that is not there is null. A request (named with Input behind) may leave
+out any field, and null means the same.
+"""
+import json
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+import yaml
+from google.protobuf import descriptor_pb2
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+OUT = ROOT / "docs" / "openapi.json"
+PACKAGE = ".moecap.v1."
+INTEGERS = {  # type: smallest, largest; None = as far as JSON's readers can tell
+    "TYPE_INT32": (-(2**31), 2**31 - 1),
+    "TYPE_UINT32": (0, 2**32 - 1),
+    "TYPE_INT64": (None, None),
+    "TYPE_UINT64": (0, None),
+}
+Field = descriptor_pb2.FieldDescriptorProto
+
+
+def read_protos():
+    with tempfile.TemporaryDirectory() as folder:
+        out = pathlib.Path(folder) / "set"
+        files = sorted(str(p.relative_to(ROOT / "proto")) for p in (ROOT / "proto/moecap/v1").glob("*.proto"))
+        subprocess.run(["protoc", "-I", str(ROOT / "proto"), "--include_source_info", "--descriptor_set_out", str(out)]
+                       + files, check=True)
+        return descriptor_pb2.FileDescriptorSet.FromString(out.read_bytes())
+
+
+class Protos:
+    def __init__(self):
+        self.messages, self.enums, self.comments = {}, {}, {}
+        for file in read_protos().file:
+            for place in file.source_code_info.location:
+                text = (place.leading_comments + " " + place.trailing_comments).strip()
+                if text:
+                    self.comments[file.name, tuple(place.path)] = " ".join(text.split())
+            for i, message in enumerate(file.message_type):
+                self.messages[message.name] = (message, file.name, (4, i))
+            for i, enum in enumerate(file.enum_type):
+                self.enums[enum.name] = (enum, file.name, (5, i))
+
+    def comment(self, file, path):
+        text = self.comments.get((file, path))
+        return {"description": text} if text else {}
+
+
+def enum_word(enum, value):
+    prefix = re.sub(r"(?<!^)(?=[A-Z])", "_", enum.name).upper() + "_"
+    return value.name.removeprefix(prefix).lower()
+
+
+class Schemas:
+    """Made when they are first named, so that only what the paths need is in the document."""
+
+    def __init__(self, protos):
+        self.protos, self.made = protos, {}
+
+    def ref(self, name):
+        if name not in self.made:
+            self.made[name] = {}  # so that a name inside finds it
+            base = name.removesuffix("Input")
+            if base in self.protos.enums:
+                self.made[name] = self.enum(base)
+            else:
+                self.made[name] = self.message(base, name != base)
+        return {"$ref": f"#/components/schemas/{name}"}
+
+    def enum(self, name):
+        enum, file, path = self.protos.enums[name]
+        return {"type": "string", "enum": [enum_word(enum, v) for v in enum.value],
+                **self.protos.comment(file, path)}
+
+    def message(self, name, is_input):
+        message, file, path = self.protos.messages[name]
+        properties, required, exclusive = {}, [], {}
+        for i, field in enumerate(message.field):
+            schema = self.field(field, is_input)
+            properties[field.name] = {**schema, **self.protos.comment(file, path + (2, i))}
+            if not field.HasField("oneof_index"):
+                required.append(field.name)
+            else:
+                exclusive.setdefault(field.oneof_index, []).append(field.name)
+        schema = {"type": "object", **self.protos.comment(file, path), "properties": properties,
+                  "additionalProperties": False}
+        if required and not is_input:
+            schema["required"] = required
+        for names in exclusive.values():
+            if len(names) > 1:  # at most one of them
+                schema["not"] = {"required": names}
+        return schema
+
+    def field(self, field, is_input):
+        schema = self.scalar(field, is_input)
+        if field.label == Field.LABEL_REPEATED:
+            schema = {"type": "array", "items": schema}
+        return or_null(schema) if is_input or (field.type == Field.TYPE_MESSAGE
+                                               and field.label != Field.LABEL_REPEATED) else schema
+
+    def scalar(self, field, is_input):
+        kind = Field.Type.Name(field.type)
+        name = field.type_name.removeprefix(PACKAGE)
+        if kind == "TYPE_MESSAGE":
+            return self.ref(name + ("Input" if is_input else ""))
+        if kind == "TYPE_ENUM":
+            return self.ref(name)
+        if kind in INTEGERS:
+            low, high = INTEGERS[kind]
+            return {"type": "integer", **({"minimum": low} if low is not None else {}),
+                    **({"maximum": high} if high is not None else {})}
+        if kind == "TYPE_DOUBLE":  # what is no number has no JSON
+            return {"type": "number"} if is_input else {"type": ["number", "null"]}
+        if kind == "TYPE_BYTES":
+            return {"type": "string", "pattern": "^([0-9a-f]{2})*$"}
+        return {"TYPE_STRING": {"type": "string"}, "TYPE_BOOL": {"type": "boolean"}}[kind]
+
+
+def or_null(schema):
+    if "type" in schema and isinstance(schema["type"], str):
+        return {**schema, "type": [schema["type"], "null"]}
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def resolve(node, schemas):
+    """{message: NAME} stands for a reply's schema, {input: NAME} for a request's."""
+    if isinstance(node, dict):
+        if set(node) == {"message"}:
+            return schemas.ref(node["message"])
+        if set(node) == {"input"}:
+            return schemas.ref(node["input"] + "Input")
+        return {key: resolve(value, schemas) for key, value in node.items()}
+    return [resolve(value, schemas) for value in node] if isinstance(node, list) else node
+
+
+def document():
+    paths = yaml.safe_load((ROOT / "tools/openapi/paths.yaml").read_text())
+    version = re.search(r"project\(moecap VERSION ([0-9.]+)", (ROOT / "CMakeLists.txt").read_text())
+    schemas = Schemas(Protos())
+    made = resolve(paths, schemas)
+    made["info"]["version"] = version.group(1)
+    made["components"]["schemas"] = {**made["components"]["schemas"], **dict(sorted(schemas.made.items()))}
+    return json.dumps(made, indent=1, ensure_ascii=False) + "\n"
+
+
+def main():
+    text = document()
+    if sys.argv[1:] != ["--check"]:
+        OUT.write_text(text)
+        return 0
+    if OUT.read_text() == text:
+        return 0
+    print(f"{OUT.relative_to(ROOT)} is not current; run tools/openapi/generate.py", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
