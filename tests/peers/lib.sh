@@ -8,7 +8,8 @@
 #   peer_fixup       what pip cannot do; optional
 #   peer_needs       prints why it cannot run on this machine, or nothing; optional
 # engines:  peer_kind, peer_model (prints what to serve), peer_start MODEL PORT (becomes the server), peer_served MODEL
-#           (prints the name in requests), peer_scores=no if it has no log-likelihoods, peer_more MODEL (further checks)
+#           (prints the name in requests), peer_scores=no if it has no log-likelihoods, peer_more MODEL (further checks),
+#           peer_probe (lines that `moecap engine check` must print)
 # clients:  peer_check URL (against our endpoint)
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/moecap/peers

@@ -12,6 +12,11 @@ peer_packages() { echo "xllamacpp==2026.10.11549"; }
 
 peer_needs() { cpu_has avx2 || echo "its library needs AVX2"; }
 
+peer_probe() {
+    printf '%s\n' 'kind llamacpp' 'completions yes' 'chat yes' 'usage yes' 'exact length yes' \
+        'tried moecap-tiny, context of 1024' 'scoring no' 'seed yes' 'metrics yes'
+}
+
 peer_model() {
     "$python" "$here/to_gguf.py" "$root/models/moecap-tiny" "$state/moecap-tiny.gguf" >&2
     echo "$state/moecap-tiny.gguf"

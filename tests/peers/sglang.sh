@@ -25,6 +25,11 @@ peer_fixup() {
     mkdir -p "$info" && printf 'Metadata-Version: 2.1\nName: torchvision\nVersion: 0.28.0\n' >"$info/METADATA"
 }
 
+peer_probe() {
+    printf '%s\n' 'kind sglang' 'completions yes' 'chat yes' 'usage yes' 'exact length yes' \
+        'version 0.5.23' 'tried moecap-tiny, context of 1024' 'scoring yes' 'metrics yes'
+}
+
 peer_model() { echo "$root/models/moecap-tiny"; }
 peer_served() { echo moecap-tiny; }
 
@@ -36,10 +41,11 @@ peer_start() {
         --enable-return-routed-experts --dtype "${MOECAP_PEERS_DTYPE:-auto}"
 }
 
-# In float32 nothing but a true tie may differ.
+# In float32 nothing but a true tie may differ, and the routed experts that it returns are those of our own engine.
 peer_more() {
     export MOECAP_PEERS_DTYPE=float32
     serve_peer "$1" && peer_run "$state/routed.jsonl" --task gsm-mini --limit "$few" || return 1
     native_run native-f32 --task gsm-mini --precision f32 --limit "$few"
-    compare native-f32 routed --near 0.01 >"$state/f32.json" && "$python" "$here/table.py" float32 "$state/f32.json"
+    compare native-f32 routed --near 0.01 >"$state/f32.json" && "$python" "$here/table.py" float32 "$state/f32.json" &&
+        "$python" "$here/routing.py" "$state/native-f32.jsonl" "$state/routed.jsonl"
 }

@@ -57,13 +57,24 @@ peer_run() {
     export=$1
     shift
     evaluate "$export" --engine "$peer_kind" --url "$server_url" --model moecap-tiny --served-model "$served" \
-        --batch-size 4 --note "$name" "$@"
+        --model-config "$model/config.json" --batch-size 4 --note "$name" "$@"
 }
 
 compare() { # OURS, THEIRS, further options
     first=$1 second=$2
     shift 2
     "$python" "$here/compare.py" --native "$state/$first.jsonl" --peer "$state/$second.jsonl" --endpoint "$our_url" "$@"
+}
+
+# What `moecap engine check` says of it before anyone submits must be what the peer's file knows.
+check_probe() {
+    moecap engine check "$server_url" --model "$served" >"$state/probe" 2>&1 || { cat "$state/probe"; return 1; }
+    sed 's/  */ /g' "$state/probe" >"$state/probe.words"
+    peer_probe >"$state/probe.wanted"
+    while read -r words; do
+        grep -q "^$words" "$state/probe.words" || { cat "$state/probe"; say "engine check does not say \"$words\""; return 1; }
+    done <"$state/probe.wanted"
+    echo "  engine check: $(wc -l <"$state/probe.wanted") of its answers are as they should be"
 }
 
 # The first samples as chats, through the server's own template.
@@ -104,7 +115,7 @@ check_engine() {
     peer_run "$state/$name.jsonl" --task gsm-mini --limit "$limit" && compare native "$name" >"$state/$name.json" || return 1
     "$python" "$here/table.py" row "$peer_title" "$(version_of "$peer_package")" "$ready_s" "$state/$name.json" \
         >>"$state/table"
-    check_chat && check_exact_length && check_scoring || return 1
+    check_probe && check_chat && check_exact_length && check_scoring || return 1
     stop_server
     peer_more "$given"
 }

@@ -13,6 +13,11 @@ peer_packages() {
     echo "transformers[serving]==5.24.0 accelerate==1.15.0"
 }
 
+peer_probe() {
+    printf '%s\n' 'kind transformers' 'completions yes' 'chat yes' 'usage yes' 'exact length yes' \
+        'scoring no' 'metrics no'
+}
+
 peer_model() { echo "$root/models/moecap-tiny"; }
 peer_served() { echo "$1"; }
 

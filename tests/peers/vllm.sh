@@ -21,6 +21,11 @@ peer_fixup() {
     mkdir -p "$info" && printf 'Metadata-Version: 2.1\nName: vllm\nVersion: 0.32.0+cpu\n' >"$info/METADATA"
 }
 
+peer_probe() {
+    printf '%s\n' 'kind vllm' 'completions yes' 'chat yes' 'usage yes' 'exact length yes' \
+        'version 0.32.0' 'tried moecap-tiny, context of 1024' 'scoring yes' 'seed yes' 'metrics yes'
+}
+
 peer_model() { echo "$root/models/moecap-tiny"; }
 peer_served() { echo moecap-tiny; }
 
