@@ -51,7 +51,8 @@ static bool check_parameter(void *arg, const char *name, const char *value, size
     if (!*known)
         return fail_unknown(check, name);
     if (strlen(value) != length || cap_utf8_bad(value, length) < length)
-        return cap_fail_field(check->err, CAP_INVALID_ARGUMENT, name, "%s is not UTF-8 text", name);
+        return cap_fail_field(check->err, CAP_INVALID_ARGUMENT, name,
+                              "%s is not UTF-8 text without NUL", name);
     return check_once(check, name);
 }
 

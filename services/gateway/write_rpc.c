@@ -9,6 +9,30 @@ enum { JSON_FLAGS = JSON_REJECT_DUPLICATES };
 
 static const char *const no_parameters[] = {NULL};
 
+/* "application/json", with parameters or without. */
+static bool is_json(const char *type)
+{
+    static const char json[] = "application/json";
+
+    return type && strncasecmp(type, json, strlen(json)) == 0 &&
+           strchr("; \t", type[strlen(json)]); /* or its end */
+}
+
+/* A page of another site can post forms and plain text without asking; JSON it cannot. */
+static bool accept_post(struct cap_http_request *http)
+{
+    struct cap_err err = {0};
+
+    if (!gate_accept(http, no_parameters))
+        return false;
+    if (is_json(cap_http_header(http, "Content-Type")))
+        return true;
+    gate_count(GATE_METRIC_refused_total, 1);
+    cap_fail(&err, CAP_INVALID_ARGUMENT, "Content-Type must be application/json");
+    gate_reply_error_as(http, 415, &err);
+    return false;
+}
+
 /* The body as a message of that type; NULL with a sentence that names the field. */
 static ProtobufCMessage *read_body(struct cap_http_request *http,
                                    const ProtobufCMessageDescriptor *type, struct cap_err *err)
@@ -38,7 +62,7 @@ void gate_submit(struct cap_http_request *http, void *self)
     const struct cap_rpc_options options = {.out_faults = &faults};
     struct cap_err err = {0};
 
-    if (!gate_accept(http, no_parameters))
+    if (!accept_post(http))
         return;
     request =
         (Moecap__V1__SubmitRequest *)read_body(http, &moecap__v1__submit_request__descriptor, &err);
@@ -57,7 +81,7 @@ void gate_cancel(struct cap_http_request *http, void *self)
     Moecap__V1__CancelReply *reply;
     struct cap_err err = {0};
 
-    if (!gate_accept(http, no_parameters))
+    if (!accept_post(http))
         return;
     request =
         (Moecap__V1__CancelRequest *)read_body(http, &moecap__v1__cancel_request__descriptor, &err);

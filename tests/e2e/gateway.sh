@@ -141,7 +141,7 @@ says '"field":"modl"'
 expect 0 get "$url/api/v1/board?limit=1&limit=2"
 says 'limit is there twice'
 expect 0 get "$url/api/v1/board?model=%ff"
-says 'model is not UTF-8 text'
+says 'model is not UTF-8 text without NUL'
 expect 0 get "$url/api/v1/runs/$run/samples?verdict=maybe"
 says '"field":"verdict"'
 expect 0 post -d '{"spec": {"limit": "all"}}' "$url/api/v1/evaluations"
@@ -160,6 +160,7 @@ says '"field":"limit"'
 [ "$(status_of -X POST -H 'Content-Type: application/jsonp' -d '{}' "$url/api/v1/cancel")" = 415 ] || fail "jsonp is no JSON"
 expect 0 get -X DELETE -D "$state/head" "$url/api/v1/board"
 says '{"error":{"code":"unimplemented","message":"DELETE is not allowed for /api/v1/board"}}'
+[ "$(status_of -X POST "$url/api/v1/board")" = 405 ] || fail "a POST to the board is not 405"
 grep -qi '^allow: GET, HEAD, OPTIONS' "$state/head" || fail "405 does not say what is allowed"
 grep -qi '^content-security-policy: ' "$state/head" || fail "405 has no policy"
 expect 0 get -X POST -H 'Content-Type: application/json' -d '{}' "$url/api/v1/nothing"
