@@ -3,6 +3,7 @@
 
 #include "base/buf.h"
 #include "base/near.h"
+#include "wire/field.h"
 #include "wire/json.h"
 
 enum { PATH_BYTES = 256, LIST_MAX = 100000 };
@@ -122,29 +123,10 @@ static bool set_scalar(const ProtobufCFieldDescriptor *field, const json_t *json
     return fail(path, "nothing: this field cannot be written as JSON", err);
 }
 
-static size_t size_of(const ProtobufCFieldDescriptor *field)
-{
-    switch (field->type) {
-    case PROTOBUF_C_TYPE_INT64:
-    case PROTOBUF_C_TYPE_SINT64:
-    case PROTOBUF_C_TYPE_SFIXED64:
-    case PROTOBUF_C_TYPE_UINT64:
-    case PROTOBUF_C_TYPE_FIXED64:
-    case PROTOBUF_C_TYPE_DOUBLE:
-    case PROTOBUF_C_TYPE_STRING:
-    case PROTOBUF_C_TYPE_MESSAGE:
-        return 8;
-    case PROTOBUF_C_TYPE_BYTES:
-        return sizeof(ProtobufCBinaryData);
-    default:
-        return 4; /* protobuf_c_boolean is an int */
-    }
-}
-
 static bool set_list(const ProtobufCFieldDescriptor *field, const json_t *json, char *base,
                      struct cap_arena *arena, const char *path, struct cap_err *err)
 {
-    size_t count = json_array_size(json), size = size_of(field);
+    size_t count = json_array_size(json), size = wire_size_of(field);
     char *items = count <= LIST_MAX ? cap_arena_array(arena, count + 1, size) : NULL;
     char item_path[PATH_BYTES];
 

@@ -13,10 +13,16 @@
 #include <stdbool.h>
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/err.h"
 
 /* The caller's reference. */
 json_t *cap_wire_to_json(const ProtobufCMessage *message);
+
+/* The same as text, without the tree: for what is long. */
+void cap_wire_write(const ProtobufCMessage *message, struct cap_buf *out);
+/* One field of a message as text, a text without quotes; false when it is not there. */
+bool cap_wire_write_field(const ProtobufCMessage *message, const char *name, struct cap_buf *out);
 
 /* A message in the arena; NULL with INVALID_ARGUMENT, e.g. `spec.limit: expected a whole number`.
  */

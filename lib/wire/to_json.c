@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "digest/digest.h"
+#include "wire/field.h"
 #include "wire/json.h"
 
 static json_t *bytes_json(const ProtobufCBinaryData *bytes)
@@ -91,29 +92,6 @@ static json_t *scalar_json(const ProtobufCFieldDescriptor *field, const void *at
     return json_null();
 }
 
-static size_t size_of(const ProtobufCFieldDescriptor *field)
-{
-    switch (field->type) {
-    case PROTOBUF_C_TYPE_INT32:
-    case PROTOBUF_C_TYPE_SINT32:
-    case PROTOBUF_C_TYPE_SFIXED32:
-    case PROTOBUF_C_TYPE_UINT32:
-    case PROTOBUF_C_TYPE_FIXED32:
-    case PROTOBUF_C_TYPE_FLOAT:
-    case PROTOBUF_C_TYPE_ENUM:
-        return 4;
-    case PROTOBUF_C_TYPE_BOOL:
-        return sizeof(protobuf_c_boolean);
-    case PROTOBUF_C_TYPE_BYTES:
-        return sizeof(ProtobufCBinaryData);
-    case PROTOBUF_C_TYPE_STRING:
-    case PROTOBUF_C_TYPE_MESSAGE:
-        return sizeof(void *);
-    default:
-        return 8;
-    }
-}
-
 static json_t *list_json(const ProtobufCFieldDescriptor *field, const char *base)
 {
     size_t count = *(const size_t *)(base + field->quantifier_offset);
@@ -121,7 +99,7 @@ static json_t *list_json(const ProtobufCFieldDescriptor *field, const char *base
     json_t *list = json_array();
 
     for (size_t i = 0; i < count; i++)
-        json_array_append_new(list, scalar_json(field, items + i * size_of(field)));
+        json_array_append_new(list, scalar_json(field, items + i * wire_size_of(field)));
     return list;
 }
 
@@ -133,17 +111,12 @@ json_t *cap_wire_to_json(const ProtobufCMessage *message)
 
     for (unsigned i = 0; i < type->n_fields; i++) {
         const ProtobufCFieldDescriptor *field = &type->fields[i];
-        json_t *value;
 
-        if (field->label == PROTOBUF_C_LABEL_REPEATED)
-            value = list_json(field, base);
-        else if ((field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) &&
-                 *(const uint32_t *)(base + field->quantifier_offset) != field->id)
-            value = NULL;
-        else
-            value = scalar_json(field, base + field->offset);
-        if (value)
-            json_object_set_new(object, field->name, value);
+        if (wire_is_there(field, base))
+            json_object_set_new(object, field->name,
+                                field->label == PROTOBUF_C_LABEL_REPEATED
+                                    ? list_json(field, base)
+                                    : scalar_json(field, base + field->offset));
     }
     return object;
 }

@@ -4,8 +4,9 @@
 
 #include "digest/digest.h"
 #include "service.h"
+#include "wire/json.h"
 
-enum { ETAG_BYTES = CAP_SHA256_HEX_BYTES + 2 };
+enum { ETAG_BYTES = CAP_SHA256_HEX_BYTES + 2, JSON_BYTES_MAX = 256 << 20 };
 
 static void make_etag(const char *text, size_t length, char out[ETAG_BYTES])
 {
@@ -46,6 +47,16 @@ void gate_reply_text(struct cap_http_request *http, int status, const char *cont
         cap_http_reply(http, 304, content_type, "", 0);
     else
         cap_http_reply(http, status, content_type, text, length);
+}
+
+void gate_reply_message(struct cap_http_request *http, int status, const ProtobufCMessage *message)
+{
+    CAP_AUTO_BUF(text, JSON_BYTES_MAX);
+
+    cap_wire_write(message, &text);
+    if (text.overflowed)
+        abort(); /* a message has 8 MiB at most */
+    gate_reply_text(http, status, "application/json", text.data, text.length);
 }
 
 void gate_reply_json(struct cap_http_request *http, int status, json_t *json)

@@ -16,7 +16,7 @@ static void answer(struct cap_http_request *http, bool ok, const ProtobufCMessag
                    const struct cap_err *err)
 {
     if (ok)
-        gate_reply_json(http, 200, cap_wire_to_json(reply));
+        gate_reply_message(http, 200, reply);
     else
         gate_reply_error(http, err);
 }

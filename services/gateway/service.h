@@ -9,6 +9,7 @@
 #define GATE_SERVICE_H
 
 #include <jansson.h>
+#include <protobuf-c/protobuf-c.h>
 
 #include "http/server.h"
 #include "metrics/metrics.h"
@@ -69,7 +70,9 @@ bool gate_etag_known(const char *if_none_match, const char *etag);
 /* With an ETag of the text, and 304 when the client has it already. */
 void gate_reply_text(struct cap_http_request *http, int status, const char *content_type,
                      const char *text, size_t length);
-/* Takes the reference; with an ETag, and 304 when the client has it already. */
+/* A message as JSON. */
+void gate_reply_message(struct cap_http_request *http, int status, const ProtobufCMessage *message);
+/* Takes the reference. */
 void gate_reply_json(struct cap_http_request *http, int status, json_t *json);
 void gate_reply_error(struct cap_http_request *http, const struct cap_err *err);
 /* The same where HTTP has a status of its own. */

@@ -202,16 +202,17 @@ static bool add_other_parameter(void *arg, const char *name, const char *value, 
 }
 
 /* The same request with the next place, for those whose body has no room for it. */
-static void link_next(struct cap_http_request *http, const json_t *next)
+static void link_next(struct cap_http_request *http, const ProtobufCMessage *reply)
 {
     CAP_AUTO_BUF(link, LINK_BYTES_MAX);
-    char number[32];
+    CAP_AUTO_BUF(place, LINK_BYTES_MAX);
 
+    if (!cap_wire_write_field(reply, "next_after", &place))
+        return;
     cap_buf_printf(&link, "<%s?", cap_http_path(http));
     cap_http_query_each(http, add_other_parameter, &link);
     cap_buf_add_str(&link, "after=");
-    snprintf(number, sizeof number, "%lld", (long long)json_integer_value(next));
-    add_escaped(&link, json_is_string(next) ? json_string_value(next) : number);
+    add_escaped(&link, place.data);
     cap_buf_add_str(&link, ">; rel=\"next\"");
     if (!link.overflowed)
         cap_http_reply_header(http, "Link", link.data);
@@ -233,15 +234,14 @@ static void reply_csv(struct cap_http_request *http, const struct gate_table *ta
 void gate_reply_table(struct cap_http_request *http, const struct gate_table *table,
                       const char *wanted, const ProtobufCMessage *reply)
 {
-    json_t *json = cap_wire_to_json(reply);
-    const json_t *next = json_object_get(json, "next_after");
+    json_t *json;
 
-    if (next)
-        link_next(http, next);
+    link_next(http, reply);
     if (strcmp(gate_query_text(http, "format"), "csv") != 0) {
-        gate_reply_json(http, 200, json);
+        gate_reply_message(http, 200, reply);
         return;
     }
+    json = cap_wire_to_json(reply);
     reply_csv(http, table, wanted, json);
     json_decref(json);
 }

@@ -68,8 +68,7 @@ void gate_submit(struct cap_http_request *http, void *self)
         (Moecap__V1__SubmitRequest *)read_body(http, &moecap__v1__submit_request__descriptor, &err);
     if (request && scheduler_rpc_submit(service->scheduler, &options, request, cap_http_arena(http),
                                         &reply, &err))
-        gate_reply_json(http, request->dry_run || reply->duplicate ? 200 : 201,
-                        cap_wire_to_json(&reply->base));
+        gate_reply_message(http, request->dry_run || reply->duplicate ? 200 : 201, &reply->base);
     else
         gate_reply_refusal(http, &err, &faults);
 }
@@ -87,7 +86,7 @@ void gate_cancel(struct cap_http_request *http, void *self)
         (Moecap__V1__CancelRequest *)read_body(http, &moecap__v1__cancel_request__descriptor, &err);
     if (request &&
         scheduler_rpc_cancel(service->scheduler, NULL, request, cap_http_arena(http), &reply, &err))
-        gate_reply_json(http, 200, cap_wire_to_json(&reply->base));
+        gate_reply_message(http, 200, &reply->base);
     else
         gate_reply_error(http, &err);
 }

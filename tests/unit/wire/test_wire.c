@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "moecap/v1/scheduler.pb-c.h"
+#include "moecap/v1/store.pb-c.h"
 #include "wire/json.h"
 
 static Moecap__V1__SubmitRequest *read_request(const char *text, struct cap_arena *arena,
@@ -49,6 +50,82 @@ static void a_message_reads_back_what_was_written(void **state)
     assert_string_equal(json_string_value(json_array_get(json_object_get(spec, "tasks"), 1)), "b");
     json_decref(json);
     assert_null(request->spec->hardware);
+}
+
+/* Text and tree are the same document. */
+static void check_text(const ProtobufCMessage *message)
+{
+    CAP_AUTO_BUF(text, 1 << 20);
+    json_t *tree = cap_wire_to_json(message), *read;
+    json_error_t error;
+
+    cap_wire_write(message, &text);
+    read = json_loadb(text.data, text.length, JSON_ALLOW_NUL, &error);
+    if (!read || !json_equal(read, tree))
+        fail_msg("%s: %s", error.text, text.data);
+    json_decref(read);
+    json_decref(tree);
+}
+
+static void text_is_what_the_tree_would_give(void **state)
+{
+    static char every_byte[256], not_text[] = "caf\xe9";
+    Moecap__V1__BoardReply board = MOECAP__V1__BOARD_REPLY__INIT;
+    Moecap__V1__BoardRow row = MOECAP__V1__BOARD_ROW__INIT, empty = MOECAP__V1__BOARD_ROW__INIT;
+    Moecap__V1__EvaluationSpec spec = MOECAP__V1__EVALUATION_SPEC__INIT;
+    Moecap__V1__Figure figure[4] = {MOECAP__V1__FIGURE__INIT, MOECAP__V1__FIGURE__INIT,
+                                    MOECAP__V1__FIGURE__INIT, MOECAP__V1__FIGURE__INIT};
+    Moecap__V1__Figure *figures[] = {&figure[0], &figure[1], &figure[2], &figure[3]};
+    Moecap__V1__BoardRow *rows[] = {&row, &empty};
+    Moecap__V1__AnswerBatch batch = MOECAP__V1__ANSWER_BATCH__INIT;
+    static const double values[] = {0.1, 1e300, -3, 5e-324};
+
+    (void)state;
+    for (int i = 1; i < 128; i++)
+        every_byte[i - 1] = (char)i;
+    spec.note = every_byte;
+    spec.submitter = "gr\xc3\xbc\xc3\x9f \"\\/";
+    spec.revision = not_text;
+    spec.tasks = (char *[]){"a", "b"};
+    spec.n_tasks = 2;
+    spec.seed = INT64_MAX;
+    spec.priority = -7;
+    for (int i = 0; i < 4; i++) {
+        figure[i].opt_value_case = MOECAP__V1__FIGURE__OPT_VALUE_VALUE;
+        figure[i].value = values[i];
+    }
+    figure[3].opt_low_case = MOECAP__V1__FIGURE__OPT_LOW_LOW;
+    figure[3].low = __builtin_nan("");
+    row.spec = &spec;
+    row.state = MOECAP__V1__RUN_STATE__RUN_STATE_FINISHED;
+    row.figures = figures;
+    row.n_figures = 4;
+    empty.state = (Moecap__V1__RunState)99; /* of a newer program */
+    board.rows = rows;
+    board.n_rows = 2;
+    board.more = 1;
+    check_text(&board.base);
+    board.opt_next_case = MOECAP__V1__BOARD_REPLY__OPT_NEXT_NEXT_AFTER;
+    board.next_after = "run-1";
+    check_text(&board.base);
+    batch.rows = (ProtobufCBinaryData){3, (uint8_t *)"\x00\xff\x10"};
+    check_text(&batch.base);
+}
+
+static void a_field_is_written_by_its_name(void **state)
+{
+    Moecap__V1__BoardReply board = MOECAP__V1__BOARD_REPLY__INIT;
+    CAP_AUTO_BUF(text, 100);
+
+    (void)state;
+    assert_false(cap_wire_write_field(&board.base, "next_after", &text));
+    assert_false(cap_wire_write_field(&board.base, "no_such", &text));
+    board.opt_next_case = MOECAP__V1__BOARD_REPLY__OPT_NEXT_NEXT_AFTER;
+    board.next_after = "a\"b";
+    assert_true(cap_wire_write_field(&board.base, "next_after", &text));
+    assert_string_equal(text.data, "a\"b");
+    assert_true(cap_wire_write_field(&board.base, "more", &text));
+    assert_string_equal(text.data, "a\"bfalse");
 }
 
 static void check_refusal(const char *text, const char *sentence)
@@ -108,6 +185,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_message_reads_back_what_was_written),
+        cmocka_unit_test(text_is_what_the_tree_would_give),
+        cmocka_unit_test(a_field_is_written_by_its_name),
         cmocka_unit_test(wrong_fields_are_named_by_their_path),
         cmocka_unit_test(enums_are_words_both_ways),
     };
