@@ -1,5 +1,6 @@
 /* The page: files that are part of the program, compressed where the browser takes it, kept by the
  * browser for ever where the name holds a digest. */
+#include <stdio.h>
 #include <string.h>
 
 #include "page.h"
@@ -53,9 +54,12 @@ bool gate_page_takes_gzip(const char *accept_encoding)
 static void serve(struct cap_http_request *http, const struct gate_page_file *file)
 {
     bool packed = file->gzip && gate_page_takes_gzip(cap_http_header(http, "Accept-Encoding"));
+    char etag[64];
 
+    /* Weak: the bytes differ by encoding, what they mean does not. */
+    snprintf(etag, sizeof etag, "W/%s", file->etag);
     cap_http_reply_header(http, "Cache-Control", file->caching);
-    cap_http_reply_header(http, "ETag", file->etag);
+    cap_http_reply_header(http, "ETag", etag);
     cap_http_reply_header(http, "Vary", "Accept-Encoding");
     if (gate_etag_known(cap_http_header(http, "If-None-Match"), file->etag)) {
         cap_http_reply(http, 304, file->type, "", 0);

@@ -7,7 +7,7 @@ export function AwayBanner() {
     <div class="banner-place" role="status" aria-live="polite">
       {away.value && (
         <p class="banner" data-testid="away"><Icon name="warning" />
-          The server is away, trying again. What you see is from before.</p>
+          The server is away, trying again. What is shown may be old.</p>
       )}
     </div>
   );
