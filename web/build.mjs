@@ -14,26 +14,52 @@ const out = flag > 0 ? process.argv[flag + 1] : join(web, "dist");
 // The theme is a script of its own: it runs before the first paint, the page after.
 async function bundle() {
   const result = await build({
-    absWorkingDir: web, entryPoints: { main: "src/main.tsx", theme: "src/theme.ts" }, outdir: out, write: false, bundle: true,
-    format: "esm", target: ["es2022"], minify: true, legalComments: "none", entryNames: "assets/[name]-[hash]",
-    metafile: true, logLevel: "warning", sourcemap: false,
+    absWorkingDir: web,
+    entryPoints: { main: "src/main.tsx", theme: "src/theme.ts" },
+    outdir: out,
+    write: false,
+    bundle: true,
+    format: "esm",
+    target: ["es2022"],
+    minify: true,
+    legalComments: "none",
+    entryNames: "assets/[name]-[hash]",
+    metafile: true,
+    logLevel: "warning",
+    sourcemap: false,
   });
-  return result.outputFiles.map((file) => ({ name: basename(file.path), bytes: Buffer.from(file.contents), inputs: result.metafile.inputs }));
+  return result.outputFiles.map((file) => ({
+    name: basename(file.path),
+    bytes: Buffer.from(file.contents),
+    inputs: result.metafile.inputs,
+  }));
 }
 
 // What the licences of the packages in the bundle ask for: their text travels with it.
 function notices(inputs) {
-  const names = [...new Set(Object.keys(inputs).map((path) => /node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1]).filter(Boolean))].sort();
-  return names.map((name) => {
-    const root = join(web, "node_modules", name);
-    const { version, license } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
-    return `${name} ${version} (${license})\n\n${licenceOf(root, name)}`;
-  }).join("\n\n----\n\n");
+  const names = [
+    ...new Set(
+      Object.keys(inputs)
+        .map((path) => /node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(path)?.[1])
+        .filter(Boolean),
+    ),
+  ].sort();
+  return names
+    .map((name) => {
+      const root = join(web, "node_modules", name);
+      const { version, license } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+      return `${name} ${version} (${license})\n\n${licenceOf(root, name)}`;
+    })
+    .join("\n\n----\n\n");
 }
 
 function licenceOf(root, name) {
   for (const file of ["LICENSE", "LICENSE.md", "license"])
-    try { return readFileSync(join(root, file), "utf8").trim(); } catch { /* the next name */ }
+    try {
+      return readFileSync(join(root, file), "utf8").trim();
+    } catch {
+      /* the next name */
+    }
   throw new Error(`${name} is in the bundle and has no licence file`);
 }
 
@@ -45,9 +71,12 @@ function put(rows, address, path, bytes, caching) {
 }
 
 const files = await bundle();
-const address = (start, end) => "/assets/" + files.find((f) => f.name.startsWith(start + "-") && f.name.endsWith(end)).name;
+const address = (start, end) =>
+  "/assets/" + files.find((f) => f.name.startsWith(start + "-") && f.name.endsWith(end)).name;
 const html = readFileSync(join(web, "index.html"), "utf8")
-  .replace("%theme%", address("theme", ".js")).replace("%style%", address("main", ".css")).replace("%main%", address("main", ".js"));
+  .replace("%theme%", address("theme", ".js"))
+  .replace("%style%", address("main", ".css"))
+  .replace("%main%", address("main", ".js"));
 const rows = [];
 rmSync(out, { recursive: true, force: true });
 put(rows, "/", "index.html", Buffer.from(html), "check");

@@ -22,8 +22,16 @@ function logic() {
   const tests = readdirSync(join(web, "test")).filter((f) => f.endsWith(".test.ts"));
   if (tests.length === 0) throw new Error("there are no tests");
   try {
-    buildSync({ absWorkingDir: web, entryPoints: tests.map((f) => join("test", f)), outdir: out, bundle: true, platform: "node",
-      format: "esm", outExtension: { ".js": ".mjs" }, logLevel: "warning" });
+    buildSync({
+      absWorkingDir: web,
+      entryPoints: tests.map((f) => join("test", f)),
+      outdir: out,
+      bundle: true,
+      platform: "node",
+      format: "esm",
+      outExtension: { ".js": ".mjs" },
+      logLevel: "warning",
+    });
     step("logic", process.execPath, ["--test", ...tests.map((f) => join(out, f.replace(/\.ts$/, ".mjs")))]);
   } finally {
     rmSync(out, { recursive: true });
@@ -31,11 +39,15 @@ function logic() {
 }
 
 function budget(dist) {
-  const scripts = [...readFileSync(join(dist, "index.html"), "utf8").matchAll(/<script[^>]* src="\/([^"]+)"/g)].map((m) => m[1]);
+  const scripts = [...readFileSync(join(dist, "index.html"), "utf8").matchAll(/<script[^>]* src="\/([^"]+)"/g)].map(
+    (m) => m[1],
+  );
   const bytes = scripts.reduce((sum, path) => sum + readFileSync(join(dist, path + ".gz")).length, 0);
   const fits = scripts.length > 0 && bytes <= firstLoadBytesMax;
   if (!fits) failed = 1;
-  console.log(`${fits ? "ok" : "FAILED"}: first load is ${(bytes / 1024).toFixed(1)} KiB of script, compressed; the most is ${firstLoadBytesMax / 1024}`);
+  console.log(
+    `${fits ? "ok" : "FAILED"}: first load is ${(bytes / 1024).toFixed(1)} KiB of script, compressed; the most is ${firstLoadBytesMax / 1024}`,
+  );
 }
 
 step("types", process.execPath, ["node_modules/typescript/bin/tsc", "--noEmit", "-p", "."]);

@@ -39,14 +39,18 @@ scene("a thousand rows are there within a second, few of them drawn, and nothing
     assert.ok((await layoutShift(page)) < 0.05);
     await page.close();
   }
-  console.log(`# board ready after ${times.map(Math.round).join(", ")} ms, at most ${readyMsMax}${busy ? ` (load ${loadavg()[0].toFixed(0)})` : ""}`);
+  console.log(
+    `# board ready after ${times.map(Math.round).join(", ")} ms, at most ${readyMsMax}${busy ? ` (load ${loadavg()[0].toFixed(0)})` : ""}`,
+  );
   assert.ok(Math.min(...times) < readyMsMax, `ready after ${times} ms`);
 });
 
 scene("a press on a head sorts, with Shift it sorts further, and the address says so", async (stage) => {
   const page = await openBoard(stage);
   await head(page, "accuracy").getByRole("button").click();
-  await head(page, "batch").getByRole("button").click({ modifiers: ["Shift"] });
+  await head(page, "batch")
+    .getByRole("button")
+    .click({ modifiers: ["Shift"] });
   assert.equal(query(page), "?sort=-accuracy,batch");
   assert.equal(await head(page, "accuracy").getAttribute("aria-sort"), "descending");
   assert.match(await head(page, "batch").innerText(), /2/);
@@ -54,7 +58,10 @@ scene("a press on a head sorts, with Shift it sorts further, and the address say
   await head(page, "batch").getByRole("button").click();
   assert.equal(query(page), "?sort=-batch");
   const batches = await page.locator('tbody [data-col="batch"]').allInnerTexts();
-  assert.deepEqual(batches.map(Number), batches.map(Number).sort((a, b) => b - a));
+  assert.deepEqual(
+    batches.map(Number),
+    batches.map(Number).sort((a, b) => b - a),
+  );
 });
 
 scene("typing follows at once and is one step back", async (stage) => {
@@ -114,14 +121,20 @@ scene("an unknown figure says why, to the pointer and to the keyboard", async (s
   const cell = page.locator('tbody [data-col="activated_experts_decode"]').first();
   assert.match(await cell.innerText(), /–[^]*no value: .+/);
   await cell.hover();
-  await page.getByRole("tooltip").getByText(/^No value: .+/).waitFor();
+  await page
+    .getByRole("tooltip")
+    .getByText(/^No value: .+/)
+    .waitFor();
   await page.keyboard.press("Escape");
   assert.equal(await page.getByRole("tooltip").isVisible(), false);
   await head(page, "model").getByRole("button").focus();
   await page.keyboard.press("ArrowDown");
   await page.keyboard.press("End"); // the last of the usual columns
   await page.waitForFunction(() => document.activeElement.dataset.col === "activated_experts_decode");
-  await page.getByRole("tooltip").getByText(/^No value: .+/).waitFor();
+  await page
+    .getByRole("tooltip")
+    .getByText(/^No value: .+/)
+    .waitFor();
 });
 
 scene("the keyboard reaches the last of a thousand rows and comes back", async (stage) => {
@@ -129,10 +142,14 @@ scene("the keyboard reaches the last of a thousand rows and comes back", async (
   await head(page, "model").getByRole("button").focus();
   await page.keyboard.press("Control+End");
   await page.waitForFunction(() => document.activeElement?.closest("tr")?.dataset.run);
-  const [index, count] = await page.evaluate(() => [document.activeElement.closest("tr").ariaRowIndex, document.activeElement.closest("table").ariaRowCount]);
+  const [index, count] = await page.evaluate(() => [
+    document.activeElement.closest("tr").ariaRowIndex,
+    document.activeElement.closest("table").ariaRowCount,
+  ]);
   assert.equal(index, count);
   const seen = await page.evaluate(() => {
-    const cell = document.activeElement.getBoundingClientRect(), box = document.activeElement.closest(".grid").getBoundingClientRect();
+    const cell = document.activeElement.getBoundingClientRect(),
+      box = document.activeElement.closest(".grid").getBoundingClientRect();
     return cell.bottom <= box.bottom + 1 && cell.top >= box.top;
   });
   assert.ok(seen, "the focused cell is not in sight");
@@ -144,24 +161,32 @@ scene("the keyboard reaches the last of a thousand rows and comes back", async (
   await page.waitForURL(/\/runs\/run-/);
 });
 
-scene("what the keyboard reaches is covered by nothing that stays in sight", async (stage) => {
-  const page = await openBoard(stage);
-  await rows(page).nth(3).getByRole("button", { name: /^Pin/ }).click();
-  const isClear = () => page.evaluate(() => {
-    const { left, top, width, height } = document.activeElement.getBoundingClientRect();
-    return document.activeElement.contains(document.elementFromPoint(left + width / 2, top + height / 2)) && top + height <= innerHeight;
-  });
-  await head(page, "model").getByRole("button").focus();
-  await page.keyboard.press("Control+End");
-  await page.waitForFunction(() => document.activeElement.closest("tr")?.ariaRowIndex > 900);
-  const tries = { ArrowLeft: 7, ArrowUp: 18, ArrowRight: 3, PageUp: 2, PageDown: 3 };
-  for (const [key, count] of Object.entries(tries))
-    for (let i = 0; i < count; i++) {
-      await page.keyboard.press(key);
-      await page.waitForTimeout(60);
-      assert.ok(await isClear(), `after ${key} number ${i + 1}`);
-    }
-}, { width: 900, height: 700 });
+scene(
+  "what the keyboard reaches is covered by nothing that stays in sight",
+  async (stage) => {
+    const page = await openBoard(stage);
+    await rows(page).nth(3).getByRole("button", { name: /^Pin/ }).click();
+    const isClear = () =>
+      page.evaluate(() => {
+        const { left, top, width, height } = document.activeElement.getBoundingClientRect();
+        return (
+          document.activeElement.contains(document.elementFromPoint(left + width / 2, top + height / 2)) &&
+          top + height <= innerHeight
+        );
+      });
+    await head(page, "model").getByRole("button").focus();
+    await page.keyboard.press("Control+End");
+    await page.waitForFunction(() => document.activeElement.closest("tr")?.ariaRowIndex > 900);
+    const tries = { ArrowLeft: 7, ArrowUp: 18, ArrowRight: 3, PageUp: 2, PageDown: 3 };
+    for (const [key, count] of Object.entries(tries))
+      for (let i = 0; i < count; i++) {
+        await page.keyboard.press(key);
+        await page.waitForTimeout(60);
+        assert.ok(await isClear(), `after ${key} number ${i + 1}`);
+      }
+  },
+  { width: 900, height: 700 },
+);
 
 scene("every row is as high as the arithmetic of scrolling takes it to be", async (stage) => {
   const page = await openBoard(stage);
@@ -219,7 +244,10 @@ scene("up to three runs compare side by side, and the comparison has an address"
 scene("what is shown can be taken away as CSV", async (stage) => {
   const page = await openBoard(stage, "?task=gsm-mini&cols=model,task,accuracy");
   await menu(page, "download");
-  const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: /CSV/ }).click()]);
+  const [download] = await Promise.all([
+    page.waitForEvent("download"),
+    page.getByRole("button", { name: /CSV/ }).click(),
+  ]);
   const lines = (await readFile(await download.path(), "utf8")).trim().split("\r\n");
   assert.equal(lines[0], "model,task,accuracy (%),run_id");
   const shown = Number((await page.getByTestId("count").innerText()).split(" ")[0].replace(",", ""));
@@ -250,16 +278,24 @@ scene("the board heals when its server was away", async (stage) => {
 });
 
 for (const theme of Object.keys(themes))
-  scene(`axe finds nothing serious on the board, ${theme}`, async (stage) => {
-    const page = await openBoard(stage, "?task=gsm-mini&sort=-accuracy,batch&q=gsm;(");
-    await rows(page).nth(1).getByRole("button", { name: /^Pin/ }).click();
-    await menu(page, "columns");
-    assert.deepEqual(await seriousFindings(page), []);
-  }, { theme });
+  scene(
+    `axe finds nothing serious on the board, ${theme}`,
+    async (stage) => {
+      const page = await openBoard(stage, "?task=gsm-mini&sort=-accuracy,batch&q=gsm;(");
+      await rows(page).nth(1).getByRole("button", { name: /^Pin/ }).click();
+      await menu(page, "columns");
+      assert.deepEqual(await seriousFindings(page), []);
+    },
+    { theme },
+  );
 
 for (const width of [390, 900])
-  scene(`the board fits ${width} pixels without scrolling the page sideways`, async (stage) => {
-    const page = await openBoard(stage);
-    assert.ok((await sidewaysScroll(page)) <= 0);
-    assert.ok((await layoutShift(page)) < 0.05);
-  }, { width, height: 844 });
+  scene(
+    `the board fits ${width} pixels without scrolling the page sideways`,
+    async (stage) => {
+      const page = await openBoard(stage);
+      assert.ok((await sidewaysScroll(page)) <= 0);
+      assert.ok((await layoutShift(page)) < 0.05);
+    },
+    { width, height: 844 },
+  );

@@ -3,6 +3,7 @@ import "./style/theme.css";
 import "./style/base.css";
 import "./style/layout.css";
 import "./style/parts.css";
+import "./style/grid.css";
 import "./style/board.css";
 import "./style/views.css";
 import { type ComponentChildren, render } from "preact";
@@ -19,7 +20,11 @@ import { QueueView } from "./views/queue.tsx";
 import { RunView } from "./views/run.tsx";
 import { SubmitView } from "./views/submit.tsx";
 
-interface View { title: string; wide?: boolean; body: ComponentChildren }
+interface View {
+  title: string;
+  wide?: boolean;
+  body: ComponentChildren;
+}
 
 function viewOf(path: string): View {
   if (path === "/submit") return { title: "Submit", body: <SubmitView /> };
@@ -40,7 +45,11 @@ function viewOf(path: string): View {
 
 function App() {
   const view = viewOf(path.value);
-  return <Layout title={view.title} wide={view.wide ?? false}>{view.body}</Layout>;
+  return (
+    <Layout title={view.title} wide={view.wide ?? false}>
+      {view.body}
+    </Layout>
+  );
 }
 
 startRouter();

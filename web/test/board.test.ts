@@ -28,7 +28,8 @@ test("a term that is no pattern is searched as it stands", () => {
 });
 
 test("pressing a head: best first, the other way, not at all", () => {
-  const press = (keys: string[], id: string, firstDesc: boolean, add = false) => formatSort(pressSort(parseSort(keys), id, firstDesc, add));
+  const press = (keys: string[], id: string, firstDesc: boolean, add = false) =>
+    formatSort(pressSort(parseSort(keys), id, firstDesc, add));
   assert.deepEqual(press([], "acc", true), ["-acc"]);
   assert.deepEqual(press(["-acc"], "acc", true), ["acc"]);
   assert.deepEqual(press(["acc"], "acc", true), []);
@@ -38,7 +39,11 @@ test("pressing a head: best first, the other way, not at all", () => {
   assert.deepEqual(press(["acc", "ttft"], "acc", true, true), ["ttft"]);
 });
 
-test("a key stands in the order once", () => assert.deepEqual(parseSort(["-a", "a", "", "b"]), [{ id: "a", desc: true }, { id: "b", desc: false }]));
+test("a key stands in the order once", () =>
+  assert.deepEqual(parseSort(["-a", "a", "", "b"]), [
+    { id: "a", desc: true },
+    { id: "b", desc: false },
+  ]));
 
 test("bounds come back as they were; empty ones are none", () => {
   const texts = ["accuracy:50..", "exact_match,strict:..0.5", "x:-1..1e3"];
@@ -49,12 +54,29 @@ test("bounds come back as they were; empty ones are none", () => {
 test("a count beside a choice is what choosing it would show", () => {
   const data = rows({ id: "a", task: "x" }, { id: "b", task: "y", precision: "int8" }, { id: "c", task: "y" });
   const state = readState(schema, new URLSearchParams("task=x&precision=bf16"));
-  assert.deepEqual(choicesOf(data, state, "task").map((c) => [c.value, c.count, c.chosen]), [["x", 1, true], ["y", 1, false]]);
-  assert.deepEqual(choicesOf(data, state, "precision").map((c) => [c.value, c.count]), [["bf16", 1], ["int8", 0]]);
+  assert.deepEqual(
+    choicesOf(data, state, "task").map((c) => [c.value, c.count, c.chosen]),
+    [
+      ["x", 1, true],
+      ["y", 1, false],
+    ],
+  );
+  assert.deepEqual(
+    choicesOf(data, state, "precision").map((c) => [c.value, c.count]),
+    [
+      ["bf16", 1],
+      ["int8", 0],
+    ],
+  );
 });
 
 test("the best is best of its task, in the column's direction", () => {
-  const data = rows({ id: "a", acc: 0.5, ttft: 9 }, { id: "b", acc: 0.6, ttft: 3 }, { id: "c", acc: 0.9, ttft: 1, task: "other" }, { id: "d", acc: 0.8, task: "other" });
+  const data = rows(
+    { id: "a", acc: 0.5, ttft: 9 },
+    { id: "b", acc: 0.6, ttft: 3 },
+    { id: "c", acc: 0.9, ttft: 1, task: "other" },
+    { id: "d", acc: 0.8, task: "other" },
+  );
   const best = bestOf(data, columnsOf(data));
   assert.equal(at(best.get("accuracy")), "bc");
   assert.equal(at(best.get("ttft_ms_p50")), "b");
@@ -65,16 +87,28 @@ test("nobody leads alone, among equals, without a direction, or without a model"
   assert.equal(at(bestOf(equal, columnsOf(equal)).get("accuracy")), "");
   const crowd = rows(...["a", "b", "c", "d"].map((id) => ({ id, acc: 0.5 })), { id: "e", acc: 0.1 });
   assert.equal(at(bestOf(crowd, columnsOf(crowd)).get("accuracy")), "");
-  const idle = rows({ id: "a", ttft: 5 }, { id: "b", ttft: 0.01, engine: "null" }, { id: "c", ttft: 1, state: "failed" });
+  const idle = rows(
+    { id: "a", ttft: 5 },
+    { id: "b", ttft: 0.01, engine: "null" },
+    { id: "c", ttft: 1, state: "failed" },
+  );
   assert.equal(at(bestOf(idle, columnsOf(idle)).get("ttft_ms_p50")), "");
   assert.equal(bestOf(idle, columnsOf(idle)).has("batch"), false);
 });
 
 test("the summary speaks of the task with most runs, and of what can be told apart", () => {
-  const data = rows({ id: "a", acc: 0.9, low: 0.8, high: 0.95, rate: 100 }, { id: "b", acc: 0.7, low: 0.6, high: 0.79, rate: 300 },
-    { id: "c", acc: 0.75, low: 0.6, high: 0.81, rate: 200 }, { id: "d", acc: 1, task: "other" }, { id: "e", acc: 1, engine: "null" });
+  const data = rows(
+    { id: "a", acc: 0.9, low: 0.8, high: 0.95, rate: 100 },
+    { id: "b", acc: 0.7, low: 0.6, high: 0.79, rate: 300 },
+    { id: "c", acc: 0.75, low: 0.6, high: 0.81, rate: 200 },
+    { id: "d", acc: 1, task: "other" },
+    { id: "e", acc: 1, engine: "null" },
+  );
   const summary = summarize(data)!;
-  assert.deepEqual([summary.task, summary.runs, summary.best.id, summary.alike, summary.fastest?.row.id, summary.fastest?.times], ["gsm", 3, "a", 1, "b", 1.5]);
+  assert.deepEqual(
+    [summary.task, summary.runs, summary.best.id, summary.alike, summary.fastest?.row.id, summary.fastest?.times],
+    ["gsm", 3, "a", 1, "b", 1.5],
+  );
   assert.equal(summarize(rows({ id: "x" })), null);
 });
 
@@ -117,12 +151,16 @@ test("a change is in points for shares, in percent for the rest, and silent wher
   assert.equal(changeText(null, 5, false), "");
 });
 
-test("a word is in a list or it is not", () => assert.deepEqual([toggled(["a"], "b"), toggled(["a", "b"], "a")], [["a", "b"], ["b"]]));
+test("a word is in a list or it is not", () =>
+  assert.deepEqual([toggled(["a"], "b"), toggled(["a", "b"], "a")], [["a", "b"], ["b"]]));
 
 test("the board asks for the figures that it shows, sorts or bounds by, and for reports only when one is shown", () => {
   const path = (query: string) => boardPath(readState(schema, new URLSearchParams(query)));
   assert.equal(path("cols=model,accuracy"), "board?figures=output_tokens_per_s&report=0");
-  assert.equal(path("cols=model&sort=-itl_ms_p99&range=wall_s:..3&all=1"), "board?figures=itl_ms_p99;output_tokens_per_s;wall_s&report=0&all=1");
+  assert.equal(
+    path("cols=model&sort=-itl_ms_p99&range=wall_s:..3&all=1"),
+    "board?figures=itl_ms_p99;output_tokens_per_s;wall_s&report=0&all=1",
+  );
   assert.equal(path("cols=hardware,exact%5C,strict"), "board?figures=exact%2Cstrict;output_tokens_per_s");
 });
 
@@ -130,5 +168,8 @@ test("new runs stand first, and none is lost between the pages", () => {
   const old = { path: "p", rows: ["d", "c", "b", "a"].map((id) => run({ id })), next: "x", count: 2 };
   const next = refreshed(old, { rows: ["e", "d"].map((id) => run({ id })), more: true, next_after: "y" });
   assert.deepEqual([next.rows.map((r) => r.run_id).join(""), next.next, next.count], ["edcba", "x", 2]);
-  assert.deepEqual(refreshed(old, { rows: [run({ id: "a" })], more: false }).rows.map((r) => r.run_id), ["a"]);
+  assert.deepEqual(
+    refreshed(old, { rows: [run({ id: "a" })], more: false }).rows.map((r) => r.run_id),
+    ["a"],
+  );
 });

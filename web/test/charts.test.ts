@@ -10,9 +10,21 @@ const counts = [
 ];
 
 test("selections are summed over what was not asked to be apart, layers in order", () => {
-  assert.deepEqual(rowsOfRun(counts, "both", "").map((r) => [r.layer, r.counts]), [[0, [2, 2, 2, 2]], [1, [1, 0, 8, 0]]]);
-  assert.deepEqual(rowsOfRun(counts, "decode", "").map((r) => r.counts), [[0, 0, 5, 0]]);
-  assert.deepEqual(rowsOfRun(counts, "prefill", "4").map((r) => r.layer), [0]);
+  assert.deepEqual(
+    rowsOfRun(counts, "both", "").map((r) => [r.layer, r.counts]),
+    [
+      [0, [2, 2, 2, 2]],
+      [1, [1, 0, 8, 0]],
+    ],
+  );
+  assert.deepEqual(
+    rowsOfRun(counts, "decode", "").map((r) => r.counts),
+    [[0, 0, 5, 0]],
+  );
+  assert.deepEqual(
+    rowsOfRun(counts, "prefill", "4").map((r) => r.layer),
+    [0],
+  );
 });
 
 test("an expert's load is told against an even share", () => {
@@ -25,13 +37,20 @@ test("an expert's load is told against an even share", () => {
 
 test("a sample's empty phase counts as nothing chosen", () => {
   const rows = rowsOfSample([{ layer: 3, prefill: [1, 1], decode: [] }], 2, "both");
-  assert.deepEqual(rows.map((r) => [r.layer, r.counts]), [[3, [1, 1]]]);
+  assert.deepEqual(
+    rows.map((r) => [r.layer, r.counts]),
+    [[3, [1, 1]]],
+  );
   assert.equal(ratioOf(rowsOfSample([{ layer: 3, prefill: [1, 1], decode: [] }], 2, "decode")[0]!, 0), 0);
 });
 
 test("empty buckets at the ends are left away", () => {
   const buckets = bucketsOf({ id: "x", lowest: 1, growth: 2, counts: [0, 3, 0, 1, 0] });
-  assert.deepEqual(buckets, [{ from: 2, to: 4, count: 3 }, { from: 4, to: 8, count: 0 }, { from: 8, to: 16, count: 1 }]);
+  assert.deepEqual(buckets, [
+    { from: 2, to: 4, count: 3 },
+    { from: 4, to: 8, count: 0 },
+    { from: 8, to: 16, count: 1 },
+  ]);
   assert.deepEqual(bucketsOf({ id: "x", lowest: 1, growth: 2, counts: [0, 0] }), []);
 });
 

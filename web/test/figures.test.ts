@@ -4,7 +4,14 @@ import { intervalBar, intervalText, reasonOf, valueOf } from "../src/lib/figures
 import { bytes, duration, parameters, percent, plural, short } from "../src/lib/format.ts";
 import type { Figure } from "../src/lib/types.ts";
 
-const figure = (more: Partial<Figure>): Figure => ({ id: "x", reason: "", unit: "ms", basis: "measured", invalid: false, ...more });
+const figure = (more: Partial<Figure>): Figure => ({
+  id: "x",
+  reason: "",
+  unit: "ms",
+  basis: "measured",
+  invalid: false,
+  ...more,
+});
 
 test("unknown and invalid figures have no value that counts", () => {
   assert.equal(valueOf(undefined), null);
@@ -28,14 +35,26 @@ test("an interval bar lies where the interval lies and stays on its axis", () =>
 });
 
 test("an interval says its ends in the figure's unit, shares in percent", () => {
-  assert.equal(intervalText(figure({ value: 0.4, low: 0.31, high: 0.5, unit: "ratio" }), true), "95 % interval: 31.0 to 50.0 %");
+  assert.equal(
+    intervalText(figure({ value: 0.4, low: 0.31, high: 0.5, unit: "ratio" }), true),
+    "95 % interval: 31.0 to 50.0 %",
+  );
   assert.equal(intervalText(figure({ value: 4, low: 3, high: 5 }), false), "95 % interval: 3.00 to 5.00 ms");
   assert.equal(intervalText(figure({ value: 4 }), false), "");
 });
 
 test("numbers have three digits that mean something", () => {
-  assert.deepEqual([0, 0.0123, 1.234, 12.34, 99.96, 123.4, 12345, 1.5e8, 1e-6].map(short),
-    ["0", "0.0123", "1.23", "12.3", "100.0", "123", "12,345", "1.50e+8", "1.00e-6"]);
+  assert.deepEqual([0, 0.0123, 1.234, 12.34, 99.96, 123.4, 12345, 1.5e8, 1e-6].map(short), [
+    "0",
+    "0.0123",
+    "1.23",
+    "12.3",
+    "100.0",
+    "123",
+    "12,345",
+    "1.50e+8",
+    "1.00e-6",
+  ]);
   assert.equal(percent(0.4567), "45.7");
 });
 

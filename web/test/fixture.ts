@@ -1,26 +1,78 @@
 // Runs for tests: what a test does not name is as a finished run of a small model has it.
 import type { BoardRow, Figure } from "../src/lib/types.ts";
-import { type Column, columnsFor } from "../src/board/columns.ts";
+import type { Column } from "../src/board/column.ts";
+import { columnsFor } from "../src/board/columns.ts";
 import { type Row, rowsOf } from "../src/board/rows.ts";
 
-export const figure = (id: string, more: Partial<Figure> = {}): Figure =>
-  ({ id, reason: "", unit: "ms", basis: "measured", invalid: false, ...more });
+export const figure = (id: string, more: Partial<Figure> = {}): Figure => ({
+  id,
+  reason: "",
+  unit: "ms",
+  basis: "measured",
+  invalid: false,
+  ...more,
+});
 
 export interface Wish {
-  id: string; model?: string; task?: string; engine?: string; precision?: string; batch?: number; state?: BoardRow["state"];
-  acc?: number; low?: number; high?: number; ttft?: number; rate?: number; note?: string; figures?: Figure[];
+  id: string;
+  model?: string;
+  task?: string;
+  engine?: string;
+  precision?: string;
+  batch?: number;
+  state?: BoardRow["state"];
+  acc?: number;
+  low?: number;
+  high?: number;
+  ttft?: number;
+  rate?: number;
+  note?: string;
+  figures?: Figure[];
 }
 
 export function run(w: Wish): BoardRow {
-  const figures = [figure("acc", { unit: "ratio", ...(w.acc === undefined ? { reason: "not every sample is graded" } : { value: w.acc, low: w.low ?? w.acc, high: w.high ?? w.acc }) }),
+  const figures = [
+    figure("acc", {
+      unit: "ratio",
+      ...(w.acc === undefined
+        ? { reason: "not every sample is graded" }
+        : { value: w.acc, low: w.low ?? w.acc, high: w.high ?? w.acc }),
+    }),
     figure("ttft_ms_p50", w.ttft === undefined ? { reason: "no decode" } : { value: w.ttft }),
-    figure("output_tokens_per_s", { unit: "tokens/s", ...(w.rate === undefined ? { reason: "no decode" } : { value: w.rate }) }),
-    ...(w.figures ?? [])];
+    figure("output_tokens_per_s", {
+      unit: "tokens/s",
+      ...(w.rate === undefined ? { reason: "no decode" } : { value: w.rate }),
+    }),
+    ...(w.figures ?? []),
+  ];
   return {
-    run_id: w.id, evaluation_id: "eval-1", task: w.task ?? "gsm", repeat: 0, state: w.state ?? "finished", reason: "", node: "node-1",
-    figures, queued_at_ms: 1, ended_at_ms: 2, config_hash: "c0ffee", headline_metric: "acc",
-    spec: { model: w.model ?? "tiny", revision: "", engine: w.engine ?? "native", precision: w.precision ?? "bf16", tasks: [], load: { concurrency: w.batch ?? 1 },
-      limit: 0, repeats: 1, seed: 0, prompt_format: "text", submitter: "", priority: 0, note: w.note ?? "" },
+    run_id: w.id,
+    evaluation_id: "eval-1",
+    task: w.task ?? "gsm",
+    repeat: 0,
+    state: w.state ?? "finished",
+    reason: "",
+    node: "node-1",
+    figures,
+    queued_at_ms: 1,
+    ended_at_ms: 2,
+    config_hash: "c0ffee",
+    headline_metric: "acc",
+    spec: {
+      model: w.model ?? "tiny",
+      revision: "",
+      engine: w.engine ?? "native",
+      precision: w.precision ?? "bf16",
+      tasks: [],
+      load: { concurrency: w.batch ?? 1 },
+      limit: 0,
+      repeats: 1,
+      seed: 0,
+      prompt_format: "text",
+      submitter: "",
+      priority: 0,
+      note: w.note ?? "",
+    },
   };
 }
 

@@ -10,17 +10,37 @@ const form = (changes: Partial<Form>): Form => ({ ...(readState(schema, new URLS
 
 test("an empty field is left out, so that the server's default holds", () => {
   assert.deepEqual(specOf(form({}), own), {});
-  assert.deepEqual(specOf(form({ model: "m", tasks: ["a", "b"], concurrency: "4" }), own), { model: "m", tasks: ["a", "b"], load: { concurrency: 4 } });
+  assert.deepEqual(specOf(form({ model: "m", tasks: ["a", "b"], concurrency: "4" }), own), {
+    model: "m",
+    tasks: ["a", "b"],
+    load: { concurrency: 4 },
+  });
 });
 
 test("a number that is none goes as it was written, for the server to refuse by name", () => {
-  assert.deepEqual(specOf(form({ limit: "ten", seed: "1e3", sampling: ".5" }), own), { limit: "ten", seed: 1000, sampling: 0.5 });
+  assert.deepEqual(specOf(form({ limit: "ten", seed: "1e3", sampling: ".5" }), own), {
+    limit: "ten",
+    seed: 1000,
+    sampling: 0.5,
+  });
 });
 
 test("only one kind of load is sent, and only what the kind of engine knows", () => {
-  const both = form({ concurrency: "4", rate: "2.5", device: "cpu", hardware: "8x H100", url: "http://h:1", tensor: "8" });
+  const both = form({
+    concurrency: "4",
+    rate: "2.5",
+    device: "cpu",
+    hardware: "8x H100",
+    url: "http://h:1",
+    tensor: "8",
+  });
   assert.deepEqual(specOf({ ...both, loop: "open" }, own), { load: { rate_per_s: 2.5 }, hardware: { device: "cpu" } });
-  assert.deepEqual(specOf(both, server), { external: { url: "http://h:1" }, load: { concurrency: 4 }, hardware: { description: "8x H100" }, parallelism: { tensor: 8 } });
+  assert.deepEqual(specOf(both, server), {
+    external: { url: "http://h:1" },
+    load: { concurrency: 4 },
+    hardware: { description: "8x H100" },
+    parallelism: { tensor: 8 },
+  });
 });
 
 test("a whole number that a browser would round is refused here", () => {
@@ -36,22 +56,63 @@ test("the path that a refusal names leads to its field", () => {
 });
 
 test("the command line says the same, quoted for a shell", () => {
-  assert.deepEqual(commandOf(form({ engine: "null", model: "none", tasks: ["a", "b"], note: "it's a note", format: "chat", ignore_eos: true }), own),
-    ["moecap submit", "--engine null", "--model none", "--task a", "--task b", "--ignore-eos", "--chat", "--note 'it'\\''s a note'"]);
-  assert.deepEqual(commandOf(form({ model: "m" }), { isServer: true, modelConfig: "{}" }), ["moecap submit", "--model m", "--model-config config.json"]);
+  assert.deepEqual(
+    commandOf(
+      form({ engine: "null", model: "none", tasks: ["a", "b"], note: "it's a note", format: "chat", ignore_eos: true }),
+      own,
+    ),
+    [
+      "moecap submit",
+      "--engine null",
+      "--model none",
+      "--task a",
+      "--task b",
+      "--ignore-eos",
+      "--chat",
+      "--note 'it'\\''s a note'",
+    ],
+  );
+  assert.deepEqual(commandOf(form({ model: "m" }), { isServer: true, modelConfig: "{}" }), [
+    "moecap submit",
+    "--model m",
+    "--model-config config.json",
+  ]);
 });
 
 const spec: Spec = {
-  model: "m", revision: "", engine: "null", precision: "", tasks: ["t"], load: { rate_per_s: 2 }, generation: { max_tokens: 0, temperature: 0, top_k: 0, ignore_eos: false },
-  hardware: { description: "", device: "", device_count: 0 }, parallelism: { tensor: 0, pipeline: 0, data: 0, expert: 0 }, limit: 0, sampling: 0.5,
-  repeats: 1, seed: 7, prompt_format: "text", external: { url: "", served_model: "", model_config: "", api_key_env: "" }, submitter: "anonymous", priority: 0, note: "",
+  model: "m",
+  revision: "",
+  engine: "null",
+  precision: "",
+  tasks: ["t"],
+  load: { rate_per_s: 2 },
+  generation: { max_tokens: 0, temperature: 0, top_k: 0, ignore_eos: false },
+  hardware: { description: "", device: "", device_count: 0 },
+  parallelism: { tensor: 0, pipeline: 0, data: 0, expert: 0 },
+  limit: 0,
+  sampling: 0.5,
+  repeats: 1,
+  seed: 7,
+  prompt_format: "text",
+  external: { url: "", served_model: "", model_config: "", api_key_env: "" },
+  submitter: "anonymous",
+  priority: 0,
+  note: "",
 };
 
 test("a run's form submits what the run was, through the address and back", () => {
   const filled = { ...form({}), ...formOf(spec, "run-1") };
   const read = readState(schema, new URLSearchParams(writeState(schema, filled))) as Form;
   assert.deepEqual(read, filled);
-  assert.deepEqual(specOf(read, own), { engine: "null", model: "m", tasks: ["t"], load: { rate_per_s: 2 }, sampling: 0.5, seed: 7, generation: { temperature: 0 } });
+  assert.deepEqual(specOf(read, own), {
+    engine: "null",
+    model: "m",
+    tasks: ["t"],
+    load: { rate_per_s: 2 },
+    sampling: 0.5,
+    seed: 7,
+    generation: { temperature: 0 },
+  });
 });
 
 test("a declared config.json stays out of the address; the run that holds it is named", () => {

@@ -2,7 +2,13 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { choice, flag, list, number, readState, text, writeState } from "../src/lib/urlstate.ts";
 
-const schema = { q: text(), sort: list(["model"]), all: flag(), batch: number(1, 0, 100), theme: choice(["a", "b"], "a") };
+const schema = {
+  q: text(),
+  sort: list(["model"]),
+  all: flag(),
+  batch: number(1, 0, 100),
+  theme: choice(["a", "b"], "a"),
+};
 const read = (query: string) => readState(schema, new URLSearchParams(query));
 
 test("an empty query is the default state, and the default state is an empty query", () => {

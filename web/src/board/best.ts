@@ -1,6 +1,6 @@
 // Which values lead their column. Runs are compared within their task only, an overhead measurement (null engine)
 // leads nothing, and where everyone is equal, or many are, nobody leads.
-import type { Column } from "./columns.ts";
+import type { Column } from "./column.ts";
 import { competes, type Row } from "./rows.ts";
 
 const leadersMax = 3;
@@ -10,8 +10,11 @@ export type Best = ReadonlyMap<string, ReadonlySet<string>>; // column -> run id
 export function bestOf(rows: readonly Row[], columns: readonly Column[]): Best {
   const byTask = new Map<string, Row[]>();
   for (const row of rows) if (competes(row)) byTask.set(row.run.task, [...(byTask.get(row.run.task) ?? []), row]);
-  return new Map(columns.filter((c) => c.better).map((column) =>
-    [column.id, new Set([...byTask.values()].flatMap((group) => leaders(group, column)))]));
+  return new Map(
+    columns
+      .filter((c) => c.better)
+      .map((column) => [column.id, new Set([...byTask.values()].flatMap((group) => leaders(group, column)))]),
+  );
 }
 
 export function leaders(rows: readonly Row[], column: Column): string[] {
@@ -20,7 +23,10 @@ export function leaders(rows: readonly Row[], column: Column): string[] {
     return typeof value === "number" ? [{ id: row.id, value }] : [];
   });
   if (values.length < 2) return [];
-  const best = values.reduce((b, v) => (column.better === "higher" ? Math.max(b, v.value) : Math.min(b, v.value)), values[0]!.value);
+  const best = values.reduce(
+    (b, v) => (column.better === "higher" ? Math.max(b, v.value) : Math.min(b, v.value)),
+    values[0]!.value,
+  );
   const at = values.filter((v) => v.value === best);
   return at.length === values.length || at.length > leadersMax ? [] : at.map((v) => v.id);
 }

@@ -1,6 +1,6 @@
 // One cell: a figure with its interval, a dash with its reason, or a fact. What a cell has to explain hangs on the
 // cell itself (data-tip), because in a grid the cell is what the keyboard reaches.
-import type { Column } from "./columns.ts";
+import type { Column } from "./column.ts";
 import { loadText, type Row } from "./rows.ts";
 import { intervalText, reasonOf, shown } from "../lib/figures.ts";
 import { narrow } from "../lib/narrow.ts";
@@ -9,21 +9,65 @@ import { IntervalBar } from "../ui/figure.tsx";
 import { Icon } from "../ui/icon.tsx";
 import { StateBadge } from "../ui/state.tsx";
 
-export interface CellProps { column: Column; row: Row; best: boolean; at: string; tab: number; first: boolean; busy: boolean }
+export interface CellProps {
+  column: Column;
+  row: Row;
+  best: boolean;
+  at: string;
+  tab: number;
+  first: boolean;
+  busy: boolean;
+}
 
 export function Cell({ column, row, best, at, tab, first, busy }: CellProps) {
   const common = { "data-at": at, "data-col": column.id };
-  if (first) return <th scope="row" class="stick model" {...common}>
-    <a href={"/runs/" + encodeURIComponent(row.id)} tabIndex={tab} title={row.run.spec.model}>{row.run.spec.model}
-      {narrow.value && <small>{brief(row)}</small>}</a></th>;
-  if (busy && isAwaited(column, row)) return <td class="number soft" {...common} tabIndex={tab}>…</td>;
-  if (column.figure) return <FigureCell column={column} figure={column.figure(row)} best={best} common={{ ...common, tabIndex: tab }} />;
-  if (column.id === "state") return <td {...common} tabIndex={tab} data-tip={row.run.reason || undefined}><StateBadge state={row.run.state} /></td>;
+  if (first)
+    return (
+      <th scope="row" class="stick model" {...common}>
+        <a href={"/runs/" + encodeURIComponent(row.id)} tabIndex={tab} title={row.run.spec.model}>
+          {row.run.spec.model}
+          {narrow.value && <small>{brief(row)}</small>}
+        </a>
+      </th>
+    );
+  if (busy && isAwaited(column, row))
+    return (
+      <td class="number soft" {...common} tabIndex={tab}>
+        …
+      </td>
+    );
+  if (column.figure)
+    return <FigureCell column={column} figure={column.figure(row)} best={best} common={{ ...common, tabIndex: tab }} />;
+  if (column.id === "state")
+    return (
+      <td {...common} tabIndex={tab} data-tip={row.run.reason || undefined}>
+        <StateBadge state={row.run.state} />
+      </td>
+    );
   const value = column.value(row);
-  if (value === null) return <td class={(column.numeric ? "number " : "") + "unknown"} {...common} tabIndex={tab} data-tip="No value: not set, or not reported"><Dash reason="not set, or not reported" /></td>;
+  if (value === null)
+    return (
+      <td
+        class={(column.numeric ? "number " : "") + "unknown"}
+        {...common}
+        tabIndex={tab}
+        data-tip="No value: not set, or not reported"
+      >
+        <Dash reason="not set, or not reported" />
+      </td>
+    );
   const text = column.text ? column.text(row) : String(value);
   const whole = text.length * 9 > column.width || text !== String(value) ? String(value) : undefined;
-  return <td class={column.numeric ? "number" : ""} {...common} tabIndex={tab} data-tip={column.numeric || column.id === "ended" ? undefined : whole}>{text}</td>;
+  return (
+    <td
+      class={column.numeric ? "number" : ""}
+      {...common}
+      tabIndex={tab}
+      data-tip={column.numeric || column.id === "ended" ? undefined : whole}
+    >
+      {text}
+    </td>
+  );
 }
 
 // A column that was chosen a moment ago: its values are on their way.
@@ -31,19 +75,47 @@ function isAwaited(column: Column, row: Row): boolean {
   return column.source === "figure" ? !row.figures.has(column.id) : column.source === "report" && !row.run.report;
 }
 
-function FigureCell({ column, figure, best, common }: { column: Column; figure: Figure | undefined; best: boolean; common: object }) {
+function FigureCell({
+  column,
+  figure,
+  best,
+  common,
+}: {
+  column: Column;
+  figure: Figure | undefined;
+  best: boolean;
+  common: object;
+}) {
   if (!figure || figure.value === undefined)
-    return <td class="number unknown" {...common} data-tip={"No value: " + reasonOf(figure)}><Dash reason={reasonOf(figure)} /></td>;
+    return (
+      <td class="number unknown" {...common} data-tip={"No value: " + reasonOf(figure)}>
+        <Dash reason={reasonOf(figure)} />
+      </td>
+    );
   const text = shown(figure.value, figure.unit, column.share);
   if (figure.invalid)
-    return <td class="number" {...common} data-tip={"Invalid: " + reasonOf(figure)}>
-      <span class="invalid"><Icon name="warning" /><s>{text}</s><span class="away-from-eyes"> invalid: {reasonOf(figure)}</span></span></td>;
+    return (
+      <td class="number" {...common} data-tip={"Invalid: " + reasonOf(figure)}>
+        <span class="invalid">
+          <Icon name="warning" />
+          <s>{text}</s>
+          <span class="away-from-eyes"> invalid: {reasonOf(figure)}</span>
+        </span>
+      </td>
+    );
   const interval = intervalText(figure, column.share);
   return (
     <td class={"number" + (best ? " best" : "")} {...common} data-tip={interval || undefined}>
-      {best && <><Icon name="star" filled /><span class="away-from-eyes">best of its task: </span></>}
+      {best && (
+        <>
+          <Icon name="star" filled />
+          <span class="away-from-eyes">best of its task: </span>
+        </>
+      )}
       <span class="value">{text}</span>
-      {interval && column.share && <IntervalBar low={figure.low!} high={figure.high!} value={figure.value} min={0} max={1} />}
+      {interval && column.share && (
+        <IntervalBar low={figure.low!} high={figure.high!} value={figure.value} min={0} max={1} />
+      )}
     </td>
   );
 }
@@ -54,5 +126,10 @@ function brief(row: Row): string {
 }
 
 function Dash({ reason }: { reason: string }) {
-  return <><span aria-hidden="true">–</span><span class="away-from-eyes">no value: {reason}</span></>;
+  return (
+    <>
+      <span aria-hidden="true">–</span>
+      <span class="away-from-eyes">no value: {reason}</span>
+    </>
+  );
 }

@@ -1,6 +1,6 @@
 // Two or three runs side by side, every figure that any of them has. The first is the yardstick: the others say how
 // far they are from it. Runs of different tasks are shown, with a warning.
-import type { Column } from "./columns.ts";
+import type { Column } from "./column.ts";
 import { leaders } from "./best.ts";
 import { type Row, rowsOf } from "./rows.ts";
 import { compareMax } from "./state.ts";
@@ -12,7 +12,12 @@ import { FigureValue } from "../ui/figure.tsx";
 import { Dialog } from "../ui/dialog.tsx";
 import { Icon } from "../ui/icon.tsx";
 
-interface Props { ids: readonly string[]; columns: readonly Column[]; open: boolean; onClose: () => void }
+interface Props {
+  ids: readonly string[];
+  columns: readonly Column[];
+  open: boolean;
+  onClose: () => void;
+}
 
 export function Compare({ ids, columns, open, onClose }: Props) {
   return (
@@ -24,7 +29,9 @@ export function Compare({ ids, columns, open, onClose }: Props) {
 
 // The board holds only what it shows; here all of a run is needed.
 function Runs({ ids, columns }: { ids: readonly string[]; columns: readonly Column[] }) {
-  const runs = Array.from({ length: compareMax }, (_, i) => useResource<Run>(ids[i] ? "runs/" + encodeURIComponent(ids[i]) : null)).slice(0, ids.length);
+  const runs = Array.from({ length: compareMax }, (_, i) =>
+    useResource<Run>(ids[i] ? "runs/" + encodeURIComponent(ids[i]) : null),
+  ).slice(0, ids.length);
   const failed = runs.find((r) => r.error);
   if (failed) return <ErrorBox error={failed.error!} retry={failed.reload} />;
   if (runs.some((r) => !r.value)) return <p class="soft">Loading…</p>;
@@ -32,16 +39,37 @@ function Runs({ ids, columns }: { ids: readonly string[]; columns: readonly Colu
 }
 
 function Sides({ rows, columns }: { rows: Row[]; columns: readonly Column[] }) {
-  const shown = columns.filter((c) => c.id !== "model" && c.group !== "Provenance" && rows.some((r) => c.value(r) !== null));
+  const shown = columns.filter(
+    (c) => c.id !== "model" && c.group !== "Provenance" && rows.some((r) => c.value(r) !== null),
+  );
   const tasks = new Set(rows.map((r) => r.run.task));
   return (
     <>
-      {tasks.size > 1 && <p class="caution"><Icon name="warning" /> These runs answered different tasks: their figures do not compare.</p>}
-      <div class="scroll"><table class="comparison">
-        <thead><tr><th scope="col">figure</th>{rows.map((r, i) => (
-          <th key={r.id} scope="col" class="number"><a href={"/runs/" + encodeURIComponent(r.id)}>{nameOf(r)}</a>{i === 0 && rows.length > 1 && <span class="soft"> (yardstick)</span>}</th>))}</tr></thead>
-        <tbody>{shown.map((c) => <Line key={c.id} column={c} rows={rows} best={tasks.size === 1 && c.better ? leaders(rows, c) : []} />)}</tbody>
-      </table></div>
+      {tasks.size > 1 && (
+        <p class="caution">
+          <Icon name="warning" /> These runs answered different tasks: their figures do not compare.
+        </p>
+      )}
+      <div class="scroll">
+        <table class="comparison">
+          <thead>
+            <tr>
+              <th scope="col">figure</th>
+              {rows.map((r, i) => (
+                <th key={r.id} scope="col" class="number">
+                  <a href={"/runs/" + encodeURIComponent(r.id)}>{nameOf(r)}</a>
+                  {i === 0 && rows.length > 1 && <span class="soft"> (yardstick)</span>}
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {shown.map((c) => (
+              <Line key={c.id} column={c} rows={rows} best={tasks.size === 1 && c.better ? leaders(rows, c) : []} />
+            ))}
+          </tbody>
+        </table>
+      </div>
     </>
   );
 }
@@ -50,13 +78,27 @@ function Line({ column, rows, best }: { column: Column; rows: Row[]; best: strin
   const base = rows[0] ? column.value(rows[0]) : null;
   return (
     <tr>
-      <th scope="row">{column.title} <span class="soft">{column.better && (column.better === "higher" ? "↑ " : "↓ ")}{column.unit}</span></th>
+      <th scope="row">
+        {column.title}{" "}
+        <span class="soft">
+          {column.better && (column.better === "higher" ? "↑ " : "↓ ")}
+          {column.unit}
+        </span>
+      </th>
       {rows.map((row, i) => (
         <td key={row.id} class={"number" + (best.includes(row.id) ? " best" : "")}>
-          {best.includes(row.id) && <><Icon name="star" filled /><span class="away-from-eyes">best: </span></>}
+          {best.includes(row.id) && (
+            <>
+              <Icon name="star" filled />
+              <span class="away-from-eyes">best: </span>
+            </>
+          )}
           {column.figure ? <FigureValue figure={column.figure(row)} share={column.share} /> : factText(column, row)}
-          {i > 0 && column.figure && <span class="soft change">{changeText(base, column.value(row), column.share)}</span>}
-        </td>))}
+          {i > 0 && column.figure && (
+            <span class="soft change">{changeText(base, column.value(row), column.share)}</span>
+          )}
+        </td>
+      ))}
     </tr>
   );
 }

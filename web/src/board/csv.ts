@@ -1,10 +1,13 @@
 // The shown rows and columns as CSV (RFC 4180), values in full, unknown ones empty.
-import type { Column } from "./columns.ts";
+import type { Column } from "./column.ts";
 import type { Row } from "./rows.ts";
 
 export function toCsv(rows: readonly Row[], columns: readonly Column[]): string {
   const shown = columns.some((c) => c.id === "run_id") ? columns : [...columns, runId];
-  const lines = [shown.map((c) => c.id + (c.unit && c.numeric ? ` (${c.unit})` : "")), ...rows.map((r) => shown.map((c) => cell(c, r)))];
+  const lines = [
+    shown.map((c) => c.id + (c.unit && c.numeric ? ` (${c.unit})` : "")),
+    ...rows.map((r) => shown.map((c) => cell(c, r))),
+  ];
   return lines.map((line) => line.map(quoted).join(",")).join("\r\n") + "\r\n";
 }
 

@@ -15,7 +15,11 @@ const summaryFigure = "output_tokens_per_s";
 
 /** The address that answers what this state shows. */
 export function boardPath(state: BoardState): string {
-  const ids = new Set([...state.cols, ...parseSort(state.sort).map((k) => k.id), ...parseRanges(state.range).map((r) => r.id)]);
+  const ids = new Set([
+    ...state.cols,
+    ...parseSort(state.sort).map((k) => k.id),
+    ...parseRanges(state.range).map((r) => r.id),
+  ]);
   const known = new Map(table.map((c) => [c.id, c]));
   const figures = [...ids].filter((id) => !known.has(id) || known.get(id)!.source === "figure");
   const report = [...ids].some((id) => known.get(id)?.source === "report");
@@ -24,11 +28,21 @@ export function boardPath(state: BoardState): string {
 }
 
 export interface BoardData {
-  rows: readonly BoardRow[]; ready: boolean; busy: boolean; error: ApiError | undefined; retry: () => void;
-  more: boolean; loadMore: () => void;
+  rows: readonly BoardRow[];
+  ready: boolean;
+  busy: boolean;
+  error: ApiError | undefined;
+  retry: () => void;
+  more: boolean;
+  loadMore: () => void;
 }
 
-interface Pages { path: string; rows: BoardRow[]; next: string | undefined; count: number }
+interface Pages {
+  path: string;
+  rows: BoardRow[];
+  next: string | undefined;
+  count: number;
+}
 
 export function useBoard(path: string): BoardData {
   const first = useResource<Board>(path, refreshMs);
@@ -48,12 +62,21 @@ export function useBoard(path: string): BoardData {
     if (page.ok) set((old) => (old && old.path === at.path && old.next === at.next ? extended(old, page.value) : old));
     else wanted.current = at.count; // the button is still there to try again
   };
-  useEffect(() => { if (pages?.path === path && pages.next !== undefined && pages.count < wanted.current) void loadPage(pages); }, [pages]);
+  useEffect(() => {
+    if (pages?.path === path && pages.next !== undefined && pages.count < wanted.current) void loadPage(pages);
+  }, [pages]);
 
   return {
-    rows: useMemo(() => pages?.rows ?? [], [pages]), ready: pages !== null, busy: busy || pages?.path !== path, error: first.error, retry: first.reload,
+    rows: useMemo(() => pages?.rows ?? [], [pages]),
+    ready: pages !== null,
+    busy: busy || pages?.path !== path,
+    error: first.error,
+    retry: first.reload,
     more: pages?.next !== undefined,
-    loadMore: () => { wanted.current = pages!.count + 1; void loadPage(pages!); },
+    loadMore: () => {
+      wanted.current = pages!.count + 1;
+      void loadPage(pages!);
+    },
   };
 }
 
@@ -63,12 +86,19 @@ const firstPage = (path: string, page: Board): Pages => ({ path, rows: page.rows
 export function refreshed(old: Pages, page: Board): Pages {
   const ids = new Set(page.rows.map((r) => r.run_id));
   const kept = old.rows.filter((r) => !ids.has(r.run_id));
-  return kept.length === 0 || page.next_after === undefined ? firstPage(old.path, page) : { ...old, rows: [...page.rows, ...kept] };
+  return kept.length === 0 || page.next_after === undefined
+    ? firstPage(old.path, page)
+    : { ...old, rows: [...page.rows, ...kept] };
 }
 
 function extended(old: Pages, page: Board): Pages {
   const ids = new Set(old.rows.map((r) => r.run_id));
-  return { ...old, rows: [...old.rows, ...page.rows.filter((r) => !ids.has(r.run_id))], next: page.next_after, count: old.count + 1 };
+  return {
+    ...old,
+    rows: [...old.rows, ...page.rows.filter((r) => !ids.has(r.run_id))],
+    next: page.next_after,
+    count: old.count + 1,
+  };
 }
 
 /** Runs that a link pins and that are not among the rows: older ones, asked for one by one. */
@@ -79,8 +109,9 @@ export function useAbsent(ids: readonly string[], data: BoardData): readonly Boa
 
   useEffect(() => {
     const stop = new AbortController();
-    void Promise.all(absent.map((id) => get<Run>("runs/" + encodeURIComponent(id), stop.signal)))
-      .then((runs) => !stop.signal.aborted && set(runs.flatMap((r) => (r.ok ? [r.value.row] : []))));
+    void Promise.all(absent.map((id) => get<Run>("runs/" + encodeURIComponent(id), stop.signal))).then(
+      (runs) => !stop.signal.aborted && set(runs.flatMap((r) => (r.ok ? [r.value.row] : []))),
+    );
     return () => stop.abort();
   }, [key]);
   return useMemo(() => found.filter((r) => absent.includes(r.run_id)), [found, key]);

@@ -4,7 +4,11 @@ import type { Row } from "./rows.ts";
 import { parseSearch } from "./search.ts";
 import { type BoardState, type Facet, facets } from "./state.ts";
 
-export interface Choice { value: string; count: number; chosen: boolean }
+export interface Choice {
+  value: string;
+  count: number;
+  chosen: boolean;
+}
 
 export function choicesOf(rows: readonly Row[], state: BoardState, facet: Facet): Choice[] {
   const matches = parseSearch(state.q).matches;
@@ -15,7 +19,8 @@ export function choicesOf(rows: readonly Row[], state: BoardState, facet: Facet)
     const counted = matches(row.text) && others.every((f) => state[f].includes(facetValue(row, f)));
     counts.set(value, (counts.get(value) ?? 0) + Number(counted));
   }
-  return [...counts].map(([value, count]) => ({ value, count, chosen: state[facet].includes(value) }))
+  return [...counts]
+    .map(([value, count]) => ({ value, count, chosen: state[facet].includes(value) }))
     .sort((a, b) => a.value.localeCompare(b.value, "en", { numeric: true }));
 }
 

@@ -2,7 +2,7 @@
 // keyboard moves from cell to cell.
 import { useLayoutEffect, useRef } from "preact/hooks";
 import type { Best } from "./best.ts";
-import type { Column } from "./columns.ts";
+import type { Column } from "./column.ts";
 import { Head } from "./head.tsx";
 import { BoardRow, leadColumns } from "./row.tsx";
 import type { Row } from "./rows.ts";
@@ -15,9 +15,18 @@ import { scrollFor, windowOf } from "./window.ts";
 export const rowHeight = 40;
 export const headHeight = 76;
 const leadWidth = 36;
+const ghostRows = 12;
 const stuckPinsMax = 4; // more of them would leave no room for the others
 
-interface Props { pinned: Row[]; rows: Row[]; columns: readonly Column[]; best: Best; state: BoardState; set: SetBoard; busy: boolean }
+interface Props {
+  pinned: Row[];
+  rows: Row[];
+  columns: readonly Column[];
+  best: Best;
+  state: BoardState;
+  set: SetBoard;
+  busy: boolean;
+}
 
 export function Grid({ pinned, rows, columns, best, state, set, busy }: Props) {
   const box = useRef<HTMLDivElement>(null);
@@ -26,16 +35,34 @@ export function Grid({ pinned, rows, columns, best, state, set, busy }: Props) {
   const cols = columns.length + leadColumns;
   const stuck = Math.min(pinned.length, stuckPinsMax);
   const show = (row: number) => {
-    if (row >= stuck) box.current!.scrollTop = scrollFor(row - stuck, box.current!.scrollTop, height, rowHeight, headHeight + stuck * rowHeight);
+    if (row >= stuck)
+      box.current!.scrollTop = scrollFor(
+        row - stuck,
+        box.current!.scrollTop,
+        height,
+        rowHeight,
+        headHeight + stuck * rowHeight,
+      );
   };
   const { active, ...keys } = useKeys(box, { rows: all, cols, start: { row: -1, col: leadColumns }, show });
   const seen = windowOf(Math.max(0, top - pinned.length * rowHeight), height, rowHeight, rows.length);
-  const isDrawn = active.row < pinned.length || (active.row >= pinned.length + seen.first && active.row < pinned.length + seen.last);
+  const isDrawn =
+    active.row < pinned.length || (active.row >= pinned.length + seen.first && active.row < pinned.length + seen.last);
   const tabRow = isDrawn && active.row < all ? active.row : -1; // a cell that is not drawn cannot be Tab's stop
   const colOf = (row: number) => (row === tabRow ? Math.min(active.col, cols - 1) : null);
   const rowAt = (row: Row, index: number) => (
-    <BoardRow key={row.id} row={row} index={index} columns={columns} best={best} state={state} set={set} busy={busy} activeCol={colOf(index)}
-      {...(index < stuck ? { top: headHeight + index * rowHeight } : {})} />
+    <BoardRow
+      key={row.id}
+      row={row}
+      index={index}
+      columns={columns}
+      best={best}
+      state={state}
+      set={set}
+      busy={busy}
+      activeCol={colOf(index)}
+      {...(index < stuck ? { top: headHeight + index * rowHeight } : {})}
+    />
   );
 
   // Another order or filter begins at its top; the first picture where the reader left it.
@@ -48,19 +75,38 @@ export function Grid({ pinned, rows, columns, best, state, set, busy }: Props) {
 
   const width = leadWidth * leadColumns + columns.reduce((sum, c) => sum + c.width, 0);
   return (
-    <div class="grid" ref={box} style={{
-      minHeight: `${Math.min(300, headHeight + all * rowHeight + 4)}px`,
-      scrollPaddingLeft: narrow.value ? "9.25rem" : `${leadWidth * leadColumns + columns[0]!.width}px`, // what the keyboard reaches is not below the first column
-    }}>
-      <table role="grid" aria-label="Results" aria-rowcount={all + 2} aria-busy={busy} data-testid="board"
-        style={{ width: `max(100%, ${width}px)` }} {...keys}>
+    <div
+      class="grid"
+      ref={box}
+      style={{
+        minHeight: `${Math.min(300, headHeight + all * rowHeight + 4)}px`,
+        scrollPaddingLeft: narrow.value ? "9.25rem" : `${leadWidth * leadColumns + columns[0]!.width}px`, // what the keyboard reaches is not below the first column
+      }}
+    >
+      <table
+        role="grid"
+        aria-label="Results"
+        aria-rowcount={all + 2}
+        aria-busy={busy}
+        data-testid="board"
+        style={{ width: `max(100%, ${width}px)` }}
+        {...keys}
+      >
         <colgroup>
-          <col style={{ width: `${leadWidth}px` }} /><col style={{ width: `${leadWidth}px` }} />
-          {columns.map((c, i) => <col key={c.id} class={i === 0 ? "first" : ""} style={{ width: `${c.width}px` }} />)}
+          <col style={{ width: `${leadWidth}px` }} />
+          <col style={{ width: `${leadWidth}px` }} />
+          {columns.map((c, i) => (
+            <col key={c.id} class={i === 0 ? "first" : ""} style={{ width: `${c.width}px` }} />
+          ))}
         </colgroup>
         <Head columns={columns} state={state} set={set} activeCol={colOf(-1)} />
-        {pinned.length > 0 && <tbody class="pins" data-testid="pinned">{pinned.map(rowAt)}</tbody>}
+        {pinned.length > 0 && (
+          <tbody class="pins" data-testid="pinned">
+            {pinned.map(rowAt)}
+          </tbody>
+        )}
         <tbody>
+          {busy && all === 0 && <Ghosts columns={columns} />}
           {seen.before > 0 && <Gap height={seen.before} />}
           {rows.slice(seen.first, seen.last).map((row, i) => rowAt(row, pinned.length + seen.first + i))}
           {seen.after > 0 && <Gap height={seen.after} />}
@@ -72,4 +118,18 @@ export function Grid({ pinned, rows, columns, best, state, set, busy }: Props) {
 
 function Gap({ height }: { height: number }) {
   return <tr class="gap" aria-hidden="true" style={{ height: `${height}px` }} />;
+}
+
+// What stands where rows will be, so that the eye finds its place before they come.
+function Ghosts({ columns }: { columns: readonly Column[] }) {
+  return Array.from({ length: ghostRows }, (_, i) => (
+    <tr key={i} aria-hidden="true" class="ghost">
+      <td class="lead" colSpan={leadColumns} />
+      {columns.map((c) => (
+        <td key={c.id} class={c.numeric ? "number" : ""}>
+          <i />
+        </td>
+      ))}
+    </tr>
+  ));
 }

@@ -2,10 +2,20 @@
 import { valueOf } from "../lib/figures.ts";
 import type { BoardRow, Figure } from "../lib/types.ts";
 
-export interface Row { id: string; run: BoardRow; figures: Map<string, Figure>; text: string }
+export interface Row {
+  id: string;
+  run: BoardRow;
+  figures: Map<string, Figure>;
+  text: string;
+}
 
 export function rowsOf(runs: readonly BoardRow[]): Row[] {
-  return runs.map((run) => ({ id: run.run_id, run, figures: new Map(run.figures.map((f) => [f.id, f])), text: searchText(run) }));
+  return runs.map((run) => ({
+    id: run.run_id,
+    run,
+    figures: new Map(run.figures.map((f) => [f.id, f])),
+    text: searchText(run),
+  }));
 }
 
 export function figureValue(row: Row, id: string): number | null {
@@ -44,12 +54,33 @@ function summed(devices: string[]): string {
 export function parallelText(run: BoardRow): string {
   const p = run.spec.parallelism;
   if (!p) return "";
-  return ([["TP", p.tensor], ["PP", p.pipeline], ["DP", p.data], ["EP", p.expert]] as const)
-    .filter(([, n]) => n > 1).map(([name, n]) => name + n).join(" ");
+  return (
+    [
+      ["TP", p.tensor],
+      ["PP", p.pipeline],
+      ["DP", p.data],
+      ["EP", p.expert],
+    ] as const
+  )
+    .filter(([, n]) => n > 1)
+    .map(([name, n]) => name + n)
+    .join(" ");
 }
 
 function searchText(run: BoardRow): string {
   const { spec } = run;
-  return [spec.model, run.task, spec.engine, spec.precision, run.run_id, run.evaluation_id, spec.submitter, spec.note, spec.revision,
-    run.node, hardwareText(run), run.state].join("\n");
+  return [
+    spec.model,
+    run.task,
+    spec.engine,
+    spec.precision,
+    run.run_id,
+    run.evaluation_id,
+    spec.submitter,
+    spec.note,
+    spec.revision,
+    run.node,
+    hardwareText(run),
+    run.state,
+  ].join("\n");
 }

@@ -1,9 +1,15 @@
 // The search line: terms parted by ";", any of which may match; a term is a regular expression without regard to
 // case. One that is none (an open bracket while typing) is searched as plain text.
-export interface Search { matches(text: string): boolean; plain: string[] }
+export interface Search {
+  matches(text: string): boolean;
+  plain: string[];
+}
 
 export function parseSearch(line: string): Search {
-  const terms = line.split(";").map((t) => t.trim()).filter(Boolean);
+  const terms = line
+    .split(";")
+    .map((t) => t.trim())
+    .filter(Boolean);
   const plain: string[] = [];
   const tests = terms.map((term) => {
     try {

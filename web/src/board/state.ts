@@ -4,13 +4,17 @@ import { flag, list, type StateOf, text } from "../lib/urlstate.ts";
 
 export const schema = {
   q: text(),
-  model: list(), task: list(), engine: list(), precision: list(),
-  range: list(),            // "ttft_ms_p50:..100", "accuracy:50..": column, least, most
-  sort: list(),             // "-accuracy", "ttft_ms_p50": the first decides, "-" is downwards
+  model: list(),
+  task: list(),
+  engine: list(),
+  precision: list(),
+  range: list(), // "ttft_ms_p50:..100", "accuracy:50..": column, least, most
+  sort: list(), // "-accuracy", "ttft_ms_p50": the first decides, "-" is downwards
   cols: list(table.filter((c) => c.standard).map((c) => c.id)),
-  pin: list(), cmp: list(), // run ids
-  compare: flag(),          // the comparison is open
-  all: flag(),              // unfinished and failed runs too
+  pin: list(),
+  cmp: list(), // run ids
+  compare: flag(), // the comparison is open
+  all: flag(), // unfinished and failed runs too
 };
 
 export type BoardState = StateOf<typeof schema>;
@@ -21,11 +25,15 @@ export type Facet = (typeof facets)[number];
 
 export const compareMax = 3;
 
-export interface SortKey { id: string; desc: boolean }
+export interface SortKey {
+  id: string;
+  desc: boolean;
+}
 
 export function parseSort(keys: readonly string[]): SortKey[] {
   const seen = new Set<string>();
-  return keys.map((k) => ({ id: k.replace(/^-/, ""), desc: k.startsWith("-") }))
+  return keys
+    .map((k) => ({ id: k.replace(/^-/, ""), desc: k.startsWith("-") }))
     .filter((k) => k.id !== "" && !seen.has(k.id) && seen.add(k.id));
 }
 
@@ -47,7 +55,11 @@ function turn(old: SortKey | undefined, id: string, firstDesc: boolean): SortKey
   return old.desc === firstDesc ? { id, desc: !firstDesc } : null;
 }
 
-export interface Range { id: string; min: number | null; max: number | null }
+export interface Range {
+  id: string;
+  min: number | null;
+  max: number | null;
+}
 
 export function parseRanges(texts: readonly string[]): Range[] {
   return texts.map(parseRange).filter((r) => r !== null);

@@ -3,9 +3,14 @@
 import { competes, figureValue, headline, loadText, type Row } from "./rows.ts";
 
 export interface Summary {
-  task: string; runs: number; best: Row; accuracy: number; low: number | undefined; high: number | undefined;
-  alike: number;                                               // others whose interval reaches the best one's
-  fastest: { row: Row; rate: number; times: number } | null;   // times the median
+  task: string;
+  runs: number;
+  best: Row;
+  accuracy: number;
+  low: number | undefined;
+  high: number | undefined;
+  alike: number; // others whose interval reaches the best one's
+  fastest: { row: Row; rate: number; times: number } | null; // times the median
 }
 
 const rate = "output_tokens_per_s";
@@ -13,7 +18,9 @@ const rate = "output_tokens_per_s";
 export function summarize(rows: readonly Row[]): Summary | null {
   const [task, group] = largestTask(rows.filter((r) => competes(r) && accuracyOf(r) !== null));
   if (task === undefined) return null;
-  const best = [...group].sort((a, b) => accuracyOf(b)! - accuracyOf(a)! || (figureValue(b, rate) ?? 0) - (figureValue(a, rate) ?? 0))[0]!;
+  const best = [...group].sort(
+    (a, b) => accuracyOf(b)! - accuracyOf(a)! || (figureValue(b, rate) ?? 0) - (figureValue(a, rate) ?? 0),
+  )[0]!;
   const { low, high } = headline(best)!;
   const alike = low === undefined ? 0 : group.filter((r) => r !== best && (headline(r)!.high ?? -1) >= low).length;
   return { task, runs: group.length, best, accuracy: accuracyOf(best)!, low, high, alike, fastest: fastestOf(group) };
@@ -32,10 +39,12 @@ function largestTask(rows: readonly Row[]): [string | undefined, Row[]] {
 }
 
 function fastestOf(group: readonly Row[]): Summary["fastest"] {
-  const rates = group.flatMap((row) => {
-    const value = figureValue(row, rate);
-    return value !== null && value > 0 ? [{ row, rate: value }] : [];
-  }).sort((a, b) => b.rate - a.rate);
+  const rates = group
+    .flatMap((row) => {
+      const value = figureValue(row, rate);
+      return value !== null && value > 0 ? [{ row, rate: value }] : [];
+    })
+    .sort((a, b) => b.rate - a.rate);
   if (rates.length < 2) return null;
   const middle = (rates.length - 1) / 2;
   const median = (rates[Math.floor(middle)]!.rate + rates[Math.ceil(middle)]!.rate) / 2;

@@ -1,6 +1,6 @@
 // What one can do with the board, in one line: search, filters, order, columns, comparison, download.
 import { useState } from "preact/hooks";
-import type { Column } from "./columns.ts";
+import type { Column } from "./column.ts";
 import { Chooser } from "./chooser.tsx";
 import { Download } from "./download.tsx";
 import { choicesOf } from "./facets.ts";
@@ -12,25 +12,45 @@ import { type BoardState, type Facet, facets, type SetBoard, toggled } from "./s
 import { Icon } from "../ui/icon.tsx";
 import { Popover } from "../ui/popover.tsx";
 
-interface Props { rows: Row[]; shown: Row[]; all: readonly Column[]; columns: readonly Column[]; state: BoardState; set: SetBoard }
+interface Props {
+  rows: Row[];
+  shown: Row[];
+  all: readonly Column[];
+  columns: readonly Column[];
+  state: BoardState;
+  set: SetBoard;
+}
 
 export function Toolbar({ rows, shown, all, columns, state, set }: Props) {
   const [open, setOpen] = useState(false); // on narrow screens the tools wait behind a button
   return (
     <div class={"toolbar" + (open ? " open" : "")} role="group" aria-label="Filters, order and columns">
       <SearchField state={state} set={set} />
-      <button type="button" class="more-tools" aria-expanded={open} onClick={() => setOpen(!open)}><Icon name="filter" />Filters</button>
+      <button type="button" class="more-tools" aria-expanded={open} onClick={() => setOpen(!open)}>
+        <Icon name="filter" />
+        Filters
+      </button>
       <div class="tools">
-        {facets.map((f) => <FacetMenu key={f} facet={f} rows={rows} state={state} set={set} />)}
+        {facets.map((f) => (
+          <FacetMenu key={f} facet={f} rows={rows} state={state} set={set} />
+        ))}
         <Ranges columns={columns} all={all} state={state} set={set} />
       </div>
       <div class="tools end">
         <SortMenu all={all} columns={columns} state={state} set={set} />
         <Chooser all={all} state={state} set={set} />
         <Download rows={shown} columns={columns} />
-        <button type="button" class={state.cmp.length > 1 ? "primary" : ""} disabled={state.cmp.length < 2} data-testid="compare"
-          data-tip={state.cmp.length < 2 ? "Choose two or three runs by their boxes" : undefined} onClick={() => set({ compare: true })}>
-          <Icon name="compare" />Compare{state.cmp.length > 0 && ` ${state.cmp.length}`}</button>
+        <button
+          type="button"
+          class={state.cmp.length > 1 ? "primary" : ""}
+          disabled={state.cmp.length < 2}
+          data-testid="compare"
+          data-tip={state.cmp.length < 2 ? "Choose two or three runs by their boxes" : undefined}
+          onClick={() => set({ compare: true })}
+        >
+          <Icon name="compare" />
+          Compare{state.cmp.length > 0 && ` ${state.cmp.length}`}
+        </button>
       </div>
     </div>
   );
@@ -41,10 +61,21 @@ function SearchField({ state, set }: { state: BoardState; set: SetBoard }) {
   return (
     <div class="search">
       <Icon name="search" />
-      <input type="search" value={state.q} placeholder="Search: qwen; int8; gsm.*" aria-label="Search: regular expressions, several with ;" data-testid="search"
-        aria-describedby="search-hint" onInput={(e) => set({ q: e.currentTarget.value }, true)} onChange={(e) => set({ q: e.currentTarget.value })} />
+      <input
+        type="search"
+        value={state.q}
+        placeholder="Search: qwen; int8; gsm.*"
+        aria-label="Search: regular expressions, several with ;"
+        data-testid="search"
+        aria-describedby="search-hint"
+        onInput={(e) => set({ q: e.currentTarget.value }, true)}
+        onChange={(e) => set({ q: e.currentTarget.value })}
+      />
       <span id="search-hint" class={plain.length > 0 ? "hint" : "away-from-eyes"}>
-        {plain.length > 0 ? `“${plain.join("”, “")}” is no regular expression: searched as text` : "A run is shown when any of the terms matches"}</span>
+        {plain.length > 0
+          ? `“${plain.join("”, “")}” is no regular expression: searched as text`
+          : "A run is shown when any of the terms matches"}
+      </span>
     </div>
   );
 }
@@ -52,17 +83,35 @@ function SearchField({ state, set }: { state: BoardState; set: SetBoard }) {
 function FacetMenu({ facet, rows, state, set }: { facet: Facet; rows: Row[]; state: BoardState; set: SetBoard }) {
   const chosen = state[facet];
   const title = facet[0]!.toUpperCase() + facet.slice(1);
-  const label = chosen.length === 0 ? title : chosen.length === 1 ? `${title}: ${chosen[0]}` : `${title}: ${chosen.length}`;
+  const label =
+    chosen.length === 0 ? title : chosen.length === 1 ? `${title}: ${chosen[0]}` : `${title}: ${chosen.length}`;
   return (
-    <Popover name={title} testid={"facet-" + facet} active={chosen.length > 0} label={<><span class="clip">{label}</span><Icon name="chevron" /></>}>
+    <Popover
+      name={title}
+      testid={"facet-" + facet}
+      active={chosen.length > 0}
+      label={
+        <>
+          <span class="clip">{label}</span>
+          <Icon name="chevron" />
+        </>
+      }
+    >
       {() => (
         <fieldset class="choices-list">
           <legend>Show only</legend>
           {choicesOf(rows, state, facet).map((c) => (
-            <label key={c.value}><input type="checkbox" checked={c.chosen} onChange={() => set({ [facet]: toggled(chosen, c.value) })} />
-              <span>{c.value || "(none)"}</span><span class="soft">{c.count}</span></label>))}
-          <button type="button" disabled={chosen.length === 0} onClick={() => set({ [facet]: [] })}>All of them</button>
-        </fieldset>)}
+            <label key={c.value}>
+              <input type="checkbox" checked={c.chosen} onChange={() => set({ [facet]: toggled(chosen, c.value) })} />
+              <span>{c.value || "(none)"}</span>
+              <span class="soft">{c.count}</span>
+            </label>
+          ))}
+          <button type="button" disabled={chosen.length === 0} onClick={() => set({ [facet]: [] })}>
+            All of them
+          </button>
+        </fieldset>
+      )}
     </Popover>
   );
 }

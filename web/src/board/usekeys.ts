@@ -17,7 +17,8 @@ export function useKeys(box: RefObject<HTMLElement | null>, table: Table) {
   const wanted = useRef<Place | null>(null);
 
   useLayoutEffect(() => {
-    const cell = wanted.current && box.current!.querySelector(`[data-at="${wanted.current.row}:${wanted.current.col}"]`);
+    const cell =
+      wanted.current && box.current!.querySelector(`[data-at="${wanted.current.row}:${wanted.current.col}"]`);
     if (!cell) return;
     wanted.current = null;
     focusable(cell).focus({ preventScroll: true });

@@ -18,9 +18,15 @@ export function useScroll(box: RefObject<HTMLElement | null>): { top: number; he
       frame = 0;
       if (left.size > addressesMax) left.clear();
       left.set(address.peek(), element.scrollTop);
-      set((old) => (old.top === element.scrollTop && old.height === element.clientHeight ? old : { top: element.scrollTop, height: element.clientHeight }));
+      set((old) =>
+        old.top === element.scrollTop && old.height === element.clientHeight
+          ? old
+          : { top: element.scrollTop, height: element.clientHeight },
+      );
     };
-    const soon = () => { frame ||= requestAnimationFrame(read); };
+    const soon = () => {
+      frame ||= requestAnimationFrame(read);
+    };
     const sizes = new ResizeObserver(soon);
     sizes.observe(element);
     element.addEventListener("scroll", soon, { passive: true });

@@ -1,6 +1,11 @@
 // Which rows of a long table are drawn: those in sight and a few around them. Every row has the same height, so
 // this is arithmetic and nothing jumps.
-export interface Window { first: number; last: number; before: number; after: number } // rows, and pixels around them
+export interface Window {
+  first: number;
+  last: number;
+  before: number;
+  after: number;
+} // rows, and pixels around them
 
 export function windowOf(scrollTop: number, height: number, rowHeight: number, count: number, around = 8): Window {
   const first = Math.max(0, Math.min(count, Math.floor(scrollTop / rowHeight) - around));

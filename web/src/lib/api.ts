@@ -2,8 +2,11 @@
 import { lost } from "./server.ts";
 
 export interface ApiError {
-  code: string; message: string; status: number;
-  field?: string; fields?: { field: string; message: string }[]; // the first to blame, and all of them
+  code: string;
+  message: string;
+  status: number;
+  field?: string;
+  fields?: { field: string; message: string }[]; // the first to blame, and all of them
 }
 
 export type Result<T> = { ok: true; value: T } | { ok: false; error: ApiError };
@@ -41,7 +44,10 @@ async function fresh<T>(path: string, signal?: AbortSignal): Promise<Result<T>> 
 
 export async function post<T>(path: string, body: unknown, signal?: AbortSignal): Promise<Result<T>> {
   const answer = await ask(path, {
-    method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body), signal: limit(signal),
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(body),
+    signal: limit(signal),
   });
   return answer.ok ? read<T>(answer.value) : answer;
 }

@@ -7,21 +7,37 @@ import type { Progress, Queue } from "./types.ts";
 
 const againMs = 3000;
 
-interface Handlers { onData(text: string, name: "message" | "end"): void; onProblem(problem: ApiError): "stop" | "again" }
+interface Handlers {
+  onData(text: string, name: "message" | "end"): void;
+  onProblem(problem: ApiError): "stop" | "again";
+}
 
 /** Follows a stream until `onProblem` or its end says stop; the result closes it. A page that nobody sees holds no
  *  connection: browsers have six for all their tabs, and the first event on return tells everything. */
 function follow(path: string, handlers: Handlers): () => void {
   let timer = 0;
   let source: EventSource | undefined;
-  const close = () => { clearTimeout(timer); source?.close(); source = undefined; };
-  const onSight = () => { if (document.hidden) close(); else if (!source) open(); };
-  const stop = () => { close(); document.removeEventListener("visibilitychange", onSight); };
+  const close = () => {
+    clearTimeout(timer);
+    source?.close();
+    source = undefined;
+  };
+  const onSight = () => {
+    if (document.hidden) close();
+    else if (!source) open();
+  };
+  const stop = () => {
+    close();
+    document.removeEventListener("visibilitychange", onSight);
+  };
   const open = () => {
     close();
     source = new EventSource("/api/v1/" + path);
     source.onmessage = (event) => handlers.onData(event.data, "message");
-    source.addEventListener("end", (event) => { stop(); handlers.onData((event as MessageEvent<string>).data, "end"); });
+    source.addEventListener("end", (event) => {
+      stop();
+      handlers.onData((event as MessageEvent<string>).data, "end");
+    });
     source.addEventListener("error", (event) => {
       const data = (event as MessageEvent<string>).data; // absent: the connection broke, not what it tells of
       if (data === undefined) lost();
@@ -34,7 +50,11 @@ function follow(path: string, handlers: Handlers): () => void {
   return stop;
 }
 
-export interface Live { progress: Progress | undefined; error: string | undefined; ended: boolean }
+export interface Live {
+  progress: Progress | undefined;
+  error: string | undefined;
+  ended: boolean;
+}
 
 export function useWatch(id: string): Live {
   const [live, set] = useState<Live>({ progress: undefined, error: undefined, ended: false });
@@ -55,12 +75,22 @@ export function useWatch(id: string): Live {
 }
 
 export function useQueue(): { queue: Queue | undefined; error: string | undefined } {
-  const [state, set] = useState<{ queue: Queue | undefined; error: string | undefined }>({ queue: undefined, error: undefined });
+  const [state, set] = useState<{ queue: Queue | undefined; error: string | undefined }>({
+    queue: undefined,
+    error: undefined,
+  });
   const seen = epoch.value;
 
-  useEffect(() => follow("queue/watch", {
-    onData: (text) => set({ queue: JSON.parse(text) as Queue, error: undefined }),
-    onProblem: (problem) => { set((old) => ({ ...old, error: problem.message })); return "again"; },
-  }), [seen]);
+  useEffect(
+    () =>
+      follow("queue/watch", {
+        onData: (text) => set({ queue: JSON.parse(text) as Queue, error: undefined }),
+        onProblem: (problem) => {
+          set((old) => ({ ...old, error: problem.message }));
+          return "again";
+        },
+      }),
+    [seen],
+  );
   return state;
 }

@@ -4,4 +4,6 @@ import { signal } from "@preact/signals";
 const query = typeof matchMedia === "undefined" ? undefined : matchMedia("(max-width: 40rem)");
 
 export const narrow = signal(query?.matches ?? false);
-query?.addEventListener("change", () => { narrow.value = query.matches; });
+query?.addEventListener("change", () => {
+  narrow.value = query.matches;
+});

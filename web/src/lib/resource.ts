@@ -12,7 +12,12 @@ export interface Resource<T> {
   reload: () => void;
 }
 
-interface State<T> { path: string | null; value: T | undefined; error: ApiError | undefined; loading: boolean }
+interface State<T> {
+  path: string | null;
+  value: T | undefined;
+  error: ApiError | undefined;
+  loading: boolean;
+}
 
 function before<T>(path: string | null): State<T> {
   return { path, value: path === null ? undefined : lastAnswer<T>(path), error: undefined, loading: path !== null };

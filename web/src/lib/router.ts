@@ -54,18 +54,33 @@ export function useUrlState<S extends Schema>(schema: S) {
 /** Follows links within the page without loading it anew; to be called once. */
 export function startRouter(): void {
   forwardOldAddress();
-  window.addEventListener("popstate", () => { committed = null; address.value = here(); });
+  window.addEventListener("popstate", () => {
+    committed = null;
+    address.value = here();
+  });
   document.addEventListener("click", (event) => {
     const link = event.target instanceof Element ? event.target.closest("a") : null;
-    if (!link || event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
-    if (link.target || link.hasAttribute("download") || link.origin !== location.origin || !isView(link.pathname)) return;
+    if (
+      !link ||
+      event.defaultPrevented ||
+      event.button !== 0 ||
+      event.metaKey ||
+      event.ctrlKey ||
+      event.shiftKey ||
+      event.altKey
+    )
+      return;
+    if (link.target || link.hasAttribute("download") || link.origin !== location.origin || !isView(link.pathname))
+      return;
     event.preventDefault();
     go(link.pathname + link.search);
   });
 }
 
 function isView(path: string): boolean {
-  return ["/", "/submit", "/queue", "/nodes"].includes(path) || path.startsWith("/runs/") || path.startsWith("/evaluations/");
+  return (
+    ["/", "/submit", "/queue", "/nodes"].includes(path) || path.startsWith("/runs/") || path.startsWith("/evaluations/")
+  );
 }
 
 // Links made before views had paths: "/#run?id=...", "/#queue".

@@ -27,5 +27,7 @@ export function setTheme(next: Theme): void {
   applyTheme(next);
   try {
     localStorage.setItem(key, next);
-  } catch { /* it lasts as long as the page */ }
+  } catch {
+    /* it lasts as long as the page */
+  }
 }

@@ -1,7 +1,11 @@
 // A view's state as the query of its address. A schema names the keys; only what differs from its default is
 // written, in the schema's order, so that one state has one address. What a key cannot read is its default: an old or
 // mistyped link shows the view, not an error.
-export interface Key<T> { fallback: T; parse(text: string): T | undefined; format(value: T): string }
+export interface Key<T> {
+  fallback: T;
+  parse(text: string): T | undefined;
+  format(value: T): string;
+}
 
 export type Schema = Record<string, Key<any>>;
 export type StateOf<S extends Schema> = { [K in keyof S]: S[K] extends Key<infer T> ? T : never };
@@ -10,12 +14,18 @@ export const text = (fallback = ""): Key<string> => ({ fallback, parse: (t) => t
 
 export const flag = (): Key<boolean> => ({ fallback: false, parse: (t) => t === "1", format: (v) => (v ? "1" : "0") });
 
-export const choice = <T extends string>(options: readonly T[], fallback: T): Key<T> =>
-  ({ fallback, parse: (t) => options.find((o) => o === t), format: (v) => v });
+export const choice = <T extends string>(options: readonly T[], fallback: T): Key<T> => ({
+  fallback,
+  parse: (t) => options.find((o) => o === t),
+  format: (v) => v,
+});
 
 export const number = (fallback: number, min: number, max: number): Key<number> => ({
   fallback,
-  parse: (t) => { const n = t === "" ? NaN : Number(t); return n >= min && n <= max ? n : undefined; },
+  parse: (t) => {
+    const n = t === "" ? NaN : Number(t);
+    return n >= min && n <= max ? n : undefined;
+  },
   format: String,
 });
 

@@ -6,8 +6,10 @@ export function AwayBanner() {
   return (
     <div class="banner-place" role="status" aria-live="polite">
       {away.value && (
-        <p class="banner" data-testid="away"><Icon name="warning" />
-          The server is away, trying again. What is shown may be old.</p>
+        <p class="banner" data-testid="away">
+          <Icon name="warning" />
+          The server is away, trying again. What is shown may be old.
+        </p>
       )}
     </div>
   );

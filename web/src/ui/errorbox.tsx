@@ -6,8 +6,20 @@ export function ErrorBox({ error, retry }: { error: ApiError; retry?: () => void
   return (
     <div class="errorbox" role="alert" data-testid="error" data-code={error.code}>
       <Icon name="warning" />
-      <p>{error.message}{error.field && <> <code>{error.field}</code></>}</p>
-      {retry && <button type="button" onClick={retry}>Try again</button>}
+      <p>
+        {error.message}
+        {error.field && (
+          <>
+            {" "}
+            <code>{error.field}</code>
+          </>
+        )}
+      </p>
+      {retry && (
+        <button type="button" onClick={retry}>
+          Try again
+        </button>
+      )}
     </div>
   );
 }

@@ -4,26 +4,56 @@ import { intervalBar, intervalText, reasonOf, shown } from "../lib/figures.ts";
 import type { Figure } from "../lib/types.ts";
 import { Icon } from "./icon.tsx";
 
-interface Props { figure: Figure | undefined; share?: boolean; unit?: boolean; axis?: { min: number; max: number }; focusable?: boolean }
+interface Props {
+  figure: Figure | undefined;
+  share?: boolean;
+  unit?: boolean;
+  axis?: { min: number; max: number };
+  focusable?: boolean;
+}
 
 export function FigureValue({ figure, share = false, unit = false, axis, focusable = true }: Props) {
   const tab = focusable ? 0 : undefined;
   if (!figure || figure.value === undefined)
-    return <span class="dash" tabIndex={tab} data-tip={"No value: " + reasonOf(figure)}>
-      <span aria-hidden="true">–</span><span class="away-from-eyes">no value: {reasonOf(figure)}</span></span>;
+    return (
+      <span class="dash" tabIndex={tab} data-tip={"No value: " + reasonOf(figure)}>
+        <span aria-hidden="true">–</span>
+        <span class="away-from-eyes">no value: {reasonOf(figure)}</span>
+      </span>
+    );
   const text = shown(figure.value, figure.unit, share) + (unit ? " " + (share ? "%" : figure.unit) : "");
   if (figure.invalid)
-    return <span class="invalid" tabIndex={tab} data-tip={"Invalid: " + reasonOf(figure)}>
-      <Icon name="warning" /><s>{text}</s><span class="away-from-eyes"> invalid: {reasonOf(figure)}</span></span>;
+    return (
+      <span class="invalid" tabIndex={tab} data-tip={"Invalid: " + reasonOf(figure)}>
+        <Icon name="warning" />
+        <s>{text}</s>
+        <span class="away-from-eyes"> invalid: {reasonOf(figure)}</span>
+      </span>
+    );
   const interval = intervalText(figure, share);
   if (!interval) return <span>{text}</span>;
-  return <span class="with-interval" tabIndex={tab} data-tip={interval}>
-    {text}<span class="away-from-eyes">, {interval}</span>
-    {axis && <IntervalBar low={figure.low!} high={figure.high!} value={figure.value} min={axis.min} max={axis.max} />}
-  </span>;
+  return (
+    <span class="with-interval" tabIndex={tab} data-tip={interval}>
+      {text}
+      <span class="away-from-eyes">, {interval}</span>
+      {axis && <IntervalBar low={figure.low!} high={figure.high!} value={figure.value} min={axis.min} max={axis.max} />}
+    </span>
+  );
 }
 
-export function IntervalBar({ low, high, value, min, max }: { low: number; high: number; value: number; min: number; max: number }) {
+export function IntervalBar({
+  low,
+  high,
+  value,
+  min,
+  max,
+}: {
+  low: number;
+  high: number;
+  value: number;
+  min: number;
+  max: number;
+}) {
   const bar = intervalBar(low, high, min, max);
   const mark = intervalBar(value, value, min, max);
   return (

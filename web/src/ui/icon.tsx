@@ -27,8 +27,14 @@ export type IconName = keyof typeof shapes;
 export function Icon({ name, filled = false }: { name: IconName; filled?: boolean }) {
   return (
     <svg class="icon" viewBox="0 0 16 16" width="16" height="16" aria-hidden="true" focusable="false">
-      <path d={shapes[name]} fill={filled ? "currentColor" : "none"} stroke="currentColor" stroke-width="1.5"
-        stroke-linecap="round" stroke-linejoin="round" />
+      <path
+        d={shapes[name]}
+        fill={filled ? "currentColor" : "none"}
+        stroke="currentColor"
+        stroke-width="1.5"
+        stroke-linecap="round"
+        stroke-linejoin="round"
+      />
     </svg>
   );
 }

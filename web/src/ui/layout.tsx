@@ -7,7 +7,12 @@ import { AwayBanner } from "./banner.tsx";
 import { Icon } from "./icon.tsx";
 import { TipLayer } from "./tip.tsx";
 
-const places = [["/", "Board"], ["/submit", "Submit"], ["/queue", "Queue"], ["/nodes", "Nodes"]] as const;
+const places = [
+  ["/", "Board"],
+  ["/submit", "Submit"],
+  ["/queue", "Queue"],
+  ["/nodes", "Nodes"],
+] as const;
 const themeNames = { auto: "as the system", light: "light", dark: "dark", contrast: "high contrast" };
 
 export function Layout({ title, wide, children }: { title: string; wide: boolean; children: ComponentChildren }) {
@@ -15,7 +20,9 @@ export function Layout({ title, wide, children }: { title: string; wide: boolean
   const view = path.value;
   const first = useRef(true);
 
-  useEffect(() => { document.title = title === "Board" ? "moecap" : `${title} · moecap`; }, [title]);
+  useEffect(() => {
+    document.title = title === "Board" ? "moecap" : `${title} · moecap`;
+  }, [title]);
   // After a change of view the keyboard is at its start, and a screen reader says its title.
   useEffect(() => {
     if (first.current) first.current = false;
@@ -24,16 +31,34 @@ export function Layout({ title, wide, children }: { title: string; wide: boolean
 
   return (
     <>
-      <a class="skip" href="#main" onClick={(event) => { event.preventDefault(); main.current!.focus(); }}>Skip to the content</a>
+      <a
+        class="skip"
+        href="#main"
+        onClick={(event) => {
+          event.preventDefault();
+          main.current!.focus();
+        }}
+      >
+        Skip to the content
+      </a>
       <header class="top">
-        <a class="name" href="/"><Logo />moecap</a>
+        <a class="name" href="/">
+          <Logo />
+          moecap
+        </a>
         <nav aria-label="Views">
-          {places.map(([to, name]) => <a key={to} href={to} aria-current={isAt(view, to) ? "page" : undefined}>{name}</a>)}
+          {places.map(([to, name]) => (
+            <a key={to} href={to} aria-current={isAt(view, to) ? "page" : undefined}>
+              {name}
+            </a>
+          ))}
         </nav>
         <ThemeSwitch />
       </header>
       <AwayBanner />
-      <main id="main" ref={main} class={wide ? "wide" : ""} tabIndex={-1} aria-label={title}>{children}</main>
+      <main id="main" ref={main} class={wide ? "wide" : ""} tabIndex={-1} aria-label={title}>
+        {children}
+      </main>
       <TipLayer />
     </>
   );
@@ -55,9 +80,18 @@ function Logo() {
 function ThemeSwitch() {
   return (
     <label class="theme-switch">
-      <Icon name="theme" /><span class="away-from-eyes">Colours</span>
-      <select value={theme.value} data-testid="theme" onChange={(event) => setTheme(event.currentTarget.value as typeof theme.value)}>
-        {themes.map((t) => <option key={t} value={t}>{themeNames[t]}</option>)}
+      <Icon name="theme" />
+      <span class="away-from-eyes">Colours</span>
+      <select
+        value={theme.value}
+        data-testid="theme"
+        onChange={(event) => setTheme(event.currentTarget.value as typeof theme.value)}
+      >
+        {themes.map((t) => (
+          <option key={t} value={t}>
+            {themeNames[t]}
+          </option>
+        ))}
       </select>
     </label>
   );

@@ -2,7 +2,14 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 
-interface Props { label: ComponentChildren; name: string; children: () => ComponentChildren; testid?: string; end?: boolean; active?: boolean }
+interface Props {
+  label: ComponentChildren;
+  name: string;
+  children: () => ComponentChildren;
+  testid?: string;
+  end?: boolean;
+  active?: boolean;
+}
 
 export function Popover({ label, name, children, testid, end = false, active = false }: Props) {
   const [open, set] = useState(false);
@@ -12,7 +19,9 @@ export function Popover({ label, name, children, testid, end = false, active = f
 
   useEffect(() => {
     if (!open) return;
-    const outside = (event: Event) => { if (!root.current!.contains(event.target as Node)) set(false); };
+    const outside = (event: Event) => {
+      if (!root.current!.contains(event.target as Node)) set(false);
+    };
     const onKey = (event: KeyboardEvent) => {
       if (event.key !== "Escape") return;
       set(false);
@@ -30,8 +39,19 @@ export function Popover({ label, name, children, testid, end = false, active = f
 
   return (
     <div class="popover" ref={root} data-testid={testid}>
-      <button ref={button} type="button" class={active ? "active" : ""} aria-expanded={open} aria-controls={id} onClick={() => set(!open)}>{label}</button>
-      <div id={id} class={"panel" + (end ? " end" : "")} role="group" aria-label={name} hidden={!open}>{open && children()}</div>
+      <button
+        ref={button}
+        type="button"
+        class={active ? "active" : ""}
+        aria-expanded={open}
+        aria-controls={id}
+        onClick={() => set(!open)}
+      >
+        {label}
+      </button>
+      <div id={id} class={"panel" + (end ? " end" : "")} role="group" aria-label={name} hidden={!open}>
+        {open && children()}
+      </div>
     </div>
   );
 }

@@ -16,9 +16,14 @@ const looks: Record<RunState, { icon: IconName; tone: string }> = {
 export function StateBadge({ state, reason }: { state: RunState; reason?: string }) {
   const look = looks[state] ?? { icon: "info" as const, tone: "quiet" };
   return (
-    <span class={"badge " + look.tone} data-testid="state" data-state={state}
-      {...(reason ? { "data-tip": reason, tabIndex: 0 } : {})}>
-      <Icon name={look.icon} />{state}
+    <span
+      class={"badge " + look.tone}
+      data-testid="state"
+      data-state={state}
+      {...(reason ? { "data-tip": reason, tabIndex: 0 } : {})}
+    >
+      <Icon name={look.icon} />
+      {state}
       {reason && <span class="away-from-eyes">: {reason}</span>}
     </span>
   );

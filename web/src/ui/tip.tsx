@@ -3,7 +3,13 @@
 // pointer is on it, and goes with Escape.
 import { useEffect, useRef, useState } from "preact/hooks";
 
-interface Shown { text: string; x: number; y: number; above: boolean; target: Element }
+interface Shown {
+  text: string;
+  x: number;
+  y: number;
+  above: boolean;
+  target: Element;
+}
 
 export function TipLayer() {
   const [tip, set] = useState<Shown | null>(null);
@@ -26,7 +32,9 @@ export function TipLayer() {
     const hide = () => set(null);
     // What is scrolled takes its tip along, as long as pointer or focus are still on it.
     const follow = () => set((old) => (old && holds(old.target, rests) ? place(old.target) : null));
-    const onKey = (event: KeyboardEvent) => { if (event.key === "Escape") hide(); };
+    const onKey = (event: KeyboardEvent) => {
+      if (event.key === "Escape") hide();
+    };
     document.addEventListener("pointerover", point);
     document.addEventListener("focusin", show);
     document.addEventListener("focusout", hide);
@@ -42,8 +50,14 @@ export function TipLayer() {
   }, []);
 
   return (
-    <div ref={box} id="tip" role="tooltip" class={"tip" + (tip?.above ? " above" : "")} hidden={!tip}
-      style={tip ? { left: `${tip.x}px`, top: `${tip.y}px` } : {}}>
+    <div
+      ref={box}
+      id="tip"
+      role="tooltip"
+      class={"tip" + (tip?.above ? " above" : "")}
+      hidden={!tip}
+      style={tip ? { left: `${tip.x}px`, top: `${tip.y}px` } : {}}
+    >
       {tip?.text}
     </div>
   );

@@ -40,9 +40,20 @@ export function BoardView() {
       <Toolbar rows={rows} shown={shown} all={all} columns={columns} state={state} set={set} />
       <Count data={data} shown={shown.length} state={state} set={set} />
       {data.error && <ErrorBox error={data.error} retry={data.retry} />}
-      {data.ready && shown.length === 0 ? <Empty any={rows.length > 0} reset={() => set({ q: "", model: [], task: [], engine: [], precision: [], range: [] })} />
-        : <Grid pinned={pinned} rows={picked} columns={columns} best={best} state={state} set={set} busy={data.busy} />}
-      <Compare ids={state.cmp} columns={all} open={state.compare && state.cmp.length > 1} onClose={() => state.compare && set({ compare: false })} />
+      {data.ready && shown.length === 0 ? (
+        <Empty
+          any={rows.length > 0}
+          reset={() => set({ q: "", model: [], task: [], engine: [], precision: [], range: [] })}
+        />
+      ) : (
+        <Grid pinned={pinned} rows={picked} columns={columns} best={best} state={state} set={set} busy={data.busy} />
+      )}
+      <Compare
+        ids={state.cmp}
+        columns={all}
+        open={state.compare && state.cmp.length > 1}
+        onClose={() => state.compare && set({ compare: false })}
+      />
       <Measured ready={data.ready} />
     </>
   );
@@ -52,11 +63,31 @@ function Count({ data, shown, state, set }: { data: BoardData; shown: number; st
   return (
     <p class="count">
       <span>
-        <label class="with-all"><input type="checkbox" checked={state.all} data-testid="all" onChange={() => set({ all: !state.all })} />with unfinished and failed ones</label>
-        <span class="numbers"><span role="status" data-testid="count">{data.ready ? `${number(shown)} of ${plural(data.rows.length, "run")}` : "…"}{data.more && ", the latest"}</span>
-          {data.more && <> <button type="button" class="bare link" disabled={data.busy} data-testid="older" onClick={data.loadMore}>{data.busy ? "Loading…" : "Load older ones"}</button></>}</span>
+        <label class="with-all">
+          <input type="checkbox" checked={state.all} data-testid="all" onChange={() => set({ all: !state.all })} />
+          with unfinished and failed ones
+        </label>
+        <span class="numbers">
+          <span role="status" data-testid="count">
+            {data.ready ? `${number(shown)} of ${plural(data.rows.length, "run")}` : "…"}
+            {data.more && ", the latest"}
+          </span>
+          {data.more && (
+            <>
+              {" "}
+              <button type="button" class="bare link" disabled={data.busy} data-testid="older" onClick={data.loadMore}>
+                {data.busy ? "Loading…" : "Load older ones"}
+              </button>
+            </>
+          )}
+        </span>
       </span>
-      <span class="legend"><span>↑ higher is better</span><span>↓ lower is better</span><span class="best">★ best of its task here</span><span>– unknown: hover or focus says why</span></span>
+      <span class="legend">
+        <span>↑ higher is better</span>
+        <span>↓ lower is better</span>
+        <span class="best">★ best of its task here</span>
+        <span>– unknown: hover or focus says why</span>
+      </span>
     </p>
   );
 }
@@ -64,14 +95,31 @@ function Count({ data, shown, state, set }: { data: BoardData; shown: number; st
 function Empty({ any, reset }: { any: boolean; reset: () => void }) {
   return (
     <div class="no-rows" data-testid="empty">
-      {any ? <><h2>No run fits</h2><p>The filters leave nothing.</p><button type="button" class="primary" onClick={reset}>Clear the filters</button></>
-        : <><h2>No results yet</h2><p>A run appears here when it has finished.</p><p><a href="/submit">Submit an evaluation</a> or look at the <a href="/queue">queue</a>.</p></>}
+      {any ? (
+        <>
+          <h2>No run fits</h2>
+          <p>The filters leave nothing.</p>
+          <button type="button" class="primary" onClick={reset}>
+            Clear the filters
+          </button>
+        </>
+      ) : (
+        <>
+          <h2>No results yet</h2>
+          <p>A run appears here when it has finished.</p>
+          <p>
+            <a href="/submit">Submit an evaluation</a> or look at the <a href="/queue">queue</a>.
+          </p>
+        </>
+      )}
     </div>
   );
 }
 
 // When the board can be used, on the browser's own timeline: tests and curious people read it there.
 function Measured({ ready }: { ready: boolean }) {
-  useEffect(() => { if (ready) performance.mark("board-ready"); }, [ready]);
+  useEffect(() => {
+    if (ready) performance.mark("board-ready");
+  }, [ready]);
   return null;
 }
