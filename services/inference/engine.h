@@ -50,9 +50,15 @@ struct infer_score {
     bool greedy;
 };
 
+/* A token may hold part of a character: its bytes need not be whole UTF-8. */
+struct infer_token_bytes {
+    const char *data;
+    size_t length;
+};
+
 /* A token of a prompt that was scored, and the likeliest in its place. */
 struct infer_token_score {
-    const char *text, *best_text;               /* best_text: NULL for the first token, */
+    struct infer_token_bytes token, best;       /* best.data: NULL for the first token, */
     double log_likelihood, best_log_likelihood; /* which nothing predicts: then meaningless */
 };
 

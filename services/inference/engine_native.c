@@ -417,14 +417,12 @@ static void make_token(struct native_engine *engine, struct answer *answer,
     }
 }
 
-static const char *token_text(struct native_engine *engine, uint32_t id)
+static struct infer_token_bytes token_bytes(const struct native_engine *engine, uint32_t id)
 {
-    CAP_AUTO_BUF(text, 1 << 16);
-    const char *copy;
+    struct infer_token_bytes bytes = {.data = NULL};
 
-    infer_tokenizer_decode(engine->tokenizer, &id, 1, INFER_KEEP_SPECIAL, &text);
-    copy = cap_arena_strdup(engine->token_scores, text.data);
-    return copy ? copy : "";
+    bytes.data = infer_tokenizer_bytes(engine->tokenizer, id, &bytes.length);
+    return bytes.data ? bytes : (struct infer_token_bytes){"", 0};
 }
 
 static void make_token_scores(struct native_engine *engine, const struct answer *answer,
@@ -436,12 +434,12 @@ static void make_token_scores(struct native_engine *engine, const struct answer 
     cap_arena_reset(engine->token_scores);
     list = cap_arena_array(engine->token_scores, count, sizeof *list);
     for (size_t i = 0; i < count && list; i++) {
-        list[i].text = token_text(engine, answer->scored.ids[i]);
+        list[i].token = token_bytes(engine, answer->scored.ids[i]);
         if (i == 0)
             continue;
         list[i].log_likelihood = score->each[i - 1].log_likelihood;
         list[i].best_log_likelihood = score->each[i - 1].best_log_likelihood;
-        list[i].best_text = token_text(engine, (uint32_t)score->each[i - 1].best);
+        list[i].best = token_bytes(engine, (uint32_t)score->each[i - 1].best);
     }
     out->token_scores = list;
     out->token_score_count = list ? (int)count : 0;

@@ -207,6 +207,18 @@ void infer_outside_tokens(struct infer_outside *outside, struct infer_ticket *ti
     pthread_mutex_unlock(&outside->lock);
 }
 
+static struct infer_token_bytes copy_bytes(struct cap_arena *arena, struct infer_token_bytes from)
+{
+    char *data;
+
+    if (!from.data)
+        return from;
+    data = cap_arena_alloc(arena, from.length + 1);
+    assert(data && "a request is far smaller than the arena");
+    memcpy(data, from.data, from.length);
+    return (struct infer_token_bytes){data, from.length};
+}
+
 static void copy_token_scores(struct infer_ticket *ticket, const struct infer_event *done)
 {
     size_t count = (size_t)done->token_score_count;
@@ -220,10 +232,8 @@ static void copy_token_scores(struct infer_ticket *ticket, const struct infer_ev
         const struct infer_token_score *from = &done->token_scores[i];
 
         ticket->token_scores[i] = *from;
-        ticket->token_scores[i].text = cap_arena_strdup(ticket->token_texts, from->text);
-        if (from->best_text)
-            ticket->token_scores[i].best_text =
-                cap_arena_strdup(ticket->token_texts, from->best_text);
+        ticket->token_scores[i].token = copy_bytes(ticket->token_texts, from->token);
+        ticket->token_scores[i].best = copy_bytes(ticket->token_texts, from->best);
     }
     ticket->token_score_count = ticket->token_scores ? (int)count : 0;
 }

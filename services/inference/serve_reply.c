@@ -5,6 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
+
+enum { TOKEN_NAME_BYTES_MAX = 1 << 20 };
+
 /* Takes the value. */
 static void add_json(struct cap_buf *out, json_t *value)
 {
@@ -65,33 +69,67 @@ static json_t *make_head(const struct infer_serve_reply *reply, const char *obje
                      "moecap-" MOECAP_VERSION);
 }
 
-static json_t *make_alternatives(const struct infer_token_score *token, int alternatives)
+/* Tokens are named by their text. Those that are none, being part of a character, are named by
+ * their bytes, as OpenAI does: U+FFFD for all of them would make one of many. */
+static const char *name_token(struct infer_token_bytes token, struct cap_buf *name)
 {
+    cap_buf_clear(name);
+    if (cap_utf8_bad(token.data, token.length) == token.length &&
+        !memchr(token.data, 0, token.length)) {
+        cap_buf_add(name, token.data, token.length);
+        return name->data;
+    }
+    cap_buf_add_str(name, "bytes:");
+    for (size_t i = 0; i < token.length; i++)
+        cap_buf_printf(name, "\\x%02x", (unsigned char)token.data[i]);
+    return name->data;
+}
+
+static bool same_token(struct infer_token_bytes a, struct infer_token_bytes b)
+{
+    return a.length == b.length && memcmp(a.data, b.data, a.length) == 0;
+}
+
+static json_t *make_alternatives(const struct infer_token_score *score, int alternatives)
+{
+    CAP_AUTO_BUF(name, TOKEN_NAME_BYTES_MAX);
     json_t *object;
 
-    if (!token->best_text || alternatives == 0)
+    if (!score->best.data || alternatives == 0)
         return json_null();
     object = json_object();
-    json_object_set_new_nocheck(object, token->best_text, json_real(token->best_log_likelihood));
-    if (strcmp(token->best_text, token->text) != 0) /* as OpenAI does: the token itself, too */
-        json_object_set_new_nocheck(object, token->text, json_real(token->log_likelihood));
+    json_object_set_new(object, name_token(score->best, &name),
+                        json_real(score->best_log_likelihood));
+    if (!same_token(score->best, score->token)) /* as OpenAI does: the token itself, too */
+        json_object_set_new(object, name_token(score->token, &name),
+                            json_real(score->log_likelihood));
     return object;
 }
 
 /* The four lists of a completion's logprobs, token by token. */
 struct logprobs {
     json_t *tokens, *scores, *best, *offsets;
-    size_t offset;
+    size_t characters; /* that have begun */
 };
 
-/* Takes token, score and best. */
-static void add_logprob(struct logprobs *out, const char *text, json_t *score, json_t *best)
+static bool continues_character(char byte)
 {
-    json_array_append_new(out->tokens, text_json(text));
-    json_array_append_new(out->offsets, json_integer((json_int_t)out->offset));
+    return ((unsigned char)byte & 0xc0) == 0x80;
+}
+
+/* Takes score and best. An offset is that of the character in which the token begins. */
+static void add_logprob(struct logprobs *out, struct infer_token_bytes token, json_t *score,
+                        json_t *best)
+{
+    CAP_AUTO_BUF(name, TOKEN_NAME_BYTES_MAX);
+    bool inside = out->characters > 0 && token.length > 0 && continues_character(token.data[0]);
+
+    json_array_append_new(out->tokens, text_json(name_token(token, &name)));
+    json_array_append_new(out->offsets, json_integer((json_int_t)(out->characters - inside)));
     json_array_append_new(out->scores, score);
     json_array_append_new(out->best, best);
-    out->offset += strlen(text);
+    for (size_t i = 0; i < token.length; i++)
+        out->characters += !continues_character(token.data[i]);
 }
 
 /* A generated token has no score here, but it has its place, an eos without text too: harnesses ask
@@ -101,11 +139,10 @@ static void add_generated(struct logprobs *out, const struct infer_ticket *ticke
     const char *at = ticket->text.data;
 
     for (size_t i = 0; i < ticket->piece_count; i++) {
-        CAP_AUTO_BUF(piece, 1 << 20);
+        struct infer_token_bytes piece = {at, ticket->pieces[i].length};
 
-        cap_buf_add(&piece, at, ticket->pieces[i].length);
-        at += ticket->pieces[i].length;
-        add_logprob(out, piece.data, json_null(), json_null());
+        add_logprob(out, piece, json_null(), json_null());
+        at += piece.length;
     }
 }
 
@@ -115,11 +152,11 @@ static json_t *make_logprobs(const struct infer_ticket *scorer, const struct inf
     struct logprobs out = {json_array(), json_array(), json_array(), json_array(), 0};
 
     for (int i = 0; i < scorer->token_score_count; i++) {
-        const struct infer_token_score *token = &scorer->token_scores[i];
+        const struct infer_token_score *score = &scorer->token_scores[i];
 
-        add_logprob(&out, token->text,
-                    token->best_text ? json_real(token->log_likelihood) : json_null(),
-                    make_alternatives(token, alternatives));
+        add_logprob(&out, score->token,
+                    score->best.data ? json_real(score->log_likelihood) : json_null(),
+                    make_alternatives(score, alternatives));
     }
     add_generated(&out, ticket);
     return json_pack("{s:o, s:o, s:o, s:o}", "tokens", out.tokens, "token_logprobs", out.scores,
@@ -141,6 +178,19 @@ static json_t *make_choice(const struct infer_serve_reply *reply, int index, con
     return choice;
 }
 
+/* A character may be spread over tokens. */
+static void add_tokens(struct cap_buf *out, const struct infer_ticket *scorer)
+{
+    struct cap_utf8_mender mender = {0};
+
+    for (int i = 0; i < scorer->token_score_count; i++) {
+        struct infer_token_bytes token = scorer->token_scores[i].token;
+
+        cap_utf8_mend(&mender, token.data, token.length, out);
+    }
+    cap_utf8_mend_end(&mender, out);
+}
+
 /* The text of the prompt in front of what was generated. */
 static void add_echo(const struct infer_serve_reply *reply, json_t *choice, int index,
                      const struct infer_ticket *ticket, const struct infer_ticket *scorer,
@@ -151,8 +201,8 @@ static void add_echo(const struct infer_serve_reply *reply, json_t *choice, int 
 
     if (prompt->text)
         cap_buf_add_str(&text, prompt->text);
-    for (int i = 0; i < scorer->token_score_count && !prompt->text; i++)
-        cap_buf_add_str(&text, scorer->token_scores[i].text);
+    else
+        add_tokens(&text, scorer);
     cap_buf_add_str(&text, generated);
     json_object_set_new(choice, "text", text_json(text.data));
     if (reply->request->logprobs >= 0)

@@ -79,6 +79,10 @@ def check_echo(client):
     check("echo returns the prompt", c.text == PROMPT and "".join(c.logprobs.tokens) == PROMPT, c.text)
     check("every token but the first has a log-probability",
           c.logprobs.token_logprobs[0] is None and all(s <= 0 for s in c.logprobs.token_logprobs[1:]))
+    text = "a caf\u00e9 for \U0001f600 and you"
+    c = client.completions.create(prompt=text, max_tokens=0, echo=True, logprobs=1, **GREEDY).choices[0]
+    placed = [text[o:].startswith(t) for t, o in zip(c.logprobs.tokens, c.logprobs.text_offset) if t[:6] != "bytes:"]
+    check("text_offset counts characters, whatever the text", all(placed) and c.text == text, c.logprobs)
 
 
 def check_chat(client):
