@@ -33,6 +33,8 @@ bool infer_holder_fits(const struct infer_holder *holder, const struct infer_wis
 {
     CAP_AUTO_MEM char *key = make_key(wish);
 
+    if (wish->url && *wish->url)
+        return false; /* who answers there now is asked anew */
     return holder->engine && wish->concurrency <= holder->concurrency &&
            strcmp(holder->key, key) == 0;
 }

@@ -240,8 +240,11 @@ static void list_models(struct check *check, const json_t *models)
     const json_t *entry;
     size_t i;
 
-    json_array_foreach(json_object_get(models, "data"), i, entry) if (i < MODELS_SHOWN_MAX)
-        json_array_append(names, json_object_get(entry, "id"));
+    json_array_foreach(json_object_get(models, "data"), i, entry)
+    {
+        if (i < MODELS_SHOWN_MAX && json_is_string(json_object_get(entry, "id")))
+            json_array_append(names, json_object_get(entry, "id"));
+    }
     json_object_set_new(check->out, "models", names);
     json_object_set_new(check->out, "model_count",
                         json_integer((json_int_t)json_array_size(json_object_get(models, "data"))));

@@ -1,5 +1,6 @@
 #include "external/check.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static const char *text(const json_t *object, const char *key)
@@ -82,6 +83,31 @@ static void print_finding(const json_t *found, const char *key, const char *labe
         fprintf(out, "%-13s no: %s\n", label, reason);
 }
 
+/* People paste the command, and the name in it is the server's. */
+static void print_word(const char *word, FILE *out)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                "-_./:@+,=%";
+
+    if (*word && strspn(word, plain) == strlen(word)) {
+        fputs(word, out);
+        return;
+    }
+    fputc('\'', out);
+    for (; *word; word++)
+        fputs(*word == '\'' ? "'\\''" : (const char[]){*word, '\0'}, out);
+    fputc('\'', out);
+}
+
+static void print_command(const json_t *found, FILE *out)
+{
+    fprintf(out, "\nmoecap submit --engine %s --url ", text(found, "kind"));
+    print_word(text(found, "url"), out);
+    fputs(" --model ", out);
+    print_word(text(found, "model"), out);
+    fputs(" --task gsm-mini\n", out);
+}
+
 static void print_end(const json_t *found, FILE *out)
 {
     const json_t *problem;
@@ -90,11 +116,10 @@ static void print_end(const json_t *found, FILE *out)
     json_array_foreach(json_object_get(found, "problems"), i, problem)
         fprintf(out, "problem       %s\n", json_string_value(problem));
     if (i == 0)
-        fprintf(out, "\nmoecap submit --engine %s --url %s --model %s --task gsm-mini\n",
-                text(found, "kind"), text(found, "url"), text(found, "model"));
+        print_command(found, out);
 }
 
-void infer_check_print(const json_t *found, FILE *out)
+static void print_all(const json_t *found, FILE *out)
 {
     const char *version = text(found, "version");
     bool chosen = strcmp(text(found, "kind"), text(found, "guess")) != 0;
@@ -115,4 +140,28 @@ void infer_check_print(const json_t *found, FILE *out)
     print_finding(found, "metrics", "metrics", "", out);
     print_finding(found, "routing", "routing", "", out);
     print_end(found, out);
+}
+
+/* What a server says must not move a terminal's cursor or colours. */
+static void make_plain(char *text)
+{
+    for (unsigned char *at = (unsigned char *)text; *at; at++)
+        if ((*at < ' ' && *at != '\n') || *at == 0x7f ||
+            (*at == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0))
+            *at = '?';
+}
+
+void infer_check_print(const json_t *found, FILE *out)
+{
+    char *text = NULL;
+    size_t length;
+    FILE *memory = open_memstream(&text, &length);
+
+    if (!memory)
+        abort();
+    print_all(found, memory);
+    fclose(memory);
+    make_plain(text);
+    fputs(text, out);
+    free(text);
 }

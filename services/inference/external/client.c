@@ -440,8 +440,8 @@ static bool take_http(struct external_engine *engine, const struct cap_http_even
     if (!call->request)
         return false;
     switch (http->kind) {
-    case CAP_HTTP_PIECE:
-        return take_piece(engine, call, http, out);
+    case CAP_HTTP_PIECE: /* a reply that should have come whole is judged at its end */
+        return call->stage == INFER_STAGE_GENERATE && take_piece(engine, call, http, out);
     case CAP_HTTP_DONE:
         return take_end(engine, call, http, out);
     case CAP_HTTP_FAILED:
