@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "model/cost.h"
 
 enum { NUMBER_MAX = 1 << 30 };
@@ -57,6 +58,7 @@ static bool read_shape(const json_t *config, struct infer_declared *out, struct 
     const char *family = json_string_value(json_object_get(config, "model_type"));
 
     snprintf(out->family, sizeof out->family, "%s", family ? family : "");
+    cap_utf8_tidy(out->family);
     out->layers = NUMBER(config, "num_hidden_layers");
     out->experts = NUMBER(config, "num_experts", "n_routed_experts", "num_local_experts");
     out->top_k = NUMBER(config, "num_experts_per_tok", "num_experts_per_token", "moe_topk");
@@ -65,6 +67,9 @@ static bool read_shape(const json_t *config, struct infer_declared *out, struct 
         return cap_fail(err, CAP_INVALID_ARGUMENT,
                         "\"num_hidden_layers\" is not a number from 1 to %d",
                         INFER_DECLARED_LAYERS_MAX);
+    if (out->experts > INFER_DECLARED_EXPERTS_MAX)
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "%d experts are more than %d", out->experts,
+                        INFER_DECLARED_EXPERTS_MAX);
     if (out->top_k > out->experts)
         return cap_fail(err, CAP_INVALID_ARGUMENT, "%d experts a token are more than all %d",
                         out->top_k, out->experts);
@@ -88,6 +93,7 @@ static void read_parameters(const json_t *config, struct infer_declared *out)
     if (!model) {
         snprintf(out->why_no_parameters, sizeof out->why_no_parameters, "%.*s",
                  (int)sizeof out->why_no_parameters - 1, err.text);
+        cap_utf8_tidy(out->why_no_parameters);
         return;
     }
     cap_cost_parameters(model, &parameters);

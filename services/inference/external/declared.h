@@ -12,7 +12,13 @@
 
 #include "base/err.h"
 
-enum { INFER_DECLARED_LAYERS_MAX = 1024, INFER_DECLARED_FIELDS_MAX = 8 };
+/* The submitter chooses the shape, and the node keeps counts of layers times experts: about three
+ * times what the largest models have. */
+enum {
+    INFER_DECLARED_LAYERS_MAX = 1024,
+    INFER_DECLARED_EXPERTS_MAX = 2048,
+    INFER_DECLARED_FIELDS_MAX = 8,
+};
 
 struct infer_declared {
     bool given;

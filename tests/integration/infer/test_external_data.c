@@ -13,8 +13,10 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/utf8.h"
 #include "drive.h"
 #include "inference/external/check.h"
+#include "inference/external/declared.h"
 #include "inference/external/routed.h"
 #include "inference/external/scrape.h"
 
@@ -421,6 +423,50 @@ static void a_declared_context_is_used_where_the_server_tells_none(void **state)
     engine->ops->free(engine);
 }
 
+/* The node keeps counts of layers times experts: who declares must not choose how many. */
+static void a_declared_shape_without_end_is_refused(void **state)
+{
+    static const struct {
+        const char *config, *sentence;
+    } rows[] = {
+        {"{\"num_hidden_layers\":1025}", "not a number from 1 to 1024"},
+        {"{\"num_hidden_layers\":1024,\"num_experts\":1000000000,\"num_experts_per_tok\":8}",
+         "1000000000 experts are more than 2048"},
+        {"{\"num_hidden_layers\":2,\"num_experts\":4,\"num_experts_per_tok\":5}",
+         "5 experts a token are more than all 4"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < CAP_COUNT_OF(rows); i++) {
+        struct infer_declared declared;
+        struct cap_err err = {0};
+
+        assert_false(infer_declared_read(rows[i].config, &declared, &err));
+        assert_int_equal(err.code, CAP_INVALID_ARGUMENT);
+        assert_non_null(strstr(err.text, rows[i].sentence));
+    }
+}
+
+/* A name is cut to fit, and what is left goes into messages. */
+static void a_declared_family_stays_utf8(void **state)
+{
+    char config_text[256] = "{\"num_hidden_layers\":1,\"model_type\":\"x", *at;
+    struct infer_declared declared;
+    struct cap_err err = {0};
+
+    (void)state;
+    at = config_text + strlen(config_text);
+    for (int i = 0; i < 40; i++)
+        at = stpcpy(at, "\xc3\xa9");
+    strcpy(at, "\"}");
+    assert_true(infer_declared_read(config_text, &declared, &err));
+    assert_int_equal(strlen(declared.family), sizeof declared.family - 1);
+    assert_int_equal(cap_utf8_bad(declared.family, strlen(declared.family)),
+                     strlen(declared.family));
+    assert_int_equal(cap_utf8_bad(declared.why_no_parameters, strlen(declared.why_no_parameters)),
+                     strlen(declared.why_no_parameters));
+}
+
 /* ---- which kind is it? ---- */
 
 static void the_kind_is_guessed_by_what_only_it_says(void **state)
@@ -476,6 +522,8 @@ int main(void)
         TEST(metrics_are_read_once_a_second_and_told_without_what_is_missing),
         TEST(a_server_without_metrics_is_asked_once),
         TEST(a_declared_context_is_used_where_the_server_tells_none),
+        cmocka_unit_test(a_declared_shape_without_end_is_refused),
+        cmocka_unit_test(a_declared_family_stays_utf8),
         cmocka_unit_test(the_kind_is_guessed_by_what_only_it_says),
     };
 
