@@ -14,7 +14,8 @@ enum cap_exit {
     CAP_EXIT_INTERRUPTED = 130,
 };
 
-static inline enum cap_exit cap_exit_of(enum cap_code code)
+/* As main returns it. */
+static inline int cap_exit_of(enum cap_code code)
 {
     switch (code) {
     case CAP_OK:
@@ -35,7 +36,7 @@ static inline enum cap_exit cap_exit_of(enum cap_code code)
 
 /* For a verb that works on files alone: nobody is there to be unreachable, and damaged data are the
  * input's fault. */
-static inline enum cap_exit cap_exit_of_input(enum cap_code code)
+static inline int cap_exit_of_input(enum cap_code code)
 {
     return code == CAP_OK         ? CAP_EXIT_OK
            : code == CAP_INTERNAL ? CAP_EXIT_INTERNAL
