@@ -34,7 +34,7 @@ expect 0 moecap submit --engine moe-gen --model moecap-tiny --task gsm-mini --li
 server=$(started | tail -1)
 lives "$server" || fail "the server is not kept after a run"
 kill -9 "$(pid_of node-1)"
-for _ in $(seq 100); do
+for _ in $(seq 200); do # past the 10 s after which it is killed
     lives "$server" || break
     sleep 0.1
 done
@@ -44,7 +44,7 @@ expect 0 moecap submit --engine moe-gen --model moecap-tiny --task gsm-mini --li
 server=$(started | tail -1)
 lives "$server" || fail "no server runs"
 expect 0 moecap down
-for _ in $(seq 100); do
+for _ in $(seq 200); do # past the 10 s after which it is killed
     lives "$server" || exit 0
     sleep 0.1
 done
