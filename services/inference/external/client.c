@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/utf8.h"
 #include "external/body.h"
 #include "external/call.h"
 #include "external/external.h"
@@ -245,6 +246,7 @@ static void add_server_id(const struct infer_call *call, struct cap_err *why)
 
     if (*call->server_id)
         snprintf(why->text + length, sizeof why->text - length, " (request %s)", call->server_id);
+    cap_utf8_tidy(why->text);
 }
 
 static void count_loss(struct external_engine *engine, const struct cap_err *why)
@@ -273,7 +275,7 @@ static bool fail_call(struct external_engine *engine, struct infer_call *call, i
 static void note_version(struct infer_server *server, const struct infer_chunk *chunk)
 {
     if (chunk->fingerprint && !*server->version)
-        snprintf(server->version, sizeof server->version, "%s", chunk->fingerprint);
+        infer_server_keep_version(server, chunk->fingerprint);
 }
 
 /* A piece of a stream; false when it holds nothing for the worker. */

@@ -3,6 +3,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "base/utf8.h"
+
 void infer_notes_begin(struct infer_notes *notes)
 {
     *notes = (struct infer_notes){0};
@@ -33,6 +35,7 @@ void infer_notes_add(struct infer_notes *notes, const char *fmt, ...)
     va_start(args, fmt);
     vsnprintf(notes->texts[notes->count], INFER_NOTE_BYTES, fmt, args);
     va_end(args);
+    cap_utf8_tidy(notes->texts[notes->count]);
     notes->list[notes->count] = notes->texts[notes->count];
     notes->count++;
 }
@@ -73,7 +76,8 @@ static void write_child(struct infer_notes *notes, const struct infer_server *se
 
     if (!server->child || !infer_child_usage(server->child, &usage))
         return;
-    infer_notes_add(notes, "the server was started by the node, with %s", usage.environment);
+    infer_notes_add(notes, "the server was started by the node%s%s",
+                    *usage.environment ? ", with " : "", usage.environment);
     infer_notes_add(notes,
                     "the server's %d processes have %d threads on cpus %s; the sum of their peaks "
                     "of resident memory is %.0f MiB",

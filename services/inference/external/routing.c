@@ -100,7 +100,9 @@ void infer_routing_take_again(struct infer_routing_state *state, struct infer_ca
     if (choice && !json_is_string(routed)) {
         state->again = false;
         state->unknown = not_started_so;
-    } else if (!choice || !is_same_answer(reply, call)) {
+    } else if (!choice) {
+        leave_out(state, "the second request was refused or lost");
+    } else if (!is_same_answer(reply, call)) {
         leave_out(state, "the second request was answered otherwise than the first");
     } else {
         infer_call_keep_routed(call, json_string_value(routed), json_string_length(routed));

@@ -29,7 +29,7 @@ void infer_routing_begin(struct infer_routing_state *state);
 const struct infer_routing *infer_routing_take(struct infer_routing_state *state,
                                                const struct infer_declared *declared,
                                                const struct infer_call *call);
-/* The reply to a second request: what it tells becomes the call's. */
+/* The reply to a second request, empty when there was none: what it tells becomes the call's. */
 void infer_routing_take_again(struct infer_routing_state *state, struct infer_call *call,
                               const char *body, size_t length);
 void infer_routing_note(const struct infer_routing_state *state, struct infer_notes *notes);

@@ -6,6 +6,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/utf8.h"
 #include "external/refusal.h"
 
 enum {
@@ -257,6 +258,12 @@ static bool ask_models(struct infer_server *server, struct cap_err *err)
     return ok;
 }
 
+void infer_server_keep_version(struct infer_server *server, const char *version)
+{
+    snprintf(server->version, sizeof server->version, "%s", version);
+    cap_utf8_tidy(server->version);
+}
+
 /* Unknown is fine. */
 static void ask_version(struct infer_server *server)
 {
@@ -274,7 +281,7 @@ static void ask_version(struct infer_server *server)
     version = json_string_value(json_object_get(json, "version"));
     server->offers_routing = json_is_true(json_object_get(json, "enable_return_routed_experts"));
     if (version)
-        snprintf(server->version, sizeof server->version, "%s", version);
+        infer_server_keep_version(server, version);
     json_decref(json);
 }
 

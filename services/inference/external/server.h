@@ -42,6 +42,8 @@ bool infer_server_wait(const struct infer_server *server,
                        const struct infer_engine_options *options, struct cap_err *err);
 /* Finds the model in its list and reads limits and version. */
 bool infer_server_identify(struct infer_server *server, struct cap_err *err);
+/* As it calls itself, cut to fit, UTF-8. */
+void infer_server_keep_version(struct infer_server *server, const char *version);
 
 /* base + path; free() it. */
 char *infer_server_url(const struct infer_server *server, const char *path);

@@ -292,12 +292,21 @@ static void vllm_is_asked_a_second_time_without_a_stream(void **state)
     engine->ops->free(engine);
 }
 
-static void another_answer_has_other_experts(void **state)
+static bool has_note(struct infer_engine *engine, const char *words)
 {
     struct infer_engine_report report;
+
+    engine->ops->report(engine, &report);
+    for (int i = 0; i < report.note_count; i++)
+        if (strstr(report.notes[i], words))
+            return true;
+    return false;
+}
+
+static void another_answer_has_other_experts(void **state)
+{
     struct infer_engine *engine;
     struct infer_event event;
-    bool noted = false;
 
     stub_reply(*state, COMPLETIONS, &(struct stub_reply){.pieces = vllm_stream});
     stub_reply(*state, COMPLETIONS,
@@ -307,10 +316,22 @@ static void another_answer_has_other_experts(void **state)
     engine = open_routed(*state, "vllm", true);
     run_to_end(engine, &event);
     assert_null(event.routing);
-    engine->ops->report(engine, &report);
-    for (int i = 0; i < report.note_count; i++)
-        noted = noted || strstr(report.notes[i], "answered otherwise than the first");
-    assert_true(noted);
+    assert_true(has_note(engine, "answered otherwise than the first"));
+    engine->ops->free(engine);
+}
+
+static void a_second_request_that_fails_costs_the_routing_only(void **state)
+{
+    struct infer_engine *engine;
+    struct infer_event event;
+
+    stub_reply(*state, COMPLETIONS, &(struct stub_reply){.pieces = vllm_stream});
+    stub_reply(*state, COMPLETIONS,
+               &(struct stub_reply){.status = 500, .body = "{\"error\":\"no\"}"});
+    engine = open_routed(*state, "vllm", true);
+    run_to_end(engine, &event);
+    assert_null(event.routing);
+    assert_true(has_note(engine, "the second request was refused or lost"));
     engine->ops->free(engine);
 }
 
@@ -367,13 +388,16 @@ static void metrics_are_read_once_a_second_and_told_without_what_is_missing(void
     struct infer_engine *engine;
     struct infer_event event;
     const char *told = NULL;
+    int64_t start_ms, ended_ms;
 
     stub_reply(*state, "/metrics", &(struct stub_reply){.type = "text/plain", .body = metrics});
     stub_reply(*state, COMPLETIONS, &(struct stub_reply){.pieces = slow, .pause_ms = 400});
     engine = open_routed(*state, "vllm", false);
+    start_ms = cap_clock_ms(cap_clock_system());
     engine->ops->begin(engine);
     run_to_end(engine, &event); /* 1.2 s */
-    assert_in_range(stub_count(*state, "/metrics"), 1, 2);
+    ended_ms = cap_clock_ms(cap_clock_system());
+    assert_in_range(stub_count(*state, "/metrics"), 1, 1 + (ended_ms - start_ms) / 1000);
     engine->ops->report(engine, &report);
     for (int i = 0; i < report.note_count; i++)
         if (strstr(report.notes[i], "by the server's metrics"))
@@ -397,6 +421,37 @@ static void a_server_without_metrics_is_asked_once(void **state)
     run_to_end(engine, &event);
     assert_int_equal(stub_count(*state, "/metrics"), 1);
     assert_int_equal(stub_count(*state, "/health"), 0);
+    engine->ops->free(engine);
+}
+
+/* ---- words ---- */
+
+/* They are cut to fit, and what is left goes into messages and the store. */
+static void a_server_s_words_are_utf8_also_when_cut(void **state)
+{
+#define LONG                                                                                       \
+    "x\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9"    \
+    "\xc3\xa9"                                                                                     \
+    "\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3" \
+    "\xa9"
+    static const char *const pieces[] = {"data: {\"system_fingerprint\":\"" LONG LONG LONG
+                                         "\",\"choices\":[{\"text\":\"4\","
+                                         "\"finish_reason\":\"" LONG "\"}]}\n\n",
+                                         "data: [DONE]\n\n", NULL};
+#undef LONG
+    struct infer_engine *engine;
+    struct infer_engine_report report;
+    struct infer_event event;
+
+    stub_reply(*state, COMPLETIONS, &(struct stub_reply){.pieces = pieces});
+    engine = open_routed(*state, "openai", false);
+    run_to_end(engine, &event);
+    assert_in_range(strlen(event.finish_reason), 30, 31);
+    assert_int_equal(cap_utf8_bad(event.finish_reason, strlen(event.finish_reason)),
+                     strlen(event.finish_reason));
+    engine->ops->report(engine, &report);
+    assert_in_range(strlen(report.version), 126, 127);
+    assert_int_equal(cap_utf8_bad(report.version, strlen(report.version)), strlen(report.version));
     engine->ops->free(engine);
 }
 
@@ -517,10 +572,12 @@ int main(void)
         TEST(routing_that_is_not_offered_says_what_is_missing),
         TEST(vllm_is_asked_a_second_time_without_a_stream),
         TEST(another_answer_has_other_experts),
+        TEST(a_second_request_that_fails_costs_the_routing_only),
         TEST(a_server_that_gives_null_is_not_asked_again),
         cmocka_unit_test(series_are_summed_over_labels_and_the_missing_are_unknown),
         TEST(metrics_are_read_once_a_second_and_told_without_what_is_missing),
         TEST(a_server_without_metrics_is_asked_once),
+        TEST(a_server_s_words_are_utf8_also_when_cut),
         TEST(a_declared_context_is_used_where_the_server_tells_none),
         cmocka_unit_test(a_declared_shape_without_end_is_refused),
         cmocka_unit_test(a_declared_family_stays_utf8),
