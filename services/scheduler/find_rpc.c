@@ -5,7 +5,10 @@
 #include "moecap/v1/store.rpc.h"
 #include "spec_wire.h"
 
-enum { COUNTED_MAX = 64 }; /* runs whose samples are counted, each by a call */
+enum {
+    COUNTED_MAX = 64,           /* runs whose samples are counted, each by a call */
+    EVALUATION_RUNS_MAX = 6400, /* 64 tasks, 100 repeats */
+};
 
 static void fill_progress(const Moecap__V1__BoardRow *row, Moecap__V1__RunProgress *out)
 {
@@ -59,23 +62,49 @@ static bool add_row(const struct sched_service *service, const Moecap__V1__Board
     return true;
 }
 
+struct rows {
+    Moecap__V1__BoardRow *list[EVALUATION_RUNS_MAX];
+    size_t count;
+};
+
+/* Page by page; only what progress needs. */
+static bool read_rows(const struct sched_service *service, const char *id, struct cap_arena *arena,
+                      struct rows *rows, struct cap_err *err)
+{
+    static char *no_figures[] = {"none"};
+    Moecap__V1__BoardRequest request = MOECAP__V1__BOARD_REQUEST__INIT;
+    Moecap__V1__BoardReply *page;
+
+    request.evaluation_id = (char *)id;
+    request.with_unfinished = request.without_report = true;
+    request.figures = no_figures;
+    request.n_figures = 1;
+    do {
+        if (!store_rpc_board(service->outside.store, NULL, &request, arena, &page, err))
+            return false;
+        for (size_t i = 0; i < page->n_rows && rows->count < EVALUATION_RUNS_MAX; i++)
+            rows->list[rows->count++] = page->rows[i];
+        request.after = page->next_after;
+    } while (page->opt_next_case == MOECAP__V1__BOARD_REPLY__OPT_NEXT_NEXT_AFTER);
+    return true;
+}
+
 /* The board lists the latest run first; people read them in the order they were planned. */
 static bool find_evaluation(const struct sched_service *service, const char *id,
                             struct cap_arena *arena, struct sched_found *found, struct cap_err *err)
 {
-    Moecap__V1__BoardRequest board = MOECAP__V1__BOARD_REQUEST__INIT;
-    Moecap__V1__BoardReply *rows;
+    struct rows *rows = cap_arena_alloc(arena, sizeof *rows);
 
-    board.evaluation_id = (char *)id;
-    board.with_unfinished = true;
-    if (!store_rpc_board(service->outside.store, NULL, &board, arena, &rows, err))
+    if (!rows)
+        return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "the evaluation has too many runs");
+    if (!read_rows(service, id, arena, rows, err))
         return false;
     found->evaluation_id = id;
-    found->runs = cap_arena_array(arena, rows->n_rows + 1, sizeof *found->runs);
+    found->runs = cap_arena_array(arena, rows->count + 1, sizeof *found->runs);
     if (!found->runs)
         return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "the evaluation has too many runs");
-    for (size_t i = rows->n_rows; i > 0; i--)
-        if (!add_row(service, rows->rows[i - 1], arena, found, err))
+    for (size_t i = rows->count; i > 0; i--)
+        if (!add_row(service, rows->list[i - 1], arena, found, err))
             return false;
     return found->count > 0 ||
            cap_fail(err, CAP_NOT_FOUND, "no run or evaluation \"%.64s\" exists", id);

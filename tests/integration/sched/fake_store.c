@@ -549,19 +549,30 @@ static bool get_run(struct cap_rpc_call *call, const Moecap__V1__GetRunRequest *
     return err->code == CAP_OK;
 }
 
+enum { BOARD_PAGE = 2 }; /* short, so that readers must go on */
+
 static bool board(struct cap_rpc_call *call, const Moecap__V1__BoardRequest *request,
                   Moecap__V1__BoardReply *reply, struct cap_err *err)
 {
     struct cap_arena *arena = cap_rpc_arena(call);
     struct fake_store *store;
+    bool behind = !*request->after;
 
     if (!let_in(call, &store, err))
         return false;
-    reply->rows = cap_arena_array(arena, FAKE_RUNS_MAX, sizeof *reply->rows);
+    reply->rows = cap_arena_array(arena, BOARD_PAGE, sizeof *reply->rows);
     pthread_mutex_lock(&store->lock);
-    for (int i = store->run_count - 1; i >= 0; i--)
-        if (strcmp(store->runs[i].evaluation_id, request->evaluation_id) == 0)
+    for (int i = store->run_count - 1; i >= 0 && !reply->opt_next_case; i--) {
+        if (strcmp(store->runs[i].evaluation_id, request->evaluation_id) != 0)
+            continue;
+        if (behind && reply->n_rows == BOARD_PAGE) {
+            reply->opt_next_case = MOECAP__V1__BOARD_REPLY__OPT_NEXT_NEXT_AFTER;
+            reply->next_after = reply->rows[BOARD_PAGE - 1]->run_id;
+        } else if (behind) {
             reply->rows[reply->n_rows++] = row_of(&store->runs[i], arena);
+        }
+        behind = behind || strcmp(store->runs[i].id, request->after) == 0;
+    }
     pthread_mutex_unlock(&store->lock);
     return true;
 }

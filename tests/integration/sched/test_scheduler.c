@@ -648,6 +648,33 @@ static void what_ended_before_the_restart_can_still_be_watched(void **state)
     fake_node_stop(&node);
 }
 
+/* The store's board is read page by page: the fake one's have two rows. */
+static void every_run_of_an_evaluation_is_found_after_the_restart(void **state)
+{
+    enum { RUNS = 5 };
+    CAP_AUTO(cap_arena) arena = cap_arena_new(1 << 20);
+    struct house *house = *state;
+    Moecap__V1__WatchRequest request = MOECAP__V1__WATCH_REQUEST__INIT;
+    Moecap__V1__SubmitReply *made;
+    Moecap__V1__Progress *progress;
+    struct cap_rpc_call *call;
+    struct cap_err err = {0};
+
+    assert_true(submit(house, 1, RUNS, false, arena, &made, &err));
+    cancel(house, made->evaluation_id, RUNS);
+    stop_scheduler(house);
+    start_scheduler(house);
+    request.id = made->evaluation_id;
+    call = scheduler_rpc_watch_open(house->channel, NULL, &request);
+    progress = scheduler_rpc_watch_next_reply(call);
+    assert_non_null(progress);
+    assert_true(progress->ended);
+    assert_int_equal(progress->n_runs, RUNS);
+    for (size_t i = 0; i < RUNS; i++)
+        assert_string_equal(progress->runs[i]->run_id, made->runs[i]->run_id);
+    assert_true(cap_rpc_close(call, &err));
+}
+
 static void nodes_are_listed_with_what_they_said_of_themselves(void **state)
 {
     CAP_AUTO(cap_arena) arena = cap_arena_new(1 << 20);
@@ -783,6 +810,7 @@ int main(void)
         IN_HOUSE(the_same_configuration_is_answered_with_its_ids),
         IN_HOUSE(a_submission_whose_reply_is_lost_is_conducted_all_the_same),
         IN_HOUSE(what_ended_before_the_restart_can_still_be_watched),
+        IN_HOUSE(every_run_of_an_evaluation_is_found_after_the_restart),
         IN_HOUSE(every_model_of_every_node_is_known),
         IN_HOUSE(nodes_are_listed_with_what_they_said_of_themselves),
     };
