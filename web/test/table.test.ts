@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { fitted } from "../src/board/columns.ts";
 import { type BoardState, schema } from "../src/board/state.ts";
 import { makeTable } from "../src/board/table.ts";
 import { readState } from "../src/lib/urlstate.ts";
@@ -87,4 +88,15 @@ test("figures that the table does not know become columns", () => {
       ["joules", "More", "J", 3],
     ],
   );
+});
+
+test("the model's column fits its longest name, within bounds, and nothing else changes", () => {
+  const widths = (name: string) => {
+    const named = rows({ id: "a", model: name });
+    return fitted([...columnsOf(named)], named).map((c) => c.width);
+  };
+  const usual = widths("tiny");
+  assert.equal(widths("x".repeat(30))[0], 264);
+  assert.equal(widths("x".repeat(300))[0], 320);
+  assert.deepEqual(widths("x".repeat(30)).slice(1), usual.slice(1));
 });

@@ -1,7 +1,7 @@
 // Every column of the board, by group: facts that a run states, and figures of docs/metrics.md. A figure that a newer
 // server sends and that is not here becomes a column of the group "More", or of "Accuracy" when it is a share of answers.
 import { type Column, columnsOf, groups, percentOf } from "./column.ts";
-import { hardwareText, headline, loadText, parallelText } from "./rows.ts";
+import { hardwareText, headline, loadText, parallelText, type Row } from "./rows.ts";
 import { parameters, time } from "../lib/format.ts";
 import type { Figure } from "../lib/types.ts";
 
@@ -276,6 +276,17 @@ export function shownColumns(
     ...columns.slice(1).filter((c) => c.group !== "Run"),
     ...columns.slice(1).filter((c) => c.group === "Run"),
   ];
+}
+
+const modelWidthMax = 320;
+const letterWidth = 8; // of the table's font, about
+
+/** The first column as wide as the longest name among the rows needs it, within bounds. */
+export function fitted(columns: Column[], rows: readonly Row[]): Column[] {
+  const [model, ...others] = columns;
+  if (!model) return columns;
+  const longest = rows.reduce((most, row) => Math.max(most, row.run.spec.model.length), 0);
+  return [{ ...model, width: Math.min(modelWidthMax, Math.max(model.width, longest * letterWidth + 24)) }, ...others];
 }
 
 /** The direction that a first press sorts in: what is better, or newer, comes first. */

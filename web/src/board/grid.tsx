@@ -80,7 +80,8 @@ export function Grid({ pinned, rows, columns, best, state, set, busy }: Props) {
       ref={box}
       style={{
         minHeight: `${Math.min(300, headHeight + all * rowHeight + 4)}px`,
-        scrollPaddingLeft: narrow.value ? "9.25rem" : `${leadWidth * leadColumns + columns[0]!.width}px`, // what the keyboard reaches is not below the first column
+        // What the keyboard reaches comes to lie beside the first column, not below it.
+        scrollPaddingLeft: narrow.value ? "9.25rem" : `${leadWidth * leadColumns + columns[0]!.width}px`,
       }}
     >
       <table

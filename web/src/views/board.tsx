@@ -1,7 +1,7 @@
 // The board: every finished run, one row each. The address holds all of its state (board/state.ts).
 import { useEffect, useMemo } from "preact/hooks";
 import { bestOf } from "../board/best.ts";
-import { columnsFor, shownColumns } from "../board/columns.ts";
+import { columnsFor, fitted, shownColumns } from "../board/columns.ts";
 import { Compare } from "../board/compare.tsx";
 import { type BoardData, boardPath, useAbsent, useBoard, useDiscovered } from "../board/data.ts";
 import { Grid } from "../board/grid.tsx";
@@ -27,7 +27,10 @@ export function BoardView() {
   const key = JSON.stringify(state);
   const { pinned, rows: picked } = useMemo(() => pick(state), [pick, key]);
   const isNarrow = narrow.value;
-  const columns = useMemo(() => shownColumns(all, state.cols, isNarrow, state.all), [all, key, isNarrow]);
+  const columns = useMemo(
+    () => fitted(shownColumns(all, state.cols, isNarrow, state.all), rows),
+    [all, rows, key, isNarrow],
+  );
   const shown = useMemo(() => [...pinned, ...picked], [pinned, picked]);
   const best = useMemo(() => bestOf(shown, columns), [shown, columns]);
   const summary = useMemo(() => summarize(shown), [shown]);
