@@ -37,7 +37,7 @@ struct arguments {
 /* The option's value; NULL when it is another option, or the last word. */
 static const char *value_of(const char *name, int argc, char **argv, int *at)
 {
-    if (strcmp(argv[*at], name) != 0 || *at + 1 >= argc)
+    if (strcmp(argv[*at], name) != 0 || *at + 1 >= argc || !argv[*at + 1])
         return NULL;
     return argv[++*at];
 }
@@ -55,7 +55,7 @@ static bool read_arguments(int argc, char **argv, struct arguments *out)
 {
     *out =
         (struct arguments){.options = {.refused_ms_max = REFUSED_MS, .loading_ms_max = LOADING_MS}};
-    for (int i = 1; i < argc; i++) {
+    for (int i = 1; i < argc && argv[i]; i++) {
         const char *value;
 
         if (strcmp(argv[i], "--json") == 0)

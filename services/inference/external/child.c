@@ -188,7 +188,7 @@ static bool start(struct infer_child *child, const struct infer_child_options *o
     struct environment environment;
     CAP_AUTO_BUF(script, COMMAND_BYTES_MAX);
     CAP_AUTO_FD int log = -1;
-    int ends[2], port;
+    int ends[2], port = 0;
     bool ok;
 
     if (!find_port(&port, err))

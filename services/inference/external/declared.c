@@ -36,14 +36,15 @@ static bool lists_layer(const json_t *list, int layer)
 /* The first ones may be dense, or all but every n-th, or those of a list. */
 static bool has_experts(const json_t *config, int layer)
 {
-    int step = NUMBER(config, "decoder_sparse_step", "moe_layer_freq");
+    int every = NUMBER(config, "decoder_sparse_step"),
+        from_first = NUMBER(config, "moe_layer_freq");
 
     if (layer < NUMBER(config, "first_k_dense_replace") ||
         lists_layer(json_object_get(config, "mlp_only_layers"), layer))
         return false;
-    if (NUMBER(config, "decoder_sparse_step") > 1)
-        return (layer + 1) % step == 0;
-    return step <= 1 || layer % step == 0;
+    if (every > 1)
+        return (layer + 1) % every == 0;
+    return from_first <= 1 || layer % from_first == 0;
 }
 
 static void read_layers(const json_t *config, struct infer_declared *out)
