@@ -26,8 +26,10 @@ export function useKeys(box: RefObject<HTMLElement | null>, table: Table) {
   });
 
   const onKeyDown = (event: KeyboardEvent) => {
-    // Where the focus is, not where it was put: rows move when new runs come.
-    const next = moved(event.key, event.ctrlKey || event.metaKey, placeOf(event) ?? active, table.rows, table.cols);
+    // From where the focus is on its way to, when keys come fast; else from where it is now, which is not always
+    // where it was put: rows move when new runs come.
+    const from = wanted.current ?? placeOf(event) ?? active;
+    const next = moved(event.key, event.ctrlKey || event.metaKey, from, table.rows, table.cols);
     if (!next || event.altKey) return;
     event.preventDefault();
     wanted.current = next;
@@ -35,6 +37,7 @@ export function useKeys(box: RefObject<HTMLElement | null>, table: Table) {
     setActive(next);
   };
   const onFocusIn = (event: FocusEvent) => {
+    wanted.current = null;
     const place = placeOf(event);
     if (place && (place.row !== active.row || place.col !== active.col)) setActive(place);
   };
