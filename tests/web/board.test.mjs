@@ -160,6 +160,7 @@ scene("the keyboard reaches the last of a thousand rows and comes back", async (
   await page.keyboard.press("ArrowDown");
   await page.keyboard.press("ArrowRight");
   await page.keyboard.press("ArrowRight");
+  await page.waitForFunction(() => document.activeElement.closest('[data-at="0:2"]'));
   await page.keyboard.press("Enter");
   await page.waitForURL(/\/runs\/run-/);
 });
