@@ -152,7 +152,7 @@ bool sched_gather_known(struct sched_service *service, struct cap_arena *arena,
                         struct sched_known *out, struct cap_err *err)
 {
     Moecap__V1__ListTasksReply *tasks;
-    Moecap__V1__NodeEntry **nodes;
+    Moecap__V1__NodeEntry **nodes = NULL;
     struct models models;
     size_t count;
 
@@ -325,7 +325,7 @@ bool sched_handle_info(struct cap_rpc_call *call, const Moecap__V1__Empty *reque
 {
     struct sched_service *service = cap_rpc_self(call);
     struct cap_arena *arena = cap_rpc_arena(call);
-    Moecap__V1__NodeEntry **nodes;
+    Moecap__V1__NodeEntry **nodes = NULL;
     struct models models;
     size_t count;
 

@@ -246,8 +246,8 @@ bool sched_handle_list_nodes(struct cap_rpc_call *call, const Moecap__V1__ListNo
                              Moecap__V1__ListNodesReply *reply, struct cap_err *err)
 {
     struct cap_arena *arena = cap_rpc_arena(call);
-    Moecap__V1__NodeEntry **nodes;
-    size_t count, first;
+    Moecap__V1__NodeEntry **nodes = NULL;
+    size_t count = 0, first;
 
     if (request->limit > NODES_SHOWN_MAX)
         return cap_fail_field(err, CAP_INVALID_ARGUMENT, "limit", "limit is %u, at most %d",
@@ -302,8 +302,8 @@ bool sched_handle_node_metrics(struct cap_rpc_call *call, const Moecap__V1__Empt
 {
     struct sched_service *service = cap_rpc_self(call);
     struct cap_arena *arena = cap_rpc_arena(call);
-    Moecap__V1__NodeEntry **nodes;
-    size_t count;
+    Moecap__V1__NodeEntry **nodes = NULL;
+    size_t count = 0;
 
     (void)request;
     if (!sched_node_entries(service, arena, &nodes, &count, err))
