@@ -258,6 +258,21 @@ scene("what is shown can be taken away as CSV", async (stage) => {
   assert.equal(lines.length - 1, shown);
 });
 
+scene("an invalid run says so beside its name", async (stage) => {
+  const page = await stage.context.newPage();
+  await page.route("**/api/v1/board?figures=*", async (route) => {
+    const response = await route.fetch();
+    const board = await response.json();
+    Object.assign(board.rows[0], { state: "invalid", reason: "faster than light" });
+    await route.fulfill({ response, json: board, headers: { ...response.headers(), etag: "" } });
+  });
+  await page.goto(stage.base);
+  const name = rows(page).first().getByRole("link");
+  assert.match(await name.innerText(), /Invalid: faster than light/);
+  await name.focus();
+  await page.getByRole("tooltip").getByText("Invalid: faster than light").waitFor();
+});
+
 scene("runs that failed or still run are shown when asked for", async (stage) => {
   const page = await openBoard(stage);
   await page.getByTestId("all").check();

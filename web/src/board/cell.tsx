@@ -21,15 +21,7 @@ export interface CellProps {
 
 export function Cell({ column, row, best, at, tab, first, busy }: CellProps) {
   const common = { "data-at": at, "data-col": column.id };
-  if (first)
-    return (
-      <th scope="row" class="stick model" {...common}>
-        <a href={"/runs/" + encodeURIComponent(row.id)} tabIndex={tab} title={row.run.spec.model}>
-          {row.run.spec.model}
-          {narrow.value && <small>{brief(row)}</small>}
-        </a>
-      </th>
-    );
+  if (first) return <ModelCell row={row} tab={tab} common={common} />;
   if (busy && isAwaited(column, row))
     return (
       <td class="number soft" {...common} tabIndex={tab}>
@@ -67,6 +59,22 @@ export function Cell({ column, row, best, at, tab, first, busy }: CellProps) {
     >
       {text}
     </td>
+  );
+}
+
+// An invalid run is among the results, to be seen, and says so where it is named, whatever columns are shown.
+function ModelCell({ row, tab, common }: { row: Row; tab: number; common: object }) {
+  const { state, reason, spec } = row.run;
+  const mark = state === "invalid" ? `Invalid${reason && ": " + reason}` : "";
+  return (
+    <th scope="row" class="stick model" {...common} data-tip={mark || undefined}>
+      <a href={"/runs/" + encodeURIComponent(row.id)} tabIndex={tab} title={spec.model}>
+        {mark && <Icon name="warning" />}
+        {mark && <span class="away-from-eyes">{mark}, </span>}
+        {spec.model}
+        {narrow.value && <small>{brief(row)}</small>}
+      </a>
+    </th>
   );
 }
 
