@@ -1,6 +1,6 @@
 /* GET /api/v1/queue/watch: the queue whenever it has changed, for as long as the reader stays. The
  * scheduler is asked at most once in FEED_MS, however many watch: whoever finds the answer too old
- * asks, and the others wait for the lock meanwhile. */
+ * asks, without the lock; the others go on with what there is. */
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,8 +16,9 @@ struct gate_feed {
     struct cap_rpc_channel *scheduler;
     pthread_mutex_t lock; /* guards everything below */
     char *text;           /* the queue as JSON */
-    uint64_t version;     /* of the text, counted from 1 */
+    uint64_t version;     /* of the text, counted from 1; 0 = nothing was told yet */
     int64_t asked_ms;
+    bool asking;            /* somebody does */
     struct cap_err failure; /* of the last question */
 };
 
@@ -63,7 +64,8 @@ static void keep_locked(struct gate_feed *feed, json_t *json)
     feed->version++;
 }
 
-static void ask_locked(struct gate_feed *feed)
+/* NULL with err when the scheduler does not tell. Takes up to ASK_MS. */
+static json_t *ask(struct gate_feed *feed, struct cap_err *err)
 {
     const struct cap_rpc_options options = {.timeout_ms = ASK_MS};
     CAP_AUTO(cap_arena) arena = cap_arena_new(ARENA_BYTES);
@@ -72,11 +74,39 @@ static void ask_locked(struct gate_feed *feed)
 
     request.limit = ENTRIES_MAX;
     request.by_arrival = true;
-    cap_err_clear(&feed->failure);
-    if (scheduler_rpc_list_queue(feed->scheduler, &options, &request, arena, &reply,
-                                 &feed->failure))
-        keep_locked(feed, cap_wire_to_json(&reply->base));
+    return scheduler_rpc_list_queue(feed->scheduler, &options, &request, arena, &reply, err)
+               ? cap_wire_to_json(&reply->base)
+               : NULL;
+}
+
+/* True for the one who is to ask now. */
+static bool claim(struct gate_feed *feed)
+{
+    bool mine;
+
+    pthread_mutex_lock(&feed->lock);
+    mine = !feed->asking && feed->asked_ms <= cap_clock_ms(cap_clock_system()) - FEED_MS;
+    if (mine)
+        feed->asking = true;
+    pthread_mutex_unlock(&feed->lock);
+    return mine;
+}
+
+static void refresh(struct gate_feed *feed)
+{
+    struct cap_err err = {0};
+    json_t *json;
+
+    if (!claim(feed))
+        return;
+    json = ask(feed, &err);
+    pthread_mutex_lock(&feed->lock);
+    if (json)
+        keep_locked(feed, json);
+    feed->failure = err;
     feed->asked_ms = cap_clock_ms(cap_clock_system());
+    feed->asking = false;
+    pthread_mutex_unlock(&feed->lock);
 }
 
 static bool has_news(const struct reader *reader)
@@ -84,9 +114,8 @@ static bool has_news(const struct reader *reader)
     struct gate_feed *feed = reader->feed;
     bool news;
 
+    refresh(feed);
     pthread_mutex_lock(&feed->lock);
-    if (feed->asked_ms <= cap_clock_ms(cap_clock_system()) - FEED_MS)
-        ask_locked(feed);
     news = feed->failure.code != CAP_OK || feed->version != reader->seen;
     pthread_mutex_unlock(&feed->lock);
     return news;
@@ -137,6 +166,6 @@ void gate_watch_queue(struct cap_http_request *http, void *self)
     reader = cap_arena_alloc(cap_http_arena(http), sizeof *reader);
     if (!reader)
         abort();
-    reader->feed = service->queue_feed;
+    *reader = (struct reader){.feed = service->queue_feed};
     gate_stream(http, service, &ops, reader);
 }
