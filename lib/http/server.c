@@ -2,7 +2,7 @@
  * request line (see_url); it calls take_request when the head is there (a request is made, and
  * refused if it is too large or not admitted), for every piece of the body (collected), and once
  * more at its end (the route's handler runs and queues the reply). At the end, whatever happened,
- * MHD calls end_request. What takes too long meanwhile is ended by slow.c. */
+ * MHD calls end_request. What takes too long meanwhile is ended by connections.c. */
 #include "http/server.h"
 
 #include <arpa/inet.h>

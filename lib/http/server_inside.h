@@ -1,4 +1,4 @@
-/* server_inside.h — what is behind server.h; for server.c, request.c and slow.c only. */
+/* server_inside.h — what is behind server.h; for connections.c, request.c and server.c only. */
 #ifndef CAP_HTTP_SERVER_INSIDE_H
 #define CAP_HTTP_SERVER_INSIDE_H
 
@@ -10,7 +10,7 @@
 
 enum { REPLY_HEADERS_MAX = 16 };
 
-/* ---- slow.c: connections, and the thread that ends those which take too long ---- */
+/* ---- connections.c: connections, and the thread that ends those which take too long ---- */
 
 /* A connection is in one phase at a time; each but the handler's has a limit. */
 enum http_phase {
