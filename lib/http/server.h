@@ -2,11 +2,11 @@
  * streamed.
  *
  * Each connection has a thread of its own, so a handler may block; it must answer exactly once,
- * with cap_http_reply or cap_http_stream. A handler that waits for something asks cap_http_gone now
- * and then: true when the client has hung up or the server is ending, and nobody will read the
- * answer. Bodies are read whole, up to a limit, before the handler runs. What no route takes is
- * answered with 404, or 405 and what is allowed, OPTIONS with 204; errors are JSON. Strings of a
- * request, and its arena, live until the reply was sent.
+ * with cap_http_reply or cap_http_reply_stream. A handler that waits for something asks
+ * cap_http_gone now and then: true when the client has hung up or the server is ending, and nobody
+ * will read the answer. Bodies are read whole, up to a limit, before the handler runs. What no
+ * route takes is answered with 404, or 405 and what is allowed, OPTIONS with 204; errors are JSON.
+ * Strings of a request, and its arena, live until the reply was sent.
  *
  *     static const struct cap_http_route routes[] = {{"GET", "/health", health}, ...};
  *     server = cap_http_server_start(&(struct cap_http_server_options){.host = "127.0.0.1",
@@ -54,9 +54,8 @@ struct cap_http_server_options { /* zero means the default in brackets */
     size_t arena_bytes_max;       /* [64 MiB] what one request may allocate */
     int head_s_max;               /* [30] from connecting to the end of the first head, else 408 */
     int body_s_max;               /* [60] from there to the end of the body, else 408 */
-    int reply_s_max; /* [300] for the client to read a reply that is no stream, else it is cut off
-                      */
-    int idle_s_max;  /* [60] between requests, and for a client that reads nothing of a stream */
+    int reply_s_max;              /* [300] to read a reply that is no stream, else cut off */
+    int idle_s_max;               /* [60] between requests; for who reads nothing of a stream */
 };
 
 struct cap_http_server *cap_http_server_start(const struct cap_http_server_options *options,

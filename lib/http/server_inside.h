@@ -1,4 +1,4 @@
-/* server_inside.h — what is behind server.h; for connections.c, request.c and server.c only. */
+/* server_inside.h — what is behind server.h; for the server's own files only. */
 #ifndef CAP_HTTP_SERVER_INSIDE_H
 #define CAP_HTTP_SERVER_INSIDE_H
 
@@ -9,6 +9,10 @@
 #include "http/server.h"
 
 enum { REPLY_HEADERS_MAX = 16 };
+
+/* error_body.c: the body of an error, as the server's owner words it. */
+void http_error_body(const struct cap_http_server_options *options, int status, const char *message,
+                     struct cap_buf *out);
 
 /* ---- connections.c: connections, and the thread that ends those which take too long ---- */
 
@@ -51,7 +55,7 @@ void http_connection_enter(struct http_connections *all, struct http_connection 
 void http_connection_refuse(struct http_connections *all, struct http_connection *connection,
                             int status, const char *message);
 
-/* ---- server and request ---- */
+/* ---- server.c, request.c ---- */
 
 struct cap_http_server {
     struct cap_http_server_options options;
@@ -88,8 +92,4 @@ struct cap_http_request *http_request_new(struct cap_http_server *server,
                                           struct http_connection *on, const char *method,
                                           const char *path);
 void http_request_free(struct cap_http_request *request);
-/* The body of an error, as the server's owner words it. */
-void http_error_body(const struct cap_http_server_options *options, int status, const char *message,
-                     struct cap_buf *out);
-
 #endif
