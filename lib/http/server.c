@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "http/server_inside.h"
 #include "log/log.h"
 
@@ -85,6 +86,7 @@ static void refuse_route(struct cap_http_request *request, const struct cap_http
     snprintf(message, sizeof message,
              fit ? "%.16s is not allowed for %.150s" : "%.16s %.150s does not exist",
              request->method, request->path);
+    cap_utf8_tidy(message);
     cap_http_reply_error(request, fit ? 405 : 404, message);
 }
 

@@ -212,6 +212,9 @@ static void what_no_route_takes_is_a_json_error(void **state)
     assert_non_null(strstr(out.data, "404"));
     assert_non_null(strstr(out.data, "\"message\": \"GET /no\\\"where does not exist\""));
     cap_buf_clear(&out);
+    talk(*state, "GET /no%ffwhere HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", &out);
+    assert_non_null(strstr(out.data, "GET /no?where does not exist"));
+    cap_buf_clear(&out);
     talk(*state, "DELETE /hello HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", &out);
     assert_non_null(strstr(out.data, "405"));
     assert_non_null(strstr(out.data, "Allow: GET, HEAD, OPTIONS\r\n"));
