@@ -16,6 +16,7 @@ static void finish(struct cap_rpc_call *call, const ProtobufCMessage *reply,
         rpc_queue_push(&call->out, bytes);
     call->status_code = (grpc_status_code)err->code;
     call->status_text = grpc_slice_from_copied_string(err->text);
+    rpc_fault_add_detail(call, err);
     rpc_status_add_trailer_locked(call, err);
     call->finish_wanted = true;
     rpc_send_pump_locked(call);

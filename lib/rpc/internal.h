@@ -204,7 +204,8 @@ bool rpc_status_fail(const struct cap_rpc_call *call, struct cap_err *err);
 
 /* ---- fault.c ---- */
 
-/* Puts the wrong fields that were told, or else err->field, among the details. */
+/* Puts the wrong fields that were told, or else err->field, among the details; before the trailer
+ * is made of them. */
 void rpc_fault_add_detail(struct cap_rpc_call *call, const struct cap_err *err);
 /* What a status received says of the request's fields. Caller has the call alone. */
 void rpc_fault_read(const struct cap_rpc_call *call, struct cap_arena *arena,

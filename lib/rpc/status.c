@@ -53,12 +53,9 @@ void cap_rpc_detail(struct cap_rpc_call *call, const ProtobufCMessage *detail)
 void rpc_status_add_trailer_locked(struct cap_rpc_call *call, const struct cap_err *err)
 {
     uint8_t packed[STATUS_DETAIL_BYTES_MAX + CAP_ERR_TEXT_BYTES_MAX + 32];
-    Google__Rpc__Status *status;
+    Google__Rpc__Status *status = call->rich_status;
 
-    if (err->code == CAP_OK)
-        return;
-    rpc_fault_add_detail(call, err);
-    if (!(status = call->rich_status))
+    if (!status || err->code == CAP_OK)
         return;
     status->code = (int32_t)err->code;
     status->message = (char *)err->text;
