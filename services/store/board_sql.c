@@ -220,13 +220,24 @@ static bool read_board(struct store_conn *conn, void *arg, struct cap_err *err)
            add_figures(conn, work->arena, work->out, work->figures, err);
 }
 
-static const char *join_figures(const struct store_board_filter *filter, struct cap_arena *arena)
+static const char *join_figures(const struct store_board_filter *filter, struct cap_arena *arena,
+                                struct cap_err *err)
 {
-    CAP_AUTO_BUF(text, 64 << 10);
+    CAP_AUTO_BUF(text, STORE_BOARD_FIGURES_BYTES_MAX);
+    const char *joined;
 
     for (size_t i = 0; i < filter->figure_count; i++)
         cap_buf_printf(&text, i ? "\n%s" : "%s", filter->figures[i]);
-    return cap_arena_strdup(arena, text.length ? text.data : "");
+    if (text.overflowed) {
+        cap_fail_field(err, CAP_INVALID_ARGUMENT, "figures",
+                       "the names of the figures have more than %d bytes together",
+                       STORE_BOARD_FIGURES_BYTES_MAX);
+        return NULL;
+    }
+    joined = cap_arena_strdup(arena, text.length ? text.data : "");
+    if (!joined)
+        store_fail_full(err);
+    return joined;
 }
 
 static bool check_board(const struct store_board_filter *filter, struct cap_err *err)
@@ -248,11 +259,10 @@ bool store_report_board(struct store_pg *pg, const struct store_board_filter *fi
     struct board_work work = {.filter = filter,
                               .limit = filter->limit ? filter->limit : STORE_BOARD_ROWS_MAX,
                               .by_end = !filter->with_unfinished && !filter->state,
-                              .figures = join_figures(filter, arena),
                               .arena = arena,
                               .out = &board};
 
-    if (!check_board(filter, err) || (!work.figures && !store_fail_full(err)))
+    if (!check_board(filter, err) || !(work.figures = join_figures(filter, arena, err)))
         return false;
     if (!store_pg_tx(pg, STORE_TX_READ, read_board, &work, err))
         return false;

@@ -14,7 +14,8 @@ struct store_pg;
 
 enum {
     STORE_BOARD_ROWS_MAX = 1000,
-    STORE_BOARD_FIGURES_MAX = 256,   /* named in a filter */
+    STORE_BOARD_FIGURES_MAX = 256, /* named in a filter, */
+    STORE_BOARD_FIGURES_BYTES_MAX = 64 << 10,
     STORE_BOARD_BYTES_MAX = 6 << 20, /* of a reply, roughly; a message holds 8 MiB */
     STORE_SAMPLES_DEFAULT = 100,
     STORE_SAMPLES_MAX = 500,

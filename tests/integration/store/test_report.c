@@ -316,6 +316,27 @@ static void a_board_holds_the_figures_that_were_asked_for(void **state)
     assert_string_equal(board.rows[0].figures.items[0].id, "accuracy");
 }
 
+/* Cutting the list would leave figures out without a word. */
+static void a_list_of_figures_without_end_is_refused(void **state)
+{
+    struct world *w = *state;
+    static char name[1024];
+    static const char *wanted[STORE_BOARD_FIGURES_MAX];
+    struct store_board_filter filter = {"", "", "", "", "", .after = ""};
+    struct store_board board;
+    struct cap_err err = {0};
+
+    memset(name, 'x', sizeof name - 1);
+    for (int i = 0; i < STORE_BOARD_FIGURES_MAX; i++)
+        wanted[i] = name;
+    filter.figures = wanted;
+    filter.figure_count = STORE_BOARD_FIGURES_MAX;
+    assert_false(store_report_board(w->pg, &filter, w->arena, &board, &err));
+    assert_int_equal(err.code, CAP_INVALID_ARGUMENT);
+    assert_string_equal(err.field, "figures");
+    assert_non_null(strstr(err.text, "more than 65536 bytes together"));
+}
+
 static void the_board_does_not_touch_samples(void **state)
 {
     struct world *w = *state;
@@ -620,6 +641,7 @@ int main(void)
         WORLD_TEST(pages_of_the_board_neither_repeat_nor_drop_a_run),
         WORLD_TEST(a_place_that_is_none_is_refused),
         WORLD_TEST(a_board_holds_the_figures_that_were_asked_for),
+        WORLD_TEST(a_list_of_figures_without_end_is_refused),
         WORLD_TEST(the_board_does_not_touch_samples),
         WORLD_TEST(a_run_is_reported_with_attempts_and_histograms),
         WORLD_TEST(pages_of_samples_join_without_gap_or_overlap),
