@@ -12,6 +12,10 @@
 enum {
     NAMES_SHOWN_MAX = 12,
     NAME_BYTES_MAX = 64,
+    PRECISION_BYTES_MAX = 32,
+    HARDWARE_BYTES_MAX = 256,
+    LIST_BYTES_MAX = 4096,       /* of known names in a sentence, */
+    SENTENCES_BYTES_MAX = 65536, /* of all sentences; a struct cap_err holds fewer */
 };
 
 static const struct engine {
@@ -149,7 +153,7 @@ static void complain_unknown(struct complaints *c, const char *field, const char
                              const char *name, struct sched_names names)
 {
     const char *near = near_miss(name, names);
-    CAP_AUTO_BUF(list, 4096);
+    CAP_AUTO_BUF(list, LIST_BYTES_MAX);
 
     for (size_t i = 0; i < names.count && i < NAMES_SHOWN_MAX; i++)
         cap_buf_printf(&list, "%s%s", i ? ", " : "", names.names[i]);
@@ -295,8 +299,8 @@ static void check_engine(struct complaints *c, const struct sched_spec *spec)
     else if (strcmp(spec->engine, "native") == 0)
         check_native(c, spec);
     check_external(c, spec);
-    check_text(c, "precision", spec->precision, 32);
-    check_text(c, "hardware.description", spec->hardware, 256);
+    check_text(c, "precision", spec->precision, PRECISION_BYTES_MAX);
+    check_text(c, "hardware.description", spec->hardware, HARDWARE_BYTES_MAX);
     check_text(c, "hardware.device", spec->device, NAME_BYTES_MAX);
     check_range(c, "hardware.device_count", spec->device_count, 0, SCHED_DEVICE_COUNT_MAX);
 }
@@ -377,8 +381,7 @@ bool sched_admit(const struct sched_spec *spec, const struct sched_known *known,
     struct complaints c = {.code = CAP_OK, .faults = out_faults};
 
     out_faults->count = 0;
-
-    cap_buf_init(&c.text, 64 << 10);
+    cap_buf_init(&c.text, SENTENCES_BYTES_MAX);
     check_engine(&c, spec);
     check_model(&c, spec, known);
     check_tasks(&c, spec, known);
