@@ -198,8 +198,10 @@ bool sched_node_entries(struct sched_service *service, struct cap_arena *arena,
     size_t count = 0;
 
     list.list = cap_arena_array(arena, NODES_SHOWN_MAX, sizeof *list.list);
-    if (!list.list)
-        return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "there are too many nodes to list");
+    if (!list.list) {
+        cap_fail(err, CAP_RESOURCE_EXHAUSTED, "there are too many nodes to list");
+        return false; /* in words, for the analyser */
+    }
     sched_conduct_nodes(service->conduct, list_node, &list);
     for (size_t i = 0; i < list.count; i++)
         if (fill_entry(service->links, arena, list.list[i]))
