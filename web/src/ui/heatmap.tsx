@@ -96,11 +96,13 @@ function draw(canvas: HTMLCanvasElement, d: Drawing): void {
   const style = getComputedStyle(canvas);
   const colour = (name: string) => style.getPropertyValue(name).trim();
   const cellWidth = (d.width - labelWidth) / d.experts;
+  // Whole pixels: an edge between two would show as a stripe.
+  const edge = (x: number) => Math.round((labelWidth + x * cellWidth) * scale) / scale;
   const gap = cellWidth > 6 && d.cellHeight > 6 ? 1 : 0;
   g.scale(scale, scale);
   drawLabels(g, d, colour("--soft"), style.fontFamily);
   d.rows.forEach((row, y) => d.orders[y]!.forEach((expert, x) => {
-    const box = [labelWidth + x * cellWidth, y * d.cellHeight, cellWidth - gap, d.cellHeight - gap] as const;
+    const left = edge(x), box = [left, y * d.cellHeight, edge(x + 1) - left - gap, d.cellHeight - gap] as const;
     g.globalAlpha = 1;
     g.fillStyle = colour("--track");
     g.fillRect(...box);

@@ -16,7 +16,7 @@ export function RunLine({ run, lead, linked = false, about = [], waitsFor, child
         {lead && <span class="lead soft">{lead}</span>}
         <div>
           <a href={"/runs/" + encodeURIComponent(run.run_id)}><b>{run.model}</b> on {name}</a>
-          <span class="soft facts-line">{facts}{linked && <> · <a href={"/evaluations/" + encodeURIComponent(run.evaluation_id)}>its evaluation</a></>}</span>
+          <span class="soft facts-line">{facts}{linked && <> · <a class="nowrap" href={"/evaluations/" + encodeURIComponent(run.evaluation_id)}>evaluation</a></>}</span>
         </div>
       </div>
       <div class="how-far"><RunAmount run={run} /></div>
@@ -42,6 +42,7 @@ export function RunAmount({ run }: { run: RunProgress }) {
 /** What it does, or why it ended as it did. */
 export function activityOf(run: RunProgress): string {
   if (run.reason) return run.reason;
+  if (run.state === "queued" && run.phase) return `waits for: ${run.phase}`;
   const where = run.node && run.state !== "finished" ? `on ${run.node}` : "";
   const again = run.attempts > 1 ? `attempt ${run.attempts}` : "";
   return [run.phase === run.state ? "" : run.phase, where, again].filter(Boolean).join(", ");

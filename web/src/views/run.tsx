@@ -2,7 +2,7 @@
 import "../style/run.css";
 import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
-import { time } from "../lib/format.ts";
+import { plural, time } from "../lib/format.ts";
 import { useWatch } from "../lib/live.ts";
 import { useResource } from "../lib/resource.ts";
 import { path, query } from "../lib/router.ts";
@@ -96,7 +96,7 @@ function Outcome({ run: { row, samples_answered: answered, samples_total: total 
     <div class={"panel-box outcome " + (row.state === "cancelled" ? "quiet" : "bad")} role="alert" data-testid="outcome">
       <Icon name={row.state === "cancelled" ? "ban" : "warning"} />
       <div><b>{words[row.state]}</b>{row.reason ? `: ${row.reason}` : " without a reason on record."}
-        <br /><span class="soft">{answered} of {total} samples were answered; they are kept.</span></div>
+        <br /><span class="soft">{answered > 0 ? `${answered} of ${plural(total, "sample")} were answered; the answers are kept.` : "No sample was answered."}</span></div>
     </div>
   );
 }

@@ -32,11 +32,17 @@ function Tile({ run, title, figure, share = false, children }: { run: Run; title
       <dd>
         <span class="big"><FigureValue figure={figure && { ...figure, low: undefined, high: undefined }} share={share} /></span>
         {known && <span class="soft"> {share ? "%" : figure.unit}</span>}
-        {!known && <small class="soft">{run.row.ended_at_ms ? reasonOf(figure) : "known when the run has ended"}</small>}
+        {!known && <small class="soft">{whyUnknown(run, figure)}</small>}
         {children}
       </dd>
     </div>
   );
+}
+
+function whyUnknown({ row }: Run, figure: Figure | undefined): string {
+  if (figure) return reasonOf(figure);
+  if (!row.ended_at_ms) return "known when the run has ended";
+  return row.state === "finished" ? "not measured" : row.state === "cancelled" ? "the run was cancelled" : "the run failed";
 }
 
 export function isShare(run: Run, figure: Figure): boolean {
@@ -45,7 +51,7 @@ export function isShare(run: Run, figure: Figure): boolean {
 
 export function Figures({ run }: { run: Run }) {
   if (run.row.figures.length === 0)
-    return <p class="soft">There are no figures{run.row.state === "finished" ? "" : ": they are made when every sample is graded"}.</p>;
+    return <><h2>All figures</h2><p class="soft">There are none{run.row.state === "finished" ? "" : ": they are made when every sample is graded"}.</p></>;
   return (
     <>
       <h2>All figures</h2>

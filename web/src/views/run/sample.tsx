@@ -32,7 +32,7 @@ export function SampleDetail({ run, sample }: { run: Run; sample: Sample }) {
       <div class="about-sample">
         <Verdicts verdicts={verdicts} />
         <Times sample={sample} run={run} />
-        <p class="soft"><a href={`${path.value}?show=samples&sample=${answer.ordinal}`}><Icon name="link" />Link to this sample</a></p>
+        <p><a class="with-icon" href={`${path.value}?show=samples&sample=${answer.ordinal}`}><Icon name="link" />Link to this sample</a></p>
       </div>
       <Routing run={run} ordinal={answer.ordinal} />
     </div>
@@ -104,9 +104,9 @@ function Times({ sample, run }: { sample: Sample; run: Run }) {
     ["First token after", dash(first === null ? null : microseconds(first), scored ? "scored, not generated" : "no token time")],
     ["Per further token", dash(each === null ? null : microseconds(each), scored ? "scored, not generated" : "no second token")],
     ["In all", dash(t ? microseconds(t.ended_us - t.submitted_us) : null, "no time recorded")],
-    ["Prompt", dash(count(answer.prompt_tokens), "the engine did not say")],
+    ["Prompt tokens", dash(count(answer.prompt_tokens), "the engine did not say")],
     ["of these cached", dash(count(answer.cached_tokens), "the engine did not say")],
-    ["Output", dash(count(answer.output_tokens), "the engine did not say")],
+    ["Output tokens", dash(count(answer.output_tokens), "the engine did not say")],
     ["Ended by", answer.finish_reason || "unknown"],
     ["Attempt", String(sample.fence)],
     ["Retries", run.row.report ? `${run.row.report.retries} in the whole run` : dash(null, "no report yet")],
