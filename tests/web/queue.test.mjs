@@ -1,7 +1,7 @@
 // What goes on, as it goes on: queue, evaluation and run while they change, in one tab and in two, and when the
 // server goes away under them.
 import { assert, scene } from "./stage.mjs";
-import { cancel, slowly, submit, takeGatewayAway } from "./suite.mjs";
+import { cancel, crash, slowly, submit, takeGatewayAway } from "./suite.mjs";
 
 const connectionLost = /ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE|ERR_INCOMPLETE_CHUNKED_ENCODING/;
 
@@ -63,6 +63,14 @@ scene("the gateway goes away under the queue: a banner says so, and the queue go
   await page.getByTestId("away").waitFor({ state: "detached", timeout: 30000 });
   await grows(line(page, runs[0].run_id));
 }, 3));
+
+scene("the scheduler crashes under queue and evaluation: both go on by themselves", (stage) => withFour(async ({ evaluation_id: id, runs }) => {
+  const queue = await stage.open("/queue"), evaluation = await stage.open(`/evaluations/${id}`);
+  await grows(line(queue, runs[0].run_id));
+  await crash("scheduler");
+  await Promise.all([queue, evaluation].map((page) => grows(line(page, runs[0].run_id))));
+  assert.equal(await evaluation.getByTestId("error").count(), 0);
+}));
 
 scene("two tabs follow one evaluation through a restart of the gateway to its end", async (stage) => {
   stage.allow(connectionLost);

@@ -62,6 +62,11 @@ export async function cancel(id) {
   await moecap("cancel", id).catch(() => {}); // it may have ended by itself
 }
 
+/** Ends a program as a crash does; the supervisor starts it again. */
+export async function crash(name) {
+  process.kill((await program(name)).pid, "SIGKILL");
+}
+
 /** Ends the gateway as a crash does and keeps it away until the function that comes back is called. */
 export async function takeGatewayAway() {
   const runtime = JSON.parse(await readFile(`${process.env.MOECAP_STATE}/runtime.json`, "utf8"));

@@ -18,7 +18,7 @@ function runs() {
 }
 
 const views = {
-  "the board": "/", "a board without rows": "/?q=nothing-is-called-this",
+  "a board without rows": "/?q=nothing-is-called-this",
   "the submit form": "/submit?tasks=gsm-mini", "the submit form for a server": "/submit?engine=openai&concurrency=x&tasks=gsm-mini",
   "the queue": "/queue", "the nodes": "/nodes", "an evaluation": "/evaluations/ITS_EVALUATION", "an evaluation at work": "/evaluations/EVALUATION",
   "a run": "/runs/OWN", "a run at work": "/runs/BUSY", "a run's samples": "/runs/OWN?show=samples&sample=2",
