@@ -98,7 +98,7 @@ stop_server() {
         kill -0 "-$server" 2>/dev/null || break
         sleep 0.1
     done
-    kill -9 -- "-$server" 2>/dev/null || true
+    kill -s KILL -- "-$server" 2>/dev/null || true
     wait "$server" 2>/dev/null || true
     server=
 }

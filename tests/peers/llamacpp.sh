@@ -27,3 +27,17 @@ peer_served() { echo moecap-tiny; }
 peer_start() {
     OMP_WAIT_POLICY=PASSIVE exec "$venv/bin/python" "$here/llamacpp_serve.py" "$1" "$2" moecap-tiny 4 1024
 }
+
+# A server that dies in the middle of a run: the run ends soon, with the reason.
+peer_more() {
+    serve_peer "$1" || return 1
+    id=$(moecap submit --engine llamacpp --url "$server_url" --model moecap-tiny --task gsm-mini --note death \
+        --batch-size 2 --quiet) || return 1
+    for _ in $(seq 300); do
+        [ "$(grep -c 'launch_slot_' "$state/$name.log")" -lt 20 ] || break
+        sleep 0.1
+    done
+    kill -s KILL -- "-$server"
+    moecap watch "$id" >"$state/death" 2>&1 && { say "$name: a run whose server died has succeeded"; return 1; }
+    tail -2 "$state/death" | cut -c1-200 | sed 's/^/  death: /'
+}

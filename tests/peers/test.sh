@@ -84,6 +84,13 @@ check_chat() {
         "$python" "$here/table.py" chat "$state/chat.json"
 }
 
+# Stop strings: some servers leave them in the text.
+check_stop() {
+    peer_run "$state/$name-stop.jsonl" --task gsm-mini-stop --limit "$few" &&
+        compare native-stop "$name-stop" >"$state/stop.json" &&
+        "$python" "$here/table.py" "stop strings" "$state/stop.json"
+}
+
 check_exact_length() {
     peer_run "$state/length.jsonl" --task gsm-mini --ignore-eos --max-tokens 40 --limit 12 &&
         "$python" "$here/exact_length.py" "$state/length.jsonl" 40
@@ -115,7 +122,7 @@ check_engine() {
     peer_run "$state/$name.jsonl" --task gsm-mini --limit "$limit" && compare native "$name" >"$state/$name.json" || return 1
     "$python" "$here/table.py" row "$peer_title" "$(version_of "$peer_package")" "$ready_s" "$state/$name.json" \
         >>"$state/table"
-    check_probe && check_chat && check_exact_length && check_scoring || return 1
+    check_probe && check_chat && check_stop && check_exact_length && check_scoring || return 1
     stop_server
     peer_more "$given"
 }
@@ -145,6 +152,11 @@ native_run() { # FILE, OPTIONS...
         fail "the native run failed"
 }
 native_run native --task gsm-mini --limit "$limit"
+sed 's/^task: .*/task: gsm-mini-stop/; s/until: .*/until: ["=", "\\n"]/' "$root/tasks/gsm-mini.yaml" >"$state/stop.yaml"
+moecap task add "$state/stop.yaml" --data "$root/tasks/gsm-mini.jsonl" --fewshot "$root/tasks/gsm-mini.train_shots.jsonl" \
+    >/dev/null
+native_run native-few --task gsm-mini --limit "$few"
+native_run native-stop --task gsm-mini-stop --limit "$few"
 native_run native-chat --task gsm-mini --chat --limit "$few"
 native_run native-choice --task choice-mini --limit "$few"
 

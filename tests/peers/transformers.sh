@@ -23,5 +23,13 @@ peer_served() { echo "$1"; }
 
 peer_start() {
     HF_HUB_OFFLINE=1 OMP_WAIT_POLICY=PASSIVE exec "$venv/bin/transformers" serve "$1" \
-        --host 127.0.0.1 --port "$2" --device cpu
+        --host 127.0.0.1 --port "$2" --device "${MOECAP_PEERS_DEVICE:-cpu}"
+}
+
+# The same server with Accelerate's device map, which is another kind of engine.
+peer_more() {
+    export MOECAP_PEERS_DEVICE=auto
+    peer_kind=accelerate
+    serve_peer "$1" && peer_run "$state/accelerate.jsonl" --task gsm-mini --limit "$few" || return 1
+    compare native-few accelerate >"$state/accelerate.json" && "$python" "$here/table.py" accelerate "$state/accelerate.json"
 }
