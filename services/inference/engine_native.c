@@ -1,77 +1,28 @@
-/* One step of the session yields a pass and then events for several requests; `wait` hands them out
- * one by one and steps again when all are used up. A request's id inside is its slot and a serial
- * number, so that an event of a request that we cancelled (a stop string was seen in the same step)
- * can never be taken for one of the slot's next request. */
+/* Opening, and requests on their way in: texts become tokens here. What comes out is made in
+ * engine_native_events.c. A request's id inside is its slot and a serial number, so that an event
+ * of a request that we cancelled (a stop string was seen in the same step) can never be taken for
+ * one of the slot's next request. */
 #include "engine_native.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/arena.h"
-#include "base/clock.h"
-#include "encode.h"
+#include "engine_native_inside.h"
 #include "model/cost.h"
-#include "native/session.h"
-#include "textflow.h"
 
-enum { SLOT_BITS = 13, PROMPT_BYTES_MAX = 64 << 20, TOKEN_SCORES_BYTES_MAX = 256 << 20 };
-
-/* One request in flight. */
-struct answer {
-    uint64_t inner_id; /* 0 = the slot is free */
-    uint64_t id;       /* the caller's */
-    struct infer_textflow flow;
-    struct cap_buf prompt; /* what the model sees; empty for tokens */
-    int prompt_tokens, tokens;
-    struct infer_tokens
-        scored; /* score_prompt: its tokens, of which all but the first are scored */
-};
-
-struct native_engine {
-    struct infer_engine base;
-    struct native_model *model;
-    struct native_session *session;
-    struct infer_tokenizer *tokenizer;
-    struct infer_chat *chat;
-    struct infer_codec codec;
-    struct answer *answers; /* [slot_count] */
-    int slot_count;
-    uint64_t serial;
-    /* the step whose events are being handed out */
-    struct native_step step;
-    bool pass_left;
-    int event_at;
-    bool done_left;                /* a stop string ended the answer whose token went out last */
-    struct answer *ended;          /* its strings are in the event that was handed out last */
-    struct native_routing stopped; /* what it chose, when a stop string ended it */
-    struct infer_routing routing;  /* of the event that was handed out last */
-    uint32_t token_id;
-    struct infer_score *scores;
-    int score_capacity;
-    struct cap_arena *token_scores; /* of the event that was handed out last */
-};
+enum { PROMPT_BYTES_MAX = 64 << 20, TOKEN_SCORES_BYTES_MAX = 256 << 20 };
 
 /* ---- opening ---- */
 
-static void free_answer(struct answer *answer)
-{
-    if (!answer->inner_id)
-        return;
-    infer_textflow_done(&answer->flow);
-    infer_tokens_done(&answer->scored);
-    cap_buf_done(&answer->prompt);
-    *answer = (struct answer){0};
-}
-
 static void free_native(struct infer_engine *base)
 {
-    struct native_engine *engine = (struct native_engine *)base;
+    struct infer_native *engine = (struct infer_native *)base;
 
     if (!engine)
         return;
     for (int i = 0; i < engine->slot_count; i++)
-        free_answer(&engine->answers[i]);
+        infer_native_free_answer(&engine->answers[i]);
     free(engine->answers);
     free(engine->scores);
     cap_arena_free(engine->token_scores);
@@ -95,7 +46,7 @@ static bool read_precision(const char *name, enum native_precision *out, struct 
                     name, names.data);
 }
 
-static bool load(struct native_engine *engine, const struct infer_engine_options *options,
+static bool load(struct infer_native *engine, const struct infer_engine_options *options,
                  struct cap_err *err)
 {
     struct native_model_options model = {.backend = options->device,
@@ -123,7 +74,7 @@ static bool load(struct native_engine *engine, const struct infer_engine_options
 static struct infer_engine *open_native(const struct infer_engine_options *options,
                                         struct cap_err *err)
 {
-    struct native_engine *engine = calloc(1, sizeof *engine);
+    struct infer_native *engine = calloc(1, sizeof *engine);
 
     assert(engine);
     engine->base.ops = &infer_engine_native_ops;
@@ -133,7 +84,7 @@ static struct infer_engine *open_native(const struct infer_engine_options *optio
     }
     engine->codec = (struct infer_codec){engine->tokenizer, engine->chat, engine->model->shape};
     engine->slot_count = options->concurrency > 0 ? options->concurrency : 1;
-    assert(engine->slot_count <= 1 << SLOT_BITS);
+    assert(engine->slot_count <= 1 << INFER_NATIVE_SLOT_BITS);
     engine->token_scores = cap_arena_new(TOKEN_SCORES_BYTES_MAX);
     engine->answers = calloc((size_t)engine->slot_count, sizeof *engine->answers);
     assert(engine->answers);
@@ -142,7 +93,7 @@ static struct infer_engine *open_native(const struct infer_engine_options *optio
 
 static void report(struct infer_engine *base, struct infer_engine_report *out_report)
 {
-    struct native_engine *engine = (struct native_engine *)base;
+    struct infer_native *engine = (struct infer_native *)base;
     struct cap_cost_parameters parameters;
     struct moe_info info;
 
@@ -167,7 +118,7 @@ static void report(struct infer_engine *base, struct infer_engine_report *out_re
 
 /* ---- submitting ---- */
 
-static bool check_context(const struct native_engine *engine, size_t prompt_tokens, int more,
+static bool check_context(const struct infer_native *engine, size_t prompt_tokens, int more,
                           struct cap_err *err)
 {
     int context = native_session_context_max(engine->session);
@@ -185,8 +136,9 @@ static struct native_tokens as_native(const struct infer_tokens *tokens)
     return (struct native_tokens){(const int32_t *)tokens->ids, (int)tokens->count};
 }
 
-static bool submit_generate(struct native_engine *engine, const struct infer_request *request,
-                            struct answer *answer, struct infer_tokens *ids, struct cap_err *err)
+static bool submit_generate(struct infer_native *engine, const struct infer_request *request,
+                            struct infer_native_answer *answer, struct infer_tokens *ids,
+                            struct cap_err *err)
 {
     struct native_request native = {
         .id = answer->inner_id,
@@ -206,7 +158,7 @@ static bool submit_generate(struct native_engine *engine, const struct infer_req
     return native_session_submit(engine->session, &native, err);
 }
 
-static bool submit_encoded(struct native_engine *engine, struct answer *answer,
+static bool submit_encoded(struct infer_native *engine, struct infer_native_answer *answer,
                            const struct infer_tokens *context,
                            const struct infer_tokens *continuations, int count, struct cap_err *err)
 {
@@ -226,8 +178,9 @@ static bool submit_encoded(struct native_engine *engine, struct answer *answer,
     return native_session_submit(engine->session, &native, err);
 }
 
-static bool submit_score(struct native_engine *engine, const struct infer_request *request,
-                         struct answer *answer, struct infer_tokens *context, struct cap_err *err)
+static bool submit_score(struct infer_native *engine, const struct infer_request *request,
+                         struct infer_native_answer *answer, struct infer_tokens *context,
+                         struct cap_err *err)
 {
     int count = request->continuation_count;
     CAP_AUTO_MEM struct infer_tokens *continuations = calloc((size_t)count, sizeof *continuations);
@@ -243,8 +196,8 @@ static bool submit_score(struct native_engine *engine, const struct infer_reques
 }
 
 /* The first token is the context, the others its one continuation. */
-static bool submit_score_prompt(struct native_engine *engine, const struct infer_request *request,
-                                struct answer *answer, struct cap_err *err)
+static bool submit_score_prompt(struct infer_native *engine, const struct infer_request *request,
+                                struct infer_native_answer *answer, struct cap_err *err)
 {
     struct infer_tokens *ids = &answer->scored;
     struct infer_tokens first, others;
@@ -262,14 +215,15 @@ static bool submit_score_prompt(struct native_engine *engine, const struct infer
     return true;
 }
 
-static struct answer *take_slot(struct native_engine *engine, const struct infer_request *request)
+static struct infer_native_answer *take_slot(struct infer_native *engine,
+                                             const struct infer_request *request)
 {
     for (int i = 0; i < engine->slot_count; i++) {
-        struct answer *answer = &engine->answers[i];
+        struct infer_native_answer *answer = &engine->answers[i];
 
         if (answer->inner_id || answer == engine->ended)
             continue;
-        answer->inner_id = ++engine->serial << SLOT_BITS | (uint64_t)i;
+        answer->inner_id = ++engine->serial << INFER_NATIVE_SLOT_BITS | (uint64_t)i;
         answer->id = request->id;
         infer_textflow_start(&answer->flow, request->stop, request->stop_count);
         cap_buf_init(&answer->prompt, PROMPT_BYTES_MAX);
@@ -278,23 +232,16 @@ static struct answer *take_slot(struct native_engine *engine, const struct infer
     return NULL;
 }
 
-static void forget_ended(struct native_engine *engine)
-{
-    if (engine->ended)
-        free_answer(engine->ended);
-    engine->ended = NULL;
-}
-
 static bool submit(struct infer_engine *base, const struct infer_request *request,
                    struct cap_err *err)
 {
-    struct native_engine *engine = (struct native_engine *)base;
+    struct infer_native *engine = (struct infer_native *)base;
     struct infer_tokens ids = {0};
-    struct answer *answer;
+    struct infer_native_answer *answer;
     bool ok;
 
     if (!engine->done_left)
-        forget_ended(engine);
+        infer_native_forget_ended(engine);
     answer = take_slot(engine, request);
     if (!answer)
         return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "%d requests are in flight already",
@@ -304,231 +251,16 @@ static bool submit(struct infer_engine *base, const struct infer_request *reques
                                        : submit_generate(engine, request, answer, &ids, err);
     infer_tokens_done(&ids);
     if (!ok)
-        free_answer(answer);
+        infer_native_free_answer(answer);
     return ok;
-}
-
-/* ---- events ---- */
-
-/* NULL when the request was cancelled meanwhile. */
-static struct answer *answer_of(struct native_engine *engine, uint64_t inner_id)
-{
-    struct answer *answer = &engine->answers[inner_id & ((1 << SLOT_BITS) - 1)];
-
-    return answer->inner_id == inner_id ? answer : NULL;
-}
-
-static void make_pass(const struct native_pass *pass, struct infer_event *out)
-{
-    out->kind = INFER_PASS;
-    out->at_ns = pass->started_ns + pass->duration_ns;
-    out->pass = (struct infer_pass){
-        .phase = pass->decode ? INFER_DECODE : INFER_PREFILL,
-        .sequences = pass->sequences,
-        .tokens = pass->tokens,
-        .context_sum = pass->context_sum,
-        .started_ns = pass->started_ns,
-        .duration_ns = pass->duration_ns,
-        .moe_layers = pass->moe_layers,
-        .distinct_experts = pass->distinct_experts,
-        .moe_layer_ids = pass->moe_layer_ids,
-        .experts = pass->experts,
-        .expert_counts = pass->expert_counts,
-        .has_bytes = true,
-        .weight_bytes = pass->weight_bytes,
-        .kv_bytes = pass->kv_bytes,
-        .flops = pass->flops,
-    };
-}
-
-/* Nothing of a model without experts. */
-static const struct infer_routing *make_routing(struct native_engine *engine,
-                                                const struct native_routing *routing)
-{
-    const struct native_model *model = engine->model;
-
-    engine->routing = (struct infer_routing){.source = "engine",
-                                             .moe_layers = model->moe_layers,
-                                             .experts = model->experts,
-                                             .top_k = model->top_k,
-                                             .moe_layer_ids = engine->step.pass.moe_layer_ids,
-                                             .prefill = routing->prefill,
-                                             .decode = routing->decode};
-    return routing->prefill ? &engine->routing : NULL;
-}
-
-static void make_done(struct native_engine *engine, struct answer *answer, const char *why,
-                      const struct native_routing *routing, struct infer_event *out)
-{
-    out->kind = INFER_DONE;
-    out->id = answer->id;
-    out->prompt = answer->prompt.length ? answer->prompt.data : NULL;
-    out->finish_reason = why;
-    out->prompt_tokens = answer->prompt_tokens;
-    out->output_tokens = answer->tokens;
-    out->cached_tokens = 0;
-    out->routing = make_routing(engine, routing);
-    engine->ended = answer;
-}
-
-/* Whether the step's next event ends this answer: then nothing may be held back. */
-static bool is_last_token(const struct native_engine *engine, const struct native_event *token)
-{
-    const struct native_event *next = &engine->step.events[engine->event_at];
-
-    return token->is_eos || (engine->event_at < engine->step.event_count &&
-                             next->kind == NATIVE_EVENT_DONE && next->id == token->id);
-}
-
-/* What a request chose whose stop string came with this token. With the token it may have reached
- * its length too; then it runs no more and its end is the next event. */
-static struct native_routing routing_at_stop(const struct native_engine *engine,
-                                             const struct native_event *token)
-{
-    const struct native_event *next = &engine->step.events[engine->event_at];
-
-    if (engine->event_at < engine->step.event_count && next->id == token->id)
-        return next->routing;
-    return native_session_routing(engine->session, token->id);
-}
-
-static void make_token(struct native_engine *engine, struct answer *answer,
-                       const struct native_event *event, struct infer_event *out)
-{
-    size_t length = 0;
-    const char *bytes = "";
-
-    engine->token_id = (uint32_t)event->token;
-    if (!infer_tokenizer_is_special(engine->tokenizer, engine->token_id)) {
-        bytes = infer_tokenizer_bytes(engine->tokenizer, engine->token_id, &length);
-        length = bytes ? length : 0;
-    }
-    answer->tokens++;
-    out->kind = INFER_TOKENS;
-    out->id = answer->id;
-    out->tokens = 1;
-    out->token_ids = &engine->token_id;
-    out->piece = infer_textflow_feed(&answer->flow, bytes, length, is_last_token(engine, event));
-    if (answer->flow.stopped) {
-        engine->stopped = routing_at_stop(engine, event);
-        native_session_cancel(engine->session, answer->inner_id);
-        engine->done_left = true;
-        engine->ended = answer;
-    }
-}
-
-static struct infer_token_bytes token_bytes(const struct native_engine *engine, uint32_t id)
-{
-    struct infer_token_bytes bytes = {.data = NULL};
-
-    bytes.data = infer_tokenizer_bytes(engine->tokenizer, id, &bytes.length);
-    return bytes.data ? bytes : (struct infer_token_bytes){"", 0};
-}
-
-static void make_token_scores(struct native_engine *engine, const struct answer *answer,
-                              const struct native_score *score, struct infer_event *out)
-{
-    size_t count = answer->scored.count;
-    struct infer_token_score *list;
-
-    cap_arena_reset(engine->token_scores);
-    list = cap_arena_array(engine->token_scores, count, sizeof *list);
-    for (size_t i = 0; i < count && list; i++) {
-        list[i].token = token_bytes(engine, answer->scored.ids[i]);
-        if (i == 0)
-            continue;
-        list[i].log_likelihood = score->each[i - 1].log_likelihood;
-        list[i].best_log_likelihood = score->each[i - 1].best_log_likelihood;
-        list[i].best = token_bytes(engine, (uint32_t)score->each[i - 1].best);
-    }
-    out->token_scores = list;
-    out->token_score_count = list ? (int)count : 0;
-}
-
-static void make_scored(struct native_engine *engine, struct answer *answer,
-                        const struct native_event *event, struct infer_event *out)
-{
-    if (event->score_count > engine->score_capacity) {
-        engine->score_capacity = event->score_count;
-        engine->scores =
-            realloc(engine->scores, (size_t)engine->score_capacity * sizeof *engine->scores);
-        assert(engine->scores);
-    }
-    for (int i = 0; i < event->score_count; i++)
-        engine->scores[i] = (struct infer_score){.log_likelihood = event->scores[i].log_likelihood,
-                                                 .tokens = event->scores[i].tokens,
-                                                 .greedy = event->scores[i].greedy};
-    make_done(engine, answer, "stop", &event->routing, out);
-    if (answer->scored.count) {
-        make_token_scores(engine, answer, &event->scores[0], out);
-        return;
-    }
-    out->scores = engine->scores;
-    out->score_count = event->score_count;
-}
-
-/* The next event of the current step; false when it has none left. */
-static bool next_of_step(struct native_engine *engine, struct infer_event *out)
-{
-    const struct native_pass *pass = &engine->step.pass;
-
-    *out = (struct infer_event){.at_ns = pass->started_ns + pass->duration_ns};
-    if (engine->pass_left) {
-        engine->pass_left = false;
-        make_pass(pass, out);
-        return true;
-    }
-    while (engine->event_at < engine->step.event_count) {
-        const struct native_event *event = &engine->step.events[engine->event_at++];
-        struct answer *answer = answer_of(engine, event->id);
-
-        if (!answer)
-            continue;
-        if (event->kind == NATIVE_EVENT_TOKEN)
-            make_token(engine, answer, event, out);
-        else if (event->kind == NATIVE_EVENT_SCORED)
-            make_scored(engine, answer, event, out);
-        else
-            make_done(engine, answer, event->finish == NATIVE_FINISH_EOS ? "eos" : "length",
-                      &event->routing, out);
-        return true;
-    }
-    return false;
-}
-
-static bool wait_event(struct infer_engine *base, int wait_ms, struct infer_event *out_event,
-                       struct cap_err *err)
-{
-    struct native_engine *engine = (struct native_engine *)base;
-
-    if (engine->done_left) {
-        engine->done_left = false;
-        *out_event = (struct infer_event){.at_ns = engine->step.pass.started_ns +
-                                                   engine->step.pass.duration_ns};
-        make_done(engine, engine->ended, "stop", &engine->stopped, out_event);
-        return true;
-    }
-    forget_ended(engine);
-    if (next_of_step(engine, out_event))
-        return true;
-    if (!native_session_step(engine->session, &engine->step, err)) {
-        engine->step = (struct native_step){0};
-        engine->event_at = 0;
-        if (err->code == CAP_OK)
-            cap_sleep_ms(wait_ms);
-        return false;
-    }
-    engine->pass_left = true;
-    engine->event_at = 0;
-    return next_of_step(engine, out_event);
 }
 
 static void cancel(struct infer_engine *base, uint64_t id)
 {
-    struct native_engine *engine = (struct native_engine *)base;
+    struct infer_native *engine = (struct infer_native *)base;
 
     for (int i = 0; i < engine->slot_count; i++) {
-        struct answer *answer = &engine->answers[i];
+        struct infer_native_answer *answer = &engine->answers[i];
 
         if (!answer->inner_id || answer->id != id)
             continue;
@@ -537,7 +269,7 @@ static void cancel(struct infer_engine *base, uint64_t id)
             engine->ended = NULL;
             engine->done_left = false;
         }
-        free_answer(answer);
+        infer_native_free_answer(answer);
     }
 }
 
@@ -547,7 +279,7 @@ const struct infer_engine_ops infer_engine_native_ops = {
     .open = open_native,
     .report = report,
     .submit = submit,
-    .wait = wait_event,
+    .wait = infer_native_wait,
     .cancel = cancel,
     .free = free_native,
 };
