@@ -62,7 +62,7 @@ in_process=$(figure "$(run_ids "$native")" acc)
 expect 1 moecap submit --engine llamacpp --url "$url" --model moecap-tiny --task choice-mini --limit 5 --watch
 says 'cannot score continuations'
 expect 1 moecap submit --engine openai --url "$url" --model no-such --task gsm-mini --limit 5 --watch
-says 'the server does not offer "no-such" but 1 others, such as "moecap-tiny"'
+says 'the server does not offer "no-such" but 1 other, such as "moecap-tiny"'
 expect 3 moecap submit --engine openai --url "$url" --model moecap-tiny --task gsm-mini --api-key-env PGPASSWORD
 says 'is not the name of a variable for keys'
 expect 1 moecap submit --engine openai --url "$url" --model moecap-tiny --task gsm-mini --limit 5 \

@@ -1,6 +1,6 @@
 /* call.h — one request on its way: being sent, waiting to be tried again, or streaming.
  *
- * The client (client.c) owns the sockets and tells a call what came; the call says which event of
+ * The client (client.h) owns the sockets and tells a call what came; the call says which event of
  * the engine that is. The worker's thread only.
  */
 #ifndef INFER_CALL_H

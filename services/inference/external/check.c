@@ -7,7 +7,6 @@
 
 #include "base/clock.h"
 #include "external/guess.h"
-#include "external/refusal.h"
 
 enum {
     REPLY_BYTES_MAX = 32 << 20,
@@ -212,28 +211,6 @@ static void try_metrics(struct check *check)
 
 /* ---- who is it? ---- */
 
-static json_t *ask_models(struct check *check, struct cap_err *err)
-{
-    CAP_AUTO(cap_arena) arena = cap_arena_new(REPLY_BYTES_MAX);
-    struct cap_http_reply reply;
-    json_t *json;
-
-    if (!infer_server_get(&check->server, "/v1/models", arena, &reply, err))
-        return NULL;
-    if (reply.status != 200) {
-        infer_refusal_explain(reply.status, reply.body, reply.length, err);
-        cap_fail_in(err, "/v1/models");
-        return NULL;
-    }
-    json = json_loadb(reply.body, reply.length, 0, NULL);
-    if (json_is_array(json_object_get(json, "data")))
-        return json;
-    json_decref(json);
-    cap_fail(err, CAP_FAILED_PRECONDITION, "%s/v1/models is no list of models: %.80s",
-             check->server.base, reply.body);
-    return NULL;
-}
-
 static void list_models(struct check *check, const json_t *models)
 {
     json_t *names = json_array();
@@ -310,7 +287,7 @@ static void try_all(struct check *check)
 static bool run_check(struct check *check, struct cap_err *err)
 {
     struct infer_engine_options options;
-    json_t *models = ask_models(check, err);
+    json_t *models = infer_server_models(&check->server, err);
 
     if (!models)
         return false;

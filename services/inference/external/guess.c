@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { REPLY_BYTES_MAX = 32 << 20 };
+enum { REPLY_BYTES_MAX = 32 << 20, REFUSAL_MS_MAX = 30000 };
 
 static bool settle(struct infer_guess *out, const char *kind, const char *why)
 {
@@ -59,7 +59,7 @@ static bool by_refusal(const struct infer_server *server, struct infer_guess *ou
     CAP_AUTO(cap_arena) arena = cap_arena_new(REPLY_BYTES_MAX);
     CAP_AUTO_MEM char *url = infer_server_url(server, "/v1/completions");
     const struct cap_http_ask ask = {
-        .url = url, .headers = server->headers, .body = body, .deadline_ms = 30000};
+        .url = url, .headers = server->headers, .body = body, .deadline_ms = REFUSAL_MS_MAX};
     struct cap_http_reply reply;
     struct cap_err err = {0};
 

@@ -225,37 +225,40 @@ static bool find_model(struct infer_server *server, const json_t *list, struct c
         }
         other = name ? name : other;
     }
-    return server->kind->refuses_other_names ||
-           cap_fail(err, CAP_NOT_FOUND,
-                    "the server does not offer \"%s\" but %zu others, such as \"%s\": name one "
+    if (server->kind->refuses_other_names)
+        return true;
+    if (!other)
+        return cap_fail(err, CAP_NOT_FOUND, "the server lists no model, so not \"%s\" either",
+                        server->model);
+    return cap_fail(err, CAP_NOT_FOUND,
+                    "the server does not offer \"%s\" but %zu other%s, such as \"%s\": name one "
                     "with --served-model",
-                    server->model, json_array_size(data), other ? other : "");
+                    server->model, json_array_size(data), json_array_size(data) == 1 ? "" : "s",
+                    other);
 }
 
-static bool ask_models(struct infer_server *server, struct cap_err *err)
+json_t *infer_server_models(const struct infer_server *server, struct cap_err *err)
 {
     CAP_AUTO(cap_arena) arena = cap_arena_new(2 * REPLY_BYTES_MAX);
     struct cap_http_reply reply;
     char reason[200];
     json_t *list;
-    bool ok;
 
     if (!infer_server_get(server, "/v1/models", arena, &reply, err))
-        return false;
+        return NULL;
     if (reply.status != 200) {
         infer_refusal_text(reply.body, reply.length, reason, sizeof reason);
-        return cap_fail(err, reply.status == 503 ? CAP_UNAVAILABLE : CAP_FAILED_PRECONDITION,
-                        "%s/v1/models answered %d: %s", server->base, reply.status, reason);
+        cap_fail(err, reply.status == 503 ? CAP_UNAVAILABLE : CAP_FAILED_PRECONDITION,
+                 "%s/v1/models answered %d: %s", server->base, reply.status, reason);
+        return NULL;
     }
     list = json_loadb(reply.body, reply.length, 0, NULL);
-    if (!json_is_array(json_object_get(list, "data"))) {
-        json_decref(list);
-        return cap_fail(err, CAP_FAILED_PRECONDITION, "%s/v1/models is no list of models: %.80s",
-                        server->base, reply.body);
-    }
-    ok = find_model(server, list, err);
+    if (json_is_array(json_object_get(list, "data")))
+        return list;
     json_decref(list);
-    return ok;
+    cap_fail(err, CAP_FAILED_PRECONDITION, "%s/v1/models is no list of models: %.80s", server->base,
+             reply.body);
+    return NULL;
 }
 
 void infer_server_keep_version(struct infer_server *server, const char *version)
@@ -287,8 +290,11 @@ static void ask_version(struct infer_server *server)
 
 bool infer_server_identify(struct infer_server *server, struct cap_err *err)
 {
-    if (!ask_models(server, err))
-        return false;
-    ask_version(server);
-    return true;
+    json_t *models = infer_server_models(server, err);
+    bool found = models && find_model(server, models, err);
+
+    json_decref(models);
+    if (found)
+        ask_version(server);
+    return found;
 }

@@ -45,6 +45,10 @@ bool infer_server_identify(struct infer_server *server, struct cap_err *err);
 /* As it calls itself, cut to fit, UTF-8. */
 void infer_server_keep_version(struct infer_server *server, const char *version);
 
+/* The reply of /v1/models, which has a list "data"; the caller's reference. NULL with a sentence.
+ */
+json_t *infer_server_models(const struct infer_server *server, struct cap_err *err);
+
 /* base + path; free() it. */
 char *infer_server_url(const struct infer_server *server, const char *path);
 /* GET path; any status is success. */

@@ -1,6 +1,6 @@
 /* External engines against a scripted server: readiness, identity, what is sent, streams, refusals,
- * loss. The replies are written after what real servers send. docs/engines.md has the 22 points that
- * an adapter must handle and names the test of each. */
+ * loss. The replies are written after what real servers send. docs/engines.md has the 22 points
+ * that an adapter must handle and names the test of each. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -380,7 +380,7 @@ static void a_model_that_is_not_listed_is_refused_with_one_that_is(void **state)
                &(struct stub_reply){.body = "{\"data\":[{\"id\":\"other\"}]}"});
     assert_null(drive_open("llamacpp", stub_url(*state), "m", &err));
     assert_int_equal(err.code, CAP_NOT_FOUND);
-    assert_non_null(strstr(err.text, "does not offer \"m\" but 1 others, such as \"other\""));
+    assert_non_null(strstr(err.text, "does not offer \"m\" but 1 other, such as \"other\""));
     cap_err_clear(&err);
     /* a kind that refuses other names itself may serve what it does not list */
     engine = drive_open("transformers", stub_url(*state), "/models/m", &err);
@@ -399,6 +399,13 @@ static void what_is_no_model_list_is_told(void **state)
     cap_err_clear(&err);
     assert_null(drive_open("openai", stub_url(*state), "m", &err));
     assert_non_null(strstr(err.text, "/v1/models answered 401: no key"));
+    cap_err_clear(&err);
+    stub_reply(*state, "/v1/models", &(struct stub_reply){.body = "{\"data\":[]}"});
+    assert_null(drive_open("openai", stub_url(*state), "m", &err)); /* uses up the 401 */
+    cap_err_clear(&err);
+    assert_null(drive_open("openai", stub_url(*state), "m", &err));
+    assert_int_equal(err.code, CAP_NOT_FOUND);
+    assert_string_equal(err.text, "the server lists no model, so not \"m\" either");
 }
 
 static void version_and_context_are_read_where_each_kind_tells_them(void **state)
