@@ -10,7 +10,14 @@ const doneOf = async (place) => Number(await place.getByRole("progressbar").getA
 
 /** Two nodes: of four runs, two work and two wait. */
 async function withFour(body, seconds = 2) {
-  const reply = await submit({ model: "queued", tasks: ["gsm-mini", "choice-mini-letter"], repeats: 2, load: { concurrency: 8 }, submitter: "tester", ...slowly(seconds) });
+  const reply = await submit({
+    model: "queued",
+    tasks: ["gsm-mini", "choice-mini-letter"],
+    repeats: 2,
+    load: { concurrency: 8 },
+    submitter: "tester",
+    ...slowly(seconds),
+  });
   try {
     await body(reply);
   } finally {
@@ -24,58 +31,77 @@ async function grows(place) {
   assert.ok((await doneOf(place)) > before, `still ${before} samples`);
 }
 
-scene("the queue shows what works, how far, what waits and for what", (stage) => withFour(async ({ runs }) => {
-  const page = await stage.open("/queue");
-  const working = page.getByTestId("active").getByTestId("runline"), waiting = page.getByTestId("waiting").getByTestId("runline");
-  await working.nth(1).waitFor();
-  await waiting.nth(1).waitFor();
-  assert.match(await waiting.first().innerText(), /waits for: a free node/);
-  assert.match(await waiting.first().innerText(), /by tester/);
-  await grows(line(page, runs[0].run_id));
-}));
+scene("the queue shows what works, how far, what waits and for what", (stage) =>
+  withFour(async ({ runs }) => {
+    const page = await stage.open("/queue");
+    const working = page.getByTestId("active").getByTestId("runline"),
+      waiting = page.getByTestId("waiting").getByTestId("runline");
+    await working.nth(1).waitFor();
+    await waiting.nth(1).waitFor();
+    assert.match(await waiting.first().innerText(), /waits for: a free node/);
+    assert.match(await waiting.first().innerText(), /by tester/);
+    await grows(line(page, runs[0].run_id));
+  }),
+);
 
-scene("a run is cancelled from the queue, after a question that can be answered with no", (stage) => withFour(async ({ runs }) => {
-  const page = await stage.open("/queue");
-  const last = line(page, runs[3].run_id);
-  await last.getByTestId("cancel").click();
-  await page.getByRole("button", { name: "Keep it" }).click();
-  assert.equal(await last.count(), 1);
-  await last.getByTestId("cancel").click();
-  await page.getByTestId("cancel-dialog").getByLabel(/Reason/).fill("seen enough");
-  await page.getByTestId("cancel-yes").click();
-  await last.waitFor({ state: "detached" });
-  await page.getByText("Cancelled.").waitFor();
-  const other = await stage.open(`/runs/${runs[3].run_id}`);
-  assert.match(await other.getByTestId("outcome").innerText(), /cancelled: seen enough/);
-}));
+scene("a run is cancelled from the queue, after a question that can be answered with no", (stage) =>
+  withFour(async ({ runs }) => {
+    const page = await stage.open("/queue");
+    const last = line(page, runs[3].run_id);
+    await last.getByTestId("cancel").click();
+    await page.getByRole("button", { name: "Keep it" }).click();
+    assert.equal(await last.count(), 1);
+    await last.getByTestId("cancel").click();
+    await page
+      .getByTestId("cancel-dialog")
+      .getByLabel(/Reason/)
+      .fill("seen enough");
+    await page.getByTestId("cancel-yes").click();
+    await last.waitFor({ state: "detached" });
+    await page.getByText("Cancelled.").waitFor();
+    const other = await stage.open(`/runs/${runs[3].run_id}`);
+    assert.match(await other.getByTestId("outcome").innerText(), /cancelled: seen enough/);
+  }),
+);
 
-scene("the gateway goes away under the queue: a banner says so, and the queue goes on when it is back", (stage) => withFour(async ({ runs }) => {
-  stage.allow(connectionLost);
-  const page = await stage.open("/queue");
-  await grows(line(page, runs[0].run_id));
-  const giveBack = await takeGatewayAway();
-  try {
-    await page.getByTestId("away").waitFor();
-    assert.equal(await line(page, runs[0].run_id).count(), 1, "what was shown is gone");
-  } finally {
-    giveBack();
-  }
-  await page.getByTestId("away").waitFor({ state: "detached", timeout: 30000 });
-  await grows(line(page, runs[0].run_id));
-}, 3));
+scene("the gateway goes away under the queue: a banner says so, and the queue goes on when it is back", (stage) =>
+  withFour(async ({ runs }) => {
+    stage.allow(connectionLost);
+    const page = await stage.open("/queue");
+    await grows(line(page, runs[0].run_id));
+    const giveBack = await takeGatewayAway();
+    try {
+      await page.getByTestId("away").waitFor();
+      assert.equal(await line(page, runs[0].run_id).count(), 1, "what was shown is gone");
+    } finally {
+      giveBack();
+    }
+    await page.getByTestId("away").waitFor({ state: "detached", timeout: 30000 });
+    await grows(line(page, runs[0].run_id));
+  }, 3),
+);
 
-scene("the scheduler crashes under queue and evaluation: both go on by themselves", (stage) => withFour(async ({ evaluation_id: id, runs }) => {
-  const queue = await stage.open("/queue"), evaluation = await stage.open(`/evaluations/${id}`);
-  await grows(line(queue, runs[0].run_id));
-  await crash("scheduler");
-  await Promise.all([queue, evaluation].map((page) => grows(line(page, runs[0].run_id))));
-  assert.equal(await evaluation.getByTestId("error").count(), 0);
-}));
+scene("the scheduler crashes under queue and evaluation: both go on by themselves", (stage) =>
+  withFour(async ({ evaluation_id: id, runs }) => {
+    const queue = await stage.open("/queue"),
+      evaluation = await stage.open(`/evaluations/${id}`);
+    await grows(line(queue, runs[0].run_id));
+    await crash("scheduler");
+    await Promise.all([queue, evaluation].map((page) => grows(line(page, runs[0].run_id))));
+    assert.equal(await evaluation.getByTestId("error").count(), 0);
+  }),
+);
 
 scene("two tabs follow one evaluation through a restart of the gateway to its end", async (stage) => {
   stage.allow(connectionLost);
-  const { evaluation_id: id, runs } = await submit({ model: "two-tabs", limit: 64, load: { concurrency: 8 }, ...slowly(1) });
-  const one = await stage.open(`/evaluations/${id}`), two = await stage.open(`/runs/${runs[0].run_id}`);
+  const { evaluation_id: id, runs } = await submit({
+    model: "two-tabs",
+    limit: 64,
+    load: { concurrency: 8 },
+    ...slowly(1),
+  });
+  const one = await stage.open(`/evaluations/${id}`),
+    two = await stage.open(`/runs/${runs[0].run_id}`);
   await grows(line(one, runs[0].run_id));
   await two.getByTestId("live").waitFor();
   const giveBack = await takeGatewayAway();

@@ -16,7 +16,10 @@ scene("thousands of samples are turned page by page, and back", async (stage) =>
   await sample(page, 50).waitFor();
   await page.getByRole("button", { name: "Next page" }).click();
   await sample(page, 100).waitFor();
-  assert.match(await page.getByTestId("pager").innerText(), new RegExp(`No\\. 100 to 149; ${samples.toLocaleString("en")} in the run`));
+  assert.match(
+    await page.getByTestId("pager").innerText(),
+    new RegExp(`No\\. 100 to 149; ${samples.toLocaleString("en")} in the run`),
+  );
   await page.reload();
   await sample(page, 100).waitFor();
   await page.goBack();
@@ -58,17 +61,25 @@ scene("samples are filtered by verdict and searched by their words; the address 
   await page.getByText("No sample is failed here.").waitFor();
 });
 
-scene("while a run goes on nobody sees what is right; when it has ended everybody does, without a reload", async (stage) => {
-  const { evaluation_id: id, runs } = await submit({ model: "gold", limit: 24, load: { concurrency: 4 }, ...slowly(1) });
-  try {
-    const page = await stage.open(`/runs/${runs[0].run_id}?show=samples&sample=0`);
-    await page.getByTestId("gold").filter({ hasText: "when the run has ended" }).waitFor();
-    await page.locator('[data-testid="state"][data-state="finished"]').first().waitFor({ timeout: 30000 });
-    await page.getByTestId("gold").filter({ hasText: "question" }).waitFor();
-  } finally {
-    await cancel(id);
-  }
-});
+scene(
+  "while a run goes on nobody sees what is right; when it has ended everybody does, without a reload",
+  async (stage) => {
+    const { evaluation_id: id, runs } = await submit({
+      model: "gold",
+      limit: 24,
+      load: { concurrency: 4 },
+      ...slowly(1),
+    });
+    try {
+      const page = await stage.open(`/runs/${runs[0].run_id}?show=samples&sample=0`);
+      await page.getByTestId("gold").filter({ hasText: "when the run has ended" }).waitFor();
+      await page.locator('[data-testid="state"][data-state="finished"]').first().waitFor({ timeout: 30000 });
+      await page.getByTestId("gold").filter({ hasText: "question" }).waitFor();
+    } finally {
+      await cancel(id);
+    }
+  },
+);
 
 scene("our engine's run shows its experts: by keyboard, by phase, and as a table", async (stage) => {
   const run = await submitAndFinish({ engine: "native", model: "moecap-tiny", precision: "f32", limit: 5 });
@@ -92,9 +103,16 @@ scene("our engine's run shows its experts: by keyboard, by phase, and as a table
 });
 
 scene("a run that failed says why before anything else", async (stage) => {
-  const server = createServer((request, reply) => reply.writeHead(401, { "Content-Type": "application/json" }).end('{"error": {"message": "no key, no answer"}}'));
+  const server = createServer((request, reply) =>
+    reply.writeHead(401, { "Content-Type": "application/json" }).end('{"error": {"message": "no key, no answer"}}'),
+  );
   await new Promise((ready) => server.listen(0, "127.0.0.1", ready));
-  const run = await submitAndFinish({ engine: "openai", model: "nobody", limit: 3, external: { url: `http://127.0.0.1:${server.address().port}` } });
+  const run = await submitAndFinish({
+    engine: "openai",
+    model: "nobody",
+    limit: 3,
+    external: { url: `http://127.0.0.1:${server.address().port}` },
+  });
   server.close();
   const page = await stage.open(`/runs/${run}`);
   assert.match(await page.getByTestId("outcome").innerText(), /This run failed: .*401: no key, no answer/);
@@ -113,5 +131,8 @@ scene("latencies are drawn and told as a table", async (stage) => {
   assert.match(await first.locator("svg").getAttribute("aria-label"), /p50 .*p90 .*p99/);
   await first.getByText("As a table").click();
   const counts = await first.locator("tbody td:nth-child(3)").allInnerTexts();
-  assert.equal(counts.reduce((sum, text) => sum + Number(text.replace(/,/g, "")), 0), samples);
+  assert.equal(
+    counts.reduce((sum, text) => sum + Number(text.replace(/,/g, "")), 0),
+    samples,
+  );
 });

@@ -12,18 +12,37 @@ const widths = [390, 900, 1440];
 async function addresses() {
   const { rows } = await api("board?all=1&limit=1000&report=0&figures=attempted");
   const find = (fits) => rows.find((r) => r.state === "finished" && fits(r)) ?? rows[0];
-  const native = find((r) => r.spec.engine === "native" && r.task === "gsm-mini"), choice = find((r) => r.spec.engine === "native" && r.task === "choice-mini");
-  const large = find((r) => r.task === "large"), failed = rows.find((r) => r.state === "failed") ?? native;
-  const busy = await submit({ tasks: ["gsm-mini", "choice-mini-letter"], repeats: 2, ...slowly(4), load: { concurrency: 8 }, submitter: "picture" });
+  const native = find((r) => r.spec.engine === "native" && r.task === "gsm-mini"),
+    choice = find((r) => r.spec.engine === "native" && r.task === "choice-mini");
+  const large = find((r) => r.task === "large"),
+    failed = rows.find((r) => r.state === "failed") ?? native;
+  const busy = await submit({
+    tasks: ["gsm-mini", "choice-mini-letter"],
+    repeats: 2,
+    ...slowly(4),
+    load: { concurrency: 8 },
+    submitter: "picture",
+  });
   return {
     busy: busy.evaluation_id,
     views: {
-      board: "/", submit: "/submit?tasks=gsm-mini&concurrency=4", submitserver: "/submit?engine=vllm&model=Qwen&concurrency=x&tasks=gsm-mini",
-      queue: "/queue", nodes: "/nodes", evaluation: `/evaluations/${busy.evaluation_id}`, evaluationdone: `/evaluations/${choice.evaluation_id}`,
-      run: `/runs/${native.run_id}`, failed: `/runs/${failed.run_id}`, running: `/runs/${busy.runs[0].run_id}`,
-      samples: `/runs/${large.run_id}?show=samples`, sample: `/runs/${native.run_id}?show=samples&sample=1`,
-      scored: `/runs/${choice.run_id}?show=samples&sample=1`, latency: `/runs/${native.run_id}?show=latency`,
-      experts: `/runs/${native.run_id}?show=experts`, provenance: `/runs/${native.run_id}?show=provenance`, declared: `/runs/${failed.run_id}?show=provenance`,
+      board: "/",
+      submit: "/submit?tasks=gsm-mini&concurrency=4",
+      submitserver: "/submit?engine=vllm&model=Qwen&concurrency=x&tasks=gsm-mini",
+      queue: "/queue",
+      nodes: "/nodes",
+      evaluation: `/evaluations/${busy.evaluation_id}`,
+      evaluationdone: `/evaluations/${choice.evaluation_id}`,
+      run: `/runs/${native.run_id}`,
+      failed: `/runs/${failed.run_id}`,
+      running: `/runs/${busy.runs[0].run_id}`,
+      samples: `/runs/${large.run_id}?show=samples`,
+      sample: `/runs/${native.run_id}?show=samples&sample=1`,
+      scored: `/runs/${choice.run_id}?show=samples&sample=1`,
+      latency: `/runs/${native.run_id}?show=latency`,
+      experts: `/runs/${native.run_id}?show=experts`,
+      provenance: `/runs/${native.run_id}?show=provenance`,
+      declared: `/runs/${failed.run_id}?show=provenance`,
     },
   };
 }

@@ -7,7 +7,11 @@ import { cancel, moecapFolder, slowly, submit, submitAndFinish } from "./suite.m
 const nullForm = "/submit?engine=null&model=none&tasks=gsm-mini";
 
 async function planSays(page, text) {
-  await page.locator('[data-testid="plan"][data-checking="false"]').getByTestId("plan-sum").filter({ hasText: text }).waitFor();
+  await page
+    .locator('[data-testid="plan"][data-checking="false"]')
+    .getByTestId("plan-sum")
+    .filter({ hasText: text })
+    .waitFor();
 }
 
 scene("an evaluation is submitted from the form, followed live to its end, and its run opened", async (stage) => {
@@ -60,7 +64,7 @@ scene("the command line that is shown plans the same configuration", async (stag
   await page.getByLabel("Seed").fill("77");
   await page.getByLabel("Repeats").fill("2");
   await page.getByText("For the record").click();
-  await page.getByLabel("Note").fill("it's \"quoted\" & more");
+  await page.getByLabel("Note").fill('it\'s "quoted" & more');
   await page.getByText("Generation", { exact: true }).click();
   await page.getByLabel("Longest answer, tokens").fill("16");
   await page.getByRole("checkbox", { name: /^Exact lengths/ }).check();
@@ -96,7 +100,13 @@ scene("a half-filled form comes back from its address, and the way back does not
 });
 
 scene("a run is submitted again with changes", async (stage) => {
-  const run = await submitAndFinish({ model: "again", tasks: ["choice-mini"], limit: 7, seed: 3, load: { rate_per_s: 500 } });
+  const run = await submitAndFinish({
+    model: "again",
+    tasks: ["choice-mini"],
+    limit: 7,
+    seed: 3,
+    load: { rate_per_s: 500 },
+  });
   const page = await stage.open(`/runs/${run}`);
   await page.getByTestId("again").click();
   await page.waitForURL(/\/submit\?/);
@@ -111,7 +121,9 @@ scene("a run is submitted again with changes", async (stage) => {
 scene("a configuration that runs already is shown, not started anew", async (stage) => {
   const first = await submit({ model: "twice", tasks: ["gsm-mini"], load: { concurrency: 2 }, ...slowly(20) });
   try {
-    const page = await stage.open("/submit?engine=null&model=twice&tasks=gsm-mini&concurrency=2&max_tokens=40000&ignore_eos=1");
+    const page = await stage.open(
+      "/submit?engine=null&model=twice&tasks=gsm-mini&concurrency=2&max_tokens=40000&ignore_eos=1",
+    );
     await planSays(page, "1 run, 600 samples");
     await page.getByRole("button", { name: "Submit" }).click();
     await page.waitForURL(/\/evaluations\//);

@@ -19,11 +19,20 @@ function runs() {
 
 const views = {
   "a board without rows": "/?q=nothing-is-called-this",
-  "the submit form": "/submit?tasks=gsm-mini", "the submit form for a server": "/submit?engine=openai&concurrency=x&tasks=gsm-mini",
-  "the queue": "/queue", "the nodes": "/nodes", "an evaluation": "/evaluations/ITS_EVALUATION", "an evaluation at work": "/evaluations/EVALUATION",
-  "a run": "/runs/OWN", "a run at work": "/runs/BUSY", "a run's samples": "/runs/OWN?show=samples&sample=2",
-  "10,000 samples": `${large}?show=samples&sample=3`, "a run's latency": `${large}?show=latency`,
-  "a run's experts": "/runs/OWN?show=experts", "a run without experts": `${large}?show=experts`, "a run's provenance": "/runs/OWN?show=provenance",
+  "the submit form": "/submit?tasks=gsm-mini",
+  "the submit form for a server": "/submit?engine=openai&concurrency=x&tasks=gsm-mini",
+  "the queue": "/queue",
+  "the nodes": "/nodes",
+  "an evaluation": "/evaluations/ITS_EVALUATION",
+  "an evaluation at work": "/evaluations/EVALUATION",
+  "a run": "/runs/OWN",
+  "a run at work": "/runs/BUSY",
+  "a run's samples": "/runs/OWN?show=samples&sample=2",
+  "10,000 samples": `${large}?show=samples&sample=3`,
+  "a run's latency": `${large}?show=latency`,
+  "a run's experts": "/runs/OWN?show=experts",
+  "a run without experts": `${large}?show=experts`,
+  "a run's provenance": "/runs/OWN?show=provenance",
   "a run that does not exist": "/runs/run-none",
 };
 
@@ -32,20 +41,29 @@ async function assertFit(page, theme) {
 }
 
 for (const [name, address] of Object.entries(views))
-  scene(`${name}: a quiet console, WCAG AA in light, dark and high contrast, no sideways scrolling at 390 px`, async (stage) => {
-    if (address.endsWith("run-none")) stage.allow(/status of 404/);
-    const ids = await runs();
-    const page = await stage.open(address.replace(/\b[A-Z_]{3,}\b/, (word) => ids[word]));
-    await page.waitForTimeout(300); // what it asked for has come, or the next assertion says what has not
-    assert.notEqual((await page.locator("main").innerText()).trim(), "");
-    await assertFit(page, "light");
-    await page.emulateMedia({ colorScheme: "dark" });
-    await assertFit(page, "dark");
-    await page.getByTestId("theme").selectOption("contrast");
-    await assertFit(page, "high-contrast");
-    await page.setViewportSize({ width: 390, height: 844 });
-    await page.waitForTimeout(100);
-    assert.ok((await sidewaysScroll(page)) <= 0, `the page is ${await sidewaysScroll(page)} px wider than the window`);
-  }, { theme: "light", reducedMotion: "reduce" });
+  scene(
+    `${name}: a quiet console, WCAG AA in light, dark and high contrast, no sideways scrolling at 390 px`,
+    async (stage) => {
+      if (address.endsWith("run-none")) stage.allow(/status of 404/);
+      const ids = await runs();
+      const page = await stage.open(address.replace(/\b[A-Z_]{3,}\b/, (word) => ids[word]));
+      await page.waitForTimeout(300); // what it asked for has come, or the next assertion says what has not
+      assert.notEqual((await page.locator("main").innerText()).trim(), "");
+      await assertFit(page, "light");
+      await page.emulateMedia({ colorScheme: "dark" });
+      await assertFit(page, "dark");
+      await page.getByTestId("theme").selectOption("contrast");
+      await assertFit(page, "high-contrast");
+      await page.setViewportSize({ width: 390, height: 844 });
+      await page.waitForTimeout(100);
+      assert.ok(
+        (await sidewaysScroll(page)) <= 0,
+        `the page is ${await sidewaysScroll(page)} px wider than the window`,
+      );
+    },
+    { theme: "light", reducedMotion: "reduce" },
+  );
 
-after(async () => { if (shown) await cancel((await shown).EVALUATION); });
+after(async () => {
+  if (shown) await cancel((await shown).EVALUATION);
+});

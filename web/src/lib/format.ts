@@ -20,7 +20,8 @@ export function bytes(count: number): string {
 
 /** 3,300,000,000 -> "3.3 B". */
 export function parameters(count: number): string {
-  const step = count >= 1e9 ? { size: 1e9, name: "B" } : count >= 1e6 ? { size: 1e6, name: "M" } : { size: 1e3, name: "K" };
+  const step =
+    count >= 1e9 ? { size: 1e9, name: "B" } : count >= 1e6 ? { size: 1e6, name: "M" } : { size: 1e3, name: "K" };
   return `${Number((count / step.size).toPrecision(3))} ${step.name}`;
 }
 

@@ -2,7 +2,12 @@
 import type { ExpertCount, LayerRouting } from "./types.ts";
 
 /** One MoE layer: how often each expert was chosen. `even` is what each would have if all were chosen alike. */
-export interface HeatRow { layer: number; counts: number[]; sum: number; even: number }
+export interface HeatRow {
+  layer: number;
+  counts: number[];
+  sum: number;
+  even: number;
+}
 
 export type PhaseChoice = "both" | "prefill" | "decode";
 
@@ -12,7 +17,9 @@ function rowOf(layer: number, counts: number[]): HeatRow {
 }
 
 function add(into: number[], counts: readonly number[]): void {
-  counts.forEach((n, i) => { into[i] = (into[i] ?? 0) + n; });
+  counts.forEach((n, i) => {
+    into[i] = (into[i] ?? 0) + n;
+  });
 }
 
 /** A run's counts, summed over what was not asked to be apart. */

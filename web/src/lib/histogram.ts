@@ -2,7 +2,11 @@
 import { short } from "./format.ts";
 import type { Histogram } from "./types.ts";
 
-export interface Bucket { from: number; to: number; count: number }
+export interface Bucket {
+  from: number;
+  to: number;
+  count: number;
+}
 
 /** From the first bucket that holds something to the last. */
 export function bucketsOf({ lowest, growth, counts }: Histogram): Bucket[] {
@@ -10,7 +14,9 @@ export function bucketsOf({ lowest, growth, counts }: Histogram): Bucket[] {
   if (first < 0) return [];
   let last = counts.length - 1;
   while (counts[last] === 0) last--;
-  return counts.slice(first, last + 1).map((count, i) => ({ from: lowest * growth ** (first + i), to: lowest * growth ** (first + i + 1), count }));
+  return counts
+    .slice(first, last + 1)
+    .map((count, i) => ({ from: lowest * growth ** (first + i), to: lowest * growth ** (first + i + 1), count }));
 }
 
 /** Where `value` lies between `min` and `max`, 0 to 1, by its logarithm. */
@@ -22,7 +28,13 @@ export function logPlace(value: number, min: number, max: number): number {
 export function logTicks(min: number, max: number, most: number): number[] {
   const decades = Array.from({ length: 40 }, (_, i) => 10 ** (i - 12));
   const fits = (steps: number[]) => decades.flatMap((d) => steps.map((s) => s * d)).filter((v) => v >= min && v <= max);
-  const fine = [[1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9], [1, 2, 3, 5, 7], [1, 2, 5]].map(fits).find((ticks) => ticks.length <= most);
+  const fine = [
+    [1, 1.5, 2, 3, 4, 5, 6, 7, 8, 9],
+    [1, 2, 3, 5, 7],
+    [1, 2, 5],
+  ]
+    .map(fits)
+    .find((ticks) => ticks.length <= most);
   if (fine) return fine;
   const powers = fits([1]);
   return powers.filter((_, i) => i % Math.ceil(powers.length / most) === 0);

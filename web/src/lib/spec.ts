@@ -5,20 +5,50 @@ import type { Spec } from "./types.ts";
 import { choice, flag, list, type StateOf, text } from "./urlstate.ts";
 
 export const schema = {
-  engine: text(), model: text(), tasks: list(), precision: text(), format: text(),
-  loop: choice(["closed", "open"], "closed"), concurrency: text(), rate: text(),
-  limit: text(), sampling: text(), fewshot: text(), seed: text(), repeats: text(),
-  max_tokens: text(), temperature: text(), top_p: text(), top_k: text(), ignore_eos: flag(),
-  device: text(), hardware: text(), tensor: text(), pipeline: text(), data: text(), expert: text(),
-  url: text(), served_model: text(), key_env: text(), config_from: text(),
-  submitter: text(), priority: text(), revision: text(), note: text(),
+  engine: text(),
+  model: text(),
+  tasks: list(),
+  precision: text(),
+  format: text(),
+  loop: choice(["closed", "open"], "closed"),
+  concurrency: text(),
+  rate: text(),
+  limit: text(),
+  sampling: text(),
+  fewshot: text(),
+  seed: text(),
+  repeats: text(),
+  max_tokens: text(),
+  temperature: text(),
+  top_p: text(),
+  top_k: text(),
+  ignore_eos: flag(),
+  device: text(),
+  hardware: text(),
+  tensor: text(),
+  pipeline: text(),
+  data: text(),
+  expert: text(),
+  url: text(),
+  served_model: text(),
+  key_env: text(),
+  config_from: text(),
+  submitter: text(),
+  priority: text(),
+  revision: text(),
+  note: text(),
 };
 
 export type Form = StateOf<typeof schema>;
 export type FieldName = keyof Form;
 
 /** Where a field is in the spec and on the command line; `when`: for which engines it means something. */
-interface Field { path: string; option: string; number?: true; when?: "native" | "server" | "closed" | "open" }
+interface Field {
+  path: string;
+  option: string;
+  number?: true;
+  when?: "native" | "server" | "closed" | "open";
+}
 
 const fields: Partial<Record<FieldName, Field>> = {
   engine: { path: "engine", option: "--engine" },
@@ -53,18 +83,29 @@ const fields: Partial<Record<FieldName, Field>> = {
   note: { path: "note", option: "--note" },
 };
 
-export interface Fault { field: FieldName | "model_config" | null; message: string }
+export interface Fault {
+  field: FieldName | "model_config" | null;
+  message: string;
+}
 
 /** What a form stands for beside its fields: whether its engine is the user's server, and the declared config.json. */
-export interface Around { isServer: boolean; modelConfig: string }
+export interface Around {
+  isServer: boolean;
+  modelConfig: string;
+}
 
 function applies(field: Field, form: Form, around: Around): boolean {
   switch (field.when) {
-  case "native": return !around.isServer;
-  case "server": return around.isServer;
-  case "closed": return form.loop === "closed";
-  case "open": return form.loop === "open";
-  default: return true;
+    case "native":
+      return !around.isServer;
+    case "server":
+      return around.isServer;
+    case "closed":
+      return form.loop === "closed";
+    case "open":
+      return form.loop === "open";
+    default:
+      return true;
   }
 }
 
@@ -92,7 +133,8 @@ function put(target: Record<string, any>, path: string, value: unknown): void {
 
 export function specOf(form: Form, around: Around): Record<string, unknown> {
   const spec: Record<string, unknown> = {};
-  for (const [, field, value] of filled(form, around)) put(spec, field.path, field.number ? numberOf(value as string) : value);
+  for (const [, field, value] of filled(form, around))
+    put(spec, field.path, field.number ? numberOf(value as string) : value);
   if (around.isServer && around.modelConfig) put(spec, "external.model_config", around.modelConfig);
   return spec;
 }
@@ -102,7 +144,13 @@ export function localFaults(form: Form, around: Around): Fault[] {
   return filled(form, around).flatMap(([name, field, value]) => {
     const number = field.number ? numberOf(value as string) : 0;
     return typeof number === "number" && Number.isInteger(number) && !Number.isSafeInteger(number)
-      ? [{ field: name, message: `${value as string} has more digits than a browser can send exactly; submit it with the command line` }] : [];
+      ? [
+          {
+            field: name,
+            message: `${value as string} has more digits than a browser can send exactly; submit it with the command line`,
+          },
+        ]
+      : [];
   });
 }
 
@@ -130,7 +178,8 @@ export function commandOf(form: Form, around: Around): string[] {
   return ["moecap submit", ...words];
 }
 
-const known = (value: unknown): string => (value === undefined || value === null || value === 0 || value === "" ? "" : String(value));
+const known = (value: unknown): string =>
+  value === undefined || value === null || value === 0 || value === "" ? "" : String(value);
 const given = (value: number | undefined): string => (value === undefined ? "" : String(value));
 const above1 = (value: number | undefined): string => (value && value > 1 ? String(value) : "");
 
@@ -138,14 +187,37 @@ const above1 = (value: number | undefined): string => (value && value > 1 ? Stri
 export function formOf(spec: Spec, runId: string): Partial<Form> {
   const { generation: g, parallelism: p, external: e, load } = spec;
   return {
-    engine: spec.engine, model: spec.model, tasks: spec.tasks, precision: spec.precision, revision: spec.revision,
+    engine: spec.engine,
+    model: spec.model,
+    tasks: spec.tasks,
+    precision: spec.precision,
+    revision: spec.revision,
     format: spec.prompt_format === "text" ? "" : spec.prompt_format,
-    loop: load?.rate_per_s === undefined ? "closed" : "open", concurrency: given(load?.concurrency), rate: given(load?.rate_per_s),
-    limit: known(spec.limit), sampling: given(spec.sampling), fewshot: given(spec.num_fewshot), seed: known(spec.seed), repeats: above1(spec.repeats),
-    max_tokens: known(g?.max_tokens), temperature: given(g?.temperature), top_p: given(g?.top_p), top_k: known(g?.top_k), ignore_eos: g?.ignore_eos ?? false,
-    device: known(spec.hardware?.device), hardware: known(spec.hardware?.description),
-    tensor: above1(p?.tensor), pipeline: above1(p?.pipeline), data: above1(p?.data), expert: above1(p?.expert),
-    url: known(e?.url), served_model: known(e?.served_model), key_env: known(e?.api_key_env), config_from: e?.model_config ? runId : "",
-    submitter: spec.submitter === "anonymous" ? "" : spec.submitter, priority: known(spec.priority), note: spec.note,
+    loop: load?.rate_per_s === undefined ? "closed" : "open",
+    concurrency: given(load?.concurrency),
+    rate: given(load?.rate_per_s),
+    limit: known(spec.limit),
+    sampling: given(spec.sampling),
+    fewshot: given(spec.num_fewshot),
+    seed: known(spec.seed),
+    repeats: above1(spec.repeats),
+    max_tokens: known(g?.max_tokens),
+    temperature: given(g?.temperature),
+    top_p: given(g?.top_p),
+    top_k: known(g?.top_k),
+    ignore_eos: g?.ignore_eos ?? false,
+    device: known(spec.hardware?.device),
+    hardware: known(spec.hardware?.description),
+    tensor: above1(p?.tensor),
+    pipeline: above1(p?.pipeline),
+    data: above1(p?.data),
+    expert: above1(p?.expert),
+    url: known(e?.url),
+    served_model: known(e?.served_model),
+    key_env: known(e?.api_key_env),
+    config_from: e?.model_config ? runId : "",
+    submitter: spec.submitter === "anonymous" ? "" : spec.submitter,
+    priority: known(spec.priority),
+    note: spec.note,
   };
 }

@@ -5,16 +5,32 @@ import { Dialog } from "./dialog.tsx";
 import { ErrorBox } from "./errorbox.tsx";
 import { Icon } from "./icon.tsx";
 
-interface Props { id: string; what: string; onDone?: (said: string) => void; small?: boolean }
+interface Props {
+  id: string;
+  what: string;
+  onDone?: (said: string) => void;
+  small?: boolean;
+}
 
-interface CancelReply { run_ids: string[]; ended_ids: string[] }
+interface CancelReply {
+  run_ids: string[];
+  ended_ids: string[];
+}
 
 export function CancelButton({ id, what, onDone, small = false }: Props) {
   const [open, setOpen] = useState(false);
   return (
     <>
-      <button type="button" class={small ? "small" : ""} data-testid="cancel" aria-label={small ? `Cancel ${what}` : undefined} onClick={() => setOpen(true)}>
-        <Icon name="ban" />Cancel</button>
+      <button
+        type="button"
+        class={small ? "small" : ""}
+        data-testid="cancel"
+        aria-label={small ? `Cancel ${what}` : undefined}
+        onClick={() => setOpen(true)}
+      >
+        <Icon name="ban" />
+        Cancel
+      </button>
       <Dialog open={open} title={`Cancel ${what}?`} onClose={() => setOpen(false)} testid="cancel-dialog">
         {() => <Question id={id} close={() => setOpen(false)} onDone={onDone} />}
       </Dialog>
@@ -40,12 +56,24 @@ function Question({ id, close, onDone }: { id: string; close: () => void; onDone
   return (
     <form onSubmit={send}>
       <p>Answers so far are kept, without figures. This cannot be undone.</p>
-      <div class="field"><label for="cancel-reason">Reason, for those who look at it later</label>
-        <input id="cancel-reason" value={reason} maxLength={200} placeholder="optional" onInput={(e) => setReason(e.currentTarget.value)} /></div>
+      <div class="field">
+        <label for="cancel-reason">Reason, for those who look at it later</label>
+        <input
+          id="cancel-reason"
+          value={reason}
+          maxLength={200}
+          placeholder="optional"
+          onInput={(e) => setReason(e.currentTarget.value)}
+        />
+      </div>
       {error && <ErrorBox error={error} />}
       <p class="buttons">
-        <button type="button" onClick={close}>Keep it</button>
-        <button type="submit" class="danger" disabled={sending} data-testid="cancel-yes">{sending ? "Cancelling…" : "Cancel it"}</button>
+        <button type="button" onClick={close}>
+          Keep it
+        </button>
+        <button type="submit" class="danger" disabled={sending} data-testid="cancel-yes">
+          {sending ? "Cancelling…" : "Cancel it"}
+        </button>
       </p>
     </form>
   );

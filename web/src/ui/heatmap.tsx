@@ -6,8 +6,15 @@ import { plural, short } from "../lib/format.ts";
 import { theme } from "../lib/theme.ts";
 import { useWidth } from "../lib/width.ts";
 
-interface Props { rows: HeatRow[]; order: "number" | "load"; label: string }
-interface Cell { row: number; column: number }
+interface Props {
+  rows: HeatRow[];
+  order: "number" | "load";
+  label: string;
+}
+interface Cell {
+  row: number;
+  column: number;
+}
 
 const labelWidth = 34;
 const cellHeightMax = 22;
@@ -36,21 +43,42 @@ export function HeatMap({ rows, order, label }: Props) {
     setCell(rows[row] && column >= 0 && column < experts ? { row, column } : null);
   };
   const onKey = (event: KeyboardEvent) => {
-    const step = ({ ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] } as Record<string, [number, number]>)[event.key];
+    const step = (
+      { ArrowRight: [0, 1], ArrowLeft: [0, -1], ArrowDown: [1, 0], ArrowUp: [-1, 0] } as Record<
+        string,
+        [number, number]
+      >
+    )[event.key];
     if (!step) return;
     event.preventDefault();
     const from = cell ?? { row: 0, column: 0 };
-    setCell(cell ? { row: clamp(from.row + step[0], rows.length), column: clamp(from.column + step[1], experts) } : from);
+    setCell(
+      cell ? { row: clamp(from.row + step[0], rows.length), column: clamp(from.column + step[1], experts) } : from,
+    );
   };
   return (
     <figure class="heat" data-testid="heat">
       <div ref={frame} class="heat-frame">
-        <canvas ref={canvas} role="img" aria-label={`${label}. ${summary(rows)} The table below holds every number; arrow keys read cells.`} tabIndex={0}
-          style={{ height: `${cellHeight * rows.length}px` }} onPointerMove={at} onPointerLeave={() => setCell(null)} onKeyDown={onKey} onBlur={() => setCell(null)} />
+        <canvas
+          ref={canvas}
+          role="img"
+          aria-label={`${label}. ${summary(rows)} The table below holds every number; arrow keys read cells.`}
+          tabIndex={0}
+          style={{ height: `${cellHeight * rows.length}px` }}
+          onPointerMove={at}
+          onPointerLeave={() => setCell(null)}
+          onKeyDown={onKey}
+          onBlur={() => setCell(null)}
+        />
       </div>
       <figcaption>
-        <span class="scale" aria-hidden="true">0<i />{short(top)} × an even share</span>
-        <span role="status" class="readout">{cell ? readout(rows, orders, cell) : <span class="soft">{summary(rows)}</span>}</span>
+        <span class="scale" aria-hidden="true">
+          0<i />
+          {short(top)} × an even share
+        </span>
+        <span role="status" class="readout">
+          {cell ? readout(rows, orders, cell) : <span class="soft">{summary(rows)}</span>}
+        </span>
       </figcaption>
       <HeatTable rows={rows} experts={experts} />
     </figure>
@@ -68,7 +96,8 @@ function summary(rows: HeatRow[]): string {
 }
 
 function readout(rows: HeatRow[], orders: number[][], { row, column }: Cell): string {
-  const line = rows[row], expert = orders[row]?.[column];
+  const line = rows[row],
+    expert = orders[row]?.[column];
   if (!line || expert === undefined) return "";
   return `Layer ${line.layer}, expert ${expert}: ${plural(line.counts[expert]!, "selection")}, ${short(ratioOf(line, expert))} times its even share`;
 }
@@ -80,12 +109,22 @@ function useSchemeChanges(): string {
     const queries = ["(prefers-color-scheme: dark)", "(prefers-contrast: more)"].map((q) => matchMedia(q));
     const note = () => set((n) => n + 1);
     for (const q of queries) q.addEventListener("change", note);
-    return () => { for (const q of queries) q.removeEventListener("change", note); };
+    return () => {
+      for (const q of queries) q.removeEventListener("change", note);
+    };
   }, []);
   return theme.value + system;
 }
 
-interface Drawing { rows: HeatRow[]; orders: number[][]; experts: number; width: number; cellHeight: number; top: number; cell: Cell | null }
+interface Drawing {
+  rows: HeatRow[];
+  orders: number[][];
+  experts: number;
+  width: number;
+  cellHeight: number;
+  top: number;
+  cell: Cell | null;
+}
 
 function draw(canvas: HTMLCanvasElement, d: Drawing): void {
   const scale = window.devicePixelRatio || 1;
@@ -101,20 +140,28 @@ function draw(canvas: HTMLCanvasElement, d: Drawing): void {
   const gap = cellWidth > 6 && d.cellHeight > 6 ? 1 : 0;
   g.scale(scale, scale);
   drawLabels(g, d, colour("--soft"), style.fontFamily);
-  d.rows.forEach((row, y) => d.orders[y]!.forEach((expert, x) => {
-    const left = edge(x), box = [left, y * d.cellHeight, edge(x + 1) - left - gap, d.cellHeight - gap] as const;
-    g.globalAlpha = 1;
-    g.fillStyle = colour("--track");
-    g.fillRect(...box);
-    g.globalAlpha = Math.min(1, ratioOf(row, expert) / d.top);
-    g.fillStyle = colour("--accent");
-    g.fillRect(...box);
-  }));
+  d.rows.forEach((row, y) =>
+    d.orders[y]!.forEach((expert, x) => {
+      const left = edge(x),
+        box = [left, y * d.cellHeight, edge(x + 1) - left - gap, d.cellHeight - gap] as const;
+      g.globalAlpha = 1;
+      g.fillStyle = colour("--track");
+      g.fillRect(...box);
+      g.globalAlpha = Math.min(1, ratioOf(row, expert) / d.top);
+      g.fillStyle = colour("--accent");
+      g.fillRect(...box);
+    }),
+  );
   g.globalAlpha = 1;
   if (d.cell) {
     g.strokeStyle = colour("--text");
     g.lineWidth = 2;
-    g.strokeRect(labelWidth + d.cell.column * cellWidth + 1, d.cell.row * d.cellHeight + 1, Math.max(2, cellWidth - gap - 2), Math.max(2, d.cellHeight - gap - 2));
+    g.strokeRect(
+      labelWidth + d.cell.column * cellWidth + 1,
+      d.cell.row * d.cellHeight + 1,
+      Math.max(2, cellWidth - gap - 2),
+      Math.max(2, d.cellHeight - gap - 2),
+    );
   }
 }
 
@@ -124,7 +171,9 @@ function drawLabels(g: CanvasRenderingContext2D, d: Drawing, colour: string, fam
   g.font = `11px ${family}`;
   g.textAlign = "right";
   g.textBaseline = "middle";
-  d.rows.forEach((row, y) => { if (y % every === 0) g.fillText(String(row.layer), labelWidth - 8, (y + 0.5) * d.cellHeight); });
+  d.rows.forEach((row, y) => {
+    if (y % every === 0) g.fillText(String(row.layer), labelWidth - 8, (y + 0.5) * d.cellHeight);
+  });
 }
 
 function HeatTable({ rows, experts }: { rows: HeatRow[]; experts: number }) {
@@ -133,15 +182,53 @@ function HeatTable({ rows, experts }: { rows: HeatRow[]; experts: number }) {
   return (
     <details class="as-table" onToggle={(event) => set(event.currentTarget.open)}>
       <summary>As a table</summary>
-      {open && <div class="scroll" tabIndex={0} role="region" aria-label="Selections by layer and expert"><table class="dense">
-        <thead><tr><th scope="col">Layer</th><th scope="col" class="number">Selections</th><th scope="col" class="number">Busiest</th><th scope="col" class="number">Never chosen</th>
-          {whole && Array.from({ length: experts }, (_, i) => <th key={i} scope="col" class="number">{i}</th>)}</tr></thead>
-        <tbody>{rows.map((r) => (
-          <tr key={r.layer}><th scope="row">{r.layer}</th><td class="number">{r.sum.toLocaleString("en")}</td>
-            <td class="number">{busiest(r).expert} ({short(busiest(r).ratio)}×)</td><td class="number">{unused(r)}</td>
-            {whole && r.counts.map((n, i) => <td key={i} class="number">{n.toLocaleString("en")}</td>)}</tr>))}</tbody>
-      </table></div>}
-      {open && !whole && <p class="soft">There are too many experts for a table of each; the JSON of the run has them.</p>}
+      {open && (
+        <div class="scroll" tabIndex={0} role="region" aria-label="Selections by layer and expert">
+          <table class="dense">
+            <thead>
+              <tr>
+                <th scope="col">Layer</th>
+                <th scope="col" class="number">
+                  Selections
+                </th>
+                <th scope="col" class="number">
+                  Busiest
+                </th>
+                <th scope="col" class="number">
+                  Never chosen
+                </th>
+                {whole &&
+                  Array.from({ length: experts }, (_, i) => (
+                    <th key={i} scope="col" class="number">
+                      {i}
+                    </th>
+                  ))}
+              </tr>
+            </thead>
+            <tbody>
+              {rows.map((r) => (
+                <tr key={r.layer}>
+                  <th scope="row">{r.layer}</th>
+                  <td class="number">{r.sum.toLocaleString("en")}</td>
+                  <td class="number">
+                    {busiest(r).expert} ({short(busiest(r).ratio)}×)
+                  </td>
+                  <td class="number">{unused(r)}</td>
+                  {whole &&
+                    r.counts.map((n, i) => (
+                      <td key={i} class="number">
+                        {n.toLocaleString("en")}
+                      </td>
+                    ))}
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+      {open && !whole && (
+        <p class="soft">There are too many experts for a table of each; the JSON of the run has them.</p>
+      )}
     </details>
   );
 }

@@ -5,7 +5,10 @@ import { plural } from "../lib/format.ts";
 import type { Histogram } from "../lib/types.ts";
 import { useWidth } from "../lib/width.ts";
 
-export interface Mark { name: string; us: number }
+export interface Mark {
+  name: string;
+  us: number;
+}
 
 const height = 170;
 const margin = { left: 14, right: 22, top: 20, bottom: 26 };
@@ -20,7 +23,13 @@ export function HistogramChart({ histogram, title, marks }: { histogram: Histogr
   const label = `${title}: ${plural(total, "value")}${buckets.length ? ` from ${microseconds(buckets[0]!.from)} to ${microseconds(buckets.at(-1)!.to)}` : ""}. ${marks.map((m) => `${m.name} ${microseconds(m.us)}`).join(", ")}`;
   return (
     <figure class="histogram" data-testid="histogram">
-      <figcaption><b>{title}</b> <span class="soft">{plural(total, "value")}{marks.map((m) => ` · ${m.name} ${microseconds(m.us)}`).join("")}</span></figcaption>
+      <figcaption>
+        <b>{title}</b>{" "}
+        <span class="soft">
+          {plural(total, "value")}
+          {marks.map((m) => ` · ${m.name} ${microseconds(m.us)}`).join("")}
+        </span>
+      </figcaption>
       <div ref={frame} class="chart" style={{ height: `${height}px` }}>
         {width > 0 && buckets.length > 0 && <Chart buckets={buckets} width={width} marks={marks} label={label} />}
       </div>
@@ -30,7 +39,8 @@ export function HistogramChart({ histogram, title, marks }: { histogram: Histogr
 }
 
 function Chart({ buckets, width, marks, label }: { buckets: Bucket[]; width: number; marks: Mark[]; label: string }) {
-  const min = buckets[0]!.from, max = buckets.at(-1)!.to;
+  const min = buckets[0]!.from,
+    max = buckets.at(-1)!.to;
   const top = Math.max(...buckets.map((b) => b.count));
   const inner = { width: width - margin.left - margin.right, height: height - margin.top - margin.bottom };
   const x = (us: number) => margin.left + logPlace(us, min, max) * inner.width;
@@ -39,13 +49,44 @@ function Chart({ buckets, width, marks, label }: { buckets: Bucket[]; width: num
   return (
     <svg width={width} height={height} role="img" aria-label={label}>
       <line class="axis" x1={margin.left} x2={width - margin.right} y1={base} y2={base} />
-      {buckets.map((b) => b.count > 0 && (
-        <rect key={b.from} class="bar" x={x(b.from) + 0.5} width={Math.max(1, x(b.to) - x(b.from) - 1)} y={y(b.count)} height={base - y(b.count)} />))}
+      {buckets.map(
+        (b) =>
+          b.count > 0 && (
+            <rect
+              key={b.from}
+              class="bar"
+              x={x(b.from) + 0.5}
+              width={Math.max(1, x(b.to) - x(b.from) - 1)}
+              y={y(b.count)}
+              height={base - y(b.count)}
+            />
+          ),
+      )}
       {logTicks(min, max, Math.floor(inner.width / tickWidth)).map((t) => (
-        <g key={t} class="tick"><line x1={x(t)} x2={x(t)} y1={base} y2={base + 4} /><text x={x(t)} y={height - 6} text-anchor="middle">{microseconds(t)}</text></g>))}
-      {marks.filter((m) => m.us >= min && m.us <= max).map((m, i, all) => (
-        <g key={m.name} class="mark"><line x1={x(m.us)} x2={x(m.us)} y1={margin.top - 4} y2={base} />
-          <text x={x(m.us)} y={margin.top - 8} text-anchor={anchorOf(all.map((one) => x(one.us)), i)}>{m.name}</text></g>))}
+        <g key={t} class="tick">
+          <line x1={x(t)} x2={x(t)} y1={base} y2={base + 4} />
+          <text x={x(t)} y={height - 6} text-anchor="middle">
+            {microseconds(t)}
+          </text>
+        </g>
+      ))}
+      {marks
+        .filter((m) => m.us >= min && m.us <= max)
+        .map((m, i, all) => (
+          <g key={m.name} class="mark">
+            <line x1={x(m.us)} x2={x(m.us)} y1={margin.top - 4} y2={base} />
+            <text
+              x={x(m.us)}
+              y={margin.top - 8}
+              text-anchor={anchorOf(
+                all.map((one) => x(one.us)),
+                i,
+              )}
+            >
+              {m.name}
+            </text>
+          </g>
+        ))}
     </svg>
   );
 }
@@ -61,12 +102,40 @@ function BucketTable({ buckets, total }: { buckets: Bucket[]; total: number }) {
   return (
     <details class="as-table" onToggle={(event) => set(event.currentTarget.open)}>
       <summary>As a table</summary>
-      {open && <div class="scroll" tabIndex={0} role="region" aria-label="Values by bucket"><table class="dense">
-        <thead><tr><th scope="col" class="number">From</th><th scope="col" class="number">To</th><th scope="col" class="number">Values</th><th scope="col" class="number">Share</th></tr></thead>
-        <tbody>{buckets.filter((b) => b.count > 0).map((b) => (
-          <tr key={b.from}><td class="number">{microseconds(b.from)}</td><td class="number">{microseconds(b.to)}</td>
-            <td class="number">{b.count.toLocaleString("en")}</td><td class="number">{((100 * b.count) / total).toFixed(1)} %</td></tr>))}</tbody>
-      </table></div>}
+      {open && (
+        <div class="scroll" tabIndex={0} role="region" aria-label="Values by bucket">
+          <table class="dense">
+            <thead>
+              <tr>
+                <th scope="col" class="number">
+                  From
+                </th>
+                <th scope="col" class="number">
+                  To
+                </th>
+                <th scope="col" class="number">
+                  Values
+                </th>
+                <th scope="col" class="number">
+                  Share
+                </th>
+              </tr>
+            </thead>
+            <tbody>
+              {buckets
+                .filter((b) => b.count > 0)
+                .map((b) => (
+                  <tr key={b.from}>
+                    <td class="number">{microseconds(b.from)}</td>
+                    <td class="number">{microseconds(b.to)}</td>
+                    <td class="number">{b.count.toLocaleString("en")}</td>
+                    <td class="number">{((100 * b.count) / total).toFixed(1)} %</td>
+                  </tr>
+                ))}
+            </tbody>
+          </table>
+        </div>
+      )}
     </details>
   );
 }

@@ -5,23 +5,49 @@ import type { RunProgress } from "../lib/types.ts";
 import { ProgressBar } from "./progress.tsx";
 import { StateBadge } from "./state.tsx";
 
-interface Props { run: RunProgress; lead?: string; linked?: boolean; about?: (string | false)[]; waitsFor?: string; children?: ComponentChildren }
+interface Props {
+  run: RunProgress;
+  lead?: string;
+  linked?: boolean;
+  about?: (string | false)[];
+  waitsFor?: string;
+  children?: ComponentChildren;
+}
 
 export function RunLine({ run, lead, linked = false, about = [], waitsFor, children }: Props) {
   const name = [run.task, run.repeat > 0 && `repeat ${run.repeat}`].filter(Boolean).join(", ");
-  const facts = [run.engine, run.precision, run.concurrency > 0 && `batch ${run.concurrency}`, ...about].filter(Boolean).join(" · ");
+  const facts = [run.engine, run.precision, run.concurrency > 0 && `batch ${run.concurrency}`, ...about]
+    .filter(Boolean)
+    .join(" · ");
   return (
     <li class="runline" data-testid="runline" data-run={run.run_id} data-state={run.state}>
       <div class="what">
         {lead && <span class="lead soft">{lead}</span>}
         <div>
-          <a href={"/runs/" + encodeURIComponent(run.run_id)}><b>{run.model}</b> on {name}</a>
-          <span class="soft facts-line">{facts}{linked && <> · <a class="nowrap" href={"/evaluations/" + encodeURIComponent(run.evaluation_id)}>evaluation</a></>}</span>
+          <a href={"/runs/" + encodeURIComponent(run.run_id)}>
+            <b>{run.model}</b> on {name}
+          </a>
+          <span class="soft facts-line">
+            {facts}
+            {linked && (
+              <>
+                {" "}
+                ·{" "}
+                <a class="nowrap" href={"/evaluations/" + encodeURIComponent(run.evaluation_id)}>
+                  evaluation
+                </a>
+              </>
+            )}
+          </span>
         </div>
       </div>
-      <div class="how-far"><RunAmount run={run} /></div>
-      <div class="state"><StateBadge state={run.state} />
-        <span class="soft">{waitsFor ? `waits for: ${waitsFor}` : activityOf(run)}</span></div>
+      <div class="how-far">
+        <RunAmount run={run} />
+      </div>
+      <div class="state">
+        <StateBadge state={run.state} />
+        <span class="soft">{waitsFor ? `waits for: ${waitsFor}` : activityOf(run)}</span>
+      </div>
       {children && <div class="actions">{children}</div>}
     </li>
   );
@@ -33,8 +59,13 @@ export function RunAmount({ run }: { run: RunProgress }) {
   return (
     <>
       <ProgressBar done={done} of={run.samples_total} label={`${run.task} on ${run.model}`} />
-      <span class="amount">{graded ? "graded " : ""}{done.toLocaleString("en")} of {plural(run.samples_total, "sample")}
-        {run.output_tokens_per_s > 0 && run.state === "running" && <span class="soft"> · {short(run.output_tokens_per_s)} tokens/s</span>}</span>
+      <span class="amount">
+        {graded ? "graded " : ""}
+        {done.toLocaleString("en")} of {plural(run.samples_total, "sample")}
+        {run.output_tokens_per_s > 0 && run.state === "running" && (
+          <span class="soft"> · {short(run.output_tokens_per_s)} tokens/s</span>
+        )}
+      </span>
     </>
   );
 }

@@ -18,19 +18,42 @@ const schema = { again: flag() };
 
 export function EvaluationView({ id }: { id: string }) {
   const live = useWatch(id);
-  const board = useResource<Board>(`board?evaluation=${encodeURIComponent(id)}&all=1${live.ended ? "&limit=1000" : ""}`);
+  const board = useResource<Board>(
+    `board?evaluation=${encodeURIComponent(id)}&all=1${live.ended ? "&limit=1000" : ""}`,
+  );
   const [state] = useUrlState(schema);
   const rows = board.value?.rows ?? [];
   const first = rows[0];
   return (
     <>
       <h1>Evaluation {first && <>of {first.spec.model}</>}</h1>
-      <p class="soft"><code data-testid="evaluation-id">{id}</code>{first && <> · submitted by {first.spec.submitter}, {time(first.queued_at_ms)}</>}</p>
+      <p class="soft">
+        <code data-testid="evaluation-id">{id}</code>
+        {first && (
+          <>
+            {" "}
+            · submitted by {first.spec.submitter}, {time(first.queued_at_ms)}
+          </>
+        )}
+      </p>
       {first?.spec.note && <p>{first.spec.note}</p>}
-      {state.again && <p class="note"><Icon name="info" /> This configuration was queued or running already: nothing new was started.</p>}
+      {state.again && (
+        <p class="note">
+          <Icon name="info" /> This configuration was queued or running already: nothing new was started.
+        </p>
+      )}
       {live.error && <ErrorBox error={{ code: "failed", message: live.error, status: 0 }} />}
-      {live.progress ? <Runs id={id} progress={live.progress} rows={rows} /> : !live.error && <p class="soft">Loading…</p>}
-      {first && <p class="buttons"><AgainLink row={first} />{live.ended && rows.length > 1 && <a href={`/?q=${encodeURIComponent(id)}`}>Its runs on the board</a>}</p>}
+      {live.progress ? (
+        <Runs id={id} progress={live.progress} rows={rows} />
+      ) : (
+        !live.error && <p class="soft">Loading…</p>
+      )}
+      {first && (
+        <p class="buttons">
+          <AgainLink row={first} />
+          {live.ended && rows.length > 1 && <a href={`/?q=${encodeURIComponent(id)}`}>Its runs on the board</a>}
+        </p>
+      )}
     </>
   );
 }
@@ -41,12 +64,18 @@ function Runs({ id, progress, rows }: { id: string; progress: Progress; rows: Bo
     <>
       <div class="bar-line">
         <p role="status" data-testid="evaluation-sum" data-ended={progress.ended}>
-          {progress.ended ? `${plural(progress.runs.length, "run has", "runs have")} ended.` : `${open} of ${plural(progress.runs.length, "run")} to go.`}</p>
+          {progress.ended
+            ? `${plural(progress.runs.length, "run has", "runs have")} ended.`
+            : `${open} of ${plural(progress.runs.length, "run")} to go.`}
+        </p>
         {!progress.ended && <CancelButton id={id} what="the evaluation" />}
       </div>
       <ul class="runlines" data-testid="progress">
         {progress.runs.map((run) => (
-          <RunLine key={run.run_id} run={run}><Result row={rows.find((r) => r.run_id === run.run_id)} /></RunLine>))}
+          <RunLine key={run.run_id} run={run}>
+            <Result row={rows.find((r) => r.run_id === run.run_id)} />
+          </RunLine>
+        ))}
       </ul>
     </>
   );
@@ -54,5 +83,9 @@ function Runs({ id, progress, rows }: { id: string; progress: Progress; rows: Bo
 
 function Result({ row }: { row: BoardRow | undefined }) {
   if (row?.state !== "finished") return null;
-  return <span class="result"><FigureValue figure={figureOf(row, row.headline_metric)} share unit axis={{ min: 0, max: 1 }} /></span>;
+  return (
+    <span class="result">
+      <FigureValue figure={figureOf(row, row.headline_metric)} share unit axis={{ min: 0, max: 1 }} />
+    </span>
+  );
 }

@@ -17,18 +17,33 @@ export function NodesView() {
   const { queue } = useQueue();
 
   if (nodes.error && !nodes.value) return <ErrorBox error={nodes.error} retry={nodes.reload} />;
-  if (!nodes.value) return <><h1>Nodes</h1><p class="soft">Loading…</p></>;
+  if (!nodes.value)
+    return (
+      <>
+        <h1>Nodes</h1>
+        <p class="soft">Loading…</p>
+      </>
+    );
   const list = [...nodes.value.nodes].sort((a, b) => a.hello.name.localeCompare(b.hello.name));
   const runs = new Map(queue?.entries.map((e) => [e.run.run_id, e.run]));
   return (
     <>
       <h1>Nodes</h1>
-      <p class="soft" role="status">{plural(list.length, "node")} connected, {list.filter((n) => n.run_id).length} at work</p>
+      <p class="soft" role="status">
+        {plural(list.length, "node")} connected, {list.filter((n) => n.run_id).length} at work
+      </p>
       {nodes.error && <ErrorBox error={nodes.error} retry={nodes.reload} />}
-      {list.length === 0 && <div class="empty">
-        <p>No node is connected, so whatever is submitted waits. A node needs one address, the scheduler's:</p>
-        <pre>moecap-inference --scheduler HOST:7861 --models DIRECTORY</pre></div>}
-      <ul class="nodes" data-testid="nodes">{list.map((n) => <Node key={n.node_id} node={n} run={runs.get(n.run_id)} />)}</ul>
+      {list.length === 0 && (
+        <div class="empty">
+          <p>No node is connected, so whatever is submitted waits. A node needs one address, the scheduler's:</p>
+          <pre>moecap-inference --scheduler HOST:7861 --models DIRECTORY</pre>
+        </div>
+      )}
+      <ul class="nodes" data-testid="nodes">
+        {list.map((n) => (
+          <Node key={n.node_id} node={n} run={runs.get(n.run_id)} />
+        ))}
+      </ul>
     </>
   );
 }
@@ -42,18 +57,33 @@ function Node({ node, run }: { node: NodeEntry; run: RunProgress | undefined }) 
       <header>
         <h2>{hello.name}</h2>
         <span class={"badge " + (silent ? "bad" : node.run_id ? "active" : "quiet")}>
-          <Icon name={silent ? "warning" : node.run_id ? "play" : "clock"} />{silent ? "silent" : node.run_id ? "at work" : "idle"}</span>
+          <Icon name={silent ? "warning" : node.run_id ? "play" : "clock"} />
+          {silent ? "silent" : node.run_id ? "at work" : "idle"}
+        </span>
       </header>
-      <p class="soft line">version {hello.version} · connected {time(node.connected_at_ms)} · <span class={silent ? "bad" : ""}>last beat {beat(node.last_beat_ms_ago)} ago</span></p>
+      <p class="soft line">
+        version {hello.version} · connected {time(node.connected_at_ms)} ·{" "}
+        <span class={silent ? "bad" : ""}>last beat {beat(node.last_beat_ms_ago)} ago</span>
+      </p>
       <Work node={node} run={run} />
       <Problems models={problems} />
       <dl class="facts">
-        <Row name="Engines"><Chips words={hello.engines} /></Row>
-        <Row name="Precisions"><Chips words={hello.precisions} /></Row>
-        <Row name="Models"><Models models={hello.models.filter((m) => !m.problem)} anyPath={hello.any_model_path} /></Row>
+        <Row name="Engines">
+          <Chips words={hello.engines} />
+        </Row>
+        <Row name="Precisions">
+          <Chips words={hello.precisions} />
+        </Row>
+        <Row name="Models">
+          <Models models={hello.models.filter((m) => !m.problem)} anyPath={hello.any_model_path} />
+        </Row>
         {hello.hardware && <Hardware hardware={hello.hardware} />}
-        <Row name="OpenAI endpoint">{hello.endpoint ? <code>{hello.endpoint}</code> : <span class="soft">off</span>}</Row>
-        <Row name="Address"><code>{node.peer}</code></Row>
+        <Row name="OpenAI endpoint">
+          {hello.endpoint ? <code>{hello.endpoint}</code> : <span class="soft">off</span>}
+        </Row>
+        <Row name="Address">
+          <code>{node.peer}</code>
+        </Row>
       </dl>
     </li>
   );
@@ -64,7 +94,12 @@ function beat(ms: number): string {
 }
 
 function Row({ name, children }: { name: string; children: ComponentChildren }) {
-  return <><dt>{name}</dt><dd>{children}</dd></>;
+  return (
+    <>
+      <dt>{name}</dt>
+      <dd>{children}</dd>
+    </>
+  );
 }
 
 function Work({ node, run }: { node: NodeEntry; run: RunProgress | undefined }) {
@@ -72,26 +107,60 @@ function Work({ node, run }: { node: NodeEntry; run: RunProgress | undefined }) 
   return (
     <div class="work">
       <a href={"/runs/" + encodeURIComponent(node.run_id)}>{run ? `${run.model} on ${run.task}` : node.run_id}</a>
-      {run && <div class="how-far"><RunAmount run={run} /></div>}
+      {run && (
+        <div class="how-far">
+          <RunAmount run={run} />
+        </div>
+      )}
     </div>
   );
 }
 
 function Problems({ models }: { models: NodeModel[] }) {
   if (models.length === 0) return null;
-  return <ul class="problems">{models.map((m) => <li key={m.path}><Icon name="warning" /><span><b>{m.name}</b> cannot be loaded: {m.problem}</span></li>)}</ul>;
+  return (
+    <ul class="problems">
+      {models.map((m) => (
+        <li key={m.path}>
+          <Icon name="warning" />
+          <span>
+            <b>{m.name}</b> cannot be loaded: {m.problem}
+          </span>
+        </li>
+      ))}
+    </ul>
+  );
 }
 
 function Chips({ words }: { words: string[] }) {
-  return words.length ? <span class="chips">{words.map((w) => <span key={w} class="chip">{w}</span>)}</span> : <span class="soft">none</span>;
+  return words.length ? (
+    <span class="chips">
+      {words.map((w) => (
+        <span key={w} class="chip">
+          {w}
+        </span>
+      ))}
+    </span>
+  ) : (
+    <span class="soft">none</span>
+  );
 }
 
 function Models({ models, anyPath }: { models: NodeModel[]; anyPath: boolean }) {
   return (
     <>
-      {models.length > 0 && <ul class="plain">{models.map((m) => (
-        <li key={m.path}><b>{m.name}</b> <span class="soft">{[m.family, bytes(m.bytes)].filter(Boolean).join(", ")}</span></li>))}</ul>}
-      {anyPath && <span class="soft">{models.length ? "and any directory, by its path" : "any directory, by its path"}</span>}
+      {models.length > 0 && (
+        <ul class="plain">
+          {models.map((m) => (
+            <li key={m.path}>
+              <b>{m.name}</b> <span class="soft">{[m.family, bytes(m.bytes)].filter(Boolean).join(", ")}</span>
+            </li>
+          ))}
+        </ul>
+      )}
+      {anyPath && (
+        <span class="soft">{models.length ? "and any directory, by its path" : "any directory, by its path"}</span>
+      )}
       {!anyPath && models.length === 0 && <span class="soft">none</span>}
     </>
   );
@@ -101,11 +170,28 @@ function Hardware({ hardware: h }: { hardware: NodeHardware }) {
   const bandwidth = h.read_bandwidth_gb_s;
   return (
     <>
-      {h.devices.length > 0 && <Row name="Devices">{h.devices.join(", ")}{h.device_memory_bytes > 0 && ` (${bytes(h.device_memory_bytes)})`}</Row>}
-      <Row name="Processor">{h.cpu || "unknown"}{h.cores > 0 && `, ${plural(h.cores, "core")}`}</Row>
-      <Row name="Memory">{h.memory_bytes ? bytes(h.memory_bytes) : "unknown"}{bandwidth !== undefined && `, read at ${short(bandwidth)} GB/s (measured)`}</Row>
-      {h.isa.length > 0 && <Row name="Instructions"><Chips words={h.isa} /></Row>}
-      {(h.kernel || h.governor) && <Row name="System">{[h.kernel, h.governor && `governor ${h.governor}`].filter(Boolean).join(", ")}</Row>}
+      {h.devices.length > 0 && (
+        <Row name="Devices">
+          {h.devices.join(", ")}
+          {h.device_memory_bytes > 0 && ` (${bytes(h.device_memory_bytes)})`}
+        </Row>
+      )}
+      <Row name="Processor">
+        {h.cpu || "unknown"}
+        {h.cores > 0 && `, ${plural(h.cores, "core")}`}
+      </Row>
+      <Row name="Memory">
+        {h.memory_bytes ? bytes(h.memory_bytes) : "unknown"}
+        {bandwidth !== undefined && `, read at ${short(bandwidth)} GB/s (measured)`}
+      </Row>
+      {h.isa.length > 0 && (
+        <Row name="Instructions">
+          <Chips words={h.isa} />
+        </Row>
+      )}
+      {(h.kernel || h.governor) && (
+        <Row name="System">{[h.kernel, h.governor && `governor ${h.governor}`].filter(Boolean).join(", ")}</Row>
+      )}
     </>
   );
 }

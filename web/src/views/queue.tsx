@@ -13,17 +13,33 @@ export function QueueView() {
   const [said, say] = useState("");
 
   const problem = error && <ErrorBox error={{ code: "unavailable", message: error, status: 0 }} />;
-  if (!queue) return <><h1>Queue</h1>{problem || <p class="soft">Loading…</p>}</>;
+  if (!queue)
+    return (
+      <>
+        <h1>Queue</h1>
+        {problem || <p class="soft">Loading…</p>}
+      </>
+    );
   const { entries, queued, running } = queue;
   const cancelled = (what: string) => (words: string) => say(`${what}: ${words}`);
-  const active = entries.filter((e) => e.position === 0), waiting = entries.filter((e) => e.position > 0).sort((a, b) => a.position - b.position);
+  const active = entries.filter((e) => e.position === 0),
+    waiting = entries.filter((e) => e.position > 0).sort((a, b) => a.position - b.position);
   return (
     <>
       <h1>Queue</h1>
-      <p class="soft" data-testid="queue-sum">{plural(running, "run")} at work, {queued} waiting</p>
-      <p role="status" class="said">{said}</p>
+      <p class="soft" data-testid="queue-sum">
+        {plural(running, "run")} at work, {queued} waiting
+      </p>
+      <p role="status" class="said">
+        {said}
+      </p>
       {problem}
-      {entries.length === 0 && <p class="empty">Nothing waits and nothing runs. <a href="/submit">Submit an evaluation</a> or look at <a href="/">what has finished</a>.</p>}
+      {entries.length === 0 && (
+        <p class="empty">
+          Nothing waits and nothing runs. <a href="/submit">Submit an evaluation</a> or look at{" "}
+          <a href="/">what has finished</a>.
+        </p>
+      )}
       <Part title="At work" entries={active} onCancelled={cancelled} />
       <Part title="Waiting, next first" entries={waiting} onCancelled={cancelled} />
       {queued > waiting.length && <p class="soft">And {queued - waiting.length} more that wait.</p>}
@@ -31,16 +47,39 @@ export function QueueView() {
   );
 }
 
-function Part({ title, entries, onCancelled }: { title: string; entries: QueueEntry[]; onCancelled: (what: string) => (said: string) => void }) {
+function Part({
+  title,
+  entries,
+  onCancelled,
+}: {
+  title: string;
+  entries: QueueEntry[];
+  onCancelled: (what: string) => (said: string) => void;
+}) {
   if (entries.length === 0) return null;
   return (
     <section aria-label={title}>
       <h2>{title}</h2>
       <ul class="runlines" data-testid={entries[0]!.position === 0 ? "active" : "waiting"}>
         {entries.map((e) => (
-          <RunLine key={e.run.run_id} run={e.run} linked lead={e.position > 0 ? `${e.position}.` : undefined} waitsFor={e.waiting_for}
-            about={[`by ${e.submitter}`, e.priority !== 0 && `priority ${e.priority}`, `${e.position > 0 ? "since" : "queued"} ${ago(e.run.queued_at_ms)}`]}>
-            <CancelButton small id={e.run.run_id} what={`${e.run.model} on ${e.run.task}`} onDone={onCancelled(`${e.run.model} on ${e.run.task}`)} />
+          <RunLine
+            key={e.run.run_id}
+            run={e.run}
+            linked
+            lead={e.position > 0 ? `${e.position}.` : undefined}
+            waitsFor={e.waiting_for}
+            about={[
+              `by ${e.submitter}`,
+              e.priority !== 0 && `priority ${e.priority}`,
+              `${e.position > 0 ? "since" : "queued"} ${ago(e.run.queued_at_ms)}`,
+            ]}
+          >
+            <CancelButton
+              small
+              id={e.run.run_id}
+              what={`${e.run.model} on ${e.run.task}`}
+              onDone={onCancelled(`${e.run.model} on ${e.run.task}`)}
+            />
           </RunLine>
         ))}
       </ul>

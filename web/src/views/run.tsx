@@ -20,15 +20,33 @@ import { Latency } from "./run/latency.tsx";
 import { SampleBrowser } from "./run/samples.tsx";
 import { type Part, parts, useRunState } from "./run/state.ts";
 
-const names: Record<Part, string> = { overview: "Overview", samples: "Samples", latency: "Latency", experts: "Experts", provenance: "Provenance" };
+const names: Record<Part, string> = {
+  overview: "Overview",
+  samples: "Samples",
+  latency: "Latency",
+  experts: "Experts",
+  provenance: "Provenance",
+};
 const ended: readonly RunState[] = ["finished", "failed", "cancelled", "invalid"];
 
 export function RunView({ id }: { id: string }) {
   const run = useResource<Run>("runs/" + encodeURIComponent(id));
   const [state] = useRunState();
 
-  if (run.error && !run.value) return <><h1>{id}</h1><ErrorBox error={run.error} retry={run.reload} /></>;
-  if (!run.value) return <><h1>{id}</h1><p class="soft">Loading…</p></>;
+  if (run.error && !run.value)
+    return (
+      <>
+        <h1>{id}</h1>
+        <ErrorBox error={run.error} retry={run.reload} />
+      </>
+    );
+  if (!run.value)
+    return (
+      <>
+        <h1>{id}</h1>
+        <p class="soft">Loading…</p>
+      </>
+    );
   const { row } = run.value;
   const open = !ended.includes(row.state);
   return (
@@ -36,7 +54,9 @@ export function RunView({ id }: { id: string }) {
       <Title run={run.value} />
       {open ? <Progress id={id} onEnd={run.reload} /> : <Outcome run={run.value} />}
       <nav class="parts" aria-label="Parts of this run">
-        {parts.map((p) => <PartLink key={p} part={p} current={state.show === p} />)}
+        {parts.map((p) => (
+          <PartLink key={p} part={p} current={state.show === p} />
+        ))}
       </nav>
       <section aria-label={names[state.show]}>
         {state.show === "overview" && <Overview run={run.value} />}
@@ -52,23 +72,50 @@ export function RunView({ id }: { id: string }) {
 function PartLink({ part, current }: { part: Part; current: boolean }) {
   const target = path.value + (part === "overview" ? "" : `?show=${part}`);
   // The part that is shown keeps what is set in it.
-  return <a href={current ? path.value + (query.value.size ? "?" + query.value : "") : target} aria-current={current ? "page" : undefined}>{names[part]}</a>;
+  return (
+    <a
+      href={current ? path.value + (query.value.size ? "?" + query.value : "") : target}
+      aria-current={current ? "page" : undefined}
+    >
+      {names[part]}
+    </a>
+  );
 }
 
 function Title({ run: { row } }: { run: Run }) {
   const { spec } = row;
-  const load = spec.load?.rate_per_s !== undefined ? `${spec.load.rate_per_s} requests/s` : `batch ${spec.load?.concurrency ?? 1}`;
-  const facts: ComponentChildren[] = [spec.engine, spec.precision, load, row.repeat > 0 && `repeat ${row.repeat}`, spec.submitter && `by ${spec.submitter}`, time(row.ended_at_ms || row.queued_at_ms)];
+  const load =
+    spec.load?.rate_per_s !== undefined ? `${spec.load.rate_per_s} requests/s` : `batch ${spec.load?.concurrency ?? 1}`;
+  const facts: ComponentChildren[] = [
+    spec.engine,
+    spec.precision,
+    load,
+    row.repeat > 0 && `repeat ${row.repeat}`,
+    spec.submitter && `by ${spec.submitter}`,
+    time(row.ended_at_ms || row.queued_at_ms),
+  ];
   return (
     <header class="run-title">
       <div>
-        <h1>{spec.model} <span class="soft">on</span> {row.task}</h1>
-        <p class="soft run-facts"><StateBadge state={row.state} /> {facts.filter(Boolean).join(" · ")}</p>
-        <p class="soft run-ids"><code data-testid="run-id">{row.run_id}</code> of <a href={"/evaluations/" + encodeURIComponent(row.evaluation_id)}>{row.evaluation_id}</a></p>
+        <h1>
+          {spec.model} <span class="soft">on</span> {row.task}
+        </h1>
+        <p class="soft run-facts">
+          <StateBadge state={row.state} /> {facts.filter(Boolean).join(" · ")}
+        </p>
+        <p class="soft run-ids">
+          <code data-testid="run-id">{row.run_id}</code> of{" "}
+          <a href={"/evaluations/" + encodeURIComponent(row.evaluation_id)}>{row.evaluation_id}</a>
+        </p>
         {spec.note && <p class="run-note">{spec.note}</p>}
       </div>
-      <p class="buttons"><AgainLink row={row} />
-        <a class="button" href={"/api/v1/runs/" + encodeURIComponent(row.run_id)} download={row.run_id + ".json"}><Icon name="download" />JSON</a></p>
+      <p class="buttons">
+        <AgainLink row={row} />
+        <a class="button" href={"/api/v1/runs/" + encodeURIComponent(row.run_id)} download={row.run_id + ".json"}>
+          <Icon name="download" />
+          JSON
+        </a>
+      </p>
     </header>
   );
 }
@@ -76,27 +123,54 @@ function Title({ run: { row } }: { run: Run }) {
 function Progress({ id, onEnd }: { id: string; onEnd: () => void }) {
   const live = useWatch(id);
   const run = live.progress?.runs.find((r) => r.run_id === id) ?? live.progress?.runs[0];
-  useEffect(() => { if (live.ended) onEnd(); }, [live.ended]);
+  useEffect(() => {
+    if (live.ended) onEnd();
+  }, [live.ended]);
   return (
     <div class="panel-box live" data-testid="live">
       {live.error && <ErrorBox error={{ code: "failed", message: live.error, status: 0 }} />}
-      {run ? <>
-        <div class="how-far"><RunAmount run={run} /></div>
-        <StateBadge state={run.state} /><span class="soft" role="status">{activityOf(run)}</span>
-        <CancelButton id={id} what="the run" onDone={onEnd} />
-      </> : <span class="soft">Asking how far it is…</span>}
+      {run ? (
+        <>
+          <div class="how-far">
+            <RunAmount run={run} />
+          </div>
+          <StateBadge state={run.state} />
+          <span class="soft" role="status">
+            {activityOf(run)}
+          </span>
+          <CancelButton id={id} what="the run" onDone={onEnd} />
+        </>
+      ) : (
+        <span class="soft">Asking how far it is…</span>
+      )}
     </div>
   );
 }
 
 function Outcome({ run: { row, samples_answered: answered, samples_total: total } }: { run: Run }) {
   if (row.state === "finished") return null;
-  const words = { failed: "This run failed", cancelled: "This run was cancelled", invalid: "This run is invalid" } as Record<RunState, string>;
+  const words = {
+    failed: "This run failed",
+    cancelled: "This run was cancelled",
+    invalid: "This run is invalid",
+  } as Record<RunState, string>;
   return (
-    <div class={"panel-box outcome " + (row.state === "cancelled" ? "quiet" : "bad")} role="alert" data-testid="outcome">
+    <div
+      class={"panel-box outcome " + (row.state === "cancelled" ? "quiet" : "bad")}
+      role="alert"
+      data-testid="outcome"
+    >
       <Icon name={row.state === "cancelled" ? "ban" : "warning"} />
-      <div><b>{words[row.state]}</b>{row.reason ? `: ${row.reason}` : " without a reason on record."}
-        <br /><span class="soft">{answered > 0 ? `${answered} of ${plural(total, "sample")} were answered; the answers are kept.` : "No sample was answered."}</span></div>
+      <div>
+        <b>{words[row.state]}</b>
+        {row.reason ? `: ${row.reason}` : " without a reason on record."}
+        <br />
+        <span class="soft">
+          {answered > 0
+            ? `${answered} of ${plural(total, "sample")} were answered; the answers are kept.`
+            : "No sample was answered."}
+        </span>
+      </div>
     </div>
   );
 }

@@ -5,11 +5,28 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { type ApiError, get, post } from "../lib/api.ts";
 import { useResource } from "../lib/resource.ts";
 import { amend, go, path, query } from "../lib/router.ts";
-import { type Around, commandOf, type Fault, fieldOfPath, type Form, localFaults, schema, specOf } from "../lib/spec.ts";
+import {
+  type Around,
+  commandOf,
+  type Fault,
+  fieldOfPath,
+  type Form,
+  localFaults,
+  schema,
+  specOf,
+} from "../lib/spec.ts";
 import type { Info, Run, SubmitReply } from "../lib/types.ts";
 import { readState, writeState } from "../lib/urlstate.ts";
 import { ErrorBox } from "../ui/errorbox.tsx";
-import { GenerationFields, LoadFields, MachineFields, RecordFields, SampleFields, Subject, Tasks } from "./submit/form.tsx";
+import {
+  GenerationFields,
+  LoadFields,
+  MachineFields,
+  RecordFields,
+  SampleFields,
+  Subject,
+  Tasks,
+} from "./submit/form.tsx";
 import { PlanPanel, usePlan } from "./submit/plan.tsx";
 
 const refreshMs = 10_000; // nodes come and go, and with them what is offered
@@ -32,17 +49,23 @@ function SubmitForm({ info }: { info: Info }) {
     amend(path.peek() + (text ? "?" + text : ""));
   };
   const [modelConfig, setModelConfig] = useDeclaredConfig(form.config_from);
-  const engine = info.engine_choices.find((e) => e.name === (form.engine || info.defaults.engine)) ?? info.engine_choices[0]!;
+  const engine =
+    info.engine_choices.find((e) => e.name === (form.engine || info.defaults.engine)) ?? info.engine_choices[0]!;
   const around: Around = { isServer: engine.needs_url, modelConfig };
   const plan = usePlan(specOf(form, around));
-  const [attempt, setAttempt] = useState<{ sending: boolean; error?: ApiError; made: boolean }>({ sending: false, made: false });
+  const [attempt, setAttempt] = useState<{ sending: boolean; error?: ApiError; made: boolean }>({
+    sending: false,
+    made: false,
+  });
   const element = useRef<HTMLFormElement>(null);
 
   const faults = [...localFaults(form, around), ...faultsOf(attempt.error ?? plan.error)];
   const isTold = (f: Fault) => attempt.made || f.field === null || isFilled(form, f.field);
   const told = faults.filter(isTold);
   const faultOf = (field: Fault["field"]) => told.find((f) => f.field === field)?.message;
-  useEffect(() => { if (attempt.error) setAttempt((old) => ({ ...old, error: undefined })); }, [query.value, modelConfig]);
+  useEffect(() => {
+    if (attempt.error) setAttempt((old) => ({ ...old, error: undefined }));
+  }, [query.value, modelConfig]);
 
   const send = async (event: Event) => {
     event.preventDefault();
@@ -50,7 +73,8 @@ function SubmitForm({ info }: { info: Info }) {
     setAttempt({ sending: true, made: true });
     const result = await post<SubmitReply>("evaluations", { spec: specOf(form, around) });
     setAttempt({ sending: false, made: true, error: result.ok ? undefined : result.error });
-    if (result.ok) go(`/evaluations/${encodeURIComponent(result.value.evaluation_id)}${result.value.duplicate ? "?again=1" : ""}`);
+    if (result.ok)
+      go(`/evaluations/${encodeURIComponent(result.value.evaluation_id)}${result.value.duplicate ? "?again=1" : ""}`);
     else focusFirst(element.current!, faultsOf(result.error));
   };
 
@@ -58,11 +82,22 @@ function SubmitForm({ info }: { info: Info }) {
   return (
     <form ref={element} class="submit-form" data-testid="submit" noValidate onSubmit={send}>
       <div class="groups">
-        <Subject {...props} /><Tasks {...props} /><LoadFields {...props} /><SampleFields {...props} />
-        <GenerationFields {...props} /><MachineFields {...props} /><RecordFields {...props} />
+        <Subject {...props} />
+        <Tasks {...props} />
+        <LoadFields {...props} />
+        <SampleFields {...props} />
+        <GenerationFields {...props} />
+        <MachineFields {...props} />
+        <RecordFields {...props} />
       </div>
-      <PlanPanel plan={plan} sending={attempt.sending} command={commandOf(form, around)} configTyped={modelConfig !== ""}
-        general={told.filter((f) => f.field === null).map((f) => f.message)} faults={told.filter((f) => f.field !== null).length} />
+      <PlanPanel
+        plan={plan}
+        sending={attempt.sending}
+        command={commandOf(form, around)}
+        configTyped={modelConfig !== ""}
+        general={told.filter((f) => f.field === null).map((f) => f.message)}
+        faults={told.filter((f) => f.field !== null).length}
+      />
     </form>
   );
 }

@@ -6,5 +6,10 @@ import { Icon } from "../../ui/icon.tsx";
 
 export function AgainLink({ row }: { row: BoardRow }) {
   const text = writeState(schema, { ...readState(schema, new URLSearchParams()), ...formOf(row.spec, row.run_id) });
-  return <a class="button" data-testid="again" href={"/submit?" + text}><Icon name="pen" />Submit again with changes</a>;
+  return (
+    <a class="button" data-testid="again" href={"/submit?" + text}>
+      <Icon name="pen" />
+      Submit again with changes
+    </a>
+  );
 }

@@ -14,26 +14,73 @@ const orderNames = { number: "by number", load: "by load, layer by layer" };
 export function Experts({ run }: { run: Run }) {
   const experts = useResource<ExpertCounts>(`runs/${encodeURIComponent(run.row.run_id)}/experts`);
   const [state, set] = useRunState();
-  const rows = useMemo(() => rowsOfRun(experts.value?.counts ?? [], state.phase, state.batch), [experts.value, state.phase, state.batch]);
+  const rows = useMemo(
+    () => rowsOfRun(experts.value?.counts ?? [], state.phase, state.batch),
+    [experts.value, state.phase, state.batch],
+  );
 
   if (experts.error && !experts.value) return <ErrorBox error={experts.error} retry={experts.reload} />;
   if (!experts.value) return <p class="soft">Loading…</p>;
   const { counts } = experts.value;
-  if (counts.length === 0) return <p class="empty" data-testid="no-experts">No selections of experts: {whyNone(run)}.</p>;
+  if (counts.length === 0)
+    return (
+      <p class="empty" data-testid="no-experts">
+        No selections of experts: {whyNone(run)}.
+      </p>
+    );
   const batches = [...new Set(counts.map((c) => c.batch_bucket))].sort((a, b) => a - b);
   return (
     <>
       <div class="controls">
-        <label>Phase <select value={state.phase} name="phase" onChange={(e) => set({ phase: e.currentTarget.value as typeof state.phase })}>
-          {phases.map((p) => <option key={p} value={p}>{phaseNames[p]}</option>)}</select></label>
-        <label>Sequences in the pass <select value={state.batch} name="batch" onChange={(e) => set({ batch: e.currentTarget.value })}>
-          <option value="">all</option>{batches.map((b, i) => <option key={b} value={String(b)}>{i === 0 || b <= 1 ? b : `${b / 2 + 1} to ${b}`}</option>)}</select></label>
-        <label>Experts <select value={state.order} name="order" onChange={(e) => set({ order: e.currentTarget.value as typeof state.order })}>
-          {orders.map((o) => <option key={o} value={o}>{orderNames[o]}</option>)}</select></label>
+        <label>
+          Phase{" "}
+          <select
+            value={state.phase}
+            name="phase"
+            onChange={(e) => set({ phase: e.currentTarget.value as typeof state.phase })}
+          >
+            {phases.map((p) => (
+              <option key={p} value={p}>
+                {phaseNames[p]}
+              </option>
+            ))}
+          </select>
+        </label>
+        <label>
+          Sequences in the pass{" "}
+          <select value={state.batch} name="batch" onChange={(e) => set({ batch: e.currentTarget.value })}>
+            <option value="">all</option>
+            {batches.map((b, i) => (
+              <option key={b} value={String(b)}>
+                {i === 0 || b <= 1 ? b : `${b / 2 + 1} to ${b}`}
+              </option>
+            ))}
+          </select>
+        </label>
+        <label>
+          Experts{" "}
+          <select
+            value={state.order}
+            name="order"
+            onChange={(e) => set({ order: e.currentTarget.value as typeof state.order })}
+          >
+            {orders.map((o) => (
+              <option key={o} value={o}>
+                {orderNames[o]}
+              </option>
+            ))}
+          </select>
+        </label>
       </div>
-      {rows.some((r) => r.sum > 0)
-        ? <HeatMap rows={rows} order={state.order} label={`Selections of experts, ${phaseNames[state.phase]}, layers downwards, experts to the right`} />
-        : <p class="empty">Nothing was chosen in this phase and batch.</p>}
+      {rows.some((r) => r.sum > 0) ? (
+        <HeatMap
+          rows={rows}
+          order={state.order}
+          label={`Selections of experts, ${phaseNames[state.phase]}, layers downwards, experts to the right`}
+        />
+      ) : (
+        <p class="empty">Nothing was chosen in this phase and batch.</p>
+      )}
     </>
   );
 }

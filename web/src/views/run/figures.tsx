@@ -6,8 +6,10 @@ import type { Figure, Run } from "../../lib/types.ts";
 import { FigureValue, IntervalBar } from "../../ui/figure.tsx";
 
 const headlines: [id: string, title: string][] = [
-  ["ttft_ms_p50", "First token, median"], ["tpot_ms_p50", "Per further token, median"],
-  ["output_tokens_per_s", "Output"], ["activated_experts_decode", "Experts a layer, decode"],
+  ["ttft_ms_p50", "First token, median"],
+  ["tpot_ms_p50", "Per further token, median"],
+  ["output_tokens_per_s", "Output"],
+  ["activated_experts_decode", "Experts a layer, decode"],
 ];
 
 export function Headlines({ run }: { run: Run }) {
@@ -15,22 +17,41 @@ export function Headlines({ run }: { run: Run }) {
   return (
     <dl class="tiles" data-testid="headlines">
       <Tile run={run} title={`Accuracy, ${run.row.headline_metric}`} figure={accuracy} share>
-        {accuracy?.low !== undefined && accuracy.high !== undefined && accuracy.value !== undefined && <>
-          <IntervalBar low={accuracy.low} high={accuracy.high} value={accuracy.value} min={0} max={1} />
-          <small class="soft">{intervalText(accuracy, true)}</small></>}
+        {accuracy?.low !== undefined && accuracy.high !== undefined && accuracy.value !== undefined && (
+          <>
+            <IntervalBar low={accuracy.low} high={accuracy.high} value={accuracy.value} min={0} max={1} />
+            <small class="soft">{intervalText(accuracy, true)}</small>
+          </>
+        )}
       </Tile>
-      {headlines.map(([id, title]) => <Tile key={id} run={run} title={title} figure={figureOf(run.row, id)} />)}
+      {headlines.map(([id, title]) => (
+        <Tile key={id} run={run} title={title} figure={figureOf(run.row, id)} />
+      ))}
     </dl>
   );
 }
 
-function Tile({ run, title, figure, share = false, children }: { run: Run; title: string; figure: Figure | undefined; share?: boolean; children?: ComponentChildren }) {
+function Tile({
+  run,
+  title,
+  figure,
+  share = false,
+  children,
+}: {
+  run: Run;
+  title: string;
+  figure: Figure | undefined;
+  share?: boolean;
+  children?: ComponentChildren;
+}) {
   const known = figure?.value !== undefined && !figure.invalid;
   return (
     <div class="tile">
       <dt>{title}</dt>
       <dd>
-        <span class="big"><FigureValue figure={figure && { ...figure, low: undefined, high: undefined }} share={share} /></span>
+        <span class="big">
+          <FigureValue figure={figure && { ...figure, low: undefined, high: undefined }} share={share} />
+        </span>
         {known && <span class="soft"> {share ? "%" : figure.unit}</span>}
         {!known && <small class="soft">{whyUnknown(run, figure)}</small>}
         {children}
@@ -42,7 +63,11 @@ function Tile({ run, title, figure, share = false, children }: { run: Run; title
 function whyUnknown({ row }: Run, figure: Figure | undefined): string {
   if (figure) return reasonOf(figure);
   if (!row.ended_at_ms) return "known when the run has ended";
-  return row.state === "finished" ? "not measured" : row.state === "cancelled" ? "the run was cancelled" : "the run failed";
+  return row.state === "finished"
+    ? "not measured"
+    : row.state === "cancelled"
+      ? "the run was cancelled"
+      : "the run failed";
 }
 
 export function isShare(run: Run, figure: Figure): boolean {
@@ -51,18 +76,44 @@ export function isShare(run: Run, figure: Figure): boolean {
 
 export function Figures({ run }: { run: Run }) {
   if (run.row.figures.length === 0)
-    return <><h2>All figures</h2><p class="soft">There are none{run.row.state === "finished" ? "" : ": they are made when every sample is graded"}.</p></>;
+    return (
+      <>
+        <h2>All figures</h2>
+        <p class="soft">
+          There are none{run.row.state === "finished" ? "" : ": they are made when every sample is graded"}.
+        </p>
+      </>
+    );
   return (
     <>
       <h2>All figures</h2>
-      <div class="scroll" tabIndex={0} role="region" aria-label="All figures"><table class="figures" data-testid="figures">
-        <thead><tr><th scope="col">Figure</th><th scope="col" class="number">Value</th><th scope="col">Unit</th><th scope="col">95 % interval</th><th scope="col">Basis</th></tr></thead>
-        {groupsOf(run).map(([group, figures]) => (
-          <tbody key={group}>
-            <tr class="group"><th scope="rowgroup" colSpan={5}>{group}</th></tr>
-            {figures.map((f) => <FigureRow key={f.id} figure={f} share={isShare(run, f)} />)}
-          </tbody>))}
-      </table></div>
+      <div class="scroll" tabIndex={0} role="region" aria-label="All figures">
+        <table class="figures" data-testid="figures">
+          <thead>
+            <tr>
+              <th scope="col">Figure</th>
+              <th scope="col" class="number">
+                Value
+              </th>
+              <th scope="col">Unit</th>
+              <th scope="col">95 % interval</th>
+              <th scope="col">Basis</th>
+            </tr>
+          </thead>
+          {groupsOf(run).map(([group, figures]) => (
+            <tbody key={group}>
+              <tr class="group">
+                <th scope="rowgroup" colSpan={5}>
+                  {group}
+                </th>
+              </tr>
+              {figures.map((f) => (
+                <FigureRow key={f.id} figure={f} share={isShare(run, f)} />
+              ))}
+            </tbody>
+          ))}
+        </table>
+      </div>
     </>
   );
 }
@@ -72,11 +123,19 @@ function FigureRow({ figure, share }: { figure: Figure; share: boolean }) {
   const interval = intervalText(figure, share).replace(/^95 % interval: /, "");
   return (
     <tr>
-      <th scope="row" data-tip={column?.about} tabIndex={column ? 0 : undefined}>{column?.title ?? figure.id}{column && <code class="soft id">{figure.id}</code>}</th>
-      <td class="number"><FigureValue figure={{ ...figure, low: undefined, high: undefined }} share={share} focusable={false} /></td>
+      <th scope="row" data-tip={column?.about} tabIndex={column ? 0 : undefined}>
+        {column?.title ?? figure.id}
+        {column && <code class="soft id">{figure.id}</code>}
+      </th>
+      <td class="number">
+        <FigureValue figure={{ ...figure, low: undefined, high: undefined }} share={share} focusable={false} />
+      </td>
       <td class="soft">{share ? "%" : figure.unit}</td>
       <td class="soft">{interval}</td>
-      <td class="basis"><span class="chip">{figure.basis}</span>{figure.reason && <span class={figure.invalid ? "bad" : "soft"}> {figure.reason}</span>}</td>
+      <td class="basis">
+        <span class="chip">{figure.basis}</span>
+        {figure.reason && <span class={figure.invalid ? "bad" : "soft"}> {figure.reason}</span>}
+      </td>
     </tr>
   );
 }
@@ -87,7 +146,7 @@ const groupOrder = ["Accuracy", "Performance", "MoE", "Cost", "System", "Provena
 function groupsOf(run: Run): [string, Figure[]][] {
   const groups = new Map<string, Figure[]>();
   for (const figure of run.row.figures) {
-    const group = isShare(run, figure) ? "Accuracy" : columns.find((c) => c.id === figure.id)?.group ?? "More";
+    const group = isShare(run, figure) ? "Accuracy" : (columns.find((c) => c.id === figure.id)?.group ?? "More");
     groups.set(group, [...(groups.get(group) ?? []), figure]);
   }
   return [...groups].sort(([a], [b]) => groupOrder.indexOf(a) - groupOrder.indexOf(b));

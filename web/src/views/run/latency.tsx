@@ -14,9 +14,19 @@ export function Latency({ run }: { run: Run }) {
   const boundary = run.row.report?.timing_boundary;
   return (
     <>
-      <p class="soft">{boundary === "engine" ? "Times were taken in the engine, where tokens appear." : boundary === "http" ? "Times were taken over HTTP: the network and the server's own queue are in them." : "Where times were taken is not known."}
-        {" "}The axis is logarithmic; a bar is 10 % wide.</p>
-      <div class="histograms">{kinds.map((k) => <Kind key={k.id} run={run} {...k} />)}</div>
+      <p class="soft">
+        {boundary === "engine"
+          ? "Times were taken in the engine, where tokens appear."
+          : boundary === "http"
+            ? "Times were taken over HTTP: the network and the server's own queue are in them."
+            : "Where times were taken is not known."}{" "}
+        The axis is logarithmic; a bar is 10 % wide.
+      </p>
+      <div class="histograms">
+        {kinds.map((k) => (
+          <Kind key={k.id} run={run} {...k} />
+        ))}
+      </div>
     </>
   );
 }
@@ -24,10 +34,25 @@ export function Latency({ run }: { run: Run }) {
 function Kind({ run, id, title, about }: { run: Run; id: string; title: string; about: string }) {
   const histogram = run.histograms.find((h) => h.id === `${id}_us`);
   if (histogram?.counts.some((n) => n > 0))
-    return <div class="card"><HistogramChart histogram={histogram} title={title} marks={marksOf(run, id)} /><p class="soft about">{about}</p></div>;
+    return (
+      <div class="card">
+        <HistogramChart histogram={histogram} title={title} marks={marksOf(run, id)} />
+        <p class="soft about">{about}</p>
+      </div>
+    );
   const mean = figureOf(run.row, `${id}_ms_mean`);
-  return <div class="card"><figure class="histogram"><figcaption><b>{title}</b></figcaption>
-    <p class="soft unknown">– {mean ? reasonOf(mean) : run.row.ended_at_ms ? "not measured" : "the run has not ended"}</p></figure></div>;
+  return (
+    <div class="card">
+      <figure class="histogram">
+        <figcaption>
+          <b>{title}</b>
+        </figcaption>
+        <p class="soft unknown">
+          – {mean ? reasonOf(mean) : run.row.ended_at_ms ? "not measured" : "the run has not ended"}
+        </p>
+      </figure>
+    </div>
+  );
 }
 
 function marksOf(run: Run, id: string): Mark[] {

@@ -11,7 +11,8 @@ type Fact = [name: string, value: ComponentChildren];
 const or = (value: string | number | undefined, otherwise: string): ComponentChildren =>
   value === undefined || value === "" ? <span class="soft">{otherwise}</span> : String(value);
 
-const code = (text: string | undefined): ComponentChildren => (text ? <code>{text}</code> : <span class="soft">unknown</span>);
+const code = (text: string | undefined): ComponentChildren =>
+  text ? <code>{text}</code> : <span class="soft">unknown</span>;
 
 export function Provenance({ run }: { run: Run }) {
   const { row, task } = run;
@@ -23,15 +24,30 @@ export function Provenance({ run }: { run: Run }) {
         {row.report && row.report.notes.length > 0 && <Notes notes={row.report.notes} />}
       </Card>
       <Card title="Machine" facts={machine(row.report)} />
-      <Card title="Task" facts={[
-        ["Name", row.task], ["Version", or(task?.version, "unknown")], ["Split", or(task?.split, "unknown")],
-        ["Kind", or(task?.output_type, "unknown")], ["Examples of its own", or(task?.num_fewshot, "unknown")],
-        ["Samples", `${run.samples_total.toLocaleString("en")} of ${(task?.samples ?? 0).toLocaleString("en")}`],
-        ["Definition", code(task?.definition_sha256)], ["Data", code(task?.data_sha256)]]} />
-      <Card title="Times and digests" facts={[
-        ["Queued", time(row.queued_at_ms)], ["Ended", or(time(row.ended_at_ms), "not yet")],
-        ["Configuration", code(row.config_hash)], ["Weights", code(row.report?.model_sha256)],
-        ["Run", code(row.run_id)], ["Evaluation", code(row.evaluation_id)]]} />
+      <Card
+        title="Task"
+        facts={[
+          ["Name", row.task],
+          ["Version", or(task?.version, "unknown")],
+          ["Split", or(task?.split, "unknown")],
+          ["Kind", or(task?.output_type, "unknown")],
+          ["Examples of its own", or(task?.num_fewshot, "unknown")],
+          ["Samples", `${run.samples_total.toLocaleString("en")} of ${(task?.samples ?? 0).toLocaleString("en")}`],
+          ["Definition", code(task?.definition_sha256)],
+          ["Data", code(task?.data_sha256)],
+        ]}
+      />
+      <Card
+        title="Times and digests"
+        facts={[
+          ["Queued", time(row.queued_at_ms)],
+          ["Ended", or(time(row.ended_at_ms), "not yet")],
+          ["Configuration", code(row.config_hash)],
+          ["Weights", code(row.report?.model_sha256)],
+          ["Run", code(row.run_id)],
+          ["Evaluation", code(row.evaluation_id)],
+        ]}
+      />
       <History id={row.run_id} />
     </div>
   );
@@ -42,82 +58,186 @@ const eventsMax = 200;
 function History({ id }: { id: string }) {
   const events = useResource<Events>(`runs/${encodeURIComponent(id)}/events?limit=${eventsMax}`);
   return (
-    <section class="card"><h2>What happened</h2>
+    <section class="card">
+      <h2>What happened</h2>
       {events.error && <ErrorBox error={events.error} retry={events.reload} />}
-      {events.value && <ol class="plain history" data-testid="history">{events.value.events.map((e) => (
-        <li key={e.id}><time dateTime={new Date(e.at_ms).toISOString()} class="soft">{timeOfDay(e.at_ms)}</time><span><b>{e.kind}</b> {e.text}</span></li>))}</ol>}
-      {events.value?.next_after !== undefined && <p class="soft">And more; <code>/api/v1/runs/{id}/events</code> has all.</p>}
+      {events.value && (
+        <ol class="plain history" data-testid="history">
+          {events.value.events.map((e) => (
+            <li key={e.id}>
+              <time dateTime={new Date(e.at_ms).toISOString()} class="soft">
+                {timeOfDay(e.at_ms)}
+              </time>
+              <span>
+                <b>{e.kind}</b> {e.text}
+              </span>
+            </li>
+          ))}
+        </ol>
+      )}
+      {events.value?.next_after !== undefined && (
+        <p class="soft">
+          And more; <code>/api/v1/runs/{id}/events</code> has all.
+        </p>
+      )}
     </section>
   );
 }
 
 function Card({ title, facts, children }: { title: string; facts: Fact[]; children?: ComponentChildren }) {
   return (
-    <section class="card"><h2>{title}</h2>
-      <dl class="facts">{facts.map(([name, value]) => <><dt>{name}</dt><dd>{value}</dd></>)}</dl>{children}</section>
+    <section class="card">
+      <h2>{title}</h2>
+      <dl class="facts">
+        {facts.map(([name, value]) => (
+          <>
+            <dt>{name}</dt>
+            <dd>{value}</dd>
+          </>
+        ))}
+      </dl>
+      {children}
+    </section>
   );
 }
 
 function configuration(spec: Spec): Fact[] {
-  const g = spec.generation, own = "the task's own";
+  const g = spec.generation,
+    own = "the task's own";
   const open = spec.load?.rate_per_s;
   return [
-    ["Model", spec.model], ["Revision", or(spec.revision, "not given")], ["Engine", spec.engine], ["Precision", or(spec.precision, "not declared")],
-    ["Load", open === undefined ? `closed loop, ${spec.load?.concurrency ?? 1} in flight` : `open loop, ${open} requests a second (Poisson)`],
-    ["Samples", samplesOf(spec)], ["Repeats", spec.repeats || 1], ["Seed", spec.seed],
-    ["Examples in the prompt", or(spec.num_fewshot, own)], ["Prompt format", spec.prompt_format || "text"],
-    ["Longest answer", g?.max_tokens ? plural(g.max_tokens, "token") : or("", own)], ["Temperature", or(g?.temperature, own)],
-    ["Top p", or(g?.top_p, "off")], ["Top k", g?.top_k ? g.top_k : or("", "off")],
+    ["Model", spec.model],
+    ["Revision", or(spec.revision, "not given")],
+    ["Engine", spec.engine],
+    ["Precision", or(spec.precision, "not declared")],
+    [
+      "Load",
+      open === undefined
+        ? `closed loop, ${spec.load?.concurrency ?? 1} in flight`
+        : `open loop, ${open} requests a second (Poisson)`,
+    ],
+    ["Samples", samplesOf(spec)],
+    ["Repeats", spec.repeats || 1],
+    ["Seed", spec.seed],
+    ["Examples in the prompt", or(spec.num_fewshot, own)],
+    ["Prompt format", spec.prompt_format || "text"],
+    ["Longest answer", g?.max_tokens ? plural(g.max_tokens, "token") : or("", own)],
+    ["Temperature", or(g?.temperature, own)],
+    ["Top p", or(g?.top_p, "off")],
+    ["Top k", g?.top_k ? g.top_k : or("", "off")],
     ["Exact lengths", g?.ignore_eos ? "yes: generated until the longest answer" : "no"],
-    ["Submitter", spec.submitter], ["Priority", spec.priority], ["Note", or(spec.note, "none")],
+    ["Submitter", spec.submitter],
+    ["Priority", spec.priority],
+    ["Note", or(spec.note, "none")],
   ];
 }
 
 function samplesOf(spec: Spec): string {
   const share = spec.sampling === undefined ? "" : `a random ${short(spec.sampling * 100)} %`;
-  return [spec.limit ? `the first ${spec.limit.toLocaleString("en")}` : "", share].filter(Boolean).join(", of these ") || "all";
+  return (
+    [spec.limit ? `the first ${spec.limit.toLocaleString("en")}` : "", share].filter(Boolean).join(", of these ") ||
+    "all"
+  );
 }
 
 /** What nobody measured: the submitter said it. */
 function Declared({ spec }: { spec: Spec }) {
   const { external: e, parallelism: p, hardware: h } = spec;
   if (!e?.url && !h?.description && !h?.device) return null;
-  const ways = p ? ([["tensor", p.tensor], ["pipeline", p.pipeline], ["data", p.data], ["expert", p.expert]] as const).filter(([, n]) => n > 1) : [];
+  const ways = p
+    ? (
+        [
+          ["tensor", p.tensor],
+          ["pipeline", p.pipeline],
+          ["data", p.data],
+          ["expert", p.expert],
+        ] as const
+      ).filter(([, n]) => n > 1)
+    : [];
   return (
-    <Card title="Declared by the submitter" facts={[
-      ["Server", code(e?.url)], ["Name sent to it", or(e?.served_model, "the model's")], ["Hardware", or(h?.description || h?.device, "not declared")],
-      ["Parallelism", ways.length ? ways.map(([name, n]) => `${name} ${n}`).join(", ") : "none"],
-      ["config.json", e?.model_config ? `${bytes(e.model_config.length)} of text` : or("", "not declared")]]} />
+    <Card
+      title="Declared by the submitter"
+      facts={[
+        ["Server", code(e?.url)],
+        ["Name sent to it", or(e?.served_model, "the model's")],
+        ["Hardware", or(h?.description || h?.device, "not declared")],
+        ["Parallelism", ways.length ? ways.map(([name, n]) => `${name} ${n}`).join(", ") : "none"],
+        ["config.json", e?.model_config ? `${bytes(e.model_config.length)} of text` : or("", "not declared")],
+      ]}
+    />
   );
 }
 
 function whatRan(report: ShardReport | undefined, node: string): Fact[] {
-  if (!report) return [["Report", <span class="soft">none: no node has ended a part of this run</span>], ["Node", or(node, "none yet")]];
+  if (!report)
+    return [
+      ["Report", <span class="soft">none: no node has ended a part of this run</span>],
+      ["Node", or(node, "none yet")],
+    ];
   const unknown = "unknown";
   return [
-    ["Node", node], ["Engine version", or(report.engine_version, unknown)],
-    ["Times taken", report.timing_boundary === "engine" ? "in the engine, where tokens appear" : report.timing_boundary === "http" ? "over HTTP, as the server sends" : unknown],
+    ["Node", node],
+    ["Engine version", or(report.engine_version, unknown)],
+    [
+      "Times taken",
+      report.timing_boundary === "engine"
+        ? "in the engine, where tokens appear"
+        : report.timing_boundary === "http"
+          ? "over HTTP, as the server sends"
+          : unknown,
+    ],
     ["Model family", or(report.model_family, unknown)],
-    ["Experts", report.experts ? `${report.experts} in each of ${plural(report.moe_layers, "layer")}, ${report.top_k} chosen for a token` : or("", unknown)],
-    ["Parameters", report.parameters === undefined ? or("", unknown) : `${parameters(report.parameters)}, ${report.active_parameters === undefined ? "active unknown" : parameters(report.active_parameters) + " used by a token"}`],
-    ["Threads", report.threads || or("", unknown)], ["Kernels", or(report.isa, unknown)],
+    [
+      "Experts",
+      report.experts
+        ? `${report.experts} in each of ${plural(report.moe_layers, "layer")}, ${report.top_k} chosen for a token`
+        : or("", unknown),
+    ],
+    [
+      "Parameters",
+      report.parameters === undefined
+        ? or("", unknown)
+        : `${parameters(report.parameters)}, ${report.active_parameters === undefined ? "active unknown" : parameters(report.active_parameters) + " used by a token"}`,
+    ],
+    ["Threads", report.threads || or("", unknown)],
+    ["Kernels", or(report.isa, unknown)],
     ["Retries", `${report.retries} requests repeated before their first byte`],
     ...(report.routing_unknown ? [["Routing", report.routing_unknown] as Fact] : []),
   ];
 }
 
 function Notes({ notes }: { notes: string[] }) {
-  return <ul class="notes">{notes.map((n) => <li key={n}><Icon name="info" /><span>{n}</span></li>)}</ul>;
+  return (
+    <ul class="notes">
+      {notes.map((n) => (
+        <li key={n}>
+          <Icon name="info" />
+          <span>{n}</span>
+        </li>
+      ))}
+    </ul>
+  );
 }
 
 function machine(report: ShardReport | undefined): Fact[] {
   const h: NodeHardware | undefined = report?.hardware;
   if (!h) return [["Hardware", <span class="soft">not reported</span>]];
   return [
-    ["Devices", h.devices.length ? `${h.devices.join(", ")}${h.device_memory_bytes ? ` (${bytes(h.device_memory_bytes)})` : ""}` : "no GPU"],
-    ["Processor", `${h.cpu || "unknown"}${h.cores ? `, ${plural(h.cores, "core")}` : ""}`], ["Memory", h.memory_bytes ? bytes(h.memory_bytes) : "unknown"],
-    ["Read bandwidth", h.read_bandwidth_gb_s === undefined ? or("", "not measured") : `${short(h.read_bandwidth_gb_s)} GB/s, measured`],
-    ["Instructions", or(h.isa.join(", "), "unknown")], ["Kernel", or(h.kernel, "unknown")], ["Governor", or(h.governor, "unknown")],
+    [
+      "Devices",
+      h.devices.length
+        ? `${h.devices.join(", ")}${h.device_memory_bytes ? ` (${bytes(h.device_memory_bytes)})` : ""}`
+        : "no GPU",
+    ],
+    ["Processor", `${h.cpu || "unknown"}${h.cores ? `, ${plural(h.cores, "core")}` : ""}`],
+    ["Memory", h.memory_bytes ? bytes(h.memory_bytes) : "unknown"],
+    [
+      "Read bandwidth",
+      h.read_bandwidth_gb_s === undefined ? or("", "not measured") : `${short(h.read_bandwidth_gb_s)} GB/s, measured`,
+    ],
+    ["Instructions", or(h.isa.join(", "), "unknown")],
+    ["Kernel", or(h.kernel, "unknown")],
+    ["Governor", or(h.governor, "unknown")],
     ["Host load at the end", short(report!.load_average)],
   ];
 }
@@ -127,16 +247,39 @@ export function Attempts({ run }: { run: Run }) {
   return (
     <>
       <h2>Attempts</h2>
-      {run.attempts.length > 1 && <p class="soft">More than one: samples that were answered are not asked again, and times of two attempts are not mixed.</p>}
-      <div class="scroll"><table data-testid="attempts">
-        <thead><tr><th scope="col" class="number">No.</th><th scope="col">Node</th><th scope="col">Started</th><th scope="col" class="number">Took</th><th scope="col">Outcome</th></tr></thead>
-        <tbody>{run.attempts.map((a) => (
-          <tr key={`${a.shard}-${a.fence}`}>
-            <td class="number">{a.attempt}</td><td>{a.node}</td><td>{time(a.started_at_ms)}</td>
-            <td class="number">{a.ended_at_ms ? duration(a.ended_at_ms - a.started_at_ms) : "–"}</td>
-            <td class="wrap">{a.outcome || "going on"}</td>
-          </tr>))}</tbody>
-      </table></div>
+      {run.attempts.length > 1 && (
+        <p class="soft">
+          More than one: samples that were answered are not asked again, and times of two attempts are not mixed.
+        </p>
+      )}
+      <div class="scroll">
+        <table data-testid="attempts">
+          <thead>
+            <tr>
+              <th scope="col" class="number">
+                No.
+              </th>
+              <th scope="col">Node</th>
+              <th scope="col">Started</th>
+              <th scope="col" class="number">
+                Took
+              </th>
+              <th scope="col">Outcome</th>
+            </tr>
+          </thead>
+          <tbody>
+            {run.attempts.map((a) => (
+              <tr key={`${a.shard}-${a.fence}`}>
+                <td class="number">{a.attempt}</td>
+                <td>{a.node}</td>
+                <td>{time(a.started_at_ms)}</td>
+                <td class="number">{a.ended_at_ms ? duration(a.ended_at_ms - a.started_at_ms) : "–"}</td>
+                <td class="wrap">{a.outcome || "going on"}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
     </>
   );
 }

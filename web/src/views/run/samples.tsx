@@ -17,7 +17,10 @@ export const samplesPath = (runId: string, query: Record<string, string | number
   `runs/${encodeURIComponent(runId)}/samples?${new URLSearchParams(Object.entries(query).flatMap(([k, v]) => (v === "" ? [] : [[k, String(v)]])))}`;
 
 /** The page that begins with a sample. */
-export const just = (ordinal: number): Record<string, string | number> => ({ limit: 1, ...(ordinal > 0 ? { after: ordinal - 1 } : {}) });
+export const just = (ordinal: number): Record<string, string | number> => ({
+  limit: 1,
+  ...(ordinal > 0 ? { after: ordinal - 1 } : {}),
+});
 
 export function SampleBrowser({ run }: { run: Run }) {
   const [state, set] = useRunState();
@@ -32,37 +35,80 @@ export function SampleBrowser({ run }: { run: Run }) {
   const wanted = state.sample === "" ? null : Number(state.sample);
   const inPage = samples?.some((s) => s.answer.ordinal === wanted) ?? false;
 
-  const filter = (verdict: typeof state.verdict) => { trail.current = []; set({ verdict, after: "", sample: "" }); };
-  const search = (text: string, draft: boolean) => { trail.current = []; set({ search: text, after: "", sample: "" }, draft); };
-  const turn = (after: string) => { set({ after, sample: "" }); top.current!.scrollIntoView({ block: "start" }); };
-  const next = () => { trail.current.push(state.after); turn(String(page.value!.next_after)); };
+  const filter = (verdict: typeof state.verdict) => {
+    trail.current = [];
+    set({ verdict, after: "", sample: "" });
+  };
+  const search = (text: string, draft: boolean) => {
+    trail.current = [];
+    set({ search: text, after: "", sample: "" }, draft);
+  };
+  const turn = (after: string) => {
+    set({ after, sample: "" });
+    top.current!.scrollIntoView({ block: "start" });
+  };
+  const next = () => {
+    trail.current.push(state.after);
+    turn(String(page.value!.next_after));
+  };
   const back = () => turn(trail.current.pop() ?? "");
-  const find = (ordinal: number) => { trail.current = []; set({ verdict: "", search: "", after: ordinal > 0 ? String(ordinal - 1) : "", sample: String(ordinal) }); };
+  const find = (ordinal: number) => {
+    trail.current = [];
+    set({ verdict: "", search: "", after: ordinal > 0 ? String(ordinal - 1) : "", sample: String(ordinal) });
+  };
   return (
     <>
       <div class="controls" ref={top}>
         <div class="choices" role="group" aria-label="Verdict">
-          {verdicts.map((v) => <button key={v} type="button" aria-pressed={state.verdict === v} onClick={() => filter(v)}>{v || "all"}</button>)}</div>
+          {verdicts.map((v) => (
+            <button key={v} type="button" aria-pressed={state.verdict === v} onClick={() => filter(v)}>
+              {v || "all"}
+            </button>
+          ))}
+        </div>
         <Search text={state.search} onSearch={search} />
         <Finder total={run.samples_total} onFind={find} />
       </div>
-      {wanted !== null && samples && !inPage && <Linked run={run} ordinal={wanted} onClose={() => set({ sample: "" })} />}
+      {wanted !== null && samples && !inPage && (
+        <Linked run={run} ordinal={wanted} onClose={() => set({ sample: "" })} />
+      )}
       {page.error && <ErrorBox error={page.error} retry={page.reload} />}
       {!samples && !page.error && <p class="soft">Loading…</p>}
-      {samples && <SampleList run={run} samples={samples} open={wanted} onOpen={(ordinal) => set({ sample: ordinal === null ? "" : String(ordinal) })} />}
-      {samples && <nav class="pager" aria-label="Pages of samples" data-testid="pager">
-        <button type="button" disabled={state.after === ""} onClick={back}>{trail.current.length ? "Previous page" : "First page"}</button>
-        <button type="button" disabled={page.value?.next_after === undefined} onClick={next}>Next page</button>
-        <span class="soft" role="status">{rangeText(samples, run, state.verdict || (state.search && "with these words"))}</span>
-        {samples.length > 0 && <a class="csv" href={"/api/v1/" + samplesPath(run.row.run_id, { ...query, format: "csv" })} download><Icon name="download" />This page as CSV</a>}
-      </nav>}
+      {samples && (
+        <SampleList
+          run={run}
+          samples={samples}
+          open={wanted}
+          onOpen={(ordinal) => set({ sample: ordinal === null ? "" : String(ordinal) })}
+        />
+      )}
+      {samples && (
+        <nav class="pager" aria-label="Pages of samples" data-testid="pager">
+          <button type="button" disabled={state.after === ""} onClick={back}>
+            {trail.current.length ? "Previous page" : "First page"}
+          </button>
+          <button type="button" disabled={page.value?.next_after === undefined} onClick={next}>
+            Next page
+          </button>
+          <span class="soft" role="status">
+            {rangeText(samples, run, state.verdict || (state.search && "with these words"))}
+          </span>
+          {samples.length > 0 && (
+            <a class="csv" href={"/api/v1/" + samplesPath(run.row.run_id, { ...query, format: "csv" })} download>
+              <Icon name="download" />
+              This page as CSV
+            </a>
+          )}
+        </nav>
+      )}
     </>
   );
 }
 
 function rangeText(samples: Sample[], run: Run, only: string): string {
   if (samples.length === 0) return only ? `No sample is ${only} here.` : "No sample has an answer here yet.";
-  const first = samples[0]!.answer.ordinal, last = samples.at(-1)!.answer.ordinal;
+  const first = samples[0]!.answer.ordinal,
+    last = samples.at(-1)!.answer.ordinal;
   return `No. ${first.toLocaleString("en")} to ${last.toLocaleString("en")}${only ? `, ${only} only` : ""}; ${run.samples_total.toLocaleString("en")} in the run`;
 }
 
@@ -75,10 +121,23 @@ function Search({ text, onSearch }: { text: string; onSearch: (text: string, dra
     clearTimeout(timer.current);
     timer.current = window.setTimeout(() => onSearch(words, true), restMs);
   };
-  const now = (words: string) => { clearTimeout(timer.current); onSearch(words, false); };
+  const now = (words: string) => {
+    clearTimeout(timer.current);
+    onSearch(words, false);
+  };
   useEffect(() => () => clearTimeout(timer.current), []);
-  return <input type="search" class="find-text" aria-label="Search in prompts and answers" placeholder="Search in prompts and answers" maxLength={searchBytesMax / 4}
-    defaultValue={text} onInput={(e) => soon(e.currentTarget.value)} onChange={(e) => now(e.currentTarget.value)} />;
+  return (
+    <input
+      type="search"
+      class="find-text"
+      aria-label="Search in prompts and answers"
+      placeholder="Search in prompts and answers"
+      maxLength={searchBytesMax / 4}
+      defaultValue={text}
+      onInput={(e) => soon(e.currentTarget.value)}
+      onChange={(e) => now(e.currentTarget.value)}
+    />
+  );
 }
 
 function Finder({ total, onFind }: { total: number; onFind: (ordinal: number) => void }) {
@@ -89,59 +148,128 @@ function Finder({ total, onFind }: { total: number; onFind: (ordinal: number) =>
   };
   return (
     <form class="finder" onSubmit={send}>
-      <label>Sample no. <input name="find" inputMode="numeric" value={text} placeholder={`0 to ${total - 1}`} onInput={(e) => set(e.currentTarget.value)} /></label>
+      <label>
+        Sample no.{" "}
+        <input
+          name="find"
+          inputMode="numeric"
+          value={text}
+          placeholder={`0 to ${total - 1}`}
+          onInput={(e) => set(e.currentTarget.value)}
+        />
+      </label>
       <button type="submit">Go</button>
     </form>
   );
 }
 
 function Linked({ run, ordinal, onClose }: { run: Run; ordinal: number; onClose: () => void }) {
-  const page = useResource<Samples>(samplesPath(run.row.run_id, just(ordinal)), run.row.ended_at_ms ? 0 : openRefreshMs);
+  const page = useResource<Samples>(
+    samplesPath(run.row.run_id, just(ordinal)),
+    run.row.ended_at_ms ? 0 : openRefreshMs,
+  );
   const sample = page.value?.samples.find((s) => s.answer.ordinal === ordinal);
   return (
     <div class="linked" data-testid="linked">
-      {page.value && !sample && <p>There is no answer to sample no. {ordinal} in this run{run.row.ended_at_ms ? "" : " yet"}. <button type="button" class="small" onClick={onClose}>Close</button></p>}
+      {page.value && !sample && (
+        <p>
+          There is no answer to sample no. {ordinal} in this run{run.row.ended_at_ms ? "" : " yet"}.{" "}
+          <button type="button" class="small" onClick={onClose}>
+            Close
+          </button>
+        </p>
+      )}
       {sample && <SampleList run={run} samples={[sample]} open={ordinal} onOpen={onClose} />}
     </div>
   );
 }
 
-interface ListProps { run: Run; samples: Sample[]; open: number | null; onOpen: (ordinal: number | null) => void }
+interface ListProps {
+  run: Run;
+  samples: Sample[];
+  open: number | null;
+  onOpen: (ordinal: number | null) => void;
+}
 
 function SampleList({ run, samples, open, onOpen }: ListProps) {
   if (samples.length === 0) return null;
   return (
     <div class="samples" data-testid="samples">
-      <div class="sample-row head soft" aria-hidden="true"><span>Sample</span><span>Verdict</span><span>Answer taken</span><span class="number">Tokens</span><span class="number">First token</span><span class="number">Per token</span><span class="number">Took</span></div>
-      <ul class="plain">{samples.map((s) => <SampleItem key={s.answer.ordinal} run={run} sample={s} open={open === s.answer.ordinal} onOpen={onOpen} />)}</ul>
+      <div class="sample-row head soft" aria-hidden="true">
+        <span>Sample</span>
+        <span>Verdict</span>
+        <span>Answer taken</span>
+        <span class="number">Tokens</span>
+        <span class="number">First token</span>
+        <span class="number">Per token</span>
+        <span class="number">Took</span>
+      </div>
+      <ul class="plain">
+        {samples.map((s) => (
+          <SampleItem key={s.answer.ordinal} run={run} sample={s} open={open === s.answer.ordinal} onOpen={onOpen} />
+        ))}
+      </ul>
     </div>
   );
 }
 
-export const ttftOf = (t: Timing | null | undefined): number | null => (t?.first_token_us === undefined ? null : t.first_token_us - t.submitted_us);
+export const ttftOf = (t: Timing | null | undefined): number | null =>
+  t?.first_token_us === undefined ? null : t.first_token_us - t.submitted_us;
 
 export function tpotOf({ answer }: Sample): number | null {
   const { timing: t, output_tokens: tokens } = answer;
-  if (!t || t.first_token_us === undefined || t.last_token_us === undefined || tokens === undefined || tokens < 2) return null;
+  if (!t || t.first_token_us === undefined || t.last_token_us === undefined || tokens === undefined || tokens < 2)
+    return null;
   return (t.last_token_us - t.first_token_us) / (tokens - 1);
 }
 
-function SampleItem({ run, sample, open, onOpen }: { run: Run; sample: Sample; open: boolean; onOpen: ListProps["onOpen"] }) {
-  const { answer, verdicts: [verdict] } = sample;
+function SampleItem({
+  run,
+  sample,
+  open,
+  onOpen,
+}: {
+  run: Run;
+  sample: Sample;
+  open: boolean;
+  onOpen: ListProps["onOpen"];
+}) {
+  const {
+    answer,
+    verdicts: [verdict],
+  } = sample;
   const item = useRef<HTMLLIElement>(null);
   const id = `sample-${answer.ordinal}`;
   // A link to a sample brings it before the eyes; one opened by hand is there already.
-  useEffect(() => { if (open) item.current!.scrollIntoView({ block: "nearest" }); }, []);
+  useEffect(() => {
+    if (open) item.current!.scrollIntoView({ block: "nearest" });
+  }, []);
   return (
     <li ref={item} class={"sample-item" + (open ? " open" : "")} data-testid="sample" data-ordinal={answer.ordinal}>
-      <button type="button" class="sample-row" aria-expanded={open} aria-controls={id} onClick={() => onOpen(open ? null : answer.ordinal)}>
-        <span class="uid"><Icon name="chevron" />{answer.uid}</span>
-        <span><VerdictBadge sample={sample} /></span>
-        <span class="taken">{verdict?.extracted || <span class="soft">{answer.error || verdict?.reason || "–"}</span>}</span>
+      <button
+        type="button"
+        class="sample-row"
+        aria-expanded={open}
+        aria-controls={id}
+        onClick={() => onOpen(open ? null : answer.ordinal)}
+      >
+        <span class="uid">
+          <Icon name="chevron" />
+          {answer.uid}
+        </span>
+        <span>
+          <VerdictBadge sample={sample} />
+        </span>
+        <span class="taken">
+          {verdict?.extracted || <span class="soft">{answer.error || verdict?.reason || "–"}</span>}
+        </span>
         <Time name="tokens" text={answer.output_tokens?.toLocaleString("en")} />
         <Time name="to the first token" text={timeText(ttftOf(answer.timing))} />
         <Time name="per token" text={timeText(tpotOf(sample))} />
-        <Time name="in all" text={timeText(answer.timing ? answer.timing.ended_us - answer.timing.submitted_us : null)} />
+        <Time
+          name="in all"
+          text={timeText(answer.timing ? answer.timing.ended_us - answer.timing.submitted_us : null)}
+        />
       </button>
       <div id={id}>{open && <SampleDetail run={run} sample={sample} />}</div>
     </li>
@@ -151,5 +279,10 @@ function SampleItem({ run, sample, open, onOpen }: { run: Run; sample: Sample; o
 const timeText = (us: number | null): string | undefined => (us === null ? undefined : microseconds(us));
 
 function Time({ name, text }: { name: string; text: string | undefined }) {
-  return <span class={"number " + (text ? "" : "soft")}>{text ?? "–"}<span class="away-from-eyes"> {name}</span></span>;
+  return (
+    <span class={"number " + (text ? "" : "soft")}>
+      {text ?? "–"}
+      <span class="away-from-eyes"> {name}</span>
+    </span>
+  );
 }

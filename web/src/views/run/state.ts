@@ -12,8 +12,13 @@ export const orders = ["number", "load"] as const;
 
 export const schema = {
   show: choice(parts, "overview"),
-  verdict: choice(verdicts, ""), search: text(), after: text(), sample: text(),
-  phase: choice(phases, "both"), batch: text(), order: choice(orders, "number"),
+  verdict: choice(verdicts, ""),
+  search: text(),
+  after: text(),
+  sample: text(),
+  phase: choice(phases, "both"),
+  batch: text(),
+  order: choice(orders, "number"),
 };
 
 export const useRunState = () => useUrlState(schema);

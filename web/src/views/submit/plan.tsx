@@ -8,7 +8,11 @@ import { Icon } from "../../ui/icon.tsx";
 
 const restMs = 250;
 
-export interface Plan { value?: SubmitReply; error?: ApiError; checking: boolean }
+export interface Plan {
+  value?: SubmitReply;
+  error?: ApiError;
+  checking: boolean;
+}
 
 /** The server's opinion of a spec, asked for once it has not changed for a moment. */
 export function usePlan(spec: unknown): Plan {
@@ -22,27 +26,52 @@ export function usePlan(spec: unknown): Plan {
       const result = await post<SubmitReply>("evaluations", { spec: JSON.parse(wanted), dry_run: true }, stop.signal);
       if (!stop.signal.aborted) set({ of: wanted, result });
     }, restMs);
-    return () => { clearTimeout(timer); stop.abort(); };
+    return () => {
+      clearTimeout(timer);
+      stop.abort();
+    };
   }, [wanted, seen]);
 
   const { result } = known;
   const checking = known.of !== wanted;
   if (!result) return { checking };
-  return result.ok ? { value: result.value, checking } : { error: isAway(result.error) ? undefined : result.error, checking };
+  return result.ok
+    ? { value: result.value, checking }
+    : { error: isAway(result.error) ? undefined : result.error, checking };
 }
 
-interface Props { plan: Plan; general: string[]; faults: number; command: string[]; sending: boolean; configTyped: boolean }
+interface Props {
+  plan: Plan;
+  general: string[];
+  faults: number;
+  command: string[];
+  sending: boolean;
+  configTyped: boolean;
+}
 
 export function PlanPanel({ plan, general, faults, command, sending, configTyped }: Props) {
   return (
     <aside class="plan" aria-label="Plan" data-testid="plan" data-checking={plan.checking}>
       <h2>What would run</h2>
       <div class="verdict" role="status" aria-live="polite">
-        {general.map((text) => <p key={text} class="bad"><Icon name="warning" /> {text}</p>)}
-        {faults > 0 ? <p class="bad" data-testid="fault-count"><Icon name="warning" /> {plural(faults, "field")} to put right</p>
-          : plan.value ? <Planned plan={plan.value} /> : general.length === 0 && <p class="soft">{plan.checking ? "Checking…" : "Choose a model and a task."}</p>}
+        {general.map((text) => (
+          <p key={text} class="bad">
+            <Icon name="warning" /> {text}
+          </p>
+        ))}
+        {faults > 0 ? (
+          <p class="bad" data-testid="fault-count">
+            <Icon name="warning" /> {plural(faults, "field")} to put right
+          </p>
+        ) : plan.value ? (
+          <Planned plan={plan.value} />
+        ) : (
+          general.length === 0 && <p class="soft">{plan.checking ? "Checking…" : "Choose a model and a task."}</p>
+        )}
       </div>
-      <button type="submit" class="primary submit" disabled={sending}>{sending ? "Submitting…" : "Submit"}</button>
+      <button type="submit" class="primary submit" disabled={sending}>
+        {sending ? "Submitting…" : "Submit"}
+      </button>
       <Command words={command} configTyped={configTyped} />
     </aside>
   );
@@ -52,12 +81,39 @@ function Planned({ plan }: { plan: SubmitReply }) {
   const samples = plan.runs.reduce((sum, run) => sum + run.samples, 0);
   return (
     <>
-      <p class="sum" data-testid="plan-sum"><b>{plural(plan.runs.length, "run")}, {plural(samples, "sample")}</b></p>
-      <ul class="planned">{byTask(plan.runs).map(([task, runs]) => (
-        <li key={task}>{task}{runs.length > 1 && ` × ${runs.length}`}<span class="soft">{plural(runs[0]!.samples, "sample")}{runs.length > 1 && " each"}</span></li>))}</ul>
-      {plan.warnings.map((text) => <p key={text} class="warn"><Icon name="warning" /> {text}</p>)}
-      {plan.no_node && plan.warnings.length === 0 && <p class="warn"><Icon name="clock" /> No connected node can run this now; it would wait.</p>}
-      <p class="soft hash">Configuration <code data-testid="config-hash" title={plan.config_hash}>{plan.config_hash.slice(0, 12)}</code></p>
+      <p class="sum" data-testid="plan-sum">
+        <b>
+          {plural(plan.runs.length, "run")}, {plural(samples, "sample")}
+        </b>
+      </p>
+      <ul class="planned">
+        {byTask(plan.runs).map(([task, runs]) => (
+          <li key={task}>
+            {task}
+            {runs.length > 1 && ` × ${runs.length}`}
+            <span class="soft">
+              {plural(runs[0]!.samples, "sample")}
+              {runs.length > 1 && " each"}
+            </span>
+          </li>
+        ))}
+      </ul>
+      {plan.warnings.map((text) => (
+        <p key={text} class="warn">
+          <Icon name="warning" /> {text}
+        </p>
+      ))}
+      {plan.no_node && plan.warnings.length === 0 && (
+        <p class="warn">
+          <Icon name="clock" /> No connected node can run this now; it would wait.
+        </p>
+      )}
+      <p class="soft hash">
+        Configuration{" "}
+        <code data-testid="config-hash" title={plan.config_hash}>
+          {plan.config_hash.slice(0, 12)}
+        </code>
+      </p>
     </>
   );
 }
@@ -77,7 +133,8 @@ function Command({ words, configTyped }: { words: string[]; configTyped: boolean
     try {
       await navigator.clipboard.writeText(words.join(" "));
       say("Copied");
-    } catch { // not a secure origin, or not allowed: leave it marked for the keyboard
+    } catch {
+      // not a secure origin, or not allowed: leave it marked for the keyboard
       getSelection()?.selectAllChildren(text.current!);
       say("Marked: copy it with the keyboard");
     }
@@ -86,8 +143,19 @@ function Command({ words, configTyped }: { words: string[]; configTyped: boolean
   return (
     <section class="command" aria-label="Command line">
       <h3>The same on the command line</h3>
-      <pre tabIndex={0}><code ref={text} data-testid="command">{words.join(" \\\n  ")}</code></pre>
-      <p class="buttons"><button type="button" onClick={copy}>Copy</button> <span class="soft" role="status">{said}</span></p>
+      <pre tabIndex={0}>
+        <code ref={text} data-testid="command">
+          {words.join(" \\\n  ")}
+        </code>
+      </pre>
+      <p class="buttons">
+        <button type="button" onClick={copy}>
+          Copy
+        </button>{" "}
+        <span class="soft" role="status">
+          {said}
+        </span>
+      </p>
       {configTyped && <p class="soft">With the text above saved as config.json.</p>}
     </section>
   );
