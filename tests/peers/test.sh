@@ -52,6 +52,14 @@ evaluate() {
     moecap run export "$(run_ids "$id")" >"$export"
 }
 
+# native_run NAME OPTIONS...: the same for our own engine; later steps name the file.
+native_run() {
+    export=$1
+    shift
+    evaluate "$state/$export.jsonl" --engine native --model moecap-tiny --batch-size 4 "$@" ||
+        fail "the native run failed"
+}
+
 # peer_run FILE OPTIONS...: the same for the server that runs.
 peer_run() {
     export=$1
@@ -108,7 +116,7 @@ check_scoring() {
     says 'score' && say "$name: scoring is refused: $(echo "$out" | grep -m 1 score | cut -c1-160)"
 }
 
-# serve MODEL: the server, ready and able; what it takes is $ready_s, its name for the model $served.
+# serve_peer MODEL: the server, ready and able; what it took is $ready_s, its name for the model $served.
 serve_peer() {
     began=$(date +%s)
     start_server "$peer_start_s" "$1" || return 1
@@ -138,27 +146,27 @@ run_peer() (
         exit 77
     fi
     say "$name: $peer_title $(version_of "$peer_package")"
-    trap stop_server EXIT
+    trap stop_server EXIT # the server has a session of its own: Ctrl-C does not reach it
+    trap 'exit 130' INT TERM
     if [ -n "${peer_kind:-}" ]; then check_engine; else peer_check "$our_url"; fi
 )
+
+# What our own engine answers, which every server is held against.
+run_natives() {
+    sed 's/^task: .*/task: gsm-mini-stop/; s/until: .*/until: ["=", "\\n"]/' "$root/tasks/gsm-mini.yaml" >"$state/stop.yaml"
+    moecap task add "$state/stop.yaml" --data "$root/tasks/gsm-mini.jsonl" \
+        --fewshot "$root/tasks/gsm-mini.train_shots.jsonl" >/dev/null
+    native_run native --task gsm-mini --limit "$limit"
+    native_run native-few --task gsm-mini --limit "$few"
+    native_run native-stop --task gsm-mini-stop --limit "$few"
+    native_run native-chat --task gsm-mini --chat --limit "$few"
+    native_run native-choice --task choice-mini --limit "$few"
+}
 
 trap end_all EXIT INT TERM
 start_suite
 serve_ours
-native_run() { # FILE, OPTIONS...
-    export=$1
-    shift
-    evaluate "$state/$export.jsonl" --engine native --model moecap-tiny --batch-size 4 "$@" ||
-        fail "the native run failed"
-}
-native_run native --task gsm-mini --limit "$limit"
-sed 's/^task: .*/task: gsm-mini-stop/; s/until: .*/until: ["=", "\\n"]/' "$root/tasks/gsm-mini.yaml" >"$state/stop.yaml"
-moecap task add "$state/stop.yaml" --data "$root/tasks/gsm-mini.jsonl" --fewshot "$root/tasks/gsm-mini.train_shots.jsonl" \
-    >/dev/null
-native_run native-few --task gsm-mini --limit "$few"
-native_run native-stop --task gsm-mini-stop --limit "$few"
-native_run native-chat --task gsm-mini --chat --limit "$few"
-native_run native-choice --task choice-mini --limit "$few"
+run_natives
 
 failed=0 skipped=0
 for name; do
