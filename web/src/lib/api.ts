@@ -12,10 +12,10 @@ export interface ApiError {
 export type Result<T> = { ok: true; value: T } | { ok: false; error: ApiError };
 
 const timeoutMs = 30_000;
-const keptMax = 64;
+const keptBytesMax = 8 * 1024 * 1024; // of replies as they were sent; as objects they are several times larger
 
 // Replies by address with their ETag. An unchanged reply is the same object again, so nothing is drawn anew.
-const kept = new Map<string, { etag: string; value: unknown }>();
+const kept = new Map<string, { etag: string; value: unknown; bytes: number }>();
 
 // Asked for before anyone is there to show it; whoever asks first gets that answer.
 const ahead = new Map<string, Promise<Result<any>>>();
@@ -38,7 +38,7 @@ async function fresh<T>(path: string, signal?: AbortSignal): Promise<Result<T>> 
   if (answer.value.status === 304 && known) return { ok: true, value: known.value as T };
   const result = await read<T>(answer.value);
   const etag = answer.value.headers.get("ETag");
-  if (result.ok && etag) keep(path, etag, result.value);
+  if (result.ok && etag) keep(path, { etag, value: result.value, bytes: lengthOf(answer.value) });
   return result;
 }
 
@@ -67,10 +67,21 @@ function limit(signal: AbortSignal | undefined): AbortSignal {
   return signal ? AbortSignal.any([signal, timeout]) : timeout;
 }
 
-function keep(path: string, etag: string, value: unknown): void {
+function lengthOf(response: Response): number {
+  return Number(response.headers.get("Content-Length")) || 64 * 1024; // a streamed one does not say
+}
+
+// The latest answer of an address is kept; of the others the oldest go first.
+function keep(path: string, answer: { etag: string; value: unknown; bytes: number }): void {
   kept.delete(path);
-  kept.set(path, { etag, value });
-  if (kept.size > keptMax) kept.delete(kept.keys().next().value!);
+  kept.set(path, answer);
+  let bytes = 0;
+  for (const known of kept.values()) bytes += known.bytes;
+  for (const [oldest, known] of kept) {
+    if (bytes <= keptBytesMax || oldest === path) break;
+    kept.delete(oldest);
+    bytes -= known.bytes;
+  }
 }
 
 async function ask(path: string, options: RequestInit): Promise<Result<Response>> {
@@ -79,8 +90,8 @@ async function ask(path: string, options: RequestInit): Promise<Result<Response>
   } catch (problem) {
     const name = problem instanceof Error ? problem.name : "";
     if (name === "AbortError") return failure("cancelled", "the request was given up", 0);
-    if (name === "TimeoutError") return failure("deadline_exceeded", `no answer within ${timeoutMs / 1000} s`, 0);
     lost();
+    if (name === "TimeoutError") return failure("deadline_exceeded", `no answer within ${timeoutMs / 1000} s`, 0);
     return failure("unavailable", "the server could not be reached", 0);
   }
 }
