@@ -49,14 +49,28 @@ void gate_reply_text(struct cap_http_request *http, int status, const char *cont
         cap_http_reply(http, status, content_type, text, length);
 }
 
+void gate_reply_made(struct cap_http_request *http, int status, const char *content_type,
+                     const struct cap_buf *text)
+{
+    struct cap_err err = {0};
+
+    if (!text->overflowed) {
+        gate_reply_text(http, status, content_type, text->data, text->length);
+        return;
+    }
+    cap_fail(&err, CAP_RESOURCE_EXHAUSTED,
+             "the reply has more than %zu MiB; ask for fewer rows with limit",
+             text->bytes_max >> 20);
+    gate_reply_error(http, &err);
+}
+
+/* A message has 8 MiB at most, but its JSON names fields that the wire leaves out. */
 void gate_reply_message(struct cap_http_request *http, int status, const ProtobufCMessage *message)
 {
     CAP_AUTO_BUF(text, JSON_BYTES_MAX);
 
     cap_wire_write(message, &text);
-    if (text.overflowed)
-        abort(); /* a message has 8 MiB at most */
-    gate_reply_text(http, status, "application/json", text.data, text.length);
+    gate_reply_made(http, status, "application/json", &text);
 }
 
 void gate_reply_json(struct cap_http_request *http, int status, json_t *json)

@@ -70,6 +70,9 @@ bool gate_etag_known(const char *if_none_match, const char *etag);
 /* With an ETag of the text, and 304 when the client has it already. */
 void gate_reply_text(struct cap_http_request *http, int status, const char *content_type,
                      const char *text, size_t length);
+/* The same of a text that was made for this reply; an error when it passed its limit. */
+void gate_reply_made(struct cap_http_request *http, int status, const char *content_type,
+                     const struct cap_buf *text);
 /* A message as JSON. */
 void gate_reply_message(struct cap_http_request *http, int status, const ProtobufCMessage *message);
 /* Takes the reference. */

@@ -228,7 +228,7 @@ static void reply_csv(struct cap_http_request *http, const struct gate_table *ta
     snprintf(disposition, sizeof disposition, "attachment; filename=\"moecap-%s.csv\"",
              table->name);
     cap_http_reply_header(http, "Content-Disposition", disposition);
-    gate_reply_text(http, 200, "text/csv; charset=utf-8; header=present", text.data, text.length);
+    gate_reply_made(http, 200, "text/csv; charset=utf-8; header=present", &text);
 }
 
 void gate_reply_table(struct cap_http_request *http, const struct gate_table *table,
