@@ -6,6 +6,7 @@
 #include "base/exit.h"
 #include "external/check.h"
 #include "external/kind.h"
+#include "external/sent.h"
 #include "offline.h"
 
 enum { REFUSED_MS = 2000, LOADING_MS = 600000 };
@@ -90,6 +91,7 @@ int infer_cmd_engine_check(int argc, char **argv)
 {
     struct arguments arguments;
     struct cap_err err = {0};
+    char words[CAP_ERR_TEXT_BYTES_MAX];
     json_t *found;
     int status;
 
@@ -112,7 +114,8 @@ int infer_cmd_engine_check(int argc, char **argv)
     }
     found = infer_check(&arguments.options, &err);
     if (!found) {
-        fprintf(stderr, "moecap engine check: %s\n", err.text);
+        infer_sent_words(words, sizeof words, err.text); /* it may quote the server */
+        fprintf(stderr, "moecap engine check: %s\n", words);
         return cap_exit_of(err.code);
     }
     status = print_found(found, arguments.json);

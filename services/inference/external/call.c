@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/utf8.h"
+#include "external/sent.h"
 
 enum { PAUSE_MS_MIN = 250, PAUSE_MS_MAX = 30000, TEXT_BYTES_MAX = 1 << 20 };
 
@@ -28,8 +28,10 @@ void infer_call_start(struct infer_call *call, const struct infer_request *reque
 void infer_call_keep_routed(struct infer_call *call, const char *base64, size_t length)
 {
     free(call->routed);
-    call->routed = strndup(base64, length);
+    call->routed = malloc(length + 1); /* not strndup: it may hold NULs */
     assert(call->routed);
+    memcpy(call->routed, base64, length);
+    call->routed[length] = '\0';
     call->routed_length = length;
 }
 
@@ -67,13 +69,6 @@ bool infer_call_plan_retry(struct infer_call *call, int64_t now_ns, int retry_af
     return true;
 }
 
-/* A server's word, cut to fit: it goes into messages, which are UTF-8. */
-static void keep_word(char *out, size_t room, const char *word)
-{
-    snprintf(out, room, "%s", word);
-    cap_utf8_tidy(out);
-}
-
 static void note_facts(struct infer_call *call, const struct infer_chunk *chunk)
 {
     if (chunk->has_usage) {
@@ -82,9 +77,9 @@ static void note_facts(struct infer_call *call, const struct infer_chunk *chunk)
         call->cached_tokens = chunk->cached_tokens;
     }
     if (chunk->finish_reason)
-        keep_word(call->finish_reason, sizeof call->finish_reason, chunk->finish_reason);
+        infer_sent_words(call->finish_reason, sizeof call->finish_reason, chunk->finish_reason);
     if (chunk->id && !*call->server_id)
-        keep_word(call->server_id, sizeof call->server_id, chunk->id);
+        infer_sent_words(call->server_id, sizeof call->server_id, chunk->id);
 }
 
 /* Some servers leave the stop string in the text: whatever came from it on is cut here. */

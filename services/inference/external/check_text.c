@@ -145,10 +145,13 @@ static void print_all(const json_t *found, FILE *out)
 /* What a server says must not move a terminal's cursor or colours. */
 static void make_plain(char *text)
 {
-    for (unsigned char *at = (unsigned char *)text; *at; at++)
-        if ((*at < ' ' && *at != '\n') || *at == 0x7f ||
-            (*at == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0))
-            *at = '?';
+    for (unsigned char *at = (unsigned char *)text; *at; at++) {
+        if (*at == 0xc2 && at[1] >= 0x80 && at[1] < 0xa0)
+            *at++ = '?'; /* U+0080 to U+009F: a terminal may take the second byte alone */
+        else if ((*at >= ' ' || *at == '\n') && *at != 0x7f)
+            continue;
+        *at = '?';
+    }
 }
 
 void infer_check_print(const json_t *found, FILE *out)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "external/refusal.h"
+#include "external/sent.h"
 
 static const char *text_of(const json_t *object, const char *name)
 {
@@ -73,7 +74,7 @@ bool infer_chunk_read(const char *data, size_t length, struct infer_chunk *out, 
     char reason[200];
     json_t *choice;
 
-    chunk.json = json_loadb(data, length, JSON_ALLOW_NUL, NULL);
+    chunk.json = infer_sent_json(data, length);
     if (!json_is_object(chunk.json)) {
         json_decref(chunk.json);
         return cap_fail(err, CAP_UNAVAILABLE, "the server sent what is no JSON: %.80s", data);

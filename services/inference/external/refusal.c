@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "external/sent.h"
 
 enum { REASON_BYTES = 360, LOCATION_BYTES_MAX = 120 };
 
@@ -46,7 +47,7 @@ static bool read_detail(const json_t *detail, char *out, size_t room)
 
 void infer_refusal_text(const char *body, size_t length, char *out, size_t room)
 {
-    json_t *json = json_loadb(body, length, JSON_ALLOW_NUL, NULL);
+    json_t *json = infer_sent_json(body, length);
     const json_t *error = json_object_get(json, "error");
     const char *message = text_of(error, "message");
 

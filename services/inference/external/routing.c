@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "external/sent.h"
+
 /* ---- may we? ---- */
 
 static const char not_started_so[] =
@@ -51,8 +53,7 @@ void infer_routing_begin(struct infer_routing_state *state)
 static void leave_out(struct infer_routing_state *state, const char *why)
 {
     state->left_out++;
-    snprintf(state->why_left_out, sizeof state->why_left_out, "%.*s",
-             (int)sizeof state->why_left_out - 1, why);
+    infer_sent_words(state->why_left_out, sizeof state->why_left_out, why);
 }
 
 const struct infer_routing *infer_routing_take(struct infer_routing_state *state,
@@ -93,7 +94,7 @@ static bool is_same_answer(const json_t *reply, const struct infer_call *call)
 void infer_routing_take_again(struct infer_routing_state *state, struct infer_call *call,
                               const char *body, size_t length)
 {
-    json_t *reply = json_loadb(body, length, JSON_ALLOW_NUL, NULL);
+    json_t *reply = infer_sent_json(body, length);
     const json_t *choice = json_array_get(json_object_get(reply, "choices"), 0);
     const json_t *routed = json_object_get(choice, "routed_experts");
 

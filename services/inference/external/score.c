@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "encode.h"
+#include "external/sent.h"
 
 enum { TEXT_BYTES_MAX = 16 << 20 };
 
@@ -105,6 +106,12 @@ static bool read_echoed(const json_t *logprobs, size_t i, struct token_score *ou
     return true;
 }
 
+/* Rounding may put a certain token above 0. */
+static bool is_possible(const struct infer_score *score)
+{
+    return isfinite(score->log_likelihood) && score->log_likelihood < 0.01 * (score->tokens + 1);
+}
+
 static bool read_continuation(const struct infer_server *server, const struct infer_call *call,
                               const json_t *reply, int prompt_tokens, struct infer_score *out)
 {
@@ -151,6 +158,10 @@ static bool take_continuation(const struct infer_server *server, struct infer_ca
         return cap_fail(err, CAP_UNIMPLEMENTED,
                         "the server tells no log-probabilities of a prompt, which scoring "
                         "continuations needs; use a task that generates");
+    if (!is_possible(out))
+        return cap_fail(err, CAP_DATA_LOSS,
+                        "the server tells a log-likelihood of %g, which cannot be",
+                        out->log_likelihood);
     call->continuation++;
     return true;
 }
@@ -166,7 +177,7 @@ static int prompt_tokens_of(const json_t *reply)
 bool infer_score_take(const struct infer_server *server, struct infer_call *call, const char *body,
                       size_t length, struct cap_err *err)
 {
-    json_t *reply = json_loadb(body, length, JSON_ALLOW_NUL, NULL);
+    json_t *reply = infer_sent_json(body, length);
     int prompt_tokens = prompt_tokens_of(reply);
     bool ok;
 

@@ -6,8 +6,8 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
-#include "base/utf8.h"
 #include "external/refusal.h"
+#include "external/sent.h"
 
 enum {
     GET_MS = 10000,
@@ -252,7 +252,7 @@ json_t *infer_server_models(const struct infer_server *server, struct cap_err *e
                  "%s/v1/models answered %d: %s", server->base, reply.status, reason);
         return NULL;
     }
-    list = json_loadb(reply.body, reply.length, 0, NULL);
+    list = infer_sent_json(reply.body, reply.length);
     if (json_is_array(json_object_get(list, "data")))
         return list;
     json_decref(list);
@@ -263,8 +263,7 @@ json_t *infer_server_models(const struct infer_server *server, struct cap_err *e
 
 void infer_server_keep_version(struct infer_server *server, const char *version)
 {
-    snprintf(server->version, sizeof server->version, "%s", version);
-    cap_utf8_tidy(server->version);
+    infer_sent_words(server->version, sizeof server->version, version);
 }
 
 /* Unknown is fine. */
@@ -280,7 +279,7 @@ static void ask_version(struct infer_server *server)
         !infer_server_get(server, server->kind->version_path, arena, &reply, &err) ||
         reply.status != 200)
         return;
-    json = json_loadb(reply.body, reply.length, 0, NULL);
+    json = infer_sent_json(reply.body, reply.length);
     version = json_string_value(json_object_get(json, "version"));
     server->offers_routing = json_is_true(json_object_get(json, "enable_return_routed_experts"));
     if (version)

@@ -210,6 +210,23 @@ static void run_to_end(struct infer_engine *engine, struct infer_event *out)
     assert_int_equal(out->kind, INFER_DONE);
 }
 
+/* Nobody asked for it, and its length does not end where its string does. */
+static void routing_that_holds_nuls_is_no_base64(void **state)
+{
+    static const char *const pieces[] = {
+        "data: {\"choices\":[{\"text\":\"4\"}],\"sglext\":{\"routed_experts\":"
+        "\"AA\\u0000================================================================\"}}\n\n",
+        "data: {\"choices\":[{\"text\":\"2\",\"finish_reason\":\"stop\"}]}\n\n", "data: [DONE]\n\n",
+        NULL};
+    struct infer_engine *engine = open_routed(*state, "openai", false);
+    struct infer_event event;
+
+    stub_reply(*state, COMPLETIONS, &(struct stub_reply){.pieces = pieces});
+    run_to_end(engine, &event);
+    assert_null(event.routing);
+    engine->ops->free(engine);
+}
+
 static void sglang_gives_routing_in_the_stream(void **state)
 {
     static char chunk[1200];
@@ -568,6 +585,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_encodings_give_the_same_counts),
         cmocka_unit_test(what_cannot_be_is_refused),
+        TEST(routing_that_holds_nuls_is_no_base64),
         TEST(sglang_gives_routing_in_the_stream),
         TEST(routing_that_is_not_offered_says_what_is_missing),
         TEST(vllm_is_asked_a_second_time_without_a_stream),

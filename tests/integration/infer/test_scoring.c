@@ -146,6 +146,30 @@ static void null_logprobs_are_no_scores(void **state)
     assert_unable(&out);
 }
 
+static void assert_impossible(struct stub *stub, const char *value)
+{
+    struct outcome out;
+    char reply[256];
+
+    snprintf(reply, sizeof reply,
+             "{\"choices\":[{\"prompt_logprobs\":[null,null,null,{\"1\":{\"logprob\":%s}},"
+             "{\"1\":{\"logprob\":%s}}]}],\"usage\":{\"prompt_tokens\":5}}",
+             value, value);
+    score(stub, "vllm", REPLIES(context_reply, reply), &out);
+    assert_true(out.failed);
+    assert_non_null(strstr(out.failure.text, "which cannot be"));
+}
+
+static void a_likelihood_above_one_is_no_score(void **state)
+{
+    assert_impossible(*state, "2.5");
+}
+
+static void an_endless_likelihood_is_no_score(void **state)
+{
+    assert_impossible(*state, "-1e308"); /* of two tokens */
+}
+
 static void kinds_that_cannot_score_say_so_at_once(void **state)
 {
     static const char *const kinds[] = {"llamacpp", "transformers"};
@@ -187,6 +211,8 @@ int main(void)
         TEST(echoed_lists_are_read_with_keys_that_are_there_twice),
         TEST(a_server_that_ignores_the_question_cannot_score),
         TEST(null_logprobs_are_no_scores),
+        TEST(a_likelihood_above_one_is_no_score),
+        TEST(an_endless_likelihood_is_no_score),
         TEST(kinds_that_cannot_score_say_so_at_once),
         TEST(a_refusal_between_the_steps_fails_the_sample),
     };

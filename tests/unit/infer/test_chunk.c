@@ -3,12 +3,14 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
 #include "inference/external/chunk.h"
 #include "inference/external/refusal.h"
+#include "inference/external/sent.h"
 
 static struct infer_chunk chunk_of(const char *data)
 {
@@ -126,6 +128,46 @@ static void a_refusal_is_read_in_every_shape(void **state)
     assert_string_equal(text, "too");
 }
 
+static void words_are_cut_at_a_character_and_move_no_cursor(void **state)
+{
+    char words[8];
+
+    (void)state;
+    infer_sent_words(words, sizeof words, "stop\xc3\xa9\xc3\xa9"); /* the last one is cut */
+    assert_string_equal(words, "stop\xc3\xa9?");
+    infer_sent_words(words, sizeof words, "a\x1b[2\nb");
+    assert_string_equal(words, "a [2 b");
+    infer_sent_words(words, sizeof words,
+                     "\xc2\x9b"
+                     "A\x7f");
+    assert_string_equal(words, " A ");
+    infer_sent_words(words, sizeof words, NULL);
+    assert_string_equal(words, "");
+}
+
+/* 3 bytes of text would become 150 of memory. */
+static void values_are_counted_before_they_are_made(void **state)
+{
+    size_t length = 3 * (size_t)INFER_SENT_VALUES_MAX + 1;
+    char *text = malloc(length + 1);
+    json_t *json;
+
+    (void)state;
+    assert_non_null(text);
+    text[0] = '[';
+    for (size_t i = 0; i < INFER_SENT_VALUES_MAX; i++)
+        memcpy(text + 1 + 3 * i, "[],", 3);
+    text[length - 1] = ']';
+    assert_null(infer_sent_json(text, length));
+    memset(text, ',', length); /* in a string they are no values */
+    memcpy(text, "[\"\\\"", 4);
+    memcpy(text + length - 2, "\"]", 2);
+    json = infer_sent_json(text, length);
+    assert_int_equal(json_array_size(json), 1);
+    json_decref(json);
+    free(text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -135,6 +177,8 @@ int main(void)
         cmocka_unit_test(usage_comes_alone_and_what_it_omits_is_unknown),
         cmocka_unit_test(what_is_no_chunk_is_refused_with_its_words),
         cmocka_unit_test(a_refusal_is_read_in_every_shape),
+        cmocka_unit_test(words_are_cut_at_a_character_and_move_no_cursor),
+        cmocka_unit_test(values_are_counted_before_they_are_made),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
