@@ -1,5 +1,6 @@
 // The form: what it says while it is filled in, and what becomes of it.
 import { execFile } from "node:child_process";
+import { readFile } from "node:fs/promises";
 import { promisify } from "node:util";
 import { assert, scene, tabTo } from "./stage.mjs";
 import { cancel, moecapFolder, slowly, submit, submitAndFinish } from "./suite.mjs";
@@ -116,6 +117,42 @@ scene("a run is submitted again with changes", async (stage) => {
   await planSays(page, "1 run, 7 samples");
   await page.getByRole("button", { name: "Submit" }).click();
   await page.locator('[data-testid="evaluation-sum"][data-ended="true"]').waitFor();
+});
+
+scene("the form of a run plans that run's configuration to the last declared word", async (stage) => {
+  const { runs, config_hash: hash } = await submit({
+    engine: "vllm",
+    model: "declared",
+    precision: "fp8",
+    tasks: ["gsm-mini", "choice-mini"],
+    load: { concurrency: 16 },
+    limit: 5,
+    repeats: 2,
+    sampling: 0.5,
+    seed: 9,
+    num_fewshot: 2,
+    prompt_format: "chat",
+    generation: { max_tokens: 64, temperature: 0.5, top_p: 0.9, top_k: 40, ignore_eos: true },
+    hardware: { description: "8x H100-SXM, NVLink" },
+    parallelism: { tensor: 8, expert: 2 },
+    external: {
+      url: "http://127.0.0.1:9",
+      served_model: "name, with a comma",
+      model_config: await readFile("models/moecap-tiny/config.json", "utf8"),
+      api_key_env: "MOECAP_KEY_TEST",
+    },
+    revision: "main",
+    note: "all of it",
+    priority: -5,
+  });
+  try {
+    const page = await stage.open(`/runs/${runs[0].run_id}`);
+    await page.getByTestId("again").click();
+    await page.locator(`[data-testid="config-hash"][title="${hash}"]`).waitFor();
+    assert.ok(page.url().length < 1000, "config.json is in the address");
+  } finally {
+    await Promise.all(runs.map((run) => cancel(run.run_id)));
+  }
 });
 
 scene("a configuration that runs already is shown, not started anew", async (stage) => {

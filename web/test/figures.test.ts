@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { intervalBar, intervalText, reasonOf, valueOf } from "../src/lib/figures.ts";
-import { bytes, duration, parameters, percent, plural, short } from "../src/lib/format.ts";
+import { bytes, counted, duration, parameters, percent, plural, short } from "../src/lib/format.ts";
 import type { Figure } from "../src/lib/types.ts";
 
 const figure = (more: Partial<Figure>): Figure => ({
@@ -63,4 +63,9 @@ test("sizes, times and counts read as people write them", () => {
   assert.deepEqual([30.5e9, 3.3e9, 1_200_000].map(parameters), ["30.5 B", "3.3 B", "1.2 M"]);
   assert.deepEqual([20, 12_000, 61_000, 3_720_000].map(duration), ["20 ms", "12 s", "1 min 1 s", "1 h 2 min"]);
   assert.deepEqual([plural(1, "run"), plural(1000, "run")], ["1 run", "1,000 runs"]);
+});
+
+test("equal names are counted", () => {
+  assert.equal(counted(["H100", "L4", "H100"]), "2x H100, L4");
+  assert.equal(counted([]), "");
 });

@@ -1,5 +1,6 @@
 // A run as the board works with it: its figures by id, so that sorting a thousand rows looks nothing up twice.
 import { valueOf } from "../lib/figures.ts";
+import { counted } from "../lib/format.ts";
 import type { BoardRow, Figure } from "../lib/types.ts";
 
 export interface Row {
@@ -41,14 +42,8 @@ export function loadText(run: BoardRow): string {
 export function hardwareText(run: BoardRow): string {
   const found = run.report?.hardware;
   if (run.spec.hardware?.description) return run.spec.hardware.description;
-  if (found && found.devices.length > 0) return summed(found.devices);
+  if (found && found.devices.length > 0) return counted(found.devices);
   return found?.cpu ? `${found.cpu}, ${run.report?.threads || found.cores} threads` : "";
-}
-
-function summed(devices: string[]): string {
-  const counts = new Map<string, number>();
-  for (const name of devices) counts.set(name, (counts.get(name) ?? 0) + 1);
-  return [...counts].map(([name, count]) => (count > 1 ? `${count}x ${name}` : name)).join(", ");
 }
 
 export function parallelText(run: BoardRow): string {

@@ -52,3 +52,10 @@ export function timeOfDay(ms: number): string {
 export function plural(count: number, one: string, many = one + "s"): string {
   return `${thousands.format(count)} ${count === 1 ? one : many}`;
 }
+
+/** Names that are there several times once, with their number: "2x H100, L4". */
+export function counted(names: readonly string[]): string {
+  const counts = new Map<string, number>();
+  for (const name of names) counts.set(name, (counts.get(name) ?? 0) + 1);
+  return [...counts].map(([name, count]) => (count > 1 ? `${count}x ${name}` : name)).join(", ");
+}

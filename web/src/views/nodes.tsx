@@ -1,7 +1,7 @@
 // The machines that are connected now: what each is, offers and does. Asked again every two seconds.
 import "../style/nodes.css";
 import type { ComponentChildren } from "preact";
-import { bytes, plural, short, time } from "../lib/format.ts";
+import { bytes, counted, plural, short, time } from "../lib/format.ts";
 import { useQueue } from "../lib/live.ts";
 import { useResource } from "../lib/resource.ts";
 import type { NodeEntry, NodeHardware, NodeModel, Nodes, RunProgress } from "../lib/types.ts";
@@ -82,7 +82,7 @@ function Node({ node, run }: { node: NodeEntry; run: RunProgress | undefined }) 
           {hello.endpoint ? <code>{hello.endpoint}</code> : <span class="soft">off</span>}
         </Row>
         <Row name="Address">
-          <code>{node.peer}</code>
+          <code>{node.peer.replace(/^ipv[46]:/, "")}</code>
         </Row>
       </dl>
     </li>
@@ -172,7 +172,7 @@ function Hardware({ hardware: h }: { hardware: NodeHardware }) {
     <>
       {h.devices.length > 0 && (
         <Row name="Devices">
-          {h.devices.join(", ")}
+          {counted(h.devices)}
           {h.device_memory_bytes > 0 && ` (${bytes(h.device_memory_bytes)})`}
         </Row>
       )}

@@ -1,6 +1,6 @@
 // Where a result comes from: what was asked, what was declared, what ran, on what, and the digests that say so.
 import type { ComponentChildren } from "preact";
-import { bytes, duration, parameters, plural, short, time, timeOfDay } from "../../lib/format.ts";
+import { bytes, counted, duration, parameters, plural, short, time, timeOfDay } from "../../lib/format.ts";
 import { useResource } from "../../lib/resource.ts";
 import type { Events, NodeHardware, Run, ShardReport, Spec } from "../../lib/types.ts";
 import { ErrorBox } from "../../ui/errorbox.tsx";
@@ -226,7 +226,7 @@ function machine(report: ShardReport | undefined): Fact[] {
     [
       "Devices",
       h.devices.length
-        ? `${h.devices.join(", ")}${h.device_memory_bytes ? ` (${bytes(h.device_memory_bytes)})` : ""}`
+        ? `${counted(h.devices)}${h.device_memory_bytes ? ` (${bytes(h.device_memory_bytes)})` : ""}`
         : "no GPU",
     ],
     ["Processor", `${h.cpu || "unknown"}${h.cores ? `, ${plural(h.cores, "core")}` : ""}`],
