@@ -49,7 +49,7 @@ static void add_counts(struct infer_tally *tally, int phase, int bucket, const u
     uint64_t **sums = &tally->sums[phase][bucket];
 
     if (!*sums)
-        *sums = calloc(cells(tally), sizeof **sums);
+        *sums = calloc(cells(tally) + 1, sizeof **sums);
     assert(*sums);
     for (size_t i = 0; i < cells(tally); i++)
         (*sums)[i] += counts[i];

@@ -55,8 +55,10 @@ static bool next_view(const struct loader *load, enum cap_weight kind, int layer
                       struct cap_weight_view *out)
 {
     char name[CAP_WEIGHTS_NAME_BYTES];
-    if (load->options->unwanted && load->options->unwanted(load->options->unwanted_arg))
-        return cap_fail(load->err, CAP_CANCELLED, "nobody waits for the model any more");
+    if (load->options->unwanted && load->options->unwanted(load->options->unwanted_arg)) {
+        cap_fail(load->err, CAP_CANCELLED, "nobody waits for the model any more");
+        return false; /* in words, for the analyser */
+    }
     return view_of(load, kind, layer, expert, out) &&
            cap_weights_check_view(out, cap_weights_name(kind, layer, expert, name), load->err);
 }
