@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +19,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/spawn.h"
 #include "suite.h"
 #include "up.h"
 
@@ -224,7 +224,6 @@ static bool spawn(struct supervisor *s, struct program *p, struct cap_err *err)
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     char log[CLI_FILE_BYTES];
-    sigset_t none;
     int rc;
 
     for (int i = 0; i < p->argument_count; i++)
@@ -234,11 +233,8 @@ static bool spawn(struct supervisor *s, struct program *p, struct cap_err *err)
     p->ready = false;
     log_path(s, p, log);
     set_log_aside(log, p);
-    sigemptyset(&none);
     posix_spawn_file_actions_init(&actions);
-    posix_spawnattr_init(&attributes);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK);
-    posix_spawnattr_setsigmask(&attributes, &none);
+    cap_spawn_attributes(&attributes, POSIX_SPAWN_SETPGROUP);
     rc = open_log(&actions, log)
              ? posix_spawn(&p->process->pid, argv[0], &actions, &attributes, argv, environ)
              : ENOMEM;

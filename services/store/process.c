@@ -5,7 +5,6 @@
 #include <glob.h>
 #include <pwd.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +15,7 @@
 #include "base/auto.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/spawn.h"
 
 extern char **environ;
 
@@ -116,19 +116,6 @@ bool store_bindir_find(const char *wanted, const char *version, char out[STORE_P
 
 enum { ARGS_MAX = 32, LOG_BYTES_MAX = 1 << 20 };
 
-/* We block and ignore some signals for ourselves; a child starts with none blocked. */
-static void set_signals(posix_spawnattr_t *attributes)
-{
-    sigset_t none, all;
-
-    sigemptyset(&none);
-    sigfillset(&all);
-    posix_spawnattr_init(attributes);
-    posix_spawnattr_setsigmask(attributes, &none);
-    posix_spawnattr_setsigdefault(attributes, &all);
-    posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-}
-
 static bool spawn(const struct store_user *user, const char *const *argv, const char *log,
                   pid_t *out_pid, struct cap_err *err)
 {
@@ -150,7 +137,7 @@ static bool spawn(const struct store_user *user, const char *const *argv, const 
     posix_spawn_file_actions_adddup2(&files, STDOUT_FILENO, STDERR_FILENO);
     /* The server must not find itself in a folder that its user cannot enter. */
     posix_spawn_file_actions_addchdir_np(&files, "/");
-    set_signals(&attributes);
+    cap_spawn_attributes(&attributes, 0);
     failed = posix_spawnp(out_pid, args[0], &files, &attributes, (char *const *)args, environ);
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&files);

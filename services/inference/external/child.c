@@ -6,7 +6,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +16,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/spawn.h"
 #include "log/log.h"
 
 extern char **environ;
@@ -146,20 +146,6 @@ static void make_script(const char *command, struct cap_buf *out)
                    WATCH_FD, STOP_MS / 1000, WATCH_FD, command);
 }
 
-static void set_attributes(posix_spawnattr_t *attributes)
-{
-    sigset_t none, all;
-
-    sigemptyset(&none);
-    sigfillset(&all);
-    posix_spawnattr_init(attributes);
-    posix_spawnattr_setsigmask(attributes, &none);
-    posix_spawnattr_setsigdefault(attributes, &all);
-    posix_spawnattr_setpgroup(attributes, 0);
-    posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
-                                             POSIX_SPAWN_SETPGROUP);
-}
-
 static bool spawn(struct infer_child *child, const char *script, const char *const *environment,
                   int log, int watch, struct cap_err *err)
 {
@@ -168,7 +154,7 @@ static bool spawn(struct infer_child *child, const char *script, const char *con
     posix_spawnattr_t attributes;
     int failure;
 
-    set_attributes(&attributes);
+    cap_spawn_attributes(&attributes, POSIX_SPAWN_SETPGROUP);
     posix_spawn_file_actions_init(&files);
     posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_adddup2(&files, log, STDOUT_FILENO);
