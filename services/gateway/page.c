@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "gzip.h"
 #include "page.h"
 #include "service.h"
 
@@ -30,30 +31,9 @@ const struct gate_page_file *gate_page_find(const char *path)
     return find_file(path);
 }
 
-/* "gzip;q=0" is a refusal, as is a list without gzip and "*". */
-bool gate_page_takes_gzip(const char *accept_encoding)
-{
-    const char *item = accept_encoding ? accept_encoding : "";
-
-    while (*item) {
-        size_t length, name;
-
-        item += strspn(item, " \t,");
-        length = strcspn(item, ",");
-        name = strcspn(item, " \t,;");
-        if ((name == 4 && strncasecmp(item, "gzip", 4) == 0) || (name == 1 && *item == '*')) {
-            const char *weight = memmem(item, length, "q=0", 3);
-
-            return !weight || strspn(weight + 3, ".0") != (size_t)(item + length - (weight + 3));
-        }
-        item += length;
-    }
-    return false;
-}
-
 static void serve(struct cap_http_request *http, const struct gate_page_file *file)
 {
-    bool packed = file->gzip && gate_page_takes_gzip(cap_http_header(http, "Accept-Encoding"));
+    bool packed = file->gzip && gate_takes_gzip(cap_http_header(http, "Accept-Encoding"));
     char etag[64];
 
     /* Weak: the bytes differ by encoding, what they mean does not. */

@@ -2,7 +2,6 @@
 #ifndef GATE_PAGE_H
 #define GATE_PAGE_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 struct gate_page_file {
@@ -20,8 +19,5 @@ extern const size_t gate_page_file_count;
 /* The file of an address; "/runs/..." and other views are the page itself, which reads the address.
  * NULL: no such page. */
 const struct gate_page_file *gate_page_find(const char *path);
-
-/* Whether an Accept-Encoding header (NULL: none) takes gzip. */
-bool gate_page_takes_gzip(const char *accept_encoding);
 
 #endif

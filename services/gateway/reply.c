@@ -3,23 +3,31 @@
 #include <string.h>
 
 #include "digest/digest.h"
+#include "gzip.h"
 #include "service.h"
 #include "wire/json.h"
 
-enum { ETAG_BYTES = CAP_SHA256_HEX_BYTES + 2, JSON_BYTES_MAX = 256 << 20 };
+enum {
+    ETAG_BYTES = CAP_SHA256_HEX_BYTES + 4,
+    JSON_BYTES_MAX = 256 << 20,
+    PACK_BYTES_MIN = 1024, /* below, a packet is a packet */
+};
 
+/* Weak: the bytes differ by encoding, what they mean does not. */
 static void make_etag(const char *text, size_t length, char out[ETAG_BYTES])
 {
     char hex[CAP_SHA256_HEX_BYTES];
 
     cap_sha256_hex(text, length, hex);
-    snprintf(out, ETAG_BYTES, "\"%.32s\"", hex);
+    snprintf(out, ETAG_BYTES, "W/\"%.32s\"", hex);
 }
 
 bool gate_etag_known(const char *if_none_match, const char *etag)
 {
     const char *item = if_none_match ? if_none_match : "";
 
+    if (strncmp(etag, "W/", 2) == 0)
+        etag += 2;
     while (*item) {
         size_t length;
 
@@ -35,6 +43,19 @@ bool gate_etag_known(const char *if_none_match, const char *etag)
     return false;
 }
 
+static void send_text(struct cap_http_request *http, int status, const char *content_type,
+                      const char *text, size_t length)
+{
+    CAP_AUTO_BUF(packed, length);
+
+    if (length >= PACK_BYTES_MIN && gate_takes_gzip(cap_http_header(http, "Accept-Encoding")) &&
+        gate_gzip(text, length, &packed)) {
+        cap_http_reply_header(http, "Content-Encoding", "gzip");
+        cap_http_reply(http, status, content_type, packed.data, packed.length);
+    } else
+        cap_http_reply(http, status, content_type, text, length);
+}
+
 void gate_reply_text(struct cap_http_request *http, int status, const char *content_type,
                      const char *text, size_t length)
 {
@@ -43,10 +64,11 @@ void gate_reply_text(struct cap_http_request *http, int status, const char *cont
     make_etag(text, length, etag);
     cap_http_reply_header(http, "ETag", etag);
     cap_http_reply_header(http, "Cache-Control", "no-cache");
+    cap_http_reply_header(http, "Vary", "Accept-Encoding");
     if (status == 200 && gate_etag_known(cap_http_header(http, "If-None-Match"), etag))
         cap_http_reply(http, 304, content_type, "", 0);
     else
-        cap_http_reply(http, status, content_type, text, length);
+        send_text(http, status, content_type, text, length);
 }
 
 void gate_reply_made(struct cap_http_request *http, int status, const char *content_type,

@@ -67,7 +67,7 @@ bool gate_query_page(struct cap_http_request *http, int64_t rows_max, int64_t fa
 /* reply.c */
 /* True when a list of entity tags, as If-None-Match has it, holds this one. */
 bool gate_etag_known(const char *if_none_match, const char *etag);
-/* With an ETag of the text, and 304 when the client has it already. */
+/* With an ETag of the text, 304 when the client has it already, packed for those who take gzip. */
 void gate_reply_text(struct cap_http_request *http, int status, const char *content_type,
                      const char *text, size_t length);
 /* The same of a text that was made for this reply; an error when it passed its limit. */

@@ -121,6 +121,9 @@ echo "$out" | awk '
 # an unchanged reply is not sent twice
 etag=$(curl -sS -D - -o /dev/null "$url/api/v1/board" | tr -d '\r' | sed -n 's/^ETag: //p')
 [ "$(status_of -H "If-None-Match: $etag" "$url/api/v1/board")" = 304 ] || fail "the ETag was not honoured"
+get "$url/api/v1/board" >"$state/plain"
+get --compressed -D "$state/head" "$url/api/v1/board" | cmp - "$state/plain" || fail "packed, the board is another"
+grep -qi '^content-encoding: gzip' "$state/head" || fail "a board for who takes gzip was not packed"
 
 # refusals: status, code, field
 expect 0 post -d '{"spec": {"model": "moecap-tiny", "tasks": ["gsm-mni"]}}' "$url/api/v1/evaluations"

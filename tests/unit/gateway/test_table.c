@@ -96,6 +96,8 @@ static void a_list_of_entity_tags_is_searched(void **state)
     assert_true(gate_etag_known("\"a\"", "\"a\""));
     assert_true(gate_etag_known("\"b\", W/\"a\" , \"c\"", "\"a\""));
     assert_true(gate_etag_known("*", "\"a\""));
+    assert_true(gate_etag_known("\"a\"", "W/\"a\""));
+    assert_true(gate_etag_known("W/\"a\"", "W/\"a\""));
     assert_false(gate_etag_known("\"ab\", \"\"", "\"a\""));
     assert_false(gate_etag_known("", "\"a\""));
     assert_false(gate_etag_known(NULL, "\"a\""));
