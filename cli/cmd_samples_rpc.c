@@ -7,7 +7,12 @@
 #include "routing_wire.h"
 #include "suite.h"
 
-enum { SAMPLES_DEFAULT = 50, COLUMNS = 8, TABLE_BYTES_MAX = 4 << 20 };
+enum {
+    SAMPLES_DEFAULT = 50,
+    COLUMNS = 8,
+    NUMBERS = 1 | 0xf0, /* the columns that are aligned to the right: the first, the last four */
+    TABLE_BYTES_MAX = 4 << 20,
+};
 
 struct cli_samples_options cli_samples_options;
 
@@ -67,7 +72,7 @@ static void print_page(const Moecap__V1__GetRunReply *run, const Moecap__V1__Lis
     CAP_AUTO_BUF(out, TABLE_BYTES_MAX);
     struct cli_table_out table;
 
-    cli_table_init(&table, COLUMNS, 1u | 0xf0u);
+    cli_table_init(&table, COLUMNS, NUMBERS);
     for (int i = 0; i < COLUMNS; i++)
         cli_table_add(&table, heading[i]);
     for (size_t i = 0; i < page->n_samples; i++)

@@ -219,7 +219,6 @@ static bool is_model(const char *path)
     return join(file, path, "config.json") && cap_file_exists(file);
 }
 
-/* What the directory says it is; the engine judges the rest when it loads. */
 /* Models that also read pictures keep it with the settings of their text part. */
 static int64_t context_of(const json_t *config)
 {
@@ -231,6 +230,7 @@ static int64_t context_of(const json_t *config)
     return tokens > 0 && tokens <= UINT32_MAX ? tokens : 0;
 }
 
+/* What the directory says it is; the engine judges the rest when it loads. */
 static void read_family(struct infer_model *model)
 {
     char file[PATH_BYTES_MAX];
