@@ -37,8 +37,8 @@ struct infer_child {
     pid_t pid; /* also the group's */
     int watch; /* closing it tells the watcher that the node is gone */
     int64_t start_ms;
-    bool reaped;
-    int status; /* of waitpid, once reaped */
+    bool ended;       /* but not waited for until infer_child_free: its number stays its own */
+    siginfo_t ending; /* once ended */
     char url[64], log[PATH_BYTES];
     char added[512]; /* to its environment */
 };
@@ -260,10 +260,14 @@ static int visit_group(const struct infer_child *child,
 
 /* ---- its end ---- */
 
-static void reap(struct infer_child *child)
+/* A process that is waited for frees its number, and a signal to the group could hit others. */
+static bool has_ended(struct infer_child *child)
 {
-    if (!child->reaped && waitpid(child->pid, &child->status, WNOHANG) == child->pid)
-        child->reaped = true;
+    if (!child->ended)
+        child->ended =
+            waitid(P_PID, (id_t)child->pid, &child->ending, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+            child->ending.si_pid == child->pid;
+    return child->ended;
 }
 
 /* The last words of the log, on one line. */
@@ -291,16 +295,14 @@ bool infer_child_ended(struct infer_child *child, struct cap_err *err)
     char tail[LOG_TAIL_BYTES + 1];
     int64_t after_ms = cap_clock_ms(cap_clock_system()) - child->start_ms;
 
-    reap(child);
-    if (!child->reaped)
+    if (!has_ended(child))
         return false;
     read_tail(child, tail);
     cap_fail(err, CAP_UNAVAILABLE,
              "the server that the node started ended after %lld s with %s %d; "
              "its log %s ends: %s",
-             (long long)after_ms / 1000, WIFSIGNALED(child->status) ? "signal" : "status",
-             WIFSIGNALED(child->status) ? WTERMSIG(child->status) : WEXITSTATUS(child->status),
-             child->log, tail);
+             (long long)after_ms / 1000, child->ending.si_code == CLD_EXITED ? "status" : "signal",
+             child->ending.si_status, child->log, tail);
     return true;
 }
 
@@ -311,8 +313,7 @@ static bool wait_for_group(struct infer_child *child, int64_t ms)
     int64_t until_ms = cap_clock_ms(cap_clock_system()) + ms;
 
     for (;;) {
-        reap(child);
-        if (child->reaped && (kill(-child->pid, 0) != 0 || visit_group(child, NULL, NULL) == 0))
+        if (has_ended(child) && visit_group(child, NULL, NULL) == 0)
             return true;
         if (cap_clock_ms(cap_clock_system()) >= until_ms)
             return false;
@@ -332,6 +333,7 @@ void infer_child_free(struct infer_child *child)
             kill(-child->pid, SIGKILL);
             wait_for_group(child, SWEEP_MS);
         }
+        waitpid(child->pid, NULL, WNOHANG);
     }
     if (child->watch >= 0)
         close(child->watch);
