@@ -114,7 +114,8 @@ export function scene(sentence, body, options = {}) {
 
 /** Findings of axe that are serious or critical, as lines to read. */
 export async function seriousFindings(page) {
-  await page.evaluate(axeSource); // through the debugger, which the content security policy does not concern
+  // Through the debugger, which the content security policy does not concern; once for all themes of a page.
+  if (!(await page.evaluate(() => "axe" in window))) await page.evaluate(axeSource);
   const { violations } = await page.evaluate(() =>
     window.axe.run(document, {
       resultTypes: ["violations"],
