@@ -16,7 +16,7 @@
 #include "base/clock.h"
 #include "http/server.h"
 
-static atomic_int streams_done, seen_gone;
+static atomic_int streams_waiting, streams_done, seen_gone;
 
 static void hello(struct cap_http_request *request, void *self)
 {
@@ -64,10 +64,13 @@ static void lines(struct cap_http_request *request, void *self)
     cap_http_reply_stream(request, 200, "text/event-stream", &stream);
 }
 
+enum { SLOW_MS = 5000 };
+
 static bool next_slowly(struct cap_http_request *request, void *state, struct cap_buf *out)
 {
     (void)state;
-    for (int i = 0; i < 200 && !cap_http_gone(request); i++)
+    streams_waiting++;
+    for (int i = 0; i < SLOW_MS / 5 && !cap_http_gone(request); i++)
         cap_sleep_ms(5);
     seen_gone += cap_http_gone(request);
     cap_buf_add_str(out, "late\n");
@@ -118,7 +121,7 @@ static int start(void **state)
 
     fixture->server = cap_http_server_start(&options, &fixture->port, &err);
     assert_non_null(fixture->server);
-    streams_done = seen_gone = 0;
+    streams_waiting = streams_done = seen_gone = 0;
     *state = fixture;
     return 0;
 }
@@ -141,6 +144,13 @@ static int dial(const struct fixture *fixture)
 
     assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
     return fd;
+}
+
+static void await_one(const atomic_int *count)
+{
+    for (int i = 0; i < SLOW_MS && *count == 0; i++)
+        cap_sleep_ms(1);
+    assert_int_equal(*count, 1);
 }
 
 /* Sends the text and reads until the server closes. */
@@ -254,9 +264,7 @@ static void a_stream_arrives_in_pieces_and_ends(void **state)
 
     talk(*state, "GET /lines HTTP/1.0\r\nHost: x\r\n\r\n", &out);
     assert_non_null(strstr(out.data, "line 3\nline 2\nline 1\n"));
-    for (int i = 0; i < 100 && !streams_done; i++)
-        cap_sleep_ms(5);
-    assert_int_equal(streams_done, 1);
+    await_one(&streams_done);
 }
 
 static void a_client_that_hangs_up_ends_its_stream(void **state)
@@ -265,11 +273,9 @@ static void a_client_that_hangs_up_ends_its_stream(void **state)
     int fd = dial(*state);
 
     assert_int_equal(write(fd, text, sizeof text - 1), sizeof text - 1);
-    cap_sleep_ms(50);
+    await_one(&streams_waiting);
     close(fd);
-    for (int i = 0; i < 100 && !streams_done; i++)
-        cap_sleep_ms(5);
-    assert_int_equal(streams_done, 1);
+    await_one(&streams_done);
     assert_true(seen_gone > 0);
 }
 
@@ -278,13 +284,14 @@ static void ending_the_server_ends_its_streams(void **state)
     struct fixture *fixture = *state;
     static const char text[] = "GET /slow HTTP/1.1\r\nHost: x\r\n\r\n";
     CAP_AUTO_FD int fd = dial(fixture);
-    int64_t started_ms = cap_clock_ms(cap_clock_system());
+    int64_t started_ms;
 
     assert_int_equal(write(fd, text, sizeof text - 1), sizeof text - 1);
-    cap_sleep_ms(50);
+    await_one(&streams_waiting);
+    started_ms = cap_clock_ms(cap_clock_system());
     cap_http_server_free(fixture->server);
     fixture->server = NULL;
-    assert_true(cap_clock_ms(cap_clock_system()) - started_ms < 900);
+    assert_true(cap_clock_ms(cap_clock_system()) - started_ms < SLOW_MS);
     assert_int_equal(streams_done, 1);
 }
 
