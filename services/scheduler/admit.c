@@ -234,6 +234,32 @@ static void check_tasks(struct complaints *c, const struct sched_spec *spec,
     }
 }
 
+static bool is_base(const char *url)
+{
+    for (; *url; url++)
+        if ((unsigned char)*url <= ' ' || *url == 0x7f || strchr("?#\\", *url))
+            return false;
+    return true;
+}
+
+/* Who reads a result reads its address. What is asked for is put behind it, and a blank or a
+ * backslash is read in one way here and in another there. */
+static void check_url_parts(struct complaints *c, const char *url)
+{
+    const char *host = strstr(url, "://") + 3;
+    const char *at = memchr(host, '@', strcspn(host, "/?#"));
+
+    if (at)
+        complain(c, CAP_INVALID_ARGUMENT, "external.url",
+                 "external.url holds a user or a password, which every reader would see; keys are "
+                 "in variables of the node: external.api_key_env");
+    else if (!is_base(url))
+        complain(c, CAP_INVALID_ARGUMENT, "external.url",
+                 "external.url \"%.200s\" holds a query, a blank or a backslash; it is the base of "
+                 "the addresses that are asked",
+                 url);
+}
+
 static void check_url(struct complaints *c, const struct sched_spec *spec)
 {
     bool external = sched_engine_needs_url(spec->engine);
@@ -250,6 +276,8 @@ static void check_url(struct complaints *c, const struct sched_spec *spec)
         complain(c, CAP_INVALID_ARGUMENT, "external.url",
                  "engine \"%s\" needs external.url, e.g. http://127.0.0.1:8000; it is \"%.200s\"",
                  spec->engine, spec->url);
+    else if (external)
+        check_url_parts(c, spec->url);
 }
 
 /* What is named is sent to the submitter's URL, so only what the node's owner set aside for that.

@@ -26,18 +26,27 @@ interface View {
   body: ComponentChildren;
 }
 
+/** As it stands where it is no encoded text: there is no such run, and the server says so. */
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
 function viewOf(path: string): View {
   if (path === "/submit") return { title: "Submit", body: <SubmitView /> };
   if (path === "/queue") return { title: "Queue", body: <QueueView /> };
   if (path === "/nodes") return { title: "Nodes", body: <NodesView /> };
   const evaluation = /^\/evaluations\/([^/]+)$/.exec(path)?.[1];
   if (evaluation) {
-    const id = decodeURIComponent(evaluation);
+    const id = decoded(evaluation);
     return { title: "Evaluation", body: <EvaluationView key={id} id={id} /> };
   }
   const run = /^\/runs\/([^/]+)$/.exec(path)?.[1];
   if (run) {
-    const id = decodeURIComponent(run);
+    const id = decoded(run);
     return { title: id, body: <RunView key={id} id={id} /> };
   }
   return { title: "Board", wide: true, body: <BoardView /> };

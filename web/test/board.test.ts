@@ -27,6 +27,13 @@ test("a term that is no pattern is searched as it stands", () => {
   assert.ok(search.matches("Model (V2)") && !search.matches("model v2"));
 });
 
+test("a term that could take years to match is searched as it stands", () => {
+  const endless = ["(a+)+$", "(a|aa)*b", "(?:a?){60}a", "a*a*a*a*a*b", "[a](x\\)+)+"];
+  assert.deepEqual(parseSearch(endless.join(";")).plain, endless);
+  assert.ok(!parseSearch("(a+)+$").matches("a".repeat(60) + "!") && parseSearch("(a+)+$").matches("x(a+)+$y"));
+  assert.deepEqual(parseSearch("(int4|int8).*b\\d+;qwen[*+]{2};\\)+").plain, []);
+});
+
 test("pressing a head: best first, the other way, not at all", () => {
   const press = (keys: string[], id: string, firstDesc: boolean, add = false) =>
     formatSort(pressSort(parseSort(keys), id, firstDesc, add));

@@ -296,6 +296,25 @@ static void a_server_needs_its_address_and_declares_the_rest(void **state)
     assert_admitted(&spec);
 }
 
+/* Results are public, and an address has one meaning for us, the node and libcurl. */
+static void an_address_holds_no_password_and_no_second_meaning(void **state)
+{
+    static const char *const unfit[] = {"http://h/v1?key=1", "http://h#f", "http://h\\other/",
+                                        "http://a b/", "http://h\r\nHost: other"};
+    struct sched_spec spec = filled_spec();
+
+    (void)state;
+    spec.engine = "vllm";
+    spec.url = "https://user:secret@h:8000/v1";
+    assert_refused(&spec, CAP_INVALID_ARGUMENT, "a user or a password, which every reader would");
+    for (size_t i = 0; i < CAP_COUNT_OF(unfit); i++) {
+        spec.url = unfit[i];
+        assert_refused(&spec, CAP_INVALID_ARGUMENT, "holds a query, a blank or a backslash");
+    }
+    spec.url = "http://[::1]:8000/a@b/v1";
+    assert_admitted(&spec);
+}
+
 static void a_path_and_an_empty_house_are_not_judged_by_name(void **state)
 {
     struct sched_spec spec = filled_spec();
@@ -504,6 +523,7 @@ int main(void)
         cmocka_unit_test(what_a_node_would_find_out_is_said_before),
         cmocka_unit_test(tasks_are_named_once_each),
         cmocka_unit_test(a_server_needs_its_address_and_declares_the_rest),
+        cmocka_unit_test(an_address_holds_no_password_and_no_second_meaning),
         cmocka_unit_test(a_path_and_an_empty_house_are_not_judged_by_name),
         cmocka_unit_test(the_hash_ignores_who_asks_and_sees_everything_else),
         cmocka_unit_test(defaults_left_out_and_written_out_are_the_same),

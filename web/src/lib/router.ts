@@ -5,7 +5,7 @@ import { readState, type Schema, type StateOf, writeState } from "./urlstate.ts"
 
 export const address = signal(here());
 export const path = computed(() => address.value.split("?")[0]!);
-export const query = computed(() => new URLSearchParams(address.value.split("?")[1] ?? ""));
+export const query = computed(() => new URLSearchParams(address.value.slice(path.value.length)));
 
 // While someone types or drags, the address follows without a new entry in the history. This is where "back" leads
 // once the change is final.
