@@ -76,6 +76,8 @@ static bool begins_url(const char *url, const char *beginning)
 
     if (strncmp(url, beginning, length) != 0)
         return false;
+    if (strstr(url + length, "..") || strcasestr(url + length, "%2e"))
+        return false; /* libcurl or the server would leave what it begins with */
     return length == 0 || beginning[length - 1] == '/' || strchr("/?#", url[length]) != NULL;
 }
 

@@ -419,6 +419,26 @@ static void a_key_goes_only_where_it_is_tied_to(void **state)
     unsetenv("MOECAP_KEY_TEST_URL");
 }
 
+static void dots_do_not_lead_a_key_out_of_its_path(void **state)
+{
+    struct node *node = *state;
+    struct infer_spec spec = spec_for(node, "openai");
+    char tie[80], url[96];
+
+    snprintf(tie, sizeof tie, "%s/mine", stub_url(node->stub));
+    snprintf(url, sizeof url, "%s/../others", tie);
+    setenv("MOECAP_KEY_TEST", "s3cret", 1);
+    setenv("MOECAP_KEY_TEST_URL", tie, 1);
+    spec.api_key_env = "MOECAP_KEY_TEST";
+    spec.url = url;
+    lease(node, &spec, 1);
+    drain(node);
+    assert_int_equal(node->failure.code, CAP_PERMISSION_DENIED);
+    assert_int_equal(stub_count(node->stub, "/others/v1/models"), 0);
+    unsetenv("MOECAP_KEY_TEST");
+    unsetenv("MOECAP_KEY_TEST_URL");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start_node, stop_node)
 
 int main(void)
@@ -436,6 +456,7 @@ int main(void)
         TEST(a_bad_declaration_fails_with_its_reason),
         TEST(a_key_is_sent_as_a_bearer_token),
         TEST(a_key_goes_only_where_it_is_tied_to),
+        TEST(dots_do_not_lead_a_key_out_of_its_path),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
