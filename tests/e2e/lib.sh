@@ -14,9 +14,14 @@ MOECAP_STATE=$state
 export MOECAP_STATE
 unset MOECAP_SERVER
 
+companions= # processes of the script's own that end with it
+
+# No script may run a command in front of this in its trap: $? is the status of the test, and would be that command's.
 clean_up() {
     status=$?
     trap - EXIT INT TERM
+    # shellcheck disable=SC2086 # a list of process ids
+    [ -z "$companions" ] || kill $companions 2>/dev/null || true
     if [ $status -ne 0 ]; then
         echo "--- logs (warnings and errors)" >&2
         grep -hE 'level=(warn|error)' "$state"/logs/*.log 2>/dev/null | tail -40 >&2 || true

@@ -7,7 +7,7 @@ export MOECAP_INFERENCE_EXTERNAL_REFUSED_S_MAX
 start_suite
 "$bin/moecap" model serve "$root/models/moecap-tiny" --port 0 --concurrency 4 >"$state/serve.log" 2>&1 &
 server=$!
-trap 'kill $server 2>/dev/null || true; clean_up' EXIT
+companions=$server
 url=
 for _ in $(seq 300); do
     url=$(sed -n 's/.*\(http:\/\/127\.0\.0\.1:[0-9]*\).*/\1/p' "$state/serve.log" | head -1)

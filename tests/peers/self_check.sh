@@ -5,8 +5,7 @@
 . tests/peers/lib.sh
 start_suite
 "$bin/moecap" model serve "$root/models/moecap-tiny" --port 0 >"$state/serve.log" 2>&1 &
-ours=$!
-trap 'kill $ours 2>/dev/null || true; clean_up' EXIT
+companions=$!
 wait_for 30 grep -q 'http://127' "$state/serve.log"
 url=$(sed -n 's/.*\(http:\/\/127\.0\.0\.1:[0-9]*\).*/\1/p' "$state/serve.log" | head -1)
 

@@ -31,16 +31,9 @@ mkdir -p "$cache"
 # The endpoint of ours that clients are run against, and that says how clear a greedy choice was.
 serve_ours() {
     "$bin/moecap" model serve "$model" --port 0 --concurrency 4 >"$state/serve.log" 2>&1 &
-    ours=$!
+    companions=$!
     wait_for 60 grep -q 'http://127' "$state/serve.log"
     our_url=$(sed -n 's/.*\(http:\/\/127\.0\.0\.1:[0-9]*\).*/\1/p' "$state/serve.log" | head -1)
-}
-
-end_all() {
-    status=$?
-    [ -z "${ours:-}" ] || kill "$ours" 2>/dev/null || true
-    (exit $status)
-    clean_up
 }
 
 # evaluate FILE OPTIONS...: one run to its end; its export is the file.
@@ -163,7 +156,6 @@ run_natives() {
     native_run native-choice --task choice-mini --limit "$few"
 }
 
-trap end_all EXIT INT TERM
 start_suite
 serve_ours
 run_natives
