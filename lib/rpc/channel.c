@@ -10,6 +10,7 @@ enum {
     TIMEOUT_MS_DEFAULT = 30000,
     RECONNECT_MS_MIN = 100,
     RECONNECT_MS_MAX = 5000,
+    CONNECT_MS = 2000, /* for a connection to be made, handshakes included */
 };
 
 static void fill_defaults(struct cap_rpc_channel_options *o)
@@ -32,7 +33,8 @@ static grpc_channel *create_grpc_channel(const char *target,
         rpc_integer_arg(GRPC_ARG_HTTP2_MAX_PINGS_WITHOUT_DATA, 0),
         /* the default waits a second, then up to two minutes: long for services that restart */
         rpc_integer_arg(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, RECONNECT_MS_MIN),
-        rpc_integer_arg(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, RECONNECT_MS_MIN),
+        /* not a pause, whatever its name: what each attempt is given at least */
+        rpc_integer_arg(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, CONNECT_MS),
         rpc_integer_arg(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, RECONNECT_MS_MAX),
         rpc_integer_arg(GRPC_ARG_ENABLE_HTTP_PROXY, 0),
     };
