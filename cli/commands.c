@@ -120,7 +120,7 @@ static const struct cli_option submit_options[] = {
     S(expert, "expert-parallel", CLI_INT, "N", "expert parallelism (1)"),
     S(url, "url", CLI_TEXT, "URL", "base URL of an external server"),
     S(served_model, "served-model", CLI_TEXT, "NAME", "model name to send to it"),
-    S(model_config, "model-config", CLI_TEXT, "FILE", "its config.json, declared"),
+    S(model_config, "model-config", CLI_TEXT, "DIR|FILE", "its config.json, declared"),
     S(api_key_env, "api-key-env", CLI_TEXT, "VAR",
       "the node's variable that holds its key: MOECAP_KEY_..."),
     S(dry_run, "dry-run", CLI_FLAG, NULL, "check and plan only"),
@@ -369,7 +369,8 @@ static const struct cli_command grade = {
     .name = "grade",
     .words = "TASK|GRADER [--filter NAME]",
     .summary = "grade answers made anywhere: {id, text, gold} lines in, verdicts out",
-    .text = "  moecap grade gsm8k < answers.jsonl > verdicts.jsonl\n",
+    .text = "moecap grade --help lists the graders and every option.\n\n"
+            "  moecap grade gsm8k < answers.jsonl > verdicts.jsonl\n",
     .raw = true,
     .run_raw = cli_exec_evaluator,
 };

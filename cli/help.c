@@ -128,9 +128,8 @@ void cli_print_markdown(void)
     print_two_columns("Exit statuses", "status", exit_texts, CAP_COUNT_OF(exit_texts), false);
     printf("\nA failure is one sentence on stderr, then a line `hint: ...` with what to do next; "
            "with `--json` one object\n`{\"error\": {\"code\", \"message\", \"hint\"}}`. The codes "
-           "are gRPC's, in lower case.\n`model`, `tokenize` and `grade`, which need no suite, "
-           "know the statuses 0, 1 (it failed, or a check found something) and 2 only,\n"
-           "and give no hint.\n");
+           "are gRPC's, in lower case.\n`model`, `engine`, `tokenize` and `grade`, which need no "
+           "suite, have the same statuses and give no hint.\n");
     print_two_columns("Environment", "variable", variable_texts, CAP_COUNT_OF(variable_texts),
                       true);
     print_two_columns("Files in the state folder", "file", file_texts, CAP_COUNT_OF(file_texts),

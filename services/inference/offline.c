@@ -25,10 +25,13 @@ static int list_verbs(const char *first, bool asked)
             asked ? "usage: moecap %s VERB ..., --help behind the verb tells more; verbs:"
                   : "moecap: \"%s\" needs a verb:",
             first);
+    const char *between = " ";
     for (size_t i = 0; i < CAP_COUNT_OF(verbs); i++)
-        if (strcmp(verbs[i].first, first) == 0)
-            fprintf(out, " %s,", verbs[i].second);
-    fprintf(out, "%s\n", strcmp(first, "model") == 0 ? " serve" : ""); /* a node's verb: main.c */
+        if (strcmp(verbs[i].first, first) == 0) {
+            fprintf(out, "%s%s", between, verbs[i].second);
+            between = ", ";
+        }
+    fprintf(out, "%s\n", strcmp(first, "model") == 0 ? ", serve" : ""); /* a node's: main.c */
     return asked ? CAP_EXIT_OK : CAP_EXIT_USAGE;
 }
 

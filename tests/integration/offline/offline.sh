@@ -49,6 +49,9 @@ try model inspect
 expect inspect-usage 2 "usage: moecap model inspect DIR"
 try model
 expect model-alone 2 'needs a verb: inspect, forward, serve'
+try engine
+expect engine-alone 2 'needs a verb: check'
+! grep -q ',$' "$tmp/err" || { echo "engine-alone: a comma at the end"; bad=1; }
 try model --help
 expect model-help 0 'verbs: inspect, forward, serve'
 try model serve --help
