@@ -21,6 +21,7 @@ enum {
     IDLE_CONNECTIONS_MAX = 256,
     RETRY_PAUSE_MS_MIN = 200,
     RETRY_PAUSE_MS_MAX = 5000,
+    HEADER_BYTES_MAX = 1 << 20,
 };
 static const size_t reply_bytes_default = 64 << 20;
 static const size_t event_bytes_default = 4 << 20;
@@ -42,7 +43,7 @@ struct transfer {
     int64_t deadline_ms;
     struct cap_buf body;
     struct cap_sse sse;
-    size_t read_bytes, reply_bytes_max;
+    size_t read_bytes, reply_bytes_max, header_bytes;
     bool whole, head_seen, streamed, marked_end;
     struct cap_err failure; /* of our own: a limit passed */
 };
@@ -165,6 +166,21 @@ static size_t take_bytes(char *bytes, size_t size, size_t count, void *arg)
     return length;
 }
 
+/* libcurl limits the headers before a body but keeps all that come behind one. */
+static size_t take_header(char *bytes, size_t size, size_t count, void *arg)
+{
+    struct transfer *t = arg;
+
+    (void)bytes;
+    t->header_bytes += size * count;
+    if (t->header_bytes <= HEADER_BYTES_MAX)
+        return size * count;
+    if (t->failure.code == CAP_OK)
+        cap_fail(&t->failure, CAP_RESOURCE_EXHAUSTED, "the headers of %s are larger than %d KiB",
+                 t->url, HEADER_BYTES_MAX >> 10);
+    return 0;
+}
+
 /* ---- setting up a transfer ---- */
 
 /* The address without a query, which may hold a secret. */
@@ -261,6 +277,8 @@ static void set_request(struct transfer *t, const struct cap_http_ask *ask)
     curl_easy_setopt(easy, CURLOPT_PRIVATE, t);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_bytes);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, t);
+    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_header);
+    curl_easy_setopt(easy, CURLOPT_HEADERDATA, t);
     if (ask->body) {
         curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(ask->body));
         curl_easy_setopt(easy, CURLOPT_COPYPOSTFIELDS, ask->body);

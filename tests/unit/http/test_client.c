@@ -360,6 +360,30 @@ static void a_reply_past_its_limit_is_refused(void **state)
     assert_non_null(strstr(last.failure.text, "is larger than 0 KiB"));
 }
 
+/* libcurl keeps every line that comes behind the last chunk. */
+static void trailers_without_end_are_refused(void **state)
+{
+    enum { LINES = 300, LINE_BYTES = 4000 };
+    static char line[LINE_BYTES + 1];
+    const char *pieces[LINES + 2] = {
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n"};
+    struct script s = {.pieces = pieces};
+    CAP_AUTO_BUF(out, 100);
+    struct cap_http_event last;
+
+    (void)state;
+    memset(line, 'x', LINE_BYTES);
+    memcpy(line, "T: ", 3);
+    memcpy(line + LINE_BYTES - 2, "\r\n", 2);
+    for (int i = 1; i <= LINES; i++)
+        pieces[i] = line;
+    start_script(&s);
+    last = run(&(struct cap_http_ask){.id = 1, .url = url_of(s.port, "/")}, &out);
+    end_script(&s);
+    assert_int_equal(last.failure.code, CAP_RESOURCE_EXHAUSTED);
+    assert_non_null(strstr(last.failure.text, "are larger than 1024 KiB"));
+}
+
 static void what_is_no_url_is_refused_at_once(void **state)
 {
     CAP_AUTO(cap_http_client) client = cap_http_client_new();
@@ -535,6 +559,7 @@ int main(void)
         cmocka_unit_test(what_is_no_http_is_said_so),
         cmocka_unit_test(a_deadline_ends_a_silent_reply),
         cmocka_unit_test(a_reply_past_its_limit_is_refused),
+        cmocka_unit_test(trailers_without_end_are_refused),
         cmocka_unit_test(what_is_no_url_is_refused_at_once),
         cmocka_unit_test(cancelling_hangs_up_and_no_event_follows),
         cmocka_unit_test(one_thread_drives_many_streams),
