@@ -93,7 +93,7 @@ static bool read_task(const char *main_name, Moecap__V1__TaskFile *files, size_t
 static Moecap__V1__TaskInfo *read_shipped(const char *name)
 {
     Moecap__V1__TaskFile file = shipped(name);
-    Moecap__V1__ReadTaskReply *reply;
+    Moecap__V1__ReadTaskReply *reply = NULL;
     struct cap_err err = {0};
 
     if (!read_task(name, &file, 1, &reply, &err))
@@ -106,7 +106,7 @@ static void a_task_is_read_in_as_many_calls_as_it_has_missing_files(void **state
 {
     Moecap__V1__TaskFile files[2] = {shipped("choice-mini-letter.yaml"),
                                      shipped("choice-mini.yaml")};
-    Moecap__V1__ReadTaskReply *reply;
+    Moecap__V1__ReadTaskReply *reply = NULL;
     struct cap_err err = {0};
 
     (void)state;
@@ -126,7 +126,7 @@ static void a_task_is_read_in_as_many_calls_as_it_has_missing_files(void **state
 static void a_bad_task_is_refused_with_file_and_line(void **state)
 {
     Moecap__V1__TaskFile file = file_of("x.yaml", "task: x\ndoc_to_text: a\ndoc_to_targt: b\n");
-    Moecap__V1__ReadTaskReply *reply;
+    Moecap__V1__ReadTaskReply *reply = NULL;
     struct cap_err err = {0};
 
     (void)state;
@@ -156,7 +156,7 @@ static void prompts_come_in_the_order_of_the_documents(void **state)
         doc_of(4, "four", "{\"question\": \"2+2?\", \"answer\": \"#### 4\"}"),
         doc_of(2, "two", "{\"question\": \"1+1?\", \"answer\": \"#### 2\"}")};
     Moecap__V1__TaskDoc *list[] = {&docs[0], &docs[1]};
-    Moecap__V1__RenderReply *reply;
+    Moecap__V1__RenderReply *reply = NULL;
     struct cap_err err = {0};
 
     (void)state;
@@ -208,7 +208,7 @@ static void an_answer_gets_a_verdict_for_every_metric(void **state)
     Moecap__V1__TaskDoc doc = doc_of(1, "u", "{\"question\": \"?\", \"answer\": \"so\\n#### 18\"}");
     /* Bytes that are not UTF-8, and a text past the stop string: both as models and servers do. */
     Moecap__V1__SampleAnswer answer = answer_of(1, "u", "\xFF it is #### 18\n\nQuestion: 99");
-    Moecap__V1__GradeReply *reply;
+    Moecap__V1__GradeReply *reply = NULL;
     struct cap_err err = {0};
 
     (void)state;
@@ -228,7 +228,7 @@ static void an_answer_to_another_document_is_refused(void **state)
 {
     Moecap__V1__TaskDoc doc = doc_of(1, "u", "{\"question\": \"?\", \"answer\": \"#### 18\"}");
     Moecap__V1__SampleAnswer answer = answer_of(1, "v", "#### 18");
-    Moecap__V1__GradeReply *reply;
+    Moecap__V1__GradeReply *reply = NULL;
     struct cap_err err = {0};
 
     (void)state;
@@ -242,7 +242,7 @@ static void scores_take_the_likeliest_choice(void **state)
         0, "u", "{\"question\": \"?\", \"choices\": [\"a\",\"b\",\"c\",\"d\"], \"answer\": 2}");
     Moecap__V1__SampleAnswer answer = answer_of(0, "u", "");
     Moecap__V1__Score scores[4], *list[4];
-    Moecap__V1__GradeReply *reply;
+    Moecap__V1__GradeReply *reply = NULL;
     struct cap_err err = {0};
 
     (void)state;
@@ -322,7 +322,7 @@ static void send_rows(struct cap_rpc_call *call)
 static void evidence_in_pieces_becomes_one_summary(void **state)
 {
     struct cap_rpc_call *call = evaluator_rpc_measure_open(channel, NULL);
-    Moecap__V1__MeasureReply *reply;
+    Moecap__V1__MeasureReply *reply = NULL;
     const Moecap__V1__Figure *f;
     struct cap_err err = {0};
 
@@ -365,7 +365,7 @@ static void too_many_items_are_refused(void **state)
 {
     Moecap__V1__RenderRequest request = MOECAP__V1__RENDER_REQUEST__INIT;
     Moecap__V1__TaskDoc doc = doc_of(0, "u", "{}"), *list[257];
-    Moecap__V1__RenderReply *reply;
+    Moecap__V1__RenderReply *reply = NULL;
     struct cap_err err = {0};
 
     (void)state;

@@ -17,7 +17,7 @@ static void unary_calls_carry_messages_and_metadata_both_ways(void **state)
     struct cap_rpc_options options = {.metadata = &metadata, .metadata_count = 1};
     request_type request = make_request("hé", 41);
     struct cap_err err = {0};
-    reply_type *reply;
+    reply_type *reply = NULL;
 
     assert_true(echo_rpc_say(f->channel, &options, &request, f->arena, &reply, &err));
     assert_string_equal(reply->text, "hé|s3cret");
@@ -51,7 +51,7 @@ static void metadata_text_that_grpc_would_refuse_is_made_printable(void **state)
     struct cap_rpc_options options = {.metadata = &metadata, .metadata_count = 1};
     request_type request = make_request("", 0);
     struct cap_err err = {0};
-    reply_type *reply;
+    reply_type *reply = NULL;
 
     assert_true(echo_rpc_say(f->channel, &options, &request, f->arena, &reply, &err));
     assert_string_equal(reply->text, "|J??rgen?");
@@ -63,7 +63,7 @@ static const char *say_traced(struct fixture *f, const char *text, const char *t
     struct cap_rpc_options options = {.metadata = &metadata, .metadata_count = trace != NULL};
     request_type request = make_request(text, 0);
     struct cap_err err = {0};
-    reply_type *reply;
+    reply_type *reply = NULL;
 
     assert_true(echo_rpc_say(f->channel, &options, &request, f->arena, &reply, &err));
     return reply->text;
@@ -99,7 +99,7 @@ static void a_server_stream_arrives_whole_and_in_order(void **state)
     request_type request = make_request("", 5000);
     struct cap_rpc_call *call = echo_rpc_count_open(f->channel, NULL, &request);
     struct cap_err err = {0};
-    reply_type *reply;
+    reply_type *reply = NULL;
     uint32_t n = 0;
 
     while ((reply = echo_rpc_count_next_reply(call)) != NULL)
@@ -149,7 +149,7 @@ static void a_client_stream_is_summed(void **state)
     struct fixture *f = *state;
     struct cap_rpc_call *call = echo_rpc_sum_open(f->channel, NULL);
     struct cap_err err = {0};
-    reply_type *reply;
+    reply_type *reply = NULL;
 
     for (uint32_t i = 1; i <= 1000; i++) {
         request_type request = make_request("", i);
@@ -204,7 +204,7 @@ static void several_threads_may_send_on_one_call(void **state)
     struct cap_rpc_call *call = echo_rpc_sum_open(f->channel, NULL);
     struct sender senders[4];
     struct cap_err err = {0};
-    reply_type *reply;
+    reply_type *reply = NULL;
 
     for (int i = 0; i < 4; i++) {
         senders[i].call = call;
@@ -263,7 +263,7 @@ static void streams_of_large_messages_arrive_both_ways(void **state)
     request_type request = make_request("", COUNT);
     struct cap_rpc_call *call;
     struct cap_err err = {0};
-    reply_type *reply;
+    reply_type *reply = NULL;
     int replies = 0;
 
     request.payload = (ProtobufCBinaryData){BYTES, calloc(1, BYTES)};
@@ -389,7 +389,7 @@ static void a_handler_knows_the_time_left(void **state)
     struct cap_rpc_options options = {.timeout_ms = 20000};
     request_type request = make_request("time", 0);
     struct cap_err err = {0};
-    reply_type *reply;
+    reply_type *reply = NULL;
 
     assert_true(echo_rpc_say(f->channel, &options, &request, f->arena, &reply, &err));
     assert_in_range(strtoll(reply->text, NULL, 10), 15000, 20500); /* gRPC rounds up */
@@ -498,7 +498,7 @@ static void messages_over_the_limit_are_refused(void **state)
     struct fixture *f = open_fixture(&options);
     request_type request = make_request("", 0);
     struct cap_err err = {0};
-    reply_type *reply;
+    reply_type *reply = NULL;
 
     (void)state;
     request.payload.len = 2 << 20;
@@ -517,7 +517,7 @@ static void structure_that_needs_too_much_memory_is_refused(void **state)
     Moecap__Test__EchoItem item = MOECAP__TEST__ECHO_ITEM__INIT;
     request_type request = make_request("", 0);
     struct cap_err err = {0};
-    reply_type *reply;
+    reply_type *reply = NULL;
 
     request.n_items = COUNT;
     request.items = calloc(COUNT, sizeof *request.items);
@@ -534,7 +534,7 @@ static void a_reply_that_does_not_fit_the_arena_is_refused(void **state)
     CAP_AUTO(cap_arena) small = cap_arena_new(1000);
     request_type request = make_request("", 0);
     struct cap_err err = {0};
-    reply_type *reply;
+    reply_type *reply = NULL;
 
     request.payload.len = 5000;
     request.payload.data = calloc(1, request.payload.len);
@@ -632,7 +632,7 @@ static void nobody_listening_is_unavailable(void **state)
     struct fixture *f = *state;
     request_type request = make_request("", 0);
     struct cap_err err = {0};
-    reply_type *reply;
+    reply_type *reply = NULL;
 
     assert_false(echo_rpc_say(channel, NULL, &request, f->arena, &reply, &err));
     assert_int_equal(err.code, CAP_UNAVAILABLE);

@@ -164,7 +164,7 @@ static bool submit(struct house *house, uint64_t seed, uint32_t repeats, bool dr
 static void submit_one(struct house *house, uint64_t seed, char run_id[ID_MAX])
 {
     CAP_AUTO(cap_arena) arena = cap_arena_new(1 << 20);
-    Moecap__V1__SubmitReply *reply;
+    Moecap__V1__SubmitReply *reply = NULL;
     struct cap_err err = {0};
 
     if (!submit(house, seed, 1, false, arena, &reply, &err))
@@ -177,7 +177,7 @@ static void cancel(struct house *house, const char *id, size_t expected)
 {
     CAP_AUTO(cap_arena) arena = cap_arena_new(1 << 20);
     Moecap__V1__CancelRequest request = MOECAP__V1__CANCEL_REQUEST__INIT;
-    Moecap__V1__CancelReply *reply;
+    Moecap__V1__CancelReply *reply = NULL;
     struct cap_err err = {0};
 
     request.id = (char *)id;
@@ -272,7 +272,7 @@ static void many_runs_on_several_nodes_end_although_the_store_fails_now_and_then
     CAP_AUTO(cap_arena) arena = cap_arena_new(1 << 20);
     struct house *house = *state;
     static struct fake_node nodes[3] = {{.twice = true}, {.pace_ms = 3}, {.die_after = 4}};
-    Moecap__V1__SubmitReply *reply;
+    Moecap__V1__SubmitReply *reply = NULL;
     struct cap_err err = {0};
 
     for (int i = 0; i < 3; i++)
@@ -363,7 +363,7 @@ static void a_run_in_the_queue_says_why_it_waits_and_can_be_cancelled(void **sta
     CAP_AUTO(cap_arena) arena = cap_arena_new(1 << 20);
     struct house *house = *state;
     Moecap__V1__ListQueueRequest request = MOECAP__V1__LIST_QUEUE_REQUEST__INIT;
-    Moecap__V1__ListQueueReply *queue;
+    Moecap__V1__ListQueueReply *queue = NULL;
     struct cap_err err = {0};
     char run_id[ID_MAX];
 
@@ -383,7 +383,7 @@ static Moecap__V1__ListQueueReply *queue_page(struct house *house, uint32_t limi
                                               struct cap_err *err)
 {
     Moecap__V1__ListQueueRequest request = MOECAP__V1__LIST_QUEUE_REQUEST__INIT;
-    Moecap__V1__ListQueueReply *reply;
+    Moecap__V1__ListQueueReply *reply = NULL;
 
     request.limit = limit;
     request.by_arrival = true;
@@ -398,7 +398,7 @@ static void pages_of_the_queue_neither_repeat_nor_drop_a_run(void **state)
     CAP_AUTO(cap_arena) arena = cap_arena_new(16 << 20);
     struct house *house = *state;
     char run_ids[RUNS][ID_MAX], later[ID_MAX];
-    Moecap__V1__ListQueueReply *page;
+    Moecap__V1__ListQueueReply *page = NULL;
     struct cap_err err = {0};
     const char *after = "";
     size_t seen = 0, pages = 0;
@@ -442,7 +442,7 @@ static void pages_of_nodes_come_by_name(void **state)
     static struct fake_node nodes[3] = {{0}};
     static const char *const names[] = {"c:1", "a", "b"}, *const sorted[] = {"a", "b", "c:1"};
     Moecap__V1__ListNodesRequest request = MOECAP__V1__LIST_NODES_REQUEST__INIT;
-    Moecap__V1__ListNodesReply *page;
+    Moecap__V1__ListNodesReply *page = NULL;
     struct cap_err err = {0};
     size_t seen = 0;
 
@@ -627,7 +627,7 @@ static void a_submission_whose_reply_is_lost_is_conducted_all_the_same(void **st
     CAP_AUTO(cap_arena) arena = cap_arena_new(1 << 20);
     struct house *house = *state;
     static struct fake_node node = {0};
-    Moecap__V1__SubmitReply *reply;
+    Moecap__V1__SubmitReply *reply = NULL;
     struct cap_err err = {0};
     char run_id[ID_MAX];
 
@@ -702,8 +702,8 @@ static void nodes_are_listed_with_what_they_said_of_themselves(void **state)
     static struct fake_node node = {0};
     Moecap__V1__Empty request = MOECAP__V1__EMPTY__INIT;
     Moecap__V1__ListNodesRequest list = MOECAP__V1__LIST_NODES_REQUEST__INIT;
-    Moecap__V1__ListNodesReply *nodes;
-    Moecap__V1__InfoReply *info;
+    Moecap__V1__ListNodesReply *nodes = NULL;
+    Moecap__V1__InfoReply *info = NULL;
     struct cap_err err = {0};
 
     add_node(house, &node, "one");
@@ -789,7 +789,7 @@ static size_t count_wide_models(struct house *house)
 {
     CAP_AUTO(cap_arena) arena = cap_arena_new(64 << 20);
     Moecap__V1__Empty request = MOECAP__V1__EMPTY__INIT;
-    Moecap__V1__InfoReply *info;
+    Moecap__V1__InfoReply *info = NULL;
     struct cap_rpc_call *calls[WIDE_NODES];
     struct cap_err err = {0}, ended = {0};
 
