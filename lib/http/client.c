@@ -26,10 +26,12 @@ enum {
 static const size_t reply_bytes_default = 64 << 20;
 static const size_t event_bytes_default = 4 << 20;
 
+/* Small: a server may send millions of empty events. */
 struct queued {
     struct cap_http_event event;
-    char *data; /* owned */
     struct queued *next;
+    struct cap_err *failure; /* owned, like the next; the event points to both */
+    char *data;
 };
 
 struct transfer {
@@ -53,7 +55,7 @@ struct cap_http_client {
     struct transfer *transfers;
     int pending; /* requests whose last event was not handed out */
     struct queued *first, **last;
-    char *handed_out; /* data of the event that the caller looks at */
+    struct queued *handed_out; /* what the caller looks at */
 };
 
 static void init_curl(void)
@@ -81,6 +83,15 @@ static struct queued *queue_event(struct transfer *t, enum cap_http_event_kind k
     *t->client->last = q;
     t->client->last = &q->next;
     return q;
+}
+
+static void free_queued(struct queued *q)
+{
+    if (!q)
+        return;
+    free(q->failure);
+    free(q->data);
+    free(q);
 }
 
 static void give_data(struct queued *q, const char *data, size_t length)
@@ -119,8 +130,7 @@ static bool drop_events_of(struct cap_http_client *client, uint64_t id)
         }
         *at = q->next;
         ended = ended || q->event.kind != CAP_HTTP_PIECE;
-        free(q->data);
-        free(q);
+        free_queued(q);
     }
     client->last = at;
     return ended;
@@ -385,7 +395,11 @@ static void queue_failure(struct transfer *t, CURLcode code)
 
     q->event.status = status_of(t->easy);
     q->event.streamed = t->streamed;
-    explain(t, code, &q->event.failure);
+    q->failure = calloc(1, sizeof *q->failure);
+    if (!q->failure)
+        abort();
+    explain(t, code, q->failure);
+    q->event.failure = q->failure;
 }
 
 static void queue_done(struct transfer *t)
@@ -450,7 +464,7 @@ void cap_http_client_free(struct cap_http_client *client)
         free_transfer(client->transfers);
     while (client->first)
         drop_events_of(client, client->first->event.id);
-    free(client->handed_out);
+    free_queued(client->handed_out);
     curl_multi_cleanup(client->multi);
     free(client);
 }
@@ -474,17 +488,15 @@ static bool hand_out(struct cap_http_client *client, struct cap_http_event *out_
 {
     struct queued *q = client->first;
 
-    free(client->handed_out);
-    client->handed_out = NULL;
+    free_queued(client->handed_out);
+    client->handed_out = q;
     if (!q)
         return false;
     client->first = q->next;
     if (!client->first)
         client->last = &client->first;
     *out_event = q->event;
-    client->handed_out = q->data;
     client->pending -= q->event.kind != CAP_HTTP_PIECE;
-    free(q);
     return true;
 }
 
@@ -525,7 +537,7 @@ static bool try_once(const struct cap_http_ask *ask, struct cap_arena *arena,
     while (!cap_http_client_wait(client, 1000, &event))
         assert(client->pending > 0);
     if (event.kind == CAP_HTTP_FAILED) {
-        *err = event.failure;
+        *err = *event.failure;
         return false;
     }
     body = cap_arena_alloc(arena, event.length + 1);

@@ -48,11 +48,11 @@ struct cap_http_event {
     int64_t at_ns;    /* monotonic time at which the bytes were read or the reply had ended */
     const char *data; /* a piece, or the body; NUL-terminated */
     size_t length;
-    int status;        /* of the reply; 0 when there is none */
-    bool streamed;     /* DONE: it was an event stream */
-    bool marked_end;   /* DONE: the stream ended with [DONE] */
-    int retry_after_s; /* DONE: what a Retry-After header says; -1 = nothing */
-    struct cap_err failure;
+    int status;                    /* of the reply; 0 when there is none */
+    bool streamed;                 /* DONE: it was an event stream */
+    bool marked_end;               /* DONE: the stream ended with [DONE] */
+    int retry_after_s;             /* DONE: what a Retry-After header says; -1 = nothing */
+    const struct cap_err *failure; /* FAILED: why; otherwise NULL */
 };
 
 struct cap_http_client;

@@ -37,6 +37,7 @@ struct shard {
     int64_t rows_since_ns;  /* 0 = it has no row */
     uint64_t seq;
     struct infer_tally tally;
+    bool answered; /* a sample, not only failures */
 
     int64_t progress_ns;
     const char *phase;           /* last told */
@@ -145,6 +146,7 @@ static void end_flight(struct shard *shard, int index, const struct infer_event 
     struct infer_answer answer;
 
     infer_flight_answer(flight, done, error, shard->start_ns, ended_ns, &answer);
+    shard->answered = shard->answered || !error;
     if (answer.routing && strcmp(answer.routing->source, "engine") != 0)
         infer_tally_routing(&shard->tally, answer.routing); /* no pass will tell it */
     if (!flight->ids_complete && flight->id_count)
@@ -394,6 +396,8 @@ static const char *why_no_routing(struct shard *shard)
         return NULL;
     if (shard->engine_report.routing_unknown)
         return shard->engine_report.routing_unknown;
+    if (!shard->answered)
+        return "no sample was answered";
     snprintf(shard->routing_unknown, sizeof shard->routing_unknown,
              "the engine %.32s does not tell the experts of a request", shard->engine->ops->name);
     return shard->routing_unknown;

@@ -114,9 +114,11 @@ bool infer_declared_read(const char *config, struct infer_declared *out, struct 
     if (declared.given) {
         json = json_loads(config, 0, &where);
         text = json_object_get(json, "text_config"); /* of models that also see */
-        if (!json_is_object(json))
-            ok = cap_fail(err, CAP_INVALID_ARGUMENT, "not a JSON object: line %d: %.120s",
-                          where.line, where.text);
+        if (!json)
+            ok = cap_fail(err, CAP_INVALID_ARGUMENT, "not JSON: line %d: %.120s", where.line,
+                          where.text);
+        else if (!json_is_object(json))
+            ok = cap_fail(err, CAP_INVALID_ARGUMENT, "not a JSON object");
         else if ((ok = read_shape(text ? text : json, &declared, err)))
             read_parameters(text ? text : json, &declared);
         json_decref(json);

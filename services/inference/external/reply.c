@@ -174,10 +174,10 @@ static bool take_failure(struct infer_client *engine, struct infer_call *call,
         infer_routing_take_again(&engine->routing, call, "", 0);
         return end_answer(engine, call, out);
     }
-    if (http->failure.code == CAP_UNAVAILABLE &&
+    if (http->failure->code == CAP_UNAVAILABLE &&
         infer_call_plan_retry(call, cap_clock_ns(cap_clock_system()), -1))
         return false;
-    return infer_reply_fail(engine, call, http->at_ns, &http->failure, out);
+    return infer_reply_fail(engine, call, http->at_ns, http->failure, out);
 }
 
 bool infer_reply_take(struct infer_client *engine, const struct cap_http_event *http,

@@ -376,7 +376,7 @@ static void a_bad_declaration_fails_with_its_reason(void **state)
     lease(node, &spec, 1);
     drain(node);
     assert_int_equal(node->failure.code, CAP_INVALID_ARGUMENT);
-    assert_non_null(strstr(node->failure.text, "the declared config.json: not a JSON object"));
+    assert_non_null(strstr(node->failure.text, "the declared config.json: not JSON: line 1: "));
 }
 
 /* ---- keys ---- */
