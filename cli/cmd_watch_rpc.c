@@ -11,11 +11,13 @@
 #include "cmd.h"
 #include "figures_wire.h"
 #include "moecap/v1/scheduler.rpc.h"
+#include "moecap/v1/store.rpc.h"
 #include "out.h"
 #include "suite.h"
 
 enum { RUNS_MAX = 1024, BAR_WIDTH = 24, RECONNECT_MS_MAX = 120000, RECONNECT_PAUSE_MS = 500 };
-enum { PROGRESS_BYTES_MAX = 16 << 20, MODEL_WIDTH = 12, TASK_WIDTH = 11 };
+enum { PROGRESS_BYTES_MAX = 16 << 20, SAMPLE_BYTES_MAX = 16 << 20 };
+enum { MODEL_WIDTH = 12, TASK_WIDTH = 11 };
 
 struct line {
     char run_id[64];
@@ -31,7 +33,7 @@ struct watcher {
     pthread_mutex_t lock;        /* guards the rest, the followers' progress, and stdout */
     struct line lines[RUNS_MAX]; /* what was printed last, for plain output */
     int line_count, drawn;       /* lines on the terminal now */
-    int failed, runs;
+    int failed, unanswered, runs;
 };
 
 /* One id; err belongs to its thread until that has ended. */
@@ -320,7 +322,43 @@ static bool follow_all(struct watcher *w, const char *const *ids, struct cap_err
     return ok;
 }
 
-static void count_ends(struct watcher *w)
+/* A sample of the run with that status; NULL when there is none. */
+static const Moecap__V1__SampleAnswer *find_sample(struct cli_suite *suite, char *run_id,
+                                                   char *status, struct cap_arena *arena,
+                                                   struct cap_err *err)
+{
+    Moecap__V1__ListSamplesRequest request = MOECAP__V1__LIST_SAMPLES_REQUEST__INIT;
+    Moecap__V1__ListSamplesReply *reply;
+
+    request.run_id = run_id;
+    request.limit = 1;
+    request.status = status;
+    return store_rpc_list_samples(suite->store, NULL, &request, arena, &reply, err) &&
+                   reply->n_samples > 0
+               ? reply->samples[0]->answer
+               : NULL;
+}
+
+/* A run can finish without an answer, when every request was refused: that is no success. */
+static bool is_unanswered(struct cli_suite *suite, const Moecap__V1__RunProgress *run)
+{
+    CAP_AUTO(cap_arena) arena = cap_arena_new(SAMPLE_BYTES_MAX);
+    const Moecap__V1__SampleAnswer *failed;
+    struct cap_err err = {0};
+
+    if (!suite || run->state != MOECAP__V1__RUN_STATE__RUN_STATE_FINISHED ||
+        find_sample(suite, run->run_id, "completed", arena, &err) || err.code != CAP_OK)
+        return false;
+    failed = find_sample(suite, run->run_id, "failed", arena, &err);
+    if (!failed)
+        return false;
+    CAP_AUTO_BUF(why, SAMPLE_BYTES_MAX);
+    cli_add_plain(&why, failed->error);
+    fprintf(stderr, "%s: every sample failed, the first with: %s\n", run->run_id, why.data);
+    return true;
+}
+
+static void count_ends(struct watcher *w, struct cli_suite *all)
 {
     for (int i = 0; i < w->count; i++) {
         const Moecap__V1__Progress *progress = w->followers[i].progress;
@@ -328,6 +366,7 @@ static void count_ends(struct watcher *w)
         for (size_t k = 0; progress && k < progress->n_runs; k++) {
             w->runs++;
             w->failed += has_failed(progress->runs[k]->state);
+            w->unanswered += is_unanswered(all, progress->runs[k]);
         }
         cap_arena_free(w->followers[i].arena);
     }
@@ -339,6 +378,7 @@ int cli_watch_ids(struct cli_context *context, const char *const *ids, int count
     CAP_AUTO(cli_suite) suite = cli_suite_open_patient(context, err);
     CAP_AUTO_MEM struct watcher *w = calloc(1, sizeof *w);
     CAP_AUTO_MEM struct follower *followers = calloc((size_t)count, sizeof *followers);
+    struct cap_err ignored = {0};
     bool ok;
 
     if (!suite)
@@ -352,13 +392,14 @@ int cli_watch_ids(struct cli_context *context, const char *const *ids, int count
     w->json = context->globals.json;
     w->terminal = !w->json && cli_is_terminal();
     ok = follow_all(w, ids, err);
-    count_ends(w);
+    CAP_AUTO(cli_suite) all = cli_suite_open_all(context, &ignored);
+    count_ends(w, all);
     pthread_mutex_destroy(&w->lock);
     if (!ok)
         return cli_exit_of(err->code);
     if (w->failed > 0 && !w->json)
         fprintf(stderr, "%d of %d runs did not finish\n", w->failed, w->runs);
-    return w->failed > 0 ? CLI_NEGATIVE : CLI_OK;
+    return w->failed + w->unanswered > 0 ? CLI_NEGATIVE : CLI_OK;
 }
 
 int cli_cmd_watch(struct cli_context *context, const struct cli_words *words, struct cap_err *err)

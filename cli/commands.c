@@ -124,7 +124,8 @@ static const struct cli_option submit_options[] = {
     S(api_key_env, "api-key-env", CLI_TEXT, "VAR",
       "the node's variable that holds its key: MOECAP_KEY_..."),
     S(dry_run, "dry-run", CLI_FLAG, NULL, "check and plan only"),
-    S(watch, "watch", CLI_FLAG, NULL, "stay and show progress; status 1 if a run fails"),
+    S(watch, "watch", CLI_FLAG, NULL,
+      "stay and show progress; status 1 if a run, or its every sample, fails"),
     S(quiet, "quiet", CLI_FLAG, NULL, "print the evaluation's id only"),
 };
 

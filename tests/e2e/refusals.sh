@@ -74,3 +74,7 @@ expect 3 moecap task add "$state/empty.yaml"
 says 'the file is empty'
 expect 3 moecap task add "$state/none.yaml"
 says 'none.yaml'
+
+# a run that finishes without an answer is no success
+expect 1 moecap submit --model moecap-tiny --task gsm-mini --num-fewshot 32 --limit 2 --watch
+says 'every sample failed, the first with: the prompt has '
