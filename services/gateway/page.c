@@ -31,6 +31,23 @@ const struct gate_page_file *gate_page_find(const char *path)
     return find_file(path);
 }
 
+/* A browser that was led astray: it gets the page, whose router says so beside its menu. */
+static bool wants_page(struct cap_http_request *http)
+{
+    const char *accept = cap_http_header(http, "Accept");
+
+    return accept && strstr(accept, "text/html") &&
+           strncmp(cap_http_path(http), "/api/", strlen("/api/")) != 0;
+}
+
+static void serve_absent(struct cap_http_request *http)
+{
+    const struct gate_page_file *file = find_file("/");
+
+    cap_http_reply_header(http, "Cache-Control", "no-store");
+    cap_http_reply(http, 404, file->type, file->data, file->length);
+}
+
 static void serve(struct cap_http_request *http, const struct gate_page_file *file)
 {
     bool packed = file->gzip && gate_takes_gzip(cap_http_header(http, "Accept-Encoding"));
@@ -60,6 +77,10 @@ void gate_page(struct cap_http_request *http, void *self)
     (void)self;
     if (file) {
         serve(http, file);
+        return;
+    }
+    if (wants_page(http)) {
+        serve_absent(http);
         return;
     }
     cap_fail(&err, CAP_NOT_FOUND, "there is no page \"%.100s\"", path);

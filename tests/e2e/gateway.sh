@@ -31,6 +31,13 @@ says 'Content-Encoding: gzip'
 [ "$(get "$url$script" | cksum)" = "$(cksum <"$state/script")" ] || fail "the packed script is another one"
 [ "$(status_of "$url/runs/run-any?verdict=wrong")" = 200 ] || fail "a view's address is not served"
 [ "$(status_of "$url/app.js")" = 404 ] || fail "a page that is not there is served"
+browser='Accept: text/html,application/xhtml+xml,*/*;q=0.8'
+[ "$(status_of -H "$browser" "$url/nothing")" = 404 ] || fail "an address without a page is not 404 for a browser"
+[ "$(get -H "$browser" "$url/nothing" | cksum)" = "$(get "$url/" | cksum)" ] || fail "a browser astray gets no page"
+case $(get -H "$browser" "$url/api/v1/nothing") in
+    '{'*) ;;
+    *) fail "the API answers a browser with something else than JSON" ;;
+esac
 expect 0 get "$url/api/v1/info"
 says '"gsm-mini"'
 says '{"name":"native","needs_url":false,"nodes":1,"offered":true}'

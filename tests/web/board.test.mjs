@@ -237,7 +237,7 @@ scene("up to three runs compare side by side, and the comparison has an address"
   const dialog = page.getByTestId("comparison");
   await dialog.locator("thead th").nth(3).waitFor();
   assert.equal(await dialog.locator("thead th").count(), 4);
-  assert.match(await dialog.locator("tbody").innerText(), /TTFT p50/);
+  assert.match(await dialog.locator("table").innerText(), /TTFT p50/);
   const other = await openBoard(stage, new URL(page.url()).search);
   await other.getByTestId("comparison").locator("thead th").nth(3).waitFor();
   await page.keyboard.press("Escape");

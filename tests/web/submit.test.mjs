@@ -49,8 +49,13 @@ scene("a wrong value is told beside its field while it is typed, and submitting 
   assert.equal(await page.getByTestId("fault-concurrency").count(), 0);
 });
 
-scene("an empty form complains of nothing until it is submitted", async (stage) => {
-  const page = await stage.open("/submit");
+scene("an empty form asks the server nothing and complains of nothing until it is submitted", async (stage) => {
+  const page = await stage.open("/queue");
+  page.on("request", (request) => assert.notEqual(request.method(), "POST", "an untouched form was sent"));
+  await page.getByRole("link", { name: "Submit", exact: true }).click();
+  await page.getByRole("heading", { level: 1, name: "Submit an evaluation" }).waitFor();
+  await page.waitForTimeout(600); // a form at rest is checked after a quarter of a second
+  page.removeAllListeners("request");
   await page.locator('[data-testid="plan"][data-checking="false"]').waitFor();
   assert.equal(await page.locator(".fault").count(), 0);
   await page.getByRole("button", { name: "Submit" }).click();

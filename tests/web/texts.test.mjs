@@ -39,3 +39,21 @@ scene(
   },
   { width: 390 },
 );
+
+scene(
+  "an address that leads nowhere is a page with the menu, and the longest one widens nothing",
+  async (stage) => {
+    stage.allow(/status of 404/);
+    for (const address of ["/nothing", "/submit/x", "/" + "n".repeat(3000), "/runs/" + "r".repeat(3000)]) {
+      const page = await stage.open(address);
+      await page
+        .getByText(/no page|no run|has no|does not exist/i)
+        .first()
+        .waitFor();
+      await page.getByRole("link", { name: "Queue", exact: true }).waitFor();
+      assert.ok((await sidewaysScroll(page)) <= 0, `${await sidewaysScroll(page)} px wider than the window`);
+      await page.close();
+    }
+  },
+  { width: 390 },
+);

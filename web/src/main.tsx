@@ -49,7 +49,19 @@ function viewOf(path: string): View {
     const id = decoded(run);
     return { title: id, body: <RunView key={id} id={id} /> };
   }
-  return { title: "Board", wide: true, body: <BoardView /> };
+  if (path === "/") return { title: "Board", wide: true, body: <BoardView /> };
+  return { title: "No such page", body: <NoPage path={path} /> };
+}
+
+function NoPage({ path }: { path: string }) {
+  return (
+    <>
+      <h1>No such page</h1>
+      <p>
+        There is no page <code>{decoded(path)}</code>. <a href="/">The board</a> has every run.
+      </p>
+    </>
+  );
 }
 
 function App() {

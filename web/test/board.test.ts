@@ -8,7 +8,7 @@ import { choicesOf } from "../src/board/facets.ts";
 import { moved } from "../src/board/keys.ts";
 import { parseSearch } from "../src/board/search.ts";
 import { formatRanges, formatSort, parseRanges, parseSort, pressSort, schema, toggled } from "../src/board/state.ts";
-import { summarize } from "../src/board/summary.ts";
+import { nameOf, summarize } from "../src/board/summary.ts";
 import { scrollFor, windowOf } from "../src/board/window.ts";
 import { readState } from "../src/lib/urlstate.ts";
 import { columnsOf, rows, run } from "./fixture.ts";
@@ -179,4 +179,10 @@ test("new runs stand first, and none is lost between the pages", () => {
     refreshed(old, { rows: [run({ id: "a" })], more: false }).rows.map((r) => r.run_id),
     ["a"],
   );
+});
+
+test("a run's name leaves out what nobody declared", () => {
+  const [declared, bare] = rows({ id: "a", precision: "int8", batch: 4 }, { id: "b", precision: "" });
+  assert.equal(nameOf(declared!), "tiny, int8, batch 4");
+  assert.equal(nameOf(bare!), "tiny, batch 1");
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { commandOf, fieldOfPath, type Form, formOf, localFaults, schema, specOf } from "../src/lib/spec.ts";
+import { commandOf, fieldOfPath, type Form, formOf, localFaults, missing, schema, specOf } from "../src/lib/spec.ts";
 import type { Spec } from "../src/lib/types.ts";
 import { readState, writeState } from "../src/lib/urlstate.ts";
 
@@ -119,4 +119,11 @@ test("a declared config.json stays out of the address; the run that holds it is 
   const declared = { ...spec, external: { ...spec.external!, model_config: "{}" } };
   assert.equal(formOf(declared, "run-1").config_from, "run-1");
   assert.equal(formOf(spec, "run-1").config_from, "");
+});
+
+test("what a form lacks is asked for by name, and nothing that it has", () => {
+  assert.equal(missing(form({})), "Choose a model and a task.");
+  assert.equal(missing(form({ model: "m" })), "Choose a task.");
+  assert.equal(missing(form({ tasks: ["a"] })), "Choose a model.");
+  assert.equal(missing(form({ model: "m", tasks: ["a"] })), "");
 });

@@ -3,6 +3,7 @@
 import type { Column } from "./column.ts";
 import { loadText, type Row } from "./rows.ts";
 import { intervalText, reasonOf, shown } from "../lib/figures.ts";
+import { utc } from "../lib/format.ts";
 import { narrow } from "../lib/narrow.ts";
 import type { Figure } from "../lib/types.ts";
 import { IntervalBar } from "../ui/figure.tsx";
@@ -55,7 +56,7 @@ export function Cell({ column, row, best, at, tab, first, busy }: CellProps) {
       class={column.numeric ? "number" : ""}
       {...common}
       tabIndex={tab}
-      data-tip={column.numeric || column.id === "ended" ? undefined : whole}
+      data-tip={column.id === "ended" ? utc(row.run.ended_at_ms) : column.numeric ? undefined : whole}
     >
       {text}
     </td>

@@ -45,7 +45,7 @@ function runColumns(): Column[] {
       (r) => r.run.spec.load?.rate_per_s ?? r.run.spec.load?.concurrency ?? 1,
       { width: 70, standard: true, numeric: true, text: (r) => loadText(r.run) },
     ),
-    fact("state", "State", "Where the run stands", (r) => r.run.state, { width: 116 }),
+    fact("state", "State", "Where the run stands", (r) => r.run.state, { width: 140 }),
   ];
 }
 
@@ -110,14 +110,14 @@ function moeColumns(): Column[] {
       "Experts, prefill",
       "a layer",
       "Distinct experts that got a token in a prefill pass; mean over passes and MoE layers",
-      { width: 130 },
+      { width: 152 },
     ),
     figure(
       "activated_experts_decode",
       "Experts, decode",
       "a layer",
       "Distinct experts that got a token in a decode pass; mean over passes and MoE layers",
-      { width: 134, standard: true },
+      { width: 137, standard: true },
     ),
     figure(
       "expert_load_entropy",
@@ -200,7 +200,7 @@ function provenanceColumns(): Column[] {
   const { fact } = columnsOf("Provenance");
   return [
     fact("run_id", "Run", "The run's id", (r) => r.run.run_id, { width: 190 }),
-    fact("ended", "Ended", "When the run ended, local time", (r) => r.run.ended_at_ms || null, {
+    fact("ended", "Ended", "When the run ended, in your zone; UTC on hover", (r) => r.run.ended_at_ms || null, {
       width: 150,
       text: (r) => time(r.run.ended_at_ms),
     }),

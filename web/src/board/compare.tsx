@@ -8,6 +8,7 @@ import { nameOf } from "./summary.ts";
 import { useResource } from "../lib/resource.ts";
 import type { Run } from "../lib/types.ts";
 import { ErrorBox } from "../ui/errorbox.tsx";
+import { narrow } from "../lib/narrow.ts";
 import { FigureValue } from "../ui/figure.tsx";
 import { Dialog } from "../ui/dialog.tsx";
 import { Icon } from "../ui/icon.tsx";
@@ -54,7 +55,7 @@ function Sides({ rows, columns }: { rows: Row[]; columns: readonly Column[] }) {
         <table class="comparison">
           <thead>
             <tr>
-              <th scope="col">figure</th>
+              {!narrow.value && <th scope="col">figure</th>}
               {rows.map((r, i) => (
                 <th key={r.id} scope="col" class="number">
                   <a href={"/runs/" + encodeURIComponent(r.id)}>{nameOf(r)}</a>
@@ -63,28 +64,58 @@ function Sides({ rows, columns }: { rows: Row[]; columns: readonly Column[] }) {
               ))}
             </tr>
           </thead>
-          <tbody>
-            {shown.map((c) => (
-              <Line key={c.id} column={c} rows={rows} best={tasks.size === 1 && c.better ? leaders(rows, c) : []} />
-            ))}
-          </tbody>
+          {shown.map((c) => (
+            <Line key={c.id} column={c} rows={rows} best={tasks.size === 1 && c.better ? leaders(rows, c) : []} />
+          ))}
         </table>
       </div>
     </>
   );
 }
 
-function Line({ column, rows, best }: { column: Column; rows: Row[]; best: string[] }) {
+interface LineProps {
+  column: Column;
+  rows: Row[];
+  best: string[];
+}
+
+// On a narrow screen the name stands in a line of its own, so that the values have the whole width.
+function Line(props: LineProps) {
+  const { column, rows } = props;
+  const name = (
+    <>
+      {column.title}{" "}
+      <span class="soft">
+        {column.better && (column.better === "higher" ? "↑ " : "↓ ")}
+        {column.unit}
+      </span>
+    </>
+  );
+  return narrow.value ? (
+    <tbody>
+      <tr>
+        <th scope="rowgroup" colSpan={rows.length}>
+          {name}
+        </th>
+      </tr>
+      <tr>
+        <Values {...props} />
+      </tr>
+    </tbody>
+  ) : (
+    <tbody>
+      <tr>
+        <th scope="row">{name}</th>
+        <Values {...props} />
+      </tr>
+    </tbody>
+  );
+}
+
+function Values({ column, rows, best }: LineProps) {
   const base = rows[0] ? column.value(rows[0]) : null;
   return (
-    <tr>
-      <th scope="row">
-        {column.title}{" "}
-        <span class="soft">
-          {column.better && (column.better === "higher" ? "↑ " : "↓ ")}
-          {column.unit}
-        </span>
-      </th>
+    <>
       {rows.map((row, i) => (
         <td key={row.id} class={"number" + (best.includes(row.id) ? " best" : "")}>
           {best.includes(row.id) && (
@@ -99,7 +130,7 @@ function Line({ column, rows, best }: { column: Column; rows: Row[]; best: strin
           )}
         </td>
       ))}
-    </tr>
+    </>
   );
 }
 

@@ -54,5 +54,6 @@ function fastestOf(group: readonly Row[]): Summary["fastest"] {
 /** "moecap-tiny, int8, batch 4": what tells runs of a task apart. */
 export function nameOf(row: Row): string {
   const { spec } = row.run;
-  return `${spec.model}, ${spec.precision}, ${spec.load?.rate_per_s !== undefined ? loadText(row.run) : "batch " + loadText(row.run)}`;
+  const load = spec.load?.rate_per_s !== undefined ? loadText(row.run) : "batch " + loadText(row.run);
+  return [spec.model, spec.precision, load].filter(Boolean).join(", ");
 }

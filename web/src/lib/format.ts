@@ -42,6 +42,9 @@ export function time(ms: number): string {
   return `${t.getFullYear()}-${pad(t.getMonth() + 1)}-${pad(t.getDate())} ${pad(t.getHours())}:${pad(t.getMinutes())}`;
 }
 
+/** "2026-11-25T10:13:05.000Z". Empty when there was none. */
+export const utc = (ms: number): string => (ms ? new Date(ms).toISOString() : "");
+
 export const number = (count: number): string => thousands.format(count);
 
 /** Local time to the second, with the day: events of a run lie close together. */

@@ -154,6 +154,12 @@ export function localFaults(form: Form, around: Around): Fault[] {
   });
 }
 
+/** What a form lacks before it can be planned, as a request; empty: nothing. */
+export function missing({ model, tasks }: Form): string {
+  const parts = [model === "" && "a model", tasks.length === 0 && "a task"].filter(Boolean);
+  return parts.length > 0 ? `Choose ${parts.join(" and ")}.` : "";
+}
+
 /** The field that a refusal blames: "spec.tasks[1]" is the list of tasks. */
 export function fieldOfPath(path: string): Fault["field"] {
   const bare = path.replace(/^spec\./, "").replace(/\[\d+\]$/, "");

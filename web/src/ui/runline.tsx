@@ -9,13 +9,14 @@ interface Props {
   run: RunProgress;
   lead?: string;
   linked?: boolean;
+  repeated?: boolean; // one of several: its number is a part of its name
   about?: (string | false)[];
   waitsFor?: string;
   children?: ComponentChildren;
 }
 
-export function RunLine({ run, lead, linked = false, about = [], waitsFor, children }: Props) {
-  const name = [run.task, run.repeat > 0 && `repeat ${run.repeat}`].filter(Boolean).join(", ");
+export function RunLine({ run, lead, linked = false, repeated = false, about = [], waitsFor, children }: Props) {
+  const name = [run.task, (repeated || run.repeat > 0) && `repeat ${run.repeat}`].filter(Boolean).join(", ");
   const facts = [run.engine, run.precision, run.concurrency > 0 && `batch ${run.concurrency}`, ...about]
     .filter(Boolean)
     .join(" · ");

@@ -1,8 +1,9 @@
 // One evaluation while it runs and after: its runs, live, then with their results.
 import "../style/queue.css";
 import { useWatch } from "../lib/live.ts";
-import { plural, time } from "../lib/format.ts";
+import { plural } from "../lib/format.ts";
 import { figureOf } from "../lib/figures.ts";
+import { isRepeated } from "../lib/repeats.ts";
 import { useResource } from "../lib/resource.ts";
 import { useUrlState } from "../lib/router.ts";
 import type { Board, BoardRow, Progress } from "../lib/types.ts";
@@ -12,6 +13,7 @@ import { ErrorBox } from "../ui/errorbox.tsx";
 import { FigureValue } from "../ui/figure.tsx";
 import { Icon } from "../ui/icon.tsx";
 import { RunLine } from "../ui/runline.tsx";
+import { Time } from "../ui/time.tsx";
 import { AgainLink } from "./run/again.tsx";
 
 const schema = { again: flag() };
@@ -32,7 +34,7 @@ export function EvaluationView({ id }: { id: string }) {
         {first && (
           <>
             {" "}
-            · submitted by {first.spec.submitter}, {time(first.queued_at_ms)}
+            · submitted by {first.spec.submitter}, <Time ms={first.queued_at_ms} />
           </>
         )}
       </p>
@@ -72,7 +74,7 @@ function Runs({ id, progress, rows }: { id: string; progress: Progress; rows: Bo
       </div>
       <ul class="runlines" data-testid="progress">
         {progress.runs.map((run) => (
-          <RunLine key={run.run_id} run={run}>
+          <RunLine key={run.run_id} run={run} repeated={isRepeated(run, progress.runs)}>
             <Result row={rows.find((r) => r.run_id === run.run_id)} />
           </RunLine>
         ))}

@@ -1,13 +1,14 @@
 // The machines that are connected now: what each is, offers and does. Asked again every two seconds.
 import "../style/nodes.css";
 import type { ComponentChildren } from "preact";
-import { bytes, counted, plural, short, time } from "../lib/format.ts";
+import { bytes, counted, plural, short } from "../lib/format.ts";
 import { useQueue } from "../lib/live.ts";
 import { useResource } from "../lib/resource.ts";
 import type { NodeEntry, NodeHardware, NodeModel, Nodes, RunProgress } from "../lib/types.ts";
 import { ErrorBox } from "../ui/errorbox.tsx";
 import { Icon } from "../ui/icon.tsx";
 import { RunAmount } from "../ui/runline.tsx";
+import { Time } from "../ui/time.tsx";
 
 const refreshMs = 2000;
 const silentMs = 6000; // two beats missed (docs/config.md, node_timeout_ms)
@@ -62,7 +63,7 @@ function Node({ node, run }: { node: NodeEntry; run: RunProgress | undefined }) 
         </span>
       </header>
       <p class="soft line">
-        version {hello.version} · connected {time(node.connected_at_ms)} ·{" "}
+        version {hello.version} · connected <Time ms={node.connected_at_ms} /> ·{" "}
         <span class={silent ? "bad" : ""}>last beat {beat(node.last_beat_ms_ago)} ago</span>
       </p>
       <Work node={node} run={run} />

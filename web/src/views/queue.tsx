@@ -3,7 +3,8 @@ import "../style/queue.css";
 import { useState } from "preact/hooks";
 import { duration, plural } from "../lib/format.ts";
 import { useQueue } from "../lib/live.ts";
-import type { QueueEntry } from "../lib/types.ts";
+import { byRepeat, isRepeated } from "../lib/repeats.ts";
+import type { QueueEntry, RunProgress } from "../lib/types.ts";
 import { CancelButton } from "../ui/cancel.tsx";
 import { ErrorBox } from "../ui/errorbox.tsx";
 import { RunLine } from "../ui/runline.tsx";
@@ -22,8 +23,9 @@ export function QueueView() {
     );
   const { entries, queued, running } = queue;
   const cancelled = (what: string) => (words: string) => say(`${what}: ${words}`);
-  const active = entries.filter((e) => e.position === 0),
+  const active = entries.filter((e) => e.position === 0).sort((a, b) => byRepeat(a.run, b.run)),
     waiting = entries.filter((e) => e.position > 0).sort((a, b) => a.position - b.position);
+  const runs = entries.map((e) => e.run);
   return (
     <>
       <h1>Queue</h1>
@@ -40,8 +42,8 @@ export function QueueView() {
           <a href="/">what has finished</a>.
         </p>
       )}
-      <Part title="At work" entries={active} onCancelled={cancelled} />
-      <Part title="Waiting, next first" entries={waiting} onCancelled={cancelled} />
+      <Part title="At work" entries={active} runs={runs} onCancelled={cancelled} />
+      <Part title="Waiting, next first" entries={waiting} runs={runs} onCancelled={cancelled} />
       {queued > waiting.length && <p class="soft">And {queued - waiting.length} more that wait.</p>}
     </>
   );
@@ -50,10 +52,12 @@ export function QueueView() {
 function Part({
   title,
   entries,
+  runs,
   onCancelled,
 }: {
   title: string;
   entries: QueueEntry[];
+  runs: RunProgress[];
   onCancelled: (what: string) => (said: string) => void;
 }) {
   if (entries.length === 0) return null;
@@ -66,12 +70,13 @@ function Part({
             key={e.run.run_id}
             run={e.run}
             linked
+            repeated={isRepeated(e.run, runs)}
             lead={e.position > 0 ? `${e.position}.` : undefined}
             waitsFor={e.waiting_for}
             about={[
               `by ${e.submitter}`,
               e.priority !== 0 && `priority ${e.priority}`,
-              `${e.position > 0 ? "since" : "queued"} ${ago(e.run.queued_at_ms)}`,
+              `queued ${ago(e.run.queued_at_ms)}`,
             ]}
           >
             <CancelButton

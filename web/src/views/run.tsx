@@ -1,8 +1,7 @@
 // One run: how it stands, what came out, and the evidence below it, in parts that the address names.
 import "../style/run.css";
-import type { ComponentChildren } from "preact";
 import { useEffect } from "preact/hooks";
-import { plural, time } from "../lib/format.ts";
+import { plural } from "../lib/format.ts";
 import { useWatch } from "../lib/live.ts";
 import { useResource } from "../lib/resource.ts";
 import { path, query } from "../lib/router.ts";
@@ -12,6 +11,7 @@ import { ErrorBox } from "../ui/errorbox.tsx";
 import { Icon } from "../ui/icon.tsx";
 import { activityOf, RunAmount } from "../ui/runline.tsx";
 import { StateBadge } from "../ui/state.tsx";
+import { Time } from "../ui/time.tsx";
 import { AgainLink } from "./run/again.tsx";
 import { Attempts, Provenance } from "./run/provenance.tsx";
 import { Experts } from "./run/experts.tsx";
@@ -86,13 +86,12 @@ function Title({ run: { row } }: { run: Run }) {
   const { spec } = row;
   const load =
     spec.load?.rate_per_s !== undefined ? `${spec.load.rate_per_s} requests/s` : `batch ${spec.load?.concurrency ?? 1}`;
-  const facts: ComponentChildren[] = [
+  const facts = [
     spec.engine,
     spec.precision,
     load,
     row.repeat > 0 && `repeat ${row.repeat}`,
     spec.submitter && `by ${spec.submitter}`,
-    time(row.ended_at_ms || row.queued_at_ms),
   ];
   return (
     <header class="run-title">
@@ -101,7 +100,8 @@ function Title({ run: { row } }: { run: Run }) {
           {spec.model} <span class="soft">on</span> {row.task}
         </h1>
         <p class="soft run-facts">
-          <StateBadge state={row.state} /> {facts.filter(Boolean).join(" · ")}
+          <StateBadge state={row.state} /> {facts.filter(Boolean).join(" · ")} ·{" "}
+          <Time ms={row.ended_at_ms || row.queued_at_ms} />
         </p>
         <p class="soft run-ids">
           <code data-testid="run-id">{row.run_id}</code> of{" "}

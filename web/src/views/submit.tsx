@@ -12,6 +12,7 @@ import {
   fieldOfPath,
   type Form,
   localFaults,
+  missing,
   schema,
   specOf,
 } from "../lib/spec.ts";
@@ -52,7 +53,8 @@ function SubmitForm({ info }: { info: Info }) {
   const engine =
     info.engine_choices.find((e) => e.name === (form.engine || info.defaults.engine)) ?? info.engine_choices[0]!;
   const around: Around = { isServer: engine.needs_url, modelConfig };
-  const plan = usePlan(specOf(form, around));
+  const isTouched = query.value.size > 0 || modelConfig !== "";
+  const plan = usePlan(isTouched ? specOf(form, around) : null);
   const [attempt, setAttempt] = useState<{ sending: boolean; error?: ApiError; made: boolean }>({
     sending: false,
     made: false,
@@ -95,6 +97,7 @@ function SubmitForm({ info }: { info: Info }) {
         sending={attempt.sending}
         command={commandOf(form, around)}
         configTyped={modelConfig !== ""}
+        missing={missing(form)}
         general={told.filter((f) => f.field === null).map((f) => f.message)}
         faults={told.filter((f) => f.field !== null).length}
       />

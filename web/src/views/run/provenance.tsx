@@ -1,10 +1,11 @@
 // Where a result comes from: what was asked, what was declared, what ran, on what, and the digests that say so.
 import type { ComponentChildren } from "preact";
-import { bytes, counted, duration, parameters, plural, short, time, timeOfDay } from "../../lib/format.ts";
+import { bytes, counted, duration, parameters, plural, short } from "../../lib/format.ts";
 import { useResource } from "../../lib/resource.ts";
 import type { Events, NodeHardware, Run, ShardReport, Spec } from "../../lib/types.ts";
 import { ErrorBox } from "../../ui/errorbox.tsx";
 import { Icon } from "../../ui/icon.tsx";
+import { Time } from "../../ui/time.tsx";
 
 type Fact = [name: string, value: ComponentChildren];
 
@@ -40,8 +41,8 @@ export function Provenance({ run }: { run: Run }) {
       <Card
         title="Times and digests"
         facts={[
-          ["Queued", time(row.queued_at_ms)],
-          ["Ended", or(time(row.ended_at_ms), "not yet")],
+          ["Queued", <Time ms={row.queued_at_ms} />],
+          ["Ended", row.ended_at_ms ? <Time ms={row.ended_at_ms} /> : or("", "not yet")],
           ["Configuration", code(row.config_hash)],
           ["Weights", code(row.report?.model_sha256)],
           ["Run", code(row.run_id)],
@@ -65,9 +66,9 @@ function History({ id }: { id: string }) {
         <ol class="plain history" data-testid="history">
           {events.value.events.map((e) => (
             <li key={e.id}>
-              <time dateTime={new Date(e.at_ms).toISOString()} class="soft">
-                {timeOfDay(e.at_ms)}
-              </time>
+              <span class="soft">
+                <Time ms={e.at_ms} seconds />
+              </span>
               <span>
                 <b>{e.kind}</b> {e.text}
               </span>
@@ -253,7 +254,7 @@ export function Attempts({ run }: { run: Run }) {
         </p>
       )}
       <div class="scroll">
-        <table data-testid="attempts">
+        <table class="attempts" data-testid="attempts">
           <thead>
             <tr>
               <th scope="col" class="number">
@@ -272,7 +273,9 @@ export function Attempts({ run }: { run: Run }) {
               <tr key={`${a.shard}-${a.fence}`}>
                 <td class="number">{a.attempt}</td>
                 <td>{a.node}</td>
-                <td>{time(a.started_at_ms)}</td>
+                <td>
+                  <Time ms={a.started_at_ms} />
+                </td>
                 <td class="number">{a.ended_at_ms ? duration(a.ended_at_ms - a.started_at_ms) : "–"}</td>
                 <td class="wrap">{a.outcome || "going on"}</td>
               </tr>

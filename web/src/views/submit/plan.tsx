@@ -14,13 +14,14 @@ export interface Plan {
   checking: boolean;
 }
 
-/** The server's opinion of a spec, asked for once it has not changed for a moment. */
-export function usePlan(spec: unknown): Plan {
-  const wanted = JSON.stringify(spec);
+/** The server's opinion of a spec, asked for once it has not changed for a moment; null asks nothing. */
+export function usePlan(spec: Record<string, unknown> | null): Plan {
+  const wanted = spec ? JSON.stringify(spec) : "";
   const [known, set] = useState<{ of: string; result?: Result<SubmitReply> }>({ of: "" });
   const seen = epoch.value;
 
   useEffect(() => {
+    if (!wanted) return;
     const stop = new AbortController();
     const timer = setTimeout(async () => {
       const result = await post<SubmitReply>("evaluations", { spec: JSON.parse(wanted), dry_run: true }, stop.signal);
@@ -32,6 +33,7 @@ export function usePlan(spec: unknown): Plan {
     };
   }, [wanted, seen]);
 
+  if (!wanted) return { checking: false };
   const { result } = known;
   const checking = known.of !== wanted;
   if (!result) return { checking };
@@ -42,6 +44,7 @@ export function usePlan(spec: unknown): Plan {
 
 interface Props {
   plan: Plan;
+  missing: string;
   general: string[];
   faults: number;
   command: string[];
@@ -49,7 +52,7 @@ interface Props {
   configTyped: boolean;
 }
 
-export function PlanPanel({ plan, general, faults, command, sending, configTyped }: Props) {
+export function PlanPanel({ plan, missing, general, faults, command, sending, configTyped }: Props) {
   return (
     <aside class="plan" aria-label="Plan" data-testid="plan" data-checking={plan.checking}>
       <h2>What would run</h2>
@@ -66,7 +69,7 @@ export function PlanPanel({ plan, general, faults, command, sending, configTyped
         ) : plan.value ? (
           <Planned plan={plan.value} />
         ) : (
-          general.length === 0 && <p class="soft">{plan.checking ? "Checking…" : "Choose a model and a task."}</p>
+          general.length === 0 && <p class="soft">{plan.checking ? "Checking…" : missing || "Not planned yet."}</p>
         )}
       </div>
       <button type="submit" class="primary submit" disabled={sending}>
