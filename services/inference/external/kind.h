@@ -57,6 +57,8 @@ const struct infer_external_kind *infer_kind_find(const char *name);
 void infer_kind_set_int(json_t *body, const char *name, int64_t value);
 void infer_kind_set_real(json_t *body, const char *name, double value);
 void infer_kind_set_flag(json_t *body, const char *name, bool value);
+/* What vLLM and SGLang share: filters and penalties that change nothing, and the exact length. */
+void infer_kind_set_neutral(json_t *body, const struct infer_request *request);
 
 /* Of SGLang, which others inherit. */
 extern const struct infer_series infer_kind_sglang_series;

@@ -6,14 +6,7 @@
 static void set_fields(json_t *body, const struct infer_request *request)
 {
     infer_kind_set_int(body, "top_k", request->top_k > 0 ? request->top_k : 0);
-    infer_kind_set_real(body, "min_p", 0);
-    infer_kind_set_real(body, "repetition_penalty", 1);
-    infer_kind_set_real(body, "presence_penalty", 0);
-    infer_kind_set_real(body, "frequency_penalty", 0);
-    if (!request->ignore_eos)
-        return;
-    infer_kind_set_flag(body, "ignore_eos", true);
-    infer_kind_set_int(body, "min_tokens", request->max_tokens);
+    infer_kind_set_neutral(body, request);
 }
 
 static const struct infer_series series = {

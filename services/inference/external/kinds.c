@@ -30,3 +30,15 @@ void infer_kind_set_flag(json_t *body, const char *name, bool value)
 {
     json_object_set_new(body, name, json_boolean(value));
 }
+
+void infer_kind_set_neutral(json_t *body, const struct infer_request *request)
+{
+    infer_kind_set_real(body, "min_p", 0);
+    infer_kind_set_real(body, "repetition_penalty", 1);
+    infer_kind_set_real(body, "presence_penalty", 0);
+    infer_kind_set_real(body, "frequency_penalty", 0);
+    if (!request->ignore_eos)
+        return;
+    infer_kind_set_flag(body, "ignore_eos", true);
+    infer_kind_set_int(body, "min_tokens", request->max_tokens);
+}
