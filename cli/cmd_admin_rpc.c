@@ -53,8 +53,8 @@ int cli_cmd_admin_config(struct cli_context *context, const struct cli_words *wo
                          struct cap_err *err)
 {
     CAP_AUTO(cli_suite) suite = cli_suite_open_all(context, err);
-    CAP_AUTO(cap_rpc_channel)
-    channel = suite ? open_program(context, suite, words->items[0], err) : NULL;
+    CAP_AUTO(cap_rpc_channel) channel =
+        suite ? open_program(context, suite, words->items[0], err) : NULL;
     Moecap__V1__Empty request = MOECAP__V1__EMPTY__INIT;
     Moecap__V1__ShowConfigReply *reply;
 
@@ -72,8 +72,8 @@ int cli_cmd_admin_metrics(struct cli_context *context, const struct cli_words *w
                           struct cap_err *err)
 {
     CAP_AUTO(cli_suite) suite = cli_suite_open_all(context, err);
-    CAP_AUTO(cap_rpc_channel)
-    channel = suite ? open_program(context, suite, words->items[0], err) : NULL;
+    CAP_AUTO(cap_rpc_channel) channel =
+        suite ? open_program(context, suite, words->items[0], err) : NULL;
     Moecap__V1__Empty request = MOECAP__V1__EMPTY__INIT;
     Moecap__V1__ShowMetricsReply *reply;
 
@@ -90,8 +90,8 @@ int cli_cmd_admin_log(struct cli_context *context, const struct cli_words *words
                       struct cap_err *err)
 {
     CAP_AUTO(cli_suite) suite = cli_suite_open_all(context, err);
-    CAP_AUTO(cap_rpc_channel)
-    channel = suite ? open_program(context, suite, words->items[0], err) : NULL;
+    CAP_AUTO(cap_rpc_channel) channel =
+        suite ? open_program(context, suite, words->items[0], err) : NULL;
     Moecap__V1__SetLogLevelRequest request = MOECAP__V1__SET_LOG_LEVEL_REQUEST__INIT;
     Moecap__V1__Empty *reply;
 

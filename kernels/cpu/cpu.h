@@ -2,10 +2,14 @@
  * the device.
  *
  * A matrix is packed in panels of 16 rows of W (16 outputs), each a run along k that is read once
- * from front to back: F32   [k][16]              f32 BF16  [k / 2][16][2]       bf16: pairs along
- * k, as vdpbf16ps wants them, and cheap to widen I8    [k / 32] blocks of { [16 pairs][16][2] int8,
- * [16] bf16 scales } k is padded with zeros to CPU_K_PAD, rows to whole panels. The layout is the
- * same at every level. In an MOE_PAIRED weight panels of gates and of ups alternate.
+ * from front to back:
+ *
+ *     F32   [k][16] f32
+ *     BF16  [k / 2][16][2] bf16: pairs along k, as vdpbf16ps wants them, and cheap to widen
+ *     I8    [k / 32] blocks of { [16 pairs][16][2] int8, [16] bf16 scales }
+ *
+ * k is padded with zeros to CPU_K_PAD, rows to whole panels. The layout is the same at every level.
+ * In an MOE_PAIRED weight, panels of gates and of ups alternate.
  *
  * A tile multiplies up to CPU_TILE_ROWS activations by up to CPU_TILE_PANELS panels. Each output is
  * one chain of additions along k, the same for any number of rows and panels: that is why a row's
@@ -31,8 +35,7 @@ enum {
     CPU_ALIGN = 64
 };
 
-/* c[row][16 * panel + col], rows CPU_TILE_COLS apart. a[row] is an activation as `prepare` made it.
- */
+/* c[row][16 * panel + col], rows CPU_TILE_COLS apart. a[row]: an activation that `prepare` made. */
 typedef void (*cpu_tile)(const char *panels, size_t panel_bytes, int panel_count,
                          const char *const *a, int rows, int k_padded, float *c);
 

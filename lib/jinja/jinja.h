@@ -31,8 +31,7 @@ struct cap_jinja_options {
 };
 
 extern const struct cap_jinja_options cap_jinja_chat; /* as apply_chat_template sets it */
-extern const struct cap_jinja_options
-    cap_jinja_task; /* as lm-eval sets it for task prompts,
+extern const struct cap_jinja_options cap_jinja_task; /* as lm-eval sets it for task prompts,
                      * but for tojson, which writes the same in both: nothing escaped for HTML, keys
                      * in their order */
 

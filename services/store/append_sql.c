@@ -46,11 +46,11 @@ struct append_work {
 static bool read_shard(struct store_conn *conn, struct append_work *work, struct cap_err *err)
 {
     const struct store_lease_ref *lease = &work->batch->lease;
-    CAP_AUTO(store_rows)
-    shard = store_pg_ask(conn, err,
-                         "SELECT fence, node_id IS NOT NULL, done, seq_next FROM shard"
-                         " WHERE run_no = $1 AND shard = $2 FOR UPDATE",
-                         STORE_ARGS(store_arg_int(work->run.run_no), store_arg_int(lease->shard)));
+    CAP_AUTO(store_rows) shard =
+        store_pg_ask(conn, err,
+                     "SELECT fence, node_id IS NOT NULL, done, seq_next FROM shard"
+                     " WHERE run_no = $1 AND shard = $2 FOR UPDATE",
+                     STORE_ARGS(store_arg_int(work->run.run_no), store_arg_int(lease->shard)));
 
     if (!shard)
         return false;
@@ -72,8 +72,7 @@ static bool read_shard(struct store_conn *conn, struct append_work *work, struct
 static bool look_up(struct store_conn *conn, struct append_work *work, struct cap_err *err)
 {
     const struct store_batch *batch = work->batch;
-    CAP_AUTO(store_rows)
-    rows =
+    CAP_AUTO(store_rows) rows =
         store_pg_ask(conn, err,
                      "SELECT fence, sha256 = $4 FROM batch_ledger"
                      " WHERE run_no = $1 AND shard = $2 AND seq = $3",
@@ -118,8 +117,7 @@ static bool check_welcome(const struct append_work *work, struct cap_err *err)
 static bool check_ordinals(struct store_conn *conn, const struct append_work *work,
                            struct cap_err *err)
 {
-    CAP_AUTO(store_rows)
-    rows = store_pg_ask(
+    CAP_AUTO(store_rows) rows = store_pg_ask(
         conn, err,
         "(SELECT o, 'is not of this shard' FROM (SELECT unnest($3::bigint[]) AS o EXCEPT"
         "   SELECT unnest(ordinals)::bigint FROM shard WHERE run_no = $1 AND shard = $2) AS f)"
@@ -176,8 +174,7 @@ static bool copy_power(struct store_conn *conn, const struct append_work *work, 
 /* An answer carries the uid of the sample it answers: a node that mixed two up is found here. */
 static bool check_uids(struct store_conn *conn, const struct append_work *work, struct cap_err *err)
 {
-    CAP_AUTO(store_rows)
-    rows = store_pg_ask(
+    CAP_AUTO(store_rows) rows = store_pg_ask(
         conn, err,
         "SELECT o, left(theirs, 64), ours FROM (SELECT o,"
         "   (SELECT uid FROM sample WHERE run_no = $1 AND ordinal = o) AS theirs,"
@@ -242,12 +239,12 @@ static bool check_complete(struct store_conn *conn, const struct append_work *wo
                            struct cap_err *err)
 {
     uint32_t shard = work->batch->lease.shard;
-    CAP_AUTO(store_rows)
-    rows = store_pg_ask(conn, err,
-                        "SELECT cardinality(ordinals) -"
-                        "  (SELECT count(*) FROM sample WHERE run_no = $1 AND shard = $2)"
-                        " FROM shard WHERE run_no = $1 AND shard = $2",
-                        STORE_ARGS(store_arg_int(work->run.run_no), store_arg_int(shard)));
+    CAP_AUTO(store_rows) rows =
+        store_pg_ask(conn, err,
+                     "SELECT cardinality(ordinals) -"
+                     "  (SELECT count(*) FROM sample WHERE run_no = $1 AND shard = $2)"
+                     " FROM shard WHERE run_no = $1 AND shard = $2",
+                     STORE_ARGS(store_arg_int(work->run.run_no), store_arg_int(shard)));
 
     if (!rows)
         return false;
@@ -276,10 +273,9 @@ static bool end_shard(struct store_conn *conn, struct append_work *work, struct 
     if (!check_complete(conn, work, err) || !mark_shard_done(conn, work, err))
         return false;
     work->out->shard_done = true;
-    CAP_AUTO(store_rows)
-    open = store_pg_ask(conn, err,
-                        "SELECT count(*), count(node_id) FROM shard WHERE run_no = $1 AND NOT done",
-                        STORE_ARGS(store_arg_int(work->run.run_no)));
+    CAP_AUTO(store_rows) open = store_pg_ask(
+        conn, err, "SELECT count(*), count(node_id) FROM shard WHERE run_no = $1 AND NOT done",
+        STORE_ARGS(store_arg_int(work->run.run_no)));
     if (!open)
         return false;
     work->out->run_done = store_rows_int(open, 0, 0) == 0;

@@ -68,15 +68,15 @@ static bool read_figures(struct store_conn *conn, struct cap_arena *arena,
                          struct store_board *board, const char *run_nos, const char *ids,
                          struct cap_err *err)
 {
-    CAP_AUTO(store_rows)
-    rows = store_pg_ask(conn, err,
-                        "SELECT run_no, id, value, low, high, reason, unit, basis, invalid"
-                        " FROM figure JOIN unnest($1::bigint[]) WITH ORDINALITY AS u(run_no, i)"
-                        " USING (run_no) WHERE $2 = '' OR id = ANY (string_to_array($2, E'\\n'))"
-                        "  OR id = (SELECT t.metrics[1] FROM run r JOIN task t USING (task_id)"
-                        "   WHERE r.run_no = u.run_no)"
-                        " ORDER BY i, position",
-                        STORE_ARGS(store_arg_text(run_nos), store_arg_text(ids)));
+    CAP_AUTO(store_rows) rows =
+        store_pg_ask(conn, err,
+                     "SELECT run_no, id, value, low, high, reason, unit, basis, invalid"
+                     " FROM figure JOIN unnest($1::bigint[]) WITH ORDINALITY AS u(run_no, i)"
+                     " USING (run_no) WHERE $2 = '' OR id = ANY (string_to_array($2, E'\\n'))"
+                     "  OR id = (SELECT t.metrics[1] FROM run r JOIN task t USING (task_id)"
+                     "   WHERE r.run_no = u.run_no)"
+                     " ORDER BY i, position",
+                     STORE_ARGS(store_arg_text(run_nos), store_arg_text(ids)));
     struct store_figure *figures;
     size_t at = 0;
 
@@ -162,9 +162,9 @@ static bool find_after(struct store_conn *conn, struct board_work *work, struct 
 {
     if (!*work->filter->after)
         return true;
-    CAP_AUTO(store_rows)
-    rows = store_pg_ask(conn, err, "SELECT run_no, ended_at::text FROM run WHERE run_id = $1",
-                        STORE_ARGS(store_arg_text(work->filter->after)));
+    CAP_AUTO(store_rows) rows =
+        store_pg_ask(conn, err, "SELECT run_no, ended_at::text FROM run WHERE run_id = $1",
+                     STORE_ARGS(store_arg_text(work->filter->after)));
     if (!rows)
         return false;
     if (store_rows_count(rows) == 0)
@@ -283,11 +283,11 @@ struct run_work {
 static bool read_row(struct store_conn *conn, struct run_work *work, struct cap_err *err)
 {
     struct store_run_report *out = work->out;
-    CAP_AUTO(store_rows)
-    rows = store_pg_ask(conn, err,
-                        "SELECT " BOARD_COLUMNS ", r.samples_total, r.samples_answered,"
-                        " r.samples_graded, " STORE_TASK_COLUMNS BOARD_FROM "WHERE r.run_id = $1",
-                        STORE_ARGS(store_arg_text(work->run_id)));
+    CAP_AUTO(store_rows) rows =
+        store_pg_ask(conn, err,
+                     "SELECT " BOARD_COLUMNS ", r.samples_total, r.samples_answered,"
+                     " r.samples_graded, " STORE_TASK_COLUMNS BOARD_FROM "WHERE r.run_id = $1",
+                     STORE_ARGS(store_arg_text(work->run_id)));
 
     if (!rows)
         return false;
@@ -306,8 +306,7 @@ static bool read_row(struct store_conn *conn, struct run_work *work, struct cap_
 static bool read_attempts(struct store_conn *conn, struct run_work *work, struct cap_err *err)
 {
     struct store_run_report *out = work->out;
-    CAP_AUTO(store_rows)
-    rows = store_pg_ask(
+    CAP_AUTO(store_rows) rows = store_pg_ask(
         conn, err,
         "SELECT shard, fence, node, outcome, " MS("started_at") ", " MS(
             "ended_at") " FROM attempt WHERE run_no = $1 ORDER BY started_at, shard, fence",
@@ -336,8 +335,7 @@ static bool read_attempts(struct store_conn *conn, struct run_work *work, struct
 static bool read_histograms(struct store_conn *conn, struct run_work *work, struct cap_err *err)
 {
     struct store_histograms *out = &work->out->histograms;
-    CAP_AUTO(store_rows)
-    rows = store_pg_ask(
+    CAP_AUTO(store_rows) rows = store_pg_ask(
         conn, err, "SELECT id, lowest, growth, counts FROM histogram WHERE run_no = $1 ORDER BY id",
         STORE_ARGS(store_arg_int(work->out->row.run_no)));
 

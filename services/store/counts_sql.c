@@ -44,15 +44,15 @@ static bool ask_counts(struct store_conn *conn, void *arg, struct cap_err *err)
 
     if (!store_run_find(conn, work->run_id, &run, err))
         return false;
-    CAP_AUTO(store_rows)
-    rows = store_pg_ask(conn, err,
-                        "SELECT phase, layer, batch_bucket, counts FROM expert_count"
-                        " WHERE run_no = $1 AND (phase, layer, batch_bucket) >"
-                        "  ($2::bigint, $3::bigint, $4::bigint)"
-                        " ORDER BY phase, layer, batch_bucket LIMIT $5",
-                        STORE_ARGS(store_arg_int(run.run_no), store_arg_int(work->after[0]),
-                                   store_arg_int(work->after[1]), store_arg_int(work->after[2]),
-                                   store_arg_int((int64_t)work->limit + 1)));
+    CAP_AUTO(store_rows) rows =
+        store_pg_ask(conn, err,
+                     "SELECT phase, layer, batch_bucket, counts FROM expert_count"
+                     " WHERE run_no = $1 AND (phase, layer, batch_bucket) >"
+                     "  ($2::bigint, $3::bigint, $4::bigint)"
+                     " ORDER BY phase, layer, batch_bucket LIMIT $5",
+                     STORE_ARGS(store_arg_int(run.run_no), store_arg_int(work->after[0]),
+                                store_arg_int(work->after[1]), store_arg_int(work->after[2]),
+                                store_arg_int((int64_t)work->limit + 1)));
     return rows && read_counts(work, rows, err);
 }
 

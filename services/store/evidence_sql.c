@@ -21,8 +21,7 @@ static bool read_header(struct store_conn *conn, void *arg, struct cap_err *err)
 {
     struct header_work *work = arg;
     struct store_evidence_header *out = work->out;
-    CAP_AUTO(store_rows)
-    rows = store_pg_ask(
+    CAP_AUTO(store_rows) rows = store_pg_ask(
         conn, err,
         "SELECT " STORE_TASK_COLUMNS ", e.spec, r.samples_total, r.report,"
         " (SELECT count(DISTINCT (shard, fence)) FROM batch_ledger b WHERE b.run_no = r.run_no)"

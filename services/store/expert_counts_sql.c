@@ -93,14 +93,14 @@ static bool take_stored(struct store_conn *conn, int64_t run_no, struct sums *su
 
     if (!list_keys(sums, &keys))
         return store_fail_full(err);
-    CAP_AUTO(store_rows)
-    rows = store_pg_ask(conn, err,
-                        "DELETE FROM expert_count e"
-                        " USING unnest($2::bigint[], $3::bigint[], $4::bigint[]) AS k(p, l, b)"
-                        " WHERE run_no = $1 AND phase = p AND layer = l AND batch_bucket = b"
-                        " RETURNING phase, layer, batch_bucket, counts",
-                        STORE_ARGS(store_arg_int(run_no), store_arg_text(keys.phases),
-                                   store_arg_text(keys.layers), store_arg_text(keys.buckets)));
+    CAP_AUTO(store_rows) rows =
+        store_pg_ask(conn, err,
+                     "DELETE FROM expert_count e"
+                     " USING unnest($2::bigint[], $3::bigint[], $4::bigint[]) AS k(p, l, b)"
+                     " WHERE run_no = $1 AND phase = p AND layer = l AND batch_bucket = b"
+                     " RETURNING phase, layer, batch_bucket, counts",
+                     STORE_ARGS(store_arg_int(run_no), store_arg_text(keys.phases),
+                                store_arg_text(keys.layers), store_arg_text(keys.buckets)));
     if (!rows)
         return false;
     for (size_t i = 0; i < store_rows_count(rows); i++) {

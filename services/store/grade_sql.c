@@ -60,8 +60,7 @@ static bool read_ungraded(struct store_conn *conn, void *arg, struct cap_err *er
     *work->out = (struct store_ungraded){0};
     if (!store_run_find(conn, work->run_id, &run, err))
         return false;
-    CAP_AUTO(store_rows)
-    rows = store_pg_ask(
+    CAP_AUTO(store_rows) rows = store_pg_ask(
         conn, err,
         "SELECT " STORE_ANSWER_COLUMNS ", d.doc FROM sample s"
         " JOIN task_sample d ON d.task_id = $2 AND NOT d.fewshot AND d.ordinal = s.ordinal"
@@ -107,12 +106,12 @@ struct put_work {
 static bool check_answered(struct store_conn *conn, const struct store_run *run,
                            const char *ordinals, struct cap_err *err)
 {
-    CAP_AUTO(store_rows)
-    rows = store_pg_ask(conn, err,
-                        "SELECT o FROM unnest($2::bigint[]) AS u(o) WHERE"
-                        " (SELECT true FROM sample WHERE run_no = $1 AND ordinal = o) IS NULL"
-                        " LIMIT 1",
-                        STORE_ARGS(store_arg_int(run->run_no), store_arg_text(ordinals)));
+    CAP_AUTO(store_rows) rows =
+        store_pg_ask(conn, err,
+                     "SELECT o FROM unnest($2::bigint[]) AS u(o) WHERE"
+                     " (SELECT true FROM sample WHERE run_no = $1 AND ordinal = o) IS NULL"
+                     " LIMIT 1",
+                     STORE_ARGS(store_arg_int(run->run_no), store_arg_text(ordinals)));
 
     if (!rows)
         return false;
@@ -136,16 +135,16 @@ static bool insert_verdicts(struct store_conn *conn, const struct store_run *run
 static bool count_graded(struct store_conn *conn, const struct store_run *run, uint32_t *out_count,
                          struct cap_err *err)
 {
-    CAP_AUTO(store_rows)
-    rows = store_pg_ask(conn, err,
-                        "UPDATE run SET samples_graded ="
-                        "  (SELECT count(DISTINCT ordinal) FROM verdict WHERE run_no = $1),"
-                        " graded_below = coalesce((SELECT ordinal FROM sample s WHERE run_no = $1"
-                        "   AND ordinal >= graded_below AND (SELECT true FROM verdict v"
-                        "    WHERE v.run_no = $1 AND v.ordinal = s.ordinal LIMIT 1) IS NULL"
-                        "   ORDER BY ordinal LIMIT 1), graded_below)"
-                        " WHERE run_no = $1 RETURNING samples_graded",
-                        STORE_ARGS(store_arg_int(run->run_no)));
+    CAP_AUTO(store_rows) rows =
+        store_pg_ask(conn, err,
+                     "UPDATE run SET samples_graded ="
+                     "  (SELECT count(DISTINCT ordinal) FROM verdict WHERE run_no = $1),"
+                     " graded_below = coalesce((SELECT ordinal FROM sample s WHERE run_no = $1"
+                     "   AND ordinal >= graded_below AND (SELECT true FROM verdict v"
+                     "    WHERE v.run_no = $1 AND v.ordinal = s.ordinal LIMIT 1) IS NULL"
+                     "   ORDER BY ordinal LIMIT 1), graded_below)"
+                     " WHERE run_no = $1 RETURNING samples_graded",
+                     STORE_ARGS(store_arg_int(run->run_no)));
 
     if (!rows)
         return false;
@@ -245,9 +244,9 @@ struct finish_work {
 
 static bool check_graded(struct store_conn *conn, const struct store_run *run, struct cap_err *err)
 {
-    CAP_AUTO(store_rows)
-    rows = store_pg_ask(conn, err, "SELECT cardinality(metrics) > 0 FROM task WHERE task_id = $1",
-                        STORE_ARGS(store_arg_int(run->task_id)));
+    CAP_AUTO(store_rows) rows =
+        store_pg_ask(conn, err, "SELECT cardinality(metrics) > 0 FROM task WHERE task_id = $1",
+                     STORE_ARGS(store_arg_int(run->task_id)));
 
     if (!rows)
         return false;

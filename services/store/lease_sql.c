@@ -72,10 +72,9 @@ static bool requeue_if_idle(struct store_conn *conn, struct store_run *run, cons
 {
     if (run->state != STORE_STATE_LEASED && run->state != STORE_STATE_RUNNING)
         return true;
-    CAP_AUTO(store_rows)
-    leased = store_pg_ask(conn, err,
-                          "SELECT FROM shard WHERE run_no = $1 AND node_id IS NOT NULL LIMIT 1",
-                          STORE_ARGS(store_arg_int(run->run_no)));
+    CAP_AUTO(store_rows) leased = store_pg_ask(
+        conn, err, "SELECT FROM shard WHERE run_no = $1 AND node_id IS NOT NULL LIMIT 1",
+        STORE_ARGS(store_arg_int(run->run_no)));
     if (!leased)
         return false;
     return store_rows_count(leased) > 0 ||
@@ -113,8 +112,7 @@ static bool check_free(const struct store_lease_request *request, const struct s
 static bool make_free(struct store_conn *conn, const struct store_run *run,
                       const struct store_lease_request *request, struct cap_err *err)
 {
-    CAP_AUTO(store_rows)
-    shard = store_pg_ask(
+    CAP_AUTO(store_rows) shard = store_pg_ask(
         conn, err,
         "SELECT done, node_id,"
         " ceil(extract(epoch FROM lease_until - clock_timestamp()) * 1000)::bigint, node"
@@ -129,8 +127,7 @@ static bool give(struct store_conn *conn, const struct store_run *run,
                  const struct lease_work *work, struct cap_err *err)
 {
     const struct store_lease_request *request = work->request;
-    CAP_AUTO(store_rows)
-    rows = store_pg_ask(
+    CAP_AUTO(store_rows) rows = store_pg_ask(
         conn, err,
         "UPDATE shard SET fence = fence + 1, node_id = $3, node = $4,"
         " lease_until = clock_timestamp() + $5 * interval '1 millisecond'"
@@ -305,11 +302,11 @@ struct release_work {
 static bool check_fence(struct store_conn *conn, const struct store_run *run,
                         const struct store_lease_ref *ref, bool *out_held, struct cap_err *err)
 {
-    CAP_AUTO(store_rows)
-    shard = store_pg_ask(conn, err,
-                         "SELECT fence, node_id IS NOT NULL FROM shard"
-                         " WHERE run_no = $1 AND shard = $2 FOR UPDATE",
-                         STORE_ARGS(store_arg_int(run->run_no), store_arg_int(ref->shard)));
+    CAP_AUTO(store_rows) shard =
+        store_pg_ask(conn, err,
+                     "SELECT fence, node_id IS NOT NULL FROM shard"
+                     " WHERE run_no = $1 AND shard = $2 FOR UPDATE",
+                     STORE_ARGS(store_arg_int(run->run_no), store_arg_int(ref->shard)));
 
     if (!shard)
         return false;
@@ -369,11 +366,11 @@ struct overdue {
 static bool find_overdue(struct store_conn *conn, void *arg, struct cap_err *err)
 {
     struct overdue *found = arg;
-    CAP_AUTO(store_rows)
-    rows = store_pg_ask(conn, err,
-                        "SELECT DISTINCT run_id FROM shard JOIN run USING (run_no)"
-                        " WHERE lease_until <= clock_timestamp() LIMIT $1",
-                        STORE_ARGS(store_arg_int(STORE_SWEEP_MAX)));
+    CAP_AUTO(store_rows) rows =
+        store_pg_ask(conn, err,
+                     "SELECT DISTINCT run_id FROM shard JOIN run USING (run_no)"
+                     " WHERE lease_until <= clock_timestamp() LIMIT $1",
+                     STORE_ARGS(store_arg_int(STORE_SWEEP_MAX)));
 
     if (!rows)
         return false;
@@ -402,8 +399,8 @@ static bool sweep_run(struct store_conn *conn, void *arg, struct cap_err *err)
 
     if (!store_run_lock(conn, work->run_id, &run, err))
         return false;
-    CAP_AUTO(store_rows)
-    ended = end_leases(conn, &run, EVERY_SHARD, STORE_SWEEP_MAX - work->before, "expired", err);
+    CAP_AUTO(store_rows) ended =
+        end_leases(conn, &run, EVERY_SHARD, STORE_SWEEP_MAX - work->before, "expired", err);
     if (!ended)
         return false;
     note_expired(work, ended);

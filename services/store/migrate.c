@@ -74,9 +74,8 @@ static bool migrate(struct store_conn *conn, void *arg, struct cap_err *err)
     work->applied = 0;
     if (!lock_schema(conn, err) || !make_version_table(conn, err))
         return false;
-    CAP_AUTO(store_rows)
-    rows = store_pg_ask(conn, err, "SELECT version, name, sha256 FROM schema_version ORDER BY 1",
-                        STORE_NO_ARGS);
+    CAP_AUTO(store_rows) rows = store_pg_ask(
+        conn, err, "SELECT version, name, sha256 FROM schema_version ORDER BY 1", STORE_NO_ARGS);
     if (!rows || !check_applied(work, rows, err))
         return false;
     for (size_t i = store_rows_count(rows); i < work->count; i++, work->applied++)

@@ -85,8 +85,7 @@ static bool read_events(struct events_work *work, const struct store_rows *rows,
 static bool list_events(struct store_conn *conn, void *arg, struct cap_err *err)
 {
     struct events_work *work = arg;
-    CAP_AUTO(store_rows)
-    rows = store_pg_ask(
+    CAP_AUTO(store_rows) rows = store_pg_ask(
         conn, err,
         "SELECT event_id, (extract(epoch FROM at) * 1000)::bigint, run_id, kind, text FROM event"
         " WHERE event_id > $2 AND ($1 = '' OR run_id = $1) ORDER BY event_id LIMIT $3",

@@ -1,6 +1,6 @@
 /* pg.h — transactions on PostgreSQL: the only header of the tree behind which libpq is.
  *
- * A pool of connections that are made when needed and made anew when the server went away. All work
+ * A pool of connections that are made when needed and replaced after the server went away. All work
  * happens in store_pg_tx(): it begins, calls the body, commits, and does it again when the database
  * says that trying again may help (serialization failure, deadlock, lost connection). A body
  * therefore may run more than once: it sets its outputs from scratch and has no other effects.
@@ -11,8 +11,11 @@
  *
  *     static bool count_runs(struct store_conn *conn, void *arg, struct cap_err *err)
  *     {
- *         CAP_AUTO(store_rows) rows = store_pg_ask(conn, err, "SELECT count(*) FROM run WHERE state
- * = $1", STORE_ARGS(store_arg_text("queued"))); if (!rows) return false;
+ *         CAP_AUTO(store_rows) rows =
+ *             store_pg_ask(conn, err, "SELECT count(*) FROM run WHERE state = $1",
+ *                          STORE_ARGS(store_arg_text("queued")));
+ *         if (!rows)
+ *             return false;
  *         *(int64_t *)arg = store_rows_int(rows, 0, 0);
  *         return true;
  *     }

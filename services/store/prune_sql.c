@@ -10,8 +10,7 @@ struct prune_work {
 /* A run that somebody holds now waits for the next sweep. */
 static bool prune_runs(struct store_conn *conn, struct prune_work *work, struct cap_err *err)
 {
-    CAP_AUTO(store_rows)
-    rows = store_pg_ask(
+    CAP_AUTO(store_rows) rows = store_pg_ask(
         conn, err,
         "WITH old AS (SELECT run_no, run_id FROM run WHERE NOT pruned"
         "    AND ended_at < clock_timestamp() - $1 * interval '1 day'"
@@ -36,8 +35,7 @@ static bool prune_runs(struct store_conn *conn, struct prune_work *work, struct 
 
 static bool prune_suite(struct store_conn *conn, struct prune_work *work, struct cap_err *err)
 {
-    CAP_AUTO(store_rows)
-    rows =
+    CAP_AUTO(store_rows) rows =
         store_pg_ask(conn, err,
                      "DELETE FROM event WHERE event_id IN (SELECT event_id FROM event"
                      "  WHERE run_id = '' AND at < clock_timestamp() - $1 * interval '1 day'"

@@ -112,8 +112,7 @@ static bool note_ids(struct enqueue_work *work, const struct store_rows *rows, s
 static bool find_open(struct store_conn *conn, struct enqueue_work *work, bool *out_found,
                       struct cap_err *err)
 {
-    CAP_AUTO(store_rows)
-    rows =
+    CAP_AUTO(store_rows) rows =
         store_pg_ask(conn, err,
                      "SELECT evaluation_id, run_id FROM evaluation JOIN run USING (evaluation_no)"
                      " WHERE config_hash = $1 AND evaluation.ended_at IS NULL ORDER BY position",
@@ -129,9 +128,9 @@ static bool check_task(struct store_conn *conn, const struct store_enqueue_run *
                        struct cap_err *err)
 {
     uint32_t highest = 0;
-    CAP_AUTO(store_rows)
-    rows = store_pg_ask(conn, err, "SELECT name, samples FROM task WHERE task_id = $1",
-                        STORE_ARGS(store_arg_uint(run->task_id)));
+    CAP_AUTO(store_rows) rows =
+        store_pg_ask(conn, err, "SELECT name, samples FROM task WHERE task_id = $1",
+                     STORE_ARGS(store_arg_uint(run->task_id)));
 
     if (!rows)
         return false;
@@ -177,8 +176,7 @@ static bool insert_run(struct store_conn *conn, const struct enqueue_work *work,
         return store_fail_full(err);
     if (!check_task(conn, run, err))
         return false;
-    CAP_AUTO(store_rows)
-    rows =
+    CAP_AUTO(store_rows) rows =
         store_pg_ask(conn, err,
                      "INSERT INTO run (run_id, evaluation_no, position, task_id, repeat,"
                      " samples_total) VALUES ($1, $2, $3, $4, $5, $6) RETURNING run_no",
@@ -250,8 +248,7 @@ struct active_work {
 
 static bool read_evaluations(struct store_conn *conn, struct active_work *work, struct cap_err *err)
 {
-    CAP_AUTO(store_rows)
-    rows = store_pg_ask(
+    CAP_AUTO(store_rows) rows = store_pg_ask(
         conn, err,
         "SELECT evaluation_no, evaluation_id, config_hash, spec FROM evaluation"
         " WHERE ended_at IS NULL AND evaluation_no > $1"
@@ -350,8 +347,7 @@ static bool list_active(struct store_conn *conn, void *arg, struct cap_err *err)
         return false;
     if (work->count == 0)
         return true;
-    CAP_AUTO(store_rows)
-    rows = store_pg_ask(
+    CAP_AUTO(store_rows) rows = store_pg_ask(
         conn, err,
         "SELECT e.evaluation_no, run_id, t.name, r.task_id, repeat, state, reason, samples_total,"
         " samples_answered, samples_graded, attempts, " MS("queued_at") ", " MS(

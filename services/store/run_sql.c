@@ -79,10 +79,9 @@ bool store_run_lock(struct store_conn *conn, const char *run_id, struct store_ru
                     struct cap_err *err)
 {
     /* NO KEY: rows that point here may be added meanwhile. */
-    CAP_AUTO(store_rows)
-    rows = store_pg_ask(conn, err,
-                        "SELECT " RUN_COLUMNS " FROM run WHERE run_id = $1 FOR NO KEY UPDATE",
-                        STORE_ARGS(store_arg_text(run_id)));
+    CAP_AUTO(store_rows) rows = store_pg_ask(
+        conn, err, "SELECT " RUN_COLUMNS " FROM run WHERE run_id = $1 FOR NO KEY UPDATE",
+        STORE_ARGS(store_arg_text(run_id)));
 
     return read_run(rows, run_id, out_run, err);
 }
@@ -90,9 +89,9 @@ bool store_run_lock(struct store_conn *conn, const char *run_id, struct store_ru
 bool store_run_find(struct store_conn *conn, const char *run_id, struct store_run *out_run,
                     struct cap_err *err)
 {
-    CAP_AUTO(store_rows)
-    rows = store_pg_ask(conn, err, "SELECT " RUN_COLUMNS " FROM run WHERE run_id = $1",
-                        STORE_ARGS(store_arg_text(run_id)));
+    CAP_AUTO(store_rows) rows =
+        store_pg_ask(conn, err, "SELECT " RUN_COLUMNS " FROM run WHERE run_id = $1",
+                     STORE_ARGS(store_arg_text(run_id)));
 
     return read_run(rows, run_id, out_run, err);
 }

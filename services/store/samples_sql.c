@@ -90,14 +90,13 @@ static bool add_verdicts(struct store_conn *conn, const struct samples_work *wor
 
     if (page->count == 0)
         return true;
-    CAP_AUTO(store_rows)
-    rows = store_pg_ask(conn, err,
-                        "SELECT " STORE_VERDICT_COLUMNS " FROM verdict v WHERE v.run_no = $1"
-                        " AND v.ordinal BETWEEN $2 AND $3"
-                        " ORDER BY v.ordinal, v.graded_at, v.metric, v.version",
-                        STORE_ARGS(store_arg_int(run->run_no),
-                                   store_arg_int(page->rows[0].answer.ordinal),
-                                   store_arg_int(page->rows[page->count - 1].answer.ordinal)));
+    CAP_AUTO(store_rows) rows = store_pg_ask(
+        conn, err,
+        "SELECT " STORE_VERDICT_COLUMNS " FROM verdict v WHERE v.run_no = $1"
+        " AND v.ordinal BETWEEN $2 AND $3"
+        " ORDER BY v.ordinal, v.graded_at, v.metric, v.version",
+        STORE_ARGS(store_arg_int(run->run_no), store_arg_int(page->rows[0].answer.ordinal),
+                   store_arg_int(page->rows[page->count - 1].answer.ordinal)));
     if (!rows)
         return false;
     verdicts = cap_arena_array(work->arena, store_rows_count(rows) + 1, sizeof *verdicts);

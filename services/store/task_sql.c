@@ -70,8 +70,7 @@ struct put_work {
 static bool is_current(struct store_conn *conn, const struct store_task *task, bool *out_current,
                        bool *out_any, struct cap_err *err)
 {
-    CAP_AUTO(store_rows)
-    rows =
+    CAP_AUTO(store_rows) rows =
         store_pg_ask(conn, err,
                      "SELECT definition_sha256 = $2 AND data_sha256 = $3 FROM task"
                      " WHERE name = $1 AND current",
@@ -267,18 +266,17 @@ static bool read_list(struct list_work *work, const struct store_rows *rows, str
 static bool list_tasks(struct store_conn *conn, void *arg, struct cap_err *err)
 {
     struct list_work *work = arg;
-    CAP_AUTO(store_rows)
-    rows = store_pg_ask(conn, err,
-                        "SELECT " STORE_TASK_COLUMNS " FROM"
-                        " (SELECT task_id, name, version, output_type, CASE WHEN $3::boolean"
-                        "   THEN definition ELSE '' END AS definition, definition_sha256,"
-                        "   samples_file, fewshot_file, split, num_fewshot, metrics, description,"
-                        "   samples, data_sha256, fewshot FROM task"
-                        "  WHERE current AND ($1 = '' OR name > $1) ORDER BY name LIMIT $2) t"
-                        " ORDER BY name",
-                        STORE_ARGS(store_arg_text(work->after),
-                                   store_arg_int((int64_t)work->limit + 1),
-                                   store_arg_bool(work->with_definition)));
+    CAP_AUTO(store_rows) rows = store_pg_ask(
+        conn, err,
+        "SELECT " STORE_TASK_COLUMNS " FROM"
+        " (SELECT task_id, name, version, output_type, CASE WHEN $3::boolean"
+        "   THEN definition ELSE '' END AS definition, definition_sha256,"
+        "   samples_file, fewshot_file, split, num_fewshot, metrics, description,"
+        "   samples, data_sha256, fewshot FROM task"
+        "  WHERE current AND ($1 = '' OR name > $1) ORDER BY name LIMIT $2) t"
+        " ORDER BY name",
+        STORE_ARGS(store_arg_text(work->after), store_arg_int((int64_t)work->limit + 1),
+                   store_arg_bool(work->with_definition)));
 
     return rows && read_list(work, rows, err);
 }
@@ -322,11 +320,11 @@ static bool read_docs(const struct store_rows *rows, struct cap_arena *arena,
 
 static bool get_fewshot(struct store_conn *conn, struct read_work *work, struct cap_err *err)
 {
-    CAP_AUTO(store_rows)
-    rows = store_pg_ask(conn, err,
-                        "SELECT ordinal, uid, doc FROM task_sample WHERE task_id = $1 AND fewshot"
-                        " ORDER BY ordinal",
-                        STORE_ARGS(store_arg_uint(work->tasks->task_id)));
+    CAP_AUTO(store_rows) rows =
+        store_pg_ask(conn, err,
+                     "SELECT ordinal, uid, doc FROM task_sample WHERE task_id = $1 AND fewshot"
+                     " ORDER BY ordinal",
+                     STORE_ARGS(store_arg_uint(work->tasks->task_id)));
 
     return rows && read_docs(rows, work->arena, &work->docs, err);
 }
@@ -334,8 +332,7 @@ static bool get_fewshot(struct store_conn *conn, struct read_work *work, struct 
 static bool get_task(struct store_conn *conn, void *arg, struct cap_err *err)
 {
     struct read_work *work = arg;
-    CAP_AUTO(store_rows)
-    rows =
+    CAP_AUTO(store_rows) rows =
         store_pg_ask(conn, err,
                      "SELECT " STORE_TASK_COLUMNS " FROM task t WHERE"
                      " CASE WHEN $2::bigint > 0 THEN task_id = $2 ELSE name = $1 AND current END",
@@ -398,8 +395,7 @@ static bool get_docs(struct store_conn *conn, void *arg, struct cap_err *err)
     struct docs_work *work = arg;
     const char *ordinals =
         store_u32s_literal(work->arena, work->ordinals.items, work->ordinals.count);
-    CAP_AUTO(store_rows)
-    rows =
+    CAP_AUTO(store_rows) rows =
         store_pg_ask(conn, err,
                      "SELECT o, uid, doc FROM unnest($2::bigint[]) WITH ORDINALITY AS u(o, i)"
                      " JOIN task_sample ON task_id = $1 AND NOT fewshot AND ordinal = o ORDER BY i",

@@ -72,8 +72,7 @@ static void absent_keys_have_their_defaults(void **state)
 
 static void every_key_is_read(void **state)
 {
-    CAP_AUTO(cap_model)
-    m = must_parse(
+    CAP_AUTO(cap_model) m = must_parse(
         "{\"num_key_value_heads\": 2, \"head_dim\": 24, \"rms_norm_eps\": 1e-5,"
         " \"tie_word_embeddings\": true, \"attention_bias\": true, \"norm_topk_prob\": true,"
         " \"use_sliding_window\": true, \"sliding_window\": 7, \"torch_dtype\": \"bfloat16\","
@@ -97,8 +96,8 @@ static void every_key_is_read(void **state)
 
 static void null_is_the_same_as_absent(void **state)
 {
-    CAP_AUTO(cap_model)
-    m = must_parse("{\"num_key_value_heads\": null, \"head_dim\": null, \"sliding_window\": null,"
+    CAP_AUTO(cap_model) m =
+        must_parse("{\"num_key_value_heads\": null, \"head_dim\": null, \"sliding_window\": null,"
                    " \"use_sliding_window\": true, \"rope_scaling\": null, \"dtype\": null,"
                    " \"quantization_config\": null, \"mlp_only_layers\": null}",
                    NULL);
@@ -110,8 +109,8 @@ static void null_is_the_same_as_absent(void **state)
 
 static void window_counts_only_when_switched_on(void **state)
 {
-    CAP_AUTO(cap_model)
-    m = must_parse("{\"use_sliding_window\": false, \"sliding_window\": 7}", NULL);
+    CAP_AUTO(cap_model) m =
+        must_parse("{\"use_sliding_window\": false, \"sliding_window\": 7}", NULL);
 
     (void)state;
     assert_int_equal(m->layers[0].attention.window, 0);
@@ -119,8 +118,8 @@ static void window_counts_only_when_switched_on(void **state)
 
 static void dense_layers_follow_step_and_list(void **state)
 {
-    CAP_AUTO(cap_model)
-    m = must_parse("{\"decoder_sparse_step\": 2, \"mlp_only_layers\": [1]}", NULL);
+    CAP_AUTO(cap_model) m =
+        must_parse("{\"decoder_sparse_step\": 2, \"mlp_only_layers\": [1]}", NULL);
     CAP_AUTO(cap_model) none = must_parse("{\"num_experts\": 0}", NULL);
 
     (void)state;
@@ -137,8 +136,8 @@ static void dense_layers_follow_step_and_list(void **state)
 
 static void generation_config_wins_for_eos(void **state)
 {
-    CAP_AUTO(cap_model)
-    m = must_parse("{\"eos_token_id\": 5}", "{\"eos_token_id\": [6, 7], \"do_sample\": true,"
+    CAP_AUTO(cap_model) m =
+        must_parse("{\"eos_token_id\": 5}", "{\"eos_token_id\": [6, 7], \"do_sample\": true,"
                                             " \"temperature\": 0.6, \"top_p\": 0.95}");
     CAP_AUTO(cap_model) kept = must_parse("{\"eos_token_id\": 5}", "{\"top_k\": 20}");
 

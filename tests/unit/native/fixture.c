@@ -150,8 +150,8 @@ void greedy_alone(struct native_model *model, const int32_t *prompt, int prompt_
                   int32_t *out)
 {
     struct cap_err err = {0};
-    CAP_AUTO(native_session)
-    session = native_session_open(model, &(struct native_session_options){.concurrency = 1}, &err);
+    CAP_AUTO(native_session) session =
+        native_session_open(model, &(struct native_session_options){.concurrency = 1}, &err);
     assert_non_null(session);
     struct native_request request = {
         .id = 1, .prompt = {prompt, prompt_count}, .max_tokens = count, .ignore_eos = true};

@@ -118,8 +118,8 @@ static void scoring_and_generating_share_passes(void **state)
     golden_open(&g, "qwen3_moe");
     CAP_AUTO(native_model) model = model_open(g.dir, NATIVE_F32, NULL);
     struct cap_err err = {0};
-    CAP_AUTO(native_session)
-    session = native_session_open(model, &(struct native_session_options){.concurrency = 4}, &err);
+    CAP_AUTO(native_session) session =
+        native_session_open(model, &(struct native_session_options){.concurrency = 4}, &err);
     struct native_tokens continuation = {g.tokens + 6, 8};
     struct native_request generate = {
         .id = 1, .prompt = {g.tokens, g.count}, .max_tokens = 8, .ignore_eos = true};
