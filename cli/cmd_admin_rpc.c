@@ -102,6 +102,6 @@ int cli_cmd_admin_log(struct cli_context *context, const struct cli_words *words
         cli_print_json(
             json_pack("{s:s,s:s}", "program", words->items[0], "levels", words->items[1]));
     else
-        printf("%s logs %s, until it ends\n", words->items[0], words->items[1]);
+        cli_say("%s logs %s, until it ends", words->items[0], words->items[1]);
     return CLI_OK;
 }

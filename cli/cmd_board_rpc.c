@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/plain.h"
 #include "base/utf8.h"
 #include "cmd.h"
 #include "figures_wire.h"
@@ -173,7 +174,7 @@ static void add_reasons(const struct cli_table_out *table, const struct reasons 
         if (!shown && reasons->columns[i] != 1u << STATE)
             continue;
         cap_buf_add_str(out, reasons->columns[i] == 1u << STATE ? "" : "- : ");
-        cli_add_plain(out, reasons->text[i]);
+        cap_plain_add(out, reasons->text[i]);
         for (size_t c = ACCURACY; c < STATE; c++) {
             if (!(shown >> c & 1))
                 continue;

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/plain.h"
 #include "cmd.h"
 #include "figures_wire.h"
 #include "moecap/v1/scheduler.rpc.h"
@@ -110,7 +111,7 @@ static void add_bar_line(const Moecap__V1__RunProgress *run, unsigned width, str
     cli_bar(&line, BAR_WIDTH, run->samples_answered, run->samples_total);
     cap_buf_add_char(&line, ' ');
     describe(run, &line);
-    cli_add_plain(&plain, line.data);
+    cap_plain_add(&plain, line.data);
     cli_add_clipped(out, plain.data, width - 1);
 }
 
@@ -197,7 +198,6 @@ static void print_news(struct watcher *w, const Moecap__V1__Progress *progress)
         const Moecap__V1__RunProgress *run = progress->runs[i];
         struct line *line = line_of(w, run->run_id);
         CAP_AUTO_BUF(text, 4096);
-        CAP_AUTO_BUF(plain, 4096);
         char load[16];
 
         if (!is_news(line, run))
@@ -207,8 +207,7 @@ static void print_news(struct watcher *w, const Moecap__V1__Progress *progress)
         cap_buf_printf(&text, "%s %s %s %s %s: ", run->run_id, run->model, run->precision,
                        run->task, load_of(run, load));
         describe(run, &text);
-        cli_add_plain(&plain, text.data);
-        printf("%s\n", plain.data);
+        cli_say("%s", text.data);
     }
     fflush(stdout);
 }
@@ -352,9 +351,8 @@ static bool is_unanswered(struct cli_suite *suite, const Moecap__V1__RunProgress
     failed = find_sample(suite, run->run_id, "failed", arena, &err);
     if (!failed)
         return false;
-    CAP_AUTO_BUF(why, SAMPLE_BYTES_MAX);
-    cli_add_plain(&why, failed->error);
-    fprintf(stderr, "%s: every sample failed, the first with: %s\n", run->run_id, why.data);
+    cap_plain_line(stderr, "%s: every sample failed, the first with: %s", run->run_id,
+                   failed->error);
     return true;
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/auto.h"
 #include "base/near.h"
+#include "base/plain.h"
 #include "command.h"
 #include "log/log.h"
 #include "out.h"
@@ -51,20 +52,17 @@ static void complain(const struct cli_context *context, const struct cli_command
                      int status, const struct cap_err *err)
 {
     const char *hint = cli_hint_of(command, status, err->code);
-    CAP_AUTO_BUF(text, 4096);
 
     if (context->globals.json) {
         json_t *json = json_pack("{s:{s:s,s:s,s:s*}}", "error", "code", cap_code_name(err->code),
                                  "message", err->text, "hint", hint);
 
         if (json)
-            json_dumpf(json, stderr, JSON_COMPACT);
-        fputc('\n', stderr);
+            cli_write_json(stderr, json);
         json_decref(json);
         return;
     }
-    cli_add_plain(&text, err->text);
-    fprintf(stderr, "moecap: %s\n", text.data);
+    cap_plain_line(stderr, "moecap: %s", err->text);
     if (hint)
         fprintf(stderr, "hint: %s\n", hint);
 }

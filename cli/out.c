@@ -8,60 +8,33 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "base/auto.h"
+#include "base/plain.h"
 #include "base/utf8.h"
 
-enum {
-    LINE_BYTES_MAX = 65536,
-    CELL_BYTES_MAX = 4096,
-    WIDTH_DEFAULT = 100,
-    HEIGHT_DEFAULT = 24,
-    COLUMNS_MAX = 32,
-    GAP = 2
-};
+enum { CELL_BYTES_MAX = 4096, WIDTH_DEFAULT = 100, HEIGHT_DEFAULT = 24, COLUMNS_MAX = 32, GAP = 2 };
 
 /* ---- text ---- */
-
-void cli_add_plain(struct cap_buf *out, const char *text)
-{
-    for (; *text; text++) {
-        unsigned char c = (unsigned char)*text;
-
-        if (c == 0xc2 && ((unsigned char)text[1] & 0xe0) == 0x80) { /* U+0080..9F, controls too */
-            text++;
-            cap_buf_add_char(out, '?');
-        } else {
-            cap_buf_add_char(out, c < ' ' || c == 127 ? '?' : (char)c);
-        }
-    }
-}
-
-__attribute__((format(printf, 3, 0))) static void print_plain(FILE *file, const char *before,
-                                                              const char *fmt, va_list args)
-{
-    CAP_AUTO_BUF(text, LINE_BYTES_MAX);
-    CAP_AUTO_BUF(plain, LINE_BYTES_MAX);
-
-    cap_buf_vprintf(&text, fmt, args);
-    cli_add_plain(&plain, text.data);
-    fprintf(file, "%s%s\n", before, plain.data);
-}
 
 void cli_say(const char *fmt, ...)
 {
     va_list args;
 
     va_start(args, fmt);
-    print_plain(stdout, "", fmt, args);
+    cap_plain_vline(stdout, fmt, args);
     va_end(args);
 }
 
 void cli_warn(const char *fmt, ...)
 {
+    CAP_AUTO_MEM char *text = NULL;
     va_list args;
 
     va_start(args, fmt);
-    print_plain(stderr, "warning: ", fmt, args);
+    if (vasprintf(&text, fmt, args) < 0)
+        abort();
     va_end(args);
+    cap_plain_line(stderr, "warning: %s", text);
 }
 
 void cli_say_lines(const char *text)
@@ -116,7 +89,7 @@ void cli_table_add(struct cli_table_out *table, const char *cell)
             abort();
     }
     cap_buf_init(&plain, CELL_BYTES_MAX);
-    cli_add_plain(&plain, cell);
+    cap_plain_add(&plain, cell);
     table->cells[table->count++] = strdup(plain.data);
     if (!table->cells[table->count - 1])
         abort();
@@ -248,9 +221,18 @@ unsigned cli_terminal_height(void)
     return HEIGHT_DEFAULT;
 }
 
+void cli_write_json(FILE *out, const json_t *json)
+{
+    CAP_AUTO_MEM char *text = json_dumps(json, JSON_COMPACT);
+
+    if (!text)
+        abort();
+    cap_plain_json(out, text);
+    putc('\n', out);
+}
+
 void cli_print_json(json_t *json)
 {
-    json_dumpf(json, stdout, JSON_COMPACT);
-    putchar('\n');
+    cli_write_json(stdout, json);
     json_decref(json);
 }

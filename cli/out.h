@@ -5,6 +5,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
 #include "base/buf.h"
 #include "wire/json.h"
@@ -29,10 +30,7 @@ size_t cli_table_fit(struct cli_table_out *table, unsigned width, const size_t *
 void cli_table_print(const struct cli_table_out *table, struct cap_buf *out);
 void cli_table_done(struct cli_table_out *table);
 
-/* Adds `text` without control characters, which would move a terminal's cursor or colours: names
- * and messages come from others. */
-void cli_add_plain(struct cap_buf *out, const char *text);
-/* One such line on stdout. */
+/* A line on stdout, through base/plain.h: names and messages come from others. */
 void cli_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* "warning: ..." on stderr, so. */
 void cli_warn(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
@@ -47,7 +45,9 @@ void cli_bar(struct cap_buf *out, unsigned width, double done, double total);
 /* "3 s", "4 min 10 s", "2 h 05 min" */
 void cli_duration(struct cap_buf *out, double seconds);
 
-/* One line on stdout. Takes the reference. */
+/* One line: JSON in which nothing acts on a terminal. */
+void cli_write_json(FILE *out, const json_t *json);
+/* The same on stdout. Takes the reference. */
 void cli_print_json(json_t *json);
 
 bool cli_is_terminal(void);

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/plain.h"
 #include "moecap/v1/scheduler.rpc.h"
 #include "runtime.h"
 #include "suite.h"
@@ -101,7 +102,7 @@ struct cli_suite *cli_suite_open_patient(const struct cli_context *context, stru
 
     if (suite || err->code != CAP_UNAVAILABLE || is_suite_gone(context))
         return suite;
-    fprintf(stderr, "%s; waiting\n", err->text);
+    cap_plain_line(stderr, "%s; waiting", err->text);
     cap_err_clear(err);
     return open_within(context, CONNECT_PATIENT_MS - CONNECT_MS, err);
 }

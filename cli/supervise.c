@@ -19,6 +19,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/plain.h"
 #include "base/spawn.h"
 #include "suite.h"
 #include "up.h"
@@ -61,11 +62,15 @@ static int64_t now_ms(void)
 
 __attribute__((format(printf, 1, 2))) static void say(const char *fmt, ...)
 {
+    CAP_AUTO_BUF(text, 2 * CLI_FILE_BYTES);
+    CAP_AUTO_BUF(plain, 2 * CLI_FILE_BYTES);
     va_list args;
 
     va_start(args, fmt);
-    vprintf(fmt, args);
+    cap_buf_vprintf(&text, fmt, args);
     va_end(args);
+    cap_plain_add_lines(&plain, text.data);
+    fputs(plain.data, stdout);
     fflush(stdout);
 }
 

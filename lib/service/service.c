@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/file.h"
+#include "base/plain.h"
 #include "log/log.h"
 #include "service/admin.h"
 #include "service/check.h"
@@ -88,7 +89,7 @@ static int answer_check(const struct cap_service_spec *spec, const char *address
         printf("serving\n");
         return CAP_EXIT_OK;
     }
-    printf("not serving: %s\n", err.text);
+    cap_plain_line(stdout, "not serving: %s", err.text);
     return CAP_EXIT_FAILED;
 }
 
@@ -269,7 +270,7 @@ static int run(struct cap_service *service, const struct arguments *arguments,
 
 static int complain(const struct cap_service_spec *spec, const struct cap_err *err)
 {
-    fprintf(stderr, "moecap-%s: %s\n", spec->name, err->text);
+    cap_plain_line(stderr, "moecap-%s: %s", spec->name, err->text);
     return CAP_EXIT_USAGE;
 }
 

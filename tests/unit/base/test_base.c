@@ -18,6 +18,7 @@
 #include "base/file.h"
 #include "base/map.h"
 #include "base/near.h"
+#include "base/plain.h"
 #include "base/rand.h"
 #include "base/utf8.h"
 #include "base/wait.h"
@@ -284,6 +285,79 @@ static void a_pipe_in_a_folder_of_others_is_refused_and_not_waited_for(void **st
     rmdir(dir);
 }
 
+/* ESC, C1 as a character and as a byte, CR, BS, DEL, overrides, isolates, marks, separators. */
+static void foreign_text_does_not_act_on_a_terminal(void **state)
+{
+    CAP_AUTO_BUF(out, 4096);
+
+    (void)state;
+    cap_plain_add(&out, "a\033]0;t\007b\rc\bd\x7f"
+                        "e\xc2\x9b"
+                        "f\x9bg\n"
+                        "h\xe2\x80\xae"
+                        "i\xe2\x81\xa6"
+                        "j\xe2\x80\x8f"
+                        "k\xd8\x9c"
+                        "l\xe2\x80\xa8");
+    assert_string_equal(out.data, "a?]0;t?b?c?d?e?f?g?h?i?j?k?l?");
+    cap_buf_clear(&out);
+    cap_plain_add_lines(&out, "one\ntwo\033\nthree");
+    assert_string_equal(out.data, "one\ntwo?\nthree");
+}
+
+static void what_people_write_is_shown_as_it_is(void **state)
+{
+    static const char text[] =
+        "na\xc3\xafve \xd7\xa9\xd7\x9c\xd7\x95\xd7\x9d \xe4\xb8\xad\xe6\x96\x87 "
+        "\xe2\x82\xac \xf0\x9f\x91\xa9\xe2\x80\x8d\xf0\x9f\x94\xac \\ \" %";
+    CAP_AUTO_BUF(out, 4096);
+
+    (void)state;
+    cap_plain_add(&out, text);
+    assert_string_equal(out.data, text);
+}
+
+static char *read_back(FILE *file)
+{
+    static char text[70000];
+    size_t length;
+
+    rewind(file);
+    length = fread(text, 1, sizeof text - 1, file);
+    text[length] = '\0';
+    fclose(file);
+    return text;
+}
+
+static void json_keeps_its_value_when_it_is_made_harmless(void **state)
+{
+    FILE *file = tmpfile();
+
+    (void)state;
+    assert_non_null(file);
+    cap_plain_json(file, "{\n\t\"a\": \"\\u001b x\x7f\xc2\x9b\xe2\x80\xae\xe4\xb8\xad\"\n}");
+    assert_string_equal(read_back(file),
+                        "{\n\t\"a\": \"\\u001b x\\u007f\\u009b\\u202e\xe4\xb8\xad\"\n}");
+}
+
+static void a_line_too_long_to_print_is_cut_and_ends(void **state)
+{
+    FILE *file = tmpfile();
+    char *text = malloc(100001);
+    char *back;
+
+    (void)state;
+    assert_non_null(file);
+    assert_non_null(text);
+    memset(text, 'x', 100000);
+    text[100000] = '\0';
+    cap_plain_line(file, "%s", text);
+    free(text);
+    back = read_back(file);
+    assert_int_equal(strlen(back), (64 << 10) + 1);
+    assert_int_equal(back[64 << 10], '\n');
+}
+
 static void only_the_shortest_form_of_a_character_below_110000_is_utf8(void **state)
 {
     static const struct {
@@ -433,6 +507,10 @@ int main(void)
         cmocka_unit_test(times_are_printed_in_utc_with_milliseconds),
         cmocka_unit_test(files_are_replaced_whole_and_limits_hold),
         cmocka_unit_test(a_pipe_in_a_folder_of_others_is_refused_and_not_waited_for),
+        cmocka_unit_test(foreign_text_does_not_act_on_a_terminal),
+        cmocka_unit_test(what_people_write_is_shown_as_it_is),
+        cmocka_unit_test(json_keeps_its_value_when_it_is_made_harmless),
+        cmocka_unit_test(a_line_too_long_to_print_is_cut_and_ends),
         cmocka_unit_test(only_the_shortest_form_of_a_character_below_110000_is_utf8),
         cmocka_unit_test(a_wait_ends_when_its_time_has_come),
         cmocka_unit_test(a_cut_never_ends_inside_a_character),

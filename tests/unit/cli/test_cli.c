@@ -13,6 +13,7 @@
 
 #include "base/auto.h"
 #include "base/file.h"
+#include "base/plain.h"
 #include "cli/args.h"
 #include "cli/cmd.h"
 #include "cli/command.h"
@@ -318,7 +319,7 @@ static void nothing_from_others_moves_the_cursor(void **state)
     CAP_AUTO_BUF(out, 4096);
 
     (void)state;
-    cli_add_plain(&out, "a\033[2Jb\tc\nd\x7f"
+    cap_plain_add(&out, "a\033[2Jb\tc\nd\x7f"
                         "e\xc2\x9b"
                         "f\xc3\xbc");
     assert_string_equal(out.data, "a?[2Jb?c?d?e?f\xc3\xbc");
