@@ -1,6 +1,6 @@
 #include "counters.h"
 #include "node.h"
-#include "offline.h"
+#include "offline/offline.h"
 #include "serve_args.h"
 #include "service/service.h"
 

@@ -3,7 +3,7 @@
 
 #include "fixture.h"
 
-#include "inference/offline_forward.c"
+#include "inference/offline/forward.c"
 
 static char scratch[64], said[4096];
 

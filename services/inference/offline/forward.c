@@ -1,4 +1,4 @@
-#include "offline_forward.h"
+#include "offline/forward.h"
 
 #include <errno.h>
 #include <getopt.h>

@@ -1,11 +1,11 @@
-#include "offline.h"
+#include "offline/offline.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "base/auto.h"
 #include "base/exit.h"
-#include "offline_forward.h"
+#include "offline/forward.h"
 
 static const struct verb {
     const char *first, *second; /* second may be NULL */

@@ -9,10 +9,10 @@
 
 #include "base/exit.h"
 #include "base/file.h"
-#include "inspect_text.h"
+#include "offline/inspect_text.h"
 #include "model/cost.h"
 #include "model/weights.h"
-#include "offline.h"
+#include "offline/offline.h"
 #include "text/chat.h"
 #include "text/tokenizer.h"
 

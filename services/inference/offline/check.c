@@ -7,7 +7,7 @@
 #include "external/check.h"
 #include "external/kind.h"
 #include "external/sent.h"
-#include "offline.h"
+#include "offline/offline.h"
 
 enum { REFUSED_MS = 2000, LOADING_MS = 600000 };
 

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/exit.h"
-#include "offline.h"
+#include "offline/offline.h"
 #include "text/tokenizer.h"
 
 enum { LINE_BYTES_MAX = 512 << 20 };

@@ -1,4 +1,4 @@
-#include "inspect_text.h"
+#include "offline/inspect_text.h"
 
 #include <inttypes.h>
 #include <stdint.h>
