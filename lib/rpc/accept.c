@@ -100,6 +100,7 @@ static void on_accept(struct rpc_tag *tag, bool ok)
     struct cap_rpc_call *call =
         (struct cap_rpc_call *)((char *)tag - offsetof(struct cap_rpc_call, on_accept));
     struct cap_rpc_server *server = call->server;
+    struct cap_err no_share = {0};
 
     if (!ok) { /* the server is shutting down: an empty slot comes back */
         rpc_call_unreference(call);
@@ -117,6 +118,8 @@ static void on_accept(struct rpc_tag *tag, bool ok)
     watch_close(call);
     if (!call->binding)
         refuse_unknown(call);
+    else if (call->method->kind != CAP_RPC_UNARY && !rpc_share_take(call, &no_share))
+        rpc_handler_refuse(call, &no_share);
     else if (!rpc_has_one_request(call->method))
         dispatch(call);
     else if (!call->binding->is_inline && rpc_workers_full(server))

@@ -36,6 +36,7 @@ static void report_done(struct cap_rpc_call *call, enum cap_code code)
 static void end(struct cap_rpc_call *call, const ProtobufCMessage *reply, const struct cap_err *err)
 {
     finish(call, reply, err);
+    rpc_share_give(call);
     report_done(call, err->code);
     rpc_call_unreference(call);
 }
@@ -90,7 +91,10 @@ void rpc_handler_run(struct cap_rpc_call *call)
 {
     ProtobufCMessage *reply = NULL;
     struct cap_err err = {0};
-    bool ok = call_handler(call, &reply, &err);
+    bool ok;
+
+    rpc_share_busy(call);
+    ok = call_handler(call, &reply, &err);
 
     if (!ok && err.code == CAP_OK)
         cap_fail(&err, CAP_INTERNAL, "%s failed without a reason", call->method->path);

@@ -6,7 +6,8 @@
  * poller calls the tag's function, which locks the call, notes what came and drops the reference.
  * Lock order: none; a server's lock and a call's are never held together.
  *
- * Reading order: call.c (life), send.c, receive.c, then server.c, accept.c, workers.c, handler.c,
+ * Reading order: call.c (life), send.c, receive.c, then server.c, accept.c, shares.c, workers.c,
+ * handler.c,
  * then channel.c, client.c; poller.c, wire.c, status.c, health.c serve them.
  */
 #ifndef CAP_RPC_INTERNAL_H
@@ -163,6 +164,10 @@ struct cap_rpc_call {
     char *peer;
     gpr_timespec accepted_at;
     struct cap_rpc_call *queue_next;
+    /* shares.c; server->lock guards the three */
+    struct cap_rpc_call *share_next, **share_link;
+    bool holds_share;
+    _Atomic int64_t idle_since_ms; /* since when the client owes a message; 0 = it does not */
 
     /* client only */
     const char *target; /* the channel's */
@@ -212,7 +217,7 @@ void rpc_fault_read(const struct cap_rpc_call *call, struct cap_arena *arena,
                     struct cap_rpc_faults *out_faults);
 void rpc_fault_read_first(const struct cap_rpc_call *call, struct cap_err *err);
 
-/* ---- server.c, accept.c, workers.c, handler.c ---- */
+/* ---- server.c, accept.c, shares.c, workers.c, handler.c ---- */
 
 enum { SERVICES_MAX = 32 };
 
@@ -231,8 +236,11 @@ struct cap_rpc_server {
     struct cap_rpc_call *queue_head, **queue_tail;
     int queued, running, idle_workers, worker_count;
     pthread_t *workers;
-    long live_calls;     /* accepted, last reference not yet gone */
-    bool workers_ending; /* when the queue is empty */
+    struct cap_rpc_call *streams; /* those that hold a share; shares.c */
+    int stream_count, watcher_count;
+    struct cap_map *connection_streams; /* peer -> number of its streams, as a pointer */
+    long live_calls;                    /* accepted, last reference not yet gone */
+    bool workers_ending;                /* when the queue is empty */
     bool draining, shut_down;
 };
 
@@ -240,6 +248,16 @@ struct cap_rpc_server {
 void rpc_accept_one(struct cap_rpc_server *server);
 /* The last reference of an accepted call is gone. */
 void rpc_server_forget(struct cap_rpc_server *server);
+
+/* ---- shares.c: how much of a server its streams may hold ---- */
+
+void rpc_shares_fill_defaults(struct cap_rpc_server_options *options);
+/* A place for an accepted stream, or why there is none. Given back when the handler is done. */
+bool rpc_share_take(struct cap_rpc_call *call, struct cap_err *err);
+void rpc_share_give(struct cap_rpc_call *call); /* nothing happens when the call holds none */
+/* Around every wait for the client's next message. */
+void rpc_share_idle(struct cap_rpc_call *call);
+void rpc_share_busy(struct cap_rpc_call *call);
 
 bool rpc_workers_full(struct cap_rpc_server *server);
 /* Takes the handler's reference; false when the queue is full. */

@@ -59,8 +59,10 @@ grpc_byte_buffer *rpc_receive_bytes(struct cap_rpc_call *call)
     pthread_mutex_lock(&call->lock);
     if (!call->in.head)
         rpc_receive_start_locked(call, on_receive);
+    rpc_share_idle(call);
     while (!call->in.head && call->receiving && !call->cancelled)
         pthread_cond_wait(&call->changed, &call->lock);
+    rpc_share_busy(call);
     if (!call->cancelled)
         bytes = rpc_queue_pop(&call->in);
     if (bytes && more_may_follow(call))

@@ -54,12 +54,17 @@ ProtobufCMessage *cap_rpc_copy(const ProtobufCMessage *message, struct cap_arena
 struct cap_rpc_server_options { /* zero means the default in brackets */
     int workers_max;            /* [64] handler threads, made when needed */
     int queue_max;              /* [256] calls waiting for a worker; one more is refused */
-    size_t receive_bytes_max;   /* [8 MiB] largest message accepted */
-    size_t arena_bytes_max;     /* [64 MiB] what one handler may allocate; 16x its bytes, at least
+    int streams_max;            /* [3/4 of workers_max] streams open at once; each holds a worker */
+    int connection_streams_max; /* [1/2 of workers_max, at least 4] those of one connection */
+    int watchers_max;           /* [1/8 of workers_max, at least 2] Health.Watch among them */
+    int stream_idle_ms;       /* [5000] a client that owes a message for so long gives its stream's
+                                   place to another when there is none left */
+    size_t receive_bytes_max; /* [8 MiB] largest message accepted */
+    size_t arena_bytes_max;   /* [64 MiB] what one handler may allocate; 16x its bytes, at least
                                    4 MiB, of that may go into unpacking a message */
-    size_t send_mark_bytes;     /* [64 KiB] a sender waits while more is queued on its call */
-    int min_ping_ms;            /* [10000] keepalive pings may come this often */
-    int keepalive_ms;           /* [20000] ours; a client silent for 5 s more is gone */
+    size_t send_mark_bytes;   /* [64 KiB] a sender waits while more is queued on its call */
+    int min_ping_ms;          /* [10000] keepalive pings may come this often */
+    int keepalive_ms;         /* [20000] ours; a client silent for 5 s more is gone */
     /* Called once for each call, refused ones too (path "unknown method" if it is), by the thread
      * that ends it, which may be the poller: must not block. */
     void (*done)(void *arg, const char *path, enum cap_code code, int64_t duration_us);

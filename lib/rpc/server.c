@@ -30,6 +30,7 @@ static void fill_defaults(struct cap_rpc_server_options *o)
 {
     o->workers_max = o->workers_max ? o->workers_max : WORKERS_MAX_DEFAULT;
     o->queue_max = o->queue_max ? o->queue_max : QUEUE_MAX_DEFAULT;
+    rpc_shares_fill_defaults(o);
     o->receive_bytes_max = o->receive_bytes_max ? o->receive_bytes_max : RECEIVE_BYTES_MAX_DEFAULT;
     o->arena_bytes_max = o->arena_bytes_max ? o->arena_bytes_max : ARENA_BYTES_MAX_DEFAULT;
     o->send_mark_bytes = o->send_mark_bytes ? o->send_mark_bytes : SEND_MARK_DEFAULT;
@@ -71,6 +72,7 @@ struct cap_rpc_server *cap_rpc_server_new(const struct cap_rpc_server_options *o
     pthread_cond_init(&server->changed, NULL);
     server->queue_tail = &server->queue_head;
     server->bindings = cap_map_new();
+    server->connection_streams = cap_map_new();
     server->workers = calloc((size_t)server->options.workers_max, sizeof *server->workers);
     if (!server->workers)
         abort();
@@ -91,6 +93,7 @@ void cap_rpc_server_free(struct cap_rpc_server *server)
     for (size_t i = 0; i < cap_map_count(server->bindings); i++)
         free(cap_map_value_at(server->bindings, i));
     cap_map_free(server->bindings);
+    cap_map_free(server->connection_streams);
     rpc_health_free(server->health);
     free(server->workers);
     pthread_mutex_destroy(&server->lock);

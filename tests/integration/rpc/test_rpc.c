@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "google/rpc/status.pb-c.h"
+#include "grpc/health/v1/health.rpc.h"
 
 /* ---- the four kinds ---- */
 
@@ -285,7 +286,8 @@ static void streams_of_large_messages_arrive_both_ways(void **state)
 
 static void an_inline_handler_answers_while_every_worker_is_busy(void **state)
 {
-    static const struct cap_rpc_server_options options = {.workers_max = 1, .queue_max = 1};
+    static const struct cap_rpc_server_options options = {
+        .workers_max = 1, .queue_max = 1, .streams_max = 2};
     struct fixture *f = new_fixture(&options);
     struct cap_rpc_call *chats[2];
     struct cap_err err = {0};
@@ -573,6 +575,103 @@ static void an_overloaded_server_refuses_at_once(void **state)
     close_fixture(f);
 }
 
+/* ---- streams that hold their place ---- */
+
+static void end_streams(struct cap_rpc_call **calls, int count)
+{
+    for (int i = 0; i < count; i++) {
+        struct cap_err err = {0};
+
+        cap_rpc_cancel(calls[i]);
+        cap_rpc_close(calls[i], &err);
+    }
+}
+
+static void idle_streams_of_one_client_leave_room_for_other_calls(void **state)
+{
+    enum { STREAMS = 40 };
+    static const struct cap_rpc_server_options options = {
+        .workers_max = 4, .queue_max = 64, .connection_streams_max = 100};
+    struct fixture *f = open_fixture(&options);
+    struct cap_rpc_call *chats[STREAMS];
+    struct cap_err err = {0};
+
+    (void)state;
+    for (int i = 0; i < STREAMS; i++)
+        chats[i] = echo_rpc_chat_open(f->channel, NULL);
+    for (int i = 0; i < 10; i++)
+        assert_true(try_say(f, NULL, "hi", 0, &err));
+    end_streams(chats, STREAMS);
+    close_fixture(f);
+}
+
+static void a_connection_has_a_share_of_the_streams(void **state)
+{
+    static const struct cap_rpc_server_options options = {.workers_max = 8,
+                                                          .connection_streams_max = 2};
+    struct fixture *f = open_fixture(&options);
+    struct cap_rpc_call *chats[2], *third;
+    request_type request = make_request("hi", 0);
+    struct cap_err err = {0};
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        chats[i] = echo_rpc_chat_open(f->channel, NULL);
+        assert_true(echo_rpc_chat_send_request(chats[i], &request));
+        assert_non_null(echo_rpc_chat_next_reply(chats[i]));
+    }
+    third = echo_rpc_chat_open(f->channel, NULL);
+    assert_null(echo_rpc_chat_next_reply(third));
+    assert_false(cap_rpc_close(third, &err));
+    assert_int_equal(err.code, CAP_RESOURCE_EXHAUSTED);
+    assert_non_null(strstr(err.text, "2 open streams"));
+    end_streams(chats, 2);
+    close_fixture(f);
+}
+
+static void the_longest_idle_stream_gives_its_place_to_a_new_one(void **state)
+{
+    static const struct cap_rpc_server_options options = {
+        .workers_max = 4, .streams_max = 2, .stream_idle_ms = 1};
+    struct fixture *f = open_fixture(&options);
+    struct cap_rpc_call *chats[3];
+    request_type request = make_request("hi", 0);
+    struct cap_err err = {0};
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        chats[i] = echo_rpc_chat_open(f->channel, NULL);
+        assert_true(echo_rpc_chat_send_request(chats[i], &request));
+        assert_non_null(echo_rpc_chat_next_reply(chats[i]));
+        cap_sleep_ms(20);
+    }
+    assert_null(echo_rpc_chat_next_reply(chats[0]));
+    assert_false(cap_rpc_close(chats[0], &err));
+    assert_int_equal(err.code, CAP_RESOURCE_EXHAUSTED);
+    assert_non_null(strstr(err.text, "idle"));
+    end_streams(chats + 1, 2);
+    close_fixture(f);
+}
+
+static void health_watchers_have_a_share_of_their_own(void **state)
+{
+    static const struct cap_rpc_server_options options = {.workers_max = 8, .watchers_max = 1};
+    struct fixture *f = open_fixture(&options);
+    Grpc__Health__V1__HealthCheckRequest request = GRPC__HEALTH__V1__HEALTH_CHECK_REQUEST__INIT;
+    struct cap_rpc_call *watches[2];
+    struct cap_err err = {0};
+
+    (void)state;
+    watches[0] = health_rpc_watch_open(f->channel, NULL, &request);
+    assert_non_null(health_rpc_watch_next_reply(watches[0]));
+    watches[1] = health_rpc_watch_open(f->channel, NULL, &request);
+    assert_null(health_rpc_watch_next_reply(watches[1]));
+    assert_false(cap_rpc_close(watches[1], &err));
+    assert_int_equal(err.code, CAP_RESOURCE_EXHAUSTED);
+    end_streams(watches, 1);
+    close_fixture(f);
+}
+
 struct tally {
     pthread_mutex_t lock; /* guards the two below */
     int by_code[CAP_CODE_COUNT];
@@ -675,6 +774,10 @@ int main(void)
         WITH_SERVER(structure_that_needs_too_much_memory_is_refused),
         WITH_SERVER(a_reply_that_does_not_fit_the_arena_is_refused),
         cmocka_unit_test(an_overloaded_server_refuses_at_once),
+        cmocka_unit_test(idle_streams_of_one_client_leave_room_for_other_calls),
+        cmocka_unit_test(a_connection_has_a_share_of_the_streams),
+        cmocka_unit_test(the_longest_idle_stream_gives_its_place_to_a_new_one),
+        cmocka_unit_test(health_watchers_have_a_share_of_their_own),
         cmocka_unit_test(every_call_is_reported_once),
         WITH_SERVER(a_taken_port_is_an_error),
         WITH_SERVER(nobody_listening_is_unavailable),
