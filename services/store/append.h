@@ -16,6 +16,7 @@ enum { STORE_BATCH_BYTES_MAX = 2 << 20, STORE_ROUTING_BYTES_MAX = 256 << 10 /* o
 
 struct store_batch {
     struct store_lease_ref lease;
+    const char *node_id; /* who sent it; "" or NULL: not told, and not compared */
     uint64_t seq;
     struct store_bytes sha256; /* of the packed rows; checked by store_batch_check */
     uint32_t answers_declared, completed_declared;
@@ -35,7 +36,7 @@ struct store_appended {
 /* The rows as they came are those of the digest, and no more than a batch may have. */
 bool store_batch_check(struct store_bytes rows, struct store_bytes sha256, struct cap_err *err);
 
-/* FAILED_PRECONDITION: this sender can do nothing more for the shard (old fence, other batch under
+/* PERMISSION_DENIED: the lease is another node's. FAILED_PRECONDITION: this sender can do nothing more for the shard (old fence, other batch under
  * the number, out of order, ended run). INVALID_ARGUMENT: the batch itself is wrong. */
 bool store_append(struct store_pg *pg, const struct store_batch *batch,
                   struct store_appended *out_appended, struct cap_err *err);

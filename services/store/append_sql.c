@@ -43,13 +43,27 @@ struct append_work {
     uint64_t seq_next; /* of the shard */
 };
 
+/* The lease is the sender's. Asked of the attempt, which knows its node after the lease's end, too. */
+static bool check_sender(const struct append_work *work, const char *holder, struct cap_err *err)
+{
+    const struct store_batch *batch = work->batch;
+
+    if (!batch->node_id || !*batch->node_id || strcmp(batch->node_id, holder) == 0)
+        return true;
+    return cap_fail(err, CAP_PERMISSION_DENIED,
+                    "the lease of shard %u of run %s belongs to another node than \"%.64s\"",
+                    batch->lease.shard, work->run.run_id, batch->node_id);
+}
+
 static bool read_shard(struct store_conn *conn, struct append_work *work, struct cap_err *err)
 {
     const struct store_lease_ref *lease = &work->batch->lease;
     CAP_AUTO(store_rows) shard =
         store_pg_ask(conn, err,
-                     "SELECT fence, node_id IS NOT NULL, done, seq_next FROM shard"
-                     " WHERE run_no = $1 AND shard = $2 FOR UPDATE",
+                     "SELECT s.fence, s.node_id IS NOT NULL, s.done, s.seq_next,"
+                     " coalesce(a.node_id, '') FROM shard s"
+                     " LEFT JOIN attempt a USING (run_no, shard, fence)"
+                     " WHERE run_no = $1 AND shard = $2 FOR UPDATE OF s",
                      STORE_ARGS(store_arg_int(work->run.run_no), store_arg_int(lease->shard)));
 
     if (!shard)
@@ -65,7 +79,7 @@ static bool read_shard(struct store_conn *conn, struct append_work *work, struct
     work->held = store_rows_bool(shard, 0, 1);
     work->out->shard_done = store_rows_bool(shard, 0, 2);
     work->seq_next = (uint64_t)store_rows_int(shard, 0, 3);
-    return true;
+    return check_sender(work, store_rows_text(shard, 0, 4), err);
 }
 
 /* Sets out->repeated when the ledger has this very batch. */

@@ -45,8 +45,9 @@ bool store_handle_append(struct cap_rpc_call *call, const Moecap__V1__AppendRequ
 
     if (!request->batch)
         return cap_fail(err, CAP_INVALID_ARGUMENT, "the request holds no batch");
-    ok = batch_from_wire(request->batch, cap_rpc_arena(call), &batch, err) &&
-         store_append(store_pg_of(call), &batch, &appended, err);
+    ok = batch_from_wire(request->batch, cap_rpc_arena(call), &batch, err);
+    batch.node_id = request->node_id;
+    ok = ok && store_append(store_pg_of(call), &batch, &appended, err);
     count_batch(ok, &batch, &appended);
     if (!ok)
         return false;

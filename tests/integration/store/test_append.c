@@ -97,6 +97,32 @@ static void an_old_fence_is_refused_even_for_a_batch_that_is_stored(void **state
     assert_int_equal(sql_int(w, COUNT_SAMPLES), 4);
 }
 
+/* A fence is a small number that every reader of the API sees. */
+static void a_batch_is_taken_only_from_the_node_that_holds_the_lease(void **state)
+{
+    struct world *w;
+    const char *run = world_with_run(state, 4, &w);
+    struct store_lease lease = must_lease(w, run, 0, "node-a");
+    struct store_batch *batch = batch_of(w, run, 0, lease.fence, 1, 0, 4, true, 0);
+    struct store_appended appended;
+    struct cap_err err = {0};
+    char text[160];
+
+    snprintf(text, sizeof text,
+             "the lease of shard 0 of run %s belongs to another node than \"node-b\"", run);
+    batch->node_id = "node-b";
+    assert_refused(append(w, batch, &appended, &err), &err, CAP_PERMISSION_DENIED, text);
+    cap_err_clear(&err);
+    batch->node_id = "node-a";
+    must_append(w, batch);
+    /* The lease has ended with its last batch: the holder may repeat that one, no other may. */
+    assert_ok(append(w, batch, &appended, &err), &err);
+    assert_true(appended.repeated);
+    batch->node_id = "node-b";
+    assert_refused(append(w, batch, &appended, &err), &err, CAP_PERMISSION_DENIED, text);
+    assert_int_equal(sql_int(w, COUNT_SAMPLES), 4);
+}
+
 static void a_released_lease_takes_no_more_answers(void **state)
 {
     struct world *w;
@@ -368,6 +394,7 @@ int main(void)
         WORLD_TEST(other_rows_under_the_same_number_are_refused),
         WORLD_TEST(batches_out_of_order_are_refused),
         WORLD_TEST(an_old_fence_is_refused_even_for_a_batch_that_is_stored),
+        WORLD_TEST(a_batch_is_taken_only_from_the_node_that_holds_the_lease),
         WORLD_TEST(a_released_lease_takes_no_more_answers),
         WORLD_TEST(each_answer_is_of_the_shard_new_and_there_once),
         WORLD_TEST(the_last_batch_ends_shard_and_run_only_when_nothing_is_missing),

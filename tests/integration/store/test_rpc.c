@@ -338,6 +338,7 @@ static void an_evaluation_goes_from_task_to_board(void **state)
     assert_int_equal(leased->ordinals_left[0], SAMPLES - 1);
     assert_int_equal(count_active(s), 1);
 
+    char text[160];
     ref.run_id = made->run_ids[0];
     ref.fence = leased->fence;
     batch.lease = &ref;
@@ -362,6 +363,11 @@ static void an_evaluation_goes_from_task_to_board(void **state)
     /* Zero is known, unknown is not zero. */
     assert_int_equal(rows->rows[0]->figures[0]->opt_value_case, 2);
     assert_int_equal(rows->rows[0]->figures[1]->opt_value_case, 0);
+    append_request.node_id = "n2";
+    snprintf(text, sizeof text,
+             "the lease of shard 0 of run %s belongs to another node than \"n2\"", ref.run_id);
+    REFUSED(s, append, &append_request, AppendReply, CAP_PERMISSION_DENIED, text);
+    append_request.node_id = "n1";
     run.run_id = list.run_id = made->run_ids[0];
     assert_int_equal(MUST(s, get_run, &run, GetRunReply)->n_attempts, 1);
     counts.run_id = made->run_ids[0];
