@@ -14,8 +14,8 @@
     "r.run_no, r.run_id, e.evaluation_id, t.name, r.reason, r.node, e.config_hash,"                \
     " coalesce(t.metrics[1], ''), r.repeat, r.state, " MS("r.queued_at") ", " MS(                  \
         "r.ended_at") ","                                                                          \
-                      " e.spec, r.report"
-enum { BOARD_COLUMN_COUNT = 14 };
+                      " e.spec, r.report, r.samples_total, r.samples_answered, r.samples_graded"
+enum { BOARD_COLUMN_COUNT = 17 };
 #define BOARD_FROM                                                                                 \
     " FROM run r JOIN evaluation e USING (evaluation_no) JOIN task t USING (task_id) "
 
@@ -28,6 +28,9 @@ static bool read_board_row(const struct store_rows *rows, size_t row, struct cap
         .state = store_state_from_name(store_rows_text(rows, row, 9)),
         .queued_at_ms = store_rows_int(rows, row, 10),
         .ended_at_ms = store_rows_int(rows, row, 11),
+        .samples_total = store_rows_u32(rows, row, 14),
+        .samples_answered = store_rows_u32(rows, row, 15),
+        .samples_graded = store_rows_u32(rows, row, 16),
     };
     const char **texts[] = {&r.run_id, &r.evaluation_id, &r.task,           &r.reason,
                             &r.node,   &r.config_hash,   &r.headline_metric};
@@ -283,21 +286,16 @@ struct run_work {
 static bool read_row(struct store_conn *conn, struct run_work *work, struct cap_err *err)
 {
     struct store_run_report *out = work->out;
-    CAP_AUTO(store_rows) rows =
-        store_pg_ask(conn, err,
-                     "SELECT " BOARD_COLUMNS ", r.samples_total, r.samples_answered,"
-                     " r.samples_graded, " STORE_TASK_COLUMNS BOARD_FROM "WHERE r.run_id = $1",
-                     STORE_ARGS(store_arg_text(work->run_id)));
+    CAP_AUTO(store_rows) rows = store_pg_ask(
+        conn, err, "SELECT " BOARD_COLUMNS ", " STORE_TASK_COLUMNS BOARD_FROM "WHERE r.run_id = $1",
+        STORE_ARGS(store_arg_text(work->run_id)));
 
     if (!rows)
         return false;
     if (store_rows_count(rows) == 0)
         return cap_fail(err, CAP_NOT_FOUND, "run \"%.64s\" does not exist", work->run_id);
-    out->samples_total = store_rows_u32(rows, 0, BOARD_COLUMN_COUNT);
-    out->samples_answered = store_rows_u32(rows, 0, BOARD_COLUMN_COUNT + 1);
-    out->samples_graded = store_rows_u32(rows, 0, BOARD_COLUMN_COUNT + 2);
     if (!read_board_row(rows, 0, work->arena, &out->row) ||
-        !store_task_read(rows, 0, BOARD_COLUMN_COUNT + 3, work->arena, &out->task))
+        !store_task_read(rows, 0, BOARD_COLUMN_COUNT, work->arena, &out->task))
         return store_fail_full(err);
     struct store_board board = {&out->row, 1, false};
     return add_figures(conn, work->arena, &board, "", err);

@@ -349,3 +349,9 @@ Moecap__V1__BoardRow *store_board_row_to_wire(const struct store_board_row *row,
     wire->headline_metric = STR(row->headline_metric);
     return wire;
 }
+    wire->opt_samples_total_case = MOECAP__V1__BOARD_ROW__OPT_SAMPLES_TOTAL_SAMPLES_TOTAL;
+    wire->samples_total = row->samples_total;
+    wire->opt_samples_answered_case = MOECAP__V1__BOARD_ROW__OPT_SAMPLES_ANSWERED_SAMPLES_ANSWERED;
+    wire->samples_answered = row->samples_answered;
+    wire->opt_samples_graded_case = MOECAP__V1__BOARD_ROW__OPT_SAMPLES_GRADED_SAMPLES_GRADED;
+    wire->samples_graded = row->samples_graded;

@@ -46,6 +46,7 @@ struct store_board_row {
     uint32_t repeat;
     enum store_state state;
     int64_t queued_at_ms, ended_at_ms;
+    uint32_t samples_total, samples_answered, samples_graded;
     struct store_figures figures;
 };
 
@@ -76,7 +77,6 @@ struct store_run_report {
     struct store_attempt *attempts; /* in the order of their start */
     size_t attempt_count;
     struct store_histograms histograms;
-    uint32_t samples_total, samples_answered, samples_graded;
 };
 
 bool store_report_run(struct store_pg *pg, const char *run_id, struct cap_arena *arena,

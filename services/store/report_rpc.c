@@ -82,9 +82,9 @@ bool store_handle_get_run(struct cap_rpc_call *call, const Moecap__V1__GetRunReq
     reply->row = store_board_row_to_wire(&report.row, arena);
     reply->task = store_task_to_wire(&report.task, arena);
     reply->n_histograms = report.histograms.count;
-    reply->samples_total = report.samples_total;
-    reply->samples_answered = report.samples_answered;
-    reply->samples_graded = report.samples_graded;
+    reply->samples_total = report.row.samples_total;
+    reply->samples_answered = report.row.samples_answered;
+    reply->samples_graded = report.row.samples_graded;
     return (reply->row && reply->task && attempts_to_wire(&report, arena, reply) &&
             store_histograms_to_wire(report.histograms, arena, &reply->histograms)) ||
            store_fail_full(err);

@@ -369,7 +369,7 @@ static void a_run_is_reported_with_attempts_and_histograms(void **state)
     assert_int_equal(report.histograms.count, 1);
     assert_int_equal(report.histograms.items[0].counts.items[2], 4);
     assert_true(report.histograms.items[0].growth == 1.02);
-    assert_int_equal(report.samples_graded, 2);
+    assert_int_equal(report.row.samples_graded, 2);
     assert_string_equal(report.task.name, "mini");
     assert_refused(store_report_run(w->pg, "run-none", w->arena, &report, &err), &err,
                    CAP_NOT_FOUND, "run \"run-none\" does not exist");

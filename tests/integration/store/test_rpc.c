@@ -383,6 +383,10 @@ static void an_evaluation_goes_from_task_to_board(void **state)
     assert_routing(s, list);
     list.opt_after_case = MOECAP__V1__LIST_SAMPLES_REQUEST__OPT_AFTER_AFTER_ORDINAL;
     list.after_ordinal = page->next_after;
+    assert_int_equal(rows->rows[0]->opt_samples_total_case, 15);
+    assert_int_equal(rows->rows[0]->samples_total, SAMPLES);
+    assert_int_equal(rows->rows[0]->samples_answered, SAMPLES);
+    assert_int_equal(rows->rows[0]->samples_graded, SAMPLES);
     page = MUST(s, list_samples, &list, ListSamplesReply);
     assert_int_equal(page->n_samples, 5);
     assert_int_equal(page->opt_next_case, 0);
