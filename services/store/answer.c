@@ -33,6 +33,7 @@ bool store_answer_read(const struct store_rows *rows, size_t row, int column,
         .first_token_us = store_rows_opt_int(rows, row, column + 18),
         .last_token_us = store_rows_opt_int(rows, row, column + 19),
         .ended_us = store_rows_int(rows, row, column + 20),
+        .first_chunk_tokens = store_rows_opt_int(rows, row, column + 22),
     };
 
     if (!a.uid || !a.finish_reason || !read_text(rows, row, column + 6, arena, &a.error) ||

@@ -9,11 +9,12 @@
 #define STORE_ANSWER_HEAD "s.ordinal, s.uid, s.fence, s.escaped, s.completed, s.finish_reason, "
 #define STORE_ANSWER_TAIL                                                                          \
     ", s.prompt_tokens, s.output_tokens, s.cached_tokens, s.score_logs, s.score_tokens,"           \
-    " s.score_greedy, s.submitted_us, s.first_token_us, s.last_token_us, s.ended_us, s.itl_us"
+    " s.score_greedy, s.submitted_us, s.first_token_us, s.last_token_us, s.ended_us, s.itl_us,"    \
+    " s.first_chunk_tokens"
 #define STORE_ANSWER_COLUMNS                                                                       \
     STORE_ANSWER_HEAD "s.error, s.prompt, s.text, s.reasoning, s.output_ids" STORE_ANSWER_TAIL
 #define STORE_ANSWER_BARE_COLUMNS STORE_ANSWER_HEAD "s.error, '', '', '', '{}'" STORE_ANSWER_TAIL
-enum { STORE_ANSWER_COLUMN_COUNT = 22 };
+enum { STORE_ANSWER_COLUMN_COUNT = 23 };
 
 /* False when the arena is full. */
 bool store_answer_read(const struct store_rows *rows, size_t row, int column,

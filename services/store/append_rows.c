@@ -63,6 +63,7 @@ static void add_sample(struct store_copy *copy, const struct store_answer *answe
     add_scores(copy, answer);
     add_timing(copy, answer);
     store_copy_bytes(copy, answer->routing);
+    store_copy_opt_int(copy, answer->first_chunk_tokens);
 }
 
 void store_append_samples(struct store_copy *copy, int64_t run_no, const struct store_batch *batch)

@@ -9,7 +9,7 @@
     "run_no, shard, fence, ordinal, uid, completed, escaped, error, prompt, text, reasoning,"      \
     " finish_reason, prompt_tokens, output_tokens, cached_tokens, output_ids, score_logs,"         \
     " score_tokens, score_greedy, submitted_us, first_token_us, last_token_us, ended_us, itl_us,"  \
-    " routing"
+    " routing, first_chunk_tokens"
 #define STORE_PASS_COLUMNS                                                                         \
     "run_no, shard, fence, seq, item, phase, sequences, tokens, context_sum, duration_ns,"         \
     " started_us, distinct_experts, weight_bytes, kv_bytes, flops, warm_up"

@@ -184,6 +184,7 @@ static bool answer_from_wire(const Moecap__Store__RawAnswer *wire, struct cap_ar
         .prompt_tokens = opt(wire->opt_prompt_tokens_case != 0, wire->prompt_tokens),
         .output_tokens = opt(wire->opt_output_tokens_case != 0, wire->output_tokens),
         .cached_tokens = opt(wire->opt_cached_tokens_case != 0, wire->cached_tokens),
+        .first_chunk_tokens = opt(wire->opt_first_chunk_tokens_case != 0, wire->first_chunk_tokens),
         .output_ids = {wire->output_ids, wire->n_output_ids},
         .routing = bytes_of(wire->routing),
     };

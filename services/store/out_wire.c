@@ -119,6 +119,11 @@ static void tokens_to_wire(const struct store_answer *answer, Moecap__V1__Sample
         wire->opt_cached_tokens_case = MOECAP__V1__SAMPLE_ANSWER__OPT_CACHED_TOKENS_CACHED_TOKENS;
         wire->cached_tokens = (uint32_t)answer->cached_tokens.value;
     }
+    if (answer->first_chunk_tokens.known) {
+        wire->opt_first_chunk_tokens_case =
+            MOECAP__V1__SAMPLE_ANSWER__OPT_FIRST_CHUNK_TOKENS_FIRST_CHUNK_TOKENS;
+        wire->first_chunk_tokens = (uint32_t)answer->first_chunk_tokens.value;
+    }
 }
 
 Moecap__V1__SampleAnswer *store_answer_to_wire(const struct store_answer *answer,
@@ -347,11 +352,11 @@ Moecap__V1__BoardRow *store_board_row_to_wire(const struct store_board_row *row,
     wire->ended_at_ms = row->ended_at_ms;
     wire->config_hash = STR(row->config_hash);
     wire->headline_metric = STR(row->headline_metric);
-    return wire;
-}
     wire->opt_samples_total_case = MOECAP__V1__BOARD_ROW__OPT_SAMPLES_TOTAL_SAMPLES_TOTAL;
     wire->samples_total = row->samples_total;
     wire->opt_samples_answered_case = MOECAP__V1__BOARD_ROW__OPT_SAMPLES_ANSWERED_SAMPLES_ANSWERED;
     wire->samples_answered = row->samples_answered;
     wire->opt_samples_graded_case = MOECAP__V1__BOARD_ROW__OPT_SAMPLES_GRADED_SAMPLES_GRADED;
     wire->samples_graded = row->samples_graded;
+    return wire;
+}

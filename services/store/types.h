@@ -110,7 +110,7 @@ struct store_answer {
     bool completed;                                    /* or failed, see error */
     struct store_bytes error, prompt, text, reasoning; /* followed by a NUL where they were read */
     const char *finish_reason;
-    struct store_opt_int prompt_tokens, output_tokens, cached_tokens;
+    struct store_opt_int prompt_tokens, output_tokens, cached_tokens, first_chunk_tokens;
     struct store_u32s output_ids;
     struct store_reals score_logs; /* one per continuation, as in the next two */
     struct store_u32s score_tokens, score_greedy;

@@ -164,6 +164,9 @@ static void fill_batch(struct suite *s, Moecap__V1__AnswerBatch *batch, const ui
         answers[i].opt_output_tokens_case =
             MOECAP__V1__SAMPLE_ANSWER__OPT_OUTPUT_TOKENS_OUTPUT_TOKENS;
         answers[i].output_tokens = 3;
+        answers[i].opt_first_chunk_tokens_case =
+            MOECAP__V1__SAMPLE_ANSWER__OPT_FIRST_CHUNK_TOKENS_FIRST_CHUNK_TOKENS;
+        answers[i].first_chunk_tokens = 2;
         answers[i].timing = &timing;
         if (ordinals[i] != 4) /* its routing is unknown */
             answers[i].routing = &routing;
@@ -171,6 +174,12 @@ static void fill_batch(struct suite *s, Moecap__V1__AnswerBatch *batch, const ui
     }
     pass.phase = MOECAP__V1__PHASE__PHASE_DECODE;
     pass.tokens = 9;
+    pass.opt_weight_bytes_case = MOECAP__V1__PASS__OPT_WEIGHT_BYTES_WEIGHT_BYTES;
+    pass.weight_bytes = 5000000000; /* more than 32 bits */
+    pass.opt_kv_bytes_case = MOECAP__V1__PASS__OPT_KV_BYTES_KV_BYTES;
+    pass.kv_bytes = 0; /* known to be none */
+    pass.opt_flops_case = MOECAP__V1__PASS__OPT_FLOPS_FLOPS;
+    pass.flops = 2.5e12;
     counts.phase = MOECAP__V1__PHASE__PHASE_DECODE;
     counts.counts = selections;
     counts.n_counts = 2;
@@ -241,6 +250,15 @@ static void read_evidence(struct suite *s, char *run_id)
             assert_string_equal(e->answers[i]->text, "");
             assert_int_equal(e->answers[i]->timing->first_token_us, 77);
             assert_int_equal(e->answers[i]->opt_cached_tokens_case, 0);
+            assert_int_equal(e->answers[i]->opt_first_chunk_tokens_case, 16);
+            assert_int_equal(e->answers[i]->first_chunk_tokens, 2);
+        }
+        for (size_t i = 0; i < e->n_passes; i++) {
+            assert_int_equal(e->passes[i]->weight_bytes, 5000000000);
+            assert_int_equal(e->passes[i]->opt_kv_bytes_case,
+                             MOECAP__V1__PASS__OPT_KV_BYTES_KV_BYTES);
+            assert_int_equal(e->passes[i]->kv_bytes, 0);
+            assert_true(e->passes[i]->flops == 2.5e12);
         }
         answers += e->n_answers;
         verdicts += e->n_verdicts;
@@ -320,6 +338,7 @@ static void an_evaluation_goes_from_task_to_board(void **state)
     Moecap__V1__GetRunRequest run = MOECAP__V1__GET_RUN_REQUEST__INIT;
     Moecap__V1__GetExpertCountsRequest counts = MOECAP__V1__GET_EXPERT_COUNTS_REQUEST__INIT;
     Moecap__V1__ListSamplesRequest list = MOECAP__V1__LIST_SAMPLES_REQUEST__INIT;
+    char text[160];
 
     send_task(s);
     get.name = "t";
@@ -338,13 +357,17 @@ static void an_evaluation_goes_from_task_to_board(void **state)
     assert_int_equal(leased->ordinals_left[0], SAMPLES - 1);
     assert_int_equal(count_active(s), 1);
 
-    char text[160];
     ref.run_id = made->run_ids[0];
     ref.fence = leased->fence;
     batch.lease = &ref;
     batch.seq = leased->seq_next;
     fill_batch(s, &batch, leased->ordinals_left, SAMPLES);
     append_request.batch = &batch;
+    append_request.node_id = "n2";
+    snprintf(text, sizeof text,
+             "the lease of shard 0 of run %s belongs to another node than \"n2\"", ref.run_id);
+    REFUSED(s, append, &append_request, AppendReply, CAP_PERMISSION_DENIED, text);
+    append_request.node_id = "n1";
     assert_true(MUST(s, append, &append_request, AppendReply)->run_done);
     assert_true(MUST(s, append, &append_request, AppendReply)->repeated_batch);
     batch.rows.data[0] ^= 1;
@@ -360,14 +383,13 @@ static void an_evaluation_goes_from_task_to_board(void **state)
     assert_string_equal(rows->rows[0]->report->timing_boundary, "engine");
     assert_string_equal(rows->rows[0]->headline_metric, "acc");
     assert_int_equal(rows->rows[0]->state, MOECAP__V1__RUN_STATE__RUN_STATE_FINISHED);
+    assert_int_equal(rows->rows[0]->opt_samples_total_case, 15);
+    assert_int_equal(rows->rows[0]->samples_total, SAMPLES);
+    assert_int_equal(rows->rows[0]->samples_answered, SAMPLES);
+    assert_int_equal(rows->rows[0]->samples_graded, SAMPLES);
     /* Zero is known, unknown is not zero. */
     assert_int_equal(rows->rows[0]->figures[0]->opt_value_case, 2);
     assert_int_equal(rows->rows[0]->figures[1]->opt_value_case, 0);
-    append_request.node_id = "n2";
-    snprintf(text, sizeof text,
-             "the lease of shard 0 of run %s belongs to another node than \"n2\"", ref.run_id);
-    REFUSED(s, append, &append_request, AppendReply, CAP_PERMISSION_DENIED, text);
-    append_request.node_id = "n1";
     run.run_id = list.run_id = made->run_ids[0];
     assert_int_equal(MUST(s, get_run, &run, GetRunReply)->n_attempts, 1);
     counts.run_id = made->run_ids[0];
@@ -383,10 +405,6 @@ static void an_evaluation_goes_from_task_to_board(void **state)
     assert_routing(s, list);
     list.opt_after_case = MOECAP__V1__LIST_SAMPLES_REQUEST__OPT_AFTER_AFTER_ORDINAL;
     list.after_ordinal = page->next_after;
-    assert_int_equal(rows->rows[0]->opt_samples_total_case, 15);
-    assert_int_equal(rows->rows[0]->samples_total, SAMPLES);
-    assert_int_equal(rows->rows[0]->samples_answered, SAMPLES);
-    assert_int_equal(rows->rows[0]->samples_graded, SAMPLES);
     page = MUST(s, list_samples, &list, ListSamplesReply);
     assert_int_equal(page->n_samples, 5);
     assert_int_equal(page->opt_next_case, 0);
