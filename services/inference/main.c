@@ -1,7 +1,7 @@
 #include "counters.h"
 #include "node.h"
 #include "offline/offline.h"
-#include "serve_args.h"
+#include "serve/args.h"
 #include "service/service.h"
 
 static bool start(struct cap_service *service, struct cap_err *err)

@@ -9,8 +9,8 @@
 #include "hardware.h"
 #include "log/log.h"
 #include "native/weights.h"
-#include "outside.h"
-#include "serve.h"
+#include "serve/queue.h"
+#include "serve/endpoint.h"
 #include "work_rpc.h"
 #include "worker.h"
 

@@ -14,7 +14,7 @@
 #include "base/clock.h"
 #include "holder.h"
 #include "models.h"
-#include "outside.h"
+#include "serve/queue.h"
 #include "work.h"
 
 /* Everything is borrowed and outlives the worker. */

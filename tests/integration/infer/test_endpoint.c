@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "inference/serve.h"
+#include "inference/serve/endpoint.h"
 #include "inference/work.h"
 #include "inference/worker.h"
 

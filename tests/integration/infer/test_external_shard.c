@@ -12,7 +12,7 @@
 
 #include "drive.h"
 #include "inference/hardware.h"
-#include "inference/outside.h"
+#include "inference/serve/queue.h"
 #include "inference/work.h"
 #include "inference/worker.h"
 #include "moecap/v1/inference.pb-c.h"

@@ -13,8 +13,8 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/err.h"
-#include "inference/serve_reply.h"
-#include "inference/serve_request.h"
+#include "inference/serve/reply.h"
+#include "inference/serve/request.h"
 
 /* ---- requests ---- */
 

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "inference/outside.h"
+#include "inference/serve/queue.h"
 #include "inference/work.h"
 #include "inference/worker.h"
 #include "moecap/v1/inference.pb-c.h"

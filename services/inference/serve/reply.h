@@ -4,8 +4,8 @@
 
 #include "base/buf.h"
 #include "models.h"
-#include "outside.h"
-#include "serve_request.h"
+#include "serve/queue.h"
+#include "serve/request.h"
 
 /* What all parts of one reply share. */
 struct infer_serve_reply {

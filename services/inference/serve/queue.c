@@ -1,4 +1,4 @@
-#include "outside.h"
+#include "serve/queue.h"
 
 #include <assert.h>
 #include <pthread.h>

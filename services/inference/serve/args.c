@@ -1,4 +1,4 @@
-#include "serve_args.h"
+#include "serve/args.h"
 
 #include <stdio.h>
 #include <string.h>

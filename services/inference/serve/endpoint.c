@@ -1,7 +1,7 @@
 /* A request is parsed, given a ticket a prompt, and waits. A whole reply is written when every
  * ticket has ended; a streamed one begins with the first token, so that what fails before it still
  * gets an HTTP status. Whoever leaves early has their tickets cancelled. */
-#include "serve.h"
+#include "serve/endpoint.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -12,7 +12,7 @@
 #include "base/rand.h"
 #include "counters.h"
 #include "http/server.h"
-#include "serve_reply.h"
+#include "serve/reply.h"
 
 enum { TEXT_BYTES_MAX = 16 << 20, REPLY_BYTES_MAX = 64 << 20, WAIT_MS = 100 };
 

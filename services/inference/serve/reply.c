@@ -1,4 +1,4 @@
-#include "serve_reply.h"
+#include "serve/reply.h"
 
 #include <assert.h>
 #include <jansson.h>

@@ -11,7 +11,7 @@
 #include "base/auto.h"
 #include "base/err.h"
 #include "models.h"
-#include "outside.h"
+#include "serve/queue.h"
 
 /* Everything is borrowed and outlives the endpoint. */
 struct infer_serve_options {
