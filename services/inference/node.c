@@ -30,7 +30,7 @@ struct infer_node {
     struct infer_hardware hardware;
     struct infer_models *models;
     struct infer_work *work;
-    struct infer_outside *outside;
+    struct infer_queue *queue;
     struct infer_worker *worker;
     struct infer_serve *serve;
     struct infer_hello hello;
@@ -73,7 +73,7 @@ static void start_worker(struct infer_node *node)
     const struct infer_config *config = node->config;
     struct infer_worker_options options = {
         .work = node->work,
-        .outside = node->outside,
+        .queue = node->queue,
         .models = node->models,
         .hardware = &node->hardware,
         .any_model_path = config->any_model_path,
@@ -101,7 +101,7 @@ static bool start_endpoint(struct infer_node *node, struct cap_err *err)
     struct infer_serve_options options = {
         .host = config->openai_host,
         .port = (int)config->openai_port,
-        .outside = node->outside,
+        .queue = node->queue,
         .models = node->models,
         .model = node->serve_model,
         .any_model = strcmp(config->serve_engine, "null") == 0,
@@ -186,7 +186,7 @@ struct infer_node *infer_node_start(const struct infer_config *config, struct ca
     }
     node->work = infer_work_new(cap_clock_system(), (size_t)config->prompt_mib_max << MIB,
                                 (size_t)config->spool_mib_max << MIB);
-    node->outside = infer_outside_new((int)config->serve_waiting_max, wake_worker, node->work);
+    node->queue = infer_queue_new((int)config->serve_waiting_max, wake_worker, node->work);
     list_commands(node);
     start_worker(node);
     if (!start_endpoint(node, err)) {
@@ -206,7 +206,7 @@ void infer_node_free(struct infer_node *node)
     infer_work_client_free(node->client);
     infer_serve_free(node->serve);
     infer_worker_free(node->worker);
-    infer_outside_free(node->outside);
+    infer_queue_free(node->queue);
     infer_work_free(node->work);
     infer_models_free(node->models);
     free(node->serve_path);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "flight.h"
+#include "in_flight.h"
 #include "load.h"
 #include "log/log.h"
 #include "rows_wire.h"
@@ -28,7 +28,7 @@ struct shard {
     struct infer_engine *engine;
     struct infer_engine_report engine_report;
     struct infer_load load;
-    struct infer_flight **flights; /* [prompt_count], by the prompt's index; NULL = not in flight */
+    struct infer_in_flight **flights; /* [prompt_count], by the prompt's index; NULL = not in flight */
     int next_prompt;
     int64_t start_ns, start_wall_ms;
     int64_t heard_ns; /* the engine's last event, or when it was last idle */
@@ -142,10 +142,10 @@ static int index_of(const struct shard *shard, uint64_t id)
 static void end_flight(struct shard *shard, int index, const struct infer_event *done,
                        const char *error, int64_t ended_ns)
 {
-    CAP_AUTO(infer_flight) flight = cap_take(shard->flights[index]);
+    CAP_AUTO(infer_in_flight) flight = cap_take(shard->flights[index]);
     struct infer_answer answer;
 
-    infer_flight_answer(flight, done, error, shard->start_ns, ended_ns, &answer);
+    infer_in_flight_answer(flight, done, error, shard->start_ns, ended_ns, &answer);
     shard->answered = shard->answered || !error;
     if (answer.routing && strcmp(answer.routing->source, "engine") != 0)
         infer_tally_routing(&shard->tally, answer.routing); /* no pass will tell it */
@@ -163,7 +163,7 @@ static void start_flight(struct shard *shard, int64_t due_ns)
 
     if (shard->load.in_flight == 0)
         shard->heard_ns = now_ns(shard);
-    shard->flights[index] = infer_flight_new(prompt, due_ns);
+    shard->flights[index] = infer_in_flight_new(prompt, due_ns);
     infer_load_started(&shard->load);
     if (!shard->engine->ops->submit(shard->engine, &prompt->request, &err))
         end_flight(shard, index, NULL, err.text, now_ns(shard));
@@ -189,7 +189,7 @@ static void cancel_flights(struct shard *shard)
     for (int i = 0; i < shard->next_prompt; i++)
         if (shard->flights[i]) {
             shard->engine->ops->cancel(shard->engine, (uint64_t)i + 1);
-            infer_flight_free(cap_take(shard->flights[i]));
+            infer_in_flight_free(cap_take(shard->flights[i]));
         }
 }
 
@@ -200,7 +200,7 @@ static void take_tokens(struct shard *shard, const struct infer_event *event)
     int index = index_of(shard, event->id);
 
     shard->tokens += event->tokens;
-    if (infer_flight_tokens(shard->flights[index], event))
+    if (infer_in_flight_tokens(shard->flights[index], event))
         return;
     shard->engine->ops->cancel(shard->engine, event->id);
     end_flight(shard, index, NULL, "the answer is longer than 512 KiB", event->at_ns);
@@ -496,7 +496,7 @@ enum infer_shard_outcome infer_shard_run(const struct infer_shard_setup *setup, 
     enum infer_shard_outcome outcome = INFER_SHARD_FAILED;
 
     shard.engine->ops->report(shard.engine, &shard.engine_report);
-    shard.flights = calloc((size_t)setup->job->prompt_count + 1, sizeof(struct infer_flight *));
+    shard.flights = calloc((size_t)setup->job->prompt_count + 1, sizeof(struct infer_in_flight *));
     assert(shard.flights);
     infer_rows_init(&shard.rows);
     if (check_scores(&shard, err))

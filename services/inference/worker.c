@@ -20,18 +20,18 @@ struct infer_worker {
     pthread_t thread;
     /* the thread's own */
     struct infer_holder holder;
-    struct infer_ticket **guests; /* [serve_concurrency] outside requests that run; NULL = free */
+    struct infer_served **guests; /* [serve_concurrency] outside requests that run; NULL = free */
     int guest_count;
-    struct infer_ticket *held; /* wants another model: waits until no guest is left */
+    struct infer_served *held; /* wants another model: waits until no guest is left */
     uint64_t guest_id;
 };
 
 /* ---- outside requests ---- */
 
-static void end_guest(struct infer_worker *worker, struct infer_ticket **guest,
+static void end_guest(struct infer_worker *worker, struct infer_served **guest,
                       const struct infer_event *done, const struct cap_err *failure)
 {
-    infer_outside_end(worker->options.outside, cap_take(*guest), done, failure);
+    infer_queue_end(worker->options.queue, cap_take(*guest), done, failure);
     worker->guest_count--;
 }
 
@@ -42,7 +42,7 @@ static void end_all_guests(struct infer_worker *worker, const struct cap_err *fa
             end_guest(worker, &worker->guests[i], NULL, failure);
 }
 
-static struct infer_ticket **guest_by_id(struct infer_worker *worker, uint64_t id)
+static struct infer_served **guest_by_id(struct infer_worker *worker, uint64_t id)
 {
     for (int i = 0; i < worker->options.serve_concurrency; i++)
         if (worker->guests[i] && worker->guests[i]->request.id == id)
@@ -50,7 +50,7 @@ static struct infer_ticket **guest_by_id(struct infer_worker *worker, uint64_t i
     return NULL;
 }
 
-static struct infer_ticket **free_guest(struct infer_worker *worker)
+static struct infer_served **free_guest(struct infer_worker *worker)
 {
     for (int i = 0; i < worker->options.serve_concurrency; i++)
         if (!worker->guests[i])
@@ -76,15 +76,15 @@ static void outside_wish(const struct infer_worker *worker, const char *model,
 }
 
 /* The engine takes the ticket's request, or the ticket ends with the reason. */
-static void start_guest(struct infer_worker *worker, struct infer_ticket *ticket)
+static void start_guest(struct infer_worker *worker, struct infer_served *ticket)
 {
-    struct infer_ticket **guest = free_guest(worker);
+    struct infer_served **guest = free_guest(worker);
     struct infer_engine *engine = worker->holder.engine;
     struct cap_err err = {0};
 
     ticket->request.id = ++worker->guest_id;
     if (!engine->ops->submit(engine, &ticket->request, &err)) {
-        infer_outside_end(worker->options.outside, ticket, NULL, &err);
+        infer_queue_end(worker->options.queue, ticket, NULL, &err);
         return;
     }
     infer_count(INFER_M_outside_requests_total, 1);
@@ -93,7 +93,7 @@ static void start_guest(struct infer_worker *worker, struct infer_ticket *ticket
 }
 
 /* False: the ticket must wait until the engine is free to be replaced. */
-static bool admit_ticket(struct infer_worker *worker, struct infer_ticket *ticket)
+static bool admit_ticket(struct infer_worker *worker, struct infer_served *ticket)
 {
     struct infer_wish wish;
     struct cap_err err = {0};
@@ -104,7 +104,7 @@ static bool admit_ticket(struct infer_worker *worker, struct infer_ticket *ticke
             return false;
         if (!infer_holder_open(&worker->holder, worker->options.models,
                                worker->options.any_model_path, &wish, &err)) {
-            infer_outside_end(worker->options.outside, ticket, NULL, &err);
+            infer_queue_end(worker->options.queue, ticket, NULL, &err);
             return true;
         }
     }
@@ -115,10 +115,10 @@ static bool admit_ticket(struct infer_worker *worker, struct infer_ticket *ticke
 static void admit_tickets(struct infer_worker *worker)
 {
     while (worker->guest_count < worker->options.serve_concurrency) {
-        struct infer_ticket *ticket = worker->held;
+        struct infer_served *ticket = worker->held;
 
         if (!ticket)
-            ticket = infer_outside_take(worker->options.outside);
+            ticket = infer_queue_take(worker->options.queue);
         worker->held = NULL;
         if (!ticket)
             return;
@@ -129,7 +129,7 @@ static void admit_tickets(struct infer_worker *worker)
     }
 }
 
-static void cancel_guest(struct infer_worker *worker, struct infer_ticket **guest, const char *why)
+static void cancel_guest(struct infer_worker *worker, struct infer_served **guest, const char *why)
 {
     struct infer_engine *engine = worker->holder.engine;
     struct cap_err err = {0};
@@ -143,18 +143,18 @@ static void cancel_abandoned(struct infer_worker *worker)
 {
     for (int i = 0; i < worker->options.serve_concurrency; i++)
         if (worker->guests[i] &&
-            infer_outside_abandoned(worker->options.outside, worker->guests[i]))
+            infer_queue_abandoned(worker->options.queue, worker->guests[i]))
             cancel_guest(worker, &worker->guests[i], "the client has gone");
 }
 
 static void take_outside_event(struct infer_worker *worker, const struct infer_event *event)
 {
-    struct infer_ticket **guest = event->kind == INFER_PASS ? NULL : guest_by_id(worker, event->id);
+    struct infer_served **guest = event->kind == INFER_PASS ? NULL : guest_by_id(worker, event->id);
 
     if (!guest)
         return;
     if (event->kind == INFER_TOKENS)
-        infer_outside_tokens(worker->options.outside, *guest, event);
+        infer_queue_tokens(worker->options.queue, *guest, event);
     else if (event->kind == INFER_DONE)
         end_guest(worker, guest, event, NULL);
     else
@@ -187,10 +187,10 @@ static void clear_guests(struct infer_worker *worker, const char *why)
     int64_t until_ms = cap_clock_ms(cap_clock_system()) + OUTSIDE_GRACE_MS;
     struct cap_err err = {0};
 
-    infer_outside_refuse(worker->options.outside, why);
+    infer_queue_refuse(worker->options.queue, why);
     if (worker->held) {
         cap_fail(&err, CAP_UNAVAILABLE, "%s", why);
-        infer_outside_end(worker->options.outside, cap_take(worker->held), NULL, &err);
+        infer_queue_end(worker->options.queue, cap_take(worker->held), NULL, &err);
     }
     while (worker->guest_count > 0 && cap_clock_ms(cap_clock_system()) < until_ms &&
            !infer_work_closed(worker->options.work))
@@ -332,7 +332,7 @@ static void take_job(struct infer_worker *worker, struct infer_job *job)
             job->prompt_count, job->resumed);
     clear_guests(worker, "this node is measuring a run; try again when it has ended");
     outcome = run_job(worker, job, &err);
-    infer_outside_refuse(worker->options.outside, NULL);
+    infer_queue_refuse(worker->options.queue, NULL);
     infer_count(outcome_counters[outcome], 1);
     cap_log(INFO, "shard_ended", "run=%s shard=%u outcome=%s ms=%lld reason=%s", job->lease.run_id,
             job->lease.shard, outcome_names[outcome],

@@ -1,9 +1,9 @@
 /* worker.h — the one thread that owns the engine.
  *
  * It takes leased shards from the desk (work.h) and, while there is none, requests from the HTTP
- * endpoint (outside.h). The engine it opened last stays open and is used again when the next work
+ * endpoint (serve/queue.h). The engine it opened last stays open and is used again when the next work
  * wants the same model, precision and device with no more requests in flight. A leased shard goes
- * first: outside requests that run get a few seconds to end, new ones are refused, so that nothing
+ * first: its requests that run get a few seconds to end, new ones are refused, so that nothing
  * disturbs what is being measured.
  */
 #ifndef INFER_WORKER_H
@@ -20,7 +20,7 @@
 /* Everything is borrowed and outlives the worker. */
 struct infer_worker_options {
     struct infer_work *work;
-    struct infer_outside *outside;
+    struct infer_queue *queue;
     struct infer_models *models;
     const struct infer_hardware *hardware;
     bool any_model_path;
@@ -28,7 +28,7 @@ struct infer_worker_options {
     int open_loop_in_flight_max;
     int silence_ms_max;
     struct infer_server_rules server_rules;
-    /* for outside requests */
+    /* for the endpoint's requests */
     const char *serve_model; /* opened at once; "" or NULL = wait for a request */
     const char *serve_engine, *serve_precision;
     int serve_concurrency;

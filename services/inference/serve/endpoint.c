@@ -1,6 +1,6 @@
-/* A request is parsed, given a ticket a prompt, and waits. A whole reply is written when every
- * ticket has ended; a streamed one begins with the first token, so that what fails before it still
- * gets an HTTP status. Whoever leaves early has their tickets cancelled. */
+/* A request is parsed, given a served a prompt, and waits. A whole reply is written when every
+ * served has ended; a streamed one begins with the first token, so that what fails before it still
+ * gets an HTTP status. Whoever leaves early has their served cancelled. */
 #include "serve/endpoint.h"
 
 #include <assert.h>
@@ -21,13 +21,13 @@ struct infer_serve {
     struct cap_http_server *server;
 };
 
-/* One HTTP request with its tickets; in the request's arena. */
+/* One HTTP request with its served; in the request's arena. */
 struct exchange {
     struct infer_serve *serve;
     struct infer_serve_request request;
     struct infer_serve_reply reply;
-    struct infer_ticket *tickets; /* [2][request.prompt_count]: generating, scoring the prompt */
-    bool *submitted;              /* which of them */
+    struct infer_served *served; /* [2][request.prompt_count]: generating, scoring the prompt */
+    bool *submitted;             /* which of them */
     struct cap_buf *texts;
     struct cap_buf piece; /* streams: the token not sent yet */
     bool began, piece_ready;
@@ -47,13 +47,13 @@ static void reply_failure(struct cap_http_request *http, const struct cap_err *e
     cap_http_reply(http, cap_http_status_of(err->code), "application/json", body.data, body.length);
 }
 
-/* ---- tickets ---- */
+/* ---- served ---- */
 
 static void leave_all(struct exchange *exchange)
 {
     for (int i = 0; i < 2 * exchange->request.prompt_count; i++)
         if (exchange->submitted[i])
-            infer_outside_leave(exchange->serve->options.outside, &exchange->tickets[i]);
+            infer_queue_leave(exchange->serve->options.queue, &exchange->served[i]);
     for (int i = 0; i < exchange->request.prompt_count; i++)
         cap_buf_done(&exchange->texts[i]);
     cap_buf_done(&exchange->piece);
@@ -62,11 +62,10 @@ static void leave_all(struct exchange *exchange)
 static bool submit_one(struct exchange *exchange, int index, const struct infer_request *request,
                        struct cap_err *err)
 {
-    struct infer_ticket *ticket = &exchange->tickets[index];
+    struct infer_served *served = &exchange->served[index];
 
-    *ticket = (struct infer_ticket){.model = exchange->reply.model, .request = *request};
-    exchange->submitted[index] =
-        infer_outside_submit(exchange->serve->options.outside, ticket, err);
+    *served = (struct infer_served){.model = exchange->reply.model, .request = *request};
+    exchange->submitted[index] = infer_queue_submit(exchange->serve->options.queue, served, err);
     if (!exchange->submitted[index])
         infer_count(INFER_M_outside_refused_total, 1);
     return exchange->submitted[index];
@@ -99,8 +98,8 @@ static bool wait_next(struct cap_http_request *http, struct exchange *exchange, 
                       struct cap_buf *out_text, enum infer_next *out_next)
 {
     do {
-        *out_next = infer_outside_next(exchange->serve->options.outside, &exchange->tickets[index],
-                                       WAIT_MS, out_text);
+        *out_next = infer_queue_next(exchange->serve->options.queue, &exchange->served[index],
+                                     WAIT_MS, out_text);
         if (*out_next != INFER_NEXT_NOTHING)
             return true;
     } while (!cap_http_gone(http));
@@ -113,7 +112,7 @@ static bool fail_large(struct cap_err *err)
                     "the reply is too large; ask for fewer prompts or tokens at a time");
 }
 
-/* Reads a ticket to its end; one that was not submitted has nothing to read. */
+/* Reads a served to its end; one that was not submitted has nothing to read. */
 static bool read_all(struct cap_http_request *http, struct exchange *exchange, int index,
                      struct cap_err *err)
 {
@@ -128,21 +127,21 @@ static bool read_all(struct cap_http_request *http, struct exchange *exchange, i
     while (next != INFER_NEXT_END);
     if (text->overflowed)
         return fail_large(err);
-    *err = exchange->tickets[index].failure;
+    *err = exchange->served[index].failure;
     return err->code == CAP_OK;
 }
 
 /* ---- whole replies ---- */
 
-static void note_nothing_generated(struct infer_ticket *ticket, const struct infer_ticket *scorer)
+static void note_nothing_generated(struct infer_served *served, const struct infer_served *scorer)
 {
-    ticket->prompt_tokens = scorer->prompt_tokens;
-    snprintf(ticket->finish_reason, sizeof ticket->finish_reason, "length");
+    served->prompt_tokens = scorer->prompt_tokens;
+    snprintf(served->finish_reason, sizeof served->finish_reason, "length");
 }
 
 static void reply_whole(struct cap_http_request *http, struct exchange *exchange)
 {
-    struct infer_ticket *scorers = exchange->tickets + exchange->request.prompt_count;
+    struct infer_served *scorers = exchange->served + exchange->request.prompt_count;
     CAP_AUTO_BUF(body, REPLY_BYTES_MAX);
     struct cap_err err = {0};
     bool ok = true;
@@ -152,8 +151,8 @@ static void reply_whole(struct cap_http_request *http, struct exchange *exchange
     if (ok) {
         for (int i = 0; i < exchange->request.prompt_count; i++)
             if (!generates(exchange, i))
-                note_nothing_generated(&exchange->tickets[i], &scorers[i]);
-        infer_serve_reply_whole(&exchange->reply, exchange->tickets, scorers, exchange->texts,
+                note_nothing_generated(&exchange->served[i], &scorers[i]);
+        infer_serve_reply_whole(&exchange->reply, exchange->served, scorers, exchange->texts,
                                 &body);
         ok = !body.overflowed || fail_large(&err);
     }
@@ -183,7 +182,7 @@ static bool next_event(struct cap_http_request *http, void *state, struct cap_bu
     if (next == INFER_NEXT_PIECE)
         infer_serve_reply_piece(&exchange->reply, exchange->piece.data, out);
     else
-        infer_serve_reply_end(&exchange->reply, &exchange->tickets[0], out);
+        infer_serve_reply_end(&exchange->reply, &exchange->served[0], out);
     return next == INFER_NEXT_PIECE;
 }
 
@@ -202,7 +201,7 @@ static void reply_stream(struct cap_http_request *http, struct exchange *exchang
     if (!wait_next(http, exchange, 0, &exchange->piece, &next))
         cap_fail(&err, CAP_CANCELLED, "the client has gone");
     else if (next == INFER_NEXT_END)
-        err = exchange->tickets[0].failure;
+        err = exchange->served[0].failure;
     if (err.code != CAP_OK) {
         reply_failure(http, &err, NULL);
         leave_all(exchange);
@@ -232,10 +231,10 @@ static bool make_room(struct exchange *exchange, struct cap_arena *arena, struct
 {
     size_t count = (size_t)exchange->request.prompt_count;
 
-    exchange->tickets = cap_arena_array(arena, 2 * count, sizeof *exchange->tickets);
+    exchange->served = cap_arena_array(arena, 2 * count, sizeof *exchange->served);
     exchange->submitted = cap_arena_array(arena, 2 * count, sizeof *exchange->submitted);
     exchange->texts = cap_arena_array(arena, count, sizeof *exchange->texts);
-    if (!exchange->tickets || !exchange->submitted || !exchange->texts)
+    if (!exchange->served || !exchange->submitted || !exchange->texts)
         return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "the request is too large");
     for (size_t i = 0; i < count; i++)
         cap_buf_init(&exchange->texts[i], TEXT_BYTES_MAX);

@@ -2,7 +2,7 @@
  *
  * /v1/models, /v1/completions, /v1/chat/completions (whole and streamed), /health, /version,
  * /metrics. docs/openai-endpoint.md says what each field does. Connection threads parse and wait;
- * the one worker runs the engine (outside.h). serve_request.c reads requests, serve_reply.c writes
+ * the one worker runs the engine (serve/queue.h). request.c reads requests, reply.c writes
  * replies, this pair joins them.
  */
 #ifndef INFER_SERVE_H
@@ -17,7 +17,7 @@
 struct infer_serve_options {
     const char *host;
     int port;
-    struct infer_outside *outside;
+    struct infer_queue *queue;
     const struct infer_models *models;
     const char *model; /* for requests that name none; "" = they must */
     bool any_model;    /* the engine takes any name (it has no directories) */

@@ -41,25 +41,38 @@ static json_t *count_or_null(int count)
 
 /* ---- parts ---- */
 
-static json_t *make_usage(const struct infer_ticket *tickets, int count)
+/* A sum is known only if each of its parts is. */
+static int add_count(int sum, int count)
 {
-    int prompt = 0, output = 0, cached = 0;
-
-    for (int i = 0; i < count; i++) {
-        prompt += tickets[i].prompt_tokens;
-        output += tickets[i].output_tokens;
-        cached += tickets[i].cached_tokens > 0 ? tickets[i].cached_tokens : 0;
-    }
-    return json_pack("{s:o, s:o, s:o, s:{s:i}}", "prompt_tokens", count_or_null(prompt),
-                     "completion_tokens", count_or_null(output), "total_tokens",
-                     count_or_null(prompt + output), "prompt_tokens_details", "cached_tokens",
-                     cached);
+    return sum < 0 || count < 0 ? -1 : sum + count;
 }
 
-/* OpenAI knows no "eos": a model that ends by itself has stopped. */
-static const char *finish_reason(const struct infer_ticket *ticket)
+static json_t *make_usage(const struct infer_served *served, int count)
 {
-    return strcmp(ticket->finish_reason, "length") == 0 ? "length" : "stop";
+    int prompt = 0, output = 0, cached = 0;
+    json_t *usage;
+
+    for (int i = 0; i < count; i++) {
+        prompt = add_count(prompt, served[i].prompt_tokens);
+        output = add_count(output, served[i].output_tokens);
+        cached = add_count(cached, served[i].cached_tokens);
+    }
+    usage =
+        json_pack("{s:o, s:o, s:o}", "prompt_tokens", count_or_null(prompt), "completion_tokens",
+                  count_or_null(output), "total_tokens", count_or_null(add_count(prompt, output)));
+    if (cached >= 0)
+        json_object_set_new(usage, "prompt_tokens_details",
+                            json_pack("{s:i}", "cached_tokens", cached));
+    return usage;
+}
+
+/* OpenAI has no word for "eos": a model that ends by itself has stopped. Other reasons are carried
+ * as the engine gave them; one that it did not give is null. */
+static json_t *finish_reason(const struct infer_served *served)
+{
+    if (strcmp(served->finish_reason, "eos") == 0)
+        return json_string("stop");
+    return *served->finish_reason ? text_json(served->finish_reason) : json_null();
 }
 
 static json_t *make_head(const struct infer_serve_reply *reply, const char *object)
@@ -134,19 +147,19 @@ static void add_logprob(struct logprobs *out, struct infer_token_bytes token, js
 
 /* A generated token has no score here, but it has its place, an eos without text too: harnesses ask
  * for one token more than they score, and cut it off. */
-static void add_generated(struct logprobs *out, const struct infer_ticket *ticket)
+static void add_generated(struct logprobs *out, const struct infer_served *served)
 {
-    const char *at = ticket->text.data;
+    const char *at = served->text.data;
 
-    for (size_t i = 0; i < ticket->piece_count; i++) {
-        struct infer_token_bytes piece = {at, ticket->pieces[i].length};
+    for (size_t i = 0; i < served->piece_count; i++) {
+        struct infer_token_bytes piece = {at, served->pieces[i].length};
 
         add_logprob(out, piece, json_null(), json_null());
         at += piece.length;
     }
 }
 
-static json_t *make_logprobs(const struct infer_ticket *scorer, const struct infer_ticket *ticket,
+static json_t *make_logprobs(const struct infer_served *scorer, const struct infer_served *served,
                              int alternatives)
 {
     struct logprobs out = {json_array(), json_array(), json_array(), json_array(), 0};
@@ -158,16 +171,16 @@ static json_t *make_logprobs(const struct infer_ticket *scorer, const struct inf
                     score->best.data ? json_real(score->log_likelihood) : json_null(),
                     make_alternatives(score, alternatives));
     }
-    add_generated(&out, ticket);
+    add_generated(&out, served);
     return json_pack("{s:o, s:o, s:o, s:o}", "tokens", out.tokens, "token_logprobs", out.scores,
                      "top_logprobs", out.best, "text_offset", out.offsets);
 }
 
 static json_t *make_choice(const struct infer_serve_reply *reply, int index, const char *text,
-                           const struct infer_ticket *ticket)
+                           const struct infer_served *served)
 {
-    json_t *choice = json_pack("{s:i, s:s, s:n}", "index", index, "finish_reason",
-                               finish_reason(ticket), "logprobs");
+    json_t *choice = json_pack("{s:i, s:o, s:n}", "index", index, "finish_reason",
+                               finish_reason(served), "logprobs");
 
     if (reply->request->chat)
         json_object_set_new(
@@ -179,7 +192,7 @@ static json_t *make_choice(const struct infer_serve_reply *reply, int index, con
 }
 
 /* A character may be spread over tokens. */
-static void add_tokens(struct cap_buf *out, const struct infer_ticket *scorer)
+static void add_tokens(struct cap_buf *out, const struct infer_served *scorer)
 {
     struct cap_utf8_mender mender = {0};
 
@@ -193,7 +206,7 @@ static void add_tokens(struct cap_buf *out, const struct infer_ticket *scorer)
 
 /* The text of the prompt in front of what was generated. */
 static void add_echo(const struct infer_serve_reply *reply, json_t *choice, int index,
-                     const struct infer_ticket *ticket, const struct infer_ticket *scorer,
+                     const struct infer_served *served, const struct infer_served *scorer,
                      const char *generated)
 {
     const struct infer_request *prompt = &reply->request->prompts[index];
@@ -207,41 +220,40 @@ static void add_echo(const struct infer_serve_reply *reply, json_t *choice, int 
     json_object_set_new(choice, "text", text_json(text.data));
     if (reply->request->logprobs >= 0)
         json_object_set_new(choice, "logprobs",
-                            make_logprobs(scorer, ticket, reply->request->logprobs));
+                            make_logprobs(scorer, served, reply->request->logprobs));
 }
 
 void infer_serve_reply_whole(const struct infer_serve_reply *reply,
-                             const struct infer_ticket *tickets, const struct infer_ticket *scorers,
+                             const struct infer_served *served, const struct infer_served *scorers,
                              const struct cap_buf *texts, struct cap_buf *out)
 {
     json_t *body = make_head(reply, reply->request->chat ? "chat.completion" : "text_completion");
     json_t *choices = json_array();
 
     for (int i = 0; i < reply->request->prompt_count; i++) {
-        json_t *choice = make_choice(reply, i, texts[i].data, &tickets[i]);
+        json_t *choice = make_choice(reply, i, texts[i].data, &served[i]);
 
         if (reply->request->echo)
-            add_echo(reply, choice, i, &tickets[i], &scorers[i], texts[i].data);
+            add_echo(reply, choice, i, &served[i], &scorers[i], texts[i].data);
         json_array_append_new(choices, choice);
     }
     json_object_set_new(body, "choices", choices);
-    json_object_set_new(body, "usage", make_usage(tickets, reply->request->prompt_count));
+    json_object_set_new(body, "usage", make_usage(served, reply->request->prompt_count));
     add_json(out, body);
     cap_buf_add_char(out, '\n');
 }
 
 /* ---- streams ---- */
 
-/* `what` is the delta or the text, taken; `why` ends the choice, or is NULL. */
-static json_t *make_chunk(const struct infer_serve_reply *reply, json_t *what, const char *why)
+/* `what` is the delta or the text, `why` the reason of an end or null; both are taken. */
+static json_t *make_chunk(const struct infer_serve_reply *reply, json_t *what, json_t *why)
 {
     bool chat = reply->request->chat;
     json_t *chunk = make_head(reply, chat ? "chat.completion.chunk" : "text_completion");
 
     json_object_set_new(chunk, "choices",
                         json_pack("[{s:i, s:o, s:n, s:o}]", "index", 0, chat ? "delta" : "text",
-                                  what, "logprobs", "finish_reason",
-                                  why ? json_string(why) : json_null()));
+                                  what, "logprobs", "finish_reason", why));
     if (reply->request->include_usage)
         json_object_set_new(chunk, "usage", json_null());
     return chunk;
@@ -250,9 +262,9 @@ static json_t *make_chunk(const struct infer_serve_reply *reply, json_t *what, c
 void infer_serve_reply_role(const struct infer_serve_reply *reply, struct cap_buf *out)
 {
     if (reply->request->chat)
-        add_event(
-            out,
-            make_chunk(reply, json_pack("{s:s, s:s}", "role", "assistant", "content", ""), NULL));
+        add_event(out,
+                  make_chunk(reply, json_pack("{s:s, s:s}", "role", "assistant", "content", ""),
+                             json_null()));
 }
 
 void infer_serve_reply_piece(const struct infer_serve_reply *reply, const char *text,
@@ -261,26 +273,26 @@ void infer_serve_reply_piece(const struct infer_serve_reply *reply, const char *
     add_event(out, make_chunk(reply,
                               reply->request->chat ? json_pack("{s:o}", "content", text_json(text))
                                                    : text_json(text),
-                              NULL));
+                              json_null()));
 }
 
-void infer_serve_reply_end(const struct infer_serve_reply *reply, const struct infer_ticket *ticket,
+void infer_serve_reply_end(const struct infer_serve_reply *reply, const struct infer_served *served,
                            struct cap_buf *out)
 {
-    if (ticket->failure.code != CAP_OK) {
+    if (served->failure.code != CAP_OK) {
         cap_buf_add_str(out, "data: ");
-        infer_serve_reply_error(&ticket->failure, NULL, out);
+        infer_serve_reply_error(&served->failure, NULL, out);
         cap_buf_add_str(out, "\n");
         return;
     }
     add_event(out, make_chunk(reply, reply->request->chat ? json_object() : json_string(""),
-                              finish_reason(ticket)));
+                              finish_reason(served)));
     if (reply->request->include_usage) {
         json_t *chunk =
             make_head(reply, reply->request->chat ? "chat.completion.chunk" : "text_completion");
 
         json_object_set_new(chunk, "choices", json_array());
-        json_object_set_new(chunk, "usage", make_usage(ticket, 1));
+        json_object_set_new(chunk, "usage", make_usage(served, 1));
         add_event(out, chunk);
     }
     cap_buf_add_str(out, "data: [DONE]\n\n");

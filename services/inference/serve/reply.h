@@ -14,17 +14,17 @@ struct infer_serve_reply {
     int64_t created_s;
 };
 
-/* The whole reply: of each prompt the ticket that generated and its text, and the one that scored
+/* The whole reply: of each prompt the served that generated and its text, and the one that scored
  * it (meaningful if the request wants logprobs). */
 void infer_serve_reply_whole(const struct infer_serve_reply *reply,
-                             const struct infer_ticket *tickets, const struct infer_ticket *scorers,
+                             const struct infer_served *served, const struct infer_served *scorers,
                              const struct cap_buf *texts, struct cap_buf *out);
 /* Events of a stream: "data: {...}" and a blank line each. */
 void infer_serve_reply_role(const struct infer_serve_reply *reply, struct cap_buf *out);
 void infer_serve_reply_piece(const struct infer_serve_reply *reply, const char *text,
                              struct cap_buf *out);
 /* Finish reason, usage if it was asked for, and the end mark; or the failure. */
-void infer_serve_reply_end(const struct infer_serve_reply *reply, const struct infer_ticket *ticket,
+void infer_serve_reply_end(const struct infer_serve_reply *reply, const struct infer_served *served,
                            struct cap_buf *out);
 /* {"error": {...}} */
 void infer_serve_reply_error(const struct cap_err *err, const char *param, struct cap_buf *out);

@@ -19,7 +19,7 @@
 
 struct fixture {
     struct infer_work *work;
-    struct infer_outside *outside;
+    struct infer_queue *queue;
     struct infer_models *models;
     struct infer_hardware hardware;
     struct infer_worker *worker;
@@ -40,10 +40,10 @@ static struct fixture *start(const char *engine, const char *models, const char 
     struct cap_err err = {0};
 
     f->work = infer_work_new(cap_clock_system(), 1 << 24, 1 << 24);
-    f->outside = infer_outside_new(8, wake, f->work);
+    f->queue = infer_queue_new(8, wake, f->work);
     f->models = infer_models_open(models, "", 0);
     worker = (struct infer_worker_options){.work = f->work,
-                                           .outside = f->outside,
+                                           .queue = f->queue,
                                            .models = f->models,
                                            .hardware = &f->hardware,
                                            .open_loop_in_flight_max = 4,
@@ -53,7 +53,7 @@ static struct fixture *start(const char *engine, const char *models, const char 
                                            .serve_concurrency = 2};
     f->worker = infer_worker_start(&worker);
     serve = (struct infer_serve_options){.host = "127.0.0.1",
-                                         .outside = f->outside,
+                                         .queue = f->queue,
                                          .models = f->models,
                                          .model = model,
                                          .any_model = strcmp(engine, "null") == 0};
@@ -88,7 +88,7 @@ static int stop(void **state)
     infer_work_close(f->work);
     infer_serve_free(f->serve);
     infer_worker_free(f->worker);
-    infer_outside_free(f->outside);
+    infer_queue_free(f->queue);
     infer_work_free(f->work);
     infer_models_free(f->models);
     free(f);

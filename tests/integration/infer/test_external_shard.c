@@ -32,7 +32,7 @@ enum { ANSWERS_MAX = 64 };
 struct node {
     struct stub *stub;
     struct infer_work *work;
-    struct infer_outside *outside;
+    struct infer_queue *queue;
     struct infer_models *models;
     struct infer_hardware hardware;
     struct infer_worker *worker;
@@ -61,11 +61,11 @@ static int start_node(void **state)
     stub_reply(node->stub, "/v1/models",
                &(struct stub_reply){.body = "{\"data\":[{\"id\":\"m\"}]}"});
     node->work = infer_work_new(cap_clock_system(), 1 << 24, 1 << 24);
-    node->outside = infer_outside_new(4, wake, node->work);
+    node->queue = infer_queue_new(4, wake, node->work);
     node->models = infer_models_open("", "", 0);
     options = (struct infer_worker_options){
         .work = node->work,
-        .outside = node->outside,
+        .queue = node->queue,
         .models = node->models,
         .hardware = &node->hardware,
         .open_loop_in_flight_max = 16,
@@ -88,7 +88,7 @@ static int stop_node(void **state)
 
     infer_work_close(node->work);
     infer_worker_free(node->worker);
-    infer_outside_free(node->outside);
+    infer_queue_free(node->queue);
     infer_work_free(node->work);
     infer_models_free(node->models);
     if (node->last_rows)

@@ -45,7 +45,7 @@ struct fixture {
     struct cap_rpc_server *server;
     char address[64];
     struct infer_work *work;
-    struct infer_outside *outside;
+    struct infer_queue *queue;
     struct infer_models *models;
     struct infer_hardware hardware;
     struct infer_worker *worker;
@@ -279,11 +279,11 @@ static void start_node(struct fixture *fixture)
     struct infer_worker_options options;
 
     fixture->work = infer_work_new(cap_clock_system(), 1 << 24, 1 << 24);
-    fixture->outside = infer_outside_new(4, wake, fixture->work);
+    fixture->queue = infer_queue_new(4, wake, fixture->work);
     fixture->models = infer_models_open("", "", 0);
     infer_hardware_read(&fixture->hardware, false);
     options = (struct infer_worker_options){.work = fixture->work,
-                                            .outside = fixture->outside,
+                                            .queue = fixture->queue,
                                             .models = fixture->models,
                                             .hardware = &fixture->hardware,
                                             .open_loop_in_flight_max = 16,
@@ -305,7 +305,7 @@ static void stop_node(struct fixture *fixture)
     infer_work_close(fixture->work);
     infer_work_client_free(fixture->client);
     infer_worker_free(fixture->worker);
-    infer_outside_free(fixture->outside);
+    infer_queue_free(fixture->queue);
     infer_work_free(fixture->work);
     infer_models_free(fixture->models);
 }

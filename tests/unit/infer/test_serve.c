@@ -1,9 +1,11 @@
-/* The endpoint's two pure halves: requests that are read or refused, and replies as OpenAI writes
- * them. */
+/* The endpoint: requests that are read or refused, replies as OpenAI writes them, and the queue between
+ * its connections and the engine. */
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +14,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "inference/serve/reply.h"
 #include "inference/serve/request.h"
@@ -154,13 +157,13 @@ static json_t *echo(struct infer_request *prompt, struct infer_token_score *scor
     struct infer_serve_request request = {
         .echo = true, .logprobs = 1, .prompts = prompt, .prompt_count = 1};
     const struct infer_serve_reply reply = {.request = &request, .id = "cmpl-1", .model = "m"};
-    const struct infer_ticket ticket = {.finish_reason = "length", .prompt_tokens = count};
-    const struct infer_ticket scorer = {.token_scores = scores, .token_score_count = count};
+    const struct infer_served answered = {.finish_reason = "length", .prompt_tokens = count};
+    const struct infer_served scorer = {.token_scores = scores, .token_score_count = count};
     CAP_AUTO_BUF(text, 16);
     CAP_AUTO_BUF(out, 1 << 16);
     json_t *body, *choice;
 
-    infer_serve_reply_whole(&reply, &ticket, &scorer, &text, &out);
+    infer_serve_reply_whole(&reply, &answered, &scorer, &text, &out);
     body = json_loads(out.data, 0, NULL);
     assert_non_null(body);
     choice = json_incref(json_array_get(json_object_get(body, "choices"), 0));
@@ -244,6 +247,120 @@ static void errors_have_openais_shape(void **state)
                         "\"param\":null,\"code\":\"context_length_exceeded\"}}\n");
 }
 
+/* ---- counts and reasons ---- */
+
+/* The whole reply to `count` prompts that were answered so. */
+static json_t *whole(const struct infer_served *served, int count)
+{
+    struct infer_request prompts[2] = {{.text = "a"}, {.text = "b"}};
+    struct infer_serve_request request = {
+        .logprobs = -1, .prompts = prompts, .prompt_count = count};
+    const struct infer_serve_reply reply = {.request = &request, .id = "cmpl-1", .model = "m"};
+    struct cap_buf texts[2] = {{.data = (char *)"x"}, {.data = (char *)"y"}};
+    CAP_AUTO_BUF(out, 1 << 16);
+    json_t *body;
+
+    infer_serve_reply_whole(&reply, served, served, texts, &out);
+    body = json_loads(out.data, 0, NULL);
+    assert_non_null(body);
+    return body;
+}
+
+static void a_sum_with_an_unknown_count_is_unknown(void **state)
+{
+    const struct infer_served served[2] = {
+        {.finish_reason = "eos", .prompt_tokens = 3, .output_tokens = 4, .cached_tokens = 2},
+        {.finish_reason = "eos", .prompt_tokens = 5, .output_tokens = -1, .cached_tokens = -1},
+    };
+    json_t *body = whole(served, 2), *usage = json_object_get(body, "usage");
+
+    (void)state;
+    assert_int_equal(json_integer_value(json_object_get(usage, "prompt_tokens")), 8);
+    assert_true(json_is_null(json_object_get(usage, "completion_tokens")));
+    assert_true(json_is_null(json_object_get(usage, "total_tokens")));
+    assert_null(json_object_get(usage, "prompt_tokens_details"));
+    json_decref(body);
+    body = whole(served, 1);
+    usage = json_object_get(body, "usage");
+    assert_int_equal(json_integer_value(json_object_get(usage, "total_tokens")), 7);
+    json_decref(body);
+}
+
+static void a_finish_reason_is_carried_and_never_made_up(void **state)
+{
+    static const struct {
+        const char *engine, *client;
+    } rows[] = {{"eos", "stop"}, {"length", "length"}, {"content_filter", "content_filter"}};
+    struct infer_served served = {.finish_reason = ""};
+    json_t *body = whole(&served, 1);
+
+    (void)state;
+    assert_true(json_is_null(
+        json_object_get(json_array_get(json_object_get(body, "choices"), 0), "finish_reason")));
+    json_decref(body);
+    for (size_t i = 0; i < CAP_COUNT_OF(rows); i++) {
+        snprintf(served.finish_reason, sizeof served.finish_reason, "%s", rows[i].engine);
+        body = whole(&served, 1);
+        assert_string_equal(
+            json_string_value(json_object_get(json_array_get(json_object_get(body, "choices"), 0),
+                                              "finish_reason")),
+            rows[i].client);
+        json_decref(body);
+    }
+}
+
+/* ---- the queue ---- */
+
+static void no_wake(void *arg)
+{
+    (void)arg;
+}
+
+struct reader {
+    struct infer_queue *queue;
+    struct infer_served *served;
+    enum infer_next first; /* what its first wait brought */
+};
+
+static void *read_one(void *arg)
+{
+    struct reader *reader = arg;
+    CAP_AUTO_BUF(text, 64);
+
+    reader->first = infer_queue_next(reader->queue, reader->served, 60000, &text);
+    return NULL;
+}
+
+/* Each of a hundred tokens of one request would end the wait of the other with nothing. */
+static void a_token_wakes_only_the_one_who_waits_for_it(void **state)
+{
+    CAP_AUTO(infer_queue) queue = infer_queue_new(4, no_wake, NULL);
+    struct infer_served quiet = {.model = "m"}, busy = {.model = "m"};
+    const struct infer_event token = {.kind = INFER_TOKENS, .piece = "x", .tokens = 1};
+    const struct infer_event done = {.kind = INFER_DONE, .finish_reason = "eos"};
+    struct reader reader = {queue, &quiet, INFER_NEXT_NOTHING};
+    struct cap_err err = {0};
+    pthread_t thread;
+
+    (void)state;
+    assert_true(infer_queue_submit(queue, &quiet, &err));
+    assert_true(infer_queue_submit(queue, &busy, &err));
+    assert_ptr_equal(infer_queue_take(queue), &quiet);
+    assert_ptr_equal(infer_queue_take(queue), &busy);
+    assert_int_equal(pthread_create(&thread, NULL, read_one, &reader), 0);
+    for (int i = 0; i < 100; i++) {
+        cap_sleep_ms(1);
+        infer_queue_tokens(queue, &busy, &token);
+    }
+    infer_queue_tokens(queue, &quiet, &token);
+    pthread_join(thread, NULL);
+    assert_int_equal(reader.first, INFER_NEXT_PIECE);
+    infer_queue_end(queue, &quiet, &done, NULL);
+    infer_queue_end(queue, &busy, &done, NULL);
+    infer_queue_leave(queue, &quiet);
+    infer_queue_leave(queue, &busy);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -257,6 +374,9 @@ int main(void)
         cmocka_unit_test(echoed_ids_are_read_as_one_text),
         cmocka_unit_test(a_token_that_holds_a_nul_is_named_by_its_bytes),
         cmocka_unit_test(errors_have_openais_shape),
+        cmocka_unit_test(a_sum_with_an_unknown_count_is_unknown),
+        cmocka_unit_test(a_finish_reason_is_carried_and_never_made_up),
+        cmocka_unit_test(a_token_wakes_only_the_one_who_waits_for_it),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -135,11 +135,11 @@ static void run_shard(int concurrency, struct shard_run *run)
 {
     char model[512];
     CAP_AUTO(infer_work) work = infer_work_new(cap_clock_system(), 1 << 24, 1 << 24);
-    CAP_AUTO(infer_outside) outside = infer_outside_new(4, wake, work);
+    CAP_AUTO(infer_queue) outside = infer_queue_new(4, wake, work);
     CAP_AUTO(infer_models) models = infer_models_open("", "", 0);
     struct infer_hardware hardware = {.cores = 1};
     const struct infer_worker_options options = {.work = work,
-                                                 .outside = outside,
+                                                 .queue = outside,
                                                  .models = models,
                                                  .hardware = &hardware,
                                                  .any_model_path = true,

@@ -21,7 +21,7 @@ enum { ANSWERS_MAX = 4096 };
 
 struct node {
     struct infer_work *work;
-    struct infer_outside *outside;
+    struct infer_queue *queue;
     struct infer_models *models;
     struct infer_hardware hardware;
     struct infer_worker *worker;
@@ -47,10 +47,10 @@ static int start_node(void **state)
     struct infer_worker_options options;
 
     node->work = infer_work_new(cap_clock_system(), 1 << 24, 1 << 24);
-    node->outside = infer_outside_new(4, wake, node->work);
+    node->queue = infer_queue_new(4, wake, node->work);
     node->models = infer_models_open("", "", 0);
     options = (struct infer_worker_options){.work = node->work,
-                                            .outside = node->outside,
+                                            .queue = node->queue,
                                             .models = node->models,
                                             .hardware = &node->hardware,
                                             .open_loop_in_flight_max = 16,
@@ -75,7 +75,7 @@ static int stop_node(void **state)
 
     infer_work_close(node->work);
     infer_worker_free(node->worker);
-    infer_outside_free(node->outside);
+    infer_queue_free(node->queue);
     infer_work_free(node->work);
     infer_models_free(node->models);
     if (node->last_rows)
@@ -482,53 +482,53 @@ static void open_loop_requests_are_submitted_when_due(void **state)
 
 /* ---- outside requests ---- */
 
-static void read_all(struct node *node, struct infer_ticket *ticket, struct cap_buf *out)
+static void read_all(struct node *node, struct infer_served *served, struct cap_buf *out)
 {
-    while (infer_outside_next(node->outside, ticket, 1000, out) != INFER_NEXT_END)
+    while (infer_queue_next(node->queue, served, 1000, out) != INFER_NEXT_END)
         ;
 }
 
 static void an_outside_request_is_answered_piece_by_piece(void **state)
 {
     struct node *node = *state;
-    struct infer_ticket ticket = {.model = "any", .request = {.text = "hello", .max_tokens = 4}};
+    struct infer_served served = {.model = "any", .request = {.text = "hello", .max_tokens = 4}};
     struct cap_err err = {0};
     CAP_AUTO_BUF(text, 1000);
 
-    assert_true(infer_outside_submit(node->outside, &ticket, &err));
-    read_all(node, &ticket, &text);
-    assert_int_equal(ticket.failure.code, CAP_OK);
-    assert_int_equal(ticket.piece_count, 4);
-    assert_string_equal(ticket.finish_reason, "length");
+    assert_true(infer_queue_submit(node->queue, &served, &err));
+    read_all(node, &served, &text);
+    assert_int_equal(served.failure.code, CAP_OK);
+    assert_int_equal(served.piece_count, 4);
+    assert_string_equal(served.finish_reason, "length");
     assert_non_null(strstr(text.data, "The answer is"));
-    infer_outside_leave(node->outside, &ticket);
+    infer_queue_leave(node->queue, &served);
 }
 
 static void a_client_that_leaves_cancels_its_request(void **state)
 {
     struct node *node = *state;
-    struct infer_ticket ticket = {.model = "any", .request = {.text = "hello"}};
-    struct infer_ticket second = {.model = "any", .request = {.text = "hello", .max_tokens = 1}};
+    struct infer_served served = {.model = "any", .request = {.text = "hello"}};
+    struct infer_served second = {.model = "any", .request = {.text = "hello", .max_tokens = 1}};
     struct cap_err err = {0};
     int64_t started_ms;
     CAP_AUTO_BUF(text, 1000);
 
     setenv("MOECAP_NULL_DELAY_US", "10000", 1);
     setenv("MOECAP_NULL_TOKENS", "100000", 1);
-    assert_true(infer_outside_submit(node->outside, &ticket, &err));
-    assert_int_equal(infer_outside_next(node->outside, &ticket, 2000, &text), INFER_NEXT_PIECE);
+    assert_true(infer_queue_submit(node->queue, &served, &err));
+    assert_int_equal(infer_queue_next(node->queue, &served, 2000, &text), INFER_NEXT_PIECE);
     started_ms = cap_clock_ms(cap_clock_system());
-    infer_outside_leave(node->outside, &ticket);
+    infer_queue_leave(node->queue, &served);
     assert_true(cap_clock_ms(cap_clock_system()) - started_ms < 1000);
-    assert_true(infer_outside_submit(node->outside, &second, &err));
+    assert_true(infer_queue_submit(node->queue, &second, &err));
     read_all(node, &second, &text);
-    infer_outside_leave(node->outside, &second);
+    infer_queue_leave(node->queue, &second);
 }
 
 static void outside_requests_are_refused_while_a_run_is_measured(void **state)
 {
     struct node *node = *state;
-    struct infer_ticket ticket = {.model = "any", .request = {.text = "hello"}};
+    struct infer_served served = {.model = "any", .request = {.text = "hello"}};
     struct cap_err err = {0};
 
     setenv("MOECAP_NULL_DELAY_US", "20000", 1);
@@ -536,7 +536,7 @@ static void outside_requests_are_refused_while_a_run_is_measured(void **state)
     run(node, 5, 1);
     wait_for_state(node, INFER_WORK_RUNNING);
     cap_sleep_ms(50);
-    assert_false(infer_outside_submit(node->outside, &ticket, &err));
+    assert_false(infer_queue_submit(node->queue, &served, &err));
     assert_int_equal(err.code, CAP_UNAVAILABLE);
     assert_string_equal(err.text, "this node is measuring a run; try again when it has ended");
 }

@@ -1,13 +1,13 @@
-#include "flight.h"
+#include "in_flight.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
 #include "rows_wire.h"
 
-struct infer_flight *infer_flight_new(const struct infer_prompt *prompt, int64_t submitted_ns)
+struct infer_in_flight *infer_in_flight_new(const struct infer_prompt *prompt, int64_t submitted_ns)
 {
-    struct infer_flight *flight = calloc(1, sizeof *flight);
+    struct infer_in_flight *flight = calloc(1, sizeof *flight);
 
     assert(flight);
     flight->prompt = prompt;
@@ -18,7 +18,7 @@ struct infer_flight *infer_flight_new(const struct infer_prompt *prompt, int64_t
     return flight;
 }
 
-void infer_flight_free(struct infer_flight *flight)
+void infer_in_flight_free(struct infer_in_flight *flight)
 {
     if (!flight)
         return;
@@ -29,7 +29,7 @@ void infer_flight_free(struct infer_flight *flight)
     free(flight);
 }
 
-static void add_ids(struct infer_flight *flight, const uint32_t *ids, size_t count)
+static void add_ids(struct infer_in_flight *flight, const uint32_t *ids, size_t count)
 {
     if (!ids || flight->id_count + count > INFER_OUTPUT_IDS_MAX)
         flight->ids_complete = false;
@@ -44,7 +44,7 @@ static void add_ids(struct infer_flight *flight, const uint32_t *ids, size_t cou
         flight->ids[flight->id_count++] = ids[i];
 }
 
-bool infer_flight_tokens(struct infer_flight *flight, const struct infer_event *event)
+bool infer_in_flight_tokens(struct infer_in_flight *flight, const struct infer_event *event)
 {
     infer_timing_tokens(&flight->timing, event->at_ns, event->tokens);
     if (event->is_closing)
@@ -63,7 +63,7 @@ static int64_t us_since(int64_t at_ns, int64_t start_ns)
     return (at_ns - start_ns) / 1000;
 }
 
-static void set_times(const struct infer_flight *flight, int64_t start_ns, int64_t ended_ns,
+static void set_times(const struct infer_in_flight *flight, int64_t start_ns, int64_t ended_ns,
                       struct infer_answer *out)
 {
     const struct infer_timing *timing = &flight->timing;
@@ -75,7 +75,7 @@ static void set_times(const struct infer_flight *flight, int64_t start_ns, int64
     out->itl_count = infer_timing_gaps(timing, &out->itl_us);
 }
 
-void infer_flight_answer(struct infer_flight *flight, const struct infer_event *done,
+void infer_in_flight_answer(struct infer_in_flight *flight, const struct infer_event *done,
                          const char *error, int64_t start_ns, int64_t ended_ns,
                          struct infer_answer *out_answer)
 {
