@@ -8,6 +8,7 @@ struct infer_spool {
     struct infer_batch *batches; /* [count], oldest first */
     size_t count, capacity, sent;
     size_t bytes, bytes_max;
+    size_t sent_bytes, window_bytes; /* of the batches that are sent; 0 = no limit */
 };
 
 struct infer_spool *infer_spool_new(size_t bytes_max)
@@ -47,13 +48,25 @@ bool infer_spool_has_room(const struct infer_spool *spool)
 
 const struct infer_batch *infer_spool_next(struct infer_spool *spool)
 {
-    return spool->sent < spool->count ? &spool->batches[spool->sent++] : NULL;
+    const struct infer_batch *next;
+
+    if (spool->sent == spool->count)
+        return NULL;
+    next = &spool->batches[spool->sent];
+    if (spool->sent > 0 && spool->window_bytes > 0 &&
+        spool->sent_bytes + next->length > spool->window_bytes)
+        return NULL;
+    spool->sent++;
+    spool->sent_bytes += next->length;
+    return next;
 }
 
 static void drop_first(struct infer_spool *spool, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         spool->bytes -= spool->batches[i].length;
+        if (i < spool->sent)
+            spool->sent_bytes -= spool->batches[i].length;
         free(spool->batches[i].rows);
     }
     spool->count -= count;
@@ -71,9 +84,10 @@ void infer_spool_ack(struct infer_spool *spool, uint64_t seq)
     drop_first(spool, count);
 }
 
-void infer_spool_rewind(struct infer_spool *spool)
+void infer_spool_rewind(struct infer_spool *spool, size_t window_bytes)
 {
-    spool->sent = 0;
+    spool->sent = spool->sent_bytes = 0;
+    spool->window_bytes = window_bytes;
 }
 
 void infer_spool_clear(struct infer_spool *spool)

@@ -33,13 +33,14 @@ CAP_DEFINE_AUTO(infer_spool)
  * away; infer_spool_has_room tells the worker to start nothing new. */
 void infer_spool_put(struct infer_spool *spool, const struct infer_batch *batch);
 bool infer_spool_has_room(const struct infer_spool *spool);
-/* The first batch not sent on this connection, then marked sent; NULL when there is none. Borrowed
- * until the next call. */
+/* The first batch not sent on this connection, then marked sent; NULL when there is none, or when
+ * what is sent and not acknowledged would exceed the window with it. Borrowed until the next call. */
 const struct infer_batch *infer_spool_next(struct infer_spool *spool);
 /* Forgets batches up to seq. */
 void infer_spool_ack(struct infer_spool *spool, uint64_t seq);
-/* A new connection: everything still here is to be sent again. */
-void infer_spool_rewind(struct infer_spool *spool);
+/* A new connection: everything still here is to be sent again, at most window_bytes of it at a time
+ * (0 = no limit; one batch always goes). */
+void infer_spool_rewind(struct infer_spool *spool, size_t window_bytes);
 void infer_spool_clear(struct infer_spool *spool);
 size_t infer_spool_count(const struct infer_spool *spool);
 size_t infer_spool_bytes(const struct infer_spool *spool);

@@ -205,7 +205,7 @@ bool infer_work_stop(struct infer_work *work, const char *run_id, uint32_t shard
 
 /* ---- the stream ---- */
 
-uint64_t infer_work_connected(struct infer_work *work, int beat_ms)
+uint64_t infer_work_connected(struct infer_work *work, int beat_ms, size_t window_bytes)
 {
     uint64_t generation;
 
@@ -213,7 +213,7 @@ uint64_t infer_work_connected(struct infer_work *work, int beat_ms)
     work->beat_ms = beat_ms > 0 ? beat_ms : BEAT_MS_DEFAULT;
     work->beat_due_ms = 0;
     generation = ++work->generation;
-    infer_spool_rewind(work->spool);
+    infer_spool_rewind(work->spool, window_bytes);
     pthread_mutex_unlock(&work->lock);
     return generation;
 }

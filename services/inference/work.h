@@ -63,8 +63,9 @@ void infer_work_close(struct infer_work *work);
 
 /* ---- the receiving thread ---- */
 
-/* A stream is up; returns its generation. A beat goes out first, then the spool again. */
-uint64_t infer_work_connected(struct infer_work *work, int beat_ms);
+/* A stream is up; returns its generation. A beat goes out first, then the spool again, of which at
+ * most window_bytes are on their way at a time (0 = no limit), so that no beat stands far behind. */
+uint64_t infer_work_connected(struct infer_work *work, int beat_ms, size_t window_bytes);
 void infer_work_disconnected(struct infer_work *work);
 /* Replaces a lease that is still here: the scheduler knows better. A bad spec or prompt fails the
  * shard with a sentence; nothing is returned. */

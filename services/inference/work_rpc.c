@@ -156,7 +156,8 @@ static bool send_hello(const struct infer_work_client *client, struct cap_rpc_ca
 }
 
 /* Between Welcome and the end of the stream. */
-static void converse(struct infer_work_client *client, struct cap_rpc_call *call, uint32_t beat_ms)
+static void converse(struct infer_work_client *client, struct cap_rpc_call *call,
+                     const Moecap__V1__Welcome *welcome)
 {
     struct sender sender = {.work = client->work, .call = call};
     Moecap__V1__NodeCommand *command;
@@ -164,7 +165,8 @@ static void converse(struct infer_work_client *client, struct cap_rpc_call *call
 
     infer_count(INFER_M_streams_total, 1);
     infer_count(INFER_M_connected, 1);
-    sender.generation = infer_work_connected(client->work, (int)beat_ms);
+    sender.generation =
+        infer_work_connected(client->work, (int)welcome->beat_ms, welcome->window_bytes);
     if (pthread_create(&thread, NULL, run_sender, &sender) != 0)
         abort();
     while ((command = scheduler_rpc_work_next_reply(call)) != NULL)
@@ -229,7 +231,7 @@ static void talk(struct infer_work_client *client, struct cap_rpc_call *call)
     if (client->redial.untold == 0)
         cap_log(INFO, "connected", "scheduler=%s node=%s", client->scheduler,
                 command->welcome->node_id);
-    converse(client, call, command->welcome->beat_ms);
+    converse(client, call, command->welcome);
 }
 
 static bool open_call(struct infer_work_client *client, struct cap_rpc_call **out_call)

@@ -75,7 +75,7 @@ static int start_node(void **state)
         .serve_precision = "",
         .serve_concurrency = 2};
     node->worker = infer_worker_start(&options);
-    node->generation = infer_work_connected(node->work, 1000);
+    node->generation = infer_work_connected(node->work, 1000, 0);
     snprintf(node->lease.run_id, sizeof node->lease.run_id, "run-1");
     node->lease.fence = 1;
     *state = node;

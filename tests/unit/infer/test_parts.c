@@ -265,10 +265,32 @@ static void a_batch_is_kept_until_acknowledged_and_sent_again_after_a_rewind(voi
     assert_null(infer_spool_next(spool));
     infer_spool_ack(spool, 4);
     assert_int_equal(infer_spool_bytes(spool), 60);
-    infer_spool_rewind(spool);
+    infer_spool_rewind(spool, 0);
     assert_int_equal(infer_spool_next(spool)->seq, 5);
     infer_spool_ack(spool, 9);
     assert_int_equal(infer_spool_count(spool), 0);
+}
+
+static void batches_on_their_way_stay_within_the_window(void **state)
+{
+    CAP_AUTO(infer_spool) spool = infer_spool_new(1000);
+
+    (void)state;
+    infer_spool_rewind(spool, 100);
+    for (uint64_t seq = 1; seq <= 4; seq++) {
+        struct infer_batch one = batch(seq, seq == 4 ? 300 : 50);
+        infer_spool_put(spool, &one);
+    }
+    assert_int_equal(infer_spool_next(spool)->seq, 1);
+    assert_int_equal(infer_spool_next(spool)->seq, 2);
+    assert_null(infer_spool_next(spool)); /* 150 bytes would be on their way */
+    infer_spool_ack(spool, 1);
+    assert_int_equal(infer_spool_next(spool)->seq, 3);
+    assert_null(infer_spool_next(spool));
+    infer_spool_ack(spool, 3);
+    assert_int_equal(infer_spool_next(spool)->seq, 4); /* larger than the window: alone it goes */
+    infer_spool_rewind(spool, 100);
+    assert_int_equal(infer_spool_next(spool)->seq, 4);
 }
 
 /* ---- jobs ---- */
@@ -478,6 +500,7 @@ int main(void)
         cmocka_unit_test(characters_come_out_whole),
         cmocka_unit_test(bytes_that_are_no_text_become_the_replacement_character),
         cmocka_unit_test(a_batch_is_kept_until_acknowledged_and_sent_again_after_a_rewind),
+        cmocka_unit_test(batches_on_their_way_stay_within_the_window),
         cmocka_unit_test(a_prompt_that_says_nothing_is_refused),
         cmocka_unit_test(prompts_past_the_limit_are_refused_with_its_setting),
         cmocka_unit_test_setup_teardown(a_broken_model_is_offered_with_its_problem, make_folder,

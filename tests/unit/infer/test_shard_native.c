@@ -149,7 +149,7 @@ static void run_shard(int concurrency, struct shard_run *run)
     struct infer_lease lease = {.run_id = "run-1", .fence = 1};
     struct infer_spec spec = {
         .engine = "native", .model = model, .precision = "int8", .concurrency = concurrency};
-    uint64_t generation = infer_work_connected(work, 1000);
+    uint64_t generation = infer_work_connected(work, 1000, 0);
     struct infer_worker *worker = infer_worker_start(&options);
 
     snprintf(model, sizeof model, "%s/models/moecap-tiny", getenv("MOECAP_SOURCE_DIR"));

@@ -59,7 +59,7 @@ static int start_node(void **state)
                                             .serve_precision = "",
                                             .serve_concurrency = 2};
     node->worker = infer_worker_start(&options);
-    node->generation = infer_work_connected(node->work, 1000);
+    node->generation = infer_work_connected(node->work, 1000, 0);
     snprintf(node->lease.run_id, sizeof node->lease.run_id, "run-1");
     node->lease.fence = 1;
     *state = node;
@@ -395,7 +395,7 @@ static void a_new_stream_gets_unacknowledged_batches_again_byte_for_byte(void **
     next(node, &first);
     assert_int_equal(first.kind, INFER_SEND_BATCH);
     infer_work_disconnected(node->work);
-    node->generation = infer_work_connected(node->work, 1000);
+    node->generation = infer_work_connected(node->work, 1000, 0);
     assert_true(infer_work_next(node->work, node->generation, &again));
     assert_int_equal(again.kind, INFER_SEND_BEAT); /* says first what it holds */
     assert_true(again.has_lease);
