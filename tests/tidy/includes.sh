@@ -1,12 +1,14 @@
 #!/bin/sh
-# Checks every #include of the product against boundaries.txt and thirdparty.txt.
+# Checks every #include of the product against boundaries.txt, thirdparty.txt and computes.txt: quoted, in angle
+# brackets or with dots in its path. includes_check.sh plants wrong ones and expects each to be named.
 set -eu
 cd "$(dirname "$0")/../.."
 
 headers=$(git ls-files -co --exclude-standard -- '*.h' '*.def')
 git ls-files -co --exclude-standard -- 'lib/*.[ch]' 'services/*.[ch]' 'cli/*.[ch]' 'kernels/*.[ch]' \
     'tools/protoc-gen-moecap/*.[ch]' | xargs grep -nE '^ *# *include' /dev/null |
-    headers=$headers awk -v boundaries=tests/tidy/boundaries.txt -v thirdparty=tests/tidy/thirdparty.txt '
+    headers=$headers awk -v boundaries=tests/tidy/boundaries.txt -v thirdparty=tests/tidy/thirdparty.txt \
+        -v computes=tests/tidy/computes.txt '
     function load(file, keys, values,   line, at, n) {
         while ((getline line < file) > 0) {
             if (line ~ /^#/ || line !~ /[^ ]/) continue
@@ -36,9 +38,29 @@ git ls-files -co --exclude-standard -- 'lib/*.[ch]' 'services/*.[ch]' 'cli/*.[ch
         if (n) complain(file ":" line ": " dir[o] " may not include \"" name "\" of " places[name])
     }
     function last_part(path) { sub(/.*\//, "", path); return path }
-    # Programs speak plain structs; lib/rpc carries messages, lib/wire turns them into text.
-    function may_see_messages(file) {
-        return file !~ /^(services|cli|lib\/service)\// || file ~ /_(rpc|wire)\.[ch]$/
+    # "services/store/../scheduler/x.h" is "services/scheduler/x.h"
+    function straighten(path) {
+        while (sub(/\/\.\//, "/", path)) ;
+        while (sub(/[^\/]+\/\.\.\//, "", path)) ;
+        return path
+    }
+    # A path with dots means one file of the tree: its folder is judged, not what the path is called.
+    function check_dots(file, line, name, o,   path, d) {
+        path = straighten(dir_of(file) "/" name)
+        d = dir[owner(path)]
+        if (d != dir[o] && index(may[o], " " last_part(d) " ") == 0)
+            complain(file ":" line ": " dir[o] " may not include \"" name "\", which is " path)
+    }
+    # <store/append.h> finds our own header as "store/append.h" does
+    function is_ours(name) {
+        return (name in tracked) || (("services/" name) in tracked) || (("lib/" name) in tracked)
+    }
+    # Code that computes takes plain arguments: computes.txt lists it.
+    function may_see_messages(file,   i) {
+        if (file ~ /_(rpc|wire)\.[ch]$/) return 1
+        for (i = 1; i <= plain_count; i++)
+            if (file ~ plain[i]) return 0
+        return 1
     }
     BEGIN {
         n = split(ENVIRON["headers"], header, "\n")
@@ -48,13 +70,15 @@ git ls-files -co --exclude-standard -- 'lib/*.[ch]' 'services/*.[ch]' 'cli/*.[ch
         }
         rows = load(boundaries, dir, may)
         parties = load(thirdparty, pattern, allowed)
+        while ((getline line < computes) > 0)
+            if (line !~ /^#/ && line ~ /[^ ]/) plain[++plain_count] = "^" line
     }
     {
         split($0, part, ":")
         file = part[1]
         if (!match($0, /["<][^">]+[">]/)) next
         name = substr($0, RSTART + 1, RLENGTH - 2)
-        quoted = substr($0, RSTART, 1) == "\""
+        quoted = substr($0, RSTART, 1) == "\"" || is_ours(name)
         o = owner(file)
         if (!o) { complain(file ": no row of boundaries.txt covers this directory"); next }
         for (i = 1; i <= parties; i++)
@@ -68,9 +92,10 @@ git ls-files -co --exclude-standard -- 'lib/*.[ch]' 'services/*.[ch]' 'cli/*.[ch
         if (name ~ /\.(pb-c|rpc)\.h$/) {
             if (index(may[o], " gen ") == 0) complain(file ":" part[2] ": may not see wire types (" name ")")
             else if (!may_see_messages(file))
-                complain(file ":" part[2] ": wire types stop at *_rpc.c (" name ")")
+                complain(file ":" part[2] ": code that computes takes plain arguments, not wire types (" name ")")
             next
         }
+        if (name ~ /(^|\/)\.\.?\//) { check_dots(file, part[2], name, o); next }
         if (name !~ /\//) { check_bare(file, part[2], name, o); next }
         top = name
         sub(/\/.*/, "", top)
