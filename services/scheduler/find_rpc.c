@@ -38,7 +38,7 @@ static bool get_run(const struct sched_service *service, const char *run_id,
     Moecap__V1__GetRunRequest request = MOECAP__V1__GET_RUN_REQUEST__INIT;
 
     request.run_id = (char *)run_id;
-    return store_rpc_get_run(service->outside.store, NULL, &request, arena, out_run, err);
+    return store_rpc_get_run(service->clients.store, NULL, &request, arena, out_run, err);
 }
 
 static bool add_row(const struct sched_service *service, const Moecap__V1__BoardRow *row,
@@ -81,7 +81,7 @@ static bool read_rows(const struct sched_service *service, const char *id, struc
     request.figures = no_figures;
     request.n_figures = 1;
     do {
-        if (!store_rpc_board(service->outside.store, NULL, &request, arena, &page, err))
+        if (!store_rpc_board(service->clients.store, NULL, &request, arena, &page, err))
             return false;
         for (size_t i = 0; i < page->n_rows && rows->count < EVALUATION_RUNS_MAX; i++)
             rows->list[rows->count++] = page->rows[i];

@@ -111,7 +111,7 @@ static bool list_tasks(struct sched_service *service, struct cap_arena *arena,
     Moecap__V1__ListTasksRequest request = MOECAP__V1__LIST_TASKS_REQUEST__INIT;
 
     request.without_definition = true;
-    return store_rpc_list_tasks(service->outside.store, NULL, &request, arena, out_tasks, err);
+    return store_rpc_list_tasks(service->clients.store, NULL, &request, arena, out_tasks, err);
 }
 
 /* ---- for Submit ---- */

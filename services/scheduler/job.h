@@ -1,6 +1,6 @@
 /* job.h — what is known about a run beside what decisions need: who asked, what for, how far it is.
  *
- * Immutable but for the part marked; that one is guarded by the conduct's lock. Freed when the
+ * Immutable but for the part marked; that one is guarded by the dispatcher's lock. Freed when the
  * conduct forgets the run; users hold a reference meanwhile.
  */
 #ifndef SCHED_JOB_H
@@ -30,7 +30,7 @@ struct sched_job {
     size_t spec_bytes;
     int references;
 
-    /* under the conduct's lock */
+    /* under the dispatcher's lock */
     int64_t queued_at_ms, started_at_ms, ended_at_ms; /* Unix time; 0 = not yet */
     char node_name[SCHED_NAME_BYTES], phase[64];
     double output_tokens_per_s;

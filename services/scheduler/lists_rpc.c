@@ -5,8 +5,8 @@
 
 #include "base/clock.h"
 #include "handlers_rpc.h"
-#include "link.h"
 #include "spec_wire.h"
+#include "stream.h"
 
 enum { QUEUE_LIMIT_DEFAULT = 100, QUEUE_LIMIT_MAX = 1000, NODES_SHOWN_MAX = 4096 };
 
@@ -139,7 +139,7 @@ bool sched_handle_list_queue(struct cap_rpc_call *call, const Moecap__V1__ListQu
 
     if (!read_arrival(request, &after, err) || !sched_restore_wait(service, call, err))
         return false;
-    count = sched_conduct_views(service->conduct, "", &views);
+    count = sched_dispatcher_views(service->dispatcher, "", &views);
     if (request->by_arrival)
         qsort(views, count, sizeof *views, by_arrival);
     ok = fill_queue(cap_rpc_arena(call), request, views, count, &after, reply);
@@ -156,7 +156,7 @@ struct node_list {
     int64_t now_ms;
 };
 
-/* Under the conduct's lock: copies only. */
+/* Under the dispatcher's lock: copies only. */
 static void list_node(void *argument, const struct sched_node *node)
 {
     struct node_list *l = argument;
@@ -173,20 +173,20 @@ static void list_node(void *argument, const struct sched_node *node)
 }
 
 /* What the node said of itself; one that has left meanwhile is left out. */
-static bool fill_entry(struct sched_links *links, struct cap_arena *arena,
+static bool fill_entry(struct sched_streams *streams, struct cap_arena *arena,
                        Moecap__V1__NodeEntry *entry)
 {
-    struct sched_link *link = sched_link_use(links, entry->node_id);
+    struct sched_stream *stream = sched_stream_use(streams, entry->node_id);
     const void *hello;
     size_t bytes;
 
-    if (!link)
+    if (!stream)
         return false;
-    hello = sched_link_hello(link, &bytes);
+    hello = sched_stream_hello(stream, &bytes);
     entry->hello = moecap__v1__node_hello__unpack(cap_rpc_allocator(arena), bytes, hello);
-    entry->connected_at_ms = sched_link_since_ms(link);
-    entry->peer = cap_arena_strdup(arena, cap_rpc_peer(sched_link_call(link)));
-    sched_link_done(links, link);
+    entry->connected_at_ms = sched_stream_since_ms(stream);
+    entry->peer = cap_arena_strdup(arena, cap_rpc_peer(sched_stream_call(stream)));
+    sched_stream_done(streams, stream);
     return entry->hello && entry->peer;
 }
 
@@ -202,9 +202,9 @@ bool sched_node_entries(struct sched_service *service, struct cap_arena *arena,
         cap_fail(err, CAP_RESOURCE_EXHAUSTED, "there are too many nodes to list");
         return false; /* in words, for the analyser */
     }
-    sched_conduct_nodes(service->conduct, list_node, &list);
+    sched_dispatcher_nodes(service->dispatcher, list_node, &list);
     for (size_t i = 0; i < list.count; i++)
-        if (fill_entry(service->links, arena, list.list[i]))
+        if (fill_entry(service->streams, arena, list.list[i]))
             list.list[count++] = list.list[i];
     *out_entries = list.list;
     *out_count = count;
@@ -274,18 +274,19 @@ bool sched_handle_list_nodes(struct cap_rpc_call *call, const Moecap__V1__ListNo
 /* ---- their counters ---- */
 
 /* NULL when it has left meanwhile, or has not told any yet. */
-static Moecap__V1__NodeMetrics *
-metrics_of(struct sched_links *links, const Moecap__V1__NodeEntry *node, struct cap_arena *arena)
+static Moecap__V1__NodeMetrics *metrics_of(struct sched_streams *streams,
+                                           const Moecap__V1__NodeEntry *node,
+                                           struct cap_arena *arena)
 {
-    struct sched_link *link = sched_link_use(links, node->node_id);
+    struct sched_stream *stream = sched_stream_use(streams, node->node_id);
     Moecap__V1__NodeMetrics *metrics = cap_arena_alloc(arena, sizeof *metrics);
     Moecap__V1__NodeBeat *beat = NULL;
     const void *packed = NULL;
     size_t bytes = 0;
 
-    if (link) {
-        packed = sched_link_beat(link, arena, &bytes);
-        sched_link_done(links, link);
+    if (stream) {
+        packed = sched_stream_beat(stream, arena, &bytes);
+        sched_stream_done(streams, stream);
     }
     if (packed)
         beat = moecap__v1__node_beat__unpack(cap_rpc_allocator(arena), bytes, packed);
@@ -313,7 +314,7 @@ bool sched_handle_node_metrics(struct cap_rpc_call *call, const Moecap__V1__Empt
     qsort(nodes, count, sizeof *nodes, by_name);
     reply->nodes = cap_arena_array(arena, count + 1, sizeof *reply->nodes);
     for (size_t i = 0; reply->nodes && i < count; i++)
-        if ((reply->nodes[reply->n_nodes] = metrics_of(service->links, nodes[i], arena)))
+        if ((reply->nodes[reply->n_nodes] = metrics_of(service->streams, nodes[i], arena)))
             reply->n_nodes++;
     return reply->nodes || cap_fail(err, CAP_RESOURCE_EXHAUSTED, "there are too many nodes");
 }

@@ -26,7 +26,7 @@ static struct sched_service scheduler;
 
 static bool start(struct cap_service *service, struct cap_err *err)
 {
-    struct sched_conduct_options options = {
+    struct sched_dispatcher_options options = {
         .policy = {.attempts_max = (int)config.attempts_max,
                    .silent_ms_max = config.silent_ms_max,
                    .ageing_ms = config.ageing_ms,
@@ -39,9 +39,9 @@ static bool start(struct cap_service *service, struct cap_err *err)
     };
 
     (void)err;
-    scheduler.outside.store = cap_rpc_channel_new(config.store, NULL);
-    scheduler.outside.evaluator = cap_rpc_channel_new(config.evaluator, NULL);
-    scheduler.links = sched_links_new();
+    scheduler.clients.store = cap_rpc_channel_new(config.store, NULL);
+    scheduler.clients.evaluator = cap_rpc_channel_new(config.evaluator, NULL);
+    scheduler.streams = sched_streams_new();
     scheduler.store_address = config.store;
     scheduler.evaluator_address = config.evaluator;
     scheduler.beat_ms = config.beat_ms;
@@ -49,9 +49,9 @@ static bool start(struct cap_service *service, struct cap_err *err)
     scheduler.retry_ms = config.retry_ms;
     scheduler.nodes_max = (int)config.nodes_max;
     scheduler.started_at_ms = cap_clock_wall_ms(cap_clock_system());
-    options.outside = scheduler.outside;
-    options.links = scheduler.links;
-    scheduler.conduct = sched_conduct_new(&options);
+    options.clients = scheduler.clients;
+    options.streams = scheduler.streams;
+    scheduler.dispatcher = sched_dispatcher_new(&options);
     sched_service_add(&scheduler, service->server);
     sched_restore_start(&scheduler);
     return true;
@@ -61,18 +61,18 @@ static void drain(struct cap_service *service)
 {
     (void)service;
     scheduler.draining = true;
-    sched_links_cancel(scheduler.links);
+    sched_streams_cancel(scheduler.streams);
 }
 
 static void stop(struct cap_service *service)
 {
     (void)service;
     sched_restore_stop(&scheduler);
-    sched_conduct_stop(scheduler.conduct);
-    sched_conduct_free(scheduler.conduct);
-    sched_links_free(scheduler.links);
-    cap_rpc_channel_free(scheduler.outside.store);
-    cap_rpc_channel_free(scheduler.outside.evaluator);
+    sched_dispatcher_stop(scheduler.dispatcher);
+    sched_dispatcher_free(scheduler.dispatcher);
+    sched_streams_free(scheduler.streams);
+    cap_rpc_channel_free(scheduler.clients.store);
+    cap_rpc_channel_free(scheduler.clients.evaluator);
 }
 
 int main(int argc, char **argv)

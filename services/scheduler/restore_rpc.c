@@ -53,13 +53,13 @@ static void restore_run(struct sched_service *service,
     job->started_at_ms = wire->started_at_ms;
     job->ended_at_ms = wire->ended_at_ms;
     restore_lease(wire, &run, job);
-    sched_conduct_add(service->conduct, job, &run);
+    sched_dispatcher_add(service->dispatcher, job, &run);
 }
 
 bool sched_restore_once(struct sched_service *service, struct cap_err *err)
 {
     Moecap__V1__Empty request = MOECAP__V1__EMPTY__INIT;
-    struct cap_rpc_call *call = store_rpc_list_active_open(service->outside.store, NULL, &request);
+    struct cap_rpc_call *call = store_rpc_list_active_open(service->clients.store, NULL, &request);
     Moecap__V1__ActiveEvaluation *evaluation;
     size_t runs = 0;
 
@@ -72,7 +72,7 @@ bool sched_restore_once(struct sched_service *service, struct cap_err *err)
             continue;
         sched_spec_fill(&spec);
         for (size_t i = 0; i < evaluation->n_runs; i++) {
-            if (sched_conduct_knows(service->conduct, evaluation->runs[i]->run_id))
+            if (sched_dispatcher_knows(service->dispatcher, evaluation->runs[i]->run_id))
                 continue;
             restore_run(service, evaluation, &spec, evaluation->runs[i]);
             runs++;

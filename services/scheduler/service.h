@@ -4,13 +4,13 @@
 
 #include <pthread.h>
 
-#include "conduct.h"
+#include "dispatcher.h"
 #include "rpc/rpc.h"
 
 struct sched_service {
-    struct sched_conduct *conduct;
-    struct sched_links *links;
-    struct sched_outside outside;
+    struct sched_dispatcher *dispatcher;
+    struct sched_streams *streams;
+    struct sched_clients clients;
     const char *store_address, *evaluator_address;
     int64_t beat_ms, lease_ms, retry_ms, started_at_ms;
     int nodes_max;
@@ -30,10 +30,10 @@ void sched_restore_stop(struct sched_service *service);
 bool sched_restore_wait(struct sched_service *service, struct cap_rpc_call *call,
                         struct cap_err *err);
 
-/* work_rpc.c, for conduct's options */
-bool sched_work_assign(const struct sched_assignment *assignment, struct sched_link *link,
+/* work_rpc.c, for dispatcher's options */
+bool sched_work_assign(const struct sched_assignment *assignment, struct sched_stream *stream,
                        struct cap_err *err);
-void sched_work_stop(struct sched_link *link, const char *run_id, uint64_t fence,
+void sched_work_stop(struct sched_stream *stream, const char *run_id, uint64_t fence,
                      const char *reason);
 
 #endif

@@ -3,7 +3,7 @@
 #define SCHED_SPEC_WIRE_H
 
 #include "base/arena.h"
-#include "conduct.h"
+#include "dispatcher.h"
 #include "job.h"
 #include "moecap/v1/scheduler.pb-c.h"
 #include "spec.h"

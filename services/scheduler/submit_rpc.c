@@ -31,7 +31,7 @@ static bool plan_task(struct sched_service *service, const struct sched_spec *sp
     Moecap__V1__GetTaskReply *got;
 
     request.name = (char *)task;
-    if (!store_rpc_get_task(service->outside.store, NULL, &request, arena, &got, err) ||
+    if (!store_rpc_get_task(service->clients.store, NULL, &request, arena, &got, err) ||
         !sched_select(spec, task, got->task->samples, arena, &selection, err))
         return false;
     for (uint32_t repeat = 0; repeat < (uint32_t)spec->repeats; repeat++) {
@@ -89,7 +89,7 @@ static void warn_if_nobody(struct sched_service *service, const struct sched_spe
     char **warnings = cap_arena_array(arena, 1, sizeof *warnings);
 
     sched_needs_of(spec, &needs);
-    sched_conduct_why_none(service->conduct, &needs, reason);
+    sched_dispatcher_why_none(service->dispatcher, &needs, reason);
     if (!*reason || !warnings)
         return;
     warnings[0] = cap_arena_printf(arena, "no connected node can run this now: %s", reason);
@@ -113,7 +113,7 @@ static void add_runs(struct sched_service *service, const struct sched_spec *spe
         sched_run_from_spec(spec, job, &run);
         run.queued_at_ms = cap_clock_ms(cap_clock_system());
         run.total = (uint32_t)wire->n_ordinals;
-        sched_conduct_add(service->conduct, job, &run);
+        sched_dispatcher_add(service->dispatcher, job, &run);
     }
 }
 
@@ -124,10 +124,10 @@ static bool enqueue_surely(struct sched_service *service, const Moecap__V1__Enqu
                            struct cap_err *err)
 {
     for (int tries = 1;; tries++) {
-        if (store_rpc_enqueue(service->outside.store, NULL, enqueue, arena, out_done, err))
+        if (store_rpc_enqueue(service->clients.store, NULL, enqueue, arena, out_done, err))
             return true;
         if (tries == ENQUEUE_TRIES_MAX || !sched_may_pass(err) ||
-            !sched_conduct_pause(service->conduct, service->retry_ms))
+            !sched_dispatcher_pause(service->dispatcher, service->retry_ms))
             return false;
         cap_err_clear(err);
     }
@@ -151,7 +151,7 @@ static bool enqueue_runs(struct sched_service *service, const struct sched_spec 
             CAP_LOG_Q(spec->model));
     if (!done->duplicate)
         add_runs(service, spec, enqueue, done);
-    else if (done->n_run_ids > 0 && !sched_conduct_knows(service->conduct, done->run_ids[0]))
+    else if (done->n_run_ids > 0 && !sched_dispatcher_knows(service->dispatcher, done->run_ids[0]))
         return sched_restore_once(service, err); /* queued by a call whose reply was lost */
     return true;
 }
@@ -230,7 +230,7 @@ static void ask_cancel(struct sched_service *service, const struct sched_view *v
         const struct sched_event event = {
             .kind = SCHED_CANCEL_ASKED, .run_id = views[i].run.id, .reason = reason};
 
-        sched_conduct_event(service->conduct, &event);
+        sched_dispatcher_event(service->dispatcher, &event);
     }
 }
 
@@ -243,7 +243,7 @@ static size_t wait_for_cancel(struct sched_service *service, const char *id,
     uint64_t version = 0;
 
     for (;;) {
-        size_t count = sched_conduct_views(service->conduct, id, out_views);
+        size_t count = sched_dispatcher_views(service->dispatcher, id, out_views);
         bool ended = true;
 
         for (size_t i = 0; i < count; i++)
@@ -251,7 +251,7 @@ static size_t wait_for_cancel(struct sched_service *service, const char *id,
         if (ended || cap_clock_ms(cap_clock_system()) >= until)
             return count;
         sched_views_free(*out_views, count);
-        sched_conduct_wait(service->conduct, &version, CANCEL_WAIT_MS / 10);
+        sched_dispatcher_wait(service->dispatcher, &version, CANCEL_WAIT_MS / 10);
     }
 }
 
@@ -282,7 +282,7 @@ bool sched_handle_cancel(struct cap_rpc_call *call, const Moecap__V1__CancelRequ
                               "cancel needs the id of a run or an evaluation");
     if (!sched_restore_wait(service, call, err))
         return false;
-    count = sched_conduct_views(service->conduct, request->id, &before);
+    count = sched_dispatcher_views(service->dispatcher, request->id, &before);
     if (count == 0) {
         sched_views_free(before, count);
         return cancel_ended(call, request->id, reply, err);

@@ -6,7 +6,7 @@
 
 #include "base/clock.h"
 #include "base/wait.h"
-#include "inside.h"
+#include "dispatcher_inside.h"
 
 static bool matches(const struct sched_run *run, const char *id)
 {
@@ -15,10 +15,10 @@ static bool matches(const struct sched_run *run, const char *id)
     return strcmp(run->id, id) == 0 || strcmp(run->evaluation_id, id) == 0;
 }
 
-static void fill_view_locked(struct sched_conduct *c, const struct sched_run *run,
+static void fill_view_locked(struct sched_dispatcher *d, const struct sched_run *run,
                              struct sched_view *out)
 {
-    struct sched_job *job = cap_map_get(c->jobs, run->id);
+    struct sched_job *job = cap_map_get(d->jobs, run->id);
 
     __atomic_add_fetch(&job->references, 1, __ATOMIC_ACQ_REL);
     *out = (struct sched_view){.job = job,
@@ -30,7 +30,7 @@ static void fill_view_locked(struct sched_conduct *c, const struct sched_run *ru
                                .stored = job->moves_pending == 0};
     memcpy(out->node, job->node_name, sizeof out->node);
     if (run->state == SCHED_RUN_QUEUED)
-        sched_waiting_for(c->state, run, cap_clock_ms(cap_clock_system()), out->phase);
+        sched_waiting_for(d->state, run, cap_clock_ms(cap_clock_system()), out->phase);
     else
         snprintf(out->phase, sizeof out->phase, "%s", job->phase);
 }
@@ -45,15 +45,15 @@ static int by_id(const void *left, const void *right)
     return strcmp(((const struct place *)left)->run_id, ((const struct place *)right)->run_id);
 }
 
-static void set_positions_locked(struct sched_conduct *c, struct sched_view *views, size_t count)
+static void set_positions_locked(struct sched_dispatcher *d, struct sched_view *views, size_t count)
 {
-    size_t total = sched_run_count(c->state), queued;
+    size_t total = sched_run_count(d->state), queued;
     CAP_AUTO_MEM const struct sched_run **order = calloc(total + 1, sizeof *order);
     CAP_AUTO_MEM struct place *places = calloc(total + 1, sizeof *places);
 
     if (!order || !places)
         abort();
-    queued = sched_order(c->state, cap_clock_ms(cap_clock_system()), order, total);
+    queued = sched_order(d->state, cap_clock_ms(cap_clock_system()), order, total);
     for (size_t i = 0; i < queued; i++)
         places[i] = (struct place){order[i]->id, (uint32_t)i + 1};
     qsort(places, queued, sizeof *places, by_id);
@@ -76,23 +76,23 @@ static int by_position(const void *left, const void *right)
     return strcmp(a->run.id, b->run.id);
 }
 
-size_t sched_conduct_views(struct sched_conduct *c, const char *id, struct sched_view **out)
+size_t sched_dispatcher_views(struct sched_dispatcher *d, const char *id, struct sched_view **out)
 {
     struct sched_view *views;
     size_t count = 0;
 
-    pthread_mutex_lock(&c->lock);
-    views = calloc(cap_map_count(c->jobs) + 1, sizeof *views);
+    pthread_mutex_lock(&d->lock);
+    views = calloc(cap_map_count(d->jobs) + 1, sizeof *views);
     if (!views)
         abort();
-    for (size_t i = 0; i < cap_map_count(c->jobs); i++) {
-        const struct sched_run *run = sched_find_run(c->state, cap_map_key_at(c->jobs, i));
+    for (size_t i = 0; i < cap_map_count(d->jobs); i++) {
+        const struct sched_run *run = sched_find_run(d->state, cap_map_key_at(d->jobs, i));
 
         if (run && matches(run, id))
-            fill_view_locked(c, run, &views[count++]);
+            fill_view_locked(d, run, &views[count++]);
     }
-    set_positions_locked(c, views, count);
-    pthread_mutex_unlock(&c->lock);
+    set_positions_locked(d, views, count);
+    pthread_mutex_unlock(&d->lock);
     if (!*id)
         qsort(views, count, sizeof *views, by_position);
     *out = views;
@@ -106,31 +106,31 @@ void sched_views_free(struct sched_view *views, size_t count)
     free(views);
 }
 
-void sched_conduct_wait(struct sched_conduct *c, uint64_t *io_version, int64_t wait_ms)
+void sched_dispatcher_wait(struct sched_dispatcher *d, uint64_t *io_version, int64_t wait_ms)
 {
     struct timespec end = cap_wait_end(wait_ms);
 
-    pthread_mutex_lock(&c->lock);
-    while (c->version == *io_version && !c->stopping)
-        if (!cap_wait_until(&c->changed, &c->lock, &end))
+    pthread_mutex_lock(&d->lock);
+    while (d->version == *io_version && !d->stopping)
+        if (!cap_wait_until(&d->changed, &d->lock, &end))
             break;
-    *io_version = c->version;
-    pthread_mutex_unlock(&c->lock);
+    *io_version = d->version;
+    pthread_mutex_unlock(&d->lock);
 }
 
-void sched_conduct_why_none(struct sched_conduct *c, const struct sched_needs *needs,
-                            char out[SCHED_REASON_BYTES])
+void sched_dispatcher_why_none(struct sched_dispatcher *d, const struct sched_needs *needs,
+                               char out[SCHED_REASON_BYTES])
 {
-    pthread_mutex_lock(&c->lock);
-    sched_why_none(c->state, needs, out);
-    pthread_mutex_unlock(&c->lock);
+    pthread_mutex_lock(&d->lock);
+    sched_why_none(d->state, needs, out);
+    pthread_mutex_unlock(&d->lock);
 }
 
-void sched_conduct_nodes(struct sched_conduct *c,
-                         void (*visit)(void *arg, const struct sched_node *node), void *arg)
+void sched_dispatcher_nodes(struct sched_dispatcher *d,
+                            void (*visit)(void *arg, const struct sched_node *node), void *arg)
 {
-    pthread_mutex_lock(&c->lock);
-    for (size_t i = 0; i < sched_node_count(c->state); i++)
-        visit(arg, sched_node_at(c->state, i));
-    pthread_mutex_unlock(&c->lock);
+    pthread_mutex_lock(&d->lock);
+    for (size_t i = 0; i < sched_node_count(d->state); i++)
+        visit(arg, sched_node_at(d->state, i));
+    pthread_mutex_unlock(&d->lock);
 }

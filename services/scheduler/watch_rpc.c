@@ -70,11 +70,11 @@ struct watch {
 };
 
 /* Sends what there is now, if it is time to or a state has changed. False: the watching ends. */
-static bool look(struct watch *w, struct sched_conduct *conduct)
+static bool look(struct watch *w, struct sched_dispatcher *dispatcher)
 {
     int64_t now_ms = cap_clock_ms(cap_clock_system());
     struct sched_view *views;
-    size_t count = sched_conduct_views(conduct, w->id, &views);
+    size_t count = sched_dispatcher_views(dispatcher, w->id, &views);
     uint64_t states = sum_states(views, count);
     bool ok = true;
 
@@ -100,11 +100,11 @@ bool sched_handle_watch(struct cap_rpc_call *call, const Moecap__V1__WatchReques
                               "watch needs the id of a run or an evaluation");
     if (!sched_restore_wait(service, call, err))
         return false;
-    while (look(&watch, service->conduct) && !cap_rpc_cancelled(call)) {
+    while (look(&watch, service->dispatcher) && !cap_rpc_cancelled(call)) {
         if (service->draining)
             return cap_fail(err, CAP_UNAVAILABLE, "the scheduler is going away");
         cap_sleep_ms(WATCH_STEP_MS); /* changes in bursts are one change to people */
-        sched_conduct_wait(service->conduct, &version, WATCH_PAUSE_MS);
+        sched_dispatcher_wait(service->dispatcher, &version, WATCH_PAUSE_MS);
     }
     return watch.known || send_from_store(call, request->id, err);
 }

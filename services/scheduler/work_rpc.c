@@ -28,7 +28,7 @@ enum {
 struct work {
     struct sched_service *service;
     struct cap_rpc_call *call;
-    struct sched_link *link;
+    struct sched_stream *stream;
     char node_id[CAP_ID_BYTES];
     char name[SCHED_NAME_BYTES];
     struct cap_arena *arena; /* what the node said of itself, for as long as it is connected */
@@ -43,7 +43,7 @@ static bool send(struct cap_rpc_call *call, Moecap__V1__NodeCommand__BodyCase wh
     return scheduler_rpc_work_send_reply(call, &command);
 }
 
-void sched_work_stop(struct sched_link *link, const char *run_id, uint64_t fence,
+void sched_work_stop(struct sched_stream *stream, const char *run_id, uint64_t fence,
                      const char *reason)
 {
     Moecap__V1__Stop stop = MOECAP__V1__STOP__INIT;
@@ -52,26 +52,26 @@ void sched_work_stop(struct sched_link *link, const char *run_id, uint64_t fence
     stop.shard = SCHED_SHARD;
     stop.fence = fence;
     stop.reason = (char *)reason;
-    sched_link_hold_order(link);
-    send(sched_link_call(link), MOECAP__V1__NODE_COMMAND__BODY_STOP, &stop);
-    sched_link_let_go(link);
+    sched_stream_hold_order(stream);
+    send(sched_stream_call(stream), MOECAP__V1__NODE_COMMAND__BODY_STOP, &stop);
+    sched_stream_let_go(stream);
 }
 
 /* ---- assignment ---- */
 
 /* Nothing is sent, and that is fine, when the run is no longer this node's. */
-static bool send_if_wanted(const struct sched_assignment *a, struct sched_link *link,
+static bool send_if_wanted(const struct sched_assignment *a, struct sched_stream *stream,
                            Moecap__V1__NodeCommand__BodyCase what, void *body, struct cap_err *err)
 {
     bool sent;
 
-    sched_link_hold_order(link);
-    sent = !a->wanted(a->wanted_arg) || send(sched_link_call(link), what, body);
-    sched_link_let_go(link);
+    sched_stream_hold_order(stream);
+    sent = !a->wanted(a->wanted_arg) || send(sched_stream_call(stream), what, body);
+    sched_stream_let_go(stream);
     return sent || cap_fail(err, CAP_UNAVAILABLE, "the node has gone");
 }
 
-static bool send_assign(const struct sched_assignment *a, struct sched_link *link,
+static bool send_assign(const struct sched_assignment *a, struct sched_stream *stream,
                         struct cap_err *err)
 {
     const struct sched_job *job = a->job;
@@ -93,10 +93,10 @@ static bool send_assign(const struct sched_assignment *a, struct sched_link *lin
         moecap__v1__evaluation_spec__unpack(cap_rpc_allocator(arena), job->spec_bytes, job->spec);
     if (!assign.spec)
         return cap_fail(err, CAP_INTERNAL, "the evaluation of run %s cannot be read", job->run_id);
-    return send_if_wanted(a, link, MOECAP__V1__NODE_COMMAND__BODY_ASSIGN, &assign, err);
+    return send_if_wanted(a, stream, MOECAP__V1__NODE_COMMAND__BODY_ASSIGN, &assign, err);
 }
 
-static bool send_prompts(const struct sched_assignment *a, struct sched_link *link,
+static bool send_prompts(const struct sched_assignment *a, struct sched_stream *stream,
                          const Moecap__V1__GetTaskReply *task, size_t from, size_t count,
                          struct cap_err *err)
 {
@@ -108,15 +108,15 @@ static bool send_prompts(const struct sched_assignment *a, struct sched_link *li
     batch.shard = SCHED_SHARD;
     batch.last = from + count == a->grant.ordinal_count;
     if (count > 0) {
-        if (!sched_outside_render(a->outside, a->job, task, a->grant.ordinals_left + from, count,
-                                  arena, &rendered, err))
+        if (!sched_client_render(a->clients, a->job, task, a->grant.ordinals_left + from, count,
+                                 arena, &rendered, err))
             return false;
         batch.n_prompts = rendered->n_prompts;
         batch.prompts = rendered->prompts;
     }
     if (moecap__v1__prompt_batch__get_packed_size(&batch) > PROMPT_BYTES_MAX)
         return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "%zu prompts do not fit one message", count);
-    return send_if_wanted(a, link, MOECAP__V1__NODE_COMMAND__BODY_PROMPTS, &batch, err);
+    return send_if_wanted(a, stream, MOECAP__V1__NODE_COMMAND__BODY_PROMPTS, &batch, err);
 }
 
 struct patience {
@@ -127,13 +127,13 @@ struct patience {
 
 /* True when it makes sense to try again, after a pause. While the store or the evaluator is away
  * the node keeps its lease and waits with us. */
-static bool be_patient(struct patience *p, struct sched_link *link, struct cap_err *err)
+static bool be_patient(struct patience *p, struct sched_stream *stream, struct cap_err *err)
 {
     const struct sched_assignment *a = p->assignment;
     int growth = p->tries < 3 ? 1 << p->tries : PAUSE_GROWTH_MAX;
     int64_t until;
 
-    if (!sched_may_pass(err) || cap_rpc_cancelled(sched_link_call(link)))
+    if (!sched_may_pass(err) || cap_rpc_cancelled(sched_stream_call(stream)))
         return false;
     if (err->code == CAP_RESOURCE_EXHAUSTED && p->batch == 1 && ++p->alone > TRIES_ALONE_MAX)
         return false;
@@ -149,7 +149,7 @@ static bool be_patient(struct patience *p, struct sched_link *link, struct cap_e
     return true;
 }
 
-bool sched_work_assign(const struct sched_assignment *a, struct sched_link *link,
+bool sched_work_assign(const struct sched_assignment *a, struct sched_stream *stream,
                        struct cap_err *err)
 {
     CAP_AUTO(cap_arena) arena = cap_arena_new(APPEND_ARENA_BYTES);
@@ -157,20 +157,20 @@ bool sched_work_assign(const struct sched_assignment *a, struct sched_link *link
     size_t at = 0, total = a->grant.ordinal_count;
     Moecap__V1__GetTaskReply *task = NULL;
 
-    if (!send_assign(a, link, err))
+    if (!send_assign(a, stream, err))
         return false;
     do {
         size_t count = total - at < patience.batch ? total - at : patience.batch;
 
         if (!a->wanted(a->wanted_arg))
             return true;
-        if ((task || sched_outside_task(a->outside, a->job, arena, &task, err)) &&
-            send_prompts(a, link, task, at, count, err)) {
+        if ((task || sched_client_task(a->clients, a->job, arena, &task, err)) &&
+            send_prompts(a, stream, task, at, count, err)) {
             at += count;
             patience.tries = patience.alone = 0;
             if (count == 0)
                 break;
-        } else if (!be_patient(&patience, link, err)) {
+        } else if (!be_patient(&patience, stream, err)) {
             return false;
         }
     } while (at < total);
@@ -209,7 +209,7 @@ static void tell_store(struct work *w, Moecap__V1__NodeHello *hello, bool connec
     request.node_id = w->node_id;
     request.hello = hello;
     request.connected = connected;
-    if (!store_rpc_put_node(w->service->outside.store, NULL, &request, arena, &reply, &err))
+    if (!store_rpc_put_node(w->service->clients.store, NULL, &request, arena, &reply, &err))
         cap_log(WARN, "node_not_recorded", "node=%s reason=%s", w->name, CAP_LOG_Q(err.text));
 }
 
@@ -219,7 +219,7 @@ static void say_waiting(struct work *w, bool waiting)
     const struct sched_event event = {.kind = waiting ? SCHED_NODE_WAITS : SCHED_NODE_HEARD,
                                       .node_id = w->node_id};
 
-    sched_conduct_event(w->service->conduct, &event);
+    sched_dispatcher_event(w->service->dispatcher, &event);
 }
 
 static void join(struct work *w, Moecap__V1__NodeHello *hello)
@@ -238,7 +238,7 @@ static void join(struct work *w, Moecap__V1__NodeHello *hello)
     cap_log(INFO, "node_joined", "node=%s id=%s peer=%s models=%zu", node.name, node.id,
             cap_rpc_peer(w->call), hello->n_models);
     cap_metric_set(sched_metrics(), SCHED_METRIC_nodes, w->service->node_count);
-    sched_conduct_event(w->service->conduct, &event);
+    sched_dispatcher_event(w->service->dispatcher, &event);
     say_waiting(w, true);
     tell_store(w, hello, true);
     say_waiting(w, false);
@@ -262,7 +262,7 @@ static void feed_beat(struct work *w, const Moecap__V1__LeaseRef *lease)
                                       .run_id = lease ? lease->run_id : NULL,
                                       .fence = lease ? lease->fence : 0};
 
-    sched_conduct_event(w->service->conduct, &event);
+    sched_dispatcher_event(w->service->dispatcher, &event);
 }
 
 /* For people: kept until the next beat. */
@@ -274,7 +274,7 @@ static void note_metrics(struct work *w, const Moecap__V1__NodeBeat *beat)
     if (beat->n_metrics > METRICS_MAX || bytes > METRICS_BYTES_MAX || !(packed = malloc(bytes + 1)))
         return;
     moecap__v1__node_beat__pack(beat, packed);
-    sched_link_note_beat(w->link, packed, bytes);
+    sched_stream_note_beat(w->stream, packed, bytes);
 }
 
 /* A beat extends the node's leases; those that the store no longer knows are lost. */
@@ -294,7 +294,7 @@ static void on_beat(struct work *w, const Moecap__V1__NodeBeat *beat)
     request.leases = beat->leases;
     request.n_leases = beat->n_leases;
     request.lease_ms = (uint32_t)w->service->lease_ms;
-    if (!store_rpc_renew(w->service->outside.store, NULL, &request, arena, &reply, &err)) {
+    if (!store_rpc_renew(w->service->clients.store, NULL, &request, arena, &reply, &err)) {
         cap_log(WARN, "renew_failed", "node=%s reason=%s", w->name, CAP_LOG_Q(err.text));
     } else {
         for (size_t i = 0; i < reply->n_lost; i++) {
@@ -302,7 +302,7 @@ static void on_beat(struct work *w, const Moecap__V1__NodeBeat *beat)
                                              .run_id = reply->lost[i]->run_id,
                                              .fence = reply->lost[i]->fence};
 
-            sched_conduct_event(w->service->conduct, &lost);
+            sched_dispatcher_event(w->service->dispatcher, &lost);
         }
     }
     feed_beat(w, beat->leases[0]);
@@ -317,7 +317,7 @@ static void refuse_shard(struct work *w, const Moecap__V1__LeaseRef *lease, cons
                                       .reason = reason};
 
     sched_count(SCHED_METRIC_batches_refused_total, 1);
-    sched_conduct_event(w->service->conduct, &event);
+    sched_dispatcher_event(w->service->dispatcher, &event);
 }
 
 /* True when stored; false when the store refuses for good or the stream has ended. */
@@ -331,7 +331,7 @@ static bool append(struct work *w, Moecap__V1__AnswerBatch *batch, struct cap_ar
     while (!cap_rpc_cancelled(w->call)) {
         struct cap_err err = {0};
 
-        if (store_rpc_append(w->service->outside.store, NULL, &request, arena, out_reply, &err))
+        if (store_rpc_append(w->service->clients.store, NULL, &request, arena, out_reply, &err))
             return true;
         cap_log(WARN, "append_failed", "run=%s seq=%llu reason=%s", batch->lease->run_id,
                 (unsigned long long)batch->seq, CAP_LOG_Q(err.text));
@@ -339,7 +339,7 @@ static bool append(struct work *w, Moecap__V1__AnswerBatch *batch, struct cap_ar
             refuse_shard(w, batch->lease, err.text);
             return false;
         }
-        sched_conduct_pause(w->service->conduct, pause_ms);
+        sched_dispatcher_pause(w->service->dispatcher, pause_ms);
         if (pause_ms < w->service->retry_ms * PAUSE_GROWTH_MAX)
             pause_ms *= 2;
         cap_arena_reset(arena);
@@ -366,7 +366,7 @@ static void on_answers(struct work *w, Moecap__V1__AnswerBatch *batch)
     event.fence = batch->lease->fence;
     event.count = reply->samples_answered;
     event.final = reply->run_done;
-    sched_conduct_event(w->service->conduct, &event);
+    sched_dispatcher_event(w->service->dispatcher, &event);
     sched_count(SCHED_METRIC_batches_total, 1);
     ack.run_id = batch->lease->run_id;
     ack.shard = batch->lease->shard;
@@ -387,7 +387,7 @@ static void on_failed(struct work *w, const Moecap__V1__ShardFailed *failed)
 
     cap_log(WARN, "shard_failed", "run=%s node=%s reason=%s", event.run_id, w->name,
             CAP_LOG_Q(failed->reason));
-    sched_conduct_event(w->service->conduct, &event);
+    sched_dispatcher_event(w->service->dispatcher, &event);
 }
 
 static void on_stopped(struct work *w, const Moecap__V1__LeaseRef *lease)
@@ -397,7 +397,7 @@ static void on_stopped(struct work *w, const Moecap__V1__LeaseRef *lease)
                                       .node_id = w->node_id,
                                       .fence = lease->fence};
 
-    sched_conduct_event(w->service->conduct, &event);
+    sched_dispatcher_event(w->service->dispatcher, &event);
 }
 
 static void take_message(struct work *w, Moecap__V1__NodeMessage *message)
@@ -414,8 +414,9 @@ static void take_message(struct work *w, Moecap__V1__NodeMessage *message)
         break;
     case MOECAP__V1__NODE_MESSAGE__BODY_PROGRESS:
         if (message->progress->lease)
-            sched_conduct_note(w->service->conduct, w->node_id, message->progress->lease->run_id,
-                               message->progress->phase, message->progress->output_tokens_per_s);
+            sched_dispatcher_note(w->service->dispatcher, w->node_id,
+                                  message->progress->lease->run_id, message->progress->phase,
+                                  message->progress->output_tokens_per_s);
         break;
     case MOECAP__V1__NODE_MESSAGE__BODY_STOPPED:
         on_stopped(w, message->stopped);
@@ -451,7 +452,7 @@ static bool check_hello(const Moecap__V1__NodeHello *hello, struct cap_err *err)
     return true;
 }
 
-/* Its hello, checked and kept packed with the link: what it is, for ListNodes. */
+/* Its hello, checked and kept packed with the stream: what it is, for ListNodes. */
 static Moecap__V1__NodeHello *receive_hello(struct work *w, struct cap_err *err)
 {
     Moecap__V1__NodeMessage *message = scheduler_rpc_work_next_request(w->call);
@@ -469,7 +470,7 @@ static Moecap__V1__NodeHello *receive_hello(struct work *w, struct cap_err *err)
     if (!packed)
         abort();
     moecap__v1__node_hello__pack(message->hello, packed);
-    w->link = sched_link_open(w->service->links, w->call, packed, bytes, w->node_id);
+    w->stream = sched_stream_open(w->service->streams, w->call, packed, bytes, w->node_id);
     return message->hello;
 }
 
@@ -488,9 +489,9 @@ static bool serve(struct work *w, struct cap_err *err)
         take_message(w, message);
     cap_log(INFO, "node_left", "node=%s id=%s", w->name, w->node_id);
     left.final = w->service->draining; /* it works on, and the next scheduler hears of it */
-    sched_conduct_event(w->service->conduct, &left);
+    sched_dispatcher_event(w->service->dispatcher, &left);
     tell_store(w, NULL, false);
-    sched_link_close(w->service->links, w->link);
+    sched_stream_close(w->service->streams, w->stream);
     return true;
 }
 

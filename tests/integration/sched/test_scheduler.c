@@ -39,7 +39,7 @@ struct house {
 
 static void start_scheduler(struct house *house)
 {
-    struct sched_conduct_options options = {
+    struct sched_dispatcher_options options = {
         .policy = {.attempts_max = 3, .silent_ms_max = 400, .ageing_ms = 60000, .retry_ms = 20},
         .lease_ms = 700,
         .tick_ms = 20,
@@ -55,18 +55,18 @@ static void start_scheduler(struct house *house)
     snprintf(house->store_target, sizeof house->store_target, "127.0.0.1:%d", house->store.port);
     snprintf(house->evaluator_target, sizeof house->evaluator_target, "127.0.0.1:%d",
              house->evaluator.port);
-    s->outside.store = cap_rpc_channel_new(house->store_target, NULL);
-    s->outside.evaluator = cap_rpc_channel_new(house->evaluator_target, NULL);
-    s->links = sched_links_new();
+    s->clients.store = cap_rpc_channel_new(house->store_target, NULL);
+    s->clients.evaluator = cap_rpc_channel_new(house->evaluator_target, NULL);
+    s->streams = sched_streams_new();
     s->store_address = house->store_target;
     s->evaluator_address = house->evaluator_target;
     s->beat_ms = 40;
     s->lease_ms = options.lease_ms;
     s->retry_ms = 20;
     s->nodes_max = 8;
-    options.outside = s->outside;
-    options.links = s->links;
-    s->conduct = sched_conduct_new(&options);
+    options.clients = s->clients;
+    options.streams = s->streams;
+    s->dispatcher = sched_dispatcher_new(&options);
     sched_restore_start(s);
     house->server = cap_rpc_server_new(&(struct cap_rpc_server_options){0});
     sched_service_add(s, house->server);
@@ -80,15 +80,15 @@ static void stop_scheduler(struct house *house)
     struct sched_service *s = &house->scheduler;
 
     s->draining = true;
-    sched_links_cancel(s->links);
+    sched_streams_cancel(s->streams);
     cap_rpc_server_drain(house->server, 0);
     cap_rpc_server_free(house->server);
     sched_restore_stop(s);
-    sched_conduct_stop(s->conduct);
-    sched_conduct_free(s->conduct);
-    sched_links_free(s->links);
-    cap_rpc_channel_free(s->outside.store);
-    cap_rpc_channel_free(s->outside.evaluator);
+    sched_dispatcher_stop(s->dispatcher);
+    sched_dispatcher_free(s->dispatcher);
+    sched_streams_free(s->streams);
+    cap_rpc_channel_free(s->clients.store);
+    cap_rpc_channel_free(s->clients.evaluator);
 }
 
 static int build(void **state)

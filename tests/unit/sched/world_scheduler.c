@@ -66,7 +66,7 @@ void feed(struct world *w, const struct sched_event *event)
     check_places(w);
 }
 
-/* Under the link's order, as work_rpc.c does: what reaches a node is what is still wanted. */
+/* Under the stream's order, as work_rpc.c does: what reaches a node is what is still wanted. */
 static void send_down(struct world *w, int index, struct message m)
 {
     struct node *node = &w->nodes[index];
@@ -162,7 +162,7 @@ static void carry_finish(struct world *w, const struct message *m, bool answered
         feed(w, &event);
 }
 
-/* As carry.c does: from where the store has the run, if it may go from there. */
+/* As actions.c does: from where the store has the run, if it may go from there. */
 static void carry_move(struct world *w, const struct message *m, bool answered)
 {
     struct store_run *run = &w->runs[run_index(w, m->action.run_id)];

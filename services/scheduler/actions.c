@@ -5,21 +5,21 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "inside.h"
+#include "dispatcher_inside.h"
 #include "log/log.h"
 #include "metrics.h"
 
 enum { PAUSE_GROWTH_MAX = 8, GRADE_BATCH = 128 };
 
-static struct sched_job *hold_job(struct sched_conduct *c, const char *run_id)
+static struct sched_job *hold_job(struct sched_dispatcher *d, const char *run_id)
 {
     struct sched_job *job;
 
-    pthread_mutex_lock(&c->lock);
-    job = cap_map_get(c->jobs, run_id);
+    pthread_mutex_lock(&d->lock);
+    job = cap_map_get(d->jobs, run_id);
     if (job)
         __atomic_add_fetch(&job->references, 1, __ATOMIC_ACQ_REL);
-    pthread_mutex_unlock(&c->lock);
+    pthread_mutex_unlock(&d->lock);
     return job;
 }
 
@@ -30,49 +30,50 @@ bool sched_may_pass(const struct cap_err *err)
 }
 
 /* The pause before the next of so many tries; false when the program ends. */
-static bool pause_before_retry(struct sched_conduct *c, const char *what, const char *run_id,
+static bool pause_before_retry(struct sched_dispatcher *d, const char *what, const char *run_id,
                                int tries, const struct cap_err *err)
 {
     int growth = tries < 3 ? 1 << tries : PAUSE_GROWTH_MAX;
 
     sched_count(SCHED_METRIC_store_retries_total, 1);
     cap_log(WARN, "retry", "what=%s run=%s reason=%s", what, run_id, CAP_LOG_Q(err->text));
-    return sched_conduct_pause(c, c->options.policy.retry_ms * growth);
+    return sched_dispatcher_pause(d, d->options.policy.retry_ms * growth);
 }
 
 /* ---- leases ---- */
 
-static void keep_grant(struct sched_conduct *c, struct sched_job *job, const char *node_name,
+static void keep_grant(struct sched_dispatcher *d, struct sched_job *job, const char *node_name,
                        const struct sched_grant *grant)
 {
-    pthread_mutex_lock(&c->lock);
+    pthread_mutex_lock(&d->lock);
     free(job->grant.ordinals_left);
     job->grant = *grant;
     snprintf(job->node_name, sizeof job->node_name, "%s", node_name);
     snprintf(job->phase, sizeof job->phase, "assigned");
     if (job->started_at_ms == 0)
         job->started_at_ms = cap_clock_wall_ms(cap_clock_system());
-    pthread_mutex_unlock(&c->lock);
+    pthread_mutex_unlock(&d->lock);
 }
 
-static void read_node_name(struct sched_conduct *c, const char *node_id, char out[SCHED_NAME_BYTES])
+static void read_node_name(struct sched_dispatcher *d, const char *node_id,
+                           char out[SCHED_NAME_BYTES])
 {
     const struct sched_node *node;
 
-    pthread_mutex_lock(&c->lock);
-    node = sched_find_node(c->state, node_id);
+    pthread_mutex_lock(&d->lock);
+    node = sched_find_node(d->state, node_id);
     snprintf(out, SCHED_NAME_BYTES, "%s", node ? node->name : "");
-    pthread_mutex_unlock(&c->lock);
+    pthread_mutex_unlock(&d->lock);
 }
 
 /* The store refused what should have been possible: what does it know that we do not? */
-static void ask_store(struct sched_conduct *c, const char *run_id)
+static void ask_store(struct sched_dispatcher *d, const char *run_id)
 {
     struct sched_event event = {.kind = SCHED_STORE_SAYS, .run_id = run_id};
     struct sched_seen seen;
     struct cap_err err = {0};
 
-    if (!sched_outside_look(&c->options.outside, run_id, &seen, &err)) {
+    if (!sched_client_look(&d->options.clients, run_id, &seen, &err)) {
         cap_log(WARN, "look_failed", "run=%s reason=%s", run_id, CAP_LOG_Q(err.text));
         return; /* the next refusal leads here again */
     }
@@ -80,10 +81,11 @@ static void ask_store(struct sched_conduct *c, const char *run_id)
     event.count = seen.answered;
     event.graded = seen.graded;
     event.reason = seen.reason;
-    sched_conduct_event(c, &event);
+    sched_dispatcher_event(d, &event);
 }
 
-static void do_lease(struct sched_conduct *c, struct sched_job *job, const struct sched_action *a)
+static void do_lease(struct sched_dispatcher *d, struct sched_job *job,
+                     const struct sched_action *a)
 {
     struct sched_event event = {
         .kind = SCHED_LEASE_REFUSED, .run_id = a->run_id, .node_id = a->node_id};
@@ -91,16 +93,16 @@ static void do_lease(struct sched_conduct *c, struct sched_job *job, const struc
     struct sched_grant grant;
     struct cap_err err = {0};
 
-    read_node_name(c, a->node_id, node_name);
-    if (sched_outside_lease(&c->options.outside, a->run_id, a->node_id, node_name,
-                            c->options.lease_ms, &grant, &err)) {
+    read_node_name(d, a->node_id, node_name);
+    if (sched_client_lease(&d->options.clients, a->run_id, a->node_id, node_name,
+                           d->options.lease_ms, &grant, &err)) {
         cap_log(INFO, "leased", "run=%s node=%s fence=%llu left=%zu", a->run_id, node_name,
                 (unsigned long long)grant.fence, grant.ordinal_count);
-        keep_grant(c, job, node_name, &grant);
+        keep_grant(d, job, node_name, &grant);
         sched_count(SCHED_METRIC_leases_total, 1);
         event.kind = SCHED_LEASE_GRANTED;
         event.fence = grant.fence;
-        sched_conduct_event(c, &event);
+        sched_dispatcher_event(d, &event);
         return;
     }
     cap_log(WARN, "lease_refused", "run=%s node=%s reason=%s", a->run_id, node_name,
@@ -108,18 +110,18 @@ static void do_lease(struct sched_conduct *c, struct sched_job *job, const struc
     event.final = err.code == CAP_NOT_FOUND;
     event.away = sched_may_pass(&err);
     event.reason = err.text;
-    sched_conduct_event(c, &event);
+    sched_dispatcher_event(d, &event);
     if (!event.final && !event.away)
-        ask_store(c, a->run_id);
+        ask_store(d, a->run_id);
 }
 
-static void do_release(struct sched_conduct *c, const struct sched_action *a)
+static void do_release(struct sched_dispatcher *d, const struct sched_action *a)
 {
     for (int tries = 0;; tries++) {
         struct cap_err err = {0};
 
-        if (sched_outside_release(&c->options.outside, a->run_id, a->fence, a->reason, &err) ||
-            !sched_may_pass(&err) || !pause_before_retry(c, "release", a->run_id, tries, &err))
+        if (sched_client_release(&d->options.clients, a->run_id, a->fence, a->reason, &err) ||
+            !sched_may_pass(&err) || !pause_before_retry(d, "release", a->run_id, tries, &err))
             return; /* if refused, the sweep takes the lease when its time is over */
     }
 }
@@ -128,13 +130,13 @@ static void do_release(struct sched_conduct *c, const struct sched_action *a)
 
 /* The store has the run elsewhere than we thought, as when a reply was lost or a batch came
  * between. True when the move is worth another try, from there. */
-static bool find_from(struct sched_conduct *c, const struct sched_action *a,
+static bool find_from(struct sched_dispatcher *d, const struct sched_action *a,
                       enum sched_run_state *io_from, const struct cap_err *why)
 {
     struct sched_seen seen;
     struct cap_err err = {0};
 
-    if (!sched_outside_look(&c->options.outside, a->run_id, &seen, &err))
+    if (!sched_client_look(&d->options.clients, a->run_id, &seen, &err))
         return sched_may_pass(&err);
     if (seen.state == a->to)
         return false;
@@ -147,22 +149,22 @@ static bool find_from(struct sched_conduct *c, const struct sched_action *a,
     return true;
 }
 
-static void do_move(struct sched_conduct *c, const struct sched_action *a)
+static void do_move(struct sched_dispatcher *d, const struct sched_action *a)
 {
     enum sched_run_state from = a->from;
 
     for (int tries = 0;; tries++) {
         struct cap_err err = {0};
 
-        if (sched_outside_move(&c->options.outside, a->run_id, from, a->to, a->reason, &err))
+        if (sched_client_move(&d->options.clients, a->run_id, from, a->to, a->reason, &err))
             return;
         if (!sched_may_pass(&err)) {
-            if (!find_from(c, a, &from, &err))
+            if (!find_from(d, a, &from, &err))
                 return;
             if (tries == 0)
                 continue;
         }
-        if (!pause_before_retry(c, "move", a->run_id, tries, &err))
+        if (!pause_before_retry(d, "move", a->run_id, tries, &err))
             return;
     }
 }
@@ -170,7 +172,7 @@ static void do_move(struct sched_conduct *c, const struct sched_action *a)
 /* ---- nodes ---- */
 
 struct wanted {
-    struct sched_conduct *conduct;
+    struct sched_dispatcher *dispatcher;
     const struct sched_action *action;
 };
 
@@ -178,26 +180,26 @@ struct wanted {
 static bool ask_wanted(void *argument)
 {
     const struct wanted *w = argument;
-    struct sched_conduct *c = w->conduct;
+    struct sched_dispatcher *d = w->dispatcher;
     const struct sched_run *run;
     bool yes;
 
-    pthread_mutex_lock(&c->lock);
-    run = sched_find_run(c->state, w->action->run_id);
-    yes = run && !c->stopping && run->fence == w->action->fence &&
+    pthread_mutex_lock(&d->lock);
+    run = sched_find_run(d->state, w->action->run_id);
+    yes = run && !d->stopping && run->fence == w->action->fence &&
           (run->state == SCHED_RUN_LEASED || run->state == SCHED_RUN_RUNNING);
-    pthread_mutex_unlock(&c->lock);
+    pthread_mutex_unlock(&d->lock);
     return yes;
 }
 
 /* A copy, because the next lease replaces the job's. */
-static bool copy_grant(struct sched_conduct *c, const struct sched_job *job, uint64_t fence,
+static bool copy_grant(struct sched_dispatcher *d, const struct sched_job *job, uint64_t fence,
                        struct sched_grant *out)
 {
     bool same;
     size_t bytes;
 
-    pthread_mutex_lock(&c->lock);
+    pthread_mutex_lock(&d->lock);
     *out = job->grant;
     same = out->fence == fence;
     bytes = out->ordinal_count * sizeof *out->ordinals_left;
@@ -206,26 +208,27 @@ static bool copy_grant(struct sched_conduct *c, const struct sched_job *job, uin
         abort();
     if (bytes > 0)
         memcpy(out->ordinals_left, job->grant.ordinals_left, bytes);
-    pthread_mutex_unlock(&c->lock);
+    pthread_mutex_unlock(&d->lock);
     return same;
 }
 
-static void do_assign(struct sched_conduct *c, struct sched_job *job, const struct sched_action *a)
+static void do_assign(struct sched_dispatcher *d, struct sched_job *job,
+                      const struct sched_action *a)
 {
-    struct wanted wanted = {c, a};
+    struct wanted wanted = {d, a};
     struct sched_assignment assignment = {.job = job,
-                                          .outside = &c->options.outside,
-                                          .prompt_batch = c->options.prompt_batch,
-                                          .retry_ms = c->options.policy.retry_ms,
+                                          .clients = &d->options.clients,
+                                          .prompt_batch = d->options.prompt_batch,
+                                          .retry_ms = d->options.policy.retry_ms,
                                           .wanted = ask_wanted,
                                           .wanted_arg = &wanted};
-    struct sched_link *link = sched_link_use(c->options.links, a->node_id);
+    struct sched_stream *stream = sched_stream_use(d->options.streams, a->node_id);
     struct cap_err err = {0};
 
-    if (!link)
+    if (!stream)
         return; /* its leaving is an event of its own */
-    if (copy_grant(c, job, a->fence, &assignment.grant) &&
-        !c->options.assign(&assignment, link, &err) && ask_wanted(&wanted)) {
+    if (copy_grant(d, job, a->fence, &assignment.grant) &&
+        !d->options.assign(&assignment, stream, &err) && ask_wanted(&wanted)) {
         const struct sched_event event = {.kind = SCHED_SHARD_REFUSED,
                                           .run_id = a->run_id,
                                           .node_id = a->node_id,
@@ -234,78 +237,78 @@ static void do_assign(struct sched_conduct *c, struct sched_job *job, const stru
                                           .final = !sched_may_pass(&err)};
 
         cap_log(WARN, "assign_failed", "run=%s reason=%s", a->run_id, CAP_LOG_Q(err.text));
-        sched_conduct_event(c, &event);
+        sched_dispatcher_event(d, &event);
     }
     free(assignment.grant.ordinals_left);
-    sched_link_done(c->options.links, link);
+    sched_stream_done(d->options.streams, stream);
 }
 
-static void do_stop(struct sched_conduct *c, const struct sched_action *a)
+static void do_stop(struct sched_dispatcher *d, const struct sched_action *a)
 {
-    struct sched_link *link = sched_link_use(c->options.links, a->node_id);
+    struct sched_stream *stream = sched_stream_use(d->options.streams, a->node_id);
     int untold;
 
-    if (!link)
+    if (!stream)
         return;
     /* a node that goes on beating with what it should not hold is told again with each beat */
-    if (sched_link_may_log(c->options.links, link, &untold))
+    if (sched_stream_may_log(d->options.streams, stream, &untold))
         cap_log(INFO, "stop", "run=%s node=%s reason=%s untold=%d", a->run_id, a->node_id,
                 CAP_LOG_Q(a->reason), untold);
-    c->options.stop_shard(link, a->run_id, a->fence, a->reason);
-    sched_link_done(c->options.links, link);
+    d->options.stop_shard(stream, a->run_id, a->fence, a->reason);
+    sched_stream_done(d->options.streams, stream);
 }
 
-static void do_drop(struct sched_conduct *c, const struct sched_action *a)
+static void do_drop(struct sched_dispatcher *d, const struct sched_action *a)
 {
     cap_log(WARN, "node_dropped", "id=%s reason=%s", a->node_id, CAP_LOG_Q(a->reason));
-    sched_links_drop(c->options.links, a->node_id);
+    sched_streams_drop(d->options.streams, a->node_id);
 }
 
 /* ---- grading ---- */
 
-static bool is_grading(struct sched_conduct *c, const char *run_id)
+static bool is_grading(struct sched_dispatcher *d, const char *run_id)
 {
     const struct sched_run *run;
     bool yes;
 
-    pthread_mutex_lock(&c->lock);
-    run = sched_find_run(c->state, run_id);
-    yes = run && run->state == SCHED_RUN_GRADING && !run->cancelling && !c->stopping;
-    pthread_mutex_unlock(&c->lock);
+    pthread_mutex_lock(&d->lock);
+    run = sched_find_run(d->state, run_id);
+    yes = run && run->state == SCHED_RUN_GRADING && !run->cancelling && !d->stopping;
+    pthread_mutex_unlock(&d->lock);
     return yes;
 }
 
-static void give_up_grading(struct sched_conduct *c, const char *run_id, bool final,
+static void give_up_grading(struct sched_dispatcher *d, const char *run_id, bool final,
                             const char *reason)
 {
     const struct sched_event event = {
         .kind = SCHED_GRADING_FAILED, .run_id = run_id, .reason = reason, .final = final};
 
-    sched_conduct_event(c, &event);
+    sched_dispatcher_event(d, &event);
 }
 
-static void do_grade(struct sched_conduct *c, struct sched_job *job, const struct sched_action *a)
+static void do_grade(struct sched_dispatcher *d, struct sched_job *job,
+                     const struct sched_action *a)
 {
     struct sched_event event = {.kind = SCHED_GRADED, .run_id = a->run_id};
     uint32_t batch = GRADE_BATCH, before = 0;
     int tries = 0;
 
-    while (!event.final && is_grading(c, a->run_id)) {
+    while (!event.final && is_grading(d, a->run_id)) {
         struct cap_err err = {0};
 
-        if (sched_outside_grade(&c->options.outside, job, batch, &event.count, &event.final,
-                                &err)) {
+        if (sched_client_grade(&d->options.clients, job, batch, &event.count, &event.final, &err)) {
             tries = 0;
             if (!event.final && event.count <= before) {
-                give_up_grading(c, a->run_id, true, "the verdicts are not of the answers sent");
+                give_up_grading(d, a->run_id, true, "the verdicts are not of the answers sent");
                 return;
             }
             before = event.count;
-            sched_conduct_event(c, &event);
+            sched_dispatcher_event(d, &event);
         } else if (!sched_may_pass(&err)) {
-            give_up_grading(c, a->run_id, true, err.text);
+            give_up_grading(d, a->run_id, true, err.text);
             return;
-        } else if (!pause_before_retry(c, "grade", a->run_id, tries++, &err)) {
+        } else if (!pause_before_retry(d, "grade", a->run_id, tries++, &err)) {
             return;
         } else if (err.code == CAP_RESOURCE_EXHAUSTED && batch > 1) {
             batch /= 2; /* long answers: fewer of them fit a message */
@@ -315,63 +318,64 @@ static void do_grade(struct sched_conduct *c, struct sched_job *job, const struc
 
 /* A cancel came while the run was being finished. An earlier try may have been stored although its
  * reply was lost: then the cancel is too late. False when the store could not say. */
-static bool end_finishing(struct sched_conduct *c, const char *run_id, bool tried)
+static bool end_finishing(struct sched_dispatcher *d, const char *run_id, bool tried)
 {
     const struct sched_event done = {.kind = SCHED_RUN_DONE, .run_id = run_id};
     struct sched_seen seen = {.state = SCHED_RUN_GRADING};
     struct cap_err err = {0};
 
-    if (tried && !sched_outside_look(&c->options.outside, run_id, &seen, &err) &&
+    if (tried && !sched_client_look(&d->options.clients, run_id, &seen, &err) &&
         sched_may_pass(&err))
         return false;
     if (seen.state == SCHED_RUN_FINISHED)
-        sched_conduct_event(c, &done);
+        sched_dispatcher_event(d, &done);
     else
-        give_up_grading(c, run_id, false, "cancelled");
+        give_up_grading(d, run_id, false, "cancelled");
     return true;
 }
 
-static void do_finish(struct sched_conduct *c, struct sched_job *job, const struct sched_action *a)
+static void do_finish(struct sched_dispatcher *d, struct sched_job *job,
+                      const struct sched_action *a)
 {
     const struct sched_event done = {.kind = SCHED_RUN_DONE, .run_id = a->run_id};
 
     for (int tries = 0;; tries++) {
         struct cap_err err = {0};
 
-        if (!is_grading(c, a->run_id)) {
-            if (end_finishing(c, a->run_id, tries > 0))
+        if (!is_grading(d, a->run_id)) {
+            if (end_finishing(d, a->run_id, tries > 0))
                 return;
             cap_fail(&err, CAP_UNAVAILABLE, "the store does not say whether the run is finished");
-        } else if (sched_outside_finish(&c->options.outside, job, &err)) {
-            sched_conduct_event(c, &done);
+        } else if (sched_client_finish(&d->options.clients, job, &err)) {
+            sched_dispatcher_event(d, &done);
             return;
         } else if (!sched_may_pass(&err)) {
-            give_up_grading(c, a->run_id, true, err.text);
+            give_up_grading(d, a->run_id, true, err.text);
             return;
         }
-        if (!pause_before_retry(c, "finish", a->run_id, tries, &err))
+        if (!pause_before_retry(d, "finish", a->run_id, tries, &err))
             return;
     }
 }
 
 /* ---- all of them ---- */
 
-void sched_carry_out(struct sched_conduct *c, const struct sched_action *a)
+void sched_action_perform(struct sched_dispatcher *d, const struct sched_action *a)
 {
-    CAP_AUTO(sched_job) job = hold_job(c, a->run_id);
+    CAP_AUTO(sched_job) job = hold_job(d, a->run_id);
 
     switch (a->kind) {
     case SCHED_DO_STOP:
-        do_stop(c, a);
+        do_stop(d, a);
         return;
     case SCHED_DO_DROP:
-        do_drop(c, a);
+        do_drop(d, a);
         return;
     case SCHED_DO_RELEASE:
-        do_release(c, a);
+        do_release(d, a);
         return;
     case SCHED_DO_MOVE:
-        do_move(c, a);
+        do_move(d, a);
         return;
     default:
         break;
@@ -379,11 +383,11 @@ void sched_carry_out(struct sched_conduct *c, const struct sched_action *a)
     if (!job)
         return; /* forgotten: it has ended */
     if (a->kind == SCHED_DO_LEASE)
-        do_lease(c, job, a);
+        do_lease(d, job, a);
     else if (a->kind == SCHED_DO_ASSIGN)
-        do_assign(c, job, a);
+        do_assign(d, job, a);
     else if (a->kind == SCHED_DO_GRADE)
-        do_grade(c, job, a);
+        do_grade(d, job, a);
     else if (a->kind == SCHED_DO_FINISH)
-        do_finish(c, job, a);
+        do_finish(d, job, a);
 }

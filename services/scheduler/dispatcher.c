@@ -1,0 +1,336 @@
+/* The one lock around the one state: events go in, actions are handed to the pools. */
+#include "dispatcher.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "dispatcher_inside.h"
+#include "log/log.h"
+#include "metrics.h"
+
+enum { ENDED_KEPT_MAX = 4096, SLICE_MS = 50 };
+
+static const enum sched_pool_name pool_of[SCHED_ACTION_COUNT] = {
+    [SCHED_DO_LEASE] = SCHED_POOL_STORE, [SCHED_DO_RELEASE] = SCHED_POOL_STORE,
+    [SCHED_DO_MOVE] = SCHED_POOL_STORE,  [SCHED_DO_ASSIGN] = SCHED_POOL_ASSIGN,
+    [SCHED_DO_STOP] = SCHED_POOL_STOP,   [SCHED_DO_DROP] = SCHED_POOL_STOP,
+    [SCHED_DO_GRADE] = SCHED_POOL_GRADE, [SCHED_DO_FINISH] = SCHED_POOL_GRADE,
+};
+static const int pool_threads[SCHED_POOL_COUNT] = {
+    [SCHED_POOL_STORE] = 16,
+    [SCHED_POOL_ASSIGN] = 64,
+    [SCHED_POOL_STOP] = 8,
+    [SCHED_POOL_GRADE] = 8,
+};
+
+/* ---- pools ---- */
+
+static struct sched_waiting_action *take_head_locked(struct sched_pool *pool)
+{
+    struct sched_waiting_action *task = pool->head;
+
+    pool->head = task->next;
+    pool->waiting--;
+    if (!pool->head)
+        pool->tail = &pool->head;
+    return task;
+}
+
+/* NULL when we stop and nothing is left that somebody was told has happened. */
+static struct sched_waiting_action *next_task_locked(struct sched_pool *pool)
+{
+    while (!pool->head && !pool->dispatcher->stopping) {
+        pool->idle++;
+        pthread_cond_wait(&pool->came, &pool->dispatcher->lock);
+        pool->idle--;
+    }
+    while (pool->dispatcher->stopping && pool->head && pool->head->action.kind != SCHED_DO_MOVE)
+        free(take_head_locked(pool));
+    return pool->head ? take_head_locked(pool) : NULL;
+}
+
+/* A move that waited for the store has now been made, refused, or given up because we stop. */
+static void note_told_locked(struct sched_dispatcher *d, const struct sched_action *move)
+{
+    struct sched_job *job = cap_map_get(d->jobs, move->run_id);
+
+    if (job)
+        job->moves_pending--;
+    d->version++;
+    pthread_cond_broadcast(&d->changed);
+}
+
+static void *work_pool(void *argument)
+{
+    struct sched_pool *pool = argument;
+    struct sched_dispatcher *d = pool->dispatcher;
+    struct sched_waiting_action *task;
+
+    pthread_mutex_lock(&d->lock);
+    while ((task = next_task_locked(pool)) != NULL) {
+        pthread_mutex_unlock(&d->lock);
+        sched_action_perform(d, &task->action);
+        pthread_mutex_lock(&d->lock);
+        if (task->action.kind == SCHED_DO_MOVE)
+            note_told_locked(d, &task->action);
+        free(task);
+    }
+    pthread_mutex_unlock(&d->lock);
+    return NULL;
+}
+
+static void hand_over_locked(struct sched_dispatcher *d, const struct sched_action *action)
+{
+    struct sched_pool *pool = &d->pools[pool_of[action->kind]];
+    struct sched_waiting_action *task = calloc(1, sizeof *task);
+    struct sched_job *job = cap_map_get(d->jobs, action->run_id);
+
+    if (!task)
+        abort();
+    task->action = *action;
+    if (job && action->kind == SCHED_DO_MOVE)
+        job->moves_pending++;
+    *pool->tail = task;
+    pool->tail = &task->next;
+    pool->waiting++;
+    if (pool->idle < pool->waiting && pool->thread_count < pool->thread_max &&
+        pthread_create(&pool->threads[pool->thread_count], NULL, work_pool, pool) == 0)
+        pool->thread_count++;
+    pthread_cond_signal(&pool->came);
+}
+
+/* ---- feeding ---- */
+
+static void count_end(enum sched_run_state run_state)
+{
+    sched_count(run_state == SCHED_RUN_FINISHED    ? SCHED_METRIC_runs_finished_total
+                : run_state == SCHED_RUN_CANCELLED ? SCHED_METRIC_runs_cancelled_total
+                                                   : SCHED_METRIC_runs_failed_total,
+                1);
+}
+
+static void note_move_locked(struct sched_dispatcher *d, const struct sched_action *move)
+{
+    struct sched_job *job = cap_map_get(d->jobs, move->run_id);
+
+    cap_log(INFO, "run_moved", "run=%s from=%s to=%s reason=%s", move->run_id,
+            sched_state_name(move->from), sched_state_name(move->to), CAP_LOG_Q(move->reason));
+    if (job) {
+        snprintf(job->phase, sizeof job->phase, "%s",
+                 move->to == SCHED_RUN_GRADING ? "grading" : "");
+        job->output_tokens_per_s = 0;
+    }
+    if (!sched_state_ended(move->to))
+        return;
+    if (job)
+        job->ended_at_ms = cap_clock_wall_ms(cap_clock_system());
+    count_end(move->to);
+}
+
+static void feed_locked(struct sched_dispatcher *d, const struct sched_event *event)
+{
+    struct sched_actions actions = {0};
+
+    sched_step(d->state, event, cap_clock_ms(cap_clock_system()), &actions);
+    for (size_t i = 0; i < actions.count; i++)
+        if (actions.list[i].kind == SCHED_NOTE_MOVE)
+            note_move_locked(d, &actions.list[i]);
+        else
+            hand_over_locked(d, &actions.list[i]);
+    if (actions.count > 0 || event->kind == SCHED_ANSWERS_STORED || event->kind == SCHED_GRADED ||
+        event->kind == SCHED_RUN_ADDED) {
+        d->version++;
+        pthread_cond_broadcast(&d->changed);
+    }
+    sched_actions_done(&actions);
+}
+
+void sched_dispatcher_event(struct sched_dispatcher *d, const struct sched_event *event)
+{
+    pthread_mutex_lock(&d->lock);
+    if (!d->stopping)
+        feed_locked(d, event);
+    pthread_mutex_unlock(&d->lock);
+}
+
+/* Ended runs are kept for those who watch; the store has them anyway. */
+static void forget_old_locked(struct sched_dispatcher *d)
+{
+    for (size_t i = 0; cap_map_count(d->jobs) > ENDED_KEPT_MAX && i < cap_map_count(d->jobs); i++) {
+        struct sched_job *job = cap_map_value_at(d->jobs, i);
+
+        if (job->ended_at_ms == 0)
+            continue;
+        sched_forget(d->state, job->run_id);
+        cap_map_remove(d->jobs, job->run_id);
+        sched_job_free(job);
+    }
+}
+
+void sched_dispatcher_add(struct sched_dispatcher *d, struct sched_job *job,
+                          const struct sched_run *run)
+{
+    struct sched_event event = {.kind = SCHED_RUN_ADDED, .run = run};
+
+    pthread_mutex_lock(&d->lock);
+    if (cap_map_get(d->jobs, job->run_id)) {
+        sched_job_free(job);
+    } else {
+        forget_old_locked(d);
+        cap_map_put(d->jobs, job->run_id, job);
+        feed_locked(d, &event);
+    }
+    pthread_mutex_unlock(&d->lock);
+}
+
+bool sched_dispatcher_knows(struct sched_dispatcher *d, const char *run_id)
+{
+    bool known;
+
+    pthread_mutex_lock(&d->lock);
+    known = cap_map_get(d->jobs, run_id) != NULL;
+    pthread_mutex_unlock(&d->lock);
+    return known;
+}
+
+void sched_dispatcher_note(struct sched_dispatcher *d, const char *node_id, const char *run_id,
+                           const char *phase, double output_tokens_per_s)
+{
+    const struct sched_run *run;
+    struct sched_job *job;
+
+    pthread_mutex_lock(&d->lock);
+    job = cap_map_get(d->jobs, run_id);
+    run = sched_find_run(d->state, run_id);
+    if (job && run && strcmp(run->node_id, node_id) == 0) {
+        snprintf(job->phase, sizeof job->phase, "%s", phase);
+        job->output_tokens_per_s = output_tokens_per_s;
+        d->version++;
+        pthread_cond_broadcast(&d->changed);
+    }
+    pthread_mutex_unlock(&d->lock);
+}
+
+/* ---- time ---- */
+
+bool sched_dispatcher_pause(struct sched_dispatcher *d, int64_t wait_ms)
+{
+    bool stopping = false;
+
+    for (int64_t left = wait_ms; left > 0 && !stopping; left -= SLICE_MS) {
+        cap_sleep_ms(left < SLICE_MS ? left : SLICE_MS);
+        pthread_mutex_lock(&d->lock);
+        stopping = d->stopping;
+        pthread_mutex_unlock(&d->lock);
+    }
+    return !stopping;
+}
+
+/* False when the store is away. */
+static bool sweep(struct sched_dispatcher *d)
+{
+    struct sched_lost *lost = NULL;
+    struct cap_err err = {0};
+    size_t count = 0;
+
+    if (!sched_client_sweep(&d->options.clients, &lost, &count, &err)) {
+        cap_log(DEBUG, "sweep_failed", "reason=%s", CAP_LOG_Q(err.text));
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        const struct sched_event event = {
+            .kind = SCHED_LEASE_LOST, .run_id = lost[i].run_id, .fence = lost[i].fence};
+
+        sched_dispatcher_event(d, &event);
+    }
+    free(lost);
+    return true;
+}
+
+/* While the store or this program is away no lease can be renewed. When both are there, nodes get
+ * the time to do so before anything is taken from them. */
+static void *tick(void *argument)
+{
+    struct sched_dispatcher *d = argument;
+    const struct sched_event event = {.kind = SCHED_TICK};
+    int64_t sweep_after_ms = cap_clock_ms(cap_clock_system()) + d->options.lease_ms;
+
+    while (sched_dispatcher_pause(d, d->options.tick_ms)) {
+        int64_t now_ms = cap_clock_ms(cap_clock_system());
+
+        sched_dispatcher_event(d, &event);
+        if (now_ms < sweep_after_ms && sched_client_reach(&d->options.clients))
+            continue;
+        if (now_ms < sweep_after_ms || !sweep(d))
+            sweep_after_ms = cap_clock_ms(cap_clock_system()) + d->options.lease_ms;
+    }
+    return NULL;
+}
+
+/* ---- life ---- */
+
+struct sched_dispatcher *sched_dispatcher_new(const struct sched_dispatcher_options *options)
+{
+    struct sched_dispatcher *d = calloc(1, sizeof *d);
+
+    if (!d)
+        abort();
+    d->options = *options;
+    pthread_mutex_init(&d->lock, NULL);
+    pthread_cond_init(&d->changed, NULL);
+    d->state = sched_state_new(&options->policy);
+    d->jobs = cap_map_new();
+    for (int i = 0; i < SCHED_POOL_COUNT; i++) {
+        struct sched_pool *pool = &d->pools[i];
+
+        pool->dispatcher = d;
+        pool->tail = &pool->head;
+        pool->thread_max = pool_threads[i];
+        pthread_cond_init(&pool->came, NULL);
+    }
+    if (pthread_create(&d->ticker, NULL, tick, d) != 0)
+        abort();
+    return d;
+}
+
+void sched_dispatcher_stop(struct sched_dispatcher *d)
+{
+    pthread_mutex_lock(&d->lock);
+    d->stopping = true;
+    for (int i = 0; i < SCHED_POOL_COUNT; i++)
+        pthread_cond_broadcast(&d->pools[i].came);
+    pthread_cond_broadcast(&d->changed);
+    pthread_mutex_unlock(&d->lock);
+    pthread_join(d->ticker, NULL);
+    for (int i = 0; i < SCHED_POOL_COUNT; i++)
+        for (; d->pools[i].thread_count > 0; d->pools[i].thread_count--)
+            pthread_join(d->pools[i].threads[d->pools[i].thread_count - 1], NULL);
+}
+
+static void free_pool(struct sched_pool *pool)
+{
+    while (pool->head) {
+        struct sched_waiting_action *next = pool->head->next;
+
+        free(pool->head);
+        pool->head = next;
+    }
+    pthread_cond_destroy(&pool->came);
+}
+
+void sched_dispatcher_free(struct sched_dispatcher *d)
+{
+    if (!d)
+        return;
+    for (int i = 0; i < SCHED_POOL_COUNT; i++)
+        free_pool(&d->pools[i]);
+    for (size_t i = 0; i < cap_map_count(d->jobs); i++)
+        sched_job_free(cap_map_value_at(d->jobs, i));
+    cap_map_free(d->jobs);
+    sched_state_free(d->state);
+    pthread_mutex_destroy(&d->lock);
+    pthread_cond_destroy(&d->changed);
+    free(d);
+}

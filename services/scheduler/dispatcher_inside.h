@@ -1,0 +1,43 @@
+/* dispatcher_inside.h — what is behind struct sched_dispatcher; for dispatcher.c, actions.c and views.c only. */
+#ifndef SCHED_DISPATCHER_INSIDE_H
+#define SCHED_DISPATCHER_INSIDE_H
+
+#include <pthread.h>
+
+#include "base/map.h"
+#include "dispatcher.h"
+
+/* Actions that may wait for different things wait in different pools, so that an absent evaluator
+ * holds up no lease and a slow node no Stop. Threads are made when needed. */
+enum sched_pool_name { SCHED_POOL_STORE, SCHED_POOL_ASSIGN, SCHED_POOL_STOP, SCHED_POOL_GRADE };
+enum { SCHED_POOL_COUNT = 4, SCHED_POOL_THREADS_MAX = 64 };
+
+struct sched_waiting_action { /* an action that waits for a thread */
+    struct sched_waiting_action *next;
+    struct sched_action action;
+};
+
+struct sched_pool {
+    struct sched_dispatcher *dispatcher;
+    pthread_cond_t came;
+    struct sched_waiting_action *head, **tail;
+    int waiting, idle, thread_count, thread_max;
+    pthread_t threads[SCHED_POOL_THREADS_MAX];
+};
+
+struct sched_dispatcher {
+    struct sched_dispatcher_options options;
+    pthread_mutex_t lock; /* guards everything below */
+    pthread_cond_t changed;
+    struct sched_state *state;
+    struct cap_map *jobs; /* run id -> job, also of ended runs, the oldest forgotten first */
+    struct sched_pool pools[SCHED_POOL_COUNT];
+    pthread_t ticker;
+    uint64_t version;
+    bool stopping;
+};
+
+/* Carries one action out and feeds back what comes of it. Any thread; may block for long. */
+void sched_action_perform(struct sched_dispatcher *dispatcher, const struct sched_action *action);
+
+#endif
