@@ -1,9 +1,9 @@
 /* json.h — messages as JSON, by their descriptors, in both directions.
  *
- * Field names are those of the .proto. Out: what a oneof does not hold is left out (unknown is
- * absent, zero is zero), bytes are hexadecimal, enum values are words ("queued"), NaN is null. In:
- * an unknown field, a wrong kind or a number out of range is refused with the field's path, in the
- * sentence and in err->field. Pure; any thread.
+ * Field names are those of the .proto. Out: what is unknown is left out (a oneof that holds nothing,
+ * a field of unknown.def that is zero), any other zero is a zero; bytes are hexadecimal, enum values
+ * are words ("queued"), NaN is null. In: an unknown field, a wrong kind or a number out of range is
+ * refused with the field's path, in the sentence and in err->field. Pure; any thread.
  */
 #ifndef CAP_WIRE_JSON_H
 #define CAP_WIRE_JSON_H
@@ -16,11 +16,9 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-/* The caller's reference. */
-json_t *cap_wire_to_json(const ProtobufCMessage *message);
-
-/* The same as text, without the tree: for what is long. */
 void cap_wire_write(const ProtobufCMessage *message, struct cap_buf *out);
+/* The same as a tree: the caller's reference. */
+json_t *cap_wire_to_json(const ProtobufCMessage *message);
 /* One field of a message as text, a text without quotes; false when it is not there. */
 bool cap_wire_write_field(const ProtobufCMessage *message, const char *name, struct cap_buf *out);
 

@@ -1,12 +1,107 @@
-/* Messages straight to JSON text: what cap_wire_to_json and a dump would give, without the tree in
- * between, which costs most of the time of a long list. */
+/* Messages to JSON text, by their descriptors. There is one writer: the tree is this text, read
+ * back. A long list goes out as text, since building a tree first costs most of its time.
+ *
+ * What is left out, because nobody knows it: a oneof that holds nothing, and the fields of
+ * unknown.def while they are zero or empty. */
+#include <ctype.h>
+#include <pthread.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/auto.h"
 #include "base/utf8.h"
+#include "moecap/v1/scheduler.pb-c.h"
+#include "moecap/v1/store.pb-c.h"
 #include "wire/field.h"
 #include "wire/json.h"
+
+/* ---- unknown ---- */
+
+static const struct {
+    const ProtobufCMessageDescriptor *type;
+    const char *field;
+} unknown_rows[] = {
+#define UNKNOWN(message, field) {&moecap__v1__##message##__descriptor, #field},
+#include "wire/unknown.def"
+#undef UNKNOWN
+};
+
+/* The same by message, built once: bit i stands for the descriptor's field i. */
+static struct {
+    const ProtobufCMessageDescriptor *type;
+    uint64_t fields;
+} unknown[CAP_COUNT_OF(unknown_rows)];
+static size_t unknown_count;
+static pthread_once_t unknown_once = PTHREAD_ONCE_INIT;
+
+static void build_unknown(void)
+{
+    for (size_t i = 0; i < CAP_COUNT_OF(unknown_rows); i++) {
+        const ProtobufCMessageDescriptor *type = unknown_rows[i].type;
+        const ProtobufCFieldDescriptor *field =
+            protobuf_c_message_descriptor_get_field_by_name(type, unknown_rows[i].field);
+
+        if (!field || type->n_fields > 64)
+            abort(); /* a row of unknown.def names a field that is not there */
+        if (unknown_count == 0 || unknown[unknown_count - 1].type != type)
+            unknown[unknown_count++].type = type;
+        unknown[unknown_count - 1].fields |= UINT64_C(1) << (field - type->fields);
+    }
+}
+
+static uint64_t unknown_fields(const ProtobufCMessageDescriptor *type)
+{
+    pthread_once(&unknown_once, build_unknown);
+    for (size_t i = 0; i < unknown_count; i++)
+        if (unknown[i].type == type)
+            return unknown[i].fields;
+    return 0;
+}
+
+static bool is_zero(const ProtobufCFieldDescriptor *field, const void *at)
+{
+    static const char zeros[sizeof(uint64_t)];
+    const char *text;
+
+    if (field->type != PROTOBUF_C_TYPE_STRING)
+        return memcmp(at, zeros, wire_size_of(field)) == 0;
+    text = *(char *const *)at;
+    return !text || !*text;
+}
+
+static bool is_known(const ProtobufCMessage *message, unsigned index, uint64_t may_be_unknown)
+{
+    const ProtobufCFieldDescriptor *field = &message->descriptor->fields[index];
+    const char *base = (const char *)message;
+
+    return wire_is_there(field, base) &&
+           (index >= 64 || !(may_be_unknown >> index & 1) || !is_zero(field, base + field->offset));
+}
+
+/* ---- values ---- */
+
+const char *cap_wire_enum_word(const ProtobufCEnumDescriptor *type, int value, char out[64])
+{
+    const ProtobufCEnumValue *v = protobuf_c_enum_descriptor_get_value(type, value);
+    char prefix[64];
+    size_t at = 0;
+
+    if (!v)
+        return NULL;
+    for (const char *p = type->short_name; *p && at < sizeof prefix - 2; p++) {
+        if (isupper((unsigned char)*p) && at > 0)
+            prefix[at++] = '_';
+        prefix[at++] = (char)toupper((unsigned char)*p);
+    }
+    prefix[at] = '\0';
+    snprintf(out, 64, "%s",
+             strncmp(v->name, prefix, at) == 0 && v->name[at] == '_' ? v->name + at + 1 : v->name);
+    for (char *p = out; *p; p++)
+        *p = (char)tolower((unsigned char)*p);
+    return out;
+}
 
 static void write_text(struct cap_buf *out, const char *text)
 {
@@ -137,9 +232,12 @@ static void write_list(struct cap_buf *out, const ProtobufCFieldDescriptor *fiel
     cap_buf_add_char(out, ']');
 }
 
+/* ---- messages ---- */
+
 void cap_wire_write(const ProtobufCMessage *message, struct cap_buf *out)
 {
     const ProtobufCMessageDescriptor *type = message->descriptor;
+    uint64_t may_be_unknown = unknown_fields(type);
     const char *base = (const char *)message;
     bool first = true;
 
@@ -147,7 +245,7 @@ void cap_wire_write(const ProtobufCMessage *message, struct cap_buf *out)
     for (unsigned i = 0; i < type->n_fields; i++) {
         const ProtobufCFieldDescriptor *field = &type->fields[i];
 
-        if (!wire_is_there(field, base))
+        if (!is_known(message, i, may_be_unknown))
             continue;
         cap_buf_add_str(out, first ? "\"" : ",\"");
         first = false;
@@ -163,11 +261,12 @@ void cap_wire_write(const ProtobufCMessage *message, struct cap_buf *out)
 
 bool cap_wire_write_field(const ProtobufCMessage *message, const char *name, struct cap_buf *out)
 {
+    const ProtobufCMessageDescriptor *type = message->descriptor;
     const ProtobufCFieldDescriptor *field =
-        protobuf_c_message_descriptor_get_field_by_name(message->descriptor, name);
+        protobuf_c_message_descriptor_get_field_by_name(type, name);
     const char *base = (const char *)message;
 
-    if (!field || !wire_is_there(field, base))
+    if (!field || !is_known(message, (unsigned)(field - type->fields), unknown_fields(type)))
         return false;
     if (field->label == PROTOBUF_C_LABEL_REPEATED)
         write_list(out, field, base);
@@ -176,4 +275,16 @@ bool cap_wire_write_field(const ProtobufCMessage *message, const char *name, str
     else
         write_scalar(out, field, base + field->offset);
     return true;
+}
+
+json_t *cap_wire_to_json(const ProtobufCMessage *message)
+{
+    CAP_AUTO_BUF(text, SIZE_MAX);
+    json_t *json;
+
+    cap_wire_write(message, &text);
+    json = json_loadb(text.data, text.length, 0, NULL);
+    if (!json)
+        abort(); /* what we wrote ourselves is JSON */
+    return json;
 }

@@ -4,9 +4,10 @@
     tools/openapi/generate.py            writes docs/openapi.json
     tools/openapi/generate.py --check    changes nothing; status 1 when it is not current
 
-The schemas are made from proto/moecap/v1 by the rules of lib/wire (to_json.c, from_json.c), with the comments of
-the .proto as descriptions, so that they cannot say anything else than the programs. A reply has all of its fields
-but those of a oneof, and a sub-message that is not there is null. A request (named with Input behind) may leave
+The schemas are made from proto/moecap/v1 by the rules of lib/wire (write.c, from_json.c), with the comments of the
+.proto as descriptions, so that they cannot say anything else than the programs. A reply has all of its fields but
+those of a oneof and those of lib/wire/unknown.def, which are left out while they are unknown; a sub-message that is
+not there is null. A request (named with Input behind) may leave
 out any field, and null means the same.
 """
 import json
@@ -58,6 +59,12 @@ class Protos:
         return {"description": text} if text else {}
 
 
+def read_unknown():
+    """{(message, field)} of the fields that are left out while they are zero."""
+    rows = re.findall(r"^UNKNOWN\((\w+), (\w+)\)", (ROOT / "lib/wire/unknown.def").read_text(), re.M)
+    return {("".join(word.capitalize() for word in message.split("_")), field) for message, field in rows}
+
+
 def enum_word(enum, value):
     prefix = re.sub(r"(?<!^)(?=[A-Z])", "_", enum.name).upper() + "_"
     return value.name.removeprefix(prefix).lower()
@@ -67,7 +74,7 @@ class Schemas:
     """Made when they are first named, so that only what the paths need is in the document."""
 
     def __init__(self, protos):
-        self.protos, self.made = protos, {}
+        self.protos, self.made, self.unknown = protos, {}, read_unknown()
 
     def ref(self, name):
         if name not in self.made:
@@ -90,10 +97,10 @@ class Schemas:
         for i, field in enumerate(message.field):
             schema = self.field(field, is_input)
             properties[field.name] = {**schema, **self.protos.comment(file, path + (2, i))}
-            if not field.HasField("oneof_index"):
-                required.append(field.name)
-            else:
+            if field.HasField("oneof_index"):
                 exclusive.setdefault(field.oneof_index, []).append(field.name)
+            elif (name, field.name) not in self.unknown:
+                required.append(field.name)
         schema = {"type": "object", **self.protos.comment(file, path), "properties": properties,
                   "additionalProperties": False}
         if required and not is_input:

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "base/auto.h"
 #include "moecap/v1/scheduler.pb-c.h"
 #include "moecap/v1/store.pb-c.h"
 #include "wire/json.h"
@@ -50,6 +51,74 @@ static void a_message_reads_back_what_was_written(void **state)
     assert_string_equal(json_string_value(json_array_get(json_object_get(spec, "tasks"), 1)), "b");
     json_decref(json);
     assert_null(request->spec->hardware);
+}
+
+static bool has(const json_t *object, const char *name)
+{
+    return json_object_get(object, name) != NULL;
+}
+
+/* Nobody knows, or nobody asked: that is no number. */
+static void what_is_unknown_is_left_out(void **state)
+{
+    static const char *const of_spec[] = {"limit", "repeats"};
+    static const char *const of_report[] = {
+        "moe_layers",   "experts",      "top_k",          "threads",        "isa",
+        "model_sha256", "model_family", "engine_version", "started_wall_ms"};
+    static const char *const of_progress[] = {"started_at_ms", "ended_at_ms", "output_tokens_per_s",
+                                              "concurrency"};
+    Moecap__V1__EvaluationSpec spec = MOECAP__V1__EVALUATION_SPEC__INIT;
+    Moecap__V1__Parallelism parallelism = MOECAP__V1__PARALLELISM__INIT;
+    Moecap__V1__ShardReport report = MOECAP__V1__SHARD_REPORT__INIT;
+    Moecap__V1__NodeHardware hardware = MOECAP__V1__NODE_HARDWARE__INIT;
+    Moecap__V1__RunProgress progress = MOECAP__V1__RUN_PROGRESS__INIT;
+    json_t *json;
+
+    (void)state;
+    spec.parallelism = &parallelism;
+    report.hardware = &hardware;
+    json = cap_wire_to_json(&spec.base);
+    for (size_t i = 0; i < CAP_COUNT_OF(of_spec); i++)
+        assert_false(has(json, of_spec[i]));
+    assert_int_equal(json_object_size(json_object_get(json, "parallelism")), 0);
+    json_decref(json);
+    json = cap_wire_to_json(&report.base);
+    for (size_t i = 0; i < CAP_COUNT_OF(of_report); i++)
+        assert_false(has(json, of_report[i]));
+    assert_false(has(json_object_get(json, "hardware"), "device_memory_bytes"));
+    assert_false(has(json_object_get(json, "hardware"), "governor"));
+    json_decref(json);
+    json = cap_wire_to_json(&progress.base);
+    for (size_t i = 0; i < CAP_COUNT_OF(of_progress); i++)
+        assert_false(has(json, of_progress[i]));
+    json_decref(json);
+}
+
+static void what_is_known_to_be_zero_is_a_zero(void **state)
+{
+    Moecap__V1__EvaluationSpec spec = MOECAP__V1__EVALUATION_SPEC__INIT;
+    Moecap__V1__Parallelism parallelism = MOECAP__V1__PARALLELISM__INIT;
+    Moecap__V1__ShardReport report = MOECAP__V1__SHARD_REPORT__INIT;
+    Moecap__V1__RunProgress progress = MOECAP__V1__RUN_PROGRESS__INIT;
+    json_t *json;
+
+    (void)state;
+    spec.parallelism = &parallelism;
+    parallelism.tensor = 2;
+    spec.limit = 7;
+    spec.revision = "v1";
+    json = cap_wire_to_json(&spec.base);
+    assert_int_equal(json_integer_value(json_object_get(json, "limit")), 7);
+    assert_string_equal(json_string_value(json_object_get(json, "revision")), "v1");
+    assert_true(has(json, "seed") && has(json, "priority") && has(json, "note"));
+    assert_int_equal(json_object_size(json_object_get(json, "parallelism")), 1);
+    json_decref(json);
+    json = cap_wire_to_json(&report.base);
+    assert_true(has(json, "retries") && has(json, "load_average") && has(json, "ended_us"));
+    json_decref(json);
+    json = cap_wire_to_json(&progress.base);
+    assert_true(has(json, "samples_answered") && has(json, "samples_total") && has(json, "repeat"));
+    json_decref(json);
 }
 
 /* Text and tree are the same document. */
@@ -185,6 +254,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_message_reads_back_what_was_written),
+        cmocka_unit_test(what_is_unknown_is_left_out),
+        cmocka_unit_test(what_is_known_to_be_zero_is_a_zero),
         cmocka_unit_test(text_is_what_the_tree_would_give),
         cmocka_unit_test(a_field_is_written_by_its_name),
         cmocka_unit_test(wrong_fields_are_named_by_their_path),

@@ -57,7 +57,7 @@ export function parallelText(run: BoardRow): string {
       ["EP", p.expert],
     ] as const
   )
-    .filter(([, n]) => n > 1)
+    .filter(([, n]) => (n ?? 1) > 1)
     .map(([name, n]) => name + n)
     .join(" ");
 }

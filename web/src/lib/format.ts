@@ -36,14 +36,14 @@ export function duration(ms: number): string {
 const pad = (n: number): string => String(n).padStart(2, "0");
 
 /** Local time, "2026-11-25 10:13". Empty when there was none. */
-export function time(ms: number): string {
+export function time(ms: number | undefined): string {
   if (!ms) return "";
   const t = new Date(ms);
   return `${t.getFullYear()}-${pad(t.getMonth() + 1)}-${pad(t.getDate())} ${pad(t.getHours())}:${pad(t.getMinutes())}`;
 }
 
 /** "2026-11-25T10:13:05.000Z". Empty when there was none. */
-export const utc = (ms: number): string => (ms ? new Date(ms).toISOString() : "");
+export const utc = (ms: number | undefined): string => (ms ? new Date(ms).toISOString() : "");
 
 export const number = (count: number): string => thousands.format(count);
 

@@ -33,6 +33,12 @@ export function rowsOfRun(counts: readonly ExpertCount[], phase: PhaseChoice, ba
   return [...layers].sort(([a], [b]) => a - b).map(([layer, sums]) => rowOf(layer, sums));
 }
 
+/** The batches that a phase has selections of, smallest first: what there is to choose among. */
+export function batchesOf(counts: readonly ExpertCount[], phase: PhaseChoice): number[] {
+  const known = counts.filter((c) => phase === "both" || c.phase === phase).map((c) => c.batch_bucket ?? 0);
+  return [...new Set(known)].filter((b) => b > 0).sort((a, b) => a - b);
+}
+
 /** One sample's; a phase in which nothing was chosen is an empty list. */
 export function rowsOfSample(layers: readonly LayerRouting[], experts: number, phase: PhaseChoice): HeatRow[] {
   return layers.map(({ layer, prefill, decode }) => {

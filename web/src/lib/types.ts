@@ -19,47 +19,53 @@ export interface Spec {
   precision: string;
   tasks: string[];
   load?: { concurrency?: number; rate_per_s?: number };
-  hardware?: { description: string; device: string; device_count: number };
-  parallelism?: { tensor: number; pipeline: number; data: number; expert: number };
-  generation?: { max_tokens: number; temperature?: number; top_p?: number; top_k: number; ignore_eos: boolean };
+  hardware?: { description: string; device: string; device_count?: number } | null;
+  parallelism?: { tensor?: number; pipeline?: number; data?: number; expert?: number } | null;
+  generation?: {
+    max_tokens?: number;
+    temperature?: number;
+    top_p?: number;
+    top_k?: number;
+    ignore_eos: boolean;
+  } | null;
   num_fewshot?: number;
-  limit: number;
+  limit?: number;
   sampling?: number;
-  repeats: number;
+  repeats?: number;
   seed: number;
   prompt_format: string;
-  external?: { url: string; served_model: string; model_config: string; api_key_env: string };
+  external?: { url: string; served_model: string; model_config: string; api_key_env: string } | null;
   submitter: string;
   priority: number;
   note: string;
 }
 
 export interface NodeHardware {
-  cpu: string;
-  cores: number;
-  memory_bytes: number;
+  cpu?: string;
+  cores?: number;
+  memory_bytes?: number;
   isa: string[];
   devices: string[];
-  device_memory_bytes: number;
+  device_memory_bytes?: number;
   read_bandwidth_gb_s?: number;
-  kernel: string;
-  governor: string;
+  kernel?: string;
+  governor?: string;
 }
 
 export interface ShardReport {
-  engine_version: string;
+  engine_version?: string;
   timing_boundary: string;
-  started_wall_ms: number;
-  moe_layers: number;
-  experts: number;
-  top_k: number;
-  model_sha256: string;
-  model_family: string;
+  started_wall_ms?: number;
+  moe_layers?: number;
+  experts?: number;
+  top_k?: number;
+  model_sha256?: string;
+  model_family?: string;
   parameters?: number;
   active_parameters?: number;
   hardware?: NodeHardware;
-  threads: number;
-  isa: string;
+  threads?: number;
+  isa?: string;
   load_average: number;
   retries: number;
   notes: string[];
@@ -78,7 +84,7 @@ export interface BoardRow {
   report?: ShardReport;
   figures: Figure[];
   queued_at_ms: number;
-  ended_at_ms: number;
+  ended_at_ms?: number;
   config_hash: string;
   headline_metric: string;
 }
@@ -95,7 +101,7 @@ export interface Attempt {
   fence: number;
   node: string;
   started_at_ms: number;
-  ended_at_ms: number;
+  ended_at_ms?: number;
   outcome: string;
 }
 
@@ -158,7 +164,7 @@ export interface SampleRouting {
 export interface ExpertCount {
   phase: "prefill" | "decode";
   layer: number;
-  batch_bucket: number;
+  batch_bucket?: number;
   counts: number[];
 }
 export interface ExpertCounts {
@@ -218,15 +224,15 @@ export interface RunProgress {
   samples_graded: number;
   node: string;
   phase: string;
-  output_tokens_per_s: number;
+  output_tokens_per_s?: number;
   queued_at_ms: number;
-  started_at_ms: number;
-  ended_at_ms: number;
+  started_at_ms?: number;
+  ended_at_ms?: number;
   attempts: number;
   model: string;
   precision: string;
   engine: string;
-  concurrency: number;
+  concurrency?: number;
   evaluation_id: string;
 }
 
@@ -265,9 +271,9 @@ export interface Queue {
 export interface NodeModel {
   name: string;
   path: string;
-  family: string;
-  sha256: string;
-  bytes: number;
+  family?: string;
+  sha256?: string;
+  bytes?: number;
   problem: string;
 }
 
@@ -276,7 +282,7 @@ export interface NodeEntry {
   connected_at_ms: number;
   last_beat_ms_ago: number;
   run_id: string;
-  peer: string;
+  peer?: string;
   hello: {
     name: string;
     version: string;
@@ -301,9 +307,9 @@ export interface EngineChoice {
 }
 export interface ModelChoice {
   name: string;
-  family: string;
+  family?: string;
   problem: string;
-  bytes: number;
+  bytes?: number;
   context_tokens?: number;
   nodes: number;
 }

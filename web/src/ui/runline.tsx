@@ -17,7 +17,7 @@ interface Props {
 
 export function RunLine({ run, lead, linked = false, repeated = false, about = [], waitsFor, children }: Props) {
   const name = [run.task, (repeated || run.repeat > 0) && `repeat ${run.repeat}`].filter(Boolean).join(", ");
-  const facts = [run.engine, run.precision, run.concurrency > 0 && `batch ${run.concurrency}`, ...about]
+  const facts = [run.engine, run.precision, run.concurrency && `batch ${run.concurrency}`, ...about]
     .filter(Boolean)
     .join(" · ");
   return (
@@ -63,7 +63,7 @@ export function RunAmount({ run }: { run: RunProgress }) {
       <span class="amount">
         {graded ? "graded " : ""}
         {done.toLocaleString("en")} of {plural(run.samples_total, "sample")}
-        {run.output_tokens_per_s > 0 && run.state === "running" && (
+        {run.output_tokens_per_s !== undefined && run.state === "running" && (
           <span class="soft"> · {short(run.output_tokens_per_s)} tokens/s</span>
         )}
       </span>

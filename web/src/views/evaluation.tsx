@@ -61,7 +61,7 @@ export function EvaluationView({ id }: { id: string }) {
 }
 
 function Runs({ id, progress, rows }: { id: string; progress: Progress; rows: BoardRow[] }) {
-  const open = progress.runs.filter((r) => r.ended_at_ms === 0).length;
+  const open = progress.runs.filter((r) => !r.ended_at_ms).length;
   return (
     <>
       <div class="bar-line">

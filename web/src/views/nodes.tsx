@@ -83,7 +83,7 @@ function Node({ node, run }: { node: NodeEntry; run: RunProgress | undefined }) 
           {hello.endpoint ? <code>{hello.endpoint}</code> : <span class="soft">off</span>}
         </Row>
         <Row name="Address">
-          <code>{node.peer.replace(/^ipv[46]:/, "")}</code>
+          {node.peer ? <code>{node.peer.replace(/^ipv[46]:/, "")}</code> : <span class="soft">unknown</span>}
         </Row>
       </dl>
     </li>
@@ -154,7 +154,8 @@ function Models({ models, anyPath }: { models: NodeModel[]; anyPath: boolean }) 
         <ul class="plain">
           {models.map((m) => (
             <li key={m.path}>
-              <b>{m.name}</b> <span class="soft">{[m.family, bytes(m.bytes)].filter(Boolean).join(", ")}</span>
+              <b>{m.name}</b>{" "}
+              <span class="soft">{[m.family, m.bytes && bytes(m.bytes)].filter(Boolean).join(", ")}</span>
             </li>
           ))}
         </ul>
@@ -174,12 +175,12 @@ function Hardware({ hardware: h }: { hardware: NodeHardware }) {
       {h.devices.length > 0 && (
         <Row name="Devices">
           {counted(h.devices)}
-          {h.device_memory_bytes > 0 && ` (${bytes(h.device_memory_bytes)})`}
+          {h.device_memory_bytes && ` (${bytes(h.device_memory_bytes)})`}
         </Row>
       )}
       <Row name="Processor">
         {h.cpu || "unknown"}
-        {h.cores > 0 && `, ${plural(h.cores, "core")}`}
+        {h.cores && `, ${plural(h.cores, "core")}`}
       </Row>
       <Row name="Memory">
         {h.memory_bytes ? bytes(h.memory_bytes) : "unknown"}

@@ -1,7 +1,7 @@
 // How often the router chose each expert, layer by layer, over the whole run.
 import { useMemo } from "preact/hooks";
 import { figureOf, reasonOf } from "../../lib/figures.ts";
-import { rowsOfRun } from "../../lib/heat.ts";
+import { batchesOf, rowsOfRun } from "../../lib/heat.ts";
 import { useResource } from "../../lib/resource.ts";
 import type { ExpertCounts, Run } from "../../lib/types.ts";
 import { ErrorBox } from "../../ui/errorbox.tsx";
@@ -28,7 +28,11 @@ export function Experts({ run }: { run: Run }) {
         No selections of experts: {whyNone(run)}.
       </p>
     );
-  const batches = [...new Set(counts.map((c) => c.batch_bucket))].sort((a, b) => a - b);
+  const batches = batchesOf(counts, state.phase);
+  const choosePhase = (phase: typeof state.phase) => {
+    const kept = batchesOf(counts, phase).map(String).includes(state.batch);
+    set({ phase, batch: kept ? state.batch : "" });
+  };
   return (
     <>
       <div class="controls">
@@ -37,7 +41,7 @@ export function Experts({ run }: { run: Run }) {
           <select
             value={state.phase}
             name="phase"
-            onChange={(e) => set({ phase: e.currentTarget.value as typeof state.phase })}
+            onChange={(e) => choosePhase(e.currentTarget.value as typeof state.phase)}
           >
             {phases.map((p) => (
               <option key={p} value={p}>
@@ -50,9 +54,9 @@ export function Experts({ run }: { run: Run }) {
           Sequences in the pass{" "}
           <select value={state.batch} name="batch" onChange={(e) => set({ batch: e.currentTarget.value })}>
             <option value="">all</option>
-            {batches.map((b, i) => (
+            {batches.map((b) => (
               <option key={b} value={String(b)}>
-                {i === 0 || b <= 1 ? b : `${b / 2 + 1} to ${b}`}
+                {b <= 2 ? b : `${b / 2 + 1} to ${b}`}
               </option>
             ))}
           </select>

@@ -153,7 +153,7 @@ function Declared({ spec }: { spec: Spec }) {
           ["data", p.data],
           ["expert", p.expert],
         ] as const
-      ).filter(([, n]) => n > 1)
+      ).filter(([, n]) => (n ?? 1) > 1)
     : [];
   return (
     <Card
@@ -177,7 +177,7 @@ function whatRan(report: ShardReport | undefined, node: string): Fact[] {
     ];
   const unknown = "unknown";
   return [
-    ["Node", node],
+    ["Node", or(node, unknown)],
     ["Engine version", or(report.engine_version, unknown)],
     [
       "Times taken",
@@ -190,7 +190,7 @@ function whatRan(report: ShardReport | undefined, node: string): Fact[] {
     ["Model family", or(report.model_family, unknown)],
     [
       "Experts",
-      report.experts
+      report.experts && report.moe_layers && report.top_k
         ? `${report.experts} in each of ${plural(report.moe_layers, "layer")}, ${report.top_k} chosen for a token`
         : or("", unknown),
     ],
