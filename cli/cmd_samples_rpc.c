@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "cmd.h"
+#include "moecap/v1/evaluator.rpc.h"
 #include "moecap/v1/store.rpc.h"
 #include "out.h"
 #include "routing_wire.h"
@@ -18,15 +19,14 @@ struct cli_samples_options cli_samples_options;
 
 static const char *verdict_word(const Moecap__V1__SampleRow *sample, const char *metric)
 {
-    static const char *const words[] = {"-", "correct", "wrong", "undecided"};
-    const char *word = "-";
+    const char *word = "";
 
     for (size_t i = 0; i < sample->n_verdicts; i++) { /* the latest version is the last */
         const Moecap__V1__Verdict *verdict = sample->verdicts[i];
-        if (strcmp(verdict->metric, metric) == 0 && verdict->kind < CAP_COUNT_OF(words))
-            word = words[verdict->kind];
+        if (strcmp(verdict->metric, metric) == 0)
+            word = verdict_kind_word(verdict->kind);
     }
-    return word;
+    return *word ? word : "-";
 }
 
 static void add_count(struct cli_table_out *table, bool known, uint32_t count)

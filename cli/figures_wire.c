@@ -4,16 +4,16 @@
 #include <string.h>
 
 #include "base/auto.h"
+#include "moecap/v1/common.rpc.h"
 
 const char cli_csv_head[] =
     "run,model,engine,precision,task,figure,value,low,high,unit,basis,invalid,reason\n";
 
 const char *cli_state_word(Moecap__V1__RunState state)
 {
-    static const char *const words[] = {"?",        "queued", "leased",    "running", "grading",
-                                        "finished", "failed", "cancelled", "invalid"};
+    const char *word = run_state_word(state);
 
-    return (size_t)state < CAP_COUNT_OF(words) ? words[state] : "?";
+    return *word ? word : "?";
 }
 
 static void print_csv_cell(const char *text)

@@ -9,18 +9,26 @@
 enum { GROUP_DEFAULT = 32, SCALE_BYTES = 2 };
 
 static const struct {
-    const char *name;
     int bits;
     bool scaled;
 } precisions[CAP_PRECISION_COUNT] = {
-    [CAP_PRECISION_F32] = {"f32", 32, false},   [CAP_PRECISION_F16] = {"f16", 16, false},
-    [CAP_PRECISION_BF16] = {"bf16", 16, false}, [CAP_PRECISION_INT8] = {"int8", 8, true},
-    [CAP_PRECISION_INT4] = {"int4", 4, true},
+    [CAP_PRECISION_F32] = {32, false},  [CAP_PRECISION_F16] = {16, false},
+    [CAP_PRECISION_BF16] = {16, false}, [CAP_PRECISION_INT8] = {8, true},
+    [CAP_PRECISION_INT4] = {4, true},
 };
 
 const char *cap_precision_name(enum cap_precision precision)
 {
-    return precisions[precision].name;
+    static const char *const words[CAP_PRECISION_COUNT] = {
+#define WORD_COMPUTES(id, word) [CAP_PRECISION_##id] = word,
+#define WORD_COSTED(id, word) [CAP_PRECISION_##id] = word,
+#define WORD_DECLARED(id, word)
+#define PRECISION(id, word, known, ...) WORD_##known(id, word)
+#include "words/precisions.def"
+#undef PRECISION
+    };
+
+    return words[precision];
 }
 
 struct cap_cost_format cap_cost_format_of(enum cap_precision precision, enum cap_dtype stored)

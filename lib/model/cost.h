@@ -11,12 +11,14 @@
 #include "model/model.h"
 
 /* How an engine keeps one kind of numbers. */
+/* int8 and int4 have one 16-bit scale for each group of a row. */
 enum cap_precision {
-    CAP_PRECISION_F32,
-    CAP_PRECISION_F16,
-    CAP_PRECISION_BF16,
-    CAP_PRECISION_INT8, /* with one 16-bit scale for each group of a row, as int4 */
-    CAP_PRECISION_INT4,
+#define CAP_PRECISION_COMPUTES(id) CAP_PRECISION_##id,
+#define CAP_PRECISION_COSTED(id) CAP_PRECISION_##id,
+#define CAP_PRECISION_DECLARED(id)
+#define PRECISION(id, word, known, ...) CAP_PRECISION_##known(id)
+#include "words/precisions.def"
+#undef PRECISION
     CAP_PRECISION_COUNT
 };
 

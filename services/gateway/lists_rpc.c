@@ -2,6 +2,7 @@
  * an order that does not change under the reader; docs/api.md says which. */
 #include <string.h>
 
+#include "moecap/v1/common.rpc.h"
 #include "moecap/v1/scheduler.rpc.h"
 #include "moecap/v1/store.rpc.h"
 #include "service.h"
@@ -85,17 +86,12 @@ static const struct gate_table board_table = {"board", "rows", board_columns,
 static bool query_state(struct cap_http_request *http, Moecap__V1__RunState *out,
                         struct cap_err *err)
 {
-    static const char *const words[] = {"queued", "leased",    "running", "grading", "finished",
-                                        "failed", "cancelled", "invalid", NULL};
     char *word;
-    int state = 0;
 
-    if (!gate_query_word(http, "state", words, &word, err))
+    *out = MOECAP__V1__RUN_STATE__RUN_STATE_UNSPECIFIED; /* any */
+    if (!gate_query_word(http, "state", run_state_words, &word, err))
         return false;
-    for (int i = 0; *word && words[i]; i++)
-        if (strcmp(words[i], word) == 0)
-            state = MOECAP__V1__RUN_STATE__RUN_STATE_QUEUED + i;
-    *out = (Moecap__V1__RunState)state;
+    run_state_from_word(word, out);
     return true;
 }
 

@@ -1,6 +1,7 @@
 /* What is below /api/v1/runs/ID, and info. */
 #include <string.h>
 
+#include "moecap/v1/evaluator.rpc.h"
 #include "moecap/v1/scheduler.rpc.h"
 #include "moecap/v1/store.rpc.h"
 #include "service.h"
@@ -111,14 +112,13 @@ static const struct gate_table sample_table = {"samples", "samples", sample_colu
 static bool read_samples(struct cap_http_request *http, Moecap__V1__ListSamplesRequest *request,
                          struct cap_err *err)
 {
-    static const char *const verdicts[] = {"correct", "wrong", "undecided", NULL};
     static const char *const statuses[] = {"completed", "failed", NULL};
     int64_t after, routing;
 
     if (!gate_query_page(http, SAMPLES_MAX, 100, &request->limit, err) ||
         !gate_query_int(http, "after", 0, UINT32_MAX, -1, &after, err) ||
         !gate_query_int(http, "routing", 0, 1, 0, &routing, err) ||
-        !gate_query_word(http, "verdict", verdicts, &request->verdict, err) ||
+        !gate_query_word(http, "verdict", verdict_kind_words, &request->verdict, err) ||
         !gate_query_word(http, "status", statuses, &request->status, err))
         return false;
     request->search = gate_query_text(http, "search");

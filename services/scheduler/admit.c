@@ -18,57 +18,6 @@ enum {
     SENTENCES_BYTES_MAX = 65536, /* of all sentences; a struct cap_err holds fewer */
 };
 
-static const struct engine {
-    const char *name;
-    bool external, started;
-} engines[] = {
-#define ENGINE(name, external, started) {name, external, started},
-#include "engines.def"
-#undef ENGINE
-};
-
-struct sched_names sched_engine_names(void)
-{
-    static const char *const names[] = {
-#define ENGINE(name, external, started) name,
-#include "engines.def"
-#undef ENGINE
-    };
-
-    return (struct sched_names){names, CAP_COUNT_OF(names)};
-}
-
-/* NULL when there is no such kind. */
-static const struct engine *find_engine(const char *name)
-{
-    for (size_t i = 0; i < CAP_COUNT_OF(engines); i++)
-        if (strcmp(engines[i].name, name) == 0)
-            return &engines[i];
-    return NULL;
-}
-
-bool sched_engine_needs_url(const char *name)
-{
-    const struct engine *engine = find_engine(name);
-
-    return engine && engine->external;
-}
-
-/* A node may have a command that starts it. */
-static bool may_be_started(const char *name)
-{
-    const struct engine *engine = find_engine(name);
-
-    return engine && engine->started;
-}
-
-struct sched_names sched_precision_names(void)
-{
-    static const char *const names[] = {"f32", "bf16", "int8"};
-
-    return (struct sched_names){names, CAP_COUNT_OF(names)};
-}
-
 void sched_spec_fill(struct sched_spec *spec)
 {
     if (!*spec->engine)
@@ -124,39 +73,24 @@ static void complain(struct complaints *c, enum cap_code code, const char *field
     va_end(args);
 }
 
-/* names.count when it is not among them. */
-static size_t index_of(const char *name, struct sched_names names)
-{
-    size_t i = 0;
-
-    while (i < names.count && strcmp(names.names[i], name) != 0)
-        i++;
-    return i;
-}
-
-static bool in_names(const char *name, struct sched_names names)
-{
-    return index_of(name, names) < names.count;
-}
-
-static const char *near_miss(const char *name, struct sched_names names)
+static const char *near_miss(const char *name, struct cap_words names)
 {
     struct cap_near near = {.word = name};
 
     for (size_t i = 0; i < names.count; i++)
-        cap_near_try(&near, names.names[i]);
+        cap_near_try(&near, names.items[i]);
     return near.best;
 }
 
 /* `task "gsm-mni" is unknown, did you mean "gsm-mini"? known: a, b, c` */
 static void complain_unknown(struct complaints *c, const char *field, const char *what,
-                             const char *name, struct sched_names names)
+                             const char *name, struct cap_words names)
 {
     const char *near = near_miss(name, names);
     CAP_AUTO_BUF(list, LIST_BYTES_MAX);
 
     for (size_t i = 0; i < names.count && i < NAMES_SHOWN_MAX; i++)
-        cap_buf_printf(&list, "%s%s", i ? ", " : "", names.names[i]);
+        cap_buf_printf(&list, "%s%s", i ? ", " : "", names.items[i]);
     if (names.count > NAMES_SHOWN_MAX)
         cap_buf_printf(&list, " and %zu more", names.count - NAMES_SHOWN_MAX);
     complain(c, CAP_NOT_FOUND, field, "%s \"%.200s\" is unknown%s%s%s; known: %s", what, name,
@@ -203,7 +137,7 @@ static void check_model(struct complaints *c, const struct sched_spec *spec,
     /* a path, a server's model and the null engine's are nobody's to announce; with no node
      * connected nothing can be known yet */
     if (*spec->model == '/' || strcmp(spec->engine, "native") != 0 || known->nodes == 0 ||
-        in_names(spec->model, known->models))
+        cap_words_has(known->models, spec->model))
         return;
     if (*spec->model == '.' || *spec->model == '~')
         complain(c, CAP_INVALID_ARGUMENT, "model",
@@ -225,7 +159,7 @@ static void check_tasks(struct complaints *c, const struct sched_spec *spec,
         char field[32];
 
         snprintf(field, sizeof field, "tasks[%zu]", i);
-        if (!in_names(spec->tasks[i], known->tasks))
+        if (!cap_words_has(known->tasks, spec->tasks[i]))
             complain_unknown(c, field, "task", spec->tasks[i], known->tasks);
         for (size_t k = 0; k < i; k++)
             if (strcmp(spec->tasks[i], spec->tasks[k]) == 0)
@@ -262,10 +196,11 @@ static void check_url_parts(struct complaints *c, const char *url)
 
 static void check_url(struct complaints *c, const struct sched_spec *spec)
 {
-    bool external = sched_engine_needs_url(spec->engine);
+    const struct cap_engine *engine = cap_engine_find(spec->engine);
+    bool external = engine && engine->server;
     const char *rest = strstr(spec->url, "://");
 
-    if (!*spec->url && may_be_started(spec->engine))
+    if (!*spec->url && engine && engine->started)
         return;
     if (!external && *spec->url)
         complain(c, CAP_INVALID_ARGUMENT, "external.url", "engine \"%s\" takes no external.url",
@@ -307,8 +242,8 @@ static void check_external(struct complaints *c, const struct sched_spec *spec)
 /* Our own engine must do what it is asked for; what a server does is declared. */
 static void check_native(struct complaints *c, const struct sched_spec *spec)
 {
-    if (!in_names(spec->precision, sched_precision_names()))
-        complain_unknown(c, "precision", "precision", spec->precision, sched_precision_names());
+    if (!cap_words_has(cap_precision_computed(), spec->precision))
+        complain_unknown(c, "precision", "precision", spec->precision, cap_precision_computed());
     if (spec->tensor * spec->pipeline * spec->data * spec->expert != 1)
         complain(c, CAP_INVALID_ARGUMENT, "parallelism",
                  "parallelism %lld x %lld x %lld x %lld (tensor, pipeline, data, expert): engine "
@@ -322,8 +257,8 @@ static void check_native(struct complaints *c, const struct sched_spec *spec)
 
 static void check_engine(struct complaints *c, const struct sched_spec *spec)
 {
-    if (!in_names(spec->engine, sched_engine_names()))
-        complain_unknown(c, "engine", "engine", spec->engine, sched_engine_names());
+    if (!cap_words_has(cap_engine_words(), spec->engine))
+        complain_unknown(c, "engine", "engine", spec->engine, cap_engine_words());
     else if (strcmp(spec->engine, "native") == 0)
         check_native(c, spec);
     check_external(c, spec);
@@ -352,7 +287,7 @@ static void check_fewshot(struct complaints *c, const struct sched_spec *spec,
                           const struct sched_known *known)
 {
     for (size_t i = 0; spec->has_fewshot && i < spec->task_count && i < SCHED_TASKS_MAX; i++) {
-        size_t at = index_of(spec->tasks[i], known->tasks);
+        size_t at = cap_words_find(known->tasks, spec->tasks[i]);
 
         if (at < known->tasks.count && spec->num_fewshot > known->task_pools[at])
             complain(c, CAP_INVALID_ARGUMENT, "num_fewshot",
@@ -365,7 +300,7 @@ static void check_fewshot(struct complaints *c, const struct sched_spec *spec,
 static void check_context(struct complaints *c, const struct sched_spec *spec,
                           const struct sched_known *known)
 {
-    size_t at = index_of(spec->model, known->models);
+    size_t at = cap_words_find(known->models, spec->model);
     uint32_t context = at < known->models.count ? known->model_contexts[at] : 0;
 
     if (strcmp(spec->engine, "native") == 0 && context > 0 && spec->max_tokens >= context)

@@ -9,6 +9,7 @@
 #include "base/err.h"
 #include "digest/digest.h"
 #include "spec.h"
+#include "words/words.h"
 
 enum {
     SCHED_TASKS_MAX = 64,
@@ -33,25 +34,15 @@ enum {
     SCHED_FAULTS_MAX = 16, /* wrong fields told one by one */
 };
 
-struct sched_names {
-    const char *const *names;
-    size_t count;
-};
-
 /* What exists now. */
 struct sched_known {
-    struct sched_names tasks;       /* in the store */
+    struct cap_words tasks;         /* in the store */
     const uint32_t *task_pools;     /* [tasks.count] their few-shot examples */
-    struct sched_names models;      /* announced by connected nodes */
+    struct cap_words models;        /* announced by connected nodes */
     const uint32_t *model_contexts; /* [models.count] in tokens, the largest; 0 = not announced */
     bool any_model_path;            /* a connected node loads models by path */
     size_t nodes;                   /* connected */
 };
-
-/* All engine kinds, and the precisions of our own engine. */
-struct sched_names sched_engine_names(void);
-struct sched_names sched_precision_names(void);
-bool sched_engine_needs_url(const char *engine); /* a server of the submitter's */
 
 /* Fills in what the submitter left out. */
 void sched_spec_fill(struct sched_spec *spec);

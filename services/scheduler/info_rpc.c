@@ -126,7 +126,7 @@ static bool know_tasks(const Moecap__V1__ListTasksReply *tasks, struct cap_arena
         names[i] = tasks->tasks[i]->name;
         pools[i] = tasks->tasks[i]->fewshot_samples;
     }
-    out->tasks = (struct sched_names){names, tasks->n_tasks};
+    out->tasks = (struct cap_words){names, tasks->n_tasks};
     out->task_pools = pools;
     return names && pools;
 }
@@ -141,7 +141,7 @@ static bool know_models(const struct models *models, struct cap_arena *arena,
         names[i] = models->list[i]->name;
         contexts[i] = models->list[i]->opt_context_case ? models->list[i]->context_tokens : 0;
     }
-    out->models = (struct sched_names){names, models->count};
+    out->models = (struct cap_words){names, models->count};
     out->model_contexts = contexts;
     out->any_model_path = models->any_path;
     out->nodes = models->nodes;
@@ -166,9 +166,9 @@ bool sched_gather_known(struct sched_service *service, struct cap_arena *arena,
 
 /* ---- for Info ---- */
 
-static void set_names(struct sched_names names, char ***out, size_t *out_count)
+static void set_names(struct cap_words names, char ***out, size_t *out_count)
 {
-    *out = (char **)names.names;
+    *out = (char **)names.items;
     *out_count = names.count;
 }
 
@@ -194,7 +194,7 @@ static bool tell_engines(Moecap__V1__InfoReply *reply, Moecap__V1__NodeEntry *co
             return false;
         moecap__v1__engine_choice__init(choice);
         choice->name = reply->engines[i];
-        choice->needs_url = sched_engine_needs_url(choice->name);
+        choice->needs_url = cap_engine_find(choice->name)->server;
         choice->nodes = count_offers(nodes, count, choice->name);
         choice->offered = choice->nodes > 0;
         reply->engine_choices[reply->n_engine_choices++] = choice;
@@ -312,11 +312,11 @@ static void tell_fixed(const struct sched_service *service, Moecap__V1__InfoRepl
     reply->store_address = (char *)service->store_address;
     reply->evaluator_address = (char *)service->evaluator_address;
     reply->started_at_ms = service->started_at_ms;
-    set_names(sched_engine_names(), &reply->engines, &reply->n_engines);
-    set_names(sched_precision_names(), &reply->precisions, &reply->n_precisions);
-    set_names((struct sched_names){formats, CAP_COUNT_OF(formats)}, &reply->prompt_formats,
+    set_names(cap_engine_words(), &reply->engines, &reply->n_engines);
+    set_names(cap_precision_computed(), &reply->precisions, &reply->n_precisions);
+    set_names((struct cap_words){formats, CAP_COUNT_OF(formats)}, &reply->prompt_formats,
               &reply->n_prompt_formats);
-    set_names((struct sched_names){devices, CAP_COUNT_OF(devices)}, &reply->devices,
+    set_names((struct cap_words){devices, CAP_COUNT_OF(devices)}, &reply->devices,
               &reply->n_devices);
 }
 

@@ -16,6 +16,7 @@ typedef Google__Protobuf__Compiler__CodeGeneratorRequest gen_request;
 typedef Google__Protobuf__FileDescriptorProto gen_file;
 typedef Google__Protobuf__DescriptorProto gen_message;
 typedef Google__Protobuf__FieldDescriptorProto gen_field;
+typedef Google__Protobuf__EnumDescriptorProto gen_enum;
 typedef Google__Protobuf__ServiceDescriptorProto gen_service;
 typedef Google__Protobuf__MethodDescriptorProto gen_method;
 
@@ -30,6 +31,10 @@ const char *gen_full_name(struct cap_arena *a, const gen_file *file, const char 
 
 /* stubs.c: the handlers struct, the client's functions, the tables of every service in the file */
 void gen_stubs(struct cap_arena *a, const gen_file *file, struct cap_buf *header,
+               struct cap_buf *source);
+
+/* enums.c: the words of every enum of the file, "queued" of RUN_STATE_QUEUED */
+void gen_enums(struct cap_arena *a, const gen_file *file, struct cap_buf *header,
                struct cap_buf *source);
 
 /* reflect.c: the file's own description, for gRPC reflection */

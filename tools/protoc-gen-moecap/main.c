@@ -57,9 +57,10 @@ static bool write_file(struct cap_arena *a, const gen_request *request, response
                    file->name, guard, guard, stem);
     cap_buf_printf(&source,
                    "/* Made from %s by protoc-gen-moecap; do not edit. */\n"
-                   "#include \"%s.rpc.h\"\n\n",
+                   "#include \"%s.rpc.h\"\n\n#include <string.h>\n\n",
                    file->name, stem);
     gen_reflection(a, file, &header, &source);
+    gen_enums(a, file, &header, &source);
     gen_stubs(a, file, &header, &source);
     cap_buf_add_str(&header, "#endif\n");
     add_output(a, response, stem, "h", &header);

@@ -8,31 +8,22 @@
 #include "model/tensors.h"
 #include "model/weights.h"
 #include "native/memory.h"
-
-static const char *const precision_names[] = {
-#define NATIVE_PRECISION_NAME(name, text) text,
-    NATIVE_PRECISIONS(NATIVE_PRECISION_NAME)
-#undef NATIVE_PRECISION_NAME
-};
+#include "words/words.h"
 
 const char *native_precision_name(enum native_precision precision)
 {
-    return precision_names[precision];
+    return cap_precision_computed().items[precision];
 }
 
 bool native_precision_from_name(const char *name, enum native_precision *out_precision)
 {
-    if (!*name) {
-        *out_precision = NATIVE_BF16;
-        return true;
-    }
-    for (int i = 0; i < NATIVE_PRECISION_COUNT; i++) {
-        if (strcmp(precision_names[i], name) == 0) {
-            *out_precision = (enum native_precision)i;
-            return true;
-        }
-    }
-    return false;
+    size_t at = cap_words_find(cap_precision_computed(), name);
+
+    if (!*name)
+        at = NATIVE_BF16;
+    if (at < NATIVE_PRECISION_COUNT)
+        *out_precision = (enum native_precision)at;
+    return at < NATIVE_PRECISION_COUNT;
 }
 
 struct loader {

@@ -18,14 +18,16 @@
 /* How weights are kept and what may be rounded. docs/kernels.md has the measured errors.
  *   f32   weights as stored (f16 widened), everything else in f32
  *   bf16  weights and KV cache in bf16; activations too where the CPU multiplies bf16
- *   int8  as bf16, with the experts (and dense MLPs) in int8, a scale for each 32 */
-#define NATIVE_PRECISIONS(X) X(F32, "f32") X(BF16, "bf16") X(INT8, "int8")
-
+ *   int8  as bf16, with the experts (and dense MLPs) in int8, a scale for each 32
+ */
 enum native_precision {
-#define NATIVE_PRECISION_ENUM(name, text) NATIVE_##name,
-    NATIVE_PRECISIONS(NATIVE_PRECISION_ENUM)
-#undef NATIVE_PRECISION_ENUM
-        NATIVE_PRECISION_COUNT
+#define NATIVE_PRECISION_COMPUTES(id) NATIVE_##id,
+#define NATIVE_PRECISION_COSTED(id)
+#define NATIVE_PRECISION_DECLARED(id)
+#define PRECISION(id, word, known, ...) NATIVE_PRECISION_##known(id)
+#include "words/precisions.def"
+#undef PRECISION
+    NATIVE_PRECISION_COUNT
 };
 
 const char *native_precision_name(enum native_precision precision);

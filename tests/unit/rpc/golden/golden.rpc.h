@@ -7,6 +7,12 @@
 
 extern const struct cap_rpc_file golden_rpc_file;
 
+/* enum my_app.v1.ThingState: its words, NULL behind the last; a value's, "" when it has none;
+ * the value of a word, false when there is no such word. */
+extern const char *const thing_state_words[];
+const char *thing_state_word(MyApp__V1__ThingState value);
+bool thing_state_from_word(const char *word, MyApp__V1__ThingState *out_value);
+
 /* service my_app.v1.BoardView */
 extern const struct cap_rpc_service board_view_rpc_service;
 
