@@ -50,6 +50,19 @@ struct cap_words cap_engine_words(void)
     return (struct cap_words){words, CAP_COUNT_OF(words)};
 }
 
+/* ---- figures ---- */
+
+struct cap_words cap_figure_words(void)
+{
+    static const char *const words[] = {
+#define FIGURE(id, unit, basis, formula, source) #id,
+#include "words/figures.def"
+#undef FIGURE
+    };
+
+    return (struct cap_words){words, CAP_COUNT_OF(words)};
+}
+
 /* ---- precisions ---- */
 
 struct cap_words cap_precision_words(void)

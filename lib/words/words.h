@@ -2,6 +2,7 @@
  *
  *     engines        words/engines.def      include it to make rows of your own
  *     precisions     words/precisions.def   with the spellings that people use
+ *     figures        words/figures.def      but for accuracies, whose ids are the tasks' metrics
  *     run states     enum RunState          common.proto
  *     phases         enum Phase             common.proto
  *     verdict kinds  enum VerdictKind       evaluator.proto
@@ -39,6 +40,9 @@ struct cap_engine {
 /* NULL when there is no such engine. */
 const struct cap_engine *cap_engine_find(const char *word);
 struct cap_words cap_engine_words(void);
+
+/* Ids of the figures of every run. */
+struct cap_words cap_figure_words(void);
 
 /* Our own engine's, and all. */
 struct cap_words cap_precision_computed(void);

@@ -7,7 +7,7 @@ static const struct {
     const char *id, *unit, *basis, *formula, *source;
 } table[] = {
 #define FIGURE(id, unit, basis, formula, source) {#id, unit, basis, formula, source},
-#include "measure/figures.def"
+#include "words/figures.def"
 #undef FIGURE
 };
 

@@ -13,7 +13,7 @@
 
 enum eval_figure_id {
 #define FIGURE(id, unit, basis, formula, source) EVAL_FIGURE_##id,
-#include "measure/figures.def"
+#include "words/figures.def"
 #undef FIGURE
     EVAL_FIGURE_COUNT
 };
