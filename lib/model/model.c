@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/file.h"
+#include "base/python_json.h"
 #include "model/family.h"
 #include "model/keys.h"
 
@@ -27,7 +28,7 @@ static json_t *read_object(const char *dir, const char *name, struct cap_err *er
 {
     char path[PATH_MAX];
     size_t length;
-    CAP_AUTO_MEM char *text = NULL;
+    CAP_AUTO_MEM char *text = NULL, *strict = NULL;
     json_error_t why;
     json_t *json;
 
@@ -38,7 +39,8 @@ static json_t *read_object(const char *dir, const char *name, struct cap_err *er
     text = cap_file_read_regular(path, CONFIG_BYTES_MAX, &length, err);
     if (!text)
         return NULL;
-    json = json_loadb(text, length, 0, &why);
+    strict = cap_python_json(text, length, &length);
+    json = json_loadb(strict, length, 0, &why);
     if (!json)
         cap_fail(err, CAP_INVALID_ARGUMENT, "%s, line %d: %.200s", name, why.line, why.text);
     else if (!json_is_object(json))

@@ -2,7 +2,8 @@
  * tells.
  *
  * Everything here is a declaration and is marked as such wherever it is shown. Families that
- * lib/model knows give parameters, too; of others the shape is read by the usual keys.
+ * lib/model knows give parameters, too; of others the shape is read by the keys that lib/model
+ * understands (model/shape.h), and what it does not understand is unknown with the reason.
  */
 #ifndef INFER_DECLARED_H
 #define INFER_DECLARED_H
@@ -11,14 +12,9 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "model/shape.h"
 
-/* The submitter chooses the shape, and the node keeps counts of layers times experts: about three
- * times what the largest models have. */
-enum {
-    INFER_DECLARED_LAYERS_MAX = 1024,
-    INFER_DECLARED_EXPERTS_MAX = 2048,
-    INFER_DECLARED_FIELDS_MAX = 8,
-};
+enum { INFER_DECLARED_FIELDS_MAX = 8, INFER_DECLARED_UNKNOWN_MAX = 3 };
 
 struct infer_declared {
     bool given;
@@ -26,7 +22,10 @@ struct infer_declared {
     int layers, moe_layers, experts, top_k; /* 0 = not said */
     int context_tokens_max;                 /* 0 = not said */
     int64_t parameters, active_parameters;  /* -1 = not known */
-    int moe_layer_ids[INFER_DECLARED_LAYERS_MAX];
+    int moe_layer_ids[CAP_MODEL_LAYERS_MAX];
+    /* why experts, top_k or moe_layers are not known, although the model has experts */
+    char unknown[INFER_DECLARED_UNKNOWN_MAX][CAP_SHAPE_WHY_BYTES];
+    int unknown_count;
     char why_no_parameters[200];
 };
 

@@ -57,15 +57,26 @@ static void write_answers(struct infer_notes *notes)
                         notes->other_length, notes->answers);
 }
 
+/* "8", or "unknown": 0 is what nobody said or could read. */
+static const char *count_text(int count, char out[16])
+{
+    snprintf(out, 16, count > 0 ? "%d" : "unknown", count);
+    return out;
+}
+
 static void write_declared(struct infer_notes *notes, const struct infer_declared *declared)
 {
+    char experts[16], top_k[16];
+
     if (!declared->given)
         return;
     infer_notes_add(notes,
                     "declared by the submitter, not told by the server: the model's shape "
-                    "(%s, %d layers, %d experts, top-k %d)",
+                    "(%s, %d layers, experts %s, top-k %s)",
                     *declared->family ? declared->family : "family not said", declared->layers,
-                    declared->experts, declared->top_k);
+                    count_text(declared->experts, experts), count_text(declared->top_k, top_k));
+    for (int i = 0; i < declared->unknown_count; i++)
+        infer_notes_add(notes, "the model's shape is unknown in part: %s", declared->unknown[i]);
     if (declared->parameters < 0)
         infer_notes_add(notes, "parameters are unknown: %s", declared->why_no_parameters);
 }

@@ -21,7 +21,7 @@ static const char *why_not(const struct infer_server *server, const struct infer
         return "servers of this kind do not tell the experts of a request";
     if (way == INFER_ROUTING_IN_STREAM && !server->offers_routing)
         return not_started_so;
-    if (declared->moe_layers == 0 || declared->top_k == 0)
+    if (declared->moe_layers == 0 || declared->experts == 0 || declared->top_k == 0)
         return "the server may tell routing, but without --model-config its shape is unknown";
     if (way == INFER_ROUTING_AGAIN && !may_ask_again)
         return "the server tells routing only to a second request, which external_routing_again of "

@@ -233,6 +233,26 @@ static void parameters_are_counted_from_a_declared_config_of_a_known_family(void
     assert_false(has_note(node, "parameters are unknown"));
 }
 
+static void what_a_declared_config_does_not_say_plainly_is_unknown_with_its_reason(void **state)
+{
+    struct node *node = *state;
+    struct infer_spec spec = spec_for(node, "openai");
+    const Moecap__V1__ShardReport *report;
+
+    spec.model_config = "{\"model_type\":\"surprise\",\"num_hidden_layers\":4,\"num_experts\":8,"
+                        "\"num_experts_per_tok\":2,\"limits\":[0.0,Infinity]}";
+    stub_reply(node->stub, COMPLETIONS, &good);
+    lease(node, &spec, 1);
+    drain(node);
+    report = node->last_rows->report;
+    assert_non_null(report);
+    assert_int_equal(report->experts, 8);
+    assert_int_equal(report->moe_layers, 0);
+    assert_int_equal(report->n_declared, 3);
+    assert_string_equal(report->declared[1], "experts");
+    assert_true(has_note(node, "nothing in config.json says which layers have experts"));
+}
+
 static void chunks_of_several_tokens_have_no_gaps(void **state)
 {
     struct node *node = *state;
@@ -260,7 +280,8 @@ static void a_servers_routing_reaches_its_sample_and_the_counts_of_the_run(void 
     struct infer_spec spec = spec_for(node, "sglang");
     const Moecap__V1__AnswerRows *rows;
 
-    spec.model_config = "{\"num_hidden_layers\":1,\"num_experts\":2,\"num_experts_per_tok\":1}";
+    spec.model_config = "{\"model_type\":\"olmoe\",\"num_hidden_layers\":1,\"num_experts\":2,"
+                        "\"num_experts_per_tok\":1}";
     stub_reply(node->stub, "/server_info",
                &(struct stub_reply){.body = "{\"enable_return_routed_experts\":true}"});
     stub_reply(node->stub, COMPLETIONS,
@@ -446,6 +467,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(the_report_says_what_was_seen_and_what_was_declared),
         TEST(parameters_are_counted_from_a_declared_config_of_a_known_family),
+        TEST(what_a_declared_config_does_not_say_plainly_is_unknown_with_its_reason),
         TEST(chunks_of_several_tokens_have_no_gaps),
         TEST(a_servers_routing_reaches_its_sample_and_the_counts_of_the_run),
         TEST(answers_without_usage_have_no_counts_and_the_report_says_so),

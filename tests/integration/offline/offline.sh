@@ -43,6 +43,9 @@ expect inspect-truncated 1 "it is truncated or damaged"
 sed 's/"model_type": "qwen3_moe"/"model_type": "llama"/' $tiny/config.json >"$tmp/model/config.json"
 try model inspect "$tmp/model"
 expect inspect-family 1 'architecture "llama" is not supported, supported: qwen3_moe'
+printf '\357\273\277{"model_type": "nemotron_h", "time_step_limit": [0.0, Infinity, NaN]}' >"$tmp/model/config.json"
+try model inspect "$tmp/model"
+expect inspect-infinity 1 'architecture "nemotron_h" is not supported, supported: qwen3_moe'
 try model inspect /nowhere
 expect inspect-nowhere 3 'there is no "/nowhere"'
 try model inspect

@@ -19,6 +19,7 @@
 #include "base/map.h"
 #include "base/near.h"
 #include "base/plain.h"
+#include "base/python_json.h"
 #include "base/rand.h"
 #include "base/utf8.h"
 #include "base/wait.h"
@@ -489,6 +490,36 @@ static void a_wait_ends_when_its_time_has_come(void **state)
     assert_in_range(cap_clock_ms(cap_clock_system()) - began_ms, 29, 20000);
 }
 
+static void check_python_json(const char *text, const char *strict)
+{
+    size_t length;
+    char *got = cap_python_json(text, strlen(text), &length);
+
+    assert_string_equal(got, strict);
+    assert_int_equal(length, strlen(strict));
+    free(got);
+}
+
+static void what_python_writes_and_a_strict_reader_refuses_becomes_strict(void **state)
+{
+    (void)state;
+    check_python_json("{\"limit\": [0.0, Infinity, -Infinity, NaN]}",
+                      "{\"limit\": [0.0, \"Infinity\", \"-Infinity\", \"NaN\"]}");
+    check_python_json("\xef\xbb\xbf[1]", "[1]");
+    check_python_json("[1000000000000000019884624838656, -12, 1e999, 1e-3]",
+                      "[1000000000000000019884624838656.0, -12, \"Infinity\", 1e-3]");
+}
+
+static void strings_and_mistakes_stay_as_they_are(void **state)
+{
+    static const char *const texts[] = {"{\"NaN \\\" Infinity\": \"\\\\\", \"x\": -1.5e+3}",
+                                        "\"no end Infinity", "[tru, Nan, In, \\]", "", "-"};
+
+    (void)state;
+    for (size_t i = 0; i < CAP_COUNT_OF(texts); i++)
+        check_python_json(texts[i], texts[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -516,6 +547,8 @@ int main(void)
         cmocka_unit_test(a_cut_never_ends_inside_a_character),
         cmocka_unit_test(tidied_text_is_utf8_and_keeps_what_was),
         cmocka_unit_test(a_failure_that_quotes_a_piece_of_a_name_is_utf8),
+        cmocka_unit_test(what_python_writes_and_a_strict_reader_refuses_becomes_strict),
+        cmocka_unit_test(strings_and_mistakes_stay_as_they_are),
         cmocka_unit_test(mended_text_does_not_depend_on_how_it_was_divided),
     };
 
