@@ -19,12 +19,43 @@ bool jinja_fail(struct run *run, const char *fmt, ...)
     return cap_fail(run->err, CAP_INVALID_ARGUMENT, "template line %d: %s", run->line, text);
 }
 
+/* ---- the budget ---- */
+
+bool jinja_charge(struct run *run, size_t work)
+{
+    if (run->err->code != CAP_OK)
+        return false;
+    if (work > RENDER_WORK_MAX - run->work)
+        return jinja_fail(run, "the template takes too many steps");
+    run->work += work;
+    if (run->stop && run->work >= run->next_stop) {
+        run->next_stop = run->work + WORK_BETWEEN_STOPS;
+        if (run->stop->asked(run->stop->self))
+            return cap_fail(run->err, CAP_CANCELLED, "rendering was stopped");
+    }
+    return true;
+}
+
+bool jinja_descend(struct run *run)
+{
+    if (++run->depth > DEPTH_MAX)
+        return jinja_fail(run, "the template is nested deeper than %d (or a value contains itself)",
+                          DEPTH_MAX);
+    return jinja_charge(run, sizeof(void *));
+}
+
+void jinja_ascend(struct run *run)
+{
+    run->depth--;
+}
+
 /* ---- names ---- */
 
-bool jinja_find_name(const struct scope *scope, const char *name, struct value *out)
+bool jinja_find_name(struct run *run, const struct scope *scope, const char *name,
+                     struct value *out)
 {
     for (; scope; scope = scope->parent)
-        if (jinja_find(scope->names, name, strlen(name), out))
+        if (jinja_find(run, scope->names, name, strlen(name), out))
             return true;
     return false;
 }
@@ -39,11 +70,11 @@ static bool is_function(const struct run *run, const char *name)
     return strcmp(name, "strftime_now") == 0 && run->jinja->options.clock;
 }
 
-static struct value look_up(const struct run *run, const struct scope *scope, const char *name)
+static struct value look_up(struct run *run, const struct scope *scope, const char *name)
 {
     struct value v;
 
-    if (jinja_find_name(scope, name, &v))
+    if (jinja_find_name(run, scope, name, &v))
         return v;
     return (struct value){.kind = is_function(run, name) ? V_FUNCTION : V_UNDEFINED, .name = name};
 }
@@ -94,9 +125,9 @@ static bool index_list(const struct list *list, int64_t i, struct value *out)
     return true;
 }
 
-static bool index_string(const struct value *s, int64_t i, struct value *out)
+static bool index_string(struct run *run, const struct value *s, int64_t i, struct value *out)
 {
-    int64_t count = (int64_t)jinja_utf8_count(s->s.text, s->s.length);
+    int64_t count = (int64_t)jinja_utf8_count(run, *s);
     size_t at;
 
     if (i < 0)
@@ -115,24 +146,21 @@ bool jinja_get(struct run *run, struct value from, struct value key, struct valu
     if (from.kind == V_UNDEFINED)
         return jinja_fail(run, "\"%s\" is not defined", from.name ? from.name : "?");
     if (from.kind == V_DICT && key.kind == V_STR) {
-        found = jinja_find(from.dict, key.s.text, key.s.length, out);
+        found = jinja_find(run, from.dict, key.s.text, key.s.length, out);
     } else if (from.kind == V_DICT) {
         for (size_t i = 0; i < from.dict->count && !found; i++) {
-            found = jinja_equal(&from.dict->pairs[i].key, &key);
+            found = jinja_equal(run, &from.dict->pairs[i].key, &key);
             *out = from.dict->pairs[i].value;
         }
     } else if (from.kind == V_LIST && key.kind == V_INT) {
         found = index_list(from.list, key.i, out);
     } else if (from.kind == V_STR && key.kind == V_INT) {
-        found = index_string(&from, key.i, out);
+        found = index_string(run, &from, key.i, out);
     }
-    if (!found) {
-        const char *name =
-            key.kind == V_STR ? cap_arena_strndup(run->arena, key.s.text, key.s.length) : "item";
-
-        *out = (struct value){.kind = V_UNDEFINED, .name = name};
-    }
-    return true;
+    if (!found)
+        *out = (struct value){.kind = V_UNDEFINED,
+                              .name = key.kind == V_STR ? jinja_copy(run, key) : "item"};
+    return run->err->code == CAP_OK;
 }
 
 static int64_t clamp_bound(int64_t i, int64_t count, int64_t lowest)
@@ -171,10 +199,40 @@ static bool slice_bounds(struct run *run, const struct node *node, struct scope 
     return true;
 }
 
+/* The characters start, start + step, ... of a text of `count`. */
+static bool slice_text(struct run *run, struct value of, int64_t count, int64_t start, int64_t stop,
+                       int64_t step, struct value *out)
+{
+    const char *text = of.s.text;
+    uint32_t *offsets;
+    CAP_AUTO_BUF(picked, TEMPLATE_BYTES_MAX);
+
+    if (!jinja_charge(run, of.s.length * 2))
+        return false;
+    if (step == 1) {
+        size_t from = jinja_utf8_offset(text, of.s.length, (size_t)start);
+
+        *out =
+            jinja_str(text + from, start < stop ? jinja_utf8_offset(text + from, of.s.length - from,
+                                                                    (size_t)(stop - start))
+                                                : 0);
+        return true;
+    }
+    offsets = cap_arena_array(run->arena, (size_t)count + 1, sizeof *offsets);
+    if (!offsets)
+        return jinja_fail(run, "the template needs more memory than it may have");
+    for (int64_t i = 0; i < count; i++)
+        offsets[i + 1] =
+            offsets[i] + (uint32_t)jinja_utf8_next(text + offsets[i], of.s.length - offsets[i]);
+    for (int64_t i = start; step > 0 ? i < stop : i > stop; i += step)
+        cap_buf_add(&picked, text + offsets[i], offsets[i + 1] - offsets[i]);
+    *out = jinja_take_buf(run, &picked);
+    return run->err->code == CAP_OK;
+}
+
 static bool eval_slice(struct run *run, const struct node *node, struct scope *scope,
                        struct value *out)
 {
-    CAP_AUTO_BUF(text, TEMPLATE_BYTES_MAX);
     int64_t count, start = 0, stop = 0, step = 1;
     struct value of;
 
@@ -182,22 +240,16 @@ static bool eval_slice(struct run *run, const struct node *node, struct scope *s
         return false;
     if (of.kind != V_LIST && of.kind != V_STR)
         return jinja_fail(run, "cannot slice a %s", jinja_kind_name(&of));
-    count = of.kind == V_LIST ? (int64_t)of.list->count
-                              : (int64_t)jinja_utf8_count(of.s.text, of.s.length);
+    count = of.kind == V_LIST ? (int64_t)of.list->count : (int64_t)jinja_utf8_count(run, of);
     if (!slice_bounds(run, node, scope, count, &start, &stop, &step))
         return false;
-    *out = jinja_list(run, 0, of.kind == V_LIST && of.list->tuple);
-    for (int64_t i = start; step > 0 ? i < stop : i > stop; i += step) {
-        struct value item = {0};
-
-        if (of.kind == V_STR && index_string(&of, i, &item))
-            cap_buf_add(&text, item.s.text, item.s.length);
-        else if (of.kind == V_LIST && !jinja_append(run, out->list, of.list->items[i]))
-            return false;
-    }
     if (of.kind == V_STR)
-        *out = jinja_take_buf(run, &text);
-    return run->err->code == CAP_OK;
+        return slice_text(run, of, count, start, stop, step, out);
+    *out = jinja_list(run, 0, of.list->tuple);
+    for (int64_t i = start; step > 0 ? i < stop : i > stop; i += step)
+        if (!jinja_append(run, out->list, of.list->items[i]))
+            return false;
+    return true;
 }
 
 /* ---- calls ---- */
@@ -229,13 +281,16 @@ bool jinja_eval_arguments(struct run *run, const struct node *list, struct scope
 
 struct value jinja_argument(const struct arguments *args, size_t index, const char *name)
 {
-    struct value v = {.kind = V_UNDEFINED};
-
     if (index < args->count)
         return args->positional[index];
-    if (name)
-        jinja_find(args->named, name, strlen(name), &v);
-    return v;
+    for (size_t i = 0; name && i < args->named->count; i++) {
+        const struct pair *pair = &args->named->pairs[i];
+
+        if (pair->key.s.length == strlen(name) &&
+            memcmp(pair->key.s.text, name, pair->key.s.length) == 0)
+            return pair->value;
+    }
+    return (struct value){.kind = V_UNDEFINED};
 }
 
 /* What was given beyond the parameters, as the names `varargs` and `kwargs`. */
@@ -251,7 +306,7 @@ static bool bind_rest(struct run *run, size_t taken, const struct node *macro,
         const struct pair *pair = &args->named->pairs[i];
         const struct node *p = macro->args;
 
-        while (p && strncmp(p->name, pair->key.s.text, pair->key.s.length) != 0)
+        while (p && strcmp(p->name, pair->key.s.text) != 0 && jinja_charge(run, STEP_WORK))
             p = p->next;
         if (!p && !jinja_put(run, named.dict, pair->key, pair->value))
             return false;
@@ -268,6 +323,8 @@ static bool bind_parameters(struct run *run, const struct node *macro, const str
     for (const struct node *p = macro->args; p; p = p->next, index++) {
         struct value v = jinja_argument(args, index, p->name);
 
+        if (!jinja_charge(run, args->named->count * sizeof(void *)))
+            return false;
         if (v.kind == V_UNDEFINED && p->a && !jinja_eval(run, p->a, scope, &v))
             return false;
         if (!jinja_set_name(run, scope, p->name, v))
@@ -306,7 +363,7 @@ static bool eval_call(struct run *run, const struct node *node, struct scope *sc
         if (!jinja_eval_defined(run, callee->a, scope, &self))
             return false;
         if (self.kind == V_DICT)
-            jinja_find(self.dict, callee->name, strlen(callee->name), &target);
+            jinja_find(run, self.dict, callee->name, strlen(callee->name), &target);
         if (target.kind != V_MACRO)
             return jinja_method(run, self, callee->name, &args, out);
     } else if (!jinja_eval(run, callee, scope, &target)) {
@@ -470,23 +527,13 @@ static bool eval_kind(struct run *run, const struct node *node, struct scope *sc
     }
 }
 
-bool jinja_take_step(struct run *run)
-{
-    return ++run->steps <= RENDER_STEPS_MAX ||
-           jinja_fail(run, "the template takes more than %d steps", RENDER_STEPS_MAX);
-}
-
 bool jinja_eval(struct run *run, const struct node *node, struct scope *scope, struct value *out)
 {
     bool ok;
 
     *out = (struct value){.kind = V_UNDEFINED};
     run->line = node->line;
-    if (!jinja_take_step(run))
-        return false;
-    if (++run->depth > DEPTH_MAX)
-        return jinja_fail(run, "the template is nested deeper than %d", DEPTH_MAX);
-    ok = eval_kind(run, node, scope, out);
-    run->depth--;
-    return ok;
+    ok = jinja_descend(run) && jinja_charge(run, STEP_WORK) && eval_kind(run, node, scope, out);
+    jinja_ascend(run);
+    return ok && run->err->code == CAP_OK;
 }

@@ -11,15 +11,22 @@ const struct cap_jinja_options cap_jinja_task = {.keep_trailing_newline = true, 
 
 /* ---- statements ---- */
 
+static bool add_output(struct run *run, const struct value *v)
+{
+    jinja_print(run, v, run->out);
+    if (run->err->code != CAP_OK)
+        return false;
+    return !run->out->overflowed ||
+           jinja_fail(run, "the output has more than %zu bytes", run->out->bytes_max);
+}
+
 static bool exec_output(struct run *run, const struct node *node, struct scope *scope)
 {
     struct value v;
 
     if (!jinja_eval_defined(run, node->a, scope, &v))
         return false;
-    jinja_print(&v, run->out);
-    return !run->out->overflowed ||
-           jinja_fail(run, "the output has more than %zu bytes", run->out->bytes_max);
+    return add_output(run, &v);
 }
 
 /* What a `for` goes through, as a list. */
@@ -88,25 +95,27 @@ static bool select_items(struct run *run, const struct node *node, struct scope 
 
 static bool set_loop(struct run *run, struct scope *scope, const struct list *items, size_t i)
 {
-    struct value loop = jinja_dict(run), undefined = {.kind = V_UNDEFINED, .name = "loop item"};
-    const struct {
-        const char *name;
-        struct value value;
-    } members[] = {
-        {"index", jinja_int((int64_t)i + 1)},
-        {"index0", jinja_int((int64_t)i)},
-        {"revindex", jinja_int((int64_t)(items->count - i))},
-        {"revindex0", jinja_int((int64_t)(items->count - i) - 1)},
-        {"first", jinja_bool(i == 0)},
-        {"last", jinja_bool(i + 1 == items->count)},
-        {"length", jinja_int((int64_t)items->count)},
-        {"previtem", i > 0 ? items->items[i - 1] : undefined},
-        {"nextitem", i + 1 < items->count ? items->items[i + 1] : undefined},
+    const struct value undefined = {.kind = V_UNDEFINED, .name = "loop item"};
+    const struct pair members[] = {
+        {jinja_cstr("index"), jinja_int((int64_t)i + 1)},
+        {jinja_cstr("index0"), jinja_int((int64_t)i)},
+        {jinja_cstr("revindex"), jinja_int((int64_t)(items->count - i))},
+        {jinja_cstr("revindex0"), jinja_int((int64_t)(items->count - i) - 1)},
+        {jinja_cstr("first"), jinja_bool(i == 0)},
+        {jinja_cstr("last"), jinja_bool(i + 1 == items->count)},
+        {jinja_cstr("length"), jinja_int((int64_t)items->count)},
+        {jinja_cstr("previtem"), i > 0 ? items->items[i - 1] : undefined},
+        {jinja_cstr("nextitem"), i + 1 < items->count ? items->items[i + 1] : undefined},
     };
+    struct value loop = jinja_dict(run);
+    struct pair *copy = cap_arena_alloc(run->arena, sizeof members);
 
-    for (size_t k = 0; k < CAP_COUNT_OF(members); k++)
-        if (!jinja_put(run, loop.dict, jinja_cstr(members[k].name), members[k].value))
-            return false;
+    if (run->err->code != CAP_OK || !jinja_charge(run, sizeof members))
+        return false;
+    if (!copy)
+        return jinja_fail(run, "the template needs more memory than it may have");
+    memcpy(copy, members, sizeof members);
+    *loop.dict = (struct dict){copy, CAP_COUNT_OF(members), CAP_COUNT_OF(members), false};
     return jinja_set_name(run, scope, "loop", loop);
 }
 
@@ -123,7 +132,7 @@ static enum flow exec_for(struct run *run, const struct node *node, struct scope
         struct scope inner = jinja_open_scope(run, scope);
         enum flow flow;
 
-        if (!jinja_take_step(run) || !set_loop(run, &inner, items.list, i) ||
+        if (!set_loop(run, &inner, items.list, i) ||
             !bind_targets(run, node->args, items.list->items[i], &inner))
             return FAILED;
         flow = jinja_exec(run, node->body, &inner);
@@ -141,7 +150,7 @@ static bool assign(struct run *run, const struct node *node, struct scope *scope
 
     if (!node->name)
         return bind_targets(run, node->args, v, scope);
-    if (!jinja_find_name(scope, node->args->name, &space) || space.kind != V_DICT ||
+    if (!jinja_find_name(run, scope, node->args->name, &space) || space.kind != V_DICT ||
         !space.dict->is_namespace)
         return jinja_fail(run, "\"%s\" is not a namespace", node->args->name);
     return jinja_put(run, space.dict, jinja_cstr(node->name), v);
@@ -168,9 +177,12 @@ static bool filter_text(struct run *run, const struct node *chain, struct scope 
 {
     struct arguments args;
 
-    return (!chain->a || filter_text(run, chain->a, scope, io_text)) &&
-           jinja_eval_arguments(run, chain->args, scope, &args) &&
-           jinja_filter(run, chain->name, *io_text, &args, io_text);
+    bool ok = jinja_descend(run) && (!chain->a || filter_text(run, chain->a, scope, io_text)) &&
+              jinja_eval_arguments(run, chain->args, scope, &args) &&
+              jinja_filter(run, chain->name, *io_text, &args, io_text);
+
+    jinja_ascend(run);
+    return ok;
 }
 
 static bool exec_filter_block(struct run *run, const struct node *node, struct scope *scope)
@@ -179,17 +191,23 @@ static bool exec_filter_block(struct run *run, const struct node *node, struct s
 
     if (!capture(run, node->body, scope, &text) || !filter_text(run, node->a, scope, &text))
         return false;
-    jinja_print(&text, run->out);
-    return true;
+    return add_output(run, &text);
 }
 
 static enum flow exec_if(struct run *run, const struct node *node, struct scope *scope)
 {
-    struct value condition;
+    for (;;) {
+        const struct node *orelse = node->orelse;
+        struct value condition;
 
-    if (!jinja_eval_defined(run, node->a, scope, &condition))
-        return FAILED;
-    return jinja_exec(run, jinja_truthy(&condition) ? node->body : node->orelse, scope);
+        if (!jinja_eval_defined(run, node->a, scope, &condition))
+            return FAILED;
+        if (jinja_truthy(&condition))
+            return jinja_exec(run, node->body, scope);
+        if (!orelse || orelse->kind != N_IF || orelse->next)
+            return jinja_exec(run, orelse, scope);
+        node = orelse; /* an elif: a chain of them is no deeper than one */
+    }
 }
 
 static enum flow exec_with(struct run *run, const struct node *node, struct scope *scope)
@@ -212,7 +230,7 @@ static enum flow exec_one(struct run *run, const struct node *node, struct scope
 
     switch (node->kind) {
     case N_TEXT:
-        jinja_print(&node->literal, run->out);
+        ok = add_output(run, &node->literal);
         break;
     case N_OUTPUT:
         ok = exec_output(run, node, scope);
@@ -249,16 +267,14 @@ enum flow jinja_exec(struct run *run, const struct node *node, struct scope *sco
 {
     enum flow flow = GO_ON;
 
-    if (++run->depth > DEPTH_MAX) {
-        jinja_fail(run, "the template is nested deeper than %d", DEPTH_MAX);
+    if (!jinja_descend(run))
         return FAILED;
-    }
     for (; node && flow == GO_ON; node = node->next) {
         run->line = node->line;
-        flow = jinja_take_step(run) ? exec_one(run, node, scope) : FAILED;
+        flow = jinja_charge(run, STEP_WORK) ? exec_one(run, node, scope) : FAILED;
     }
-    run->depth--;
-    return flow;
+    jinja_ascend(run);
+    return run->err->code == CAP_OK ? flow : FAILED;
 }
 
 /* ---- the public face ---- */
@@ -291,8 +307,15 @@ void cap_jinja_free(struct cap_jinja *jinja)
 bool cap_jinja_render(const struct cap_jinja *jinja, const json_t *context, struct cap_buf *out,
                       struct cap_err *err)
 {
+    return cap_jinja_render_until(jinja, context, NULL, out, err);
+}
+
+bool cap_jinja_render_until(const struct cap_jinja *jinja, const json_t *context,
+                            const struct cap_jinja_stop *stop, struct cap_buf *out,
+                            struct cap_err *err)
+{
     CAP_AUTO(cap_arena) arena = cap_arena_new(RENDER_ARENA_BYTES);
-    struct run run = {.jinja = jinja, .arena = arena, .out = out, .err = err};
+    struct run run = {.jinja = jinja, .arena = arena, .out = out, .stop = stop, .err = err};
     struct scope globals = {NULL, NULL};
     struct value names;
 

@@ -45,7 +45,7 @@ static bool f_length(struct run *run, struct value in, const struct arguments *a
 {
     (void)args;
     if (in.kind == V_STR)
-        *out = jinja_int((int64_t)jinja_utf8_count(in.s.text, in.s.length));
+        *out = jinja_int((int64_t)jinja_utf8_count(run, in));
     else if (in.kind == V_LIST)
         *out = jinja_int((int64_t)in.list->count);
     else if (in.kind == V_DICT)
@@ -99,11 +99,13 @@ static bool f_join(struct run *run, struct value in, const struct arguments *arg
         if (attribute.kind != V_UNDEFINED && !jinja_get(run, item, attribute, &item))
             return false;
         if (i > 0)
-            jinja_print(&between, &buf);
-        jinja_print(&item, &buf);
+            jinja_print(run, &between, &buf);
+        jinja_print(run, &item, &buf);
+        if (buf.overflowed || run->err->code != CAP_OK)
+            break;
     }
     *out = jinja_take_buf(run, &buf);
-    return true;
+    return run->err->code == CAP_OK;
 }
 
 static bool f_reverse(struct run *run, struct value in, const struct arguments *args,
@@ -125,40 +127,82 @@ static bool f_reverse(struct run *run, struct value in, const struct arguments *
     return true;
 }
 
-/* A stable insertion sort: lists in templates are short. */
+/* What an item is sorted by, beside the item: computed once. */
+struct keyed {
+    struct value key, item;
+};
+
+/* A text is ordered without regard to case unless case_sensitive is true. */
+static bool make_key(struct run *run, struct value item, const struct value *attribute,
+                     bool by_case, struct value *out)
+{
+    *out = item;
+    if (attribute->kind != V_UNDEFINED && !jinja_get(run, item, *attribute, out))
+        return false;
+    if (out->kind == V_STR && !by_case)
+        *out = jinja_change_case(run, *out, false);
+    return run->err->code == CAP_OK;
+}
+
+/* Merges the sorted halves [0, middle) and [middle, count) of `from` into `to`. Equal items keep
+ * their order, also backwards. */
+static bool merge(struct run *run, const struct keyed *from, size_t middle, size_t count,
+                  bool backwards, struct keyed *to)
+{
+    size_t left = 0, right = middle;
+
+    for (size_t i = 0; i < count; i++) {
+        int order = 0;
+
+        if (left < middle && right < count &&
+            !jinja_compare(run, &from[left].key, &from[right].key, &order))
+            return jinja_fail(run, "cannot order %s and %s", jinja_kind_name(&from[left].key),
+                              jinja_kind_name(&from[right].key));
+        if (right == count || (left < middle && (backwards ? order >= 0 : order <= 0)))
+            to[i] = from[left++];
+        else
+            to[i] = from[right++];
+    }
+    return true;
+}
+
+/* sort(reverse=false, case_sensitive=false, attribute): merges runs of 1, 2, 4, ... items. */
 static bool f_sort(struct run *run, struct value in, const struct arguments *args,
                    struct value *out)
 {
     struct value backwards = jinja_argument(args, 0, "reverse"),
+                 by_case = jinja_argument(args, 1, "case_sensitive"),
                  attribute = jinja_argument(args, 2, "attribute");
-    struct value *items;
+    struct keyed *from, *to;
+    size_t count;
 
     if (!to_list(run, &in, out))
         return false;
-    items = out->list->items;
-    for (size_t i = 1; i < out->list->count; i++) {
-        struct value moving = items[i], a, b;
-        size_t k = i;
-
-        for (; k > 0; k--) {
-            int order;
-
-            a = items[k - 1];
-            b = moving;
-            if (attribute.kind != V_UNDEFINED &&
-                (!jinja_get(run, a, attribute, &a) || !jinja_get(run, b, attribute, &b)))
-                return false;
-            if (!jinja_compare(&a, &b, &order))
-                return jinja_fail(run, "cannot order %s and %s", jinja_kind_name(&a),
-                                  jinja_kind_name(&b));
-            if (jinja_truthy(&backwards) ? order >= 0 : order <= 0)
-                break;
-            items[k] = items[k - 1];
-        }
-        items[k] = moving;
-        if (++run->steps > RENDER_STEPS_MAX)
-            return jinja_fail(run, "the template takes too many steps");
+    count = out->list->count;
+    from = cap_arena_array(run->arena, count, sizeof *from);
+    to = cap_arena_array(run->arena, count, sizeof *to);
+    if (!from || !to)
+        return jinja_fail(run, "the template needs more memory than it may have");
+    for (size_t i = 0; i < count; i++) {
+        from[i].item = out->list->items[i];
+        if (!make_key(run, from[i].item, &attribute, jinja_truthy(&by_case), &from[i].key))
+            return false;
     }
+    for (size_t width = 1; width < count; width *= 2) {
+        struct keyed *other = from;
+
+        for (size_t i = 0; i < count; i += 2 * width) {
+            size_t rest = count - i;
+
+            if (!merge(run, from + i, width < rest ? width : rest,
+                       2 * width < rest ? 2 * width : rest, jinja_truthy(&backwards), to + i))
+                return false;
+        }
+        from = to;
+        to = other;
+    }
+    for (size_t i = 0; i < count; i++)
+        out->list->items[i] = from[i].item;
     return true;
 }
 
@@ -166,10 +210,10 @@ static bool f_sort(struct run *run, struct value in, const struct arguments *arg
 static bool same_item(struct run *run, struct value a, struct value b, bool by_case)
 {
     if (by_case || a.kind != V_STR || b.kind != V_STR)
-        return jinja_equal(&a, &b);
+        return jinja_equal(run, &a, &b);
     a = jinja_change_case(run, a, false);
     b = jinja_change_case(run, b, false);
-    return jinja_equal(&a, &b);
+    return jinja_equal(run, &a, &b);
 }
 
 static bool f_unique(struct run *run, struct value in, const struct arguments *args,
@@ -184,8 +228,7 @@ static bool f_unique(struct run *run, struct value in, const struct arguments *a
         bool seen = false;
 
         for (size_t k = 0; k < out->list->count && !seen; k++)
-            seen = jinja_take_step(run) &&
-                   same_item(run, out->list->items[k], list.list->items[i], jinja_truthy(&by_case));
+            seen = same_item(run, out->list->items[k], list.list->items[i], jinja_truthy(&by_case));
         if (!seen && !jinja_append(run, out->list, list.list->items[i]))
             return false;
     }
@@ -202,7 +245,7 @@ static bool extreme(struct run *run, struct value in, int sign, struct value *ou
     for (size_t i = 0; i < list.list->count; i++) {
         int order;
 
-        if (i > 0 && !jinja_compare(&list.list->items[i], out, &order))
+        if (i > 0 && !jinja_compare(run, &list.list->items[i], out, &order))
             return jinja_fail(run, "the items cannot be ordered");
         if (i == 0 || order * sign > 0)
             *out = list.list->items[i];
@@ -252,9 +295,13 @@ static bool f_map(struct run *run, struct value in, const struct arguments *args
     const struct arguments rest = {args->positional + 1, args->count > 0 ? args->count - 1 : 0,
                                    args->named};
 
+    const char *filter = jinja_copy(run, name);
+
+    if (attribute.kind == V_UNDEFINED && name.kind != V_STR)
+        return jinja_fail(run, "map needs the name of a filter or attribute=");
     if (!to_list(run, &in, &list))
         return false;
-    *out = jinja_list(run, list.list->count, false);
+    *out = jinja_list(run, 8, false);
     for (size_t i = 0; i < list.list->count; i++) {
         struct value item = list.list->items[i];
 
@@ -263,10 +310,8 @@ static bool f_map(struct run *run, struct value in, const struct arguments *args
                 return false;
             if (item.kind == V_UNDEFINED && fallback.kind != V_UNDEFINED)
                 item = fallback;
-        } else if (name.kind != V_STR ||
-                   !jinja_filter(run, cap_arena_strndup(run->arena, name.s.text, name.s.length),
-                                 item, &rest, &item)) {
-            return jinja_fail(run, "map needs the name of a filter or attribute=");
+        } else if (!jinja_filter(run, filter, item, &rest, &item)) {
+            return false;
         }
         if (!jinja_append(run, out->list, item))
             return false;
@@ -284,6 +329,8 @@ static bool choose(struct run *run, struct value in, const struct arguments *arg
                                    args->count > first + 1 ? args->count - first - 1 : 0,
                                    args->named};
 
+    const char *test = jinja_copy(run, name);
+
     if (!to_list(run, &in, &list))
         return false;
     *out = jinja_list(run, 8, false);
@@ -294,9 +341,7 @@ static bool choose(struct run *run, struct value in, const struct arguments *arg
         if (by_attribute && !jinja_get(run, item, jinja_argument(args, 0, NULL), &item))
             return false;
         holds = jinja_truthy(&item);
-        if (name.kind == V_STR &&
-            !jinja_test(run, cap_arena_strndup(run->arena, name.s.text, name.s.length), item, &rest,
-                        &holds))
+        if (name.kind == V_STR && !jinja_test(run, test, item, &rest, &holds))
             return false;
         if (holds == keep && !jinja_append(run, out->list, list.list->items[i]))
             return false;
@@ -445,8 +490,12 @@ bool jinja_filter(struct run *run, const char *name, struct value in, const stru
                   struct value *out)
 {
     filter_function *function = find_filter(name);
+    bool ok;
 
     if (!function)
         return jinja_fail(run, "there is no filter %s", name);
-    return function(run, in, args, out) && run->err->code == CAP_OK;
+    ok = jinja_descend(run) && jinja_charge(run, CALL_WORK + args->named->count * STEP_WORK) &&
+         function(run, in, args, out);
+    jinja_ascend(run);
+    return ok && run->err->code == CAP_OK;
 }

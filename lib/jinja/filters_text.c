@@ -7,6 +7,12 @@
 
 #include "jinja/filters.h"
 
+enum {
+    PATTERN_BYTES_MAX = 16 << 10,
+    COMPILE_WORK = 1 << 15, /* of compiling the smallest pattern */
+    MATCH_HEAP_KIB_MAX = 16 << 10,
+};
+
 bool jinja_fail_kind(struct run *run, const char *filter, const struct value *v)
 {
     return jinja_fail(run, "%s cannot work on a %s", filter, jinja_kind_name(v));
@@ -18,7 +24,7 @@ static struct value as_text(struct run *run, struct value v)
 
     if (v.kind == V_STR)
         return v;
-    jinja_print(&v, &text);
+    jinja_print(run, &v, &text);
     return jinja_take_buf(run, &text);
 }
 
@@ -26,11 +32,7 @@ static struct value as_text(struct run *run, struct value v)
 
 bool jinja_f_trim(struct run *run, struct value in, const struct arguments *args, struct value *out)
 {
-    struct value set = jinja_argument(args, 0, "chars");
-    const char *chars =
-        set.kind == V_STR ? cap_arena_strndup(run->arena, set.s.text, set.s.length) : NULL;
-
-    *out = jinja_strip(as_text(run, in), chars, true, true);
+    *out = jinja_strip(run, as_text(run, in), jinja_argument(args, 0, "chars"), true, true);
     return true;
 }
 
@@ -73,7 +75,7 @@ bool jinja_f_title(struct run *run, struct value in, const struct arguments *arg
     bool start = true;
 
     (void)args;
-    for (size_t at = 0; at < text.s.length;) {
+    for (size_t at = 0; at < text.s.length && jinja_charge(run, 2);) {
         size_t n = jinja_utf8_next(text.s.text + at, text.s.length - at);
         struct value c = jinja_str(text.s.text + at, n);
 
@@ -98,12 +100,6 @@ bool jinja_f_replace(struct run *run, struct value in, const struct arguments *a
     return true;
 }
 
-static void add_blanks(struct cap_buf *out, int64_t count)
-{
-    for (int64_t i = 0; i < count && !out->overflowed; i++)
-        cap_buf_add_char(out, ' ');
-}
-
 /* indent(width=4, first=false, blank=false) */
 bool jinja_f_indent(struct run *run, struct value in, const struct arguments *args,
                     struct value *out)
@@ -114,13 +110,15 @@ bool jinja_f_indent(struct run *run, struct value in, const struct arguments *ar
     bool by_text = width.kind == V_STR;
     CAP_AUTO_BUF(buf, TEMPLATE_BYTES_MAX);
 
-    for (size_t at = 0; at <= text.s.length;) {
+    for (size_t at = 0; at <= text.s.length && !buf.overflowed;) {
         const char *line = text.s.text + at;
         const char *end = memchr(line, '\n', text.s.length - at);
         size_t length = end ? (size_t)(end - line) : text.s.length - at;
 
         if ((at > 0 || jinja_truthy(&first)) && (length > 0 || jinja_truthy(&blank)))
-            by_text ? cap_buf_add(&buf, width.s.text, width.s.length) : add_blanks(&buf, count);
+            by_text ? jinja_print(run, &width, &buf) : jinja_pad(run, ' ', count, &buf);
+        if (!jinja_charge(run, length + 1))
+            return false;
         cap_buf_add(&buf, line, length);
         if (end)
             cap_buf_add_char(&buf, '\n');
@@ -144,7 +142,7 @@ bool jinja_f_tojson(struct run *run, struct value in, const struct arguments *ar
     struct value indent = jinja_argument(args, 0, "indent");
     CAP_AUTO_BUF(buf, TEMPLATE_BYTES_MAX);
 
-    jinja_to_json(&in, indent.kind == V_INT ? (int)indent.i : -1, 0, &buf);
+    jinja_to_json(run, &in, indent.kind != V_INT ? -1 : indent.i < 0 ? 0 : indent.i, &buf);
     *out = jinja_take_buf(run, &buf);
     return true;
 }
@@ -168,6 +166,8 @@ bool jinja_f_escape(struct run *run, struct value in, const struct arguments *ar
     CAP_AUTO_BUF(buf, TEMPLATE_BYTES_MAX);
 
     (void)args;
+    if (!jinja_charge(run, text.s.length))
+        return false;
     for (size_t i = 0; i < text.s.length; i++) {
         char c = text.s.text[i];
         const char *entity = c == '&'    ? "&amp;"
@@ -186,34 +186,131 @@ bool jinja_f_escape(struct run *run, struct value in, const struct arguments *ar
     return true;
 }
 
-/* regex_replace(pattern, replacement): \1 in the replacement is the first group. */
+/* ---- regex_replace(find, replace), as Python's re.sub ---- */
+
+struct payer {
+    struct run *run;
+    size_t last; /* where the match was when it paid last */
+};
+
+/* PCRE2 comes by here before every item of the pattern: a match that goes back and forth without
+ * end pays for each item and for the way it went, like everything else. */
+static int pay_for_match(pcre2_callout_block *block, void *self)
+{
+    struct payer *payer = self;
+    size_t at = block->current_position;
+    size_t way = at > payer->last ? at - payer->last : payer->last - at;
+
+    payer->last = at;
+    return jinja_charge(payer->run, STEP_WORK + way) ? 0 : PCRE2_ERROR_CALLOUT;
+}
+
+/* The replacement: \1, \g<1> and \g<name> are groups, \n and \\ what they are in Python. */
+static bool add_replacement(struct run *run, struct value with, const char *text,
+                            const pcre2_code *code, pcre2_match_data *match, struct cap_buf *out)
+{
+    const PCRE2_SIZE *at = pcre2_get_ovector_pointer(match);
+    const char *w = with.s.text, *end = w + with.s.length;
+
+    for (; w < end && jinja_charge(run, 1) && !out->overflowed; w++) {
+        long group = -1;
+
+        if (*w != '\\' || w + 1 == end) {
+            cap_buf_add_char(out, *w);
+            continue;
+        }
+        w++;
+        if (isdigit((unsigned char)*w)) {
+            group = *w - '0';
+            if (w + 1 < end && isdigit((unsigned char)w[1]))
+                group = group * 10 + (*++w - '0');
+        } else if (*w == 'g' && w + 1 < end && w[1] == '<') {
+            const char *close = memchr(w, '>', (size_t)(end - w));
+            const char *name =
+                close ? jinja_copy(run, jinja_str(w + 2, (size_t)(close - w - 2))) : "";
+
+            group = isdigit((unsigned char)*name)
+                        ? strtol(name, NULL, 10)
+                        : pcre2_substring_number_from_name(code, (PCRE2_SPTR)name);
+            w = close ? close : w;
+        } else {
+            cap_buf_add_char(out, *w == 'n' ? '\n' : *w == 't' ? '\t' : *w);
+            continue;
+        }
+        if (group < 0 || group >= (long)pcre2_get_ovector_count(match))
+            return jinja_fail(run, "regex_replace: the pattern has no such group");
+        if (at[2 * group] != PCRE2_UNSET && jinja_charge(run, at[2 * group + 1] - at[2 * group]))
+            cap_buf_add(out, text + at[2 * group], at[2 * group + 1] - at[2 * group]);
+    }
+    return run->err->code == CAP_OK;
+}
+
+/* Everything that the pattern finds in the text is replaced. */
+static bool substitute(struct run *run, const pcre2_code *code, pcre2_match_context *limits,
+                       pcre2_match_data *match, struct value text, struct value with,
+                       struct cap_buf *out)
+{
+    const PCRE2_SIZE *at = pcre2_get_ovector_pointer(match);
+    size_t from = 0, copied = 0;
+
+    while (from <= text.s.length && !out->overflowed && jinja_charge(run, CALL_WORK)) {
+        int rc = pcre2_match(code, (PCRE2_SPTR)text.s.text, text.s.length, from,
+                             from > 0 ? PCRE2_NO_UTF_CHECK : 0, match, limits);
+
+        if (rc == PCRE2_ERROR_NOMATCH)
+            break;
+        if (rc < 0)
+            return jinja_fail(run, "regex_replace failed with PCRE2's error %d", rc);
+        if (at[0] < from) /* \K in a look-behind */
+            return jinja_fail(run, "regex_replace: a match begins before the last one ended");
+        cap_buf_add(out, text.s.text + copied, at[0] - copied);
+        if (!add_replacement(run, with, text.s.text, code, match, out))
+            return false;
+        copied = at[1];
+        from = at[1];
+        if (at[1] == at[0]) /* an empty match: go on behind the next character */
+            from += from < text.s.length ? jinja_utf8_next(text.s.text + from, text.s.length - from)
+                                         : 1;
+    }
+    cap_buf_add(out, text.s.text + copied, text.s.length - copied);
+    return run->err->code == CAP_OK;
+}
+
 bool jinja_f_regex_replace(struct run *run, struct value in, const struct arguments *args,
                            struct value *out)
 {
     struct value text = as_text(run, in), pattern = as_text(run, jinja_argument(args, 0, "find")),
-                 with = as_text(run, jinja_argument(args, 1, "replace")),
-                 backslash = jinja_cstr("\\"), dollar = jinja_cstr("$");
-    PCRE2_SIZE offset, length = text.s.length * 2 + with.s.length * 64 + 64;
+                 with = as_text(run, jinja_argument(args, 1, "replace"));
+    CAP_AUTO_BUF(replaced, TEMPLATE_BYTES_MAX);
+    struct payer payer = {run, 0};
+    pcre2_match_context *limits;
+    pcre2_match_data *match;
+    PCRE2_SIZE offset;
     pcre2_code *code;
-    char *result;
-    int number, rc;
+    int number;
+    bool ok;
 
-    code = pcre2_compile((PCRE2_SPTR)pattern.s.text, pattern.s.length, PCRE2_UTF | PCRE2_UCP,
-                         &number, &offset, NULL);
+    if (pattern.s.length > PATTERN_BYTES_MAX)
+        return jinja_fail(run, "regex_replace: a pattern has at most %d bytes", PATTERN_BYTES_MAX);
+    if (!jinja_charge(run, COMPILE_WORK + pattern.s.length * CALL_WORK + text.s.length))
+        return false;
+    code = pcre2_compile((PCRE2_SPTR)pattern.s.text, pattern.s.length,
+                         PCRE2_UTF | PCRE2_UCP | PCRE2_AUTO_CALLOUT, &number, &offset, NULL);
     if (!code)
         return jinja_fail(run, "regex_replace: the pattern is wrong at %zu", (size_t)offset);
-    with = jinja_replace(run, with, backslash, dollar, INT64_MAX);
-    result = cap_arena_alloc(run->arena, length + 1);
-    rc = !result ? PCRE2_ERROR_NOMEMORY
-                 : pcre2_substitute(code, (PCRE2_SPTR)text.s.text, text.s.length, 0,
-                                    PCRE2_SUBSTITUTE_GLOBAL | PCRE2_SUBSTITUTE_EXTENDED, NULL, NULL,
-                                    (PCRE2_SPTR)with.s.text, with.s.length, (PCRE2_UCHAR *)result,
-                                    &length);
+    limits = pcre2_match_context_create(NULL);
+    match = pcre2_match_data_create_from_pattern(code, NULL);
+    if (!limits || !match)
+        abort();
+    pcre2_set_callout(limits, pay_for_match, &payer);
+    pcre2_set_heap_limit(limits, MATCH_HEAP_KIB_MAX);
+    ok = substitute(run, code, limits, match, text, with, &replaced);
+    pcre2_match_data_free(match);
+    pcre2_match_context_free(limits);
     pcre2_code_free(code);
-    if (rc < 0)
-        return jinja_fail(run, "regex_replace failed with PCRE2's error %d", rc);
-    *out = jinja_str(result, length);
-    return true;
+    if (ok)
+        *out = jinja_take_buf(run, &replaced);
+    return ok;
 }
 
 /* ---- numbers ---- */
@@ -221,7 +318,8 @@ bool jinja_f_regex_replace(struct run *run, struct value in, const struct argume
 bool jinja_f_int(struct run *run, struct value in, const struct arguments *args, struct value *out)
 {
     struct value fallback = jinja_argument(args, 0, "default");
-    char *end, *text;
+    const char *text;
+    char *end;
     double f;
 
     *out = fallback.kind == V_UNDEFINED ? jinja_int(0) : fallback;
@@ -230,11 +328,9 @@ bool jinja_f_int(struct run *run, struct value in, const struct arguments *args,
     else if (in.kind == V_FLOAT)
         *out = fabs(in.f) < 9e18 ? jinja_int((int64_t)in.f) : *out;
     else if (in.kind == V_STR) {
-        struct value bare = jinja_strip(in, NULL, true, true);
-
-        text = cap_arena_strndup(run->arena, bare.s.text, bare.s.length);
-        f = text ? strtod(text, &end) : 0;
-        if (text && *text && !*end && fabs(f) < 9e18)
+        text = jinja_copy(run, jinja_strip(run, in, jinja_none(), true, true));
+        f = strtod(text, &end);
+        if (*text && !*end && fabs(f) < 9e18)
             *out = jinja_int(strspn(text, "+-0123456789") == strlen(text) ? strtoll(text, NULL, 10)
                                                                           : (int64_t)f);
     }
@@ -244,19 +340,14 @@ bool jinja_f_int(struct run *run, struct value in, const struct arguments *args,
 bool jinja_f_float(struct run *run, struct value in, const struct arguments *args,
                    struct value *out)
 {
-    char *end, *text;
-
     (void)args;
     *out = (struct value){.kind = V_FLOAT, .f = 0};
     if (in.kind == V_INT)
         out->f = (double)in.i;
     else if (in.kind == V_FLOAT)
         out->f = in.f;
-    else if (in.kind == V_STR) {
-        text = cap_arena_strndup(run->arena, in.s.text, in.s.length);
-        if (text)
-            out->f = strtod(text, &end);
-    }
+    else if (in.kind == V_STR)
+        out->f = strtod(jinja_copy(run, in), NULL);
     return true;
 }
 

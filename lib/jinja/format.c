@@ -6,7 +6,11 @@
 
 #include "jinja/internal.h"
 
-enum { WIDTH_MAX = 1000, PRECISION_MAX = 50, NUMBER_BYTES = 512 };
+enum {
+    SIZE_MAX_OF_FORMAT = TEMPLATE_BYTES_MAX + 1, /* a text of that size is refused */
+    PRECISION_MAX = 100,                         /* of a number */
+    NUMBER_BYTES = 512,
+};
 
 struct spec {
     char align; /* '<', '>', '^'; 0 = by kind */
@@ -20,16 +24,18 @@ static struct value as_printed(struct run *run, const struct value *v, bool repr
     CAP_AUTO_BUF(text, TEMPLATE_BYTES_MAX);
 
     if (repr)
-        jinja_repr(v, &text);
+        jinja_repr(run, v, &text);
     else
-        jinja_print(v, &text);
+        jinja_print(run, v, &text);
     return jinja_take_buf(run, &text);
 }
 
 static bool to_number(const struct value *v, double *out)
 {
+    if (v->kind != V_INT && v->kind != V_FLOAT && v->kind != V_BOOL)
+        return false;
     *out = v->kind == V_FLOAT ? v->f : v->kind == V_INT ? (double)v->i : v->b;
-    return v->kind == V_INT || v->kind == V_FLOAT || v->kind == V_BOOL;
+    return true;
 }
 
 /* The digits without sign, padding and alignment; the sign goes to *out_negative. */
@@ -42,10 +48,14 @@ static bool print_number(struct run *run, const struct spec *spec, const struct 
 
     if (!to_number(v, &x))
         return jinja_fail(run, "%%%c needs a number, not a %s", spec->verb, jinja_kind_name(v));
+    if (!isfinite(x) && strchr("dixXo", spec->verb))
+        return jinja_fail(run, "%%%c needs a finite number", spec->verb);
+    if (precision > PRECISION_MAX)
+        return jinja_fail(run, "a format writes at most %d digits behind the point", PRECISION_MAX);
     *out_negative = signbit(x) && x != 0;
     x = fabs(x);
-    whole = v->kind == V_INT ? (uint64_t)(v->i < 0 ? -(uint64_t)v->i : (uint64_t)v->i)
-                             : (uint64_t)fmin(x, 9e18);
+    whole =
+        v->kind == V_INT ? (v->i < 0 ? -(uint64_t)v->i : (uint64_t)v->i) : (uint64_t)fmin(x, 9e18);
     switch (spec->verb) {
     case 'd':
     case 'i':
@@ -75,36 +85,32 @@ static bool print_number(struct run *run, const struct spec *spec, const struct 
     }
 }
 
-static void pad(struct cap_buf *out, char c, int64_t count)
+static void add_aligned(struct run *run, struct cap_buf *out, const struct spec *spec, char align,
+                        struct value text)
 {
-    for (int64_t i = 0; i < count; i++)
-        cap_buf_add_char(out, c);
-}
-
-static void add_aligned(struct cap_buf *out, const struct spec *spec, char align, struct value text)
-{
-    int64_t missing = spec->width - (int64_t)jinja_utf8_count(text.s.text, text.s.length);
+    int64_t missing = spec->width - (int64_t)jinja_utf8_count(run, text);
     int64_t left = missing <= 0 || align == '<' ? 0 : align == '^' ? missing / 2 : missing;
 
-    pad(out, ' ', left);
+    jinja_pad(run, ' ', left, out);
     cap_buf_add(out, text.s.text, text.s.length);
-    pad(out, ' ', missing - left);
+    jinja_pad(run, ' ', missing - left, out);
 }
 
 static bool add_number(struct run *run, struct cap_buf *out, const struct spec *spec,
                        const struct value *v)
 {
     char digits[NUMBER_BYTES];
-    CAP_AUTO_BUF(whole, NUMBER_BYTES + WIDTH_MAX);
+    CAP_AUTO_BUF(whole, TEMPLATE_BYTES_MAX + NUMBER_BYTES);
     bool negative = false;
 
-    if (!print_number(run, spec, v, digits, &negative))
+    if (!jinja_charge(run, NUMBER_BYTES) || !print_number(run, spec, v, digits, &negative))
         return false;
     cap_buf_add_str(&whole, negative ? "-" : spec->plus ? "+" : "");
     if (spec->zero && !spec->align)
-        pad(&whole, '0', spec->width - (int64_t)strlen(digits) - (int64_t)whole.length);
+        jinja_pad(run, '0', spec->width - (int64_t)strlen(digits) - (int64_t)whole.length, &whole);
     cap_buf_add_str(&whole, digits);
-    add_aligned(out, spec, spec->align ? spec->align : '>', jinja_str(whole.data, whole.length));
+    add_aligned(run, out, spec, spec->align ? spec->align : '>',
+                jinja_str(whole.data, whole.length));
     return true;
 }
 
@@ -119,29 +125,28 @@ static bool add_value(struct run *run, struct cap_buf *out, const struct spec *s
         return jinja_fail(run, "a format does not understand %%%c", spec->verb);
     text = as_printed(run, v, spec->verb == 'r');
     if (spec->precision >= 0)
-        text.s.length =
-            jinja_utf8_offset(text.s.text, text.s.length,
-                              (size_t)spec->precision < jinja_utf8_count(text.s.text, text.s.length)
-                                  ? (size_t)spec->precision
-                                  : jinja_utf8_count(text.s.text, text.s.length));
-    add_aligned(out, spec, spec->align ? spec->align : text_align, text);
+        text.s.length = jinja_utf8_offset(text.s.text, text.s.length, (size_t)spec->precision);
+    add_aligned(run, out, spec, spec->align ? spec->align : text_align, text);
     return true;
+}
+
+/* A whole number; one beyond SIZE_MAX_OF_FORMAT is that. */
+static const char *read_digits(const char *at, const char *end, int *out)
+{
+    for (*out = 0; at < end && *at >= '0' && *at <= '9'; at++) {
+        *out = *out * 10 + (*at - '0');
+        if (*out > SIZE_MAX_OF_FORMAT)
+            *out = SIZE_MAX_OF_FORMAT;
+    }
+    return at;
 }
 
 /* Width and precision: "5.2". */
 static const char *read_size(const char *at, const char *end, struct spec *spec)
 {
-    while (at < end && *at >= '0' && *at <= '9' && spec->width < WIDTH_MAX)
-        spec->width = spec->width * 10 + (*at++ - '0');
-    if (at < end && *at == '.') {
-        spec->precision = 0;
-        for (at++; at < end && *at >= '0' && *at <= '9' && spec->precision < PRECISION_MAX; at++)
-            spec->precision = spec->precision * 10 + (*at - '0');
-    }
-    if (spec->width > WIDTH_MAX)
-        spec->width = WIDTH_MAX;
-    if (spec->precision > PRECISION_MAX)
-        spec->precision = PRECISION_MAX;
+    at = read_digits(at, end, &spec->width);
+    if (at < end && *at == '.')
+        at = read_digits(at + 1, end, &spec->precision);
     return at;
 }
 
@@ -176,7 +181,7 @@ bool jinja_format_percent(struct run *run, struct value s, const struct argument
     CAP_AUTO_BUF(text, TEMPLATE_BYTES_MAX);
     size_t next = 0, name_length = 0;
 
-    while (at < end) {
+    while (at < end && jinja_charge(run, 2)) {
         struct spec spec = {.precision = -1};
         struct value v = {.kind = V_UNDEFINED};
 
@@ -192,7 +197,7 @@ bool jinja_format_percent(struct run *run, struct value s, const struct argument
         at = read_percent(at + 1, end, &spec, &name, &name_length);
         if (!spec.verb)
             return jinja_fail(run, "a format ends inside a %%");
-        if (name ? !jinja_find(args->named, name, name_length, &v) : next >= args->count)
+        if (name ? !jinja_find(run, args->named, name, name_length, &v) : next >= args->count)
             return jinja_fail(run, "a format has not enough arguments");
         if (!name)
             v = args->positional[next++];
@@ -217,7 +222,7 @@ static bool find_field(struct run *run, const char *name, size_t length,
         for (size_t i = 0; i < length && index < 1000; i++)
             index = index * 10 + (size_t)(name[i] - '0');
     } else {
-        return jinja_find(args->named, name, length, out) ||
+        return jinja_find(run, args->named, name, length, out) ||
                jinja_fail(run, "format has no argument \"%.*s\"", (int)length, name);
     }
     if (index >= args->count)
@@ -263,7 +268,7 @@ bool jinja_format_braces(struct run *run, struct value s, const struct arguments
     CAP_AUTO_BUF(text, TEMPLATE_BYTES_MAX);
     size_t next = 0;
 
-    while (at < end) {
+    while (at < end && jinja_charge(run, 2)) {
         const char *close;
 
         if ((*at == '{' || *at == '}') && at + 1 < end && at[1] == *at) {

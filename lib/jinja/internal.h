@@ -13,8 +13,12 @@ enum {
     TEMPLATE_BYTES_MAX = 4 << 20,
     TEMPLATE_ARENA_BYTES = 64 << 20,
     RENDER_ARENA_BYTES = 64 << 20,
-    RENDER_STEPS_MAX = 5000000,
-    DEPTH_MAX = 128, /* of nested expressions, blocks and calls */
+    RENDER_WORK_MAX = 48 << 20, /* what jinja_charge() may add up to: well below a second */
+    STEP_WORK = 16,             /* of one node of the tree */
+    CALL_WORK = 64,             /* of finding a filter, test or method by its name */
+    FLOAT_WORK = 2048,          /* of printing one: it is written and read until it fits */
+    WORK_BETWEEN_STOPS = 1 << 18,
+    DEPTH_MAX = 128, /* of nested expressions, blocks, calls and values */
     RANGE_MAX = 100000,
 };
 
@@ -184,7 +188,9 @@ struct run {
     struct cap_arena *arena;
     struct cap_buf *out;
     struct scope *globals;
-    long steps;
+    size_t work;      /* spent of RENDER_WORK_MAX */
+    size_t next_stop; /* the work at which `stop` is asked again */
+    const struct cap_jinja_stop *stop;
     int depth, line;
     struct cap_err *err;
 };
@@ -198,6 +204,15 @@ struct arguments {
 
 bool jinja_fail(struct run *run, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/* The budget. Whatever goes through a text or a list first charges the bytes it will touch; what is
+ * done once for every node charges STEP_WORK. False, with a sentence, when the budget is used up,
+ * when someone asked to stop, and for ever after any failure: a loop that charges ends by itself. */
+bool jinja_charge(struct run *run, size_t work);
+/* Before anything that calls itself: a node's operands, an item of a list. jinja_ascend() undoes it.
+ * False past DEPTH_MAX, so a list that contains itself is an error and not the end of the stack. */
+bool jinja_descend(struct run *run);
+void jinja_ascend(struct run *run);
+
 /* value.c */
 struct value jinja_str(const char *text, size_t length);
 struct value jinja_cstr(const char *text);
@@ -208,16 +223,21 @@ struct value jinja_list(struct run *run, size_t capacity, bool tuple);
 struct value jinja_dict(struct run *run);
 bool jinja_append(struct run *run, struct list *list, struct value item);
 bool jinja_put(struct run *run, struct dict *dict, struct value key, struct value value);
-bool jinja_find(const struct dict *dict, const char *key, size_t length, struct value *out);
+bool jinja_find(struct run *run, const struct dict *dict, const char *key, size_t length,
+                struct value *out);
 bool jinja_truthy(const struct value *v);
-bool jinja_equal(const struct value *a, const struct value *b);
+bool jinja_equal(struct run *run, const struct value *a, const struct value *b);
 /* False when the two cannot be ordered. */
-bool jinja_compare(const struct value *a, const struct value *b, int *out_order);
+bool jinja_compare(struct run *run, const struct value *a, const struct value *b, int *out_order);
 bool jinja_from_json(struct run *run, const json_t *json, struct value *out);
-void jinja_print(const struct value *v, struct cap_buf *out); /* as {{ v }} */
-void jinja_repr(const struct value *v, struct cap_buf *out);  /* as inside a list */
-void jinja_to_json(const struct value *v, int indent, int level, struct cap_buf *out);
+void jinja_print(struct run *run, const struct value *v, struct cap_buf *out); /* as {{ v }} */
+void jinja_repr(struct run *run, const struct value *v, struct cap_buf *out);  /* as in a list */
+/* indent -1: on one line */
+void jinja_to_json(struct run *run, const struct value *v, int64_t indent, struct cap_buf *out);
+void jinja_pad(struct run *run, char c, int64_t count, struct cap_buf *out);
 struct value jinja_take_buf(struct run *run, struct cap_buf *buf); /* a copy of its text */
+/* A copy that ends with NUL, never NULL: "" after a failure. */
+const char *jinja_copy(struct run *run, struct value text);
 const char *jinja_kind_name(const struct value *v);
 
 /* eval.c */
@@ -227,10 +247,10 @@ bool jinja_eval_defined(struct run *run, const struct node *node, struct scope *
                         struct value *out);
 bool jinja_eval_arguments(struct run *run, const struct node *list, struct scope *scope,
                           struct arguments *out);
-bool jinja_find_name(const struct scope *scope, const char *name, struct value *out);
+bool jinja_find_name(struct run *run, const struct scope *scope, const char *name,
+                     struct value *out);
 bool jinja_set_name(struct run *run, struct scope *scope, const char *name, struct value value);
 struct scope jinja_open_scope(struct run *run, struct scope *parent);
-bool jinja_take_step(struct run *run); /* false past RENDER_STEPS_MAX */
 
 /* operators.c */
 bool jinja_apply(struct run *run, enum binary_op op, const struct value *a, const struct value *b,
@@ -254,8 +274,10 @@ bool jinja_function(struct run *run, const char *name, const struct arguments *a
 bool jinja_get(struct run *run, struct value from, struct value key, struct value *out);
 /* The i-th positional argument or the named one; undefined when absent. */
 struct value jinja_argument(const struct arguments *args, size_t index, const char *name);
-struct value jinja_strip(struct value s, const char *set, bool left, bool right);
-bool jinja_only_case(struct value s, bool upper); /* has letters, all of that case */
+/* Without the characters of `set` at its ends, or without blanks when that is no text. */
+struct value jinja_strip(struct run *run, struct value s, struct value set, bool left, bool right);
+/* has letters, all of that case */
+bool jinja_only_case(struct run *run, struct value s, bool upper);
 /* The first `most` hits. */
 struct value jinja_replace(struct run *run, struct value s, struct value from, struct value to,
                            int64_t most);
@@ -270,7 +292,7 @@ bool jinja_format_braces(struct run *run, struct value s, const struct arguments
 
 /* utf8.c */
 size_t jinja_utf8_next(const char *text, size_t length); /* bytes of the first character */
-size_t jinja_utf8_count(const char *text, size_t length);
+size_t jinja_utf8_count(struct run *run, struct value s);
 size_t jinja_utf8_offset(const char *text, size_t length, size_t characters);
 bool jinja_utf8_is_letter(const char *text, size_t length);
 struct value jinja_change_case(struct run *run, struct value s, bool upper);

@@ -3,8 +3,12 @@
  * A template is compiled once and may then be rendered from many threads. What is understood:
  * for (if, else, recursive loop variables), if/elif/else, set (also blocks and namespaces), macro,
  * filter blocks, raw, break and continue; expressions with attributes, slices, calls, tests and the
- * common filters and string methods. What is not understood fails when compiling, with the line.
- * Rendering has limits on output, steps and depth, so that a stranger's template ends.
+ * common filters and string methods. What is not understood fails when compiling, with the line; a
+ * filter or test that does not exist is forgiven inside an `if` that is never true, as in Jinja2.
+ *
+ * Templates come from strangers. Rendering has limits on output, memory, depth and work (each step
+ * and each byte that a step touches counts), so that any template ends in less than a second; past
+ * a limit it fails with a sentence.
  *
  *     CAP_AUTO(cap_jinja) t = cap_jinja_compile(text, &cap_jinja_chat, err);
  *     if (!t || !cap_jinja_render(t, context, &out, err)) ...
@@ -44,5 +48,16 @@ CAP_DEFINE_AUTO(cap_jinja)
  * kind. raise_exception('...') in the template fails with that text (INVALID_ARGUMENT). */
 bool cap_jinja_render(const struct cap_jinja *jinja, const json_t *context, struct cap_buf *out,
                       struct cap_err *err);
+
+/* Asked now and then; once `asked` says true, the rendering fails with CAP_CANCELLED. */
+struct cap_jinja_stop {
+    bool (*asked)(void *self);
+    void *self;
+};
+
+/* The same, for someone who may lose interest. `stop` may be NULL. */
+bool cap_jinja_render_until(const struct cap_jinja *jinja, const json_t *context,
+                            const struct cap_jinja_stop *stop, struct cap_buf *out,
+                            struct cap_err *err);
 
 #endif

@@ -8,11 +8,9 @@
 
 /* ---- strings ---- */
 
-static bool in_set(const char *set, char c)
+static bool is_blank(char c)
 {
-    if (!set)
-        return c == ' ' || (c >= '\t' && c <= '\r') || (c >= 0x1c && c <= 0x1f);
-    return c != '\0' && strchr(set, c) != NULL;
+    return c == ' ' || (c >= '\t' && c <= '\r') || (c >= 0x1c && c <= 0x1f);
 }
 
 /* U+0085, U+00A0, U+2000..200A and their like are blanks to Python's strip. */
@@ -34,27 +32,47 @@ static size_t wide_blank(const char *at, size_t length)
     return 0;
 }
 
-struct value jinja_strip(struct value s, const char *set, bool left, bool right)
+/* Whether strip takes the character of `n` bytes away. */
+static bool is_stripped(struct run *run, const char *at, size_t n, const struct value *set)
+{
+    if (set->kind != V_STR)
+        return n == 1 ? is_blank(*at) : wide_blank(at, n) == n;
+    return jinja_charge(run, set->s.length) && memmem(set->s.text, set->s.length, at, n) != NULL;
+}
+
+struct value jinja_strip(struct run *run, struct value s, struct value set, bool left, bool right)
 {
     const char *from = s.s.text, *to = from + s.s.length;
 
-    while (left && from < to) {
-        size_t n = in_set(set, *from) ? 1 : set ? 0 : wide_blank(from, (size_t)(to - from));
+    while (left && from < to && jinja_charge(run, 1)) {
+        size_t n = jinja_utf8_next(from, (size_t)(to - from));
 
-        if (n == 0)
+        if (!is_stripped(run, from, n, &set))
             break;
         from += n;
     }
-    while (right && to > from) {
-        size_t n = in_set(set, to[-1]) ? 1 : 0;
+    while (right && to > from && jinja_charge(run, 1)) {
+        size_t n = 1;
 
-        for (size_t k = 2; !n && !set && k <= 3 && (size_t)(to - from) >= k; k++)
-            n = wide_blank(to - k, k) == k ? k : 0;
-        if (n == 0)
+        while (n < 4 && (size_t)(to - from) > n && ((unsigned char)to[-(long)n] & 0xc0) == 0x80)
+            n++;
+        if (!is_stripped(run, to - n, n, &set))
             break;
         to -= n;
     }
     return jinja_str(from, (size_t)(to - from));
+}
+
+/* Where the text first has `part`; NULL when nowhere. Looking for the next one costs no more than
+ * what lies before it. */
+static const char *find_first(struct run *run, const char *at, const char *end, struct value part)
+{
+    const char *hit;
+
+    if (!jinja_charge(run, part.s.length + 1))
+        return NULL;
+    hit = memmem(at, (size_t)(end - at), part.s.text, part.s.length);
+    return jinja_charge(run, (size_t)((hit ? hit : end) - at)) ? hit : NULL;
 }
 
 struct value jinja_replace(struct run *run, struct value s, struct value from, struct value to,
@@ -65,13 +83,14 @@ struct value jinja_replace(struct run *run, struct value s, struct value from, s
 
     if (from.s.length == 0)
         return s;
-    while (at < end) {
-        const char *hit =
-            most-- > 0 ? memmem(at, (size_t)(end - at), from.s.text, from.s.length) : NULL;
+    while (at < end && !out.overflowed) {
+        const char *hit = most-- > 0 ? find_first(run, at, end, from) : NULL;
 
         cap_buf_add(&out, at, (size_t)((hit ? hit : end) - at));
         if (!hit)
             break;
+        if (!jinja_charge(run, to.s.length))
+            return s;
         cap_buf_add(&out, to.s.text, to.s.length);
         at = hit + from.s.length;
     }
@@ -82,13 +101,16 @@ static bool split_blanks(struct run *run, struct value s, struct value *out)
 {
     const char *at = s.s.text, *end = at + s.s.length;
 
+    if (!jinja_charge(run, s.s.length))
+        return false;
+
     while (at < end) {
         const char *start;
 
-        while (at < end && in_set(NULL, *at))
+        while (at < end && is_blank(*at))
             at++;
         start = at;
-        while (at < end && !in_set(NULL, *at))
+        while (at < end && !is_blank(*at))
             at++;
         if (at > start && !jinja_append(run, out->list, jinja_str(start, (size_t)(at - start))))
             return false;
@@ -108,8 +130,7 @@ static bool split(struct run *run, struct value s, const struct arguments *args,
     if (by.s.length == 0)
         return jinja_fail(run, "split needs a separator that is not empty");
     for (;;) {
-        const char *hit =
-            left-- > 0 ? memmem(at, (size_t)(end - at), by.s.text, by.s.length) : NULL;
+        const char *hit = left-- > 0 ? find_first(run, at, end, by) : NULL;
 
         if (!jinja_append(run, out->list, jinja_str(at, (size_t)((hit ? hit : end) - at))))
             return false;
@@ -147,7 +168,7 @@ static bool rsplit(struct run *run, struct value s, const struct arguments *args
 static bool partition(struct run *run, struct value s, struct value by, struct value *out)
 {
     const char *hit =
-        by.kind == V_STR ? memmem(s.s.text, s.s.length, by.s.text, by.s.length) : NULL;
+        by.kind == V_STR ? find_first(run, s.s.text, s.s.text + s.s.length, by) : NULL;
     size_t before = hit ? (size_t)(hit - s.s.text) : s.s.length;
     size_t behind = hit ? before + by.s.length : s.s.length;
 
@@ -162,7 +183,7 @@ static bool justify(struct run *run, struct value s, const char *name, const str
                     struct value *out)
 {
     struct value width = jinja_argument(args, 0, "width"), fill = jinja_argument(args, 1, NULL);
-    int64_t count = (int64_t)jinja_utf8_count(s.s.text, s.s.length);
+    int64_t count = (int64_t)jinja_utf8_count(run, s);
     int64_t missing = width.kind == V_INT && width.i > count ? width.i - count : 0;
     int64_t left = name[0] == 'l'   ? 0
                    : name[0] == 'c' ? missing / 2 + (missing & width.i & 1)
@@ -172,6 +193,10 @@ static bool justify(struct run *run, struct value s, const char *name, const str
 
     if (fill.kind != V_STR)
         fill = jinja_cstr(name[0] == 'z' ? "0" : " ");
+    if (jinja_utf8_count(run, fill) != 1)
+        return jinja_fail(run, "%s fills with exactly one character", name);
+    if (!jinja_charge(run, (size_t)missing * fill.s.length + s.s.length))
+        return false;
     cap_buf_add(&buf, s.s.text, sign);
     for (int64_t i = 0; i < left && !buf.overflowed; i++)
         cap_buf_add(&buf, fill.s.text, fill.s.length);
@@ -179,7 +204,7 @@ static bool justify(struct run *run, struct value s, const char *name, const str
     for (int64_t i = left; i < missing && !buf.overflowed; i++)
         cap_buf_add(&buf, fill.s.text, fill.s.length);
     *out = jinja_take_buf(run, &buf);
-    return true;
+    return run->err->code == CAP_OK;
 }
 
 static bool splitlines(struct run *run, struct value s, struct value *out)
@@ -191,7 +216,8 @@ static bool splitlines(struct run *run, struct value s, struct value *out)
         const char *hit = memchr(at, '\n', (size_t)(end - at));
         size_t length = (size_t)((hit ? hit : end) - at);
 
-        if (!jinja_append(run, out->list,
+        if (!jinja_charge(run, length) ||
+            !jinja_append(run, out->list,
                           jinja_str(at, length - (length > 0 && at[length - 1] == '\r'))))
             return false;
         at += length + 1;
@@ -206,7 +232,7 @@ static struct value change_words(struct run *run, struct value s, bool every)
     CAP_AUTO_BUF(out, TEMPLATE_BYTES_MAX);
     bool start = true;
 
-    for (size_t at = 0; at < low.s.length;) {
+    for (size_t at = 0; at < low.s.length && jinja_charge(run, 2);) {
         size_t n = jinja_utf8_next(low.s.text + at, low.s.length - at);
         struct value c = jinja_str(low.s.text + at, n);
         bool letter = n > 1 || isalpha((unsigned char)*c.s.text);
@@ -220,22 +246,28 @@ static struct value change_words(struct run *run, struct value s, bool every)
     return jinja_take_buf(run, &out);
 }
 
-static bool has_end(struct value s, struct value part, bool at_start)
+static bool has_end(struct run *run, struct value s, struct value part, bool at_start)
 {
     if (part.kind == V_LIST) {
-        for (size_t i = 0; i < part.list->count; i++)
-            if (has_end(s, part.list->items[i], at_start))
-                return true;
-        return false;
+        bool has = false;
+
+        if (jinja_descend(run))
+            for (size_t i = 0; i < part.list->count && !has && jinja_charge(run, STEP_WORK); i++)
+                has = has_end(run, s, part.list->items[i], at_start);
+        jinja_ascend(run);
+        return has;
     }
-    return part.kind == V_STR && part.s.length <= s.s.length &&
+    return part.kind == V_STR && part.s.length <= s.s.length && jinja_charge(run, part.s.length) &&
            memcmp(at_start ? s.s.text : s.s.text + s.s.length - part.s.length, part.s.text,
                   part.s.length) == 0;
 }
 
-bool jinja_only_case(struct value s, bool upper)
+bool jinja_only_case(struct run *run, struct value s, bool upper)
 {
     bool letters = false;
+
+    if (!jinja_charge(run, s.s.length))
+        return false;
 
     for (size_t i = 0; i < s.s.length; i++) {
         unsigned char c = (unsigned char)s.s.text[i];
@@ -248,8 +280,10 @@ bool jinja_only_case(struct value s, bool upper)
 }
 
 /* Every character is of the kind, and there is one. Letters beyond ASCII are asked of utf8proc. */
-static bool all_of(struct value s, bool letters, bool digits, bool blanks)
+static bool all_of(struct run *run, struct value s, bool letters, bool digits, bool blanks)
 {
+    if (!jinja_charge(run, 2 * s.s.length))
+        return false;
     for (size_t at = 0; at < s.s.length;) {
         size_t n = jinja_utf8_next(s.s.text + at, s.s.length - at);
         unsigned char c = (unsigned char)s.s.text[at];
@@ -257,35 +291,35 @@ static bool all_of(struct value s, bool letters, bool digits, bool blanks)
 
         if (!(letters && (wide ? jinja_utf8_is_letter(s.s.text + at, n) : isalpha(c))) &&
             !(digits && !wide && isdigit(c)) &&
-            !(blanks && (wide ? wide_blank(s.s.text + at, n) > 0 : in_set(NULL, (char)c))))
+            !(blanks && (wide ? wide_blank(s.s.text + at, n) > 0 : is_blank((char)c))))
             return false;
         at += n;
     }
     return s.s.length > 0;
 }
 
-static int64_t find_text(struct value s, struct value part, bool last)
+static int64_t find_text(struct run *run, struct value s, struct value part, bool last)
 {
     const char *hit = NULL, *at = s.s.text, *end = at + s.s.length;
 
     if (part.kind != V_STR)
         return -1;
-    while ((at = memmem(at, (size_t)(end - at), part.s.text, part.s.length)) != NULL) {
+    while ((at = find_first(run, at, end, part)) != NULL) {
         hit = at;
         if (!last || part.s.length == 0 || at == end)
             break;
         at++;
     }
-    return hit ? (int64_t)jinja_utf8_count(s.s.text, (size_t)(hit - s.s.text)) : -1;
+    return hit ? (int64_t)jinja_utf8_count(run, jinja_str(s.s.text, (size_t)(hit - s.s.text))) : -1;
 }
 
-static int64_t count_text(struct value s, struct value part)
+static int64_t count_text(struct run *run, struct value s, struct value part)
 {
     const char *at = s.s.text, *end = at + s.s.length;
     int64_t count = 0;
 
     while (part.kind == V_STR && part.s.length > 0 &&
-           (at = memmem(at, (size_t)(end - at), part.s.text, part.s.length)) != NULL) {
+           (at = find_first(run, at, end, part)) != NULL) {
         count++;
         at += part.s.length;
     }
@@ -303,47 +337,45 @@ static bool join(struct run *run, struct value between, const struct arguments *
 static bool strip(struct run *run, struct value s, const char *name, const struct arguments *args,
                   struct value *out)
 {
-    struct value set = jinja_argument(args, 0, "chars");
-    const char *chars =
-        set.kind == V_STR ? cap_arena_strndup(run->arena, set.s.text, set.s.length) : NULL;
-
-    *out = jinja_strip(s, chars, name[0] != 'r', name[0] != 'l');
+    *out = jinja_strip(run, s, jinja_argument(args, 0, "chars"), name[0] != 'r', name[0] != 'l');
     return true;
 }
 
-static bool remove_end(struct value s, struct value part, bool at_start, struct value *out)
+static bool remove_end(struct run *run, struct value s, struct value part, bool at_start,
+                       struct value *out)
 {
     *out = s;
-    if (has_end(s, part, at_start))
+    if (part.kind == V_STR && has_end(run, s, part, at_start))
         *out = jinja_str(s.s.text + (at_start ? part.s.length : 0), s.s.length - part.s.length);
     return true;
 }
 
 /* Methods whose result is a truth or a number; false when the name is none of them. */
-static bool string_question(struct value s, const char *name, struct value arg, struct value *out)
+static bool string_question(struct run *run, struct value s, const char *name, struct value arg,
+                            struct value *out)
 {
     if (strcmp(name, "startswith") == 0)
-        *out = jinja_bool(has_end(s, arg, true));
+        *out = jinja_bool(has_end(run, s, arg, true));
     else if (strcmp(name, "endswith") == 0)
-        *out = jinja_bool(has_end(s, arg, false));
+        *out = jinja_bool(has_end(run, s, arg, false));
     else if (strcmp(name, "isupper") == 0)
-        *out = jinja_bool(jinja_only_case(s, true));
+        *out = jinja_bool(jinja_only_case(run, s, true));
     else if (strcmp(name, "islower") == 0)
-        *out = jinja_bool(jinja_only_case(s, false));
+        *out = jinja_bool(jinja_only_case(run, s, false));
     else if (strcmp(name, "isdigit") == 0 || strcmp(name, "isnumeric") == 0)
-        *out = jinja_bool(all_of(s, false, true, false));
+        *out = jinja_bool(all_of(run, s, false, true, false));
     else if (strcmp(name, "isalpha") == 0)
-        *out = jinja_bool(all_of(s, true, false, false));
+        *out = jinja_bool(all_of(run, s, true, false, false));
     else if (strcmp(name, "isalnum") == 0)
-        *out = jinja_bool(all_of(s, true, true, false));
+        *out = jinja_bool(all_of(run, s, true, true, false));
     else if (strcmp(name, "isspace") == 0)
-        *out = jinja_bool(all_of(s, false, false, true));
+        *out = jinja_bool(all_of(run, s, false, false, true));
     else if (strcmp(name, "find") == 0)
-        *out = jinja_int(find_text(s, arg, false));
+        *out = jinja_int(find_text(run, s, arg, false));
     else if (strcmp(name, "rfind") == 0)
-        *out = jinja_int(find_text(s, arg, true));
+        *out = jinja_int(find_text(run, s, arg, true));
     else if (strcmp(name, "count") == 0)
-        *out = jinja_int(count_text(s, arg));
+        *out = jinja_int(count_text(run, s, arg));
     else
         return false;
     return true;
@@ -361,7 +393,7 @@ static bool string_method(struct run *run, struct value s, const char *name,
 {
     struct value first = jinja_argument(args, 0, NULL);
 
-    if (string_question(s, name, first, out))
+    if (string_question(run, s, name, first, out))
         return true;
     if (strcmp(name, "strip") == 0 || strcmp(name, "lstrip") == 0 || strcmp(name, "rstrip") == 0)
         return strip(run, s, name, args, out);
@@ -379,7 +411,7 @@ static bool string_method(struct run *run, struct value s, const char *name,
     if (strcmp(name, "join") == 0)
         return join(run, s, args, out);
     if (strcmp(name, "removeprefix") == 0 || strcmp(name, "removesuffix") == 0)
-        return remove_end(s, first, name[6] == 'p', out);
+        return remove_end(run, s, first, name[6] == 'p', out);
     if (strcmp(name, "format") == 0)
         return jinja_format_braces(run, s, args, out);
     if (strcmp(name, "upper") == 0 || strcmp(name, "lower") == 0)
@@ -389,8 +421,8 @@ static bool string_method(struct run *run, struct value s, const char *name,
     else if (strcmp(name, "replace") == 0 && first.kind == V_STR && args->count > 1 &&
              args->positional[1].kind == V_STR)
         *out = jinja_replace(run, s, first, args->positional[1], replace_count(args));
-    else if (strcmp(name, "index") == 0 && find_text(s, first, false) >= 0)
-        *out = jinja_int(find_text(s, first, false));
+    else if (strcmp(name, "index") == 0 && find_text(run, s, first, false) >= 0)
+        *out = jinja_int(find_text(run, s, first, false));
     else
         return jinja_fail(run, "a string has no method %s that fits these arguments", name);
     return true;
@@ -408,7 +440,7 @@ static bool dict_method(struct run *run, struct value self, const char *name,
     if (strcmp(name, "get") == 0) {
         *out = fallback.kind == V_UNDEFINED ? jinja_none() : fallback;
         if (key.kind == V_STR)
-            jinja_find(d, key.s.text, key.s.length, out);
+            jinja_find(run, d, key.s.text, key.s.length, out);
         return true;
     }
     if (strcmp(name, "copy") == 0) {
@@ -446,7 +478,7 @@ static bool list_method(struct run *run, struct value self, const char *name,
         return jinja_append(run, self.list, arg);
     if (strcmp(name, "index") == 0) {
         for (size_t i = 0; i < self.list->count; i++) {
-            if (jinja_equal(&self.list->items[i], &arg)) {
+            if (jinja_equal(run, &self.list->items[i], &arg)) {
                 *out = jinja_int((int64_t)i);
                 return true;
             }
@@ -456,7 +488,7 @@ static bool list_method(struct run *run, struct value self, const char *name,
     if (strcmp(name, "count") == 0) {
         *out = jinja_int(0);
         for (size_t i = 0; i < self.list->count; i++)
-            out->i += jinja_equal(&self.list->items[i], &arg);
+            out->i += jinja_equal(run, &self.list->items[i], &arg);
         return true;
     }
     return jinja_fail(run, "a list has no method %s", name);
@@ -465,8 +497,10 @@ static bool list_method(struct run *run, struct value self, const char *name,
 bool jinja_method(struct run *run, struct value self, const char *name,
                   const struct arguments *args, struct value *out)
 {
-    bool ok;
+    bool ok = jinja_charge(run, CALL_WORK + args->named->count * STEP_WORK);
 
+    if (!ok)
+        return false;
     if (self.kind == V_STR)
         ok = string_method(run, self, name, args, out);
     else if (self.kind == V_DICT)
@@ -505,6 +539,8 @@ static bool make_dict(struct run *run, const struct arguments *args, bool is_nam
                       struct value *out)
 {
     *out = jinja_dict(run);
+    if (run->err->code != CAP_OK)
+        return false;
     out->dict->is_namespace = is_namespace;
     for (size_t i = 0; i < args->named->count; i++)
         if (!jinja_put(run, out->dict, args->named->pairs[i].key, args->named->pairs[i].value))
@@ -517,7 +553,7 @@ static bool raise_exception(struct run *run, const struct arguments *args)
     struct value text = jinja_argument(args, 0, "message");
     CAP_AUTO_BUF(buf, 4096);
 
-    jinja_print(&text, &buf);
+    jinja_print(run, &text, &buf);
     if (run->err->code != CAP_OK)
         return false;
     return cap_fail(run->err, CAP_INVALID_ARGUMENT, "%s", buf.data);
@@ -527,16 +563,15 @@ static bool strftime_now(struct run *run, const struct arguments *args, struct v
 {
     struct value format = jinja_argument(args, 0, "format");
     time_t seconds = cap_clock_wall_ms(run->jinja->options.clock) / 1000;
-    char text[256], *copy;
+    const char *copy = jinja_copy(run, format);
+    char text[256];
     struct tm local;
 
-    copy =
-        format.kind == V_STR ? cap_arena_strndup(run->arena, format.s.text, format.s.length) : NULL;
     localtime_r(&seconds, &local);
-    if (!copy || strftime(text, sizeof text, copy, &local) == 0) /* NOLINT: a template's format */
+    if (!*copy || strftime(text, sizeof text, copy, &local) == 0) /* NOLINT: a template's format */
         return jinja_fail(run, "strftime_now needs a format with a short result");
-    *out = jinja_cstr(cap_arena_strdup(run->arena, text));
-    return true;
+    *out = jinja_str(jinja_copy(run, jinja_cstr(text)), strlen(text));
+    return run->err->code == CAP_OK;
 }
 
 bool jinja_function(struct run *run, const char *name, const struct arguments *args,

@@ -88,8 +88,11 @@ static bool repeat(struct run *run, const struct value *s, int64_t times, struct
 {
     CAP_AUTO_BUF(text, TEMPLATE_BYTES_MAX);
 
-    for (int64_t i = 0; i < times && !text.overflowed; i++)
+    for (int64_t i = 0; i < times && s->s.length > 0 && !text.overflowed; i++) {
+        if (!jinja_charge(run, s->s.length))
+            return false;
         cap_buf_add(&text, s->s.text, s->s.length);
+    }
     *out = jinja_take_buf(run, &text);
     return run->err->code == CAP_OK;
 }
@@ -99,7 +102,7 @@ static bool repeat_list(struct run *run, const struct list *list, int64_t times,
     *out = jinja_list(run, 8, list->tuple);
     for (int64_t i = 0; i < times && list->count > 0; i++)
         for (size_t k = 0; k < list->count; k++)
-            if (!jinja_take_step(run) || !jinja_append(run, out->list, list->items[k]))
+            if (!jinja_append(run, out->list, list->items[k]))
                 return false;
     return true;
 }
@@ -122,8 +125,8 @@ static bool join_two(struct run *run, const struct value *a, const struct value 
 {
     CAP_AUTO_BUF(text, TEMPLATE_BYTES_MAX);
 
-    jinja_print(a, &text);
-    jinja_print(b, &text);
+    jinja_print(run, a, &text);
+    jinja_print(run, b, &text);
     *out = jinja_take_buf(run, &text);
     return run->err->code == CAP_OK;
 }
@@ -131,6 +134,8 @@ static bool join_two(struct run *run, const struct value *a, const struct value 
 static bool add_lists(struct run *run, const struct list *a, const struct list *b,
                       struct value *out)
 {
+    if (!jinja_charge(run, (a->count + b->count) * sizeof(struct value)))
+        return false;
     *out = jinja_list(run, a->count + b->count, a->tuple);
     for (size_t i = 0; i < a->count + b->count; i++)
         if (!jinja_append(run, out->list, i < a->count ? a->items[i] : b->items[i - a->count]))
@@ -144,16 +149,18 @@ static bool contains(struct run *run, const struct value *in, const struct value
 
     *out = false;
     if (in->kind == V_STR && item->kind == V_STR) {
-        *out = memmem(in->s.text, in->s.length, item->s.text, item->s.length) != NULL;
+        *out = jinja_charge(run, in->s.length + item->s.length) &&
+               memmem(in->s.text, in->s.length, item->s.text, item->s.length) != NULL;
     } else if (in->kind == V_LIST) {
         for (size_t i = 0; i < in->list->count && !*out; i++)
-            *out = jinja_equal(&in->list->items[i], item);
+            *out = jinja_equal(run, &in->list->items[i], item);
     } else if (in->kind == V_DICT) {
-        *out = item->kind == V_STR && jinja_find(in->dict, item->s.text, item->s.length, &unused);
+        *out =
+            item->kind == V_STR && jinja_find(run, in->dict, item->s.text, item->s.length, &unused);
     } else if (in->kind != V_UNDEFINED) {
         return jinja_fail(run, "cannot look inside a %s", jinja_kind_name(in));
     }
-    return true;
+    return run->err->code == CAP_OK;
 }
 
 static bool relation(struct run *run, enum binary_op op, const struct value *a,
@@ -162,10 +169,10 @@ static bool relation(struct run *run, enum binary_op op, const struct value *a,
     int order;
 
     if (op == O_EQUAL || op == O_NOT_EQUAL) {
-        *out = jinja_bool(jinja_equal(a, b) == (op == O_EQUAL));
-        return true;
+        *out = jinja_bool(jinja_equal(run, a, b) == (op == O_EQUAL));
+        return run->err->code == CAP_OK;
     }
-    if (!jinja_compare(a, b, &order))
+    if (!jinja_compare(run, a, b, &order))
         return jinja_fail(run, "cannot order %s and %s", jinja_kind_name(a), jinja_kind_name(b));
     *out = jinja_bool(op == O_LESS         ? order < 0
                       : op == O_LESS_EQUAL ? order <= 0

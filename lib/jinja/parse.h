@@ -14,6 +14,9 @@ struct parser {
     const struct token *at;
     struct cap_arena *arena;
     int depth;
+    /* Jinja2 forgives a filter or test that does not exist where it may never be reached: */
+    int soft;                   /* how many if tags are open */
+    const struct node *unknown; /* the first one elsewhere; the end of its tag fails with it */
     struct cap_err *err;
 };
 
@@ -37,6 +40,12 @@ static inline struct node *make(struct parser *p, enum node_kind kind)
     node->kind = kind;
     node->line = p->at->line;
     return node;
+}
+
+/* Before a part that may hold others of its kind; p->depth-- undoes it. */
+static inline bool descend(struct parser *p)
+{
+    return ++p->depth <= DEPTH_MAX || fail(p, "it is nested too deep", "") != NULL;
 }
 
 static inline bool is_symbol(const struct parser *p, const char *text)

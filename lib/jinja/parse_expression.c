@@ -250,8 +250,8 @@ struct node *jinja_parse_filter(struct parser *p, struct node *in)
 
     if (!node || !(node->name = expect_name(p)))
         return NULL;
-    if (!jinja_has_filter(node->name))
-        return fail(p, "there is no filter ", node->name);
+    if (!p->soft && !p->unknown && !jinja_has_filter(node->name))
+        p->unknown = node;
     node->a = in;
     return !take_symbol(p, "(") || arguments(p, &node->args) ? node : NULL;
 }
@@ -278,8 +278,8 @@ static struct node *test(struct parser *p, struct node *in)
     node->negated = take_word(p, "not");
     if (!(node->name = expect_name(p)))
         return NULL;
-    if (!jinja_has_test(node->name))
-        return fail(p, "there is no test ", node->name);
+    if (!p->soft && !p->unknown && !jinja_has_test(node->name))
+        p->unknown = node;
     node->a = in;
     if (take_symbol(p, "("))
         return arguments(p, &node->args) ? node : NULL;
@@ -314,8 +314,9 @@ static struct node *unary(struct parser *p, bool with_filters)
     bool minus = take_symbol(p, "-");
 
     if (minus || take_symbol(p, "+")) {
-        struct node *operand = unary(p, false);
+        struct node *operand = descend(p) ? unary(p, false) : NULL;
 
+        p->depth--;
         node = operand ? make(p, minus ? N_NEGATE : N_PLUS) : NULL;
         if (node)
             node->a = operand;
@@ -436,7 +437,8 @@ static struct node *negation(struct parser *p)
 
     if (!take_word(p, "not"))
         return comparison(p);
-    operand = negation(p);
+    operand = descend(p) ? negation(p) : NULL;
+    p->depth--;
     node = operand ? make(p, N_NOT) : NULL;
     if (node)
         node->a = operand;
@@ -461,10 +463,11 @@ struct node *jinja_parse_logic(struct parser *p, bool either)
 
 struct node *jinja_parse_expression(struct parser *p)
 {
+    const struct node *unknown = p->unknown;
     struct node *node;
 
-    if (++p->depth > DEPTH_MAX)
-        return fail(p, "expressions are nested too deep", "");
+    if (!descend(p))
+        return NULL;
     node = jinja_parse_logic(p, true);
     while (node && take_word(p, "if")) {
         struct node *ternary = make(p, N_TERNARY);
@@ -477,6 +480,7 @@ struct node *jinja_parse_expression(struct parser *p)
         if (take_word(p, "else") && !(ternary->c = jinja_parse_expression(p)))
             return NULL;
         node = ternary;
+        p->unknown = unknown; /* one of its parts is not reached */
     }
     p->depth--;
     return node;

@@ -3,29 +3,41 @@
 
 static struct node *statements(struct parser *p, const char *const *ends, const char **out_end);
 
-static struct node *if_statement(struct parser *p)
+/* Behind "if": the branches; an elif is the only statement of the else before it. */
+static struct node *branches(struct parser *p)
 {
-    static const char *const ends[] = {"elif", "else", "endif", NULL};
-    struct node *node = make(p, N_IF);
-    const char *end;
+    static const char *const ends[] = {"elif", "else", "endif", NULL}, *const last[] = {"endif",
+                                                                                        NULL};
+    struct node *first = NULL, **tail = &first;
+    const char *end = "elif";
 
-    if (!node || !(node->a = jinja_parse_expression(p)) || !expect_close(p))
-        return NULL;
-    node->body = statements(p, ends, &end);
-    if (!end)
-        return NULL;
-    if (strcmp(end, "elif") == 0)
-        return (node->orelse = if_statement(p)) ? node : NULL;
-    if (strcmp(end, "else") == 0) {
-        static const char *const last[] = {"endif", NULL};
+    while (strcmp(end, "elif") == 0) {
+        struct node *node = make(p, N_IF);
 
-        if (!expect_close(p))
+        if (!node || !(node->a = jinja_parse_expression(p)) || !expect_close(p))
             return NULL;
-        node->orelse = statements(p, last, &end);
+        node->body = statements(p, ends, &end);
         if (!end)
             return NULL;
+        *tail = node;
+        tail = &node->orelse;
     }
-    return expect_close(p) ? node : NULL;
+    if (strcmp(end, "else") == 0) {
+        if (!expect_close(p))
+            return NULL;
+        *tail = statements(p, last, &end);
+    }
+    return end && expect_close(p) ? first : NULL;
+}
+
+static struct node *if_statement(struct parser *p)
+{
+    struct node *node;
+
+    p->soft++;
+    node = branches(p);
+    p->soft--;
+    return node;
 }
 
 /* "a" or "a, b" or "(a, b)" */
@@ -238,15 +250,24 @@ static const char *match_end(const struct parser *p, const char *const *ends)
     return NULL;
 }
 
+static struct node *tag(struct parser *p, bool is_output)
+{
+    struct node *node = is_output ? output(p) : block(p);
+    const struct node *unknown = p->unknown;
+
+    if (node && unknown)
+        cap_fail(p->err, CAP_INVALID_ARGUMENT, "template line %d: there is no %s %s", unknown->line,
+                 unknown->kind == N_TEST ? "test" : "filter", unknown->name);
+    return unknown ? NULL : node;
+}
+
 static struct node *statement(struct parser *p)
 {
     const struct token *token = p->at++;
     struct node *node;
 
-    if (token->kind == T_OPEN_OUTPUT)
-        return output(p);
-    if (token->kind == T_OPEN_BLOCK)
-        return block(p);
+    if (token->kind != T_TEXT)
+        return tag(p, token->kind == T_OPEN_OUTPUT);
     node = make(p, N_TEXT);
     if (node)
         node->literal = jinja_str(token->text, token->length);
@@ -260,8 +281,8 @@ static struct node *statements(struct parser *p, const char *const *ends, const 
     struct node *first = NULL, **tail = &first;
 
     *out_end = NULL;
-    if (++p->depth > DEPTH_MAX)
-        return fail(p, "blocks are nested too deep", "");
+    if (!descend(p))
+        return NULL;
     while (p->at->kind != T_END) {
         if (p->at->kind == T_OPEN_BLOCK) {
             const char *end;

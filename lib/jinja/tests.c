@@ -3,170 +3,189 @@
 
 #include "jinja/internal.h"
 
-typedef bool test_function(const struct value *in, const struct value *arg);
+typedef bool test_function(struct run *run, const struct value *in, const struct value *arg);
 
-static bool is_defined(const struct value *in, const struct value *arg)
+static bool is_defined(struct run *run, const struct value *in, const struct value *arg)
 {
+    (void)run;
     (void)arg;
     return in->kind != V_UNDEFINED;
 }
 
-static bool is_undefined(const struct value *in, const struct value *arg)
+static bool is_undefined(struct run *run, const struct value *in, const struct value *arg)
 {
+    (void)run;
     (void)arg;
     return in->kind == V_UNDEFINED;
 }
 
-static bool is_none(const struct value *in, const struct value *arg)
+static bool is_none(struct run *run, const struct value *in, const struct value *arg)
 {
+    (void)run;
     (void)arg;
     return in->kind == V_NONE;
 }
 
-static bool is_string(const struct value *in, const struct value *arg)
+static bool is_string(struct run *run, const struct value *in, const struct value *arg)
 {
+    (void)run;
     (void)arg;
     return in->kind == V_STR;
 }
 
-static bool is_number(const struct value *in, const struct value *arg)
+static bool is_number(struct run *run, const struct value *in, const struct value *arg)
 {
+    (void)run;
     (void)arg;
     return in->kind == V_INT || in->kind == V_FLOAT || in->kind == V_BOOL;
 }
 
-static bool is_integer(const struct value *in, const struct value *arg)
+static bool is_integer(struct run *run, const struct value *in, const struct value *arg)
 {
+    (void)run;
     (void)arg;
     return in->kind == V_INT;
 }
 
-static bool is_float(const struct value *in, const struct value *arg)
+static bool is_float(struct run *run, const struct value *in, const struct value *arg)
 {
+    (void)run;
     (void)arg;
     return in->kind == V_FLOAT;
 }
 
-static bool is_boolean(const struct value *in, const struct value *arg)
+static bool is_boolean(struct run *run, const struct value *in, const struct value *arg)
 {
+    (void)run;
     (void)arg;
     return in->kind == V_BOOL;
 }
 
-static bool is_true(const struct value *in, const struct value *arg)
+static bool is_true(struct run *run, const struct value *in, const struct value *arg)
 {
+    (void)run;
     (void)arg;
     return in->kind == V_BOOL && in->b;
 }
 
-static bool is_false(const struct value *in, const struct value *arg)
+static bool is_false(struct run *run, const struct value *in, const struct value *arg)
 {
+    (void)run;
     (void)arg;
     return in->kind == V_BOOL && !in->b;
 }
 
-static bool is_mapping(const struct value *in, const struct value *arg)
+static bool is_mapping(struct run *run, const struct value *in, const struct value *arg)
 {
+    (void)run;
     (void)arg;
     return in->kind == V_DICT;
 }
 
-static bool is_iterable(const struct value *in, const struct value *arg)
+static bool is_iterable(struct run *run, const struct value *in, const struct value *arg)
 {
+    (void)run;
     (void)arg;
     return in->kind == V_LIST || in->kind == V_DICT || in->kind == V_STR;
 }
 
-static bool is_callable(const struct value *in, const struct value *arg)
+static bool is_callable(struct run *run, const struct value *in, const struct value *arg)
 {
+    (void)run;
     (void)arg;
     return in->kind == V_MACRO || in->kind == V_FUNCTION;
 }
 
-static bool is_odd(const struct value *in, const struct value *arg)
+static bool is_odd(struct run *run, const struct value *in, const struct value *arg)
 {
+    (void)run;
     (void)arg;
     return in->kind == V_INT && in->i % 2 != 0;
 }
 
-static bool is_even(const struct value *in, const struct value *arg)
+static bool is_even(struct run *run, const struct value *in, const struct value *arg)
 {
+    (void)run;
     (void)arg;
     return in->kind == V_INT && in->i % 2 == 0;
 }
 
-static bool is_divisible(const struct value *in, const struct value *arg)
+static bool is_divisible(struct run *run, const struct value *in, const struct value *arg)
 {
+    (void)run;
     return in->kind == V_INT && arg->kind == V_INT && arg->i != 0 &&
            (arg->i == -1 || in->i % arg->i == 0);
 }
 
-static bool is_equal(const struct value *in, const struct value *arg)
+static bool is_equal(struct run *run, const struct value *in, const struct value *arg)
 {
-    return jinja_equal(in, arg);
+    return jinja_equal(run, in, arg);
 }
 
-static bool is_not_equal(const struct value *in, const struct value *arg)
+static bool is_not_equal(struct run *run, const struct value *in, const struct value *arg)
 {
-    return !jinja_equal(in, arg);
+    return !jinja_equal(run, in, arg);
 }
 
-static bool is_less(const struct value *in, const struct value *arg)
+static bool is_less(struct run *run, const struct value *in, const struct value *arg)
 {
     int order;
 
-    return jinja_compare(in, arg, &order) && order < 0;
+    return jinja_compare(run, in, arg, &order) && order < 0;
 }
 
-static bool is_greater(const struct value *in, const struct value *arg)
+static bool is_greater(struct run *run, const struct value *in, const struct value *arg)
 {
     int order;
 
-    return jinja_compare(in, arg, &order) && order > 0;
+    return jinja_compare(run, in, arg, &order) && order > 0;
 }
 
-static bool is_at_most(const struct value *in, const struct value *arg)
+static bool is_at_most(struct run *run, const struct value *in, const struct value *arg)
 {
     int order;
 
-    return jinja_compare(in, arg, &order) && order <= 0;
+    return jinja_compare(run, in, arg, &order) && order <= 0;
 }
 
-static bool is_at_least(const struct value *in, const struct value *arg)
+static bool is_at_least(struct run *run, const struct value *in, const struct value *arg)
 {
     int order;
 
-    return jinja_compare(in, arg, &order) && order >= 0;
+    return jinja_compare(run, in, arg, &order) && order >= 0;
 }
 
 /* The same object in Python; for texts and numbers we ask whether they are equal and of a kind. */
-static bool is_same(const struct value *in, const struct value *arg)
+static bool is_same(struct run *run, const struct value *in, const struct value *arg)
 {
-    return in->kind == arg->kind && jinja_equal(in, arg);
+    return in->kind == arg->kind && jinja_equal(run, in, arg);
 }
 
-static bool is_lower(const struct value *in, const struct value *arg)
+static bool is_lower(struct run *run, const struct value *in, const struct value *arg)
 {
+    (void)run;
     (void)arg;
-    return in->kind == V_STR && jinja_only_case(*in, false);
+    return in->kind == V_STR && jinja_only_case(run, *in, false);
 }
 
-static bool is_upper(const struct value *in, const struct value *arg)
+static bool is_upper(struct run *run, const struct value *in, const struct value *arg)
 {
+    (void)run;
     (void)arg;
-    return in->kind == V_STR && jinja_only_case(*in, true);
+    return in->kind == V_STR && jinja_only_case(run, *in, true);
 }
 
-static bool is_in(const struct value *in, const struct value *arg)
+static bool is_in(struct run *run, const struct value *in, const struct value *arg)
 {
     struct value unused;
 
     if (arg->kind == V_STR && in->kind == V_STR)
-        return memmem(arg->s.text, arg->s.length, in->s.text, in->s.length) != NULL;
+        return jinja_charge(run, arg->s.length + in->s.length) &&
+               memmem(arg->s.text, arg->s.length, in->s.text, in->s.length) != NULL;
     if (arg->kind == V_DICT)
-        return in->kind == V_STR && jinja_find(arg->dict, in->s.text, in->s.length, &unused);
+        return in->kind == V_STR && jinja_find(run, arg->dict, in->s.text, in->s.length, &unused);
     for (size_t i = 0; arg->kind == V_LIST && i < arg->list->count; i++)
-        if (jinja_equal(&arg->list->items[i], in))
+        if (jinja_equal(run, &arg->list->items[i], in))
             return true;
     return false;
 }
@@ -228,6 +247,7 @@ bool jinja_test(struct run *run, const char *name, struct value in, const struct
 
     if (!function)
         return jinja_fail(run, "there is no test %s", name);
-    *out = function(&in, &arg);
-    return true;
+    *out =
+        jinja_charge(run, CALL_WORK + args->named->count * STEP_WORK) && function(run, &in, &arg);
+    return run->err->code == CAP_OK;
 }

@@ -10,12 +10,14 @@ size_t jinja_utf8_next(const char *text, size_t length)
     return n > 0 ? (size_t)n : 1;
 }
 
-size_t jinja_utf8_count(const char *text, size_t length)
+size_t jinja_utf8_count(struct run *run, struct value s)
 {
     size_t count = 0;
 
-    for (size_t at = 0; at < length; count++)
-        at += jinja_utf8_next(text + at, length - at);
+    if (!jinja_charge(run, s.s.length))
+        return 0;
+    for (size_t at = 0; at < s.s.length; count++)
+        at += jinja_utf8_next(s.s.text + at, s.s.length - at);
     return count;
 }
 
@@ -32,6 +34,8 @@ struct value jinja_change_case(struct run *run, struct value s, bool upper)
 {
     CAP_AUTO_BUF(out, TEMPLATE_BYTES_MAX);
 
+    if (!jinja_charge(run, 2 * s.s.length))
+        return s;
     for (size_t at = 0; at < s.s.length;) {
         size_t n = jinja_utf8_next(s.s.text + at, s.s.length - at);
         utf8proc_int32_t c;

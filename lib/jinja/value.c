@@ -31,39 +31,39 @@ struct value jinja_none(void)
     return (struct value){.kind = V_NONE};
 }
 
-struct value jinja_list(struct run *run, size_t capacity, bool tuple)
-{
-    struct value v = {.kind = V_LIST, .list = cap_arena_alloc(run->arena, sizeof(struct list))};
-
-    if (!v.list) { /* the next append fails with the sentence */
-        static struct list empty;
-
-        v.list = &empty;
-        return v;
-    }
-    v.list->items = cap_arena_array(run->arena, capacity, sizeof(struct value));
-    v.list->capacity = v.list->items ? capacity : 0;
-    v.list->tuple = tuple;
-    return v;
-}
-
-struct value jinja_dict(struct run *run)
-{
-    static struct dict empty;
-    struct value v = {.kind = V_DICT, .dict = cap_arena_alloc(run->arena, sizeof(struct dict))};
-
-    if (!v.dict)
-        v.dict = &empty;
-    return v;
-}
-
 static bool fail_memory(struct run *run)
 {
     return jinja_fail(run, "the template needs more memory than it may have");
 }
 
+struct value jinja_list(struct run *run, size_t capacity, bool tuple)
+{
+    static struct list empty; /* what a failure returns; nothing is ever added to it */
+    struct list *list = cap_arena_alloc(run->arena, sizeof *list);
+    struct value *items = cap_arena_array(run->arena, capacity, sizeof *items);
+
+    if (!list || !items) {
+        fail_memory(run);
+        return (struct value){.kind = V_LIST, .list = &empty};
+    }
+    *list = (struct list){.items = items, .capacity = capacity, .tuple = tuple};
+    return (struct value){.kind = V_LIST, .list = list};
+}
+
+struct value jinja_dict(struct run *run)
+{
+    static struct dict empty;
+    struct dict *dict = cap_arena_alloc(run->arena, sizeof *dict);
+
+    if (!dict)
+        fail_memory(run);
+    return (struct value){.kind = V_DICT, .dict = dict ? dict : &empty};
+}
+
 bool jinja_append(struct run *run, struct list *list, struct value item)
 {
+    if (!jinja_charge(run, sizeof item))
+        return false;
     if (list->count == list->capacity) {
         size_t capacity = list->capacity ? list->capacity * 2 : 8;
         struct value *items = cap_arena_array(run->arena, capacity, sizeof *items);
@@ -79,14 +79,11 @@ bool jinja_append(struct run *run, struct list *list, struct value item)
     return true;
 }
 
-bool jinja_put(struct run *run, struct dict *dict, struct value key, struct value value)
+/* Adds a key that the dictionary does not have yet. */
+static bool add_pair(struct run *run, struct dict *dict, struct value key, struct value value)
 {
-    for (size_t i = 0; i < dict->count; i++) {
-        if (jinja_equal(&dict->pairs[i].key, &key)) {
-            dict->pairs[i].value = value;
-            return true;
-        }
-    }
+    if (!jinja_charge(run, sizeof(struct pair)))
+        return false;
     if (dict->count == dict->capacity) {
         size_t capacity = dict->capacity ? dict->capacity * 2 : 8;
         struct pair *pairs = cap_arena_array(run->arena, capacity, sizeof *pairs);
@@ -102,8 +99,22 @@ bool jinja_put(struct run *run, struct dict *dict, struct value key, struct valu
     return true;
 }
 
-bool jinja_find(const struct dict *dict, const char *key, size_t length, struct value *out)
+bool jinja_put(struct run *run, struct dict *dict, struct value key, struct value value)
 {
+    for (size_t i = 0; i < dict->count; i++) {
+        if (jinja_equal(run, &dict->pairs[i].key, &key)) {
+            dict->pairs[i].value = value;
+            return true;
+        }
+    }
+    return add_pair(run, dict, key, value);
+}
+
+bool jinja_find(struct run *run, const struct dict *dict, const char *key, size_t length,
+                struct value *out)
+{
+    if (!jinja_charge(run, dict->count * sizeof(void *) + length))
+        return false;
     for (size_t i = 0; i < dict->count; i++) {
         const struct value *k = &dict->pairs[i].key;
 
@@ -117,11 +128,23 @@ bool jinja_find(const struct dict *dict, const char *key, size_t length, struct 
 
 struct value jinja_take_buf(struct run *run, struct cap_buf *buf)
 {
-    const char *text = cap_arena_strndup(run->arena, buf->data, buf->length);
+    const char *text =
+        buf->overflowed ? NULL : cap_arena_strndup(run->arena, buf->data, buf->length);
 
-    if (!text || buf->overflowed)
+    if (!text)
         fail_memory(run);
     return jinja_str(text ? text : "", text ? buf->length : 0);
+}
+
+const char *jinja_copy(struct run *run, struct value text)
+{
+    const char *copy = text.kind != V_STR || !jinja_charge(run, text.s.length)
+                           ? ""
+                           : cap_arena_strndup(run->arena, text.s.text, text.s.length);
+
+    if (!copy)
+        fail_memory(run);
+    return copy ? copy : "";
 }
 
 /* ---- JSON in ---- */
@@ -152,13 +175,13 @@ static bool dict_from_json(struct run *run, const json_t *json, struct value *ou
         struct value value;
 
         if (!jinja_from_json(run, member, &value) ||
-            !jinja_put(run, out->dict, jinja_cstr(key), value))
+            !add_pair(run, out->dict, jinja_cstr(key), value))
             return false;
     }
     return true;
 }
 
-bool jinja_from_json(struct run *run, const json_t *json, struct value *out)
+static bool value_from_json(struct run *run, const json_t *json, struct value *out)
 {
     switch (json_typeof(json)) {
     case JSON_OBJECT:
@@ -183,6 +206,14 @@ bool jinja_from_json(struct run *run, const json_t *json, struct value *out)
         return true;
     }
     return false;
+}
+
+bool jinja_from_json(struct run *run, const json_t *json, struct value *out)
+{
+    bool ok = jinja_descend(run) && value_from_json(run, json, out);
+
+    jinja_ascend(run);
+    return ok;
 }
 
 /* ---- asking ---- */
@@ -228,17 +259,17 @@ static double number(const struct value *v)
     return v->kind == V_FLOAT ? v->f : v->kind == V_INT ? (double)v->i : v->b;
 }
 
-static bool lists_equal(const struct list *a, const struct list *b)
+static bool lists_equal(struct run *run, const struct list *a, const struct list *b)
 {
     if (a->count != b->count)
         return false;
     for (size_t i = 0; i < a->count; i++)
-        if (!jinja_equal(&a->items[i], &b->items[i]))
+        if (!jinja_equal(run, &a->items[i], &b->items[i]))
             return false;
     return true;
 }
 
-static bool dicts_equal(const struct dict *a, const struct dict *b)
+static bool dicts_equal(struct run *run, const struct dict *a, const struct dict *b)
 {
     if (a->count != b->count)
         return false;
@@ -246,15 +277,15 @@ static bool dicts_equal(const struct dict *a, const struct dict *b)
         bool found = false;
 
         for (size_t k = 0; k < b->count && !found; k++)
-            found = jinja_equal(&a->pairs[i].key, &b->pairs[k].key) &&
-                    jinja_equal(&a->pairs[i].value, &b->pairs[k].value);
+            found = jinja_equal(run, &a->pairs[i].key, &b->pairs[k].key) &&
+                    jinja_equal(run, &a->pairs[i].value, &b->pairs[k].value);
         if (!found)
             return false;
     }
     return true;
 }
 
-bool jinja_equal(const struct value *a, const struct value *b)
+static bool equal(struct run *run, const struct value *a, const struct value *b)
 {
     if (is_number(a) && is_number(b))
         return a->kind == V_INT && b->kind == V_INT ? a->i == b->i : number(a) == number(b);
@@ -262,11 +293,12 @@ bool jinja_equal(const struct value *a, const struct value *b)
         return false;
     switch (a->kind) {
     case V_STR:
-        return a->s.length == b->s.length && memcmp(a->s.text, b->s.text, a->s.length) == 0;
+        return a->s.length == b->s.length && jinja_charge(run, a->s.length) &&
+               memcmp(a->s.text, b->s.text, a->s.length) == 0;
     case V_LIST:
-        return lists_equal(a->list, b->list);
+        return a->list == b->list || lists_equal(run, a->list, b->list);
     case V_DICT:
-        return a->dict == b->dict || dicts_equal(a->dict, b->dict);
+        return a->dict == b->dict || dicts_equal(run, a->dict, b->dict);
     case V_MACRO:
         return a->macro == b->macro;
     default:
@@ -274,18 +306,31 @@ bool jinja_equal(const struct value *a, const struct value *b)
     }
 }
 
-bool jinja_compare(const struct value *a, const struct value *b, int *out_order)
+bool jinja_equal(struct run *run, const struct value *a, const struct value *b)
 {
+    bool same = jinja_descend(run) && equal(run, a, b);
+
+    jinja_ascend(run);
+    return same && run->err->code == CAP_OK;
+}
+
+bool jinja_compare(struct run *run, const struct value *a, const struct value *b, int *out_order)
+{
+    *out_order = 0;
     if (is_number(a) && is_number(b)) {
         double x = number(a), y = number(b);
 
-        *out_order = (x > y) - (x < y);
-        return true;
+        *out_order = a->kind == V_INT && b->kind == V_INT ? (a->i > b->i) - (a->i < b->i)
+                                                          : (x > y) - (x < y);
+        return jinja_charge(run, sizeof(void *));
     }
     if (a->kind == V_STR && b->kind == V_STR) {
         size_t shorter = a->s.length < b->s.length ? a->s.length : b->s.length;
-        int order = memcmp(a->s.text, b->s.text, shorter);
+        int order;
 
+        if (!jinja_charge(run, sizeof(void *) + shorter))
+            return false;
+        order = memcmp(a->s.text, b->s.text, shorter);
         *out_order = order ? order : (a->s.length > b->s.length) - (a->s.length < b->s.length);
         return true;
     }
@@ -294,9 +339,12 @@ bool jinja_compare(const struct value *a, const struct value *b, int *out_order)
 
 /* ---- printing, as Python would ---- */
 
-static void print_float(double f, struct cap_buf *out)
+static void print_float(struct run *run, double f, struct cap_buf *out)
 {
     char text[40];
+
+    if (!jinja_charge(run, FLOAT_WORK))
+        return;
 
     if (isnan(f) || isinf(f)) {
         cap_buf_add_str(out, isnan(f) ? "nan" : f < 0 ? "-inf" : "inf");
@@ -316,18 +364,27 @@ static void print_float(double f, struct cap_buf *out)
         cap_buf_add_str(out, ".0");
 }
 
-static void repr_string(const struct value *v, struct cap_buf *out)
+/* False once what is written cannot be used: a walk over a list ends there. */
+static bool go_on(struct run *run, const struct cap_buf *out)
 {
+    return !out->overflowed && jinja_charge(run, sizeof(struct value));
+}
+
+static void repr_string(struct run *run, const struct value *v, struct cap_buf *out)
+{
+    static const char hex[] = "0123456789abcdef";
     bool has_single = memchr(v->s.text, '\'', v->s.length) != NULL;
     bool has_double = memchr(v->s.text, '"', v->s.length) != NULL;
     char quote = has_single && !has_double ? '"' : '\'';
 
+    if (!jinja_charge(run, v->s.length))
+        return;
     cap_buf_add_char(out, quote);
-    for (size_t i = 0; i < v->s.length; i++) {
+    for (size_t i = 0; i < v->s.length && !out->overflowed; i++) {
         char c = v->s.text[i];
 
         if (c == quote || c == '\\')
-            cap_buf_printf(out, "\\%c", c);
+            cap_buf_add(out, (char[]){'\\', c}, 2);
         else if (c == '\n')
             cap_buf_add_str(out, "\\n");
         else if (c == '\t')
@@ -335,50 +392,50 @@ static void repr_string(const struct value *v, struct cap_buf *out)
         else if (c == '\r')
             cap_buf_add_str(out, "\\r");
         else if ((unsigned char)c < 32)
-            cap_buf_printf(out, "\\x%02x", (unsigned char)c);
+            cap_buf_add(out, (char[]){'\\', 'x', hex[c >> 4], hex[c & 15]}, 4);
         else
             cap_buf_add_char(out, c);
     }
     cap_buf_add_char(out, quote);
 }
 
-static void repr_list(const struct list *list, struct cap_buf *out)
+static void repr_list(struct run *run, const struct list *list, struct cap_buf *out)
 {
     cap_buf_add_char(out, list->tuple ? '(' : '[');
-    for (size_t i = 0; i < list->count; i++) {
+    for (size_t i = 0; i < list->count && go_on(run, out); i++) {
         if (i > 0)
             cap_buf_add_str(out, ", ");
-        jinja_repr(&list->items[i], out);
+        jinja_repr(run, &list->items[i], out);
     }
     if (list->tuple && list->count == 1)
         cap_buf_add_char(out, ',');
     cap_buf_add_char(out, list->tuple ? ')' : ']');
 }
 
-static void repr_dict(const struct dict *dict, struct cap_buf *out)
+static void repr_dict(struct run *run, const struct dict *dict, struct cap_buf *out)
 {
     cap_buf_add_char(out, '{');
-    for (size_t i = 0; i < dict->count; i++) {
+    for (size_t i = 0; i < dict->count && go_on(run, out); i++) {
         if (i > 0)
             cap_buf_add_str(out, ", ");
-        jinja_repr(&dict->pairs[i].key, out);
+        jinja_repr(run, &dict->pairs[i].key, out);
         cap_buf_add_str(out, ": ");
-        jinja_repr(&dict->pairs[i].value, out);
+        jinja_repr(run, &dict->pairs[i].value, out);
     }
     cap_buf_add_char(out, '}');
 }
 
-void jinja_repr(const struct value *v, struct cap_buf *out)
+void jinja_repr(struct run *run, const struct value *v, struct cap_buf *out)
 {
     if (v->kind == V_STR)
-        repr_string(v, out);
+        repr_string(run, v, out);
     else if (v->kind == V_UNDEFINED)
         cap_buf_add_str(out, "Undefined");
     else
-        jinja_print(v, out);
+        jinja_print(run, v, out);
 }
 
-void jinja_print(const struct value *v, struct cap_buf *out)
+static void print_value(struct run *run, const struct value *v, struct cap_buf *out)
 {
     switch (v->kind) {
     case V_UNDEFINED:
@@ -393,16 +450,17 @@ void jinja_print(const struct value *v, struct cap_buf *out)
         cap_buf_printf(out, "%lld", (long long)v->i);
         break;
     case V_FLOAT:
-        print_float(v->f, out);
+        print_float(run, v->f, out);
         break;
     case V_STR:
-        cap_buf_add(out, v->s.text, v->s.length);
+        if (jinja_charge(run, v->s.length))
+            cap_buf_add(out, v->s.text, v->s.length);
         break;
     case V_LIST:
-        repr_list(v->list, out);
+        repr_list(run, v->list, out);
         break;
     case V_DICT:
-        repr_dict(v->dict, out);
+        repr_dict(run, v->dict, out);
         break;
     case V_MACRO:
         cap_buf_printf(out, "<Macro '%s'>", v->macro->name);
@@ -413,80 +471,111 @@ void jinja_print(const struct value *v, struct cap_buf *out)
     }
 }
 
+void jinja_print(struct run *run, const struct value *v, struct cap_buf *out)
+{
+    if (jinja_descend(run))
+        print_value(run, v, out);
+    jinja_ascend(run);
+}
+
 /* ---- tojson: keys in their order, no HTML escapes, as json.dumps(ensure_ascii=False) ---- */
 
-static void json_string_out(const struct value *v, struct cap_buf *out)
+void jinja_pad(struct run *run, char c, int64_t count, struct cap_buf *out)
 {
+    if (count <= 0 || !jinja_charge(run, (size_t)count))
+        return;
+    while (count-- > 0 && !out->overflowed)
+        cap_buf_add_char(out, c);
+}
+
+static void json_string_out(struct run *run, const struct value *v, struct cap_buf *out)
+{
+    if (!jinja_charge(run, v->s.length))
+        return;
     cap_buf_add_char(out, '"');
-    for (size_t i = 0; i < v->s.length; i++) {
+    for (size_t i = 0; i < v->s.length && !out->overflowed; i++) {
         unsigned char c = (unsigned char)v->s.text[i];
+        static const char hex[] = "0123456789abcdef";
         static const char from[] = "\"\\\n\r\t\b\f", to[] = "\"\\nrtbf";
         const char *special = c ? strchr(from, c) : NULL;
 
         if (special)
-            cap_buf_printf(out, "\\%c", to[special - from]);
+            cap_buf_add(out, (char[]){'\\', to[special - from]}, 2);
         else if (c < 32)
-            cap_buf_printf(out, "\\u%04x", c);
+            cap_buf_add(out, (char[]){'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]}, 6);
         else
             cap_buf_add_char(out, (char)c);
     }
     cap_buf_add_char(out, '"');
 }
 
-static void break_line(int indent, int level, struct cap_buf *out)
+static void json_out(struct run *run, const struct value *v, int64_t indent, int level,
+                     struct cap_buf *out);
+
+/* Before an item (`index` tells whether it is the first), or before the closing bracket. */
+static void break_line(struct run *run, bool comma, int64_t indent, int level, struct cap_buf *out)
 {
+    int64_t blanks = 0;
+
+    if (comma)
+        cap_buf_add_str(out, indent < 0 ? ", " : ",");
     if (indent < 0)
         return;
     cap_buf_add_char(out, '\n');
-    for (int i = 0; i < indent * level; i++)
-        cap_buf_add_char(out, ' ');
+    if (__builtin_mul_overflow(indent, level, &blanks))
+        blanks = INT64_MAX;
+    jinja_pad(run, ' ', blanks, out);
 }
 
-static void separate(size_t index, int indent, int level, struct cap_buf *out)
-{
-    if (index > 0)
-        cap_buf_add_str(out, indent < 0 ? ", " : ",");
-    break_line(indent, level, out);
-}
-
-static void json_list_out(const struct list *list, int indent, int level, struct cap_buf *out)
+static void json_list_out(struct run *run, const struct list *list, int64_t indent, int level,
+                          struct cap_buf *out)
 {
     cap_buf_add_char(out, '[');
-    for (size_t i = 0; i < list->count; i++) {
-        separate(i, indent, level + 1, out);
-        jinja_to_json(&list->items[i], indent, level + 1, out);
+    for (size_t i = 0; i < list->count && go_on(run, out); i++) {
+        break_line(run, i > 0, indent, level + 1, out);
+        json_out(run, &list->items[i], indent, level + 1, out);
     }
     if (list->count > 0)
-        break_line(indent, level, out);
+        break_line(run, false, indent, level, out);
     cap_buf_add_char(out, ']');
 }
 
-static void json_dict_out(const struct dict *dict, int indent, int level, struct cap_buf *out)
+static void json_dict_out(struct run *run, const struct dict *dict, int64_t indent, int level,
+                          struct cap_buf *out)
 {
     cap_buf_add_char(out, '{');
-    for (size_t i = 0; i < dict->count; i++) {
-        separate(i, indent, level + 1, out);
-        jinja_to_json(&dict->pairs[i].key, indent, level + 1, out);
+    for (size_t i = 0; i < dict->count && go_on(run, out); i++) {
+        break_line(run, i > 0, indent, level + 1, out);
+        json_out(run, &dict->pairs[i].key, indent, level + 1, out);
         cap_buf_add_str(out, ": ");
-        jinja_to_json(&dict->pairs[i].value, indent, level + 1, out);
+        json_out(run, &dict->pairs[i].value, indent, level + 1, out);
     }
     if (dict->count > 0)
-        break_line(indent, level, out);
+        break_line(run, false, indent, level, out);
     cap_buf_add_char(out, '}');
 }
 
-void jinja_to_json(const struct value *v, int indent, int level, struct cap_buf *out)
+static void json_out(struct run *run, const struct value *v, int64_t indent, int level,
+                     struct cap_buf *out)
 {
-    if (v->kind == V_STR)
-        json_string_out(v, out);
-    else if (v->kind == V_LIST)
-        json_list_out(v->list, indent, level, out);
-    else if (v->kind == V_DICT)
-        json_dict_out(v->dict, indent, level, out);
-    else if (v->kind == V_BOOL)
-        cap_buf_add_str(out, v->b ? "true" : "false");
-    else if (v->kind == V_INT || v->kind == V_FLOAT)
-        jinja_print(v, out);
-    else
-        cap_buf_add_str(out, "null");
+    if (jinja_descend(run)) {
+        if (v->kind == V_STR)
+            json_string_out(run, v, out);
+        else if (v->kind == V_LIST)
+            json_list_out(run, v->list, indent, level, out);
+        else if (v->kind == V_DICT)
+            json_dict_out(run, v->dict, indent, level, out);
+        else if (v->kind == V_BOOL)
+            cap_buf_add_str(out, v->b ? "true" : "false");
+        else if (v->kind == V_INT || v->kind == V_FLOAT)
+            jinja_print(run, v, out);
+        else
+            cap_buf_add_str(out, "null");
+    }
+    jinja_ascend(run);
+}
+
+void jinja_to_json(struct run *run, const struct value *v, int64_t indent, struct cap_buf *out)
+{
+    json_out(run, v, indent, 0, out);
 }

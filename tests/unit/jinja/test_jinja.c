@@ -209,6 +209,232 @@ static void endless_templates_end(void **state)
     check_failure(deep.data, "nested too deep");
 }
 
+/* One of the ways in which a template that asks too much is ended. */
+static void check_ended(const char *template)
+{
+    static const char *const sentences[] = {"takes too many steps", "nested deeper than",
+                                            "needs more memory", "the output has more than"};
+    json_t *context = json_object();
+    CAP_AUTO_BUF(out, 1 << 20);
+    struct cap_err err = {0};
+    bool known = false;
+
+    if (render(template, &cap_jinja_chat, context, &out, &err))
+        fail_msg("%.80s: it was rendered", template);
+    for (size_t i = 0; i < CAP_COUNT_OF(sentences); i++)
+        known = known || strstr(err.text, sentences[i]);
+    if (!known || err.code != CAP_INVALID_ARGUMENT)
+        fail_msg("%.80s: it ended with \"%s\"", template, err.text);
+    json_decref(context);
+}
+
+#define SELF "{% set x = [] %}{% set _ = x.append(x) %}"
+#define SPACE "{% set ns = namespace(a=1) %}{% set ns.a = [{'k': ns}] %}"
+#define TWINS "{% set x = [1] %}{% set y = [1] %}{% set _ = x.append(x) %}{% set _ = y.append(y) %}"
+
+static void a_value_that_contains_itself_is_an_error(void **state)
+{
+    static const char *const ways[] = {SELF "{{ x }}",
+                                       SELF "{{ x | tojson }}",
+                                       SELF "{{ x | string }}",
+                                       SELF "{{ x ~ 'a' }}",
+                                       SELF "{{ x | join }}",
+                                       SELF "{{ '%s' % [x] }}",
+                                       SELF "{{ '{}'.format(x) }}",
+                                       SELF "{{ x | map('map', 'map', 'string') | list }}",
+                                       SELF "{{ 'a'.startswith(x) }}",
+                                       SELF "{{ raise_exception(x) }}",
+                                       SPACE "{{ ns }}",
+                                       SPACE "{{ ns | tojson(indent=2) }}",
+                                       TWINS "{{ x == y }}",
+                                       TWINS "{{ x in [y] }}",
+                                       TWINS "{{ [x] | unique }}{{ [x] is in [[y]] }}",
+                                       TWINS "{{ [x].index(y) }}",
+                                       TWINS "{{ x != y }}",
+                                       TWINS "{{ [x].count(y) }}"};
+
+    (void)state;
+    for (size_t i = 0; i < CAP_COUNT_OF(ways); i++)
+        check_ended(ways[i]);
+}
+
+/* Each asks for minutes or gigabytes in another way; none is told from an honest one but by what it
+ * costs. Bytes that are touched count, not only steps. */
+static void a_template_pays_for_every_byte_it_touches(void **state)
+{
+    static const char *const of_a_long_text[] = {"s | length",
+                                                 "s | upper",
+                                                 "s | title",
+                                                 "s | trim",
+                                                 "s | tojson",
+                                                 "s | list",
+                                                 "s | reverse",
+                                                 "s | escape",
+                                                 "s | wordcount",
+                                                 "s | indent(2)",
+                                                 "s | replace('a', 'b')",
+                                                 "s | capitalize",
+                                                 "s | regex_replace('b', 'c')",
+                                                 "s | regex_replace('a*b', 'c')",
+                                                 "s | sort",
+                                                 "s | unique",
+                                                 "s[5]",
+                                                 "s[::-1]",
+                                                 "s[::2]",
+                                                 "s.split('a')",
+                                                 "s.split()",
+                                                 "s.strip('ab')",
+                                                 "s.count('a')",
+                                                 "s.rfind('a')",
+                                                 "s.find('b')",
+                                                 "s.isalpha()",
+                                                 "s.isupper()",
+                                                 "s.splitlines()",
+                                                 "s.center(3000001)",
+                                                 "s.title()",
+                                                 "s.format(1)",
+                                                 "s % 1",
+                                                 "s ~ 'a'",
+                                                 "s * 3",
+                                                 "'b' in s",
+                                                 "s == s ~ ''",
+                                                 "[s] | string",
+                                                 "s.partition('b')",
+                                                 "s | int(0)",
+                                                 "s is in s",
+                                                 "s.lower()"};
+    static const char *const others[] = {
+        "{% set l = range(99999) | list %}{% for i in l %}{% set x = l | sort(reverse=true) %}{% "
+        "endfor %}",
+        "{{ range(99999) | list | unique | list }}",
+        "{% set l = range(99999) | list %}{% for i in l %}{% set x = -1 in l %}{% endfor %}",
+        "{% set l = range(99999) | list %}{% for i in l %}{% set x = l + l %}{% endfor %}",
+        "{% set l = range(99999) | map('float') | list %}{% for i in l %}{{ l }}{% endfor %}",
+        "{% for i in range(20) %}{{ range(99999) | map('string') | list | length }}{% endfor %}",
+        "{% macro m(n) %}{% if n %}{{ m(n - 1) }}{{ m(n - 1) }}{% endif %}{% endmacro %}{{ m(30) "
+        "}}",
+        "{% set ns = namespace(x=[1], y=[1]) %}{% for i in range(60) %}{% set ns.x = [ns.x, ns.x] "
+        "%}{% set ns.y = [ns.y, ns.y] %}{% endfor %}{{ ns.x == ns.y }}",
+        "{{ [[1]] | tojson(indent=9223372036854775807) }}",
+        "{{ 'a'.center(9223372036854775807) }}",
+        "{{ 'a' * 9223372036854775807 }}",
+        "{{ [1] * 9223372036854775807 }}",
+        "{{ '%999999999d' % 1 }}",
+        "{{ '{:999999999}'.format(1) }}",
+        "{{ ('a\n' * 999999) | indent(999999) }}",
+        "{{ ('a' * 99999) | replace('a', 'b' * 99999) }}",
+        "{{ (['a'] * 99999) | join('b' * 99999) }}",
+        "{{ ('a' * 2000000).rfind('a' * 1000000) }}",
+        "{{ ('a' * 1000000 ~ 'b').strip('c' * 1000000 ~ 'a') }}",
+        "{{ (('a' * 30) ~ 'b') | regex_replace('(a+)+$', 'c') }}",
+        "{% for i in range(99999) %}{% set x = 'x' | regex_replace('((a{50}){50}){3}', 'b') %}{% "
+        "endfor %}"};
+
+    (void)state;
+    for (size_t i = 0; i < CAP_COUNT_OF(of_a_long_text); i++) {
+        CAP_AUTO_BUF(text, 4096);
+
+        cap_buf_printf(&text,
+                       "{%% set s = 'a' * 3000000 %%}{%% for i in range(99999) %%}{%% set x = (%s) "
+                       "%%}{%% endfor %%}",
+                       of_a_long_text[i]);
+        check_ended(text.data);
+    }
+    for (size_t i = 0; i < CAP_COUNT_OF(others); i++)
+        check_ended(others[i]);
+    check_task("[{{ '' * 9223372036854775807 }}{{ [] * 9223372036854775807 }}]", "{}", "[[]]");
+    check_failure("{{ 'a'.center(9223372036854775807, '') }}", "fills with exactly one character");
+}
+
+static void check_repeated(const char *before, const char *unit, const char *behind,
+                           const char *sentence)
+{
+    CAP_AUTO_BUF(text, 4 << 20);
+
+    cap_buf_add_str(&text, before);
+    for (int i = 0; i < 100000; i++)
+        cap_buf_add_str(&text, unit);
+    cap_buf_add_str(&text, behind);
+    check_failure(text.data, sentence);
+}
+
+static void a_tower_of_anything_is_refused(void **state)
+{
+    (void)state;
+    check_repeated("{{ ", "not ", "1 }}", "nested too deep");
+    check_repeated("{{ ", "- ", "1 }}", "nested too deep");
+    check_repeated("{{ 1", " if 1 else 1", " }}", "nested too deep");
+    check_repeated("{% if 0 %}", "{% if 0 %}", "", "nested too deep");
+    check_repeated("{{ 1", "|abs", " }}", "nested deeper");
+    check_repeated("{{ 1", "+1", " }}", "nested deeper");
+    check_repeated("{% filter upper", "|upper", " %}a{% endfilter %}", "nested deeper");
+}
+
+static void a_chain_of_elif_is_not_deep(void **state)
+{
+    CAP_AUTO_BUF(text, 1 << 20);
+
+    (void)state;
+    cap_buf_add_str(&text, "{% if n == -1 %}");
+    for (int i = 0; i < 1000; i++)
+        cap_buf_printf(&text, "{%% elif n == %d %%}%d", i, i);
+    cap_buf_add_str(&text, "{% else %}none{% endif %}");
+    check_task(text.data, "{\"n\": 777}", "777");
+    check_task(text.data, "{\"n\": 5000}", "none");
+}
+
+static bool after_three(void *self)
+{
+    return ++*(int *)self > 3;
+}
+
+static void a_rendering_ends_when_it_is_asked_to_stop(void **state)
+{
+    int asked = 0;
+    const struct cap_jinja_stop stop = {after_three, &asked};
+    json_t *context = json_object();
+    CAP_AUTO_BUF(out, 1 << 20);
+    struct cap_err err = {0};
+    CAP_AUTO(cap_jinja)
+    jinja =
+        cap_jinja_compile("{% for i in range(99999) %}{{ i }}{% endfor %}", &cap_jinja_chat, &err);
+
+    (void)state;
+    assert_non_null(jinja);
+    assert_false(cap_jinja_render_until(jinja, context, &stop, &out, &err));
+    assert_int_equal(err.code, CAP_CANCELLED);
+    assert_int_equal(asked, 4);
+    json_decref(context);
+}
+
+/* As Jinja2: what stands in an `if` may never be reached, what stands elsewhere will be. */
+static void a_filter_that_is_never_reached_may_be_unknown(void **state)
+{
+    (void)state;
+    check_task("{% if false %}{{ 1 | nope }}{% if 1 is nopish %}{% endif %}{% endif %}a", "{}",
+               "a");
+    check_task("{% if true %}b{% elif 1 | nope %}{% else %}{{ 2 | nope(3) }}{% endif %}", "{}",
+               "b");
+    check_task("{{ 'c' if true else 1 | nope }}{{ (1 | nope) if false else 'd' }}", "{}", "cd");
+    check_task("{% if false %}{% filter nope %}x{% endfilter %}{% endif %}e", "{}", "e");
+    check_failure("\n{% if true %}{{ 1 | nope }}{% endif %}",
+                  "template line 2: there is no filter");
+    check_failure("\n{% if 1 is nopish %}{% endif %}", "template line 2: there is no test nopish");
+    check_failure("{% for i in [] %}\n{{ 1 | nope }}{% endfor %}", "line 2: there is no filter");
+    check_failure("{{ ('a' if true) ~ 1 | nope }}", "there is no filter nope");
+}
+
+static void formats_keep_what_they_are_given(void **state)
+{
+    (void)state;
+    check_task("{{ ('%.100s' % ('a' * 120)) | length }}", "{}", "100");
+    check_failure("{{ '%d' % ('a', ) }}", "%d needs a number, not a str");
+    check_failure("{{ '%x' % none }}", "%x needs a number, not a none");
+    check_failure("{{ '%d' % (1e308 * 10) }}", "%d needs a finite number");
+    check_task("{{ 'a1b' | regex_replace('(?P<n>[0-9])', '<\\\\g<n>\\\\1$1>') }}", "{}",
+               "a<11$1>b");
+}
+
 /* Templates of real models, with what jinja2 made of them; third-party, so only where they are
  * found. */
 static void real_templates_agree_where_they_are_at_hand(void **state)
@@ -260,6 +486,13 @@ int main(void)
         cmocka_unit_test(numbers_at_the_edge_do_no_harm),
         cmocka_unit_test(failures_name_line_and_reason),
         cmocka_unit_test(endless_templates_end),
+        cmocka_unit_test(a_value_that_contains_itself_is_an_error),
+        cmocka_unit_test(a_template_pays_for_every_byte_it_touches),
+        cmocka_unit_test(a_tower_of_anything_is_refused),
+        cmocka_unit_test(a_chain_of_elif_is_not_deep),
+        cmocka_unit_test(a_rendering_ends_when_it_is_asked_to_stop),
+        cmocka_unit_test(a_filter_that_is_never_reached_may_be_unknown),
+        cmocka_unit_test(formats_keep_what_they_are_given),
         cmocka_unit_test(real_templates_agree_where_they_are_at_hand),
     };
 
