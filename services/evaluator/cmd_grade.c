@@ -182,7 +182,7 @@ static bool grade_line(struct grading *g, const char *text, size_t length, struc
                         where.column);
     if (json_is_object(line))
         add_letters(line);
-    ok = eval_doc_open_json(&doc, g->task, line, g->arena, err);
+    ok = eval_doc_open_json(&doc, g->task, &g->task->form, line, g->arena, err);
     if (ok) {
         ok = grade_doc(g, &doc, line, &verdict, err);
         if (ok)

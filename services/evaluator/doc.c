@@ -1,10 +1,86 @@
+/* What a task makes of one document, as the harness makes it.
+ *
+ * An expression gives a value; the rules below turn values into a question, choices and what is
+ * right. They are Python's rules where Python's kinds matter: true is the number 1, the digits that
+ * a template gives are a number where there are choices, a text in brackets is a list. */
 #include "doc.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
+#include "jinja/jinja.h"
 #include "keys.h"
+
+/* ---- expressions ---- */
+
+struct eval_expr {
+    json_t *written;
+    struct cap_jinja *template; /* of a text; NULL where it is neither text nor template */
+};
+
+struct eval_expr *eval_expr_open(const json_t *written, struct cap_err *err)
+{
+    CAP_AUTO(cap_jinja) template = NULL;
+    struct eval_expr *expr;
+
+    if (json_is_string(written)) {
+        if (json_string_length(written) != strlen(json_string_value(written))) {
+            cap_fail(err, CAP_INVALID_ARGUMENT, "a template cannot hold U+0000");
+            return NULL;
+        }
+        if (!(template = cap_jinja_compile(json_string_value(written), &cap_jinja_task, err)))
+            return NULL;
+    } else if (!json_is_integer(written) && !json_is_array(written)) {
+        cap_fail(err, CAP_INVALID_ARGUMENT,
+                 "it must be the name of a field, a template, a whole number or a list");
+        return NULL;
+    }
+    if (!(expr = calloc(1, sizeof *expr)))
+        abort();
+    expr->written = json_deep_copy(written);
+    expr->template = cap_take(template);
+    return expr;
+}
+
+void eval_expr_free(struct eval_expr *expr)
+{
+    if (!expr)
+        return;
+    json_decref(expr->written);
+    cap_jinja_free(expr->template);
+    free(expr);
+}
+
+static json_t *expr_value(const struct eval_expr *expr, const json_t *doc, bool *out_rendered,
+                          struct cap_err *err)
+{
+    CAP_AUTO_BUF(text, EVAL_EXPR_BYTES_MAX);
+    json_t *field, *value;
+
+    if (out_rendered)
+        *out_rendered = false;
+    if (!expr->template)
+        return json_deep_copy(expr->written);
+    field = json_object_get(doc, json_string_value(expr->written));
+    if (field)
+        return json_deep_copy(field);
+    if (!cap_jinja_render(expr->template, doc, &text, err))
+        return NULL;
+    if (text.overflowed) {
+        cap_fail(err, CAP_INVALID_ARGUMENT, "the text exceeds %d bytes", EVAL_EXPR_BYTES_MAX);
+        return NULL;
+    }
+    value = json_stringn(text.data, text.length);
+    if (!value)
+        cap_fail(err, CAP_INVALID_ARGUMENT, "the text is not UTF-8");
+    if (out_rendered)
+        *out_rendered = value != NULL;
+    return value;
+}
+
+/* ---- values of one document ---- */
 
 static bool fail_full(struct cap_err *err)
 {
@@ -15,7 +91,7 @@ static bool fail_full(struct cap_err *err)
 static json_t *value_of(struct eval_doc *doc, const struct eval_expr *expr, const char *key,
                         bool *out_rendered, struct cap_err *err)
 {
-    json_t *value = eval_expr_value(expr, doc->json, out_rendered, err);
+    json_t *value = expr_value(expr, doc->json, out_rendered, err);
 
     if (!value) {
         cap_fail_in(err, "%s", key);
@@ -50,9 +126,9 @@ static bool make_choices(struct eval_doc *doc, struct cap_err *err)
 {
     json_t *list;
 
-    if (!doc->task->choice)
+    if (!doc->form->choice)
         return true;
-    if (!(list = value_of(doc, doc->task->choice, "doc_to_choice", NULL, err)))
+    if (!(list = value_of(doc, doc->form->choice, "doc_to_choice", NULL, err)))
         return false;
     if (json_is_string(list)) {
         list = eval_python_list(eval_json_text(list));
@@ -66,10 +142,11 @@ static bool make_choices(struct eval_doc *doc, struct cap_err *err)
     return texts_of(doc, list, &doc->choices, &doc->choice_count, err);
 }
 
-bool eval_doc_open_json(struct eval_doc *doc, const struct eval_task *task, json_t *json,
-                        struct cap_arena *arena, struct cap_err *err)
+bool eval_doc_open_json(struct eval_doc *doc, const struct eval_task *task,
+                        const struct eval_form *form, json_t *json, struct cap_arena *arena,
+                        struct cap_err *err)
 {
-    *doc = (struct eval_doc){.task = task, .arena = arena, .values = json_array()};
+    *doc = (struct eval_doc){.task = task, .form = form, .arena = arena, .values = json_array()};
     if (!json_is_object(json)) {
         eval_doc_done(doc);
         return cap_fail(err, CAP_INVALID_ARGUMENT, "the document is no JSON object");
@@ -81,20 +158,30 @@ bool eval_doc_open_json(struct eval_doc *doc, const struct eval_task *task, json
     return false;
 }
 
-bool eval_doc_open(struct eval_doc *doc, const struct eval_task *task, const char *json,
-                   size_t length, struct cap_arena *arena, struct cap_err *err)
+json_t *eval_doc_parse(const char *json, size_t length, struct cap_err *err)
 {
     json_error_t where;
     json_t *parsed;
-    bool ok;
 
-    if (length > EVAL_DOC_BYTES_MAX)
-        return cap_fail(err, CAP_INVALID_ARGUMENT, "the document has %zu bytes, at most %d", length,
-                        EVAL_DOC_BYTES_MAX);
+    if (length > EVAL_DOC_BYTES_MAX) {
+        cap_fail(err, CAP_INVALID_ARGUMENT, "the document has %zu bytes, at most %d", length,
+                 EVAL_DOC_BYTES_MAX);
+        return NULL;
+    }
     parsed = json_loadb(json, length, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &where);
     if (!parsed)
-        return cap_fail(err, CAP_INVALID_ARGUMENT, "the document is not JSON: %.200s", where.text);
-    ok = eval_doc_open_json(doc, task, parsed, arena, err);
+        parsed = eval_python_json(json, length);
+    if (!parsed)
+        cap_fail(err, CAP_INVALID_ARGUMENT, "the document is not JSON: %.200s", where.text);
+    return parsed;
+}
+
+bool eval_doc_open(struct eval_doc *doc, const struct eval_task *task, const struct eval_form *form,
+                   const char *json, size_t length, struct cap_arena *arena, struct cap_err *err)
+{
+    json_t *parsed = eval_doc_parse(json, length, err);
+    bool ok = parsed && eval_doc_open_json(doc, task, form, parsed, arena, err);
+
     json_decref(parsed);
     return ok;
 }
@@ -121,9 +208,24 @@ static bool text_value(struct eval_doc *doc, const struct eval_expr *expr, const
     return out->data ? true : fail_full(err);
 }
 
+/* In a task with choices the harness takes a whole number for one of several questions, each of
+ * which is to be scored (as in winogrande). A prompt "1" would be a wrong one. */
 bool eval_doc_text(struct eval_doc *doc, struct eval_text *out, struct cap_err *err)
 {
-    return text_value(doc, doc->task->text, "doc_to_text", out, err);
+    bool rendered;
+    json_t *value = value_of(doc, doc->form->text, "doc_to_text", &rendered, err);
+
+    if (!value)
+        return false;
+    if (json_is_array(value) || json_is_object(value) || json_is_null(value))
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "doc_to_text gives no text");
+    if (doc->form->choice && (json_is_integer(value) || json_is_boolean(value) ||
+                              (rendered && eval_text_is_number(eval_json_text(value)))))
+        return cap_fail(err, CAP_INVALID_ARGUMENT,
+                        "doc_to_text gives a number, which names one of several questions; such "
+                        "tasks are not supported: write the question into doc_to_text");
+    *out = eval_json_str(doc->arena, value);
+    return out->data ? true : fail_full(err);
 }
 
 bool eval_doc_description(struct eval_doc *doc, struct eval_text *out, struct cap_err *err)
@@ -133,18 +235,46 @@ bool eval_doc_description(struct eval_doc *doc, struct eval_text *out, struct ca
            text_value(doc, doc->task->description, "description", out, err);
 }
 
+bool eval_doc_prefix(struct eval_doc *doc, struct eval_text *out, struct cap_err *err)
+{
+    *out = eval_text_of("");
+    return !doc->form->gen_prefix || text_value(doc, doc->form->gen_prefix, "gen_prefix", out, err);
+}
+
+bool eval_doc_listed_choices(struct eval_doc *doc, const struct eval_text **out, size_t *out_count,
+                             struct cap_err *err)
+{
+    const json_t *list = json_object_get(doc->json, "choices");
+
+    if (json_is_array(list) && json_array_size(list) <= EVAL_CHOICES_MAX)
+        return texts_of(doc, list, out, out_count, err);
+    *out = doc->choices;
+    *out_count = doc->choice_count;
+    return true;
+}
+
 /* ---- what is right ---- */
 
-/* The index that a value means: a number, digits, or the text of a choice; -1 when it is none. */
+static bool is_whole(const json_t *value)
+{
+    return json_is_integer(value) || json_is_boolean(value);
+}
+
+/* The choice that a whole number means, true being 1; -1 when there is no such choice. */
+static long numbered_choice(const struct eval_doc *doc, const json_t *value)
+{
+    json_int_t i = json_is_boolean(value) ? json_is_true(value) : json_integer_value(value);
+
+    return i >= 0 && (size_t)i < doc->choice_count ? (long)i : -1;
+}
+
+/* The choice that a value means: its number, or its text; -1 when it is none. */
 static long choice_index(const struct eval_doc *doc, const json_t *value)
 {
     struct eval_text text;
 
-    if (json_is_integer(value)) {
-        json_int_t i = json_integer_value(value);
-
-        return i >= 0 && (size_t)i < doc->choice_count ? (long)i : -1;
-    }
+    if (is_whole(value))
+        return numbered_choice(doc, value);
     if (!json_is_string(value))
         return -1;
     text = eval_json_text(value);
@@ -160,7 +290,7 @@ static json_t *as_number(struct eval_doc *doc, json_t *value, bool rendered)
 {
     struct eval_text text;
 
-    if (!doc->task->choice || !json_is_string(value))
+    if (!doc->form->choice || !json_is_string(value))
         return value;
     text = eval_json_text(value);
     if (!eval_text_is_number(text) || text.length > 9 ||
@@ -219,7 +349,24 @@ static bool make_indices(struct eval_doc *doc, const json_t *list, struct eval_g
     return true;
 }
 
-/* Where there are choices, a number means the text of a choice. */
+/* A value as a text; where there are choices, a number means the text of a choice. */
+static bool answer_text(struct eval_doc *doc, const json_t *value, struct eval_text *out,
+                        struct cap_err *err)
+{
+    if (doc->choice_count && is_whole(value)) {
+        long index = numbered_choice(doc, value);
+
+        if (index < 0)
+            return cap_fail(err, CAP_INVALID_ARGUMENT,
+                            "the right answer %lld is none of the %zu choices",
+                            (long long)json_integer_value(value), doc->choice_count);
+        *out = doc->choices[index];
+        return true;
+    }
+    *out = eval_json_str(doc->arena, value);
+    return out->data ? true : fail_full(err);
+}
+
 static bool make_texts(struct eval_doc *doc, const json_t *list, struct eval_gold *out,
                        struct cap_err *err)
 {
@@ -227,18 +374,9 @@ static bool make_texts(struct eval_doc *doc, const json_t *list, struct eval_gol
 
     if (!texts)
         return fail_full(err);
-    for (size_t i = 0; i < json_array_size(list); i++) {
-        const json_t *value = json_array_get(list, i);
-        long index = doc->choice_count && json_is_integer(value) ? choice_index(doc, value) : -1;
-
-        if (doc->choice_count && json_is_integer(value) && index < 0)
-            return cap_fail(err, CAP_INVALID_ARGUMENT,
-                            "the right answer %lld is none of the %zu choices",
-                            (long long)json_integer_value(value), doc->choice_count);
-        texts[i] = index >= 0 ? doc->choices[index] : eval_json_str(doc->arena, value);
-        if (!texts[i].data)
-            return fail_full(err);
-    }
+    for (size_t i = 0; i < json_array_size(list); i++)
+        if (!answer_text(doc, json_array_get(list, i), &texts[i], err))
+            return false;
     out->texts = texts;
     out->text_count = json_array_size(list);
     return true;
@@ -267,18 +405,17 @@ bool eval_doc_gold_of(struct eval_doc *doc, json_t *value, struct eval_gold *out
 bool eval_doc_gold(struct eval_doc *doc, struct eval_gold *out, struct cap_err *err)
 {
     bool rendered;
-    json_t *value = value_of(doc, doc->task->target, "doc_to_target", &rendered, err);
+    json_t *value = value_of(doc, doc->form->target, "doc_to_target", &rendered, err);
 
     return value && make_gold(doc, value, rendered, out, err);
 }
 
 bool eval_doc_shown_target(struct eval_doc *doc, struct eval_text *out, struct cap_err *err)
 {
-    struct eval_gold gold = {0};
+    bool rendered;
+    json_t *value = value_of(doc, doc->form->target, "doc_to_target", &rendered, err);
+    json_t *list = NULL;
 
-    if (!eval_doc_gold(doc, &gold, err))
-        return false;
-    assert(gold.index_count > 0 || gold.text_count > 0);
-    *out = gold.index_count ? gold.choices[gold.indices[0]] : gold.texts[0];
-    return true;
+    return value && as_list(doc, value, rendered, &list, err) &&
+           answer_text(doc, json_array_get(list, 0), out, err);
 }

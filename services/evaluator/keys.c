@@ -7,6 +7,7 @@
 
 #include "base/buf.h"
 #include "base/near.h"
+#include "base/python_json.h"
 
 /* ---- names ---- */
 
@@ -244,4 +245,12 @@ json_t *eval_python_list(struct eval_text text)
     }
     json_decref(list);
     return NULL;
+}
+
+json_t *eval_python_json(const char *text, size_t length)
+{
+    size_t strict_length;
+    CAP_AUTO_MEM char *strict = cap_python_json(text, length, &strict_length);
+
+    return json_loadb(strict, strict_length, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);
 }

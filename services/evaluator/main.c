@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cmd_grade.h"
+#include "kept.h"
 #include "measure/measure.h"
 #include "service.h"
 #include "service/service.h"
@@ -27,6 +28,8 @@ static bool start(struct cap_service *service, struct cap_err *err)
 {
     (void)err;
     evaluator.batch_max = (size_t)config.batch_max;
+    evaluator.kept =
+        eval_kept_new((size_t)config.kept_mib_max << 20, (size_t)config.kept_tasks_max);
     eval_service_add(&evaluator, service->server);
     return true;
 }
@@ -34,6 +37,7 @@ static bool start(struct cap_service *service, struct cap_err *err)
 static void stop(struct cap_service *service)
 {
     (void)service;
+    eval_kept_free(evaluator.kept);
 }
 
 /* The table of figures, for docs/metrics.md. */

@@ -1,149 +1,137 @@
+/* Prompts, by the harness's rules (0.4.13, Task.fewshot_context and what it calls).
+ *
+ * As one text: description, then each example as question, delimiter, answer and the examples'
+ * delimiter, then the question. As a chat: the description, as it is written, is the system message;
+ * each example is a user's and an assistant's turn. A prefix of the answer (gen_prefix) stands
+ * behind the question, after the delimiter where neither side brings a blank. */
 #include "render.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
 #include "base/rand.h"
 #include "keys.h"
-#include "text/pyrandom.h"
-
-/* One example of the pool, as it is shown. */
-struct example {
-    bool made;
-    struct eval_text text, target;
-};
 
 struct eval_render {
     const struct eval_task *task;
-    const struct eval_settings *settings;
-    const struct eval_document *pool;
-    size_t pool_count, shots;
-    struct example *examples;
-    struct cap_arena *arena;      /* of the examples */
-    struct eval_pyrandom *random; /* NULL while nothing is drawn */
-    uint64_t drawn_to;            /* draws made: those of the documents below this ordinal */
-    size_t chosen[EVAL_FEWSHOT_MAX];
+    struct eval_pool *pool;
+    const Moecap__V1__EvaluationSpec *spec;
+    uint32_t repeat;
+    bool chat;
+    struct eval_draw draw;
 };
-
-enum { EXAMPLES_BYTES_MAX = 64 << 20 };
-
-struct eval_render *eval_render_open(const struct eval_task *task,
-                                     const struct eval_settings *settings,
-                                     const struct eval_document *pool, size_t pool_count,
-                                     struct cap_err *err)
-{
-    struct eval_render *render;
-    size_t shots = settings->has_num_fewshot ? settings->num_fewshot : (size_t)task->num_fewshot;
-
-    if (shots > EVAL_FEWSHOT_MAX || shots > pool_count) {
-        cap_fail(err, CAP_INVALID_ARGUMENT,
-                 "task \"%s\" cannot show %zu examples: its few-shot pool has %zu, and %d is the "
-                 "most",
-                 task->name, shots, pool_count, EVAL_FEWSHOT_MAX);
-        return NULL;
-    }
-    if (!(render = calloc(1, sizeof *render)))
-        abort();
-    *render = (struct eval_render){
-        .task = task,
-        .settings = settings,
-        .pool = pool,
-        .pool_count = pool_count,
-        .shots = shots,
-        .examples = calloc(pool_count + 1, sizeof *render->examples),
-        .arena = cap_arena_new(EXAMPLES_BYTES_MAX),
-    };
-    if (!render->examples)
-        abort();
-    return render;
-}
-
-void eval_render_free(struct eval_render *render)
-{
-    if (!render)
-        return;
-    free(render->examples);
-    free(render->random);
-    cap_arena_free(render->arena);
-    free(render);
-}
 
 static bool fail_full(struct cap_err *err)
 {
     return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "the prompts need too much memory");
 }
 
-/* ---- which examples ---- */
+/* ---- opening ---- */
 
-static void start_drawing(struct eval_render *r)
+static bool check_generation(const Moecap__V1__Generation *g, struct cap_err *err)
 {
-    if (!r->random && !(r->random = malloc(sizeof *r->random)))
-        abort();
-    eval_pyrandom_seed(r->random, r->settings->seed ? r->settings->seed : EVAL_FEWSHOT_SEED);
-    r->drawn_to = 0;
-}
-
-/* Leaves the draw of the document at `ordinal` in r->chosen. */
-static void choose(struct eval_render *r, uint32_t ordinal)
-{
-    if (r->task->fewshot_first || r->shots == 0) {
-        for (size_t i = 0; i < r->shots; i++)
-            r->chosen[i] = i;
-        return;
-    }
-    if (!r->random || ordinal + 1 < r->drawn_to)
-        start_drawing(r);
-    while (r->drawn_to < (uint64_t)ordinal + 1) {
-        eval_pyrandom_sample(r->random, r->pool_count, r->shots, r->chosen);
-        r->drawn_to++;
-    }
-}
-
-/* ---- examples ---- */
-
-static bool copy_text(struct cap_arena *arena, struct eval_text text, struct eval_text *out,
-                      struct cap_err *err)
-{
-    const char *copy = eval_text_c(arena, text);
-
-    if (!copy)
-        return fail_full(err);
-    *out = (struct eval_text){copy, text.length};
+    if (!g)
+        return true;
+    if (g->opt_temperature_case == MOECAP__V1__GENERATION__OPT_TEMPERATURE_TEMPERATURE &&
+        (!isfinite(g->temperature) || g->temperature < 0))
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "temperature %g is below 0", g->temperature);
+    if (g->max_tokens > EVAL_MAX_TOKENS_MAX)
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "max_tokens %u is above %d", g->max_tokens,
+                        EVAL_MAX_TOKENS_MAX);
     return true;
 }
 
-/* Examples are made once, when first chosen. */
-static bool make_example(struct eval_render *r, size_t index, struct cap_err *err)
+static bool check_spec(const struct eval_render *r, struct cap_err *err)
 {
-    const struct eval_document *document = &r->pool[index];
-    struct example *example = &r->examples[index];
-    struct eval_text text, target;
-    struct eval_doc doc;
-    bool ok;
+    const Moecap__V1__EvaluationSpec *spec = r->spec;
 
-    if (example->made)
-        return true;
-    ok = eval_doc_open(&doc, r->task, document->json, strlen(document->json), r->arena, err);
-    if (ok) {
-        ok = eval_doc_text(&doc, &text, err) && eval_doc_shown_target(&doc, &target, err) &&
-             copy_text(r->arena, text, &example->text, err) &&
-             copy_text(r->arena, target, &example->target, err);
-        eval_doc_done(&doc);
-    }
-    example->made = ok;
-    return ok || cap_fail_in(err, "few-shot document %zu (\"%s\")", index + 1, document->uid);
+    if (!r->chat && *spec->prompt_format && strcmp(spec->prompt_format, "text") != 0)
+        return cap_fail(err, CAP_INVALID_ARGUMENT,
+                        "prompt_format \"%.40s\" is neither text nor chat", spec->prompt_format);
+    if (r->chat && r->task->form.gen_prefix)
+        return cap_fail(err, CAP_INVALID_ARGUMENT,
+                        "task \"%s\" begins the answer itself (gen_prefix): a chat cannot be asked "
+                        "so; ask for text",
+                        r->task->name);
+    if (r->draw.shots > EVAL_FEWSHOT_MAX || r->draw.shots > eval_pool_count(r->pool))
+        return cap_fail(err, CAP_INVALID_ARGUMENT,
+                        "task \"%s\" cannot show %zu examples: its few-shot pool has %zu, and %d "
+                        "is the most",
+                        r->task->name, r->draw.shots, eval_pool_count(r->pool), EVAL_FEWSHOT_MAX);
+    return check_generation(spec->generation, err);
 }
 
-/* ---- one text ---- */
+struct eval_render *eval_render_open(const struct eval_task *task, struct eval_pool *pool,
+                                     const Moecap__V1__EvaluationSpec *spec, uint32_t repeat,
+                                     struct cap_err *err)
+{
+    static const Moecap__V1__EvaluationSpec nothing = MOECAP__V1__EVALUATION_SPEC__INIT;
+    CAP_AUTO(eval_render) render = calloc(1, sizeof *render);
+
+    if (!render)
+        abort();
+    *render = (struct eval_render){
+        .task = task, .pool = pool, .spec = spec ? spec : &nothing, .repeat = repeat};
+    spec = render->spec;
+    render->chat = strcmp(spec->prompt_format, "chat") == 0;
+    render->draw = (struct eval_draw){
+        .task = task,
+        .pool = pool,
+        .seed = spec->seed,
+        .shots =
+            spec->opt_num_fewshot_case == MOECAP__V1__EVALUATION_SPEC__OPT_NUM_FEWSHOT_NUM_FEWSHOT
+                ? spec->num_fewshot
+                : (size_t)task->shots.count,
+    };
+    return check_spec(render, err) ? cap_take(render) : NULL;
+}
+
+void eval_render_free(struct eval_render *render)
+{
+    if (!render)
+        return;
+    eval_draw_done(&render->draw);
+    free(render);
+}
+
+/* ---- one turn ---- */
 
 static void add(struct cap_buf *buf, struct eval_text text)
 {
     cap_buf_add(buf, text.data, text.length);
 }
 
-static bool finish(struct cap_buf *buf, struct cap_arena *arena, const char **out,
-                   struct cap_err *err)
+/* Whether a blank stands on either side of the place where the two meet. */
+static bool meet_at_blank(struct eval_text before, struct eval_text after)
+{
+    const struct eval_text left = eval_text_strip(before), right = eval_text_strip_left(after);
+
+    return (before.length > 0 && left.data + left.length != before.data + before.length) ||
+           (after.length > 0 && right.data != after.data);
+}
+
+/* The question as a text, up to where the answer begins. */
+static void add_question(struct cap_buf *buf, const struct eval_form *form,
+                         struct eval_text question, struct eval_text prefix, bool answered)
+{
+    add(buf, question);
+    if (prefix.length > 0 ? question.length > 0 && !meet_at_blank(question, prefix) : answered)
+        add(buf, form->target_delimiter);
+    add(buf, prefix);
+}
+
+/* What stands between a prefix and the answer behind it. */
+static const char *prefix_blank(const struct eval_example *example)
+{
+    return example->prefix.length > 0 && example->answer.length > 0 &&
+                   !meet_at_blank(example->prefix, example->answer)
+               ? " "
+               : "";
+}
+
+static bool finish(struct cap_buf *buf, struct cap_arena *arena, char **out, struct cap_err *err)
 {
     if (buf->overflowed)
         return cap_fail(err, CAP_INVALID_ARGUMENT, "the prompt exceeds %d bytes",
@@ -154,175 +142,201 @@ static bool finish(struct cap_buf *buf, struct cap_arena *arena, const char **ou
     return *out ? true : fail_full(err);
 }
 
-static bool render_text(struct eval_render *r, struct eval_text description,
-                        struct eval_text question, struct cap_arena *arena, struct eval_prompt *out,
-                        struct cap_err *err)
+/* ---- one text ---- */
+
+struct asked {
+    struct eval_text description, question, prefix;
+};
+
+static bool render_text(struct eval_render *r, const struct asked *asked,
+                        const struct eval_example *examples, struct cap_arena *arena,
+                        Moecap__V1__Prompt *out, struct cap_err *err)
 {
+    const struct eval_shots *shots = &r->task->shots;
     CAP_AUTO_BUF(buf, EVAL_PROMPT_BYTES_MAX);
 
-    add(&buf, description);
-    for (size_t i = 0; i < r->shots; i++) {
-        const struct example *example = &r->examples[r->chosen[i]];
+    add(&buf, asked->description);
+    for (size_t i = 0; i < r->draw.shots; i++) {
+        const struct eval_example *e = &examples[i];
 
-        add(&buf, example->text);
-        add(&buf, r->task->target_delimiter);
-        add(&buf, example->target);
-        add(&buf, r->task->fewshot_delimiter);
+        add_question(&buf, &shots->form, e->question, e->prefix, e->answer.length > 0);
+        if (e->answer.length == 0)
+            continue; /* the harness leaves the delimiter out as well */
+        cap_buf_add_str(&buf, prefix_blank(e));
+        add(&buf, e->answer);
+        add(&buf, shots->delimiter);
     }
-    add(&buf, question);
+    add_question(&buf, &r->task->form, asked->question, asked->prefix, false);
     return finish(&buf, arena, &out->text, err);
 }
 
 /* ---- messages ---- */
 
-static bool add_message(struct eval_message *messages, size_t *io_count, const char *role,
-                        struct eval_text content, struct cap_arena *arena, struct cap_err *err)
+static bool add_message(Moecap__V1__Prompt *out, const char *role, struct eval_text first,
+                        const char *blank, struct eval_text second, struct cap_arena *arena,
+                        struct cap_err *err)
 {
     CAP_AUTO_BUF(buf, EVAL_PROMPT_BYTES_MAX);
+    Moecap__V1__ChatMessage *message = cap_arena_alloc(arena, sizeof *message);
 
-    messages[*io_count].role = role;
-    add(&buf, content);
-    return finish(&buf, arena, &messages[(*io_count)++].content, err);
+    if (!message)
+        return fail_full(err);
+    moecap__v1__chat_message__init(message);
+    message->role = (char *)role;
+    add(&buf, first);
+    cap_buf_add_str(&buf, blank);
+    add(&buf, second);
+    out->messages[out->n_messages++] = message;
+    return finish(&buf, arena, &message->content, err);
 }
 
-static bool render_messages(struct eval_render *r, struct eval_text description,
-                            struct eval_text question, struct cap_arena *arena,
-                            struct eval_prompt *out, struct cap_err *err)
+static bool render_messages(struct eval_render *r, const struct asked *asked,
+                            const struct eval_example *examples, struct cap_arena *arena,
+                            Moecap__V1__Prompt *out, struct cap_err *err)
 {
-    struct eval_message *messages = cap_arena_array(arena, 2 * r->shots + 2, sizeof *messages);
-    size_t count = 0;
+    const struct eval_text nothing = eval_text_of("");
 
-    if (!messages)
+    out->messages = cap_arena_array(arena, 2 * r->draw.shots + 2, sizeof *out->messages);
+    if (!out->messages)
         return fail_full(err);
-    description = eval_text_strip(description);
-    if (description.length > 0 && !add_message(messages, &count, "system", description, arena, err))
+    if (asked->description.length > 0 &&
+        !add_message(out, "system", asked->description, "", nothing, arena, err))
         return false;
-    for (size_t i = 0; i < r->shots; i++) {
-        const struct example *example = &r->examples[r->chosen[i]];
+    for (size_t i = 0; i < r->draw.shots; i++) {
+        const struct eval_example *e = &examples[i];
 
-        if (!add_message(messages, &count, "user", example->text, arena, err) ||
-            !add_message(messages, &count, "assistant", example->target, arena, err))
+        if (!add_message(out, "user", e->question, "", nothing, arena, err))
+            return false;
+        if (e->prefix.length + e->answer.length > 0 &&
+            !add_message(out, "assistant", e->prefix, prefix_blank(e), e->answer, arena, err))
             return false;
     }
-    if (!add_message(messages, &count, "user", question, arena, err))
-        return false;
-    out->text = "";
-    out->messages = messages;
-    out->message_count = count;
-    return true;
+    return add_message(out, "user", asked->question, "", nothing, arena, err);
 }
 
 /* ---- what is asked for ---- */
 
 /* Each choice behind the delimiter; behind a chat template's own marks there is none. */
 static bool add_continuations(struct eval_render *r, const struct eval_doc *doc,
-                              struct cap_arena *arena, struct eval_prompt *out, struct cap_err *err)
+                              struct cap_arena *arena, Moecap__V1__Prompt *out, struct cap_err *err)
 {
-    const char **texts = cap_arena_array(arena, doc->choice_count, sizeof *texts);
-
-    if (!texts)
+    out->continuations = cap_arena_array(arena, doc->choice_count, sizeof *out->continuations);
+    if (!out->continuations)
         return fail_full(err);
     for (size_t i = 0; i < doc->choice_count; i++) {
         CAP_AUTO_BUF(buf, EVAL_PROMPT_BYTES_MAX);
 
-        if (!r->settings->chat)
-            add(&buf, r->task->target_delimiter);
+        if (!r->chat)
+            add(&buf, r->task->form.target_delimiter);
         add(&buf, doc->choices[i]);
         if (buf.length == 0)
             return cap_fail(err, CAP_INVALID_ARGUMENT, "choice %zu is empty", i + 1);
-        if (!finish(&buf, arena, &texts[i], err))
+        if (!finish(&buf, arena, &out->continuations[out->n_continuations++], err))
             return false;
     }
-    out->continuations = texts;
-    out->continuation_count = doc->choice_count;
     return true;
 }
 
-static bool add_stops(struct eval_render *r, struct cap_arena *arena, struct eval_prompt *out,
-                      struct cap_err *err)
+static bool add_generation(const struct eval_render *r, struct cap_arena *arena,
+                           Moecap__V1__Prompt *out, struct cap_err *err)
 {
-    const char **texts = cap_arena_array(arena, r->task->stop_count + 1, sizeof *texts);
+    static const Moecap__V1__Generation nothing = MOECAP__V1__GENERATION__INIT;
+    const Moecap__V1__Generation *g = r->spec->generation ? r->spec->generation : &nothing;
+    bool has_top_p = g->opt_top_p_case == MOECAP__V1__GENERATION__OPT_TOP_P_TOP_P;
 
-    if (!texts)
+    out->max_tokens = g->max_tokens ? g->max_tokens : (uint32_t)r->task->max_tokens;
+    out->temperature =
+        g->opt_temperature_case == MOECAP__V1__GENERATION__OPT_TEMPERATURE_TEMPERATURE
+            ? g->temperature
+            : r->task->temperature;
+    if (has_top_p || r->task->top_p > 0) {
+        out->opt_top_p_case = MOECAP__V1__PROMPT__OPT_TOP_P_TOP_P;
+        out->top_p = has_top_p ? g->top_p : r->task->top_p;
+    }
+    out->top_k = g->top_k;
+    out->ignore_eos = g->ignore_eos;
+    if (g->ignore_eos) /* exact lengths: nothing ends an answer early */
+        return true;
+    out->stop = cap_arena_array(arena, r->task->stop_count + 1, sizeof *out->stop);
+    if (!out->stop)
         return fail_full(err);
     for (size_t i = 0; i < r->task->stop_count; i++)
-        if (!(texts[i] = eval_text_c(arena, r->task->stops[i])))
+        if (!(out->stop[out->n_stop++] = (char *)eval_text_c(arena, r->task->stops[i])))
             return fail_full(err);
-    out->stops = texts;
-    out->stop_count = r->settings->ignore_eos ? 0 : r->task->stop_count;
     return true;
 }
 
 /* One seed for each sample and repeat, so that sampled answers do not depend on the order of work.
  */
-static uint64_t sample_seed(const struct eval_settings *settings, uint32_t ordinal)
+static uint64_t sample_seed(const struct eval_render *r, uint32_t ordinal)
 {
     struct cap_rand rand;
 
-    cap_rand_seed(&rand, settings->seed);
-    cap_rand_seed(&rand, cap_rand_u64(&rand) ^ ((uint64_t)settings->repeat << 32 | ordinal));
+    cap_rand_seed(&rand, r->spec->seed);
+    cap_rand_seed(&rand, cap_rand_u64(&rand) ^ ((uint64_t)r->repeat << 32 | ordinal));
     return cap_rand_u64(&rand);
-}
-
-static void add_generation(const struct eval_render *r, struct eval_prompt *out)
-{
-    const struct eval_settings *s = r->settings;
-
-    out->max_tokens = s->max_tokens ? s->max_tokens : (uint32_t)r->task->max_tokens;
-    out->temperature = s->has_temperature ? s->temperature : r->task->temperature;
-    out->has_top_p = s->has_top_p || r->task->top_p > 0;
-    out->top_p = s->has_top_p ? s->top_p : r->task->top_p;
-    out->top_k = s->top_k;
-    out->ignore_eos = s->ignore_eos;
 }
 
 /* ---- prompts ---- */
 
-static bool render_doc(struct eval_render *r, struct eval_doc *doc, struct cap_arena *arena,
-                       struct eval_prompt *out, struct cap_err *err)
+static bool choose_examples(struct eval_render *r, const Moecap__V1__TaskDoc *doc,
+                            struct cap_arena *arena, const struct eval_example **out,
+                            struct cap_err *err)
 {
-    struct eval_text description, question;
-    struct eval_gold gold;
+    struct eval_example *examples = cap_arena_array(arena, r->draw.shots + 1, sizeof *examples);
+    struct eval_doc_key key;
+    bool keyed = eval_draw_needs_key(&r->draw);
 
-    if (!eval_doc_description(doc, &description, err) || !eval_doc_text(doc, &question, err) ||
-        !eval_doc_gold(doc, &gold, err))
+    if (!examples)
+        return fail_full(err);
+    if ((keyed && !eval_doc_key(doc->json, strlen(doc->json), &key, err)) ||
+        !eval_draw_choose(&r->draw, doc->ordinal, keyed ? &key : NULL, err))
         return false;
-    if (question.length == 0)
-        return cap_fail(err, CAP_INVALID_ARGUMENT, "doc_to_text gives an empty text");
-    if (!(r->settings->chat ? render_messages : render_text)(r, description, question, arena, out,
-                                                             err))
-        return false;
-    if (r->task->output == EVAL_MULTIPLE_CHOICE)
-        return add_continuations(r, doc, arena, out, err);
-    add_generation(r, out);
-    return add_stops(r, arena, out, err);
+    for (size_t i = 0; i < r->draw.shots; i++)
+        if (!eval_pool_example(r->pool, r->draw.chosen[i], arena, &examples[i], err))
+            return false;
+    *out = examples;
+    return true;
 }
 
-bool eval_render_prompt(struct eval_render *render, const struct eval_document *document,
-                        struct cap_arena *arena, struct eval_prompt *out, struct cap_err *err)
+static bool render_doc(struct eval_render *r, struct eval_doc *doc,
+                       const struct eval_example *examples, struct cap_arena *arena,
+                       Moecap__V1__Prompt *out, struct cap_err *err)
 {
-    struct eval_prompt prompt = {
-        .ordinal = document->ordinal,
-        .uid = document->uid,
-        .seed = sample_seed(render->settings, document->ordinal),
-    };
+    struct asked asked;
+    struct eval_gold gold;
+
+    if (!eval_doc_description(doc, &asked.description, err) ||
+        !eval_doc_text(doc, &asked.question, err) || !eval_doc_prefix(doc, &asked.prefix, err) ||
+        !eval_doc_gold(doc, &gold, err))
+        return false;
+    if (asked.question.length == 0)
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "doc_to_text gives an empty text");
+    if (!(r->chat ? render_messages : render_text)(r, &asked, examples, arena, out, err))
+        return false;
+    return r->task->output == EVAL_MULTIPLE_CHOICE ? add_continuations(r, doc, arena, out, err)
+                                                   : add_generation(r, arena, out, err);
+}
+
+bool eval_render_prompt(struct eval_render *r, const Moecap__V1__TaskDoc *wire,
+                        struct cap_arena *arena, Moecap__V1__Prompt *out, struct cap_err *err)
+{
+    const struct eval_example *examples = NULL;
     struct eval_doc doc;
     bool ok;
 
-    if (document->ordinal > EVAL_ORDINAL_MAX)
-        return cap_fail(err, CAP_INVALID_ARGUMENT, "ordinal %u is above %d", document->ordinal,
+    moecap__v1__prompt__init(out);
+    out->ordinal = wire->ordinal;
+    out->uid = wire->uid;
+    out->seed = sample_seed(r, wire->ordinal);
+    if (wire->ordinal > EVAL_ORDINAL_MAX)
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "ordinal %u is above %d", wire->ordinal,
                         EVAL_ORDINAL_MAX);
-    choose(render, document->ordinal);
-    for (size_t i = 0; i < render->shots; i++)
-        if (!make_example(render, render->chosen[i], err))
-            return false;
-    ok = eval_doc_open(&doc, render->task, document->json, strlen(document->json), arena, err);
+    ok = choose_examples(r, wire, arena, &examples, err) &&
+         eval_doc_open(&doc, r->task, &r->task->form, wire->json, strlen(wire->json), arena, err);
     if (ok) {
-        ok = render_doc(render, &doc, arena, &prompt, err);
+        ok = render_doc(r, &doc, examples, arena, out, err);
         eval_doc_done(&doc);
     }
-    if (!ok)
-        return cap_fail_in(err, "document %u (\"%s\")", document->ordinal, document->uid);
-    *out = prompt;
-    return true;
+    return ok || cap_fail_in(err, "document %u (\"%s\")", wire->ordinal, wire->uid);
 }

@@ -1,9 +1,9 @@
 /* service.h — moecap.v1.Evaluator: pure functions behind gRPC.
  *
- *     struct eval_service service = {.batch_max = 256};
+ *     struct eval_service service = {.batch_max = 256, .kept = eval_kept_new(64 << 20, 16)};
  *     eval_service_add(&service, server);   // before the server starts
  *
- * Handlers share nothing but counters.
+ * Handlers share nothing but counters and the tasks that are kept between calls (kept.h).
  */
 #ifndef EVAL_SERVICE_H
 #define EVAL_SERVICE_H
@@ -13,9 +13,11 @@
 
 struct cap_metrics;
 struct cap_rpc_server;
+struct eval_kept;
 
 struct eval_service {
-    size_t batch_max; /* documents or answers in one request */
+    size_t batch_max;       /* documents or answers in one request */
+    struct eval_kept *kept; /* borrowed */
 };
 
 enum eval_counter {

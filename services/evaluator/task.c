@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "doc.h"
 #include "keys.h"
 
 /* ---- keys that we know but do not take ---- */
@@ -19,7 +20,6 @@ static const struct {
     {"class", "code in a task is not run; describe the task with the other keys"},
     {"group", "groups of tasks are not read; name the tasks when submitting"},
     {"aggregate_metric_list", "groups of tasks are not read; name the tasks when submitting"},
-    {"gen_prefix", "a prefix of the answer is not supported; put it at the end of doc_to_text"},
     {"use_prompt", "prompt collections are not supported; write doc_to_text"},
     {"doc_to_image", "only texts are supported"},
     {"doc_to_audio", "only texts are supported"},
@@ -31,12 +31,13 @@ const char *const eval_task_keys[] = {
     "fewshot_split", "doc_to_text", "doc_to_target", "doc_to_choice", "description",
     "target_delimiter", "fewshot_delimiter", "num_fewshot", "fewshot_config", "output_type",
     "generation_kwargs", "repeats", "filter_list", "metric_list", "metadata", "think_end_token",
+    "gen_prefix",
     /* kept for the reader, without effect */
     "task_alias", "tag", "dataset_path", "dataset_name", "training_split", "should_decontaminate",
     "doc_to_decontamination_query",
     /* refused with a reason */
     "process_docs", "process_results", "custom_dataset", "class", "group", "aggregate_metric_list",
-    "gen_prefix", "use_prompt", "doc_to_image", "doc_to_audio", "include", NULL};
+    "use_prompt", "doc_to_image", "doc_to_audio", "include", NULL};
 
 static bool read_unwanted(struct eval_task *task, const char **out_key, struct cap_err *err)
 {
@@ -133,24 +134,67 @@ static bool check_texts(const struct eval_task *task, struct cap_err *err)
     return true;
 }
 
+/* The value of `key` in fewshot_config, which stands for the task's own `outer` there. */
+static const json_t *shots_key(const struct eval_task *task, const char *key, const char *outer)
+{
+    const json_t *own = json_object_get(json_object_get(task->definition, "fewshot_config"), key);
+
+    return own || !outer ? own : json_object_get(task->definition, outer);
+}
+
+/* The split that the examples are taken from, by the harness's order: what is named, the examples
+ * in the definition (then NULL), and what there is. */
+static const char *pool_split(struct eval_task *task)
+{
+    static const char *const others[] = {"training_split", "validation_split", "test_split"};
+    const char *named = json_string_value(shots_key(task, "split", "fewshot_split"));
+    const json_t *samples = shots_key(task, "samples", NULL);
+
+    if (named)
+        return named;
+    if (json_is_array(samples)) {
+        task->shots.samples = samples;
+        return NULL;
+    }
+    for (size_t i = 0; i < CAP_COUNT_OF(others); i++)
+        if (text_of(task, others[i]))
+            return text_of(task, others[i]);
+    return "train";
+}
+
+/* The harness leaves a document out of its own examples where the pool's split, as written, is the
+ * test split, as written: both may be unwritten. Ours holds wherever the pool is what is evaluated. */
+static void compare_splits(struct eval_task *task, const char *pool)
+{
+    const char *named = json_string_value(shots_key(task, "split", "fewshot_split"));
+    const char *test = text_of(task, "test_split");
+    bool written =
+        test || named || text_of(task, "validation_split") || text_of(task, "training_split");
+
+    task->shots.draws_one_more =
+        written && (named && test ? strcmp(named, test) == 0 : !named && !test);
+    task->shots.same_documents =
+        pool && (strcmp(pool, task->split) == 0 ||
+                 (*task->fewshot_file && strcmp(task->fewshot_file, task->samples_file) == 0));
+}
+
 static bool read_files(struct eval_task *task, struct cap_err *err)
 {
-    const char *split = text_of(task, "test_split"),
-               *fewshot_split = text_of(task, "fewshot_split");
+    const char *split = text_of(task, "test_split"), *pool;
 
     if (!check_texts(task, err))
         return false;
     if (!split)
         split = text_of(task, "validation_split");
     task->split = split ? split : "test";
-    if (!fewshot_split)
-        fewshot_split = text_of(task, "training_split");
+    pool = pool_split(task);
     task->samples_file = data_file(task, "samples_file", task->split);
-    task->fewshot_file = data_file(task, "fewshot_file", fewshot_split ? fewshot_split : "train");
+    task->fewshot_file = pool ? data_file(task, "fewshot_file", pool) : NULL;
     if (!task->samples_file)
         task->samples_file = "";
     if (!task->fewshot_file)
-        task->fewshot_file = "";
+        task->fewshot_file = pool && strcmp(pool, task->split) == 0 ? task->samples_file : "";
+    compare_splits(task, pool);
     return safe_file(task->samples_file, "samples_file", err) &&
            safe_file(task->fewshot_file, "fewshot_file", err);
 }
@@ -172,57 +216,86 @@ static bool read_output_type(struct eval_task *task, struct cap_err *err)
     return true;
 }
 
-static bool open_expr(const struct eval_task *task, const char *key, struct eval_expr **out,
-                      struct cap_err *err)
+/* A dict of choices means its values, in their order. */
+static struct eval_expr *open_choices(const json_t *written, struct cap_err *err)
 {
-    const json_t *written = json_object_get(task->definition, key);
+    struct eval_expr *expr;
+    const char *key;
+    json_t *values, *value;
 
-    return !written || (*out = eval_expr_open(written, err));
+    if (!json_is_object(written))
+        return eval_expr_open(written, err);
+    values = json_array();
+    json_object_foreach((json_t *)written, key, value) json_array_append(values, value);
+    expr = eval_expr_open(values, err);
+    json_decref(values);
+    return expr;
+}
+
+/* A key of the form; `shown` in the few-shot examples, where fewshot_config may say otherwise. */
+static bool open_part(const struct eval_task *task, const char *key, bool shown,
+                      struct eval_expr **out, struct cap_err *err)
+{
+    const json_t *written = shown ? shots_key(task, key, NULL) : NULL;
+
+    if (!written || json_is_null(written))
+        written = json_object_get(task->definition, key);
+    if (!written)
+        return true;
+    *out = strcmp(key, "doc_to_choice") == 0 ? open_choices(written, err)
+                                             : eval_expr_open(written, err);
+    return *out != NULL;
 }
 
 static bool read_text(struct eval_task *task, struct cap_err *err)
 {
-    if (!open_expr(task, "doc_to_text", &task->text, err))
+    if (!open_part(task, "doc_to_text", false, &task->form.text, err) ||
+        !open_part(task, "doc_to_text", true, &task->shots.form.text, err))
         return false;
-    return task->text || cap_fail(err, CAP_INVALID_ARGUMENT, "doc_to_text is missing");
+    return task->form.text || cap_fail(err, CAP_INVALID_ARGUMENT, "doc_to_text is missing");
 }
 
 static bool read_target(struct eval_task *task, struct cap_err *err)
 {
-    if (!open_expr(task, "doc_to_target", &task->target, err))
+    if (!open_part(task, "doc_to_target", false, &task->form.target, err) ||
+        !open_part(task, "doc_to_target", true, &task->shots.form.target, err))
         return false;
-    return task->target || cap_fail(err, CAP_INVALID_ARGUMENT, "doc_to_target is missing");
+    return task->form.target || cap_fail(err, CAP_INVALID_ARGUMENT, "doc_to_target is missing");
 }
 
 static bool read_choice(struct eval_task *task, struct cap_err *err)
 {
-    const json_t *written = json_object_get(task->definition, "doc_to_choice");
-    json_t *values;
-    const char *key;
-    json_t *value;
+    if (!open_part(task, "doc_to_choice", false, &task->form.choice, err) ||
+        !open_part(task, "doc_to_choice", true, &task->shots.form.choice, err))
+        return false;
+    return task->form.choice || task->output != EVAL_MULTIPLE_CHOICE ||
+           cap_fail(err, CAP_INVALID_ARGUMENT, "multiple_choice needs doc_to_choice");
+}
 
-    if (!written && task->output == EVAL_MULTIPLE_CHOICE)
-        return cap_fail(err, CAP_INVALID_ARGUMENT, "multiple_choice needs doc_to_choice");
-    if (!json_is_object(written))
-        return open_expr(task, "doc_to_choice", &task->choice, err);
-    values = json_array(); /* a dict: its values, in order */
-    json_object_foreach((json_t *)written, key, value) json_array_append(values, value);
-    task->choice = eval_expr_open(values, err);
-    json_decref(values);
-    return task->choice != NULL;
+static bool read_gen_prefix(struct eval_task *task, struct cap_err *err)
+{
+    return open_part(task, "gen_prefix", false, &task->form.gen_prefix, err) &&
+           open_part(task, "gen_prefix", true, &task->shots.form.gen_prefix, err);
 }
 
 static bool read_description(struct eval_task *task, struct cap_err *err)
 {
-    return open_expr(task, "description", &task->description, err);
+    return open_part(task, "description", false, &task->description, err);
 }
 
 static bool read_delimiters(struct eval_task *task, struct cap_err *err)
 {
-    task->target_delimiter = eval_text_of(" ");
+    const json_t *shots = json_object_get(task->definition, "fewshot_config");
+
+    task->form.target_delimiter = eval_text_of(" ");
     task->fewshot_delimiter = eval_text_of("\n\n");
-    return eval_key_text(task->definition, "target_delimiter", &task->target_delimiter, err) &&
-           eval_key_text(task->definition, "fewshot_delimiter", &task->fewshot_delimiter, err);
+    if (!eval_key_text(task->definition, "target_delimiter", &task->form.target_delimiter, err) ||
+        !eval_key_text(task->definition, "fewshot_delimiter", &task->fewshot_delimiter, err))
+        return false;
+    task->shots.form.target_delimiter = task->form.target_delimiter;
+    task->shots.delimiter = task->fewshot_delimiter;
+    return eval_key_text(shots, "target_delimiter", &task->shots.form.target_delimiter, err) &&
+           eval_key_text(shots, "fewshot_delimiter", &task->shots.delimiter, err);
 }
 
 static bool read_think_end(struct eval_task *task, struct cap_err *err)
@@ -235,13 +308,44 @@ static bool read_think_end(struct eval_task *task, struct cap_err *err)
 
 static bool read_num_fewshot(struct eval_task *task, struct cap_err *err)
 {
-    return eval_key_int(task->definition, "num_fewshot", 0, EVAL_FEWSHOT_MAX, &task->num_fewshot,
+    return eval_key_int(task->definition, "num_fewshot", 0, EVAL_FEWSHOT_MAX, &task->shots.count,
                         err);
+}
+
+static bool check_samples(const json_t *samples, struct cap_err *err)
+{
+    if (!samples || json_is_null(samples))
+        return true;
+    if (!json_is_array(samples) || json_array_size(samples) == 0)
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "samples must be a list of documents");
+    for (size_t i = 0; i < json_array_size(samples); i++)
+        if (!json_is_object(json_array_get(samples, i)))
+            return cap_fail(err, CAP_INVALID_ARGUMENT, "samples: entry %zu has no keys", i + 1);
+    return true;
+}
+
+/* Keys of fewshot_config that the harness has and that are refused here. */
+static bool check_shots_keys(const json_t *config, struct cap_err *err)
+{
+    static const char *const keys[] = {
+        "sampler",          "split",         "samples",         "doc_to_text",
+        "doc_to_target",    "doc_to_choice", "gen_prefix",      "fewshot_delimiter",
+        "target_delimiter", "process_docs",  "fewshot_indices", NULL};
+
+    if (!eval_keys_known(config, keys, err))
+        return false;
+    if (json_is_string(json_object_get(config, "process_docs")))
+        return cap_fail(err, CAP_INVALID_ARGUMENT,
+                        "process_docs: code in a task is not run; write the examples into samples");
+    if (json_is_array(json_object_get(config, "fewshot_indices")))
+        return cap_fail(err, CAP_INVALID_ARGUMENT,
+                        "fewshot_indices has no effect in the harness either; write the examples "
+                        "into samples");
+    return true;
 }
 
 static bool read_fewshot_config(struct eval_task *task, struct cap_err *err)
 {
-    static const char *const keys[] = {"sampler", "split", NULL};
     const json_t *config = json_object_get(task->definition, "fewshot_config");
     struct eval_text sampler = eval_text_of("default");
 
@@ -249,10 +353,11 @@ static bool read_fewshot_config(struct eval_task *task, struct cap_err *err)
         return true;
     if (!json_is_object(config))
         return cap_fail(err, CAP_INVALID_ARGUMENT, "it must have keys, such as sampler");
-    if (!eval_keys_known(config, keys, err) || !eval_key_text(config, "sampler", &sampler, err))
+    if (!check_shots_keys(config, err) || !check_samples(json_object_get(config, "samples"), err) ||
+        !eval_key_text(config, "sampler", &sampler, err))
         return false;
-    task->fewshot_first = eval_text_equal(sampler, eval_text_of("first_n"));
-    if (!task->fewshot_first && !eval_text_equal(sampler, eval_text_of("default")))
+    task->shots.first = eval_text_equal(sampler, eval_text_of("first_n"));
+    if (!task->shots.first && !eval_text_equal(sampler, eval_text_of("default")))
         return cap_fail(err, CAP_INVALID_ARGUMENT,
                         "sampler \"%.60s\" is not known; it is default "
                         "or first_n",
@@ -444,6 +549,7 @@ static const struct {
     {"doc_to_text", read_text},
     {"doc_to_target", read_target},
     {"doc_to_choice", read_choice},
+    {"gen_prefix", read_gen_prefix},
     {"description", read_description},
     {"target_delimiter", read_delimiters},
     {"think_end_token", read_think_end},
@@ -512,6 +618,14 @@ struct eval_task *eval_task_open(const char *definition, const char **out_key, s
     return task;
 }
 
+static void free_form(struct eval_form *form)
+{
+    eval_expr_free(form->text);
+    eval_expr_free(form->target);
+    eval_expr_free(form->choice);
+    eval_expr_free(form->gen_prefix);
+}
+
 void eval_task_free(struct eval_task *task)
 {
     if (!task)
@@ -524,9 +638,8 @@ void eval_task_free(struct eval_task *task)
         eval_pipeline_free(task->pipelines[i]);
     free(task->metrics);
     free(task->pipelines);
-    eval_expr_free(task->text);
-    eval_expr_free(task->target);
-    eval_expr_free(task->choice);
+    free_form(&task->form);
+    free_form(&task->shots.form);
     eval_expr_free(task->description);
     free(task->version);
     json_decref(task->definition);

@@ -4,7 +4,7 @@
  * lm-evaluation-harness, docs/tasks.md). Opened tasks are immutable: any number of threads.
  *
  *     CAP_AUTO(eval_task) task = eval_task_open(definition, NULL, err);
- *     ok = task && eval_render(task, &plan, doc, arena, &prompt, err);
+ *     ok = task && eval_doc_open(&doc, &task->form, json, length, arena, err);
  */
 #ifndef EVAL_TASK_H
 #define EVAL_TASK_H
@@ -13,7 +13,6 @@
 
 #include "base/auto.h"
 #include "base/err.h"
-#include "expr.h"
 #include "filter.h"
 #include "metric.h"
 
@@ -39,16 +38,35 @@ struct eval_column {
     size_t metric;
 };
 
+struct eval_expr; /* doc.h */
+
+/* What a task makes of a document. */
+struct eval_form {
+    struct eval_expr *text, *target, *choice, *gen_prefix; /* the last two may be NULL */
+    struct eval_text target_delimiter;                     /* before an answer */
+};
+
+/* How few-shot examples are chosen, and what they look like. */
+struct eval_shots {
+    long count;                 /* where the evaluation does not say */
+    bool first;                 /* the first of the pool instead of drawn ones */
+    bool draws_one_more;        /* drawn with the document's own example in mind, see fewshot.h */
+    bool same_documents;        /* the pool is what is evaluated: ordinals mean the same */
+    const json_t *samples;      /* the pool, where the definition itself holds it; else NULL */
+    struct eval_text delimiter; /* behind each example */
+    struct eval_form form;
+};
+
 struct eval_task {
     json_t *definition; /* owns the texts below, but for version */
     char *version;
     const char *name, *split, *samples_file, *fewshot_file;
     enum eval_output output;
-    struct eval_expr *text, *target, *choice, *description; /* the last two may be NULL */
-    struct eval_text target_delimiter, fewshot_delimiter;
-    struct eval_text think_end; /* empty = none: what a model thinks ends with this */
-    long num_fewshot;
-    bool fewshot_first; /* the first examples instead of drawn ones */
+    struct eval_form form;
+    struct eval_expr *description; /* may be NULL */
+    struct eval_shots shots;
+    struct eval_text fewshot_delimiter; /* of the task: what an answer ends with, by default */
+    struct eval_text think_end;         /* empty = none: what a model thinks ends with this */
     struct eval_text stops[EVAL_STOPS_MAX];
     size_t stop_count;
     long max_tokens;

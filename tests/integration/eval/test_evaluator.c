@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/file.h"
+#include "evaluator/kept.h"
 #include "evaluator/service.h"
 #include "moecap/v1/evaluator.rpc.h"
 #include "rpc/rpc.h"
@@ -28,6 +29,7 @@ static int set_up(void **state)
     (void)state;
     cap_rpc_init();
     server = cap_rpc_server_new(NULL);
+    service.kept = eval_kept_new(64 << 20, 4);
     eval_service_add(&service, server);
     if (!cap_rpc_server_listen(server, "127.0.0.1:0", &port, &err))
         return -1;
@@ -43,6 +45,7 @@ static int tear_down(void **state)
     (void)state;
     cap_rpc_channel_free(channel);
     cap_rpc_server_free(server);
+    eval_kept_free(service.kept);
     cap_arena_free(arena);
     cap_rpc_shutdown();
     return 0;
@@ -261,6 +264,153 @@ static void scores_take_the_likeliest_choice(void **state)
     assert_int_equal(reply->verdicts[0]->kind, MOECAP__V1__VERDICT_KIND__VERDICT_KIND_CORRECT);
 }
 
+/* ---- tasks that are named ---- */
+
+static const char named_yaml[] = "task: named\ntest_split: test\nfewshot_split: train\n"
+                                 "doc_to_text: q\ndoc_to_target: a\nnum_fewshot: 1\n"
+                                 "fewshot_config: {sampler: first_n}\n";
+
+static Moecap__V1__TaskInfo *read_yaml(const char *yaml)
+{
+    Moecap__V1__TaskFile file = file_of("t.yaml", yaml);
+    Moecap__V1__ReadTaskReply *reply = NULL;
+    struct cap_err err = {0};
+
+    if (!read_task("t.yaml", &file, 1, &reply, &err))
+        fail_msg("%s", err.text);
+    return reply->task;
+}
+
+/* Sends the pool in messages of one document each. */
+static Moecap__V1__KeepReply *keep(const char *definition, Moecap__V1__TaskDoc *docs, size_t count)
+{
+    struct cap_rpc_call *call = evaluator_rpc_keep_open(channel, NULL);
+    Moecap__V1__KeepRequest request = MOECAP__V1__KEEP_REQUEST__INIT;
+    Moecap__V1__KeepReply *reply, *copy;
+    struct cap_err err = {0};
+
+    request.definition = (char *)definition;
+    assert_true(evaluator_rpc_keep_send_request(call, &request));
+    for (size_t i = 0; i < count; i++) {
+        Moecap__V1__TaskDoc *one = &docs[i];
+
+        request.definition = "";
+        request.n_fewshot = 1;
+        request.fewshot = &one;
+        evaluator_rpc_keep_send_request(call, &request);
+    }
+    cap_rpc_send_done(call);
+    reply = evaluator_rpc_keep_next_reply(call);
+    copy = reply ? (Moecap__V1__KeepReply *)cap_rpc_copy(&reply->base, arena) : NULL;
+    if (!cap_rpc_close(call, &err))
+        fail_msg("%s", err.text);
+    return copy;
+}
+
+static bool render_named(const char *definition, const char *fewshot, Moecap__V1__RenderReply **out,
+                         struct cap_err *err)
+{
+    Moecap__V1__RenderRequest request = MOECAP__V1__RENDER_REQUEST__INIT;
+    Moecap__V1__TaskDoc doc = doc_of(0, "u", "{\"q\": \"last?\", \"a\": \"x\"}"), *docs = &doc;
+
+    request.definition_sha256 = (char *)definition;
+    request.fewshot_sha256 = (char *)fewshot;
+    request.n_docs = 1;
+    request.docs = &docs;
+    return evaluator_rpc_render(channel, NULL, &request, arena, out, err);
+}
+
+static void a_task_that_is_kept_needs_its_name_only(void **state)
+{
+    Moecap__V1__TaskInfo *task = read_yaml(named_yaml);
+    Moecap__V1__TaskDoc pool[] = {doc_of(0, "a", "{\"q\": \"one?\", \"a\": \"1\"}"),
+                                  doc_of(1, "b", "{\"q\": \"two?\", \"a\": \"2\"}")};
+    Moecap__V1__KeepReply *kept = keep(task->definition, pool, 2);
+    Moecap__V1__RenderReply *reply = NULL;
+    struct cap_err err = {0};
+
+    (void)state;
+    assert_string_equal(kept->definition_sha256, task->definition_sha256);
+    assert_int_equal(strlen(kept->fewshot_sha256), 64);
+    assert_int_equal(kept->fewshot, 2);
+    if (!render_named(kept->definition_sha256, kept->fewshot_sha256, &reply, &err))
+        fail_msg("%s", err.text);
+    assert_string_equal(reply->prompts[0]->text, "one? 1\n\nlast?");
+    assert_string_equal(reply->fewshot_sha256, kept->fewshot_sha256);
+}
+
+static void what_came_whole_once_is_named_afterwards(void **state)
+{
+    Moecap__V1__RenderRequest whole = MOECAP__V1__RENDER_REQUEST__INIT;
+    Moecap__V1__TaskDoc example = doc_of(0, "a", "{\"q\": \"three?\", \"a\": \"3\"}"),
+                        *pool = &example;
+    Moecap__V1__RenderReply *first = NULL, *second = NULL;
+    struct cap_err err = {0};
+
+    (void)state;
+    whole.definition = read_yaml(named_yaml)->definition;
+    whole.n_fewshot = 1;
+    whole.fewshot = &pool;
+    if (!evaluator_rpc_render(channel, NULL, &whole, arena, &first, &err) ||
+        !render_named(first->definition_sha256, first->fewshot_sha256, &second, &err))
+        fail_msg("%s", err.text);
+    assert_string_equal(second->prompts[0]->text, "three? 3\n\nlast?");
+}
+
+static void an_answer_is_graded_under_the_tasks_name(void **state)
+{
+    Moecap__V1__TaskInfo *task = read_shipped("gsm-mini.yaml");
+    Moecap__V1__GradeRequest request = MOECAP__V1__GRADE_REQUEST__INIT;
+    Moecap__V1__GradeItem item = MOECAP__V1__GRADE_ITEM__INIT, *items = &item;
+    Moecap__V1__TaskDoc doc = doc_of(1, "u", "{\"question\": \"?\", \"answer\": \"#### 18\"}");
+    Moecap__V1__SampleAnswer answer = answer_of(1, "u", "#### 18");
+    Moecap__V1__GradeReply *reply = NULL;
+    struct cap_err err = {0};
+
+    (void)state;
+    keep(task->definition, NULL, 0);
+    item.doc = &doc;
+    item.answer = &answer;
+    request.definition_sha256 = task->definition_sha256;
+    request.n_items = 1;
+    request.items = &items;
+    if (!evaluator_rpc_grade(channel, NULL, &request, arena, &reply, &err))
+        fail_msg("%s", err.text);
+    assert_int_equal(reply->verdicts[0]->kind, MOECAP__V1__VERDICT_KIND__VERDICT_KIND_CORRECT);
+}
+
+static void an_unknown_name_is_answered_with_send_it_whole(void **state)
+{
+    Moecap__V1__RenderReply *reply = NULL;
+    struct cap_err err = {0};
+
+    (void)state;
+    assert_false(render_named("0123456789abcdef0123", "", &reply, &err));
+    assert_int_equal(err.code, CAP_NOT_FOUND);
+    assert_string_equal(err.text, "the task with definition 0123456789abcdef is not kept here; "
+                                  "send it whole");
+}
+
+static void tasks_used_longest_ago_are_forgotten(void **state)
+{
+    Moecap__V1__RenderReply *reply = NULL;
+    Moecap__V1__KeepReply *kept[6];
+    struct cap_err err = {0};
+
+    (void)state;
+    for (size_t i = 0; i < CAP_COUNT_OF(kept); i++)
+        kept[i] = keep(cap_arena_printf(arena,
+                                        "{\"task\":\"t%zu\",\"doc_to_text\":\"q\","
+                                        "\"doc_to_target\":\"a\"}",
+                                        i),
+                       NULL, 0);
+    assert_int_equal(eval_kept_count(service.kept), 4);
+    assert_false(render_named(kept[0]->definition_sha256, "", &reply, &err));
+    assert_int_equal(err.code, CAP_NOT_FOUND);
+    cap_err_clear(&err);
+    assert_true(render_named(kept[5]->definition_sha256, "", &reply, &err));
+}
+
 /* ---- Measure ---- */
 
 static const Moecap__V1__Figure *figure(const Moecap__V1__Summary *summary, const char *id)
@@ -387,6 +537,11 @@ int main(void)
         cmocka_unit_test(an_answer_gets_a_verdict_for_every_metric),
         cmocka_unit_test(an_answer_to_another_document_is_refused),
         cmocka_unit_test(scores_take_the_likeliest_choice),
+        cmocka_unit_test(a_task_that_is_kept_needs_its_name_only),
+        cmocka_unit_test(what_came_whole_once_is_named_afterwards),
+        cmocka_unit_test(an_answer_is_graded_under_the_tasks_name),
+        cmocka_unit_test(an_unknown_name_is_answered_with_send_it_whole),
+        cmocka_unit_test(tasks_used_longest_ago_are_forgotten),
         cmocka_unit_test(evidence_in_pieces_becomes_one_summary),
         cmocka_unit_test(evidence_without_header_is_refused),
         cmocka_unit_test(too_many_items_are_refused),

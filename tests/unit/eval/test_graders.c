@@ -54,7 +54,7 @@ static struct eval_verdict grade(const struct eval_task *task, json_t *row, cons
     int index = column ? eval_task_column(task, column) : 0;
 
     assert_true(index >= 0);
-    if (!eval_doc_open_json(&doc, task, row, bench.arena, &err) ||
+    if (!eval_doc_open_json(&doc, task, &task->form, row, bench.arena, &err) ||
         !eval_doc_gold_of(&doc, gold_value, &gold, &err) ||
         !eval_grade_column(&doc, &gold, answer, (size_t)index, bench.work, &verdict, &err))
         fail_msg("%s", err.text);
@@ -505,6 +505,7 @@ static void *grade_many(void *task)
     CAP_AUTO(eval_regex_work) work = eval_regex_work_new();
     CAP_AUTO(cap_arena) own = cap_arena_new(16 << 20);
     json_t *row = json_pack("{s:s,s:s}", "question", "q", "answer", "so #### 1,234");
+    const struct eval_form *form = &((const struct eval_task *)task)->form;
     size_t right = 0;
 
     for (int i = 0; i < ROUNDS; i++) {
@@ -516,7 +517,7 @@ static void *grade_many(void *task)
         struct eval_doc doc;
 
         cap_arena_reset(own);
-        if (!eval_doc_open_json(&doc, task, row, own, &err))
+        if (!eval_doc_open_json(&doc, task, form, row, own, &err))
             break;
         if (eval_doc_gold(&doc, &gold, &err) &&
             eval_grade(&doc, &gold, &answer, work, verdicts, &err))

@@ -4,14 +4,12 @@
 
 #include "evaluator/grade.h"
 #include "evaluator/keys.h"
-#include "evaluator/render.h"
 #include "evaluator/task_find.h"
+#include "rendering.h"
 
 #define STAMP "2026-11-24T03-07-14.622250"
 
 enum { POOL = 20 /* the training rows that the harness was given */ };
-
-static struct cap_arena *arena;
 
 static int set_up(void **state)
 {
@@ -44,14 +42,15 @@ static const json_t *argument(const json_t *row, size_t index, const char *name)
     return json_object_get(json_object_get(json_object_get(row, "arguments"), key), name);
 }
 
-static struct eval_prompt render(struct eval_render *r, const json_t *row)
+static Moecap__V1__Prompt render(struct eval_render *r, const json_t *row)
 {
-    struct eval_document document = {(uint32_t)json_integer_value(json_object_get(row, "doc_id")),
-                                     "u", dump(json_object_get(row, "doc"))};
-    struct eval_prompt prompt;
+    struct document document = {(uint32_t)json_integer_value(json_object_get(row, "doc_id")), "u",
+                                dump(json_object_get(row, "doc"))};
+    Moecap__V1__TaskDoc wire = doc_of(&document);
+    Moecap__V1__Prompt prompt;
     struct cap_err err = {0};
 
-    if (!eval_render_prompt(r, &document, arena, &prompt, &err))
+    if (!eval_render_prompt(r, &wire, arena, &prompt, &err))
         fail_msg("%s", err.text);
     return prompt;
 }
@@ -65,7 +64,7 @@ static struct eval_verdict grade(const struct eval_task *task, const json_t *row
     struct eval_gold gold;
     struct eval_doc doc;
 
-    if (!eval_doc_open_json(&doc, task, json_object_get(row, "doc"), arena, &err) ||
+    if (!eval_doc_open_json(&doc, task, &task->form, json_object_get(row, "doc"), arena, &err) ||
         !eval_doc_gold(&doc, &gold, &err) ||
         !eval_grade_column(&doc, &gold, answer, (size_t)eval_task_column(task, column), work,
                            &verdict, &err))
@@ -90,20 +89,22 @@ static void gsm8k_prompts_and_grades_are_the_harnesss_own(void **state)
 {
     json_t *rows = load_shared("lmeval_example/samples_gsm8k_" STAMP ".jsonl"), *row;
     json_t *train = load_shared("gsm8k_train_200.jsonl");
-    struct eval_settings settings = {.has_num_fewshot = true, .num_fewshot = 2};
-    struct eval_document pool[POOL];
+    struct settings settings = {.has_num_fewshot = true, .num_fewshot = 2};
+    struct document pool[POOL];
     struct cap_err err = {0};
     char folder[4096];
     CAP_AUTO(eval_task) task = NULL;
+    CAP_AUTO(eval_pool) opened = NULL;
     CAP_AUTO(eval_render) r = NULL;
     size_t i;
 
     (void)state;
     snprintf(folder, sizeof folder, "%s/tasks", source_dir());
     for (i = 0; i < POOL; i++)
-        pool[i] = (struct eval_document){(uint32_t)i, "p", dump(json_array_get(train, i))};
+        pool[i] = (struct document){(uint32_t)i, "p", dump(json_array_get(train, i))};
     assert_non_null(task = eval_task_find("gsm8k", folder, &err));
-    assert_non_null(r = eval_render_open(task, &settings, pool, POOL, &err));
+    opened = open_pool(task, pool, POOL);
+    assert_non_null(r = eval_render_open(task, opened, spec_of(&settings), 0, &err));
     assert_int_equal(json_array_size(rows), 24);
     json_array_foreach(rows, i, row)
     {
@@ -126,20 +127,21 @@ static void check_choices(const char *name, const char *yaml)
 {
     json_t *rows = load_shared(name), *row;
     CAP_AUTO(eval_task) task = open_yaml(yaml);
-    struct eval_settings settings = {0};
+    struct settings settings = {0};
     struct cap_err err = {0};
-    CAP_AUTO(eval_render) r = eval_render_open(task, &settings, NULL, 0, &err);
+    CAP_AUTO(eval_pool) pool = open_pool(task, NULL, 0);
+    CAP_AUTO(eval_render) r = eval_render_open(task, pool, spec_of(&settings), 0, &err);
     size_t i;
 
     json_array_foreach(rows, i, row)
     {
-        struct eval_prompt prompt = render(r, row);
+        Moecap__V1__Prompt prompt = render(r, row);
         struct eval_score scores[8];
-        struct eval_answer answer = {.scores = scores, .score_count = prompt.continuation_count};
+        struct eval_answer answer = {.scores = scores, .score_count = prompt.n_continuations};
 
-        assert_int_equal(prompt.continuation_count,
+        assert_int_equal(prompt.n_continuations,
                          json_object_size(json_object_get(row, "arguments")));
-        for (size_t k = 0; k < prompt.continuation_count; k++) {
+        for (size_t k = 0; k < prompt.n_continuations; k++) {
             json_t *pair = json_array_get(json_object_get(row, "filtered_resps"), k);
 
             assert_string_equal(prompt.text, json_string_value(argument(row, k, "arg_0")));

@@ -1,11 +1,9 @@
 /* Prompts: exact texts, few-shot draws, and what must never be in them. */
 #include "vectors.h"
 
-#include "evaluator/render.h"
 #include "evaluator/task_find.h"
 #include "evaluator/text/pyrandom.h"
-
-static struct cap_arena *arena;
+#include "rendering.h"
 
 static int set_up(void **state)
 {
@@ -46,7 +44,7 @@ static struct eval_task *open_yaml(const char *yaml)
 }
 
 /* A JSONL file of tasks/ as documents; their texts live in the arena. */
-static size_t load_documents(const char *name, struct eval_document *out, size_t max)
+static size_t load_documents(const char *name, struct document *out, size_t max)
 {
     char path[8192], *line = NULL;
     size_t room = 0, count = 0;
@@ -56,24 +54,25 @@ static size_t load_documents(const char *name, struct eval_document *out, size_t
     snprintf(path, sizeof path, "%s/tasks/%s", source_dir(), name);
     assert_non_null(file = fopen(path, "r"));
     for (; count < max && (length = getline(&line, &room, file)) > 0; count++)
-        out[count] =
-            (struct eval_document){(uint32_t)count, cap_arena_printf(arena, "uid-%zu", count),
-                                   cap_arena_strndup(arena, line, (size_t)length)};
+        out[count] = (struct document){(uint32_t)count, cap_arena_printf(arena, "uid-%zu", count),
+                                       cap_arena_strndup(arena, line, (size_t)length)};
     free(line);
     fclose(file);
     return count;
 }
 
-static struct eval_prompt render_one(const struct eval_task *task,
-                                     const struct eval_settings *settings,
-                                     const struct eval_document *pool, size_t pool_count,
-                                     const struct eval_document *document)
+static Moecap__V1__Prompt render_one(const struct eval_task *task, const struct settings *settings,
+                                     const struct document *pool, size_t pool_count,
+                                     const struct document *document)
 {
     struct cap_err err = {0};
-    struct eval_prompt prompt = {0};
-    CAP_AUTO(eval_render) render = eval_render_open(task, settings, pool, pool_count, &err);
+    Moecap__V1__Prompt prompt;
+    Moecap__V1__TaskDoc wire = doc_of(document);
+    CAP_AUTO(eval_pool) opened = open_pool(task, pool, pool_count);
+    CAP_AUTO(eval_render)
+    render = eval_render_open(task, opened, spec_of(settings), settings->repeat, &err);
 
-    if (!render || !eval_render_prompt(render, document, arena, &prompt, &err))
+    if (!render || !eval_render_prompt(render, &wire, arena, &prompt, &err))
         fail_msg("%s", err.text);
     return prompt;
 }
@@ -81,19 +80,19 @@ static struct eval_prompt render_one(const struct eval_task *task,
 static void gsm_mini_asks_exactly_as_the_model_was_trained(void **state)
 {
     CAP_AUTO(eval_task) task = open_shipped("gsm-mini");
-    struct eval_document docs[1], pool[32];
+    struct document docs[1], pool[32];
     size_t pool_count = load_documents("gsm-mini.train_shots.jsonl", pool, 32);
-    struct eval_settings settings = {0};
-    struct eval_prompt prompt;
+    struct settings settings = {0};
+    Moecap__V1__Prompt prompt;
 
     (void)state;
     load_documents("gsm-mini.jsonl", docs, 1);
     prompt = render_one(task, &settings, pool, pool_count, &docs[0]);
     assert_string_equal(prompt.text, "Question: 9 hens lay 7 eggs each. Nora sells 13 of the eggs. "
                                      "How many eggs are left?\nAnswer:");
-    assert_int_equal(prompt.message_count, 0);
-    assert_int_equal(prompt.continuation_count, 0);
-    assert_int_equal(prompt.stop_count, 2);
+    assert_int_equal(prompt.n_messages, 0);
+    assert_int_equal(prompt.n_continuations, 0);
+    assert_int_equal(prompt.n_stop, 2);
     assert_int_equal(prompt.max_tokens, 128);
     assert_true(prompt.temperature == 0);
 }
@@ -101,9 +100,9 @@ static void gsm_mini_asks_exactly_as_the_model_was_trained(void **state)
 static void shots_are_the_first_examples_each_with_its_answer(void **state)
 {
     CAP_AUTO(eval_task) task = open_shipped("gsm-mini");
-    struct eval_document docs[1], pool[32];
+    struct document docs[1], pool[32];
     size_t pool_count = load_documents("gsm-mini.train_shots.jsonl", pool, 32);
-    struct eval_settings settings = {.has_num_fewshot = true, .num_fewshot = 1};
+    struct settings settings = {.has_num_fewshot = true, .num_fewshot = 1};
 
     (void)state;
     load_documents("gsm-mini.jsonl", docs, 1);
@@ -118,15 +117,15 @@ static void shots_are_the_first_examples_each_with_its_answer(void **state)
 static void choices_are_scored_behind_a_blank(void **state)
 {
     CAP_AUTO(eval_task) task = open_shipped("choice-mini");
-    struct eval_document docs[1];
-    struct eval_settings settings = {0};
-    struct eval_prompt prompt;
+    struct document docs[1];
+    struct settings settings = {0};
+    Moecap__V1__Prompt prompt;
 
     (void)state;
     load_documents("choice-mini.jsonl", docs, 1);
     prompt = render_one(task, &settings, NULL, 0, &docs[0]);
     assert_string_equal(prompt.text, "What is half of 44?\nA. 27\nB. 22\nC. 32\nD. 20\nAnswer:");
-    assert_int_equal(prompt.continuation_count, 4);
+    assert_int_equal(prompt.n_continuations, 4);
     assert_string_equal(prompt.continuations[0], " A");
     assert_string_equal(prompt.continuations[3], " D");
 }
@@ -134,47 +133,47 @@ static void choices_are_scored_behind_a_blank(void **state)
 static void chat_gives_turns_and_choices_without_the_blank(void **state)
 {
     CAP_AUTO(eval_task) task = open_shipped("choice-mini");
-    struct eval_document docs[1], pool[32];
+    struct document docs[1], pool[32];
     size_t pool_count = load_documents("choice-mini.train_shots.jsonl", pool, 32);
-    struct eval_settings settings = {.chat = true, .has_num_fewshot = true, .num_fewshot = 1};
-    struct eval_prompt prompt;
+    struct settings settings = {.chat = true, .has_num_fewshot = true, .num_fewshot = 1};
+    Moecap__V1__Prompt prompt;
 
     (void)state;
     load_documents("choice-mini.jsonl", docs, 1);
     prompt = render_one(task, &settings, pool, pool_count, &docs[0]);
     assert_string_equal(prompt.text, "");
-    assert_int_equal(prompt.message_count, 3);
-    assert_string_equal(prompt.messages[0].role, "user");
-    assert_string_equal(prompt.messages[1].role, "assistant");
-    assert_string_equal(prompt.messages[1].content, "B");
-    assert_string_equal(prompt.messages[2].role, "user");
+    assert_int_equal(prompt.n_messages, 3);
+    assert_string_equal(prompt.messages[0]->role, "user");
+    assert_string_equal(prompt.messages[1]->role, "assistant");
+    assert_string_equal(prompt.messages[1]->content, "B");
+    assert_string_equal(prompt.messages[2]->role, "user");
     assert_string_equal(prompt.continuations[1], "B");
 }
 
 static void a_generated_letter_shows_letters_in_its_examples(void **state)
 {
     CAP_AUTO(eval_task) task = open_shipped("choice-mini-letter");
-    struct eval_document docs[1], pool[32];
+    struct document docs[1], pool[32];
     size_t pool_count = load_documents("choice-mini.train_shots.jsonl", pool, 32);
-    struct eval_settings settings = {.has_num_fewshot = true, .num_fewshot = 1};
-    struct eval_prompt prompt;
+    struct settings settings = {.has_num_fewshot = true, .num_fewshot = 1};
+    Moecap__V1__Prompt prompt;
 
     (void)state;
     load_documents("choice-mini.jsonl", docs, 1);
     prompt = render_one(task, &settings, pool, pool_count, &docs[0]);
     assert_non_null(strstr(prompt.text, "D. 82\nAnswer: B\n\nWhat is half"));
-    assert_int_equal(prompt.continuation_count, 0);
-    assert_string_equal(prompt.stops[0], "\n");
+    assert_int_equal(prompt.n_continuations, 0);
+    assert_string_equal(prompt.stop[0], "\n");
 }
 
 #define DRAWN                                                                                      \
     "task: t\ndoc_to_text: q\ndoc_to_target: a\nnum_fewshot: 3\ntarget_delimiter: '='\n"           \
     "fewshot_delimiter: ';'\n"
 
-static void make_pool(struct eval_document *pool, size_t count)
+static void make_pool(struct document *pool, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        pool[i] = (struct eval_document){
+        pool[i] = (struct document){
             (uint32_t)i, "p", cap_arena_printf(arena, "{\"q\": \"q%zu\", \"a\": \"a%zu\"}", i, i)};
 }
 
@@ -195,19 +194,22 @@ static void draws_follow_the_documents_place_in_whatever_order_it_is_asked_for(v
 {
     static const uint32_t order[] = {0, 1, 5, 5, 2, 100, 99};
     CAP_AUTO(eval_task) task = open_yaml(DRAWN);
-    struct eval_document pool[40];
-    struct eval_settings settings = {0};
+    struct document pool[40];
+    struct settings settings = {0};
     struct cap_err err = {0};
+    CAP_AUTO(eval_pool) opened = NULL;
     CAP_AUTO(eval_render) render = NULL;
 
     (void)state;
     make_pool(pool, 40);
-    render = eval_render_open(task, &settings, pool, 40, &err);
+    opened = open_pool(task, pool, 40);
+    render = eval_render_open(task, opened, spec_of(&settings), 0, &err);
     for (size_t i = 0; i < CAP_COUNT_OF(order); i++) {
-        struct eval_document doc = {order[i], "u", "{\"q\": \"last?\", \"a\": \"x\"}"};
-        struct eval_prompt prompt;
+        struct document doc = {order[i], "u", "{\"q\": \"last?\", \"a\": \"x\"}"};
+        Moecap__V1__TaskDoc wire = doc_of(&doc);
+        Moecap__V1__Prompt prompt;
 
-        assert_true(eval_render_prompt(render, &doc, arena, &prompt, &err));
+        assert_true(eval_render_prompt(render, &wire, arena, &prompt, &err));
         assert_string_equal(prompt.text, expected_prompt(1234, 40, order[i]));
         assert_string_equal(prompt.text, render_one(task, &settings, pool, 40, &doc).text);
     }
@@ -216,9 +218,9 @@ static void draws_follow_the_documents_place_in_whatever_order_it_is_asked_for(v
 static void the_evaluations_seed_changes_draws_and_samples(void **state)
 {
     CAP_AUTO(eval_task) task = open_yaml(DRAWN);
-    struct eval_document pool[40], doc = {7, "u", "{\"q\": \"last?\", \"a\": \"x\"}"};
-    struct eval_settings settings = {.seed = 99}, other = {.seed = 99, .repeat = 1};
-    struct eval_prompt prompt, again;
+    struct document pool[40], doc = {7, "u", "{\"q\": \"last?\", \"a\": \"x\"}"};
+    struct settings settings = {.seed = 99}, other = {.seed = 99, .repeat = 1};
+    Moecap__V1__Prompt prompt, again;
 
     (void)state;
     make_pool(pool, 40);
@@ -239,17 +241,19 @@ static void the_samples_own_answer_is_in_no_prompt(void **state)
     (void)state;
     for (size_t n = 0; n < CAP_COUNT_OF(names); n++) {
         CAP_AUTO(eval_task) task = open_shipped(names[n]);
-        struct eval_settings settings = {0};
-        struct eval_document docs[600];
+        struct settings settings = {0};
+        struct document docs[600];
         struct cap_err err = {0};
-        CAP_AUTO(eval_render) render = eval_render_open(task, &settings, NULL, 0, &err);
+        CAP_AUTO(eval_pool) pool = open_pool(task, NULL, 0);
+        CAP_AUTO(eval_render) render = eval_render_open(task, pool, spec_of(&settings), 0, &err);
         size_t count = load_documents(task->samples_file, docs, 600);
 
         assert_int_equal(count, 600);
         for (size_t i = 0; i < count; i++) {
-            struct eval_prompt prompt;
+            Moecap__V1__TaskDoc wire = doc_of(&docs[i]);
+            Moecap__V1__Prompt prompt;
 
-            if (!eval_render_prompt(render, &docs[i], arena, &prompt, &err))
+            if (!eval_render_prompt(render, &wire, arena, &prompt, &err))
                 fail_msg("%s", err.text);
             assert_null(strstr(prompt.text, "####"));
             assert_string_equal(prompt.text + strlen(prompt.text) - 8, "\nAnswer:");
@@ -261,43 +265,40 @@ static void the_samples_own_answer_is_in_no_prompt(void **state)
 static void settings_of_the_evaluation_win_over_the_tasks(void **state)
 {
     CAP_AUTO(eval_task) task = open_shipped("gsm-mini");
-    struct eval_document doc = {0, "u", "{\"question\": \"x?\", \"answer\": \"#### 1\"}"};
-    struct eval_settings settings = {.max_tokens = 5,
-                                     .has_temperature = true,
-                                     .temperature = 0.5,
-                                     .has_top_p = true,
-                                     .top_p = 0.25,
-                                     .top_k = 3};
-    struct eval_prompt prompt = render_one(task, &settings, NULL, 0, &doc);
+    struct document doc = {0, "u", "{\"question\": \"x?\", \"answer\": \"#### 1\"}"};
+    struct settings settings = {.max_tokens = 5, .temperature = 0.5, .top_p = 0.25, .top_k = 3};
+    Moecap__V1__Prompt prompt = render_one(task, &settings, NULL, 0, &doc);
 
     (void)state;
     assert_int_equal(prompt.max_tokens, 5);
     assert_true(prompt.temperature == 0.5);
-    assert_true(prompt.has_top_p && prompt.top_p == 0.25);
+    assert_true(prompt.opt_top_p_case && prompt.top_p == 0.25);
     assert_int_equal(prompt.top_k, 3);
 }
 
 static void exact_lengths_have_no_stop_strings(void **state)
 {
     CAP_AUTO(eval_task) task = open_shipped("gsm-mini");
-    struct eval_document doc = {0, "u", "{\"question\": \"x?\", \"answer\": \"#### 1\"}"};
-    struct eval_settings settings = {.max_tokens = 5, .ignore_eos = true};
-    struct eval_prompt prompt = render_one(task, &settings, NULL, 0, &doc);
+    struct document doc = {0, "u", "{\"question\": \"x?\", \"answer\": \"#### 1\"}"};
+    struct settings settings = {.max_tokens = 5, .ignore_eos = true};
+    Moecap__V1__Prompt prompt = render_one(task, &settings, NULL, 0, &doc);
 
     (void)state;
     assert_true(prompt.ignore_eos);
-    assert_int_equal(prompt.stop_count, 0);
+    assert_int_equal(prompt.n_stop, 0);
 }
 
 static void refuse(const struct eval_task *task, const char *json, const char *sentence)
 {
-    struct eval_document doc = {3, "u3", json};
-    struct eval_settings settings = {0};
-    struct eval_prompt prompt;
+    struct document doc = {3, "u3", json};
+    struct settings settings = {0};
+    Moecap__V1__Prompt prompt;
     struct cap_err err = {0};
-    CAP_AUTO(eval_render) render = eval_render_open(task, &settings, NULL, 0, &err);
+    Moecap__V1__TaskDoc wire = doc_of(&doc);
+    CAP_AUTO(eval_pool) pool = open_pool(task, NULL, 0);
+    CAP_AUTO(eval_render) render = eval_render_open(task, pool, spec_of(&settings), 0, &err);
 
-    assert_false(eval_render_prompt(render, &doc, arena, &prompt, &err));
+    assert_false(eval_render_prompt(render, &wire, arena, &prompt, &err));
     assert_string_equal(err.text, sentence);
 }
 
@@ -322,25 +323,28 @@ static void bad_documents_are_named(void **state)
 static void an_undefined_field_is_an_error_and_not_an_empty_text(void **state)
 {
     CAP_AUTO(eval_task) task = open_shipped("gsm-mini");
-    struct eval_document doc = {0, "u", "{\"answer\": \"#### 1\"}"};
-    struct eval_settings settings = {0};
-    struct eval_prompt prompt;
+    struct document doc = {0, "u", "{\"answer\": \"#### 1\"}"};
+    struct settings settings = {0};
+    Moecap__V1__Prompt prompt;
     struct cap_err err = {0};
-    CAP_AUTO(eval_render) render = eval_render_open(task, &settings, NULL, 0, &err);
+    Moecap__V1__TaskDoc wire = doc_of(&doc);
+    CAP_AUTO(eval_pool) pool = open_pool(task, NULL, 0);
+    CAP_AUTO(eval_render) render = eval_render_open(task, pool, spec_of(&settings), 0, &err);
 
     (void)state;
-    assert_false(eval_render_prompt(render, &doc, arena, &prompt, &err));
+    assert_false(eval_render_prompt(render, &wire, arena, &prompt, &err));
     assert_non_null(strstr(err.text, "question"));
 }
 
 static void too_small_a_pool_is_refused(void **state)
 {
     CAP_AUTO(eval_task) task = open_shipped("gsm8k");
-    struct eval_settings settings = {0};
+    struct settings settings = {0};
+    CAP_AUTO(eval_pool) pool = open_pool(task, NULL, 0);
     struct cap_err err = {0};
 
     (void)state;
-    assert_null(eval_render_open(task, &settings, NULL, 0, &err));
+    assert_null(eval_render_open(task, pool, spec_of(&settings), 0, &err));
     assert_string_equal(err.text, "task \"gsm8k\" cannot show 5 examples: its few-shot pool has 0, "
                                   "and 64 is the most");
 }
