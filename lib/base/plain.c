@@ -33,7 +33,7 @@ static bool acts(uint32_t character)
 /* The character of `size` bytes at text, which is UTF-8. */
 static uint32_t decode(const unsigned char *text, int size)
 {
-    uint32_t character = size == 1 ? text[0] : text[0] & (0x7f >> size);
+    uint32_t character = size == 1 ? text[0] : text[0] & (0x7fU >> size);
 
     for (int i = 1; i < size; i++)
         character = character << 6 | (text[i] & 0x3f);
