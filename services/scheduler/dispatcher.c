@@ -195,6 +195,33 @@ bool sched_dispatcher_knows(struct sched_dispatcher *d, const char *run_id)
     return known;
 }
 
+static enum sched_holder holder_locked(struct sched_dispatcher *d, const char *node_id,
+                                       const char *run_id, uint64_t fence)
+{
+    const struct sched_run *run = sched_find_run(d->state, run_id);
+
+    if (!run || run->fence != fence)
+        return SCHED_HELD_BY_NOBODY;
+    if (run->state == SCHED_RUN_GRADING || run->state == SCHED_RUN_FINISHED)
+        return SCHED_HELD_SINCE_BEFORE;
+    if (run->state != SCHED_RUN_LEASED && run->state != SCHED_RUN_RUNNING)
+        return SCHED_HELD_BY_NOBODY;
+    if (strcmp(run->node_id, node_id) != 0)
+        return SCHED_HELD_BY_ANOTHER;
+    return run->adopted ? SCHED_HELD_SINCE_BEFORE : SCHED_HELD;
+}
+
+enum sched_holder sched_dispatcher_holder(struct sched_dispatcher *d, const char *node_id,
+                                          const char *run_id, uint64_t fence)
+{
+    enum sched_holder holder;
+
+    pthread_mutex_lock(&d->lock);
+    holder = holder_locked(d, node_id, run_id, fence);
+    pthread_mutex_unlock(&d->lock);
+    return holder;
+}
+
 void sched_dispatcher_note(struct sched_dispatcher *d, const char *node_id, const char *run_id,
                            const char *phase, double output_tokens_per_s)
 {

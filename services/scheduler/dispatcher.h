@@ -48,6 +48,15 @@ void sched_dispatcher_add(struct sched_dispatcher *dispatcher, struct sched_job 
                           const struct sched_run *run);
 void sched_dispatcher_event(struct sched_dispatcher *dispatcher, const struct sched_event *event);
 bool sched_dispatcher_knows(struct sched_dispatcher *dispatcher, const char *run_id);
+/* Who has the run under this fence, as seen from this node. */
+enum sched_holder {
+    SCHED_HELD,              /* the node: the lease was given to it */
+    SCHED_HELD_SINCE_BEFORE, /* the node, from before this scheduler began, or the run is complete */
+    SCHED_HELD_BY_ANOTHER,
+    SCHED_HELD_BY_NOBODY, /* as far as is known here */
+};
+enum sched_holder sched_dispatcher_holder(struct sched_dispatcher *dispatcher, const char *node_id,
+                                          const char *run_id, uint64_t fence);
 /* What a node says it is doing; ignored when the run is not that node's. */
 void sched_dispatcher_note(struct sched_dispatcher *dispatcher, const char *node_id,
                            const char *run_id, const char *phase, double output_tokens_per_s);

@@ -1,7 +1,4 @@
 /* moecap-scheduler: settings, the service. Order of life in lib/service/service.h. */
-#include <string.h>
-
-#include "base/clock.h"
 #include "metrics.h"
 #include "service.h"
 #include "service/service.h"
@@ -26,53 +23,35 @@ static struct sched_service scheduler;
 
 static bool start(struct cap_service *service, struct cap_err *err)
 {
-    struct sched_dispatcher_options options = {
-        .policy = {.attempts_max = (int)config.attempts_max,
-                   .silent_ms_max = config.silent_ms_max,
-                   .ageing_ms = config.ageing_ms,
-                   .retry_ms = config.retry_ms},
+    const struct sched_settings settings = {
+        .store = config.store,
+        .evaluator = config.evaluator,
+        .attempts_max = config.attempts_max,
+        .beat_ms = config.beat_ms,
         .lease_ms = config.lease_ms,
+        .silent_ms_max = config.silent_ms_max,
+        .ageing_ms = config.ageing_ms,
+        .retry_ms = config.retry_ms,
         .tick_ms = config.tick_ms,
-        .prompt_batch = (int)config.prompt_batch,
-        .assign = sched_work_assign,
-        .stop_shard = sched_work_stop,
+        .nodes_max = config.nodes_max,
+        .prompt_batch = config.prompt_batch,
     };
 
     (void)err;
-    scheduler.clients.store = cap_rpc_channel_new(config.store, NULL);
-    scheduler.clients.evaluator = cap_rpc_channel_new(config.evaluator, NULL);
-    scheduler.streams = sched_streams_new();
-    scheduler.store_address = config.store;
-    scheduler.evaluator_address = config.evaluator;
-    scheduler.beat_ms = config.beat_ms;
-    scheduler.lease_ms = config.lease_ms;
-    scheduler.retry_ms = config.retry_ms;
-    scheduler.nodes_max = (int)config.nodes_max;
-    scheduler.started_at_ms = cap_clock_wall_ms(cap_clock_system());
-    options.clients = scheduler.clients;
-    options.streams = scheduler.streams;
-    scheduler.dispatcher = sched_dispatcher_new(&options);
-    sched_service_add(&scheduler, service->server);
-    sched_restore_start(&scheduler);
+    sched_service_start(&scheduler, &settings, service->server);
     return true;
 }
 
 static void drain(struct cap_service *service)
 {
     (void)service;
-    scheduler.draining = true;
-    sched_streams_cancel(scheduler.streams);
+    sched_service_drain(&scheduler);
 }
 
 static void stop(struct cap_service *service)
 {
     (void)service;
-    sched_restore_stop(&scheduler);
-    sched_dispatcher_stop(scheduler.dispatcher);
-    sched_dispatcher_free(scheduler.dispatcher);
-    sched_streams_free(scheduler.streams);
-    cap_rpc_channel_free(scheduler.clients.store);
-    cap_rpc_channel_free(scheduler.clients.evaluator);
+    sched_service_stop(&scheduler);
 }
 
 int main(int argc, char **argv)

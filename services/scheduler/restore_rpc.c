@@ -24,6 +24,7 @@ static void restore_lease(const Moecap__V1__ActiveRun *wire, struct sched_run *r
         if (shard->shard != SCHED_SHARD || !shard->lease)
             continue;
         run->fence = shard->lease->fence;
+        snprintf(run->holder, sizeof run->holder, "%s", shard->node);
         snprintf(job->node_name, sizeof job->node_name, "%s", shard->node);
         return;
     }

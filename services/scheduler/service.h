@@ -5,11 +5,19 @@
 #include <pthread.h>
 
 #include "dispatcher.h"
+#include "renew.h"
 #include "rpc/rpc.h"
+
+struct sched_settings { /* as in config.def */
+    const char *store, *evaluator;
+    int64_t attempts_max, beat_ms, lease_ms, silent_ms_max, ageing_ms, retry_ms, tick_ms, nodes_max;
+    int64_t prompt_batch;
+};
 
 struct sched_service {
     struct sched_dispatcher *dispatcher;
     struct sched_streams *streams;
+    struct sched_renewals *renewals;
     struct sched_clients clients;
     const char *store_address, *evaluator_address;
     int64_t beat_ms, lease_ms, retry_ms, started_at_ms;
@@ -19,8 +27,15 @@ struct sched_service {
     pthread_t restorer;
 };
 
-/* Adds the handlers of moecap.v1.Scheduler; `service` is borrowed. */
-void sched_service_add(struct sched_service *service, struct cap_rpc_server *server);
+/* Makes everything and begins to take over what the store knows; the handlers are added to `server`,
+ * which is not started yet. Settings' strings are borrowed. */
+void sched_service_start(struct sched_service *service, const struct sched_settings *settings,
+                         struct cap_rpc_server *server);
+/* Ends the nodes' streams; each handler returns soon. */
+void sched_service_drain(struct sched_service *service);
+/* After the server has ended. */
+void sched_service_stop(struct sched_service *service);
+
 /* Takes over what the store knows to be unfinished, in a thread that tries until the store answers.
  * Stop after draining was set. */
 void sched_restore_start(struct sched_service *service);
@@ -35,5 +50,7 @@ bool sched_work_assign(const struct sched_assignment *assignment, struct sched_s
                        struct cap_err *err);
 void sched_work_stop(struct sched_stream *stream, const char *run_id, uint64_t fence,
                      const char *reason);
+/* The store has the batch: the node may forget it. */
+void sched_work_ack(struct cap_rpc_call *call, const char *run_id, uint64_t seq);
 
 #endif

@@ -404,8 +404,10 @@ static void compare_leases(struct step *s, struct sched_node *node)
             set_idle(node);
     } else if (!run || run->fence != event->fence) {
         evict(s, node, event->run_id, event->fence, "the lease has ended");
-    } else if (is_active(run) && !*run->node_id && !*node->run_id) {
+    } else if (is_active(run) && !*run->node_id && !*node->run_id &&
+               (!*run->holder || strcmp(run->holder, node->name) == 0)) {
         /* it went on while the scheduler was away */
+        run->adopted = true;
         snprintf(run->node_id, sizeof run->node_id, "%s", node->id);
         snprintf(node->run_id, sizeof node->run_id, "%s", run->id);
         node->fence = run->fence;
@@ -421,7 +423,7 @@ static void on_beat(struct step *s)
 
     if (!node)
         return;
-    on_node_heard(s);
+    node->beat_at_ms = s->now_ms;
     node->ready = true;
     compare_leases(s, node);
 }
@@ -448,7 +450,7 @@ static void on_lease_granted(struct step *s)
     s->state->store_reason[0] = '\0';
     if (!run || !run->leasing)
         return;
-    run->leasing = false;
+    run->leasing = run->adopted = false;
     run->fence = s->event->fence;
     run->attempts++;
     run->fruitless++;

@@ -56,6 +56,10 @@ struct sched_run {
      * scheduler started, until a beat says who holds it */
     char node_id[CAP_ID_BYTES];
     uint64_t fence;
+    /* of a lease that was alive when the scheduler started: the name of its node, "" = unknown; and
+     * the lease is held by a node that came back with it */
+    char holder[SCHED_NAME_BYTES];
+    bool adopted;
     bool leasing, cancelling, grading, finishing;
     int attempts;          /* leases so far */
     int fruitless;         /* leases since an answer was last stored */

@@ -1,10 +1,26 @@
-/* Scheduler.Work: one handler a node, for as long as it is connected. It reads; others send. An
- * answer is acknowledged only when the store has it, and while the store is away the handler waits
- * with it, so that the node keeps what is not stored yet. */
+/* Scheduler.Work: one handler for each node, for as long as it is connected.
+ *
+ * Threads. The handler's thread reads the node's stream and does nothing that may take long: a beat
+ * changes the state in O(1) and notes the lease for renewal (renew.h), a batch goes into a queue
+ * (append_rpc.h). Others send on the stream: the thread that stores batches sends acknowledgements,
+ * the dispatcher's pools send assignments, prompts and stops. Sends of one stream that must keep
+ * their order hold the stream's order lock (stream.h).
+ *
+ * What it guarantees. A node is heard however long the store takes, so a beat always keeps its
+ * lease. An answer is acknowledged only when the store has it. Answers are taken only from the node
+ * that holds the lease. When the stream ends, the node's batches that are here are stored first,
+ * then the dispatcher hears that the node has left, so that the next node begins behind them.
+ *
+ * What can interleave. A Stop and the acknowledgement of the last batch may cross; both are true. A
+ * beat that was sent before an assignment arrived names no lease; it takes nothing away. A node
+ * that dials again before its old stream has ended is another node here: the old one's lease ends
+ * with the old stream.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "append_rpc.h"
 #include "base/clock.h"
 #include "base/utf8.h"
 #include "handlers_rpc.h"
@@ -27,6 +43,7 @@ enum {
 
 struct work {
     struct sched_service *service;
+    struct sched_append *append;
     struct cap_rpc_call *call;
     struct sched_stream *stream;
     char node_id[CAP_ID_BYTES];
@@ -55,6 +72,16 @@ void sched_work_stop(struct sched_stream *stream, const char *run_id, uint64_t f
     sched_stream_hold_order(stream);
     send(sched_stream_call(stream), MOECAP__V1__NODE_COMMAND__BODY_STOP, &stop);
     sched_stream_let_go(stream);
+}
+
+void sched_work_ack(struct cap_rpc_call *call, const char *run_id, uint64_t seq)
+{
+    Moecap__V1__Ack ack = MOECAP__V1__ACK__INIT;
+
+    ack.run_id = (char *)run_id;
+    ack.shard = SCHED_SHARD;
+    ack.seq = seq;
+    send(call, MOECAP__V1__NODE_COMMAND__BODY_ACK, &ack);
 }
 
 /* ---- assignment ---- */
@@ -251,6 +278,7 @@ static bool welcome(struct work *w)
     message.node_id = w->node_id;
     message.beat_ms = (uint32_t)w->service->beat_ms;
     message.lease_ms = (uint32_t)w->service->lease_ms;
+    message.window_bytes = SCHED_WINDOW_BYTES;
     return send(w->call, MOECAP__V1__NODE_COMMAND__BODY_WELCOME, &message);
 }
 
@@ -277,101 +305,16 @@ static void note_metrics(struct work *w, const Moecap__V1__NodeBeat *beat)
     sched_stream_note_beat(w->stream, packed, bytes);
 }
 
-/* A beat extends the node's leases; those that the store no longer knows are lost. */
+/* A beat extends the node's lease, if it is the node's. */
 static void on_beat(struct work *w, const Moecap__V1__NodeBeat *beat)
 {
-    CAP_AUTO(cap_arena) arena = cap_arena_new(SMALL_ARENA_BYTES);
-    Moecap__V1__RenewRequest request = MOECAP__V1__RENEW_REQUEST__INIT;
-    Moecap__V1__RenewReply *reply;
-    struct cap_err err = {0};
+    const Moecap__V1__LeaseRef *lease = beat->n_leases > 0 ? beat->leases[0] : NULL;
 
     note_metrics(w, beat);
-    if (beat->n_leases == 0) {
-        feed_beat(w, NULL);
-        return;
-    }
-    say_waiting(w, true);
-    request.leases = beat->leases;
-    request.n_leases = beat->n_leases;
-    request.lease_ms = (uint32_t)w->service->lease_ms;
-    if (!store_rpc_renew(w->service->clients.store, NULL, &request, arena, &reply, &err)) {
-        cap_log(WARN, "renew_failed", "node=%s reason=%s", w->name, CAP_LOG_Q(err.text));
-    } else {
-        for (size_t i = 0; i < reply->n_lost; i++) {
-            const struct sched_event lost = {.kind = SCHED_LEASE_LOST,
-                                             .run_id = reply->lost[i]->run_id,
-                                             .fence = reply->lost[i]->fence};
-
-            sched_dispatcher_event(w->service->dispatcher, &lost);
-        }
-    }
-    feed_beat(w, beat->leases[0]);
-}
-
-static void refuse_shard(struct work *w, const Moecap__V1__LeaseRef *lease, const char *reason)
-{
-    const struct sched_event event = {.kind = SCHED_SHARD_REFUSED,
-                                      .run_id = lease->run_id,
-                                      .node_id = w->node_id,
-                                      .fence = lease->fence,
-                                      .reason = reason};
-
-    sched_count(SCHED_METRIC_batches_refused_total, 1);
-    sched_dispatcher_event(w->service->dispatcher, &event);
-}
-
-/* True when stored; false when the store refuses for good or the stream has ended. */
-static bool append(struct work *w, Moecap__V1__AnswerBatch *batch, struct cap_arena *arena,
-                   Moecap__V1__AppendReply **out_reply)
-{
-    Moecap__V1__AppendRequest request = MOECAP__V1__APPEND_REQUEST__INIT;
-    int64_t pause_ms = w->service->retry_ms;
-
-    request.batch = batch;
-    while (!cap_rpc_cancelled(w->call)) {
-        struct cap_err err = {0};
-
-        if (store_rpc_append(w->service->clients.store, NULL, &request, arena, out_reply, &err))
-            return true;
-        cap_log(WARN, "append_failed", "run=%s seq=%llu reason=%s", batch->lease->run_id,
-                (unsigned long long)batch->seq, CAP_LOG_Q(err.text));
-        if (!sched_may_pass(&err)) {
-            refuse_shard(w, batch->lease, err.text);
-            return false;
-        }
-        sched_dispatcher_pause(w->service->dispatcher, pause_ms);
-        if (pause_ms < w->service->retry_ms * PAUSE_GROWTH_MAX)
-            pause_ms *= 2;
-        cap_arena_reset(arena);
-    }
-    return false;
-}
-
-static void on_answers(struct work *w, Moecap__V1__AnswerBatch *batch)
-{
-    CAP_AUTO(cap_arena) arena = cap_arena_new(APPEND_ARENA_BYTES);
-    Moecap__V1__Ack ack = MOECAP__V1__ACK__INIT;
-    struct sched_event event = {.kind = SCHED_ANSWERS_STORED};
-    Moecap__V1__AppendReply *reply;
-    bool stored;
-
-    if (!batch->lease)
-        return;
-    say_waiting(w, true);
-    stored = append(w, batch, arena, &reply);
-    say_waiting(w, false);
-    if (!stored)
-        return;
-    event.run_id = batch->lease->run_id;
-    event.fence = batch->lease->fence;
-    event.count = reply->samples_answered;
-    event.final = reply->run_done;
-    sched_dispatcher_event(w->service->dispatcher, &event);
-    sched_count(SCHED_METRIC_batches_total, 1);
-    ack.run_id = batch->lease->run_id;
-    ack.shard = batch->lease->shard;
-    ack.seq = batch->seq;
-    send(w->call, MOECAP__V1__NODE_COMMAND__BODY_ACK, &ack);
+    feed_beat(w, lease);
+    if (lease && sched_dispatcher_holder(w->service->dispatcher, w->node_id, lease->run_id,
+                                         lease->fence) != SCHED_HELD_BY_ANOTHER)
+        sched_renewals_note(w->service->renewals, lease->run_id, lease->fence);
 }
 
 /* What a node may get over by itself, or another node may do better, is tried again. */
@@ -407,7 +350,7 @@ static void take_message(struct work *w, Moecap__V1__NodeMessage *message)
         on_beat(w, message->beat);
         break;
     case MOECAP__V1__NODE_MESSAGE__BODY_ANSWERS:
-        on_answers(w, message->answers);
+        sched_append_put(w->append, message->answers);
         break;
     case MOECAP__V1__NODE_MESSAGE__BODY_FAILED:
         on_failed(w, message->failed);
@@ -478,6 +421,7 @@ static bool serve(struct work *w, struct cap_err *err)
 {
     struct sched_event left = {
         .kind = SCHED_NODE_LEFT, .node_id = w->node_id, .reason = "the node has gone"};
+    struct sched_append_options append = {.service = w->service, .call = w->call};
     Moecap__V1__NodeMessage *message;
     Moecap__V1__NodeHello *hello = receive_hello(w, err);
 
@@ -485,8 +429,12 @@ static bool serve(struct work *w, struct cap_err *err)
         return false;
     welcome(w);
     join(w, hello);
+    append.node_id = w->node_id;
+    append.node_name = w->name;
+    w->append = sched_append_new(&append);
     while ((message = scheduler_rpc_work_next_request(w->call)) != NULL)
         take_message(w, message);
+    sched_append_free(w->append);
     cap_log(INFO, "node_left", "node=%s id=%s", w->name, w->node_id);
     left.final = w->service->draining; /* it works on, and the next scheduler hears of it */
     sched_dispatcher_event(w->service->dispatcher, &left);

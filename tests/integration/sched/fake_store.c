@@ -420,6 +420,7 @@ static bool append(struct cap_rpc_call *call, const Moecap__V1__AppendRequest *r
 
     if (!let_in(call, &store, err))
         return false;
+    cap_sleep_ms(store->append_ms);
     pthread_mutex_lock(&store->lock);
     ok = append_locked(store, request->batch, reply, err);
     store->refused += !ok;

@@ -40,6 +40,7 @@ struct fake_store {
     int run_count, leases, repeated, refused;
     _Atomic int fail_percent; /* (any time) calls that are refused with UNAVAILABLE ... */
     _Atomic int lose_percent; /* (any time) ... and calls that are done, but whose reply is lost */
+    _Atomic int append_ms;    /* (any time) how long an Append takes before it is done */
     _Atomic int calls_failed;
     struct cap_rand rand;
     struct cap_rpc_server *server;

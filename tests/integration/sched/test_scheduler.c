@@ -39,37 +39,25 @@ struct house {
 
 static void start_scheduler(struct house *house)
 {
-    struct sched_dispatcher_options options = {
-        .policy = {.attempts_max = 3, .silent_ms_max = 400, .ageing_ms = 60000, .retry_ms = 20},
-        .lease_ms = 700,
-        .tick_ms = 20,
-        .prompt_batch = 16,
-        .assign = sched_work_assign,
-        .stop_shard = sched_work_stop,
-    };
-    struct sched_service *s = &house->scheduler;
+    const struct sched_settings settings = {.store = house->store_target,
+                                            .evaluator = house->evaluator_target,
+                                            .attempts_max = 3,
+                                            .beat_ms = 40,
+                                            .lease_ms = 700,
+                                            .silent_ms_max = 400,
+                                            .ageing_ms = 60000,
+                                            .retry_ms = 20,
+                                            .tick_ms = 20,
+                                            .nodes_max = 8,
+                                            .prompt_batch = 16};
     struct cap_err err = {0};
     char address[32];
 
-    memset(s, 0, sizeof *s);
     snprintf(house->store_target, sizeof house->store_target, "127.0.0.1:%d", house->store.port);
     snprintf(house->evaluator_target, sizeof house->evaluator_target, "127.0.0.1:%d",
              house->evaluator.port);
-    s->clients.store = cap_rpc_channel_new(house->store_target, NULL);
-    s->clients.evaluator = cap_rpc_channel_new(house->evaluator_target, NULL);
-    s->streams = sched_streams_new();
-    s->store_address = house->store_target;
-    s->evaluator_address = house->evaluator_target;
-    s->beat_ms = 40;
-    s->lease_ms = options.lease_ms;
-    s->retry_ms = 20;
-    s->nodes_max = 8;
-    options.clients = s->clients;
-    options.streams = s->streams;
-    s->dispatcher = sched_dispatcher_new(&options);
-    sched_restore_start(s);
     house->server = cap_rpc_server_new(&(struct cap_rpc_server_options){0});
-    sched_service_add(s, house->server);
+    sched_service_start(&house->scheduler, &settings, house->server);
     snprintf(address, sizeof address, "127.0.0.1:%d", house->port);
     assert_true(cap_rpc_server_listen(house->server, address, &house->port, &err));
     cap_rpc_server_start(house->server);
@@ -77,18 +65,10 @@ static void start_scheduler(struct house *house)
 
 static void stop_scheduler(struct house *house)
 {
-    struct sched_service *s = &house->scheduler;
-
-    s->draining = true;
-    sched_streams_cancel(s->streams);
+    sched_service_drain(&house->scheduler);
     cap_rpc_server_drain(house->server, 0);
     cap_rpc_server_free(house->server);
-    sched_restore_stop(s);
-    sched_dispatcher_stop(s->dispatcher);
-    sched_dispatcher_free(s->dispatcher);
-    sched_streams_free(s->streams);
-    cap_rpc_channel_free(s->clients.store);
-    cap_rpc_channel_free(s->clients.evaluator);
+    sched_service_stop(&house->scheduler);
 }
 
 static int build(void **state)
@@ -331,6 +311,84 @@ static void a_silent_node_loses_its_run_and_registers_anew(void **state)
     silent.pace_ms = 0;
     assert_int_equal(watch(house, run_id, NULL), STATE(FINISHED));
     fake_node_stop(&silent);
+}
+
+/* Each Append takes longer than a lease lasts and than a node may be silent. */
+static void a_node_that_beats_keeps_its_lease_however_long_the_store_takes(void **state)
+{
+    struct house *house = *state;
+    static struct fake_node node = {0};
+    char run_id[ID_MAX];
+
+    house->store.append_ms = 1000;
+    add_node(house, &node, "one");
+    submit_one(house, 1, run_id);
+    assert_int_equal(watch(house, run_id, NULL), STATE(FINISHED));
+    assert_all_stored_once(house, run_id);
+    assert_int_equal(fake_store_run(&house->store, run_id).attempts, 1);
+    assert_int_equal(node.streams, 1);
+    fake_node_stop(&node);
+}
+
+/* ---- a node that speaks for another ---- */
+
+static struct cap_rpc_call *open_stranger(struct house *house)
+{
+    Moecap__V1__NodeMessage message = MOECAP__V1__NODE_MESSAGE__INIT;
+    Moecap__V1__NodeHello hello = MOECAP__V1__NODE_HELLO__INIT;
+    struct cap_rpc_call *call = scheduler_rpc_work_open(house->channel, NULL);
+
+    hello.name = (char *)"stranger";
+    message.body_case = MOECAP__V1__NODE_MESSAGE__BODY_HELLO;
+    message.hello = &hello;
+    assert_true(scheduler_rpc_work_send_request(call, &message));
+    assert_non_null(scheduler_rpc_work_next_reply(call)); /* the welcome */
+    return call;
+}
+
+/* An answer to sample 39 under a lease that is another node's. */
+static void send_forged(struct cap_rpc_call *call, const char *run_id, uint64_t seq)
+{
+    Moecap__V1__NodeMessage message = MOECAP__V1__NODE_MESSAGE__INIT;
+    Moecap__V1__AnswerBatch batch = MOECAP__V1__ANSWER_BATCH__INIT;
+    Moecap__V1__AnswerRows rows = MOECAP__V1__ANSWER_ROWS__INIT;
+    Moecap__V1__SampleAnswer answer = MOECAP__V1__SAMPLE_ANSWER__INIT, *answers = &answer;
+    Moecap__V1__LeaseRef lease = MOECAP__V1__LEASE_REF__INIT;
+    uint8_t packed[256];
+
+    answer.ordinal = FAKE_SAMPLES - 1;
+    rows.answers = &answers;
+    rows.n_answers = 1;
+    lease.run_id = (char *)run_id;
+    lease.fence = 1;
+    batch.lease = &lease;
+    batch.seq = seq;
+    batch.rows = (ProtobufCBinaryData){moecap__v1__answer_rows__pack(&rows, packed), packed};
+    batch.answers = 1;
+    message.body_case = MOECAP__V1__NODE_MESSAGE__BODY_ANSWERS;
+    message.answers = &batch;
+    scheduler_rpc_work_send_request(call, &message);
+}
+
+static void a_batch_is_taken_from_the_node_that_holds_the_lease_only(void **state)
+{
+    struct house *house = *state;
+    static struct fake_node node = {.pace_ms = 20};
+    char run_id[ID_MAX];
+    struct cap_rpc_call *stranger = open_stranger(house);
+    struct cap_err err = {0};
+
+    add_node(house, &node, "one");
+    submit_one(house, 1, run_id);
+    wait_until(house, some_answers, run_id);
+    for (uint64_t seq = 0; seq < 8; seq++)
+        send_forged(stranger, run_id, seq);
+    assert_int_equal(watch(house, run_id, NULL), STATE(FINISHED));
+    assert_all_stored_once(house, run_id);
+    assert_int_equal(fake_store_run(&house->store, run_id).attempts, 1);
+    cap_rpc_cancel(stranger);
+    cap_rpc_close(stranger, &err);
+    fake_node_stop(&node);
 }
 
 static void cancel_stops_the_node_within_a_second(void **state)
@@ -826,6 +884,8 @@ int main(void)
         IN_HOUSE(a_hello_that_names_too_much_or_nothing_is_refused),
         IN_HOUSE(a_node_that_vanishes_is_replaced_and_nothing_is_done_twice),
         IN_HOUSE(a_silent_node_loses_its_run_and_registers_anew),
+        IN_HOUSE(a_node_that_beats_keeps_its_lease_however_long_the_store_takes),
+        IN_HOUSE(a_batch_is_taken_from_the_node_that_holds_the_lease_only),
         IN_HOUSE(cancel_stops_the_node_within_a_second),
         IN_HOUSE(a_run_in_the_queue_says_why_it_waits_and_can_be_cancelled),
         IN_HOUSE(pages_of_the_queue_neither_repeat_nor_drop_a_run),
