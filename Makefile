@@ -1,5 +1,5 @@
 # Forwards the verbs of ./run, so that `make test` works; the work is there.
-VERBS = demo test build check fmt bench fuzz install-deps
+VERBS = demo test test-peers test-docker build check sanitize fmt bench fuzz install-deps
 
 .PHONY: help $(VERBS)
 help:

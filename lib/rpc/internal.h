@@ -6,9 +6,8 @@
  * poller calls the tag's function, which locks the call, notes what came and drops the reference.
  * Lock order: none; a server's lock and a call's are never held together.
  *
- * Reading order: call.c (life), send.c, receive.c, then server.c, accept.c, shares.c, workers.c,
- * handler.c,
- * then channel.c, client.c; poller.c, wire.c, status.c, health.c serve them.
+ * Reading order: call.c (life), send.c, receive.c, then server.c (accepting too), shares.c, workers.c,
+ * handler.c, then client.c (channels and calls); poller.c, wire.c, status.c, health.c serve them.
  */
 #ifndef CAP_RPC_INTERNAL_H
 #define CAP_RPC_INTERNAL_H
@@ -99,7 +98,7 @@ void rpc_queue_push(struct rpc_queue *queue, grpc_byte_buffer *bytes);
 grpc_byte_buffer *rpc_queue_pop(struct rpc_queue *queue); /* NULL when empty */
 void rpc_queue_drop(struct rpc_queue *queue);
 
-/* ---- trace.c ---- */
+/* ---- handler.c: the id of a chain of calls ---- */
 
 #define RPC_TRACE_KEY "moecap-call"
 
@@ -207,7 +206,7 @@ void rpc_status_add_trailer_locked(struct cap_rpc_call *call, const struct cap_e
  */
 bool rpc_status_fail(const struct cap_rpc_call *call, struct cap_err *err);
 
-/* ---- fault.c ---- */
+/* ---- status.c: wrong fields ---- */
 
 /* Puts the wrong fields that were told, or else err->field, among the details; before the trailer
  * is made of them. */
@@ -217,7 +216,7 @@ void rpc_fault_read(const struct cap_rpc_call *call, struct cap_arena *arena,
                     struct cap_rpc_faults *out_faults);
 void rpc_fault_read_first(const struct cap_rpc_call *call, struct cap_err *err);
 
-/* ---- server.c, accept.c, shares.c, workers.c, handler.c ---- */
+/* ---- server.c, shares.c, workers.c, handler.c ---- */
 
 enum { SERVICES_MAX = 32 };
 
@@ -269,7 +268,7 @@ void rpc_handler_run(struct cap_rpc_call *call);
 /* Finishes a call that no handler will see; drops the handler's reference. */
 void rpc_handler_refuse(struct cap_rpc_call *call, const struct cap_err *why);
 
-/* ---- channel.c ---- */
+/* ---- client.c ---- */
 
 struct cap_rpc_channel {
     grpc_channel *grpc;

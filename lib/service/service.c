@@ -13,7 +13,6 @@
 #include "base/plain.h"
 #include "log/log.h"
 #include "service/admin.h"
-#include "service/check.h"
 
 enum { CONFIG_ARENA_BYTES = 1 << 20, ROWS_MAX = 128, DRAIN_MS_DEFAULT = 5000 };
 

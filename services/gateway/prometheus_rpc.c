@@ -10,7 +10,7 @@
 #include "moecap/v1/admin.rpc.h"
 #include "moecap/v1/scheduler.rpc.h"
 #include "service.h"
-#include "service/metrics_wire.h"
+#include "service/admin.h"
 
 enum { TEXT_BYTES_MAX = 16 << 20, ASK_MS = 2000, SERIES_MAX = 1 << 16, LABELS_BYTES_MAX = 512 };
 

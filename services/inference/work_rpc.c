@@ -11,7 +11,7 @@
 #include "log/log.h"
 #include "moecap/v1/scheduler.rpc.h"
 #include "redial.h"
-#include "service/metrics_wire.h"
+#include "service/admin.h"
 
 enum { HELLO_BYTES_MAX = 1 << 20, METRICS_ARENA_BYTES = 64 << 10 };
 
