@@ -1,3 +1,6 @@
+/* Log lines. A line is put together in its thread and written at once, so that lines of several threads
+ * do not mix. The levels by module are one table under a read-write lock; Admin.SetLogLevel replaces it
+ * whole while the program runs. */
 #include "log/log.h"
 
 #include <pthread.h>
