@@ -12,6 +12,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/plain.h"
 
 enum { MODULES_MAX = 32, MODULE_BYTES = 32, LINE_BYTES_MAX = 4096, QUOTED_SLOTS = 4 };
 
@@ -112,14 +113,6 @@ bool cap_log_on(enum cap_log_level level, const char *file_name)
     return level >= wanted;
 }
 
-/* What peers choose is among the fields: it must not begin a line of its own. */
-static void blank_controls(char *text)
-{
-    for (; *text; text++)
-        if ((unsigned char)*text < ' ' || *text == 0x7f)
-            *text = ' ';
-}
-
 void cap_log_write(enum cap_log_level level, const char *file_name, const char *event,
                    const char *fmt, ...)
 {
@@ -132,13 +125,14 @@ void cap_log_write(enum cap_log_level level, const char *file_name, const char *
     va_start(args, fmt);
     vsnprintf(fields, sizeof fields, fmt, args);
     va_end(args);
-    blank_controls(fields);
     cap_buf_printf(&line, "ts=%s level=%s svc=%s mod=%.*s event=%s", time_text, level_names[level],
                    service_name, (int)module_length(file_name), file_name, event);
     if (*context)
         cap_buf_printf(&line, " %s", context);
-    if (*fields)
-        cap_buf_printf(&line, " %s", fields);
+    if (*fields) { /* with names that peers chose: nothing in them begins a line or steers a terminal */
+        cap_buf_add_char(&line, ' ');
+        cap_plain_add(&line, fields);
+    }
     cap_buf_add_char(&line, '\n');
     /* one write, so that lines of several threads and programs do not mix */
     if (write(STDERR_FILENO, line.data, line.length) < 0)

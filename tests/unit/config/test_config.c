@@ -307,6 +307,22 @@ static void a_log_line_is_logfmt_with_the_threads_context(void **state)
                                            "why=\"a \\\"b\\\" c\"\n");
 }
 
+static void log_what_acts_on_a_terminal(void)
+{
+    cap_log(WARN, "peer", "name=%s and %s",
+            CAP_LOG_Q("a\x1b[2J\xc2\x9b"
+                      "b\xe2\x80\xae"),
+            "c\nd\xff");
+}
+
+static void a_peers_text_does_not_act_on_a_terminal_through_the_log(void **state)
+{
+    CAP_AUTO_MEM char *text = logged(log_what_acts_on_a_terminal);
+
+    (void)state;
+    assert_non_null(strstr(text, "name=\"a [2J?b?\" and c?d?\n"));
+}
+
 static void what_a_peer_can_cause_fills_no_log(void **state)
 {
     struct cap_log_limit limit = {0};
@@ -404,6 +420,7 @@ int main(void)
         cmocka_unit_test(sha256_is_the_standard_one),
         cmocka_unit_test(log_levels_are_per_module),
         cmocka_unit_test(a_log_line_is_logfmt_with_the_threads_context),
+        cmocka_unit_test(a_peers_text_does_not_act_on_a_terminal_through_the_log),
         cmocka_unit_test(what_a_peer_can_cause_fills_no_log),
         cmocka_unit_test(a_long_log_line_is_cut_and_the_next_one_whole),
         cmocka_unit_test(made_markdown_has_a_row_for_each_setting_and_counter),
