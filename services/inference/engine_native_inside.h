@@ -4,9 +4,9 @@
 #define INFER_ENGINE_NATIVE_INSIDE_H
 
 #include "base/arena.h"
-#include "encode.h"
 #include "native/session.h"
-#include "textflow.h"
+#include "text/encode.h"
+#include "text/output.h"
 
 enum { INFER_NATIVE_SLOT_BITS = 13 }; /* of a request's id inside: which slot */
 

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "textflow.h"
+#include "text/output.h"
 
 enum { TOKENS_DEFAULT = 8, TEXT_BYTES_MAX = 65536, TOKEN_ID_BASE = 1000 };
 

@@ -1,5 +1,5 @@
 #include "counters.h"
-#include "node.h"
+#include "node/node.h"
 #include "offline/offline.h"
 #include "serve/args.h"
 #include "service/service.h"

@@ -8,7 +8,7 @@
 
 #include "external/chunk.h"
 #include "external/server.h"
-#include "textflow.h"
+#include "text/output.h"
 
 enum {
     INFER_CALL_TRIES_MAX = 6,

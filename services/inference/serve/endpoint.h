@@ -10,7 +10,7 @@
 
 #include "base/auto.h"
 #include "base/err.h"
-#include "models.h"
+#include "node/models.h"
 #include "serve/queue.h"
 
 /* Everything is borrowed and outlives the endpoint. */

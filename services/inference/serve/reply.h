@@ -3,7 +3,7 @@
 #define INFER_SERVE_REPLY_H
 
 #include "base/buf.h"
-#include "models.h"
+#include "node/models.h"
 #include "serve/queue.h"
 #include "serve/request.h"
 

@@ -13,9 +13,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "inference/node/work.h"
+#include "inference/node/worker.h"
 #include "inference/serve/endpoint.h"
-#include "inference/work.h"
-#include "inference/worker.h"
 
 struct fixture {
     struct infer_work *work;

@@ -11,9 +11,9 @@
 #include <pthread.h>
 
 #include "base/clock.h"
-#include "inference/hardware.h"
-#include "inference/work_rpc.h"
-#include "inference/worker.h"
+#include "inference/node/hardware.h"
+#include "inference/node/stream.h"
+#include "inference/node/worker.h"
 #include "moecap/v1/scheduler.rpc.h"
 
 enum { ANSWERS_MAX = 2000, PROMPTS = 400 };

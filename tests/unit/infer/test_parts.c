@@ -11,14 +11,12 @@
 #include <cmocka.h>
 
 #include "base/file.h"
-#include "inference/allowed.h"
-#include "inference/hardware.h"
-#include "inference/job.h"
-#include "inference/load.h"
-#include "inference/models.h"
-#include "inference/spool.h"
-#include "inference/textflow.h"
-#include "inference/timing.h"
+#include "inference/node/assignment.h"
+#include "inference/node/hardware.h"
+#include "inference/node/models.h"
+#include "inference/node/outbox.h"
+#include "inference/node/requests.h"
+#include "inference/text/output.h"
 
 /* ---- load ---- */
 

@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "inference/redial.h"
+#include "inference/node/stream.h"
 
 static struct cap_err because(enum cap_code code, const char *text)
 {

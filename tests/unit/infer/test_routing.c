@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "inference/tally.h"
+#include "inference/node/rows.h"
 #include "moecap/v1/inference.pb-c.h"
 
 /* ---- sums ---- */

@@ -10,9 +10,9 @@
 
 #include <cmocka.h>
 
+#include "inference/node/work.h"
+#include "inference/node/worker.h"
 #include "inference/serve/queue.h"
-#include "inference/work.h"
-#include "inference/worker.h"
 #include "moecap/v1/inference.pb-c.h"
 
 enum { PROMPTS = 12, SCORED = 7, LAYERS_MAX = 8, EXPERTS_MAX = 32, TOP_K = 2 };

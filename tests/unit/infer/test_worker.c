@@ -11,10 +11,10 @@
 #include <cmocka.h>
 
 #include "base/arena.h"
-#include "inference/hardware.h"
+#include "inference/node/hardware.h"
+#include "inference/node/work.h"
+#include "inference/node/worker.h"
 #include "inference/serve/queue.h"
-#include "inference/work.h"
-#include "inference/worker.h"
 #include "moecap/v1/inference.pb-c.h"
 
 enum { ANSWERS_MAX = 4096 };

@@ -1,4 +1,4 @@
-#include "models.h"
+#include "node/models.h"
 
 #include <assert.h>
 #include <dirent.h>

@@ -1,4 +1,4 @@
-#include "node.h"
+#include "node/node.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -6,13 +6,13 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "hardware.h"
 #include "log/log.h"
 #include "native/weights.h"
-#include "serve/queue.h"
+#include "node/hardware.h"
+#include "node/stream.h"
+#include "node/worker.h"
 #include "serve/endpoint.h"
-#include "work_rpc.h"
-#include "worker.h"
+#include "serve/queue.h"
 
 enum { MIB = 20, STARTED_KINDS = 4 };
 

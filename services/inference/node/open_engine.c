@@ -1,4 +1,4 @@
-#include "holder.h"
+#include "node/open_engine.h"
 
 #include <assert.h>
 #include <stdio.h>

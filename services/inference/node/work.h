@@ -17,8 +17,8 @@
 #define INFER_WORK_H
 
 #include "base/clock.h"
-#include "job.h"
-#include "spool.h"
+#include "node/assignment.h"
+#include "node/outbox.h"
 
 enum infer_work_state {
     INFER_WORK_IDLE,       /* no lease */

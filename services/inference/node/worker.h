@@ -9,13 +9,13 @@
 #ifndef INFER_WORKER_H
 #define INFER_WORKER_H
 
-#include "answer.h"
 #include "base/auto.h"
 #include "base/clock.h"
-#include "holder.h"
-#include "models.h"
+#include "node/models.h"
+#include "node/open_engine.h"
+#include "node/rows.h"
+#include "node/work.h"
 #include "serve/queue.h"
-#include "work.h"
 
 /* Everything is borrowed and outlives the worker. */
 struct infer_worker_options {

@@ -1,4 +1,4 @@
-#include "work.h"
+#include "node/work.h"
 
 #include <assert.h>
 #include <pthread.h>

@@ -1,4 +1,4 @@
-#include "job.h"
+#include "node/assignment.h"
 
 #include <assert.h>
 #include <stdlib.h>

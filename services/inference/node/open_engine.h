@@ -4,7 +4,7 @@
 #define INFER_HOLDER_H
 
 #include "engine.h"
-#include "models.h"
+#include "node/models.h"
 
 struct infer_holder {
     struct infer_engine *engine; /* NULL = none open */

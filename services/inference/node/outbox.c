@@ -1,4 +1,4 @@
-#include "spool.h"
+#include "node/outbox.h"
 
 #include <assert.h>
 #include <stdlib.h>

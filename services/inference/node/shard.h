@@ -15,9 +15,9 @@
 #ifndef INFER_SHARD_H
 #define INFER_SHARD_H
 
-#include "answer.h"
 #include "base/clock.h"
-#include "work.h"
+#include "node/rows.h"
+#include "node/work.h"
 
 enum infer_shard_outcome {
     INFER_SHARD_DONE,

@@ -1,4 +1,4 @@
-#include "encode.h"
+#include "text/encode.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -1,15 +1,13 @@
-#include "shard.h"
+#include "node/shard.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "in_flight.h"
-#include "load.h"
 #include "log/log.h"
-#include "rows_wire.h"
-#include "tally.h"
+#include "node/requests.h"
+#include "node/rows.h"
 
 enum {
     WARM_UP_TOKENS = 8,
@@ -28,7 +26,8 @@ struct shard {
     struct infer_engine *engine;
     struct infer_engine_report engine_report;
     struct infer_load load;
-    struct infer_in_flight **flights; /* [prompt_count], by the prompt's index; NULL = not in flight */
+    struct infer_in_flight *
+        *flights; /* [prompt_count], by the prompt's index; NULL = not in flight */
     int next_prompt;
     int64_t start_ns, start_wall_ms;
     int64_t heard_ns; /* the engine's last event, or when it was last idle */

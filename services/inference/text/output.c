@@ -1,4 +1,4 @@
-#include "textflow.h"
+#include "text/output.h"
 
 #include <stdint.h>
 #include <string.h>

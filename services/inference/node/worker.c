@@ -1,13 +1,13 @@
-#include "worker.h"
+#include "node/worker.h"
 
 #include <assert.h>
 #include <pthread.h>
 #include <stdlib.h>
 
 #include "counters.h"
-#include "holder.h"
 #include "log/log.h"
-#include "shard.h"
+#include "node/open_engine.h"
+#include "node/shard.h"
 
 enum {
     IDLE_WAIT_MS = 500,
@@ -142,8 +142,7 @@ static void cancel_guest(struct infer_worker *worker, struct infer_served **gues
 static void cancel_abandoned(struct infer_worker *worker)
 {
     for (int i = 0; i < worker->options.serve_concurrency; i++)
-        if (worker->guests[i] &&
-            infer_queue_abandoned(worker->options.queue, worker->guests[i]))
+        if (worker->guests[i] && infer_queue_abandoned(worker->options.queue, worker->guests[i]))
             cancel_guest(worker, &worker->guests[i], "the client has gone");
 }
 

@@ -1,17 +1,238 @@
-#include "work_rpc.h"
+#include "node/stream.h"
 
 #include <assert.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/wait.h"
-#include "command_wire.h"
 #include "counters.h"
-#include "hello_wire.h"
+#include "engine.h"
 #include "log/log.h"
 #include "moecap/v1/scheduler.rpc.h"
-#include "redial.h"
 #include "service/admin.h"
+
+/* ---- when to dial again ---- */
+
+static bool is_final(const struct cap_err *reason)
+{
+    switch (reason->code) {
+    case CAP_INVALID_ARGUMENT:
+    case CAP_FAILED_PRECONDITION:
+    case CAP_NOT_FOUND:
+    case CAP_PERMISSION_DENIED:
+    case CAP_UNAUTHENTICATED:
+    case CAP_UNIMPLEMENTED:
+    case CAP_OUT_OF_RANGE:
+        return true;
+    default:
+        return false;
+    }
+}
+
+static int64_t within(int64_t value, int64_t low, int64_t high)
+{
+    return value < low ? low : value > high ? high : value;
+}
+
+bool infer_redial_ended(struct infer_redial *redial, int64_t welcomed_ms,
+                        const struct cap_err *reason)
+{
+    bool lived = welcomed_ms >= INFER_REDIAL_STREAM_MS_MIN;
+    const char *text = reason->code == CAP_OK ? INFER_REDIAL_HUNG_UP : reason->text;
+    int64_t most = is_final(reason) ? INFER_REDIAL_REFUSED_MS_MAX : INFER_REDIAL_MS_MAX;
+
+    redial->pause_ms =
+        lived ? INFER_REDIAL_MS_MIN : within(2 * redial->pause_ms, INFER_REDIAL_MS_MIN, most);
+    if (!lived && strcmp(redial->reason, text) == 0) {
+        redial->untold++;
+        return false;
+    }
+    snprintf(redial->reason, sizeof redial->reason, "%s", text);
+    redial->untold = 0;
+    return true;
+}
+
+/* ---- the hello ---- */
+
+static void add_engines(Moecap__V1__NodeHello *message, struct cap_arena *arena)
+{
+    size_t count = 0;
+
+    while (infer_engine_at((int)count))
+        count++;
+    message->engines = cap_arena_array(arena, count, sizeof *message->engines);
+    message->n_engines = count;
+    for (size_t i = 0; i < count; i++)
+        message->engines[i] = (char *)infer_engine_at((int)i)->name;
+}
+
+static void add_precisions(Moecap__V1__NodeHello *message, const char *const *precisions)
+{
+    message->precisions = (char **)precisions;
+    while (precisions[message->n_precisions])
+        message->n_precisions++;
+}
+
+static void add_models(Moecap__V1__NodeHello *message, struct infer_models *models,
+                       struct cap_arena *arena)
+{
+    size_t count = (size_t)models->count;
+
+    message->models = cap_arena_array(arena, count, sizeof *message->models);
+    message->n_models = count;
+    for (size_t i = 0; i < count; i++) {
+        const struct infer_model *model = &models->list[i];
+        Moecap__V1__NodeModel *out = cap_arena_alloc(arena, sizeof *out);
+
+        moecap__v1__node_model__init(out);
+        out->name = model->name;
+        out->path = model->path;
+        out->family = model->family;
+        out->sha256 = cap_arena_alloc(arena, CAP_SHA256_HEX_BYTES);
+        infer_models_sha256(models, (int)i, out->sha256);
+        out->bytes = model->bytes;
+        if (model->context_max > 0) {
+            out->opt_context_case = MOECAP__V1__NODE_MODEL__OPT_CONTEXT_CONTEXT_TOKENS;
+            out->context_tokens = (uint32_t)model->context_max;
+        }
+        out->problem = model->problem;
+        message->models[i] = out;
+    }
+}
+
+static Moecap__V1__NodeHello *make_hello(const struct infer_hello *hello, struct cap_arena *arena)
+{
+    Moecap__V1__NodeHello *message = cap_arena_alloc(arena, sizeof *message);
+    struct infer_hardware_message *hardware = cap_arena_alloc(arena, sizeof *hardware);
+
+    moecap__v1__node_hello__init(message);
+    message->name = (char *)hello->name;
+    message->version = MOECAP_VERSION;
+    message->endpoint = (char *)hello->endpoint;
+    message->any_model_path = hello->any_model_path;
+    message->hardware = infer_hardware_to_wire(hello->hardware, hardware);
+    add_engines(message, arena);
+    add_precisions(message, hello->precisions);
+    add_models(message, hello->models, arena);
+    return message;
+}
+
+/* ---- commands ---- */
+
+static void lease_from_wire(const Moecap__V1__LeaseRef *in, struct infer_lease *out)
+{
+    *out = (struct infer_lease){.shard = in->shard, .fence = in->fence};
+    snprintf(out->run_id, sizeof out->run_id, "%s", in->run_id);
+}
+
+static void spec_from_wire(const Moecap__V1__EvaluationSpec *in, struct infer_spec *out)
+{
+    *out = (struct infer_spec){.engine = in->engine,
+                               .model = in->model,
+                               .precision = in->precision,
+                               .device = in->hardware ? in->hardware->device : "",
+                               .seed = in->seed};
+    if (in->load && in->load->kind_case == MOECAP__V1__LOAD__KIND_CONCURRENCY)
+        out->concurrency = in->load->concurrency > INT32_MAX ? 0 : (int)in->load->concurrency;
+    if (in->load && in->load->kind_case == MOECAP__V1__LOAD__KIND_RATE_PER_S)
+        out->rate_per_s = in->load->rate_per_s;
+    if (in->external) {
+        out->url = in->external->url;
+        out->served_model = in->external->served_model;
+        out->api_key_env = in->external->api_key_env;
+        out->model_config = in->external->model_config;
+    }
+}
+
+static void take_assign(struct infer_work *work, const Moecap__V1__Assign *in)
+{
+    struct infer_lease lease;
+    struct infer_spec spec;
+
+    if (!in->lease || !in->spec) {
+        cap_log(ERROR, "bad_assign", "reason=\"it has no lease or no spec\"");
+        return;
+    }
+    lease_from_wire(in->lease, &lease);
+    spec_from_wire(in->spec, &spec);
+    infer_work_assign(work, &lease, &spec, in->seq_next, (int)in->samples_left, in->resumed);
+}
+
+static int int_from_wire(uint32_t value)
+{
+    return value > INT32_MAX ? INT32_MAX : (int)value;
+}
+
+static void take_prompt(struct infer_work *work, const Moecap__V1__PromptBatch *batch,
+                        const Moecap__V1__Prompt *in)
+{
+    struct infer_message messages[256];
+    size_t count =
+        in->n_messages < CAP_COUNT_OF(messages) ? in->n_messages : CAP_COUNT_OF(messages);
+    struct infer_prompt prompt = {.ordinal = in->ordinal, .uid = in->uid};
+
+    for (size_t i = 0; i < count; i++)
+        messages[i] = (struct infer_message){in->messages[i]->role, in->messages[i]->content};
+    prompt.request = (struct infer_request){
+        .text = count ? NULL : in->text,
+        .messages = count ? messages : NULL,
+        .message_count = (int)count,
+        .continuations = (const char *const *)in->continuations,
+        .continuation_count = (int)in->n_continuations,
+        .stop = (const char *const *)in->stop,
+        .stop_count = (int)in->n_stop,
+        .max_tokens = int_from_wire(in->max_tokens),
+        .temperature = in->temperature,
+        .top_p = in->opt_top_p_case == MOECAP__V1__PROMPT__OPT_TOP_P_TOP_P ? in->top_p : 1,
+        .top_k = int_from_wire(in->top_k),
+        .seed = in->seed,
+        .ignore_eos = in->ignore_eos,
+    };
+    infer_work_prompt(work, batch->run_id, batch->shard, &prompt);
+}
+
+static void take_prompts(struct infer_work *work, const Moecap__V1__PromptBatch *in)
+{
+    for (size_t i = 0; i < in->n_prompts; i++)
+        take_prompt(work, in, in->prompts[i]);
+    if (in->last)
+        infer_work_prompts_end(work, in->run_id, in->shard);
+}
+
+/* A stop that stops nothing is no news: a scheduler may send any number of them. */
+static void take_stop(struct infer_work *work, const Moecap__V1__Stop *in)
+{
+    if (infer_work_stop(work, in->run_id, in->shard, in->fence))
+        cap_log(INFO, "stop", "run=%s shard=%u fence=%llu reason=%s", in->run_id, in->shard,
+                (unsigned long long)in->fence, CAP_LOG_Q(in->reason));
+    else
+        cap_log(DEBUG, "stop_ignored", "run=%s shard=%u fence=%llu", CAP_LOG_Q(in->run_id),
+                in->shard, (unsigned long long)in->fence);
+}
+
+static void take_command(struct infer_work *work, const Moecap__V1__NodeCommand *command)
+{
+    switch (command->body_case) {
+    case MOECAP__V1__NODE_COMMAND__BODY_ASSIGN:
+        take_assign(work, command->assign);
+        break;
+    case MOECAP__V1__NODE_COMMAND__BODY_PROMPTS:
+        take_prompts(work, command->prompts);
+        break;
+    case MOECAP__V1__NODE_COMMAND__BODY_ACK:
+        infer_work_ack(work, command->ack->run_id, command->ack->shard, command->ack->seq);
+        break;
+    case MOECAP__V1__NODE_COMMAND__BODY_STOP:
+        take_stop(work, command->stop);
+        break;
+    default:
+        break;
+    }
+}
+
+/* ---- the stream: one thread receives and, per connection, one sends ---- */
 
 enum { HELLO_BYTES_MAX = 1 << 20, METRICS_ARENA_BYTES = 64 << 10 };
 
@@ -151,8 +372,7 @@ static bool send_hello(const struct infer_work_client *client, struct cap_rpc_ca
 {
     CAP_AUTO(cap_arena) arena = cap_arena_new(HELLO_BYTES_MAX);
 
-    return send_as(call, MOECAP__V1__NODE_MESSAGE__BODY_HELLO,
-                   infer_hello_to_wire(client->hello, arena));
+    return send_as(call, MOECAP__V1__NODE_MESSAGE__BODY_HELLO, make_hello(client->hello, arena));
 }
 
 /* Between Welcome and the end of the stream. */
@@ -170,7 +390,7 @@ static void converse(struct infer_work_client *client, struct cap_rpc_call *call
     if (pthread_create(&thread, NULL, run_sender, &sender) != 0)
         abort();
     while ((command = scheduler_rpc_work_next_reply(call)) != NULL)
-        infer_command_take(client->work, command);
+        take_command(client->work, command);
     infer_work_disconnected(client->work);
     pthread_join(thread, NULL);
     infer_count(INFER_M_connected, -1);

@@ -1,0 +1,255 @@
+#include "node/requests.h"
+
+#include <assert.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "node/rows.h"
+
+/* ---- when the next request may start ---- */
+
+void infer_load_closed(struct infer_load *load, int concurrency)
+{
+    assert(concurrency > 0);
+    *load = (struct infer_load){.in_flight_max = concurrency};
+}
+
+/* Gaps of a Poisson process are exponential. */
+static int64_t draw_gap_ns(struct infer_load *load)
+{
+    double gap_s = -log(1.0 - cap_rand_unit(&load->rand)) / load->rate_per_s;
+    double gap_ns = gap_s * 1e9;
+
+    return gap_ns < 9e15 ? (int64_t)gap_ns : (int64_t)9e15; /* 104 days is never */
+}
+
+void infer_load_open(struct infer_load *load, double rate_per_s, int in_flight_max, uint64_t seed,
+                     int64_t now_ns)
+{
+    assert(rate_per_s > 0 && in_flight_max > 0);
+    *load = (struct infer_load){.in_flight_max = in_flight_max, .rate_per_s = rate_per_s};
+    cap_rand_seed(&load->rand, seed);
+    load->next_due_ns = now_ns + draw_gap_ns(load);
+}
+
+static bool is_open(const struct infer_load *load)
+{
+    return load->rate_per_s > 0;
+}
+
+bool infer_load_due(const struct infer_load *load, int64_t now_ns, int64_t *out_due_ns)
+{
+    if (load->in_flight >= load->in_flight_max || (is_open(load) && now_ns < load->next_due_ns))
+        return false;
+    *out_due_ns = is_open(load) ? load->next_due_ns : now_ns;
+    return true;
+}
+
+void infer_load_started(struct infer_load *load)
+{
+    load->in_flight++;
+    if (is_open(load))
+        load->next_due_ns += draw_gap_ns(load);
+}
+
+void infer_load_ended(struct infer_load *load)
+{
+    assert(load->in_flight > 0);
+    load->in_flight--;
+}
+
+int64_t infer_load_wait_ns(const struct infer_load *load, int64_t now_ns)
+{
+    if (load->in_flight >= load->in_flight_max)
+        return INT64_MAX;
+    if (!is_open(load) || load->next_due_ns <= now_ns)
+        return 0;
+    return load->next_due_ns - now_ns;
+}
+
+/* ---- when its tokens became visible ---- */
+
+void infer_timing_start(struct infer_timing *timing, int64_t submitted_ns)
+{
+    *timing = (struct infer_timing){.submitted_ns = submitted_ns, .chunks_are_tokens = true};
+}
+
+static void add_gap(struct infer_timing *timing, int64_t gap_ns)
+{
+    int64_t us = (gap_ns + 500) / 1000;
+
+    if (timing->gap_count == INFER_GAPS_MAX) {
+        timing->chunks_are_tokens = false;
+        return;
+    }
+    if (timing->gap_count == timing->gap_capacity) {
+        timing->gap_capacity = timing->gap_capacity ? 2 * timing->gap_capacity : 64;
+        timing->gaps_us = realloc(timing->gaps_us, timing->gap_capacity * sizeof *timing->gaps_us);
+        assert(timing->gaps_us);
+    }
+    timing->gaps_us[timing->gap_count++] = us > UINT32_MAX ? UINT32_MAX : (uint32_t)us;
+}
+
+void infer_timing_tokens(struct infer_timing *timing, int64_t at_ns, int tokens)
+{
+    if (tokens > 1)
+        timing->chunks_are_tokens = false;
+    if (tokens == 0)
+        timing->uncounted = true;
+    if (timing->first_ns == 0)
+        timing->first_ns = at_ns;
+    else if (timing->chunks_are_tokens)
+        add_gap(timing, at_ns - timing->last_ns);
+    timing->before_last_ns = timing->last_ns;
+    timing->last_ns = at_ns;
+    timing->events++;
+}
+
+void infer_timing_closing(struct infer_timing *timing)
+{
+    timing->is_closed = timing->events > 1;
+}
+
+static size_t apart(size_t a, size_t b)
+{
+    return a > b ? a - b : b - a;
+}
+
+/* The event that only said "ended" was no token. */
+static void drop_last(struct infer_timing *timing)
+{
+    timing->last_ns = timing->before_last_ns;
+    timing->events--;
+    if (timing->gap_count > 0)
+        timing->gap_count--;
+}
+
+void infer_timing_settle(struct infer_timing *timing, int output_tokens)
+{
+    size_t tokens = output_tokens > 0 ? (size_t)output_tokens : 0;
+
+    if (!timing->uncounted)
+        return;
+    if (timing->is_closed && tokens > 0 &&
+        apart(timing->events - 1, tokens) < apart(timing->events, tokens))
+        drop_last(timing);
+    if (tokens == 0 || apart(timing->events, tokens) * 100 > tokens * INFER_CHUNKS_APART_PERCENT)
+        timing->chunks_are_tokens = false;
+}
+
+size_t infer_timing_gaps(const struct infer_timing *timing, const uint32_t **out_gaps_us)
+{
+    *out_gaps_us = timing->gaps_us;
+    return timing->chunks_are_tokens ? timing->gap_count : 0;
+}
+
+void infer_timing_done(struct infer_timing *timing)
+{
+    free(timing->gaps_us);
+    *timing = (struct infer_timing){0};
+}
+
+/* ---- a request in flight ---- */
+
+struct infer_in_flight *infer_in_flight_new(const struct infer_prompt *prompt, int64_t submitted_ns)
+{
+    struct infer_in_flight *flight = calloc(1, sizeof *flight);
+
+    assert(flight);
+    flight->prompt = prompt;
+    flight->ids_complete = true;
+    infer_timing_start(&flight->timing, submitted_ns);
+    cap_buf_init(&flight->text, INFER_TEXT_BYTES_MAX);
+    cap_buf_init(&flight->reasoning, INFER_TEXT_BYTES_MAX);
+    return flight;
+}
+
+void infer_in_flight_free(struct infer_in_flight *flight)
+{
+    if (!flight)
+        return;
+    infer_timing_done(&flight->timing);
+    cap_buf_done(&flight->text);
+    cap_buf_done(&flight->reasoning);
+    free(flight->ids);
+    free(flight);
+}
+
+static void add_ids(struct infer_in_flight *flight, const uint32_t *ids, size_t count)
+{
+    if (!ids || flight->id_count + count > INFER_OUTPUT_IDS_MAX)
+        flight->ids_complete = false;
+    if (!flight->ids_complete)
+        return;
+    if (flight->id_count + count > flight->id_capacity) {
+        flight->id_capacity = 2 * (flight->id_count + count);
+        flight->ids = realloc(flight->ids, flight->id_capacity * sizeof *flight->ids);
+        assert(flight->ids);
+    }
+    for (size_t i = 0; i < count; i++)
+        flight->ids[flight->id_count++] = ids[i];
+}
+
+bool infer_in_flight_tokens(struct infer_in_flight *flight, const struct infer_event *event)
+{
+    infer_timing_tokens(&flight->timing, event->at_ns, event->tokens);
+    if (event->is_closing)
+        infer_timing_closing(&flight->timing);
+    flight->tokens += event->tokens;
+    add_ids(flight, event->token_ids, (size_t)event->tokens);
+    if (event->piece)
+        cap_buf_add_str(&flight->text, event->piece);
+    if (event->reasoning_piece)
+        cap_buf_add_str(&flight->reasoning, event->reasoning_piece);
+    return flight->text.length + flight->reasoning.length < INFER_TEXT_BYTES_MAX;
+}
+
+static int64_t us_since(int64_t at_ns, int64_t start_ns)
+{
+    return (at_ns - start_ns) / 1000;
+}
+
+static void set_times(const struct infer_in_flight *flight, int64_t start_ns, int64_t ended_ns,
+                      struct infer_answer *out)
+{
+    const struct infer_timing *timing = &flight->timing;
+
+    out->submitted_us = us_since(timing->submitted_ns, start_ns);
+    out->ended_us = us_since(ended_ns, start_ns);
+    out->first_us = timing->first_ns ? us_since(timing->first_ns, start_ns) : -1;
+    out->last_us = timing->first_ns ? us_since(timing->last_ns, start_ns) : -1;
+    out->itl_count = infer_timing_gaps(timing, &out->itl_us);
+}
+
+void infer_in_flight_answer(struct infer_in_flight *flight, const struct infer_event *done,
+                            const char *error, int64_t start_ns, int64_t ended_ns,
+                            struct infer_answer *out_answer)
+{
+    *out_answer = (struct infer_answer){
+        .ordinal = flight->prompt->ordinal,
+        .uid = flight->prompt->uid,
+        .error = error,
+        .prompt = flight->prompt->request.text,
+        .text = flight->text.data,
+        .reasoning = flight->reasoning.data,
+        .finish_reason = "error",
+        .prompt_tokens = -1,
+        .output_tokens = flight->tokens ? flight->tokens : -1,
+        .cached_tokens = -1,
+        .output_ids = flight->ids,
+        .output_id_count = flight->ids_complete ? flight->id_count : 0,
+    };
+    infer_timing_settle(&flight->timing, done ? done->output_tokens : -1);
+    set_times(flight, start_ns, ended_ns, out_answer);
+    if (!done)
+        return;
+    if (done->prompt)
+        out_answer->prompt = done->prompt;
+    out_answer->finish_reason = done->finish_reason;
+    out_answer->prompt_tokens = done->prompt_tokens;
+    out_answer->output_tokens = done->output_tokens;
+    out_answer->cached_tokens = done->cached_tokens;
+    out_answer->scores = done->scores;
+    out_answer->score_count = done->score_count;
+    out_answer->routing = done->routing;
+}

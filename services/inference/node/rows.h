@@ -1,0 +1,128 @@
+/* rows.h — what a batch of answers holds, from the worker's structs to the bytes that the store keeps:
+ * answers, forward passes, how often each expert was chosen, the report of the shard.
+ *
+ * Nothing here has a lock: all of it belongs to the worker's thread.
+ */
+#ifndef INFER_ROWS_H
+#define INFER_ROWS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "engine.h"
+#include "moecap/v1/inference.pb-c.h"
+#include "node/hardware.h"
+
+/* ---- what a node reports ----
+ *
+ * Times are microseconds since the shard's clock started; -1 = unknown. Token counts: -1 = unknown.
+ * Everything is borrowed from whoever fills it in; nothing here owns memory.
+ */
+
+struct infer_answer {
+    uint32_t ordinal;
+    const char *uid;
+    const char *error;  /* NULL = completed */
+    const char *prompt; /* the text the model saw; NULL = unknown */
+    const char *text, *reasoning;
+    const char *finish_reason;
+    int prompt_tokens, output_tokens, cached_tokens;
+    const uint32_t *output_ids;
+    size_t output_id_count;
+    const struct infer_score *scores;
+    int score_count;
+    int64_t submitted_us, first_us, last_us, ended_us;
+    const uint32_t *itl_us;
+    size_t itl_count;
+    const struct infer_routing *routing; /* NULL = unknown */
+};
+
+struct infer_shard_report {
+    const struct infer_engine_report *engine;
+    const struct infer_hardware *hardware;
+    const char *model_sha256;
+    int64_t started_wall_ms, ended_us;
+    double load_average; /* negative = unknown */
+    int retries;         /* requests sent again before their first byte */
+    const char *const *notes;
+    int note_count;
+    const char *routing_unknown; /* why answers have no routing; NULL = they have */
+};
+
+/* ---- as bytes ----
+ *
+ * Protocol Buffers define the concatenation of two packed messages as their merge, so each row is
+ * packed as an AnswerRows of its own and appended: a batch is never held twice, and its bytes are
+ * final the moment they are written.
+ */
+
+/* Limits of one answer, so that no batch passes the 2 MiB of the wire. A longer text fails the
+ * sample; a longer prompt, or ids past the limit, are left out of its row. */
+enum {
+    INFER_ROWS_FLUSH_BYTES = 512 << 10, /* a batch this large goes out */
+    INFER_ROWS_BYTES_MAX = 2 << 20,
+    INFER_TEXT_BYTES_MAX = 512 << 10, /* answer and reasoning together */
+    INFER_PROMPT_BYTES_MAX = 256 << 10,
+    INFER_OUTPUT_IDS_MAX = 65536,
+    INFER_ROUTING_BYTES_MAX = 256 << 10, /* packed; 61 layers of 256 experts have up to 94 KiB */
+};
+
+struct infer_rows {
+    struct cap_buf bytes;
+    uint32_t answers, completed;
+    bool routing_left_out; /* of an answer, ever: it was past its limit */
+    bool routing_seen;     /* an answer came with its routing, ever */
+};
+
+void infer_rows_init(struct infer_rows *rows);
+void infer_rows_done(struct infer_rows *rows);
+void infer_rows_answer(struct infer_rows *rows, const struct infer_answer *answer);
+void infer_rows_pass(struct infer_rows *rows, const struct infer_pass *pass, int64_t started_us,
+                     bool warm_up);
+void infer_rows_experts(struct infer_rows *rows, enum infer_phase phase, int layer,
+                        uint32_t batch_bucket, const uint64_t *counts, int experts);
+void infer_rows_report(struct infer_rows *rows, const struct infer_shard_report *report);
+
+/* ---- the machine as a message: for the hello and for a shard's report ---- */
+
+struct infer_hardware_message {
+    Moecap__V1__NodeHardware message;
+    char *isa[16];
+};
+
+/* Fills *out, whose strings are borrowed from `hardware`; returns its message. */
+Moecap__V1__NodeHardware *infer_hardware_to_wire(const struct infer_hardware *hardware,
+                                                 struct infer_hardware_message *out);
+
+/* ---- how often the router chose each expert, summed between two batches ----
+ *
+ * Sums are kept per phase, batch bucket (sequences in the pass rounded up to a power of two), MoE
+ * layer and expert, and made only for buckets that occur.
+ */
+
+/* Buckets 1, 2, 4, ... 2^20: more sequences in one pass count into the last. */
+enum { INFER_TALLY_BUCKETS = 21, INFER_TALLY_NO_BUCKET = INFER_TALLY_BUCKETS };
+
+struct infer_tally {
+    int moe_layers, experts;
+    int *layer_ids; /* [moe_layers] */
+    /* [phase - 1][log2 bucket, or NO_BUCKET]: [moe_layers][experts] */
+    uint64_t *sums[2][INFER_TALLY_BUCKETS + 1];
+    bool touched[2][INFER_TALLY_BUCKETS + 1];
+};
+
+void infer_tally_done(struct infer_tally *tally); /* {0} is a new tally */
+/* A pass without expert counts adds nothing. */
+void infer_tally_pass(struct infer_tally *tally, const struct infer_pass *pass);
+/* A request's experts, of an engine that has no passes to show: nobody knows what else ran with it,
+ * so they are counted in a bucket of their own, 0 on the wire. */
+void infer_tally_routing(struct infer_tally *tally, const struct infer_routing *routing);
+/* Writes the sums since the last flush as rows, and begins anew. Calls `full`, which must empty the
+ * rows, whenever they have grown to INFER_ROWS_FLUSH_BYTES: of a large model the sums alone can be
+ * more than a batch holds. */
+void infer_tally_flush(struct infer_tally *tally, struct infer_rows *rows, void (*full)(void *arg),
+                       void *arg);
+
+#endif
