@@ -225,7 +225,7 @@ static struct infer_native_answer *take_slot(struct infer_native *engine,
             continue;
         answer->inner_id = ++engine->serial << INFER_NATIVE_SLOT_BITS | (uint64_t)i;
         answer->id = request->id;
-        infer_textflow_start(&answer->flow, request->stop, request->stop_count);
+        infer_output_text_start(&answer->flow, request->stop, request->stop_count);
         cap_buf_init(&answer->prompt, PROMPT_BYTES_MAX);
         return answer;
     }

@@ -12,7 +12,7 @@ void infer_native_free_answer(struct infer_native_answer *answer)
 {
     if (!answer->inner_id)
         return;
-    infer_textflow_done(&answer->flow);
+    infer_output_text_done(&answer->flow);
     infer_tokens_done(&answer->scored);
     cap_buf_done(&answer->prompt);
     *answer = (struct infer_native_answer){0};
@@ -127,7 +127,7 @@ static void make_token(struct infer_native *engine, struct infer_native_answer *
     out->id = answer->id;
     out->tokens = 1;
     out->token_ids = &engine->token_id;
-    out->piece = infer_textflow_feed(&answer->flow, bytes, length, is_last_token(engine, event));
+    out->piece = infer_output_text_feed(&answer->flow, bytes, length, is_last_token(engine, event));
     if (answer->flow.stopped) {
         engine->stopped = routing_at_stop(engine, event);
         native_session_cancel(engine->session, answer->inner_id);

@@ -5,7 +5,7 @@
 
 #include "base/arena.h"
 #include "native/session.h"
-#include "text/encode.h"
+#include "encode.h"
 #include "text/output.h"
 
 enum { INFER_NATIVE_SLOT_BITS = 13 }; /* of a request's id inside: which slot */
@@ -14,7 +14,7 @@ enum { INFER_NATIVE_SLOT_BITS = 13 }; /* of a request's id inside: which slot */
 struct infer_native_answer {
     uint64_t inner_id; /* 0 = the slot is free */
     uint64_t id;       /* the caller's */
-    struct infer_textflow flow;
+    struct infer_output_text flow;
     struct cap_buf prompt; /* what the model sees; empty for tokens */
     int prompt_tokens, tokens;
     struct infer_tokens scored; /* score_prompt: its tokens; all but the first are scored */

@@ -18,7 +18,7 @@ struct answer {
     int tokens, token_at;
     int64_t due_ns;
     bool fails;
-    struct infer_textflow flow;
+    struct infer_output_text flow;
     struct infer_score scores[1]; /* [continuation_count], grown */
 };
 
@@ -147,7 +147,7 @@ static void free_answer(struct answer *answer)
 {
     if (!answer)
         return;
-    infer_textflow_done(&answer->flow);
+    infer_output_text_done(&answer->flow);
     free(answer->text);
     free(answer);
 }
@@ -168,7 +168,7 @@ static struct answer *make_answer(struct null_engine *engine, const struct infer
         answer->tokens = request->max_tokens;
     answer->due_ns = cap_clock_ns(engine->clock) + engine->delay_ns;
     answer->fails = engine->fail_every && (engine->taken + 1) % engine->fail_every == 0;
-    infer_textflow_start(&answer->flow, request->stop, request->stop_count);
+    infer_output_text_start(&answer->flow, request->stop, request->stop_count);
     fill_scores(answer, hash);
     return answer;
 }
@@ -249,7 +249,7 @@ static void make_token(struct null_engine *engine, struct answer *answer,
     out_event->tokens = 1;
     out_event->token_ids = &engine->token_id;
     engine->token_id = TOKEN_ID_BASE + (uint32_t)answer->token_at;
-    out_event->piece = infer_textflow_feed(&answer->flow, answer->text + answer->text_at,
+    out_event->piece = infer_output_text_feed(&answer->flow, answer->text + answer->text_at,
                                            until - answer->text_at, is_last);
     answer->text_at = until;
     answer->due_ns += engine->delay_ns;

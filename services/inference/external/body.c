@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "text/encode.h"
+#include "encode.h"
 
 /* No tokenizer that we know makes fewer tokens of a long text: for servers that never refuse a
  * prompt, text past its context by this measure surely is past it. */

@@ -18,7 +18,7 @@ void infer_call_start(struct infer_call *call, const struct infer_request *reque
                                 .prompt_tokens = -1,
                                 .output_tokens = -1,
                                 .cached_tokens = -1};
-    infer_textflow_start(&call->flow, request->stop, request->stop_count);
+    infer_output_text_start(&call->flow, request->stop, request->stop_count);
     cap_buf_init(&call->text, TEXT_BYTES_MAX);
     if (scores)
         call->scores = calloc((size_t)request->continuation_count, sizeof *call->scores);
@@ -46,7 +46,7 @@ void infer_call_set_body(struct infer_call *call, char *body)
 void infer_call_end(struct infer_call *call)
 {
     if (call->request) {
-        infer_textflow_done(&call->flow);
+        infer_output_text_done(&call->flow);
         cap_buf_done(&call->text);
     }
     free(call->routed);
@@ -97,8 +97,8 @@ bool infer_call_take_chunk(struct infer_call *call, const struct infer_chunk *ch
         .kind = INFER_TOKENS,
         .id = call->request->id,
         .at_ns = at_ns,
-        .piece = infer_textflow_feed(&call->flow, chunk->text, chunk->text_length,
-                                     chunk->finish_reason != NULL),
+        .piece = infer_output_text_feed(&call->flow, chunk->text, chunk->text_length,
+                                        chunk->finish_reason != NULL),
         .reasoning_piece = chunk->reasoning,
         .is_closing = chunk->is_closing,
     };

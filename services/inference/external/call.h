@@ -33,7 +33,7 @@ struct infer_call {
     int prompt_tokens, output_tokens, cached_tokens;
     char finish_reason[32];
     char server_id[INFER_CALL_ID_BYTES]; /* the server's name of the request; "" */
-    struct infer_textflow flow;
+    struct infer_output_text flow;
     int continuation, context_tokens;
     struct infer_score *scores; /* [request->continuation_count] */
     char *routed;               /* base64, as the server wrote it; NULL = it told none */

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "encode.h"
 #include "external/sent.h"
-#include "text/encode.h"
 
 enum { TEXT_BYTES_MAX = 16 << 20 };
 

@@ -4,23 +4,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct infer_job *infer_job_new(const struct infer_lease *lease, size_t bytes_max)
+struct infer_assignment *infer_assignment_new(const struct infer_lease *lease, size_t bytes_max)
 {
-    struct infer_job *job = calloc(1, sizeof *job);
+    struct infer_assignment *assignment = calloc(1, sizeof *assignment);
 
-    assert(job);
-    job->lease = *lease;
-    job->arena = cap_arena_new(bytes_max);
-    return job;
+    assert(assignment);
+    assignment->lease = *lease;
+    assignment->arena = cap_arena_new(bytes_max);
+    return assignment;
 }
 
-void infer_job_free(struct infer_job *job)
+void infer_assignment_free(struct infer_assignment *assignment)
 {
-    if (!job)
+    if (!assignment)
         return;
-    cap_arena_free(job->arena);
-    free(job->prompts);
-    free(job);
+    cap_arena_free(assignment->arena);
+    free(assignment->prompts);
+    free(assignment);
 }
 
 bool infer_lease_same(const struct infer_lease *a, const struct infer_lease *b)
@@ -29,51 +29,53 @@ bool infer_lease_same(const struct infer_lease *a, const struct infer_lease *b)
 }
 
 /* NULL stays NULL; sets *io_full when the arena is. */
-static const char *copy_text(struct infer_job *job, const char *text, bool *io_full)
+static const char *copy_text(struct infer_assignment *assignment, const char *text, bool *io_full)
 {
     const char *copy;
 
     if (!text)
         return NULL;
-    copy = cap_arena_strdup(job->arena, text);
+    copy = cap_arena_strdup(assignment->arena, text);
     *io_full |= !copy;
     return copy;
 }
 
-static const char *const *copy_list(struct infer_job *job, const char *const *list, int count,
-                                    bool *io_full)
+static const char *const *copy_list(struct infer_assignment *assignment, const char *const *list,
+                                    int count, bool *io_full)
 {
-    const char **copy = cap_arena_array(job->arena, (size_t)count, sizeof *copy);
+    const char **copy = cap_arena_array(assignment->arena, (size_t)count, sizeof *copy);
 
     *io_full |= count && !copy;
     for (int i = 0; i < count && copy; i++)
-        copy[i] = copy_text(job, list[i], io_full);
+        copy[i] = copy_text(assignment, list[i], io_full);
     return copy;
 }
 
-static const struct infer_message *
-copy_messages(struct infer_job *job, const struct infer_message *list, int count, bool *io_full)
+static const struct infer_message *copy_messages(struct infer_assignment *assignment,
+                                                 const struct infer_message *list, int count,
+                                                 bool *io_full)
 {
-    struct infer_message *copy = cap_arena_array(job->arena, (size_t)count, sizeof *copy);
+    struct infer_message *copy = cap_arena_array(assignment->arena, (size_t)count, sizeof *copy);
 
     *io_full |= count && !copy;
     for (int i = 0; i < count && copy; i++)
-        copy[i] = (struct infer_message){copy_text(job, list[i].role, io_full),
-                                         copy_text(job, list[i].content, io_full)};
+        copy[i] = (struct infer_message){copy_text(assignment, list[i].role, io_full),
+                                         copy_text(assignment, list[i].content, io_full)};
     return copy;
 }
 
-static bool fail_full(const struct infer_job *job, struct cap_err *err)
+static bool fail_full(const struct infer_assignment *assignment, struct cap_err *err)
 {
     return cap_fail(err, CAP_RESOURCE_EXHAUSTED,
                     "the prompts of this shard need more than %zu MiB on the node "
                     "(setting prompt_mib_max); %d arrived",
-                    cap_arena_used(job->arena) >> 20, job->prompt_count);
+                    cap_arena_used(assignment->arena) >> 20, assignment->prompt_count);
 }
 
-bool infer_job_spec(struct infer_job *job, const struct infer_spec *spec, struct cap_err *err)
+bool infer_assignment_spec(struct infer_assignment *assignment, const struct infer_spec *spec,
+                           struct cap_err *err)
 {
-    struct infer_spec *mine = &job->spec;
+    struct infer_spec *mine = &assignment->spec;
     bool full = false;
 
     if (spec->concurrency <= 0 && !(spec->rate_per_s > 0))
@@ -83,15 +85,15 @@ bool infer_job_spec(struct infer_job *job, const struct infer_spec *spec, struct
         return cap_fail(err, CAP_INVALID_ARGUMENT, "a concurrency of %d is more than %d",
                         spec->concurrency, INFER_CONCURRENCY_MAX);
     *mine = *spec;
-    mine->engine = copy_text(job, spec->engine, &full);
-    mine->model = copy_text(job, spec->model, &full);
-    mine->precision = copy_text(job, spec->precision, &full);
-    mine->device = copy_text(job, spec->device, &full);
-    mine->url = copy_text(job, spec->url, &full);
-    mine->served_model = copy_text(job, spec->served_model, &full);
-    mine->api_key_env = copy_text(job, spec->api_key_env, &full);
-    mine->model_config = copy_text(job, spec->model_config, &full);
-    return !full || fail_full(job, err);
+    mine->engine = copy_text(assignment, spec->engine, &full);
+    mine->model = copy_text(assignment, spec->model, &full);
+    mine->precision = copy_text(assignment, spec->precision, &full);
+    mine->device = copy_text(assignment, spec->device, &full);
+    mine->url = copy_text(assignment, spec->url, &full);
+    mine->served_model = copy_text(assignment, spec->served_model, &full);
+    mine->api_key_env = copy_text(assignment, spec->api_key_env, &full);
+    mine->model_config = copy_text(assignment, spec->model_config, &full);
+    return !full || fail_full(assignment, err);
 }
 
 static bool check_prompt(const struct infer_prompt *prompt, struct cap_err *err)
@@ -110,16 +112,19 @@ static bool check_prompt(const struct infer_prompt *prompt, struct cap_err *err)
     return true;
 }
 
-static void grow(struct infer_job *job)
+static void grow(struct infer_assignment *assignment)
 {
-    if (job->prompt_count < job->prompt_capacity)
+    if (assignment->prompt_count < assignment->prompt_capacity)
         return;
-    job->prompt_capacity = job->prompt_capacity ? 2 * job->prompt_capacity : 64;
-    job->prompts = realloc(job->prompts, (size_t)job->prompt_capacity * sizeof *job->prompts);
-    assert(job->prompts);
+    assignment->prompt_capacity =
+        assignment->prompt_capacity ? 2 * assignment->prompt_capacity : 64;
+    assignment->prompts = realloc(assignment->prompts, (size_t)assignment->prompt_capacity *
+                                                           sizeof *assignment->prompts);
+    assert(assignment->prompts);
 }
 
-bool infer_job_add(struct infer_job *job, const struct infer_prompt *prompt, struct cap_err *err)
+bool infer_assignment_add(struct infer_assignment *assignment, const struct infer_prompt *prompt,
+                          struct cap_err *err)
 {
     struct infer_prompt copy = *prompt;
     struct infer_request *request = &copy.request;
@@ -127,16 +132,16 @@ bool infer_job_add(struct infer_job *job, const struct infer_prompt *prompt, str
 
     if (!check_prompt(prompt, err))
         return false;
-    copy.uid = copy_text(job, prompt->uid, &full);
-    request->text = copy_text(job, request->text, &full);
-    request->messages = copy_messages(job, request->messages, request->message_count, &full);
+    copy.uid = copy_text(assignment, prompt->uid, &full);
+    request->text = copy_text(assignment, request->text, &full);
+    request->messages = copy_messages(assignment, request->messages, request->message_count, &full);
     request->continuations =
-        copy_list(job, request->continuations, request->continuation_count, &full);
-    request->stop = copy_list(job, request->stop, request->stop_count, &full);
-    request->id = (uint64_t)job->prompt_count + 1;
+        copy_list(assignment, request->continuations, request->continuation_count, &full);
+    request->stop = copy_list(assignment, request->stop, request->stop_count, &full);
+    request->id = (uint64_t)assignment->prompt_count + 1;
     if (full)
-        return fail_full(job, err);
-    grow(job);
-    job->prompts[job->prompt_count++] = copy;
+        return fail_full(assignment, err);
+    grow(assignment);
+    assignment->prompts[assignment->prompt_count++] = copy;
     return true;
 }

@@ -1,11 +1,11 @@
-/* job.h — one shard of work: what the scheduler assigned, and its prompts as they arrive.
+/* assignment.h — one shard of work: what the scheduler assigned, and its prompts as they arrive.
  *
  * Filled by the thread that talks to the scheduler; handed over whole to the worker when the last
- * prompt is there, so no two threads ever hold one. Strings and prompts live in the job's arena,
+ * prompt is there, so no two threads ever hold one. Strings and prompts live in the assignment's arena,
  * whose limit is what keeps a scheduler from filling this node's memory.
  */
-#ifndef INFER_JOB_H
-#define INFER_JOB_H
+#ifndef INFER_ASSIGNMENT_H
+#define INFER_ASSIGNMENT_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -43,7 +43,7 @@ struct infer_prompt {
     struct infer_request request; /* its id is the prompt's index + 1 */
 };
 
-struct infer_job {
+struct infer_assignment {
     struct infer_lease lease;
     struct infer_spec spec;
     uint64_t seq_next;
@@ -54,15 +54,17 @@ struct infer_job {
     struct cap_arena *arena;
 };
 
-struct infer_job *infer_job_new(const struct infer_lease *lease, size_t bytes_max);
-void infer_job_free(struct infer_job *job);
-CAP_DEFINE_AUTO(infer_job)
+struct infer_assignment *infer_assignment_new(const struct infer_lease *lease, size_t bytes_max);
+void infer_assignment_free(struct infer_assignment *assignment);
+CAP_DEFINE_AUTO(infer_assignment)
 
-/* Copies the spec's strings into the job and checks what a node must know to run it. */
-bool infer_job_spec(struct infer_job *job, const struct infer_spec *spec, struct cap_err *err);
-/* Copies a prompt in, keeping the order. Fails past the job's byte limit and on a prompt that is
+/* Copies the spec's strings into the assignment and checks what a node must know to run it. */
+bool infer_assignment_spec(struct infer_assignment *assignment, const struct infer_spec *spec,
+                           struct cap_err *err);
+/* Copies a prompt in, keeping the order. Fails past the assignment's byte limit and on a prompt that is
  * neither text nor messages, or has too many stop strings or continuations. */
-bool infer_job_add(struct infer_job *job, const struct infer_prompt *prompt, struct cap_err *err);
+bool infer_assignment_add(struct infer_assignment *assignment, const struct infer_prompt *prompt,
+                          struct cap_err *err);
 
 bool infer_lease_same(const struct infer_lease *a, const struct infer_lease *b);
 

@@ -4,103 +4,103 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct infer_spool {
+struct infer_outbox {
     struct infer_batch *batches; /* [count], oldest first */
     size_t count, capacity, sent;
     size_t bytes, bytes_max;
     size_t sent_bytes, window_bytes; /* of the batches that are sent; 0 = no limit */
 };
 
-struct infer_spool *infer_spool_new(size_t bytes_max)
+struct infer_outbox *infer_outbox_new(size_t bytes_max)
 {
-    struct infer_spool *spool = calloc(1, sizeof *spool);
+    struct infer_outbox *outbox = calloc(1, sizeof *outbox);
 
-    assert(spool);
-    spool->bytes_max = bytes_max;
-    return spool;
+    assert(outbox);
+    outbox->bytes_max = bytes_max;
+    return outbox;
 }
 
-void infer_spool_free(struct infer_spool *spool)
+void infer_outbox_free(struct infer_outbox *outbox)
 {
-    if (!spool)
+    if (!outbox)
         return;
-    infer_spool_clear(spool);
-    free(spool->batches);
-    free(spool);
+    infer_outbox_clear(outbox);
+    free(outbox->batches);
+    free(outbox);
 }
 
-void infer_spool_put(struct infer_spool *spool, const struct infer_batch *batch)
+void infer_outbox_put(struct infer_outbox *outbox, const struct infer_batch *batch)
 {
-    assert(spool->count == 0 || spool->batches[spool->count - 1].seq < batch->seq);
-    if (spool->count == spool->capacity) {
-        spool->capacity = spool->capacity ? 2 * spool->capacity : 16;
-        spool->batches = realloc(spool->batches, spool->capacity * sizeof *spool->batches);
-        assert(spool->batches);
+    assert(outbox->count == 0 || outbox->batches[outbox->count - 1].seq < batch->seq);
+    if (outbox->count == outbox->capacity) {
+        outbox->capacity = outbox->capacity ? 2 * outbox->capacity : 16;
+        outbox->batches = realloc(outbox->batches, outbox->capacity * sizeof *outbox->batches);
+        assert(outbox->batches);
     }
-    spool->batches[spool->count++] = *batch;
-    spool->bytes += batch->length;
+    outbox->batches[outbox->count++] = *batch;
+    outbox->bytes += batch->length;
 }
 
-bool infer_spool_has_room(const struct infer_spool *spool)
+bool infer_outbox_has_room(const struct infer_outbox *outbox)
 {
-    return spool->bytes < spool->bytes_max;
+    return outbox->bytes < outbox->bytes_max;
 }
 
-const struct infer_batch *infer_spool_next(struct infer_spool *spool)
+const struct infer_batch *infer_outbox_next(struct infer_outbox *outbox)
 {
     const struct infer_batch *next;
 
-    if (spool->sent == spool->count)
+    if (outbox->sent == outbox->count)
         return NULL;
-    next = &spool->batches[spool->sent];
-    if (spool->sent > 0 && spool->window_bytes > 0 &&
-        spool->sent_bytes + next->length > spool->window_bytes)
+    next = &outbox->batches[outbox->sent];
+    if (outbox->sent > 0 && outbox->window_bytes > 0 &&
+        outbox->sent_bytes + next->length > outbox->window_bytes)
         return NULL;
-    spool->sent++;
-    spool->sent_bytes += next->length;
+    outbox->sent++;
+    outbox->sent_bytes += next->length;
     return next;
 }
 
-static void drop_first(struct infer_spool *spool, size_t count)
+static void drop_first(struct infer_outbox *outbox, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        spool->bytes -= spool->batches[i].length;
-        if (i < spool->sent)
-            spool->sent_bytes -= spool->batches[i].length;
-        free(spool->batches[i].rows);
+        outbox->bytes -= outbox->batches[i].length;
+        if (i < outbox->sent)
+            outbox->sent_bytes -= outbox->batches[i].length;
+        free(outbox->batches[i].rows);
     }
-    spool->count -= count;
-    if (spool->count)
-        memmove(spool->batches, spool->batches + count, spool->count * sizeof *spool->batches);
-    spool->sent = spool->sent > count ? spool->sent - count : 0;
+    outbox->count -= count;
+    if (outbox->count)
+        memmove(outbox->batches, outbox->batches + count, outbox->count * sizeof *outbox->batches);
+    outbox->sent = outbox->sent > count ? outbox->sent - count : 0;
 }
 
-void infer_spool_ack(struct infer_spool *spool, uint64_t seq)
+void infer_outbox_ack(struct infer_outbox *outbox, uint64_t seq)
 {
     size_t count = 0;
 
-    while (count < spool->count && spool->batches[count].seq <= seq)
+    while (count < outbox->count && outbox->batches[count].seq <= seq)
         count++;
-    drop_first(spool, count);
+    drop_first(outbox, count);
 }
 
-void infer_spool_rewind(struct infer_spool *spool, size_t window_bytes)
+void infer_outbox_rewind(struct infer_outbox *outbox, size_t window_bytes)
 {
-    spool->sent = spool->sent_bytes = 0;
-    spool->window_bytes = window_bytes;
+    outbox->sent = outbox->sent_bytes = 0;
+    outbox->window_bytes = window_bytes;
 }
 
-void infer_spool_clear(struct infer_spool *spool)
+void infer_outbox_clear(struct infer_outbox *outbox)
 {
-    drop_first(spool, spool->count);
+    drop_first(outbox, outbox->count);
 }
 
-size_t infer_spool_count(const struct infer_spool *spool)
+size_t infer_outbox_count(const struct infer_outbox *outbox)
 {
-    return spool->count;
+    return outbox->count;
 }
 
-size_t infer_spool_bytes(const struct infer_spool *spool)
+size_t infer_outbox_bytes(const struct infer_outbox *outbox)
 {
-    return spool->bytes;
+    return outbox->bytes;
 }

@@ -124,7 +124,7 @@ static void drop_last(struct infer_timing *timing)
         timing->gap_count--;
 }
 
-void infer_timing_settle(struct infer_timing *timing, int output_tokens)
+void infer_timing_end(struct infer_timing *timing, int output_tokens)
 {
     size_t tokens = output_tokens > 0 ? (size_t)output_tokens : 0;
 
@@ -149,59 +149,59 @@ void infer_timing_done(struct infer_timing *timing)
     *timing = (struct infer_timing){0};
 }
 
-/* ---- a request in flight ---- */
+/* ---- a request in in_flight ---- */
 
 struct infer_in_flight *infer_in_flight_new(const struct infer_prompt *prompt, int64_t submitted_ns)
 {
-    struct infer_in_flight *flight = calloc(1, sizeof *flight);
+    struct infer_in_flight *in_flight = calloc(1, sizeof *in_flight);
 
-    assert(flight);
-    flight->prompt = prompt;
-    flight->ids_complete = true;
-    infer_timing_start(&flight->timing, submitted_ns);
-    cap_buf_init(&flight->text, INFER_TEXT_BYTES_MAX);
-    cap_buf_init(&flight->reasoning, INFER_TEXT_BYTES_MAX);
-    return flight;
+    assert(in_flight);
+    in_flight->prompt = prompt;
+    in_flight->ids_complete = true;
+    infer_timing_start(&in_flight->timing, submitted_ns);
+    cap_buf_init(&in_flight->text, INFER_TEXT_BYTES_MAX);
+    cap_buf_init(&in_flight->reasoning, INFER_TEXT_BYTES_MAX);
+    return in_flight;
 }
 
-void infer_in_flight_free(struct infer_in_flight *flight)
+void infer_in_flight_free(struct infer_in_flight *in_flight)
 {
-    if (!flight)
+    if (!in_flight)
         return;
-    infer_timing_done(&flight->timing);
-    cap_buf_done(&flight->text);
-    cap_buf_done(&flight->reasoning);
-    free(flight->ids);
-    free(flight);
+    infer_timing_done(&in_flight->timing);
+    cap_buf_done(&in_flight->text);
+    cap_buf_done(&in_flight->reasoning);
+    free(in_flight->ids);
+    free(in_flight);
 }
 
-static void add_ids(struct infer_in_flight *flight, const uint32_t *ids, size_t count)
+static void add_ids(struct infer_in_flight *in_flight, const uint32_t *ids, size_t count)
 {
-    if (!ids || flight->id_count + count > INFER_OUTPUT_IDS_MAX)
-        flight->ids_complete = false;
-    if (!flight->ids_complete)
+    if (!ids || in_flight->id_count + count > INFER_OUTPUT_IDS_MAX)
+        in_flight->ids_complete = false;
+    if (!in_flight->ids_complete)
         return;
-    if (flight->id_count + count > flight->id_capacity) {
-        flight->id_capacity = 2 * (flight->id_count + count);
-        flight->ids = realloc(flight->ids, flight->id_capacity * sizeof *flight->ids);
-        assert(flight->ids);
+    if (in_flight->id_count + count > in_flight->id_capacity) {
+        in_flight->id_capacity = 2 * (in_flight->id_count + count);
+        in_flight->ids = realloc(in_flight->ids, in_flight->id_capacity * sizeof *in_flight->ids);
+        assert(in_flight->ids);
     }
     for (size_t i = 0; i < count; i++)
-        flight->ids[flight->id_count++] = ids[i];
+        in_flight->ids[in_flight->id_count++] = ids[i];
 }
 
-bool infer_in_flight_tokens(struct infer_in_flight *flight, const struct infer_event *event)
+bool infer_in_flight_tokens(struct infer_in_flight *in_flight, const struct infer_event *event)
 {
-    infer_timing_tokens(&flight->timing, event->at_ns, event->tokens);
+    infer_timing_tokens(&in_flight->timing, event->at_ns, event->tokens);
     if (event->is_closing)
-        infer_timing_closing(&flight->timing);
-    flight->tokens += event->tokens;
-    add_ids(flight, event->token_ids, (size_t)event->tokens);
+        infer_timing_closing(&in_flight->timing);
+    in_flight->tokens += event->tokens;
+    add_ids(in_flight, event->token_ids, (size_t)event->tokens);
     if (event->piece)
-        cap_buf_add_str(&flight->text, event->piece);
+        cap_buf_add_str(&in_flight->text, event->piece);
     if (event->reasoning_piece)
-        cap_buf_add_str(&flight->reasoning, event->reasoning_piece);
-    return flight->text.length + flight->reasoning.length < INFER_TEXT_BYTES_MAX;
+        cap_buf_add_str(&in_flight->reasoning, event->reasoning_piece);
+    return in_flight->text.length + in_flight->reasoning.length < INFER_TEXT_BYTES_MAX;
 }
 
 static int64_t us_since(int64_t at_ns, int64_t start_ns)
@@ -209,10 +209,10 @@ static int64_t us_since(int64_t at_ns, int64_t start_ns)
     return (at_ns - start_ns) / 1000;
 }
 
-static void set_times(const struct infer_in_flight *flight, int64_t start_ns, int64_t ended_ns,
+static void set_times(const struct infer_in_flight *in_flight, int64_t start_ns, int64_t ended_ns,
                       struct infer_answer *out)
 {
-    const struct infer_timing *timing = &flight->timing;
+    const struct infer_timing *timing = &in_flight->timing;
 
     out->submitted_us = us_since(timing->submitted_ns, start_ns);
     out->ended_us = us_since(ended_ns, start_ns);
@@ -221,26 +221,26 @@ static void set_times(const struct infer_in_flight *flight, int64_t start_ns, in
     out->itl_count = infer_timing_gaps(timing, &out->itl_us);
 }
 
-void infer_in_flight_answer(struct infer_in_flight *flight, const struct infer_event *done,
+void infer_in_flight_answer(struct infer_in_flight *in_flight, const struct infer_event *done,
                             const char *error, int64_t start_ns, int64_t ended_ns,
                             struct infer_answer *out_answer)
 {
     *out_answer = (struct infer_answer){
-        .ordinal = flight->prompt->ordinal,
-        .uid = flight->prompt->uid,
+        .ordinal = in_flight->prompt->ordinal,
+        .uid = in_flight->prompt->uid,
         .error = error,
-        .prompt = flight->prompt->request.text,
-        .text = flight->text.data,
-        .reasoning = flight->reasoning.data,
+        .prompt = in_flight->prompt->request.text,
+        .text = in_flight->text.data,
+        .reasoning = in_flight->reasoning.data,
         .finish_reason = "error",
         .prompt_tokens = -1,
-        .output_tokens = flight->tokens ? flight->tokens : -1,
+        .output_tokens = in_flight->tokens ? in_flight->tokens : -1,
         .cached_tokens = -1,
-        .output_ids = flight->ids,
-        .output_id_count = flight->ids_complete ? flight->id_count : 0,
+        .output_ids = in_flight->ids,
+        .output_id_count = in_flight->ids_complete ? in_flight->id_count : 0,
     };
-    infer_timing_settle(&flight->timing, done ? done->output_tokens : -1);
-    set_times(flight, start_ns, ended_ns, out_answer);
+    infer_timing_end(&in_flight->timing, done ? done->output_tokens : -1);
+    set_times(in_flight, start_ns, ended_ns, out_answer);
     if (!done)
         return;
     if (done->prompt)

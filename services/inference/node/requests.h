@@ -16,7 +16,7 @@
 
 /* ---- when the next request may start: the shape of the traffic ----
  *
- * Closed loop: a fixed number of requests is in flight; one that ends makes room for the next. Open loop:
+ * Closed loop: a fixed number of requests is in in_flight; one that ends makes room for the next. Open loop:
  * Poisson arrivals at a mean rate, whether or not earlier ones have ended. An open-loop request
  * counts as submitted when it was due, not when the node got round to it: otherwise a slow engine
  * would slow its own load and its waiting time would vanish from the figures ("coordinated
@@ -79,7 +79,7 @@ void infer_timing_tokens(struct infer_timing *timing, int64_t at_ns, int tokens)
 /* The last event only said "ended". */
 void infer_timing_closing(struct infer_timing *timing);
 /* The request has ended with so many tokens; -1 = unknown. */
-void infer_timing_settle(struct infer_timing *timing, int output_tokens);
+void infer_timing_end(struct infer_timing *timing, int output_tokens);
 /* The gaps, or none where chunks are not tokens. Borrowed. */
 size_t infer_timing_gaps(const struct infer_timing *timing, const uint32_t **out_gaps_us);
 void infer_timing_done(struct infer_timing *timing);
@@ -98,14 +98,14 @@ struct infer_in_flight {
 
 struct infer_in_flight *infer_in_flight_new(const struct infer_prompt *prompt,
                                             int64_t submitted_ns);
-void infer_in_flight_free(struct infer_in_flight *flight);
+void infer_in_flight_free(struct infer_in_flight *in_flight);
 CAP_DEFINE_AUTO(infer_in_flight)
 
 /* Adds an INFER_TOKENS event. False when the answer has become too long to be kept. */
-bool infer_in_flight_tokens(struct infer_in_flight *flight, const struct infer_event *event);
-/* The answer as it stands at `ended_ns`; borrows from flight. `done` is the INFER_DONE event, or
+bool infer_in_flight_tokens(struct infer_in_flight *in_flight, const struct infer_event *event);
+/* The answer as it stands at `ended_ns`; borrows from in_flight. `done` is the INFER_DONE event, or
  * NULL with `error`. Times count from start_ns. */
-void infer_in_flight_answer(struct infer_in_flight *flight, const struct infer_event *done,
+void infer_in_flight_answer(struct infer_in_flight *in_flight, const struct infer_event *done,
                             const char *error, int64_t start_ns, int64_t ended_ns,
                             struct infer_answer *out_answer);
 

@@ -54,7 +54,7 @@ struct infer_shard_report {
 /* ---- as bytes ----
  *
  * Protocol Buffers define the concatenation of two packed messages as their merge, so each row is
- * packed as an AnswerRows of its own and appended: a batch is never held twice, and its bytes are
+ * packed as an AnswerRows of its own and appended: a batch is never waiting twice, and its bytes are
  * final the moment they are written.
  */
 
@@ -103,26 +103,26 @@ Moecap__V1__NodeHardware *infer_hardware_to_wire(const struct infer_hardware *ha
  */
 
 /* Buckets 1, 2, 4, ... 2^20: more sequences in one pass count into the last. */
-enum { INFER_TALLY_BUCKETS = 21, INFER_TALLY_NO_BUCKET = INFER_TALLY_BUCKETS };
+enum { INFER_EXPERT_BUCKETS = 21, INFER_EXPERT_NO_BUCKET = INFER_EXPERT_BUCKETS };
 
-struct infer_tally {
+struct infer_expert_sums {
     int moe_layers, experts;
     int *layer_ids; /* [moe_layers] */
     /* [phase - 1][log2 bucket, or NO_BUCKET]: [moe_layers][experts] */
-    uint64_t *sums[2][INFER_TALLY_BUCKETS + 1];
-    bool touched[2][INFER_TALLY_BUCKETS + 1];
+    uint64_t *of[2][INFER_EXPERT_BUCKETS + 1];
+    bool touched[2][INFER_EXPERT_BUCKETS + 1];
 };
 
-void infer_tally_done(struct infer_tally *tally); /* {0} is a new tally */
+void infer_expert_sums_done(struct infer_expert_sums *sums); /* {0} is a new sums */
 /* A pass without expert counts adds nothing. */
-void infer_tally_pass(struct infer_tally *tally, const struct infer_pass *pass);
+void infer_expert_sums_pass(struct infer_expert_sums *sums, const struct infer_pass *pass);
 /* A request's experts, of an engine that has no passes to show: nobody knows what else ran with it,
  * so they are counted in a bucket of their own, 0 on the wire. */
-void infer_tally_routing(struct infer_tally *tally, const struct infer_routing *routing);
+void infer_expert_sums_routing(struct infer_expert_sums *sums, const struct infer_routing *routing);
 /* Writes the sums since the last flush as rows, and begins anew. Calls `full`, which must empty the
  * rows, whenever they have grown to INFER_ROWS_FLUSH_BYTES: of a large model the sums alone can be
  * more than a batch holds. */
-void infer_tally_flush(struct infer_tally *tally, struct infer_rows *rows, void (*full)(void *arg),
-                       void *arg);
+void infer_expert_sums_flush(struct infer_expert_sums *sums, struct infer_rows *rows,
+                             void (*full)(void *arg), void *arg);
 
 #endif

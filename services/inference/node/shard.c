@@ -22,12 +22,12 @@ enum {
 
 struct shard {
     const struct infer_shard_setup *setup;
-    const struct infer_job *job;
+    const struct infer_assignment *assignment;
     struct infer_engine *engine;
     struct infer_engine_report engine_report;
     struct infer_load load;
     struct infer_in_flight *
-        *flights; /* [prompt_count], by the prompt's index; NULL = not in flight */
+        *in_flights; /* [prompt_count], by the prompt's index; NULL = not in in_flight */
     int next_prompt;
     int64_t start_ns, start_wall_ms;
     int64_t heard_ns; /* the engine's last event, or when it was last idle */
@@ -35,7 +35,7 @@ struct shard {
     struct infer_rows rows; /* the batch being filled */
     int64_t rows_since_ns;  /* 0 = it has no row */
     uint64_t seq;
-    struct infer_tally tally;
+    struct infer_expert_sums sums;
     bool answered; /* a sample, not only failures */
 
     int64_t progress_ns;
@@ -53,7 +53,7 @@ static int64_t now_ns(const struct shard *shard)
 
 static bool is_wanted(const struct shard *shard)
 {
-    return infer_work_wanted(shard->setup->work, &shard->job->lease);
+    return infer_work_wanted(shard->setup->work, &shard->assignment->lease);
 }
 
 static void note(struct shard *shard, const char *text)
@@ -76,7 +76,7 @@ static void put_rows(struct shard *shard, bool last)
     batch.length = shard->rows.bytes.length;
     cap_sha256(shard->rows.bytes.data, batch.length, batch.sha256);
     batch.rows = (uint8_t *)cap_buf_take(&shard->rows.bytes);
-    infer_work_put_batch(shard->setup->work, &shard->job->lease, &batch);
+    infer_work_put_batch(shard->setup->work, &shard->assignment->lease, &batch);
     shard->rows.answers = shard->rows.completed = 0;
     shard->rows_since_ns = 0;
 }
@@ -88,7 +88,7 @@ static void put_full_rows(void *shard)
 
 static void put_batch(struct shard *shard, bool last)
 {
-    infer_tally_flush(&shard->tally, &shard->rows, put_full_rows, shard);
+    infer_expert_sums_flush(&shard->sums, &shard->rows, put_full_rows, shard);
     put_rows(shard, last);
 }
 
@@ -133,7 +133,7 @@ static void put_answer(struct shard *shard, const struct infer_answer *answer)
 
 static int index_of(const struct shard *shard, uint64_t id)
 {
-    assert(id >= 1 && id <= (uint64_t)shard->job->prompt_count);
+    assert(id >= 1 && id <= (uint64_t)shard->assignment->prompt_count);
     return (int)id - 1;
 }
 
@@ -141,14 +141,14 @@ static int index_of(const struct shard *shard, uint64_t id)
 static void end_flight(struct shard *shard, int index, const struct infer_event *done,
                        const char *error, int64_t ended_ns)
 {
-    CAP_AUTO(infer_in_flight) flight = cap_take(shard->flights[index]);
+    CAP_AUTO(infer_in_flight) in_flight = cap_take(shard->in_flights[index]);
     struct infer_answer answer;
 
-    infer_in_flight_answer(flight, done, error, shard->start_ns, ended_ns, &answer);
+    infer_in_flight_answer(in_flight, done, error, shard->start_ns, ended_ns, &answer);
     shard->answered = shard->answered || !error;
     if (answer.routing && strcmp(answer.routing->source, "engine") != 0)
-        infer_tally_routing(&shard->tally, answer.routing); /* no pass will tell it */
-    if (!flight->ids_complete && flight->id_count)
+        infer_expert_sums_routing(&shard->sums, answer.routing); /* no pass will tell it */
+    if (!in_flight->ids_complete && in_flight->id_count)
         note(shard, "an answer has no token ids or gaps: it is longer than 65536 tokens");
     put_answer(shard, &answer);
     infer_load_ended(&shard->load);
@@ -157,12 +157,12 @@ static void end_flight(struct shard *shard, int index, const struct infer_event 
 static void start_flight(struct shard *shard, int64_t due_ns)
 {
     int index = shard->next_prompt++;
-    const struct infer_prompt *prompt = &shard->job->prompts[index];
+    const struct infer_prompt *prompt = &shard->assignment->prompts[index];
     struct cap_err err = {0};
 
     if (shard->load.in_flight == 0)
         shard->heard_ns = now_ns(shard);
-    shard->flights[index] = infer_in_flight_new(prompt, due_ns);
+    shard->in_flights[index] = infer_in_flight_new(prompt, due_ns);
     infer_load_started(&shard->load);
     if (!shard->engine->ops->submit(shard->engine, &prompt->request, &err))
         end_flight(shard, index, NULL, err.text, now_ns(shard));
@@ -172,7 +172,7 @@ static void start_due_flights(struct shard *shard)
 {
     int64_t due_ns;
 
-    while (shard->next_prompt < shard->job->prompt_count &&
+    while (shard->next_prompt < shard->assignment->prompt_count &&
            infer_load_due(&shard->load, now_ns(shard), &due_ns)) {
         if (!infer_work_has_room(shard->setup->work)) {
             note(shard, "the load paused while answers waited to be stored");
@@ -186,9 +186,9 @@ static void start_due_flights(struct shard *shard)
 static void cancel_flights(struct shard *shard)
 {
     for (int i = 0; i < shard->next_prompt; i++)
-        if (shard->flights[i]) {
+        if (shard->in_flights[i]) {
             shard->engine->ops->cancel(shard->engine, (uint64_t)i + 1);
-            infer_in_flight_free(cap_take(shard->flights[i]));
+            infer_in_flight_free(cap_take(shard->in_flights[i]));
         }
 }
 
@@ -199,7 +199,7 @@ static void take_tokens(struct shard *shard, const struct infer_event *event)
     int index = index_of(shard, event->id);
 
     shard->tokens += event->tokens;
-    if (infer_in_flight_tokens(shard->flights[index], event))
+    if (infer_in_flight_tokens(shard->in_flights[index], event))
         return;
     shard->engine->ops->cancel(shard->engine, event->id);
     end_flight(shard, index, NULL, "the answer is longer than 512 KiB", event->at_ns);
@@ -209,7 +209,7 @@ static void take_pass(struct shard *shard, const struct infer_pass *pass)
 {
     note_row(shard);
     infer_rows_pass(&shard->rows, pass, (pass->started_ns - shard->start_ns) / 1000, false);
-    infer_tally_pass(&shard->tally, pass);
+    infer_expert_sums_pass(&shard->sums, pass);
 }
 
 static void take_event(struct shard *shard, const struct infer_event *event)
@@ -329,9 +329,9 @@ static bool warm_up(struct shard *shard, struct kept_passes *kept, struct cap_er
     struct infer_request request;
     struct cap_err refused = {0};
 
-    if (shard->job->prompt_count == 0)
+    if (shard->assignment->prompt_count == 0)
         return true;
-    request = shard->job->prompts[0].request;
+    request = shard->assignment->prompts[0].request;
     if (request.max_tokens > WARM_UP_TOKENS || request.max_tokens == 0)
         request.max_tokens = WARM_UP_TOKENS;
     if (!shard->engine->ops->submit(shard->engine, &request, &refused)) {
@@ -357,14 +357,14 @@ static void put_progress(struct shard *shard, const char *phase)
             (double)(shard->tokens - shard->tokens_then) * 1e9 / (double)(now - shard->progress_ns);
     shard->progress_ns = now;
     shard->tokens_then = shard->tokens;
-    infer_work_put_progress(shard->setup->work, &shard->job->lease, &progress);
+    infer_work_put_progress(shard->setup->work, &shard->assignment->lease, &progress);
 }
 
 static int wait_ms(const struct shard *shard)
 {
     int64_t left_ms = infer_load_wait_ns(&shard->load, now_ns(shard)) / 1000000;
 
-    if (shard->next_prompt == shard->job->prompt_count || left_ms > WAIT_MS)
+    if (shard->next_prompt == shard->assignment->prompt_count || left_ms > WAIT_MS)
         return WAIT_MS;
     return (int)left_ms;
 }
@@ -376,7 +376,7 @@ static bool turn(struct shard *shard, struct cap_err *err)
 
     start_due_flights(shard);
     if (shard->load.in_flight == 0)
-        cap_sleep_ms(shard->next_prompt < shard->job->prompt_count ? 1 : 0);
+        cap_sleep_ms(shard->next_prompt < shard->assignment->prompt_count ? 1 : 0);
     else if (shard->engine->ops->wait(shard->engine, wait_ms(shard), &event, err))
         take_event(shard, &event);
     else if (err->code != CAP_OK)
@@ -391,7 +391,8 @@ static bool turn(struct shard *shard, struct cap_err *err)
 /* NULL when answers have their routing, or there was none that could have it. */
 static const char *why_no_routing(struct shard *shard)
 {
-    if (shard->rows.routing_seen || shard->rows.routing_left_out || shard->job->prompt_count == 0)
+    if (shard->rows.routing_seen || shard->rows.routing_left_out ||
+        shard->assignment->prompt_count == 0)
         return NULL;
     if (shard->engine_report.routing_unknown)
         return shard->engine_report.routing_unknown;
@@ -442,7 +443,7 @@ static void put_last_batch(struct shard *shard)
 
 static void start_clock(struct shard *shard)
 {
-    const struct infer_spec *spec = &shard->job->spec;
+    const struct infer_spec *spec = &shard->assignment->spec;
 
     if (shard->engine->ops->begin)
         shard->engine->ops->begin(shard->engine);
@@ -465,7 +466,7 @@ static enum infer_shard_outcome run(struct shard *shard, struct cap_err *err)
     start_clock(shard);
     put_kept_passes(shard, &kept);
     while (ok && is_wanted(shard) &&
-           (shard->next_prompt < shard->job->prompt_count || shard->load.in_flight > 0))
+           (shard->next_prompt < shard->assignment->prompt_count || shard->load.in_flight > 0))
         ok = turn(shard, err);
     if (!is_wanted(shard)) {
         cap_err_clear(err);
@@ -480,8 +481,8 @@ static enum infer_shard_outcome run(struct shard *shard, struct cap_err *err)
 
 static bool check_scores(const struct shard *shard, struct cap_err *err)
 {
-    for (int i = 0; i < shard->job->prompt_count && !shard->engine_report.can_score; i++)
-        if (shard->job->prompts[i].request.continuation_count)
+    for (int i = 0; i < shard->assignment->prompt_count && !shard->engine_report.can_score; i++)
+        if (shard->assignment->prompts[i].request.continuation_count)
             return cap_fail(err, CAP_FAILED_PRECONDITION,
                             "the engine %s cannot score continuations, which this task needs",
                             shard->engine->ops->name);
@@ -490,19 +491,22 @@ static bool check_scores(const struct shard *shard, struct cap_err *err)
 
 enum infer_shard_outcome infer_shard_run(const struct infer_shard_setup *setup, struct cap_err *err)
 {
-    struct shard shard = {
-        .setup = setup, .job = setup->job, .engine = setup->engine, .seq = setup->job->seq_next};
+    struct shard shard = {.setup = setup,
+                          .assignment = setup->assignment,
+                          .engine = setup->engine,
+                          .seq = setup->assignment->seq_next};
     enum infer_shard_outcome outcome = INFER_SHARD_FAILED;
 
     shard.engine->ops->report(shard.engine, &shard.engine_report);
-    shard.flights = calloc((size_t)setup->job->prompt_count + 1, sizeof(struct infer_in_flight *));
-    assert(shard.flights);
+    shard.in_flights =
+        calloc((size_t)setup->assignment->prompt_count + 1, sizeof(struct infer_in_flight *));
+    assert(shard.in_flights);
     infer_rows_init(&shard.rows);
     if (check_scores(&shard, err))
         outcome = run(&shard, err);
     cancel_flights(&shard);
     infer_rows_done(&shard.rows);
-    infer_tally_done(&shard.tally);
-    free(shard.flights);
+    infer_expert_sums_done(&shard.sums);
+    free(shard.in_flights);
     return outcome;
 }

@@ -5,7 +5,7 @@
  *      most 8 tokens. It is no answer; its passes are kept and marked, and no measure uses them.
  *   2. the clock starts; the load (load.h) says when requests start; every event is stamped by the
  *      engine where the token appeared.
- *   3. an answer becomes a row at once; rows go to the desk (work.h) as numbered batches.
+ *   3. an answer becomes a row at once; rows go out (work.h) as numbered batches.
  *   4. the last batch carries the report.
  * A request that fails is a FAILED answer with its reason, and the shard goes on; a warm-up that
  * fails as every request would (no such model, nothing of this kind, the server dead) fails the
@@ -27,7 +27,7 @@ enum infer_shard_outcome {
 
 struct infer_shard_setup {
     struct infer_work *work;
-    const struct infer_job *job;
+    const struct infer_assignment *assignment;
     struct infer_engine *engine;
     const struct infer_hardware *hardware;
     const char *model_sha256; /* NULL = unknown */

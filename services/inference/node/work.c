@@ -19,10 +19,10 @@ struct infer_work {
     bool closed, poked;
 
     enum infer_work_state state;
-    struct infer_lease lease; /* meaningless while IDLE */
-    struct infer_job *job;    /* COLLECTING and READY */
-    struct infer_spool *spool;
-    bool has_failure; /* goes out when the spool is empty, and ends the lease */
+    struct infer_lease lease;            /* meaningless while IDLE */
+    struct infer_assignment *assignment; /* COLLECTING and READY */
+    struct infer_outbox *outbox;
+    bool has_failure; /* goes out when the outbox is empty, and ends the lease */
     struct cap_err failure;
     bool has_progress;
     struct infer_progress progress;
@@ -38,14 +38,14 @@ struct infer_work {
 };
 
 struct infer_work *infer_work_new(const struct cap_clock *clock, size_t prompt_bytes_max,
-                                  size_t spool_bytes_max)
+                                  size_t outbox_bytes_max)
 {
     struct infer_work *work = calloc(1, sizeof *work);
 
     assert(work);
     work->clock = clock;
     work->prompt_bytes_max = prompt_bytes_max;
-    work->spool = infer_spool_new(spool_bytes_max);
+    work->outbox = infer_outbox_new(outbox_bytes_max);
     work->beat_ms = BEAT_MS_DEFAULT;
     pthread_mutex_init(&work->lock, NULL);
     pthread_cond_init(&work->changed, NULL);
@@ -56,8 +56,8 @@ void infer_work_free(struct infer_work *work)
 {
     if (!work)
         return;
-    infer_job_free(work->job);
-    infer_spool_free(work->spool);
+    infer_assignment_free(work->assignment);
+    infer_outbox_free(work->outbox);
     pthread_cond_destroy(&work->changed);
     pthread_mutex_destroy(&work->lock);
     free(work);
@@ -88,8 +88,8 @@ void infer_work_close(struct infer_work *work)
  * infer_work_wanted. */
 static void drop_lease_locked(struct infer_work *work)
 {
-    infer_job_free(cap_take(work->job));
-    infer_spool_clear(work->spool);
+    infer_assignment_free(cap_take(work->assignment));
+    infer_outbox_clear(work->outbox);
     work->has_failure = work->has_progress = false;
     cap_err_clear(&work->failure);
     work->state = INFER_WORK_IDLE;
@@ -109,7 +109,7 @@ static bool names_current_locked(const struct infer_work *work, const char *run_
 /* The failure is what is left to say about this lease. */
 static void fail_lease_locked(struct infer_work *work, const struct cap_err *failure)
 {
-    infer_job_free(cap_take(work->job));
+    infer_assignment_free(cap_take(work->assignment));
     work->failure = *failure;
     work->has_failure = true;
     work->has_progress = false;
@@ -120,18 +120,18 @@ void infer_work_assign(struct infer_work *work, const struct infer_lease *lease,
                        const struct infer_spec *spec, uint64_t seq_next, int samples_left,
                        bool resumed)
 {
-    struct infer_job *job = infer_job_new(lease, work->prompt_bytes_max);
+    struct infer_assignment *assignment = infer_assignment_new(lease, work->prompt_bytes_max);
     struct cap_err err = {0};
 
-    job->seq_next = seq_next;
-    job->prompts_expected = samples_left;
-    job->resumed = resumed;
+    assignment->seq_next = seq_next;
+    assignment->prompts_expected = samples_left;
+    assignment->resumed = resumed;
     pthread_mutex_lock(&work->lock);
     drop_lease_locked(work);
     work->lease = *lease;
-    work->job = job;
+    work->assignment = assignment;
     work->state = INFER_WORK_COLLECTING;
-    if (!infer_job_spec(job, spec, &err))
+    if (!infer_assignment_spec(assignment, spec, &err))
         fail_lease_locked(work, &err);
     wake_locked(work);
     pthread_mutex_unlock(&work->lock);
@@ -144,7 +144,7 @@ void infer_work_prompt(struct infer_work *work, const char *run_id, uint32_t sha
 
     pthread_mutex_lock(&work->lock);
     if (names_current_locked(work, run_id, shard) && work->state == INFER_WORK_COLLECTING &&
-        !infer_job_add(work->job, prompt, &err)) {
+        !infer_assignment_add(work->assignment, prompt, &err)) {
         fail_lease_locked(work, &err);
         wake_locked(work);
     }
@@ -158,9 +158,9 @@ void infer_work_prompts_end(struct infer_work *work, const char *run_id, uint32_
     pthread_mutex_lock(&work->lock);
     if (names_current_locked(work, run_id, shard) && work->state == INFER_WORK_COLLECTING) {
         work->state = INFER_WORK_READY;
-        if (work->job->prompt_count != work->job->prompts_expected) {
+        if (work->assignment->prompt_count != work->assignment->prompts_expected) {
             cap_fail(&err, CAP_ABORTED, "%d prompts arrived of the %d announced",
-                     work->job->prompt_count, work->job->prompts_expected);
+                     work->assignment->prompt_count, work->assignment->prompts_expected);
             fail_lease_locked(work, &err);
         }
         wake_locked(work);
@@ -172,7 +172,7 @@ void infer_work_prompts_end(struct infer_work *work, const char *run_id, uint32_
 static void end_if_drained_locked(struct infer_work *work)
 {
     if (work->state == INFER_WORK_DRAINING && !work->has_failure &&
-        infer_spool_count(work->spool) == 0)
+        infer_outbox_count(work->outbox) == 0)
         drop_lease_locked(work);
 }
 
@@ -180,7 +180,7 @@ void infer_work_ack(struct infer_work *work, const char *run_id, uint32_t shard,
 {
     pthread_mutex_lock(&work->lock);
     if (names_current_locked(work, run_id, shard)) {
-        infer_spool_ack(work->spool, seq);
+        infer_outbox_ack(work->outbox, seq);
         end_if_drained_locked(work);
         wake_locked(work);
     }
@@ -189,18 +189,18 @@ void infer_work_ack(struct infer_work *work, const char *run_id, uint32_t shard,
 
 bool infer_work_stop(struct infer_work *work, const char *run_id, uint32_t shard, uint64_t fence)
 {
-    bool held;
+    bool waiting;
 
     pthread_mutex_lock(&work->lock);
-    held = names_current_locked(work, run_id, shard) && (!fence || work->lease.fence <= fence);
-    if (held) {
+    waiting = names_current_locked(work, run_id, shard) && (!fence || work->lease.fence <= fence);
+    if (waiting) {
         work->stopped = work->lease;
         work->has_stopped = true;
         drop_lease_locked(work);
         wake_locked(work);
     }
     pthread_mutex_unlock(&work->lock);
-    return held;
+    return waiting;
 }
 
 /* ---- the stream ---- */
@@ -213,7 +213,7 @@ uint64_t infer_work_connected(struct infer_work *work, int beat_ms, size_t windo
     work->beat_ms = beat_ms > 0 ? beat_ms : BEAT_MS_DEFAULT;
     work->beat_due_ms = 0;
     generation = ++work->generation;
-    infer_spool_rewind(work->spool, window_bytes);
+    infer_outbox_rewind(work->outbox, window_bytes);
     pthread_mutex_unlock(&work->lock);
     return generation;
 }
@@ -261,9 +261,9 @@ static bool pick_locked(struct infer_work *work, struct infer_outgoing *out)
         out->kind = INFER_SEND_STOPPED;
         out->lease = work->stopped;
         work->has_stopped = false;
-    } else if ((batch = infer_spool_next(work->spool)) != NULL) {
+    } else if ((batch = infer_outbox_next(work->outbox)) != NULL) {
         copy_batch(out, batch);
-    } else if (work->has_failure && infer_spool_count(work->spool) == 0) {
+    } else if (work->has_failure && infer_outbox_count(work->outbox) == 0) {
         out->kind = INFER_SEND_FAILED;
         out->failure = work->failure;
         drop_lease_locked(work);
@@ -296,7 +296,7 @@ void infer_outgoing_done(struct infer_outgoing *out)
 
 /* ---- the worker ---- */
 
-bool infer_work_take(struct infer_work *work, int wait_ms, struct infer_job **out_job)
+bool infer_work_take(struct infer_work *work, int wait_ms, struct infer_assignment **out_assignment)
 {
     bool taken;
 
@@ -306,7 +306,7 @@ bool infer_work_take(struct infer_work *work, int wait_ms, struct infer_job **ou
     work->poked = false;
     taken = !work->closed && work->state == INFER_WORK_READY;
     if (taken) {
-        *out_job = cap_take(work->job);
+        *out_assignment = cap_take(work->assignment);
         work->worker_lease = work->lease;
         work->worker_busy = true;
         work->worker_loading = false;
@@ -349,7 +349,7 @@ bool infer_work_has_room(struct infer_work *work)
     bool has_room;
 
     pthread_mutex_lock(&work->lock);
-    has_room = infer_spool_has_room(work->spool);
+    has_room = infer_outbox_has_room(work->outbox);
     pthread_mutex_unlock(&work->lock);
     return has_room;
 }
@@ -359,7 +359,7 @@ void infer_work_put_batch(struct infer_work *work, const struct infer_lease *lea
 {
     pthread_mutex_lock(&work->lock);
     if (is_current_locked(work, lease)) {
-        infer_spool_put(work->spool, batch);
+        infer_outbox_put(work->outbox, batch);
         wake_locked(work);
     } else {
         free(batch->rows);

@@ -1,16 +1,16 @@
-/* work.h — the desk between the scheduler's stream and the worker: the one lease this node holds.
+/* work.h — what lies between the scheduler's stream and the worker: the one lease of this node.
  *
  * Three threads meet here, and only here. The receiving thread brings what the scheduler says
- * (assign, prompts, ack, stop). The worker takes a complete job, and puts down what it has made:
+ * (assign, prompts, ack, stop). The worker takes a complete assignment, and puts down what it has made:
  * batches, progress, the end. The sending thread takes what is to go out. One lock; no wire types;
- * no call leaves while it is held, except into plain data (job.c, spool.c).
+ * no call leaves while it is waiting, except into plain data (assignment.c, outbox.c).
  *
- * Invariants: a batch stays in the spool until the scheduler acknowledged it as stored; a lost
- * stream loses nothing, for the next one sends the spool again; what belongs to a lease that is no
+ * Invariants: a batch stays in the outbox until the scheduler acknowledged it as stored; a lost
+ * stream loses nothing, for the next one sends the outbox again; what belongs to a lease that is no
  * longer ours is dropped at once. A lease whose prompts had not all arrived when the stream broke
  * is given up: nothing was run, and the scheduler leases it anew.
  *
- *     worker:    while (infer_work_take(work, wait_ms, &job)) run(job), infer_work_put_batch(...);
+ *     worker:    while (infer_work_take(work, wait_ms, &assignment)) run(assignment), infer_work_put_batch(...);
  *     sender:    while (infer_work_next(work, generation, &message)) send(&message);
  */
 #ifndef INFER_WORK_H
@@ -22,9 +22,9 @@
 
 enum infer_work_state {
     INFER_WORK_IDLE,       /* no lease */
-    INFER_WORK_COLLECTING, /* assigned; prompts are arriving: the desk holds the job */
-    INFER_WORK_READY,      /* the job is complete and waits for the worker */
-    INFER_WORK_RUNNING,    /* the worker holds the job */
+    INFER_WORK_COLLECTING, /* assigned; prompts are arriving: this holds the assignment */
+    INFER_WORK_READY,      /* the assignment is complete and waits for the worker */
+    INFER_WORK_RUNNING,    /* the worker holds the assignment */
     INFER_WORK_DRAINING,   /* the worker has ended; batches wait to be acknowledged */
 };
 
@@ -55,7 +55,7 @@ struct infer_outgoing {
 struct infer_work;
 
 struct infer_work *infer_work_new(const struct cap_clock *clock, size_t prompt_bytes_max,
-                                  size_t spool_bytes_max);
+                                  size_t outbox_bytes_max);
 void infer_work_free(struct infer_work *work);
 CAP_DEFINE_AUTO(infer_work)
 /* Everybody who waits returns; for the end of the program. */
@@ -63,7 +63,7 @@ void infer_work_close(struct infer_work *work);
 
 /* ---- the receiving thread ---- */
 
-/* A stream is up; returns its generation. A beat goes out first, then the spool again, of which at
+/* A stream is up; returns its generation. A beat goes out first, then the outbox again, of which at
  * most window_bytes are on their way at a time (0 = no limit), so that no beat stands far behind. */
 uint64_t infer_work_connected(struct infer_work *work, int beat_ms, size_t window_bytes);
 void infer_work_disconnected(struct infer_work *work);
@@ -76,8 +76,8 @@ void infer_work_prompt(struct infer_work *work, const char *run_id, uint32_t sha
                        const struct infer_prompt *prompt);
 void infer_work_prompts_end(struct infer_work *work, const char *run_id, uint32_t shard);
 void infer_work_ack(struct infer_work *work, const char *run_id, uint32_t shard, uint64_t seq);
-/* Stops the shard if the lease held is of that fence or an older one; 0 = of any. False: nothing of
- * the kind is held, as when the stop was overtaken by the next assignment. */
+/* Stops the shard if the lease waiting is of that fence or an older one; 0 = of any. False: nothing of
+ * the kind is waiting, as when the stop was overtaken by the next assignment. */
 bool infer_work_stop(struct infer_work *work, const char *run_id, uint32_t shard, uint64_t fence);
 
 /* ---- the sending thread ---- */
@@ -88,8 +88,9 @@ void infer_outgoing_done(struct infer_outgoing *out);
 
 /* ---- the worker ---- */
 
-/* Waits for a complete job; the worker owns it. False when none came in wait_ms, or after close. */
-bool infer_work_take(struct infer_work *work, int wait_ms, struct infer_job **out_job);
+/* Waits for a complete assignment; the worker owns it. False when none came in wait_ms, or after close. */
+bool infer_work_take(struct infer_work *work, int wait_ms,
+                     struct infer_assignment **out_assignment);
 bool infer_work_closed(struct infer_work *work);
 /* Makes infer_work_take return early: something else wants the worker. */
 void infer_work_poke(struct infer_work *work);

@@ -6,7 +6,7 @@
 
 #include "counters.h"
 #include "log/log.h"
-#include "node/open_engine.h"
+#include "node/engine_slot.h"
 #include "node/shard.h"
 
 enum {
@@ -19,42 +19,42 @@ struct infer_worker {
     struct infer_worker_options options;
     pthread_t thread;
     /* the thread's own */
-    struct infer_holder holder;
-    struct infer_served **guests; /* [serve_concurrency] outside requests that run; NULL = free */
-    int guest_count;
-    struct infer_served *held; /* wants another model: waits until no guest is left */
-    uint64_t guest_id;
+    struct infer_engine_slot slot;
+    struct infer_served **running; /* [serve_concurrency] requests over HTTP; NULL = free */
+    int running_count;
+    struct infer_served *waiting; /* wants another model: until none runs */
+    uint64_t last_id;
 };
 
 /* ---- outside requests ---- */
 
-static void end_guest(struct infer_worker *worker, struct infer_served **guest,
-                      const struct infer_event *done, const struct cap_err *failure)
+static void end_served(struct infer_worker *worker, struct infer_served **served,
+                       const struct infer_event *done, const struct cap_err *failure)
 {
-    infer_queue_end(worker->options.queue, cap_take(*guest), done, failure);
-    worker->guest_count--;
+    infer_queue_end(worker->options.queue, cap_take(*served), done, failure);
+    worker->running_count--;
 }
 
-static void end_all_guests(struct infer_worker *worker, const struct cap_err *failure)
+static void end_all_running(struct infer_worker *worker, const struct cap_err *failure)
 {
     for (int i = 0; i < worker->options.serve_concurrency; i++)
-        if (worker->guests[i])
-            end_guest(worker, &worker->guests[i], NULL, failure);
+        if (worker->running[i])
+            end_served(worker, &worker->running[i], NULL, failure);
 }
 
-static struct infer_served **guest_by_id(struct infer_worker *worker, uint64_t id)
+static struct infer_served **running_by_id(struct infer_worker *worker, uint64_t id)
 {
     for (int i = 0; i < worker->options.serve_concurrency; i++)
-        if (worker->guests[i] && worker->guests[i]->request.id == id)
-            return &worker->guests[i];
+        if (worker->running[i] && worker->running[i]->request.id == id)
+            return &worker->running[i];
     return NULL;
 }
 
-static struct infer_served **free_guest(struct infer_worker *worker)
+static struct infer_served **free_place(struct infer_worker *worker)
 {
     for (int i = 0; i < worker->options.serve_concurrency; i++)
-        if (!worker->guests[i])
-            return &worker->guests[i];
+        if (!worker->running[i])
+            return &worker->running[i];
     return NULL;
 }
 
@@ -63,101 +63,103 @@ static bool is_ending(void *arg)
     return infer_work_closed(arg);
 }
 
-static void outside_wish(const struct infer_worker *worker, const char *model,
-                         struct infer_wish *out)
+static void outside_choice(const struct infer_worker *worker, const char *model,
+                           struct infer_engine_choice *out)
 {
-    *out = (struct infer_wish){.engine = worker->options.serve_engine,
-                               .model = model,
-                               .precision = worker->options.serve_precision,
-                               .concurrency = worker->options.serve_concurrency,
-                               .threads = worker->options.threads,
-                               .unwanted = is_ending,
-                               .unwanted_arg = worker->options.work};
+    *out = (struct infer_engine_choice){.engine = worker->options.serve_engine,
+                                        .model = model,
+                                        .precision = worker->options.serve_precision,
+                                        .concurrency = worker->options.serve_concurrency,
+                                        .threads = worker->options.threads,
+                                        .unwanted = is_ending,
+                                        .unwanted_arg = worker->options.work};
 }
 
-/* The engine takes the ticket's request, or the ticket ends with the reason. */
-static void start_guest(struct infer_worker *worker, struct infer_served *ticket)
+/* The engine takes the request, or it ends with the reason. */
+static void start_served(struct infer_worker *worker, struct infer_served *served)
 {
-    struct infer_served **guest = free_guest(worker);
-    struct infer_engine *engine = worker->holder.engine;
+    struct infer_served **place = free_place(worker);
+    struct infer_engine *engine = worker->slot.engine;
     struct cap_err err = {0};
 
-    ticket->request.id = ++worker->guest_id;
-    if (!engine->ops->submit(engine, &ticket->request, &err)) {
-        infer_queue_end(worker->options.queue, ticket, NULL, &err);
+    served->request.id = ++worker->last_id;
+    if (!engine->ops->submit(engine, &served->request, &err)) {
+        infer_queue_end(worker->options.queue, served, NULL, &err);
         return;
     }
     infer_count(INFER_M_outside_requests_total, 1);
-    *guest = ticket;
-    worker->guest_count++;
+    *place = served;
+    worker->running_count++;
 }
 
-/* False: the ticket must wait until the engine is free to be replaced. */
-static bool admit_ticket(struct infer_worker *worker, struct infer_served *ticket)
+/* False: it must wait until the engine is free to be replaced. */
+static bool admit_one(struct infer_worker *worker, struct infer_served *served)
 {
-    struct infer_wish wish;
+    struct infer_engine_choice choice;
     struct cap_err err = {0};
 
-    outside_wish(worker, ticket->model, &wish);
-    if (!infer_holder_fits(&worker->holder, &wish)) {
-        if (worker->guest_count > 0)
+    outside_choice(worker, served->model, &choice);
+    if (!infer_engine_slot_fits(&worker->slot, &choice)) {
+        if (worker->running_count > 0)
             return false;
-        if (!infer_holder_open(&worker->holder, worker->options.models,
-                               worker->options.any_model_path, &wish, &err)) {
-            infer_queue_end(worker->options.queue, ticket, NULL, &err);
+        if (!infer_engine_slot_open(&worker->slot, worker->options.models,
+                                    worker->options.any_model_path, &choice, &err)) {
+            infer_queue_end(worker->options.queue, served, NULL, &err);
             return true;
         }
     }
-    start_guest(worker, ticket);
+    start_served(worker, served);
     return true;
 }
 
-static void admit_tickets(struct infer_worker *worker)
+static void admit_waiting(struct infer_worker *worker)
 {
-    while (worker->guest_count < worker->options.serve_concurrency) {
-        struct infer_served *ticket = worker->held;
+    while (worker->running_count < worker->options.serve_concurrency) {
+        struct infer_served *served = worker->waiting;
 
-        if (!ticket)
-            ticket = infer_queue_take(worker->options.queue);
-        worker->held = NULL;
-        if (!ticket)
+        if (!served)
+            served = infer_queue_take(worker->options.queue);
+        worker->waiting = NULL;
+        if (!served)
             return;
-        if (!admit_ticket(worker, ticket)) {
-            worker->held = ticket;
+        if (!admit_one(worker, served)) {
+            worker->waiting = served;
             return;
         }
     }
 }
 
-static void cancel_guest(struct infer_worker *worker, struct infer_served **guest, const char *why)
+static void cancel_served(struct infer_worker *worker, struct infer_served **served,
+                          const char *why)
 {
-    struct infer_engine *engine = worker->holder.engine;
+    struct infer_engine *engine = worker->slot.engine;
     struct cap_err err = {0};
 
-    engine->ops->cancel(engine, (*guest)->request.id);
+    engine->ops->cancel(engine, (*served)->request.id);
     cap_fail(&err, CAP_UNAVAILABLE, "%s", why);
-    end_guest(worker, guest, NULL, &err);
+    end_served(worker, served, NULL, &err);
 }
 
 static void cancel_abandoned(struct infer_worker *worker)
 {
     for (int i = 0; i < worker->options.serve_concurrency; i++)
-        if (worker->guests[i] && infer_queue_abandoned(worker->options.queue, worker->guests[i]))
-            cancel_guest(worker, &worker->guests[i], "the client has gone");
+        if (worker->running[i] && infer_queue_abandoned(worker->options.queue, worker->running[i]))
+            cancel_served(worker, &worker->running[i], "the client has gone");
 }
 
 static void take_outside_event(struct infer_worker *worker, const struct infer_event *event)
 {
-    struct infer_served **guest = event->kind == INFER_PASS ? NULL : guest_by_id(worker, event->id);
+    struct infer_served **served =
+        event->kind == INFER_PASS ? NULL : running_by_id(worker, event->id);
 
-    if (!guest)
+    if (!served)
         return;
     if (event->kind == INFER_TOKENS)
-        infer_queue_tokens(worker->options.queue, *guest, event);
+        infer_queue_tokens(worker->options.queue, *served, event);
     else if (event->kind == INFER_DONE)
-        end_guest(worker, guest, event, NULL);
+        end_served(worker, served, event, NULL);
     else
-        end_guest(worker, guest, NULL, &event->failure);
+        end_served(worker, served, NULL, &event->failure);
 }
 
 /* One turn of serving; returns at once when there is nothing to do. */
@@ -168,35 +170,35 @@ static void serve(struct infer_worker *worker)
     struct cap_err err = {0};
 
     cancel_abandoned(worker);
-    if (worker->guest_count == 0)
+    if (worker->running_count == 0)
         return;
-    engine = worker->holder.engine;
+    engine = worker->slot.engine;
     if (engine->ops->wait(engine, SERVE_WAIT_MS, &event, &err)) {
         take_outside_event(worker, &event);
     } else if (err.code != CAP_OK) {
         cap_log(ERROR, "engine_lost", "reason=%s", CAP_LOG_Q(err.text));
-        end_all_guests(worker, &err);
-        infer_holder_close(&worker->holder);
+        end_all_running(worker, &err);
+        infer_engine_slot_close(&worker->slot);
     }
 }
 
 /* Outside requests make way for a shard. */
-static void clear_guests(struct infer_worker *worker, const char *why)
+static void clear_running(struct infer_worker *worker, const char *why)
 {
     int64_t until_ms = cap_clock_ms(cap_clock_system()) + OUTSIDE_GRACE_MS;
     struct cap_err err = {0};
 
     infer_queue_refuse(worker->options.queue, why);
-    if (worker->held) {
+    if (worker->waiting) {
         cap_fail(&err, CAP_UNAVAILABLE, "%s", why);
-        infer_queue_end(worker->options.queue, cap_take(worker->held), NULL, &err);
+        infer_queue_end(worker->options.queue, cap_take(worker->waiting), NULL, &err);
     }
-    while (worker->guest_count > 0 && cap_clock_ms(cap_clock_system()) < until_ms &&
+    while (worker->running_count > 0 && cap_clock_ms(cap_clock_system()) < until_ms &&
            !infer_work_closed(worker->options.work))
         serve(worker);
     for (int i = 0; i < worker->options.serve_concurrency; i++)
-        if (worker->guests[i])
-            cancel_guest(worker, &worker->guests[i], why);
+        if (worker->running[i])
+            cancel_served(worker, &worker->running[i], why);
 }
 
 /* ---- leased shards ---- */
@@ -213,10 +215,10 @@ static bool is_unwanted(void *arg)
     return infer_work_closed(wanted->work) || !infer_work_wanted(wanted->work, wanted->lease);
 }
 
-static void shard_wish(const struct infer_worker *worker, const struct infer_spec *spec,
-                       struct infer_wish *out)
+static void shard_choice(const struct infer_worker *worker, const struct infer_spec *spec,
+                         struct infer_engine_choice *out)
 {
-    *out = (struct infer_wish){
+    *out = (struct infer_engine_choice){
         .engine = spec->engine,
         .model = spec->model,
         .precision = spec->precision,
@@ -239,8 +241,8 @@ static void digest_model(struct infer_worker *worker, struct wanted *wanted,
     struct cap_err err = {0};
 
     out[0] = '\0';
-    if (!worker->holder.model_path ||
-        infer_models_digest(worker->options.models, worker->holder.model_path, is_unwanted, wanted,
+    if (!worker->slot.model_path ||
+        infer_models_digest(worker->options.models, worker->slot.model_path, is_unwanted, wanted,
                             out, &err))
         return;
     out[0] = '\0';
@@ -249,22 +251,22 @@ static void digest_model(struct infer_worker *worker, struct wanted *wanted,
 }
 
 /* The engine, and the digest of its model, which is read whole if that was not done before. */
-static bool open_for_shard(struct infer_worker *worker, const struct infer_job *job,
+static bool open_for_shard(struct infer_worker *worker, const struct infer_assignment *assignment,
                            char out_sha256[CAP_SHA256_HEX_BYTES], struct cap_err *err)
 {
     struct infer_progress loading = {.phase = "loading model"};
-    struct wanted wanted = {worker->options.work, &job->lease};
-    struct infer_wish wish;
+    struct wanted wanted = {worker->options.work, &assignment->lease};
+    struct infer_engine_choice choice;
     bool ok = true;
 
-    shard_wish(worker, &job->spec, &wish);
-    wish.unwanted = is_unwanted;
-    wish.unwanted_arg = &wanted;
+    shard_choice(worker, &assignment->spec, &choice);
+    choice.unwanted = is_unwanted;
+    choice.unwanted_arg = &wanted;
     infer_work_set_loading(worker->options.work, true);
-    if (!infer_holder_fits(&worker->holder, &wish)) {
-        infer_work_put_progress(worker->options.work, &job->lease, &loading);
-        ok = infer_holder_open(&worker->holder, worker->options.models,
-                               worker->options.any_model_path, &wish, err);
+    if (!infer_engine_slot_fits(&worker->slot, &choice)) {
+        infer_work_put_progress(worker->options.work, &assignment->lease, &loading);
+        ok = infer_engine_slot_open(&worker->slot, worker->options.models,
+                                    worker->options.any_model_path, &choice, err);
     }
     if (ok)
         digest_model(worker, &wanted, out_sha256);
@@ -274,9 +276,10 @@ static bool open_for_shard(struct infer_worker *worker, const struct infer_job *
 
 /* A model that stopped loading because nobody waits for it is no failure. */
 static enum infer_shard_outcome end_unopened(struct infer_worker *worker,
-                                             const struct infer_job *job, struct cap_err *err)
+                                             const struct infer_assignment *assignment,
+                                             struct cap_err *err)
 {
-    struct wanted wanted = {worker->options.work, &job->lease};
+    struct wanted wanted = {worker->options.work, &assignment->lease};
 
     if (!is_unwanted(&wanted))
         return INFER_SHARD_FAILED;
@@ -284,13 +287,14 @@ static enum infer_shard_outcome end_unopened(struct infer_worker *worker,
     return INFER_SHARD_UNWANTED;
 }
 
-static enum infer_shard_outcome run_job(struct infer_worker *worker, const struct infer_job *job,
-                                        struct cap_err *err)
+static enum infer_shard_outcome run_assignment(struct infer_worker *worker,
+                                               const struct infer_assignment *assignment,
+                                               struct cap_err *err)
 {
     char sha256[CAP_SHA256_HEX_BYTES];
     struct infer_shard_setup setup = {
         .work = worker->options.work,
-        .job = job,
+        .assignment = assignment,
         .model_sha256 = sha256,
         .hardware = worker->options.hardware,
         .clock = cap_clock_system(),
@@ -299,13 +303,13 @@ static enum infer_shard_outcome run_job(struct infer_worker *worker, const struc
     };
     enum infer_shard_outcome outcome;
 
-    if (!open_for_shard(worker, job, sha256, err))
-        return end_unopened(worker, job, err);
-    setup.engine = worker->holder.engine;
+    if (!open_for_shard(worker, assignment, sha256, err))
+        return end_unopened(worker, assignment, err);
+    setup.engine = worker->slot.engine;
 
     outcome = infer_shard_run(&setup, err);
     if (outcome == INFER_SHARD_FAILED) /* it may be lost; the next shard opens it anew */
-        infer_holder_close(&worker->holder);
+        infer_engine_slot_close(&worker->slot);
     return outcome;
 }
 
@@ -320,24 +324,26 @@ static const enum infer_counter outcome_counters[] = {
     [INFER_SHARD_FAILED] = INFER_M_shards_failed_total,
 };
 
-static void take_job(struct infer_worker *worker, struct infer_job *job)
+static void take_assignment(struct infer_worker *worker, struct infer_assignment *assignment)
 {
     int64_t started_ms = cap_clock_ms(cap_clock_system());
     struct cap_err err = {0};
     enum infer_shard_outcome outcome;
 
     cap_log(INFO, "shard_started", "run=%s shard=%u fence=%llu prompts=%d resumed=%d",
-            job->lease.run_id, job->lease.shard, (unsigned long long)job->lease.fence,
-            job->prompt_count, job->resumed);
-    clear_guests(worker, "this node is measuring a run; try again when it has ended");
-    outcome = run_job(worker, job, &err);
+            assignment->lease.run_id, assignment->lease.shard,
+            (unsigned long long)assignment->lease.fence, assignment->prompt_count,
+            assignment->resumed);
+    clear_running(worker, "this node is measuring a run; try again when it has ended");
+    outcome = run_assignment(worker, assignment, &err);
     infer_queue_refuse(worker->options.queue, NULL);
     infer_count(outcome_counters[outcome], 1);
-    cap_log(INFO, "shard_ended", "run=%s shard=%u outcome=%s ms=%lld reason=%s", job->lease.run_id,
-            job->lease.shard, outcome_names[outcome],
+    cap_log(INFO, "shard_ended", "run=%s shard=%u outcome=%s ms=%lld reason=%s",
+            assignment->lease.run_id, assignment->lease.shard, outcome_names[outcome],
             (long long)(cap_clock_ms(cap_clock_system()) - started_ms), CAP_LOG_Q(err.text));
-    infer_work_end(worker->options.work, &job->lease, outcome == INFER_SHARD_FAILED ? &err : NULL);
-    infer_job_free(job);
+    infer_work_end(worker->options.work, &assignment->lease,
+                   outcome == INFER_SHARD_FAILED ? &err : NULL);
+    infer_assignment_free(assignment);
 }
 
 /* ---- the thread ---- */
@@ -345,14 +351,14 @@ static void take_job(struct infer_worker *worker, struct infer_job *job)
 /* So that the first request is answered as fast as the others. */
 static void open_served_model(struct infer_worker *worker)
 {
-    struct infer_wish wish;
+    struct infer_engine_choice choice;
     struct cap_err err = {0};
 
     if (!worker->options.serve_model || !*worker->options.serve_model)
         return;
-    outside_wish(worker, worker->options.serve_model, &wish);
-    if (!infer_holder_open(&worker->holder, worker->options.models, worker->options.any_model_path,
-                           &wish, &err))
+    outside_choice(worker, worker->options.serve_model, &choice);
+    if (!infer_engine_slot_open(&worker->slot, worker->options.models,
+                                worker->options.any_model_path, &choice, &err))
         cap_log(ERROR, "model_not_served", "reason=%s", CAP_LOG_Q(err.text));
 }
 
@@ -363,16 +369,17 @@ static void *run_worker(void *arg)
 
     open_served_model(worker);
     while (!infer_work_closed(work)) {
-        struct infer_job *job;
+        struct infer_assignment *assignment;
 
-        if (infer_work_take(work, worker->guest_count || worker->held ? 0 : IDLE_WAIT_MS, &job)) {
-            take_job(worker, job);
+        if (infer_work_take(work, worker->running_count || worker->waiting ? 0 : IDLE_WAIT_MS,
+                            &assignment)) {
+            take_assignment(worker, assignment);
             continue;
         }
-        admit_tickets(worker);
+        admit_waiting(worker);
         serve(worker);
     }
-    clear_guests(worker, "this node is ending");
+    clear_running(worker, "this node is ending");
     return NULL;
 }
 
@@ -382,8 +389,8 @@ struct infer_worker *infer_worker_start(const struct infer_worker_options *optio
 
     assert(worker);
     worker->options = *options;
-    worker->guests = calloc((size_t)options->serve_concurrency, sizeof *worker->guests);
-    assert(worker->guests);
+    worker->running = calloc((size_t)options->serve_concurrency, sizeof *worker->running);
+    assert(worker->running);
     if (pthread_create(&worker->thread, NULL, run_worker, worker) != 0)
         abort();
     return worker;
@@ -394,7 +401,7 @@ void infer_worker_free(struct infer_worker *worker)
     if (!worker)
         return;
     pthread_join(worker->thread, NULL);
-    infer_holder_close(&worker->holder);
-    free(worker->guests);
+    infer_engine_slot_close(&worker->slot);
+    free(worker->running);
     free(worker);
 }

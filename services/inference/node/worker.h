@@ -1,8 +1,8 @@
 /* worker.h — the one thread that owns the engine.
  *
- * It takes leased shards from the desk (work.h) and, while there is none, requests from the HTTP
+ * It takes leased shards (work.h) and, while there is none, requests from the HTTP
  * endpoint (serve/queue.h). The engine it opened last stays open and is used again when the next work
- * wants the same model, precision and device with no more requests in flight. A leased shard goes
+ * wants the same model, precision and device with no more requests in in_flight. A leased shard goes
  * first: its requests that run get a few seconds to end, new ones are refused, so that nothing
  * disturbs what is being measured.
  */
@@ -11,8 +11,8 @@
 
 #include "base/auto.h"
 #include "base/clock.h"
+#include "node/engine_slot.h"
 #include "node/models.h"
-#include "node/open_engine.h"
 #include "node/rows.h"
 #include "node/work.h"
 #include "serve/queue.h"

@@ -6,14 +6,15 @@
 /* Far more than a token and a stop string; a bound, not an expectation. */
 enum { HELD_BYTES_MAX = 1 << 20 };
 
-void infer_textflow_start(struct infer_textflow *flow, const char *const *stops, int stop_count)
+void infer_output_text_start(struct infer_output_text *flow, const char *const *stops,
+                             int stop_count)
 {
-    *flow = (struct infer_textflow){.stops = stops, .stop_count = stop_count};
+    *flow = (struct infer_output_text){.stops = stops, .stop_count = stop_count};
     cap_buf_init(&flow->held, HELD_BYTES_MAX);
     cap_buf_init(&flow->piece, HELD_BYTES_MAX);
 }
 
-void infer_textflow_done(struct infer_textflow *flow)
+void infer_output_text_done(struct infer_output_text *flow)
 {
     cap_buf_done(&flow->held);
     cap_buf_done(&flow->piece);
@@ -22,7 +23,7 @@ void infer_textflow_done(struct infer_textflow *flow)
 /* ---- bytes to whole characters ---- */
 
 /* A NUL would end the text of everyone who reads it as a string. */
-static void add_byte(struct infer_textflow *flow, unsigned char byte)
+static void add_byte(struct infer_output_text *flow, unsigned char byte)
 {
     if (byte != '\0') {
         cap_utf8_mend(&flow->mender, &byte, 1, &flow->held);
@@ -35,7 +36,7 @@ static void add_byte(struct infer_textflow *flow, unsigned char byte)
 /* ---- stop strings ---- */
 
 /* The stop string that is complete first, as if the text had come character by character. */
-static bool find_stop(const struct infer_textflow *flow, size_t *out_start)
+static bool find_stop(const struct infer_output_text *flow, size_t *out_start)
 {
     size_t best_end = SIZE_MAX;
 
@@ -54,7 +55,7 @@ static bool find_stop(const struct infer_textflow *flow, size_t *out_start)
 }
 
 /* Length of the longest end of the held text that a stop string begins with. */
-static size_t length_to_hold(const struct infer_textflow *flow)
+static size_t length_to_hold(const struct infer_output_text *flow)
 {
     size_t hold = 0;
 
@@ -69,7 +70,7 @@ static size_t length_to_hold(const struct infer_textflow *flow)
     return hold;
 }
 
-static const char *show(struct infer_textflow *flow, size_t length)
+static const char *show(struct infer_output_text *flow, size_t length)
 {
     cap_buf_clear(&flow->piece);
     cap_buf_add(&flow->piece, flow->held.data, length);
@@ -77,8 +78,8 @@ static const char *show(struct infer_textflow *flow, size_t length)
     return flow->piece.data;
 }
 
-const char *infer_textflow_feed(struct infer_textflow *flow, const void *bytes, size_t length,
-                                bool last)
+const char *infer_output_text_feed(struct infer_output_text *flow, const void *bytes, size_t length,
+                                   bool last)
 {
     const unsigned char *byte = bytes;
     size_t stop_start = 0;

@@ -1,4 +1,4 @@
-/* textflow.h — from the bytes of tokens to text that may be shown: whole characters, stop strings
+/* output.h — from the bytes of tokens to text that may be shown: whole characters, stop strings
  * cut.
  *
  * A token may end in the middle of a character, and a stop string may span tokens. So text is held
@@ -7,13 +7,13 @@
  * the bytes were divided into tokens, and never contains any part of a stop string that ended the
  * text.
  *
- *     infer_textflow_start(&flow, stops, stop_count);
- *     piece = infer_textflow_feed(&flow, bytes, length, is_last_token);
+ *     infer_output_text_start(&flow, stops, stop_count);
+ *     piece = infer_output_text_feed(&flow, bytes, length, is_last_token);
  *     if (flow.stopped) ...                                   a stop string was seen
- *     infer_textflow_done(&flow);
+ *     infer_output_text_done(&flow);
  */
-#ifndef INFER_TEXTFLOW_H
-#define INFER_TEXTFLOW_H
+#ifndef INFER_OUTPUT_H
+#define INFER_OUTPUT_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -21,7 +21,7 @@
 #include "base/buf.h"
 #include "base/utf8.h"
 
-struct infer_textflow {
+struct infer_output_text {
     const char *const *stops; /* borrowed */
     int stop_count;
     bool stopped;
@@ -29,11 +29,12 @@ struct infer_textflow {
     struct cap_buf held, piece;
 };
 
-void infer_textflow_start(struct infer_textflow *flow, const char *const *stops, int stop_count);
-void infer_textflow_done(struct infer_textflow *flow);
+void infer_output_text_start(struct infer_output_text *flow, const char *const *stops,
+                             int stop_count);
+void infer_output_text_done(struct infer_output_text *flow);
 /* Text that may be shown now, "" if none; valid until the next call. With `last` nothing is held
  * back. After a stop always "". */
-const char *infer_textflow_feed(struct infer_textflow *flow, const void *bytes, size_t length,
-                                bool last);
+const char *infer_output_text_feed(struct infer_output_text *flow, const void *bytes, size_t length,
+                                   bool last);
 
 #endif

@@ -1,4 +1,4 @@
-/* The node's small parts, each alone: traffic shape, time stamps, text, spool, jobs, models. */
+/* The node's small parts, each alone: traffic shape, time stamps, text, outbox, assignments, models. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -96,7 +96,7 @@ static size_t gaps_of_chunks(int chunks, bool closing, int output_tokens, int64_
         infer_timing_tokens(&timing, i * 1000000, 0);
     if (closing)
         infer_timing_closing(&timing);
-    infer_timing_settle(&timing, output_tokens);
+    infer_timing_end(&timing, output_tokens);
     count = infer_timing_gaps(&timing, &gaps);
     *out_last_ns = timing.last_ns;
     infer_timing_done(&timing);
@@ -167,19 +167,19 @@ static void a_chunk_of_several_tokens_is_never_a_gap(void **state)
 static bool flow_by(const char *bytes, size_t step, const char *const *stops, int stop_count,
                     struct cap_buf *out)
 {
-    struct infer_textflow flow;
+    struct infer_output_text flow;
     size_t length = strlen(bytes);
     bool stopped;
 
     cap_buf_clear(out);
-    infer_textflow_start(&flow, stops, stop_count);
+    infer_output_text_start(&flow, stops, stop_count);
     for (size_t at = 0; at < length; at += step) {
         size_t n = length - at < step ? length - at : step;
 
-        cap_buf_add_str(out, infer_textflow_feed(&flow, bytes + at, n, at + n == length));
+        cap_buf_add_str(out, infer_output_text_feed(&flow, bytes + at, n, at + n == length));
     }
     stopped = flow.stopped;
-    infer_textflow_done(&flow);
+    infer_output_text_done(&flow);
     return stopped;
 }
 
@@ -213,15 +213,15 @@ static void of_two_stop_strings_the_one_complete_first_wins(void **state)
 
 static void characters_come_out_whole(void **state)
 {
-    struct infer_textflow flow;
+    struct infer_output_text flow;
 
     (void)state;
-    infer_textflow_start(&flow, NULL, 0);
-    assert_string_equal(infer_textflow_feed(&flow, "\xE2", 1, false), "");
-    assert_string_equal(infer_textflow_feed(&flow, "\x82", 1, false), "");
-    assert_string_equal(infer_textflow_feed(&flow, "\xAC!", 2, false), "\xE2\x82\xAC!");
-    assert_string_equal(infer_textflow_feed(&flow, "\xF0\x9F", 2, true), "\xEF\xBF\xBD");
-    infer_textflow_done(&flow);
+    infer_output_text_start(&flow, NULL, 0);
+    assert_string_equal(infer_output_text_feed(&flow, "\xE2", 1, false), "");
+    assert_string_equal(infer_output_text_feed(&flow, "\x82", 1, false), "");
+    assert_string_equal(infer_output_text_feed(&flow, "\xAC!", 2, false), "\xE2\x82\xAC!");
+    assert_string_equal(infer_output_text_feed(&flow, "\xF0\x9F", 2, true), "\xEF\xBF\xBD");
+    infer_output_text_done(&flow);
 }
 
 static void bytes_that_are_no_text_become_the_replacement_character(void **state)
@@ -241,7 +241,7 @@ static void bytes_that_are_no_text_become_the_replacement_character(void **state
     }
 }
 
-/* ---- spool ---- */
+/* ---- outbox ---- */
 
 static struct infer_batch batch(uint64_t seq, size_t length)
 {
@@ -250,45 +250,45 @@ static struct infer_batch batch(uint64_t seq, size_t length)
 
 static void a_batch_is_kept_until_acknowledged_and_sent_again_after_a_rewind(void **state)
 {
-    CAP_AUTO(infer_spool) spool = infer_spool_new(100);
+    CAP_AUTO(infer_outbox) outbox = infer_outbox_new(100);
     struct infer_batch first = batch(4, 60), second = batch(5, 60);
 
     (void)state;
-    infer_spool_put(spool, &first);
-    assert_true(infer_spool_has_room(spool));
-    infer_spool_put(spool, &second);
-    assert_false(infer_spool_has_room(spool));
-    assert_int_equal(infer_spool_next(spool)->seq, 4);
-    assert_int_equal(infer_spool_next(spool)->seq, 5);
-    assert_null(infer_spool_next(spool));
-    infer_spool_ack(spool, 4);
-    assert_int_equal(infer_spool_bytes(spool), 60);
-    infer_spool_rewind(spool, 0);
-    assert_int_equal(infer_spool_next(spool)->seq, 5);
-    infer_spool_ack(spool, 9);
-    assert_int_equal(infer_spool_count(spool), 0);
+    infer_outbox_put(outbox, &first);
+    assert_true(infer_outbox_has_room(outbox));
+    infer_outbox_put(outbox, &second);
+    assert_false(infer_outbox_has_room(outbox));
+    assert_int_equal(infer_outbox_next(outbox)->seq, 4);
+    assert_int_equal(infer_outbox_next(outbox)->seq, 5);
+    assert_null(infer_outbox_next(outbox));
+    infer_outbox_ack(outbox, 4);
+    assert_int_equal(infer_outbox_bytes(outbox), 60);
+    infer_outbox_rewind(outbox, 0);
+    assert_int_equal(infer_outbox_next(outbox)->seq, 5);
+    infer_outbox_ack(outbox, 9);
+    assert_int_equal(infer_outbox_count(outbox), 0);
 }
 
 static void batches_on_their_way_stay_within_the_window(void **state)
 {
-    CAP_AUTO(infer_spool) spool = infer_spool_new(1000);
+    CAP_AUTO(infer_outbox) outbox = infer_outbox_new(1000);
 
     (void)state;
-    infer_spool_rewind(spool, 100);
+    infer_outbox_rewind(outbox, 100);
     for (uint64_t seq = 1; seq <= 4; seq++) {
         struct infer_batch one = batch(seq, seq == 4 ? 300 : 50);
-        infer_spool_put(spool, &one);
+        infer_outbox_put(outbox, &one);
     }
-    assert_int_equal(infer_spool_next(spool)->seq, 1);
-    assert_int_equal(infer_spool_next(spool)->seq, 2);
-    assert_null(infer_spool_next(spool)); /* 150 bytes would be on their way */
-    infer_spool_ack(spool, 1);
-    assert_int_equal(infer_spool_next(spool)->seq, 3);
-    assert_null(infer_spool_next(spool));
-    infer_spool_ack(spool, 3);
-    assert_int_equal(infer_spool_next(spool)->seq, 4); /* larger than the window: alone it goes */
-    infer_spool_rewind(spool, 100);
-    assert_int_equal(infer_spool_next(spool)->seq, 4);
+    assert_int_equal(infer_outbox_next(outbox)->seq, 1);
+    assert_int_equal(infer_outbox_next(outbox)->seq, 2);
+    assert_null(infer_outbox_next(outbox)); /* 150 bytes would be on their way */
+    infer_outbox_ack(outbox, 1);
+    assert_int_equal(infer_outbox_next(outbox)->seq, 3);
+    assert_null(infer_outbox_next(outbox));
+    infer_outbox_ack(outbox, 3);
+    assert_int_equal(infer_outbox_next(outbox)->seq, 4); /* larger than the window: alone it goes */
+    infer_outbox_rewind(outbox, 100);
+    assert_int_equal(infer_outbox_next(outbox)->seq, 4);
 }
 
 /* ---- jobs ---- */
@@ -296,19 +296,19 @@ static void batches_on_their_way_stay_within_the_window(void **state)
 static void a_prompt_that_says_nothing_is_refused(void **state)
 {
     struct infer_lease lease = {.run_id = "run-a"};
-    CAP_AUTO(infer_job) job = infer_job_new(&lease, 1 << 20);
+    CAP_AUTO(infer_assignment) assignment = infer_assignment_new(&lease, 1 << 20);
     struct infer_prompt prompt = {.uid = "u1"};
     struct cap_err err = {0};
 
     (void)state;
-    assert_false(infer_job_add(job, &prompt, &err));
+    assert_false(infer_assignment_add(assignment, &prompt, &err));
     assert_string_equal(err.text, "prompt u1 has neither text nor messages");
 }
 
 static void prompts_past_the_limit_are_refused_with_its_setting(void **state)
 {
     struct infer_lease lease = {.run_id = "run-a"};
-    CAP_AUTO(infer_job) job = infer_job_new(&lease, 1 << 20);
+    CAP_AUTO(infer_assignment) assignment = infer_assignment_new(&lease, 1 << 20);
     CAP_AUTO_MEM char *text = calloc(1, 300001);
     struct infer_prompt prompt = {.uid = "u", .request = {.text = text}};
     struct cap_err err = {0};
@@ -316,7 +316,7 @@ static void prompts_past_the_limit_are_refused_with_its_setting(void **state)
 
     (void)state;
     memset(text, 'x', 300000);
-    while (infer_job_add(job, &prompt, &err))
+    while (infer_assignment_add(assignment, &prompt, &err))
         taken++;
     assert_in_range(taken, 1, 3);
     assert_int_equal(err.code, CAP_RESOURCE_EXHAUSTED);

@@ -32,7 +32,7 @@ static void the_sums_of_a_large_model_are_more_than_one_batch(void **state)
     enum { LAYERS = 100, EXPERTS = 4096 };
     int layers[LAYERS] = {0};
     CAP_AUTO_MEM uint32_t *counts = calloc(LAYERS * EXPERTS, sizeof *counts);
-    struct infer_tally tally = {0};
+    struct infer_expert_sums sums = {0};
     struct infer_rows rows;
     struct infer_pass pass = {.phase = INFER_PREFILL,
                               .sequences = 1,
@@ -45,10 +45,10 @@ static void the_sums_of_a_large_model_are_more_than_one_batch(void **state)
     for (int i = 0; i < LAYERS * EXPERTS; i++)
         counts[i] = 3000000000u; /* 5 bytes each on the wire: 2 MB */
     infer_rows_init(&rows);
-    infer_tally_pass(&tally, &pass);
-    infer_tally_flush(&tally, &rows, count_full, &rows);
+    infer_expert_sums_pass(&sums, &pass);
+    infer_expert_sums_flush(&sums, &rows, count_full, &rows);
     assert_in_range(rows.answers, 3, 4);
-    infer_tally_done(&tally);
+    infer_expert_sums_done(&sums);
     infer_rows_done(&rows);
 }
 
@@ -56,7 +56,7 @@ static void selections_are_summed_by_phase_and_batch_bucket(void **state)
 {
     static const int layers[] = {1, 3};
     static const uint32_t counts[] = {1, 0, 2, 0, 3, 0};
-    struct infer_tally tally = {0};
+    struct infer_expert_sums sums = {0};
     struct infer_rows rows;
     struct infer_pass pass = {.phase = INFER_DECODE,
                               .sequences = 3,
@@ -68,17 +68,17 @@ static void selections_are_summed_by_phase_and_batch_bucket(void **state)
 
     (void)state;
     infer_rows_init(&rows);
-    infer_tally_pass(&tally, &pass);
+    infer_expert_sums_pass(&sums, &pass);
     pass.sequences = 4;
-    infer_tally_pass(&tally, &pass); /* 3 and 4 share the bucket 4 */
-    assert_int_equal(tally.sums[INFER_DECODE - 1][2][0], 2);
-    assert_int_equal(tally.sums[INFER_DECODE - 1][2][4], 6);
-    infer_tally_flush(&tally, &rows, never_full, NULL);
+    infer_expert_sums_pass(&sums, &pass); /* 3 and 4 share the bucket 4 */
+    assert_int_equal(sums.of[INFER_DECODE - 1][2][0], 2);
+    assert_int_equal(sums.of[INFER_DECODE - 1][2][4], 6);
+    infer_expert_sums_flush(&sums, &rows, never_full, NULL);
     length = rows.bytes.length;
     assert_true(length > 0);
-    infer_tally_flush(&tally, &rows, never_full, NULL); /* deltas: nothing happened since */
+    infer_expert_sums_flush(&sums, &rows, never_full, NULL); /* deltas: nothing happened since */
     assert_int_equal(rows.bytes.length, length);
-    infer_tally_done(&tally);
+    infer_expert_sums_done(&sums);
     infer_rows_done(&rows);
 }
 

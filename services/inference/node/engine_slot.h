@@ -1,12 +1,12 @@
-/* holder.h — the engine that is open now, and whether it fits what is wanted. The worker's thread.
+/* slot.h — the engine that is open now, and whether it fits what is wanted. The worker's thread.
  */
-#ifndef INFER_HOLDER_H
-#define INFER_HOLDER_H
+#ifndef INFER_ENGINE_SLOT_H
+#define INFER_ENGINE_SLOT_H
 
 #include "engine.h"
 #include "node/models.h"
 
-struct infer_holder {
+struct infer_engine_slot {
     struct infer_engine *engine; /* NULL = none open */
     char *key;                   /* what it was opened for */
     char *model_path;            /* the directory; NULL when the engine has none */
@@ -29,7 +29,7 @@ struct infer_server_rules {
 };
 
 /* What somebody wants to run. `model` is a name or path as the user wrote it. */
-struct infer_wish {
+struct infer_engine_choice {
     const char *engine, *model, *precision, *device;
     int concurrency, threads;
     const char *url, *served_model, *api_key_env, *model_config;
@@ -38,11 +38,13 @@ struct infer_wish {
     void *unwanted_arg;
 };
 
-/* True when the open engine fits the wish. */
-bool infer_holder_fits(const struct infer_holder *holder, const struct infer_wish *wish);
+/* True when the open engine fits the choice. */
+bool infer_engine_slot_fits(const struct infer_engine_slot *slot,
+                            const struct infer_engine_choice *choice);
 /* Opens what is wanted, after closing what is open. On failure nothing is open. */
-bool infer_holder_open(struct infer_holder *holder, const struct infer_models *models,
-                       bool any_model_path, const struct infer_wish *wish, struct cap_err *err);
-void infer_holder_close(struct infer_holder *holder);
+bool infer_engine_slot_open(struct infer_engine_slot *slot, const struct infer_models *models,
+                            bool any_model_path, const struct infer_engine_choice *choice,
+                            struct cap_err *err);
+void infer_engine_slot_close(struct infer_engine_slot *slot);
 
 #endif

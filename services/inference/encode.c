@@ -1,4 +1,4 @@
-#include "text/encode.h"
+#include "encode.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-#include "node/open_engine.h"
+#include "node/engine_slot.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -17,35 +17,35 @@ static const char *or_empty(const char *text)
     return text ? text : "";
 }
 
-static char *make_key(const struct infer_wish *wish)
+static char *make_key(const struct infer_engine_choice *choice)
 {
     char *key = NULL;
-    int length = asprintf(&key, "%s\n%s\n%s\n%s\n%s\n%s\n%s\n%s", wish->engine, wish->model,
-                          or_empty(wish->precision), or_empty(wish->device), or_empty(wish->url),
-                          or_empty(wish->served_model), or_empty(wish->api_key_env),
-                          or_empty(wish->model_config));
+    int length = asprintf(&key, "%s\n%s\n%s\n%s\n%s\n%s\n%s\n%s", choice->engine, choice->model,
+                          or_empty(choice->precision), or_empty(choice->device),
+                          or_empty(choice->url), or_empty(choice->served_model),
+                          or_empty(choice->api_key_env), or_empty(choice->model_config));
 
     assert(length >= 0);
     return key;
 }
 
-bool infer_holder_fits(const struct infer_holder *holder, const struct infer_wish *wish)
+bool infer_engine_slot_fits(const struct infer_engine_slot *slot,
+                            const struct infer_engine_choice *choice)
 {
-    CAP_AUTO_MEM char *key = make_key(wish);
+    CAP_AUTO_MEM char *key = make_key(choice);
 
-    if (wish->url && *wish->url)
+    if (choice->url && *choice->url)
         return false; /* who answers there now is asked anew */
-    return holder->engine && wish->concurrency <= holder->concurrency &&
-           strcmp(holder->key, key) == 0;
+    return slot->engine && choice->concurrency <= slot->concurrency && strcmp(slot->key, key) == 0;
 }
 
-void infer_holder_close(struct infer_holder *holder)
+void infer_engine_slot_close(struct infer_engine_slot *slot)
 {
-    if (holder->engine)
-        holder->engine->ops->free(holder->engine);
-    free(holder->key);
-    free(holder->model_path);
-    *holder = (struct infer_holder){0};
+    if (slot->engine)
+        slot->engine->ops->free(slot->engine);
+    free(slot->key);
+    free(slot->model_path);
+    *slot = (struct infer_engine_slot){0};
 }
 
 static void list_engines(struct cap_buf *out)
@@ -127,53 +127,55 @@ static const char *find_command(const struct infer_server_rules *rules, const ch
     return NULL;
 }
 
-static void set_options(const struct infer_wish *wish, const struct infer_engine_ops *ops,
-                        const char *model, const char *api_key, struct infer_engine_options *out)
+static void set_options(const struct infer_engine_choice *choice,
+                        const struct infer_engine_ops *ops, const char *model, const char *api_key,
+                        struct infer_engine_options *out)
 {
     *out = (struct infer_engine_options){
         .kind = ops->name,
         .model = model,
-        .precision = or_empty(wish->precision),
-        .device = or_empty(wish->device),
-        .concurrency = wish->concurrency,
-        .threads = wish->threads,
-        .url = wish->url,
-        .served_model = wish->served_model,
+        .precision = or_empty(choice->precision),
+        .device = or_empty(choice->device),
+        .concurrency = choice->concurrency,
+        .threads = choice->threads,
+        .url = choice->url,
+        .served_model = choice->served_model,
         .api_key = api_key,
-        .model_config = wish->model_config,
-        .refused_ms_max = wish->rules.refused_ms_max,
-        .loading_ms_max = wish->rules.loading_ms_max,
-        .routing_again = wish->rules.routing_again,
-        .command = find_command(&wish->rules, ops->name),
-        .log_dir = wish->rules.log_dir,
-        .unwanted = wish->unwanted,
-        .unwanted_arg = wish->unwanted_arg,
+        .model_config = choice->model_config,
+        .refused_ms_max = choice->rules.refused_ms_max,
+        .loading_ms_max = choice->rules.loading_ms_max,
+        .routing_again = choice->rules.routing_again,
+        .command = find_command(&choice->rules, ops->name),
+        .log_dir = choice->rules.log_dir,
+        .unwanted = choice->unwanted,
+        .unwanted_arg = choice->unwanted_arg,
     };
 }
 
-bool infer_holder_open(struct infer_holder *holder, const struct infer_models *models,
-                       bool any_model_path, const struct infer_wish *wish, struct cap_err *err)
+bool infer_engine_slot_open(struct infer_engine_slot *slot, const struct infer_models *models,
+                            bool any_model_path, const struct infer_engine_choice *choice,
+                            struct cap_err *err)
 {
-    const struct infer_engine_ops *ops = find_engine(wish->engine, err);
-    const char *model = wish->model, *api_key = NULL;
+    const struct infer_engine_ops *ops = find_engine(choice->engine, err);
+    const char *model = choice->model, *api_key = NULL;
     struct infer_engine_options options;
     int64_t started_ms = cap_clock_ms(cap_clock_system());
 
-    infer_holder_close(holder);
-    if (!ops || !find_key(wish->api_key_env, wish->url, &api_key, err) ||
+    infer_engine_slot_close(slot);
+    if (!ops || !find_key(choice->api_key_env, choice->url, &api_key, err) ||
         (ops->wants_directory &&
-         !(model = infer_models_resolve(models, wish->model, any_model_path, err))))
+         !(model = infer_models_resolve(models, choice->model, any_model_path, err))))
         return false;
-    set_options(wish, ops, model, api_key, &options);
-    holder->engine = ops->open(&options, err);
-    if (!holder->engine)
+    set_options(choice, ops, model, api_key, &options);
+    slot->engine = ops->open(&options, err);
+    if (!slot->engine)
         return cap_fail_in(err, "engine %s", ops->name);
-    holder->key = make_key(wish);
-    holder->model_path = ops->wants_directory ? strdup(model) : NULL;
-    holder->concurrency = wish->concurrency;
+    slot->key = make_key(choice);
+    slot->model_path = ops->wants_directory ? strdup(model) : NULL;
+    slot->concurrency = choice->concurrency;
     infer_count(INFER_M_engines_opened_total, 1);
     cap_log(INFO, "engine_opened", "engine=%s model=%s precision=%s concurrency=%d ms=%lld",
-            ops->name, CAP_LOG_Q(model), options.precision, wish->concurrency,
+            ops->name, CAP_LOG_Q(model), options.precision, choice->concurrency,
             (long long)(cap_clock_ms(cap_clock_system()) - started_ms));
     return true;
 }
