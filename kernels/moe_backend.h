@@ -1,10 +1,13 @@
 /* moe_backend.h — the one seam between the model code and what computes: CPU now, CUDA beside it.
  *
- * Plain C, opaque handles, nothing of lib/: a backend is one table of functions. A device is driven
- * by one thread at a time; the backend keeps its own workers. Operators are queued in order and may
- * be unfinished on return: `sync` or `download` waits (the CPU computes in place). All numbers that
- * an operator reads, index arrays included, live in device memory (struct moe_buf, f32 or int32
- * unless said otherwise); weights are packed once into the backend's own layout.
+ * Plain C, opaque handles, nothing of lib/: a backend is one table of functions and one row in
+ * backends.c. A device is driven by one thread at a time; the backend keeps its own workers.
+ * Operators are queued in order and may be unfinished on return: `sync` or `download` waits (the
+ * CPU computes in place). So a call may report what an earlier one did wrong; after a status that
+ * is not MOE_OK the device computes nothing useful any more, `failure` says why, and `close` is all
+ * that is left. All numbers that an operator reads, index arrays included, live in device memory
+ * (struct moe_buf, f32 or int32 unless said otherwise); weights are packed once into the backend's
+ * own layout.
  *
  * Every operator is defined by a plain loop, moe_<op>_ref in cpu/ref.h, and what a row gets never
  * depends on the other rows of the call: each output is one chain of additions along k in an order
@@ -23,7 +26,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum moe_status { MOE_OK, MOE_NO_DEVICE, MOE_NO_MEMORY, MOE_INVALID };
+enum moe_status {
+    MOE_OK,
+    MOE_NO_DEVICE,
+    MOE_NO_MEMORY,
+    MOE_INVALID, /* what was asked for cannot be */
+    MOE_FAILED,  /* the device or its driver */
+};
 
 /* Of numbers in memory and in files. I8: 8 bits with one bf16 scale for MOE_I8_GROUP along k. */
 enum moe_type { MOE_F32, MOE_BF16, MOE_F16, MOE_I8 };
@@ -39,6 +48,7 @@ enum {
 struct moe_dev;
 struct moe_weight;
 
+/* Addresses of a device count bytes: a part of a buffer is {addr + offset, bytes}. */
 struct moe_buf {
     uint64_t addr; /* 0 = none */
     size_t bytes;
@@ -53,6 +63,12 @@ struct moe_options {
 struct moe_info {
     const char *isa; /* "avx2" ... */
     int threads;
+};
+
+/* A device of this machine, beside its processors. */
+struct moe_device {
+    char name[96];
+    uint64_t memory_bytes;
 };
 
 /* How a weight is laid out; a backend packs as it likes, the host sees rows. */
@@ -93,34 +109,46 @@ struct moe_heads {
 };
 
 struct moe_backend {
-    const char *name;
+    const char *name; /* as in --device */
+    /* The first `max` devices that it could open here; how many. NULL: it computes on the host's
+     * processors and has no devices. */
+    int (*devices)(struct moe_device *out, int max);
+    /* Instruction sets or generations that it has code for, lowest first; NULL past the end. And
+     * what this machine lacks for one: NULL when it can run it, else words. */
+    const char *(*level_at)(int index);
+    const char *(*level_lacks)(int index);
     /* `why` gets a sentence when it fails. */
     enum moe_status (*open)(const struct moe_options *options, struct moe_dev **out_dev, char *why,
                             size_t why_bytes);
     void (*close)(struct moe_dev *dev);
     void (*info)(const struct moe_dev *dev, struct moe_info *out_info);
+    /* Words about the call that failed; never NULL. */
+    const char *(*failure)(const struct moe_dev *dev);
+    /* Bytes that may still be had; NULL: its memory is the host's. */
+    uint64_t (*memory_left)(struct moe_dev *dev);
 
     /* memory: zeroed */
     enum moe_status (*alloc)(struct moe_dev *dev, size_t bytes, struct moe_buf *out_buf);
     void (*release)(struct moe_dev *dev, struct moe_buf *buf); /* and clears it; none is fine */
-    void (*upload)(struct moe_dev *dev, struct moe_buf to, size_t offset, const void *from,
-                   size_t bytes);
-    void (*download)(struct moe_dev *dev, void *to, struct moe_buf from, size_t offset,
-                     size_t bytes);
-    void (*sync)(struct moe_dev *dev);
+    /* `from` may be used again on return */
+    enum moe_status (*upload)(struct moe_dev *dev, struct moe_buf to, size_t offset,
+                              const void *from, size_t bytes);
+    enum moe_status (*download)(struct moe_dev *dev, void *to, struct moe_buf from, size_t offset,
+                                size_t bytes);
+    enum moe_status (*sync)(struct moe_dev *dev);
 
     /* weights: made empty, then filled by rows from numbers of type `from` (F32, BF16 or F16) */
     enum moe_status (*weight_new)(struct moe_dev *dev, const struct moe_shape *shape,
                                   struct moe_weight **out_weight);
-    void (*weight_put)(struct moe_dev *dev, struct moe_weight *weight, int expert, int row,
-                       int rows, const void *src, enum moe_type from);
+    enum moe_status (*weight_put)(struct moe_dev *dev, struct moe_weight *weight, int expert,
+                                  int row, int rows, const void *src, enum moe_type from);
     void (*weight_free)(struct moe_dev *dev, struct moe_weight *weight);
     /* of one expert as stored: numbers and scales, padding left out */
     uint64_t (*weight_bytes)(const struct moe_weight *weight);
 
     /* cache: bytes of one page of k (v needs the same), and copying pages within a layer */
     size_t (*page_bytes)(enum moe_type type, int kv_heads, int head_dim);
-    void (*page_copy)(struct moe_dev *dev, const struct moe_kv *kv, int to, int from);
+    enum moe_status (*page_copy)(struct moe_dev *dev, const struct moe_kv *kv, int to, int from);
 
     /* operators: MOE_NO_MEMORY when scratch could not grow. Buffers must not overlap unless said
      * otherwise. */
@@ -157,15 +185,12 @@ struct moe_backend {
                            const struct moe_weight *down, struct moe_buf y, int rows, int top_k);
 };
 
+/* The rows, ended by NULL: backends.c. */
+extern const struct moe_backend *const moe_backends[];
 /* NULL when there is no such backend. */
 const struct moe_backend *moe_backend_find(const char *name);
 
-/* count numbers of a file's type (F32, BF16, F16; any alignment) as f32. */
+/* count numbers of a file's type (F32, BF16, F16; any alignment) as f32, on the host. */
 void moe_to_f32(const void *src, enum moe_type from, size_t count, float *out);
-
-/* ISA levels of the CPU backend, lowest first: "c", "avx2", ...; NULL past the end. */
-const char *moe_cpu_isa_at(int index);
-/* NULL when this CPU can run the level, else a sentence that says what it lacks. */
-const char *moe_cpu_isa_lacks(int index);
 
 #endif

@@ -27,13 +27,14 @@ size_t cpu_page_bytes(enum moe_type type, int kv_heads, int head_dim)
     return (size_t)kv_heads * (size_t)value_width(head_dim) * MOE_PAGE_TOKENS * number_bytes(type);
 }
 
-void cpu_page_copy(struct moe_dev *dev, const struct moe_kv *kv, int to, int from)
+enum moe_status cpu_page_copy(struct moe_dev *dev, const struct moe_kv *kv, int to, int from)
 {
     (void)dev;
     size_t bytes = cpu_page_bytes(kv->type, kv->kv_heads, kv->head_dim);
     char *k = (char *)(uintptr_t)kv->k.addr, *v = (char *)(uintptr_t)kv->v.addr;
     memcpy(k + (size_t)to * bytes, k + (size_t)from * bytes, bytes);
     memcpy(v + (size_t)to * bytes, v + (size_t)from * bytes, bytes);
+    return MOE_OK;
 }
 
 /* Where a kv head's keys (or values) of a page begin. */

@@ -72,32 +72,45 @@ static void buffer_release(struct moe_dev *dev, struct moe_buf *buf)
     *buf = (struct moe_buf){0};
 }
 
-static void buffer_upload(struct moe_dev *dev, struct moe_buf to, size_t offset, const void *from,
-                          size_t bytes)
+static enum moe_status buffer_upload(struct moe_dev *dev, struct moe_buf to, size_t offset,
+                                     const void *from, size_t bytes)
 {
     (void)dev;
     if (bytes > 0)
         memcpy((char *)(uintptr_t)to.addr + offset, from, bytes);
+    return MOE_OK;
 }
 
-static void buffer_download(struct moe_dev *dev, void *to, struct moe_buf from, size_t offset,
-                            size_t bytes)
+static enum moe_status buffer_download(struct moe_dev *dev, void *to, struct moe_buf from,
+                                       size_t offset, size_t bytes)
 {
     (void)dev;
     if (bytes > 0)
         memcpy(to, (const char *)(uintptr_t)from.addr + offset, bytes);
+    return MOE_OK;
 }
 
-static void device_sync(struct moe_dev *dev)
+static enum moe_status device_sync(struct moe_dev *dev)
 {
     (void)dev; /* every operator has finished on return */
+    return MOE_OK;
 }
 
-static const struct moe_backend cpu_backend = {
+/* Of all calls only those that need scratch can fail. */
+static const char *device_failure(const struct moe_dev *dev)
+{
+    (void)dev;
+    return "memory for scratch cannot be had";
+}
+
+const struct moe_backend moe_backend_cpu = {
     .name = "cpu",
+    .level_at = cpu_isa_at,
+    .level_lacks = cpu_isa_lacks,
     .open = device_open,
     .close = device_close,
     .info = device_info,
+    .failure = device_failure,
     .alloc = buffer_alloc,
     .release = buffer_release,
     .upload = buffer_upload,
@@ -117,8 +130,3 @@ static const struct moe_backend cpu_backend = {
     .router = cpu_router,
     .moe = cpu_moe,
 };
-
-const struct moe_backend *moe_backend_find(const char *name)
-{
-    return strcmp(name, cpu_backend.name) == 0 ? &cpu_backend : NULL;
-}

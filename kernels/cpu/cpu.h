@@ -75,6 +75,14 @@ extern const struct cpu_isa cpu_isa_avx2, cpu_isa_avx512, cpu_isa_avx512_vnni, c
  */
 const struct cpu_isa *cpu_isa_pick(const char *name, char *why, size_t why_bytes);
 
+/* ISA levels, lowest first: "c", "avx2", ...; NULL past the end. */
+const char *cpu_isa_at(int index);
+/* NULL when this CPU can run the level, else what it lacks. */
+const char *cpu_isa_lacks(int index);
+
+/* The row of backends.c. */
+extern const struct moe_backend moe_backend_cpu;
+
 /* Scratch that grows to what was asked most; contents do not survive the next call. */
 struct cpu_scratch {
     char *data;
@@ -147,8 +155,8 @@ bool cpu_rows_prepare(struct moe_dev *dev, const float *x, int rows,
 /* the operators, one family a file; signatures are those of struct moe_backend */
 enum moe_status cpu_weight_new(struct moe_dev *dev, const struct moe_shape *shape,
                                struct moe_weight **out_weight);
-void cpu_weight_put(struct moe_dev *dev, struct moe_weight *weight, int expert, int row, int rows,
-                    const void *src, enum moe_type from);
+enum moe_status cpu_weight_put(struct moe_dev *dev, struct moe_weight *weight, int expert, int row,
+                               int rows, const void *src, enum moe_type from);
 void cpu_weight_free(struct moe_dev *dev, struct moe_weight *weight);
 uint64_t cpu_weight_bytes(const struct moe_weight *weight);
 enum moe_status cpu_embed(struct moe_dev *dev, struct moe_buf ids, const struct moe_weight *weight,
@@ -158,7 +166,7 @@ enum moe_status cpu_rmsnorm(struct moe_dev *dev, struct moe_buf x, struct moe_bu
 enum moe_status cpu_linear(struct moe_dev *dev, struct moe_buf x, const struct moe_weight *weight,
                            struct moe_buf bias, struct moe_buf y, int rows, bool accumulate);
 size_t cpu_page_bytes(enum moe_type type, int kv_heads, int head_dim);
-void cpu_page_copy(struct moe_dev *dev, const struct moe_kv *kv, int to, int from);
+enum moe_status cpu_page_copy(struct moe_dev *dev, const struct moe_kv *kv, int to, int from);
 enum moe_status cpu_qkv_post(struct moe_dev *dev, const struct moe_batch *batch, struct moe_buf qkv,
                              const struct moe_heads *heads, const struct moe_kv *kv);
 enum moe_status cpu_attention(struct moe_dev *dev, const struct moe_batch *batch,

@@ -48,12 +48,12 @@ static const struct {
 
 enum { LEVELS = sizeof(levels) / sizeof(levels[0]) };
 
-const char *moe_cpu_isa_at(int index)
+const char *cpu_isa_at(int index)
 {
     return index >= 0 && index < LEVELS ? levels[index].isa->name : NULL;
 }
 
-const char *moe_cpu_isa_lacks(int index)
+const char *cpu_isa_lacks(int index)
 {
     return levels[index].lacks();
 }

@@ -113,19 +113,6 @@ struct put {
     enum moe_type from;
 };
 
-void moe_to_f32(const void *src, enum moe_type from, size_t count, float *out)
-{
-    if (from == MOE_F32) {
-        memcpy(out, src, count * 4);
-        return;
-    }
-    for (size_t i = 0; i < count; i++) {
-        uint16_t h;
-        memcpy(&h, (const char *)src + i * 2, 2);
-        out[i] = from == MOE_BF16 ? cpu_from_bf16(h) : cpu_from_f16(h);
-    }
-}
-
 /* Rounds to a whole number by a sum that has no bits for less: rintf, but one that becomes vectors.
  */
 static inline float to_whole(float x)
@@ -213,8 +200,8 @@ static void put_job(void *context, int unit, int thread)
     free(x);
 }
 
-void cpu_weight_put(struct moe_dev *dev, struct moe_weight *weight, int expert, int row, int rows,
-                    const void *src, enum moe_type from)
+enum moe_status cpu_weight_put(struct moe_dev *dev, struct moe_weight *weight, int expert, int row,
+                               int rows, const void *src, enum moe_type from)
 {
     struct put put = {.weight = weight,
                       .expert = weight->data + (size_t)expert * weight->expert_bytes,
@@ -223,4 +210,5 @@ void cpu_weight_put(struct moe_dev *dev, struct moe_weight *weight, int expert, 
                       .src = src,
                       .from = from};
     cpu_pool_run(dev->pool, put_job, &put, (rows + ROWS_OF_UNIT - 1) / ROWS_OF_UNIT);
+    return MOE_OK;
 }

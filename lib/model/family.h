@@ -1,26 +1,57 @@
-/* family.h — one row per architecture: how its config.json becomes a description. Inside lib/model.
+/* family.h — one row for each architecture: its parts, their keys, the names of its tensors. Inside
+ * lib/model.
  *
- * To add a family: write its `read`, which fills the layers' parts, and add a row in families.c. A
- * part that no family has used yet gets a kind in model.h and its place in the engine's forward.
+ * To add a family whose parts exist: a file with its row (qwen3_moe.c is the example), and the row's
+ * address in families.c. A part that no family has used yet gets a kind in model.h, its weights
+ * become rows of weights.c, and the engine's forward pass learns the kind. docs/adding-a-family.md
+ * walks through both.
+ *
+ * Which layers have experts is read by shape.h, the same for all families.
  */
 #ifndef CAP_FAMILY_H
 #define CAP_FAMILY_H
 
 #include "model/model.h"
+#include "model/weights.h"
+
+/* `%l` and `%e` in the pattern stand for layer and expert. */
+struct cap_weight_name {
+    enum cap_weight weight;
+    const char *pattern;
+};
 
 struct cap_family {
     const char *model_type;
     const char *architecture;
-    /* Everything that is the same in all families is already there; layers are allocated. */
-    bool (*read)(const json_t *config, struct cap_model *model, struct cap_err *err);
+    /* The part of one layer. Everything that all families share is already in `model`. */
+    bool (*read_attention)(const json_t *config, const struct cap_model *model, int layer,
+                           struct cap_model_attention *out, struct cap_err *err);
+    /* Of the layers that have experts. CAP_ROUTER_NONE: no layer has any. */
+    bool (*read_router)(const json_t *config, struct cap_model_router *out, struct cap_err *err);
+    const char *expert_inner_key, *dense_inner_key; /* widths of the MLPs */
+    /* tensors that it calls otherwise than the table of weights.c, up to {0}; NULL: none */
+    const struct cap_weight_name *names;
 };
 
-/* By model_type, or by the architecture's name when there is no model_type. NULL = not supported.
- */
-const struct cap_family *cap_family_find(const char *model_type, const char *architecture);
-const struct cap_family *cap_family_at(int index);
+/* Ends with NULL. */
+extern const struct cap_family *const cap_families[];
 
-/* rope_read.c: either spelling. context_max stands in for an absent original length. */
+extern const struct cap_family cap_family_qwen3_moe;
+
+/* ---- parts.c: what families share ---- */
+
+/* Grouped-query attention with rotary positions; the family adds window, norms and biases. */
+bool cap_part_gqa(const json_t *config, const struct cap_model *model,
+                  struct cap_model_attention *out, struct cap_err *err);
+/* sliding_window, the same for every layer. Off unless `switch_key` (NULL: there is none) is true;
+ * `absent` is its width when the file does not say one. */
+bool cap_part_window(const json_t *config, const char *switch_key, int absent, int *out_window,
+                     struct cap_err *err);
+/* Softmax over all experts, the num_experts_per_tok largest. */
+bool cap_part_softmax_router(const json_t *config, const char *experts_key, bool renormalize,
+                             struct cap_model_router *out, struct cap_err *err);
+
+/* rope.c: either spelling. context_max stands in for an absent original length. */
 bool cap_rope_read(const json_t *config, int context_max, struct cap_rope *out_rope,
                    struct cap_err *err);
 

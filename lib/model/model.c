@@ -1,5 +1,5 @@
-/* From config.json to a description: keys that all families share are read here, the rest by the
- * family's row. */
+/* From config.json to a description: keys that all families share are read here, the layers by the
+ * parts that the family's row names. */
 #include "model/model.h"
 
 #include <limits.h>
@@ -12,10 +12,12 @@
 #include "base/python_json.h"
 #include "model/family.h"
 #include "model/keys.h"
+#include "model/shape.h"
 
 enum {
     CONFIG_BYTES_MAX = 4 << 20,
     HIDDEN_MAX = 1 << 20,
+    WIDTH_MAX = 1 << 20,
     VOCAB_MAX = 1 << 24,
     CONTEXT_MAX = 1 << 30,
     CONTEXT_DEFAULT = 32768,
@@ -172,30 +174,23 @@ static bool read_generation(const json_t *object, struct cap_model *model, struc
 
 /* ---- putting it together ---- */
 
-static void list_families(struct cap_buf *out)
-{
-    const struct cap_family *family;
-
-    for (int i = 0; (family = cap_family_at(i)) != NULL; i++)
-        cap_buf_printf(out, "%s%s", i ? ", " : "", family->model_type);
-}
-
 static const struct cap_family *find_family(const json_t *config, const char **out_architecture,
                                             struct cap_err *err)
 {
     const json_t *first = json_array_get(json_object_get(config, "architectures"), 0);
     const char *architecture = json_is_string(first) ? json_string_value(first) : "";
     const char *model_type = "";
-    const struct cap_family *family;
     CAP_AUTO_BUF(supported, 512);
 
     if (!cap_keys_string(config, "model_type", &model_type, err))
         return NULL;
-    family = cap_family_find(model_type, architecture);
     *out_architecture = architecture;
-    if (family)
-        return family;
-    list_families(&supported);
+    for (const struct cap_family *const *f = cap_families; *f; f++) {
+        if (model_type[0] ? strcmp(model_type, (*f)->model_type) == 0
+                          : strcmp(architecture, (*f)->architecture) == 0)
+            return *f;
+        cap_buf_printf(&supported, "%s%s", f > cap_families ? ", " : "", (*f)->model_type);
+    }
     if (!model_type[0] && !architecture[0])
         cap_fail(err, CAP_INVALID_ARGUMENT,
                  "\"model_type\" and \"architectures\" are missing, supported: %s", supported.data);
@@ -203,6 +198,46 @@ static const struct cap_family *find_family(const json_t *config, const char **o
         cap_fail(err, CAP_UNIMPLEMENTED, "architecture \"%.60s\" is not supported, supported: %s",
                  model_type[0] ? model_type : architecture, supported.data);
     return NULL;
+}
+
+/* Which layers have experts: the same reading as for models that a server runs (shape.h). */
+static bool find_moe_layers(const json_t *config, bool *out_has, struct cap_err *err)
+{
+    struct cap_shape shape;
+
+    if (!cap_shape_read(config, &shape, err))
+        return false;
+    if (shape.moe_layers.value < 0)
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "%s", shape.moe_layers.why);
+    for (int i = 0; i < shape.moe_layers.value; i++)
+        out_has[shape.moe_layer_ids[i]] = true;
+    return true;
+}
+
+static bool read_layers(const json_t *config, struct cap_model *model, struct cap_err *err)
+{
+    const struct cap_family *family = model->parts;
+    bool has_experts[CAP_MODEL_LAYERS_MAX] = {false};
+
+    for (int i = 0; i < model->layer_count; i++)
+        if (!family->read_attention(config, model, i, &model->layers[i].attention, err))
+            return false;
+    for (int i = 0; i < model->layer_count; i++)
+        if (!family->read_router(config, &model->layers[i].router, err))
+            return false;
+    if (!find_moe_layers(config, has_experts, err))
+        return false;
+    for (int i = 0; i < model->layer_count; i++) {
+        struct cap_model_layer *layer = &model->layers[i];
+        bool routed = has_experts[i] && layer->router.kind != CAP_ROUTER_NONE;
+
+        if (!routed)
+            layer->router = (struct cap_model_router){.kind = CAP_ROUTER_NONE};
+        if (!cap_keys_need_int(config, routed ? family->expert_inner_key : family->dense_inner_key,
+                               1, WIDTH_MAX, &layer->mlp.inner, err))
+            return false;
+    }
+    return true;
 }
 
 static bool read_config(const json_t *config, struct cap_model *model, struct cap_err *err)
@@ -213,13 +248,14 @@ static bool read_config(const json_t *config, struct cap_model *model, struct ca
     if (!family || !refuse_quantised(config, err) || !read_shape(config, model, err))
         return false;
     model->family = family->model_type;
+    model->parts = family;
     model->architecture = strdup(architecture);
     model->layers = calloc((size_t)model->layer_count, sizeof *model->layers);
     if (!model->architecture || !model->layers)
         abort();
     return cap_rope_read(config, model->context_max, &model->rope, err) &&
            read_bos(config, model, err) && read_eos(config, model, err) &&
-           family->read(config, model, err);
+           read_layers(config, model, err);
 }
 
 struct cap_model *cap_model_parse(const json_t *config, const json_t *generation,

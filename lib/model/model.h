@@ -1,8 +1,10 @@
 /* model.h — what a model is, from its config.json: layers, attention, router, experts, positions.
  *
  * Read once, then immutable; any thread. A layer is three separate parts (attention, router, MLP),
- * each with its own kind, so that a new family is a row in families.c and not a new code path. The
- * model's name decides nothing. Weights are not touched here: weights.h names and checks them.
+ * each with its own kind. A family (family.h) is a row that says which parts its layers have, which
+ * keys of config.json describe them and what its tensors are called; so a family that recombines
+ * known parts is one file and one row, and no new code path. The model's name decides nothing.
+ * Weights are not touched here: weights.h names and checks them.
  *
  *     CAP_AUTO(cap_model) model = cap_model_open("/models/moecap-tiny", err);
  *     for (int i = 0; model && i < model->layer_count; i++)
@@ -17,10 +19,42 @@
 
 #include "base/auto.h"
 #include "base/err.h"
-#include "model/dtype.h"
-#include "model/rope.h"
+#include "model/tensors.h"
 
 enum { CAP_MODEL_EOS_MAX = 16, CAP_MODEL_LAYERS_MAX = 1024, CAP_MODEL_EXPERTS_MAX = 65536 };
+
+/* ---- positions ---- */
+
+/* Rotary positions: how a position turns into the angles of a head. The description is complete:
+ * everything that config.json leaves out is filled in when it is read, in either spelling
+ * (rope_theta + rope_scaling, or rope_parameters). */
+enum cap_rope_kind {
+    CAP_ROPE_DEFAULT,
+    CAP_ROPE_LINEAR,
+    CAP_ROPE_DYNAMIC, /* the base grows with the sequence, once it is longer than `original` */
+    CAP_ROPE_YARN,
+    CAP_ROPE_LLAMA3,
+    CAP_ROPE_COUNT
+};
+
+struct cap_rope {
+    enum cap_rope_kind kind;
+    double theta;
+    double factor;                  /* all but default */
+    int original;                   /* positions of the training before scaling */
+    double beta_fast, beta_slow;    /* yarn */
+    bool truncate;                  /* yarn: whole dimensions as borders of the ramp */
+    double attention_factor;        /* cos and sin are multiplied by it; 1 but for yarn */
+    double low_factor, high_factor; /* llama3: low_freq_factor, high_freq_factor */
+};
+
+const char *cap_rope_kind_name(enum cap_rope_kind kind);
+
+/* out[i], i < dim / 2: radians a position of the pair (i, i + dim / 2). `length` is the number of
+ * positions of the sequence and matters to dynamic only. */
+void cap_rope_frequencies(const struct cap_rope *rope, int dim, int64_t length, double *out);
+
+/* ---- layers ---- */
 
 /* RMS norm of q and k before the rotation. */
 enum cap_model_qk_norm { CAP_QK_NORM_NONE, CAP_QK_NORM_PER_HEAD };
@@ -59,6 +93,8 @@ struct cap_model_layer {
     struct cap_model_mlp mlp;
 };
 
+/* ---- the model ---- */
+
 /* What generation_config.json asks for when the user says nothing. */
 struct cap_model_generation {
     bool do_sample;            /* false: greedy, whatever the others say */
@@ -70,9 +106,12 @@ struct cap_model_generation {
     int max_new_tokens;        /* 0 = not said */
 };
 
+struct cap_family;
+
 struct cap_model {
-    const char *family; /* "qwen3_moe": the row of families.c */
-    char *architecture; /* as in config.json, "" = not said */
+    const char *family;             /* "qwen3_moe" */
+    const struct cap_family *parts; /* its row, family.h */
+    char *architecture;             /* as in config.json, "" = not said */
     int layer_count, hidden, vocab, context_max;
     double norm_eps;
     bool tie_embeddings; /* the head is the embedding; a stored lm_head is ignored */

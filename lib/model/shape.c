@@ -343,7 +343,7 @@ static bool read_dense_list(const json_t *config, struct layers *out, struct cap
         json_int_t layer = json_integer_value(json_array_get(list, i));
 
         if (!json_is_integer(json_array_get(list, i)) || layer < 0) {
-            set_unknown(why, "item %zu of \"mlp_only_layers\" is not understood", i);
+            set_unknown(why, "\"mlp_only_layers\" holds something that is not a layer number");
             return false;
         }
         if (layer < out->count)
@@ -522,7 +522,7 @@ static void read_layers(const json_t *whole, const json_t *config, struct cap_sh
 
 /* ---- the whole ---- */
 
-/* No experts: no key speaks of them, or one switches them off, or there is only one. */
+/* No experts: no key speaks of them, or one switches them off. */
 static bool is_dense(const json_t *config, const struct cap_known *experts)
 {
     const char *key;
@@ -531,7 +531,7 @@ static bool is_dense(const json_t *config, const struct cap_known *experts)
     if (json_is_false(find(config, "use_moe")) || json_is_false(find(config, "enable_moe_block")))
         return true;
     if (experts->value >= 0)
-        return experts->value <= 1;
+        return experts->value == 0;
     json_object_foreach((json_t *)config, key, value)
     {
         if ((strstr(key, "expert") || strstr(key, "moe")) && !json_is_null(value))

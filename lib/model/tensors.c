@@ -1,8 +1,11 @@
-/* A directory of safetensors: finds the files, maps them, checks every header, indexes the names.
+/* A directory of safetensors: which files there are, what their headers say, where each tensor lies.
+ *
+ * A file is an 8-byte length, a header of JSON, and the numbers of all tensors without a gap. What
+ * the format's own reader refuses is refused here, too: overlaps, gaps, bytes behind the last
+ * tensor, a shape that does not match its bytes. The header is read whole, up to its limit.
  */
 #include "model/tensors.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -11,30 +14,276 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/arena.h"
 #include "base/file.h"
 #include "base/map.h"
-#include "model/safetensors.h"
 
-enum { INDEX_BYTES_MAX = 256 << 20, LENGTH_BYTES = 8 };
+enum { LENGTH_BYTES = 8 };
 static const size_t ARENA_BYTES_MAX = (size_t)2 << 30;
 
 static const char single_name[] = "model.safetensors";
 static const char index_name[] = "model.safetensors.index.json";
 
-struct mapping {
-    const char *path, *name;
-    void *address;
+/* ---- types ---- */
+
+static const struct {
+    const char *name;
     size_t bytes;
+} types[CAP_DTYPE_COUNT] = {{"none", 0},
+#define CAP_DTYPE_ROW(name, text, bytes) {text, bytes},
+                            CAP_DTYPES(CAP_DTYPE_ROW)
+#undef CAP_DTYPE_ROW
+};
+
+static const struct {
+    const char *name;
+    enum cap_dtype dtype;
+} config_names[] = {
+    {"float32", CAP_DTYPE_F32},
+    {"float16", CAP_DTYPE_F16},
+    {"bfloat16", CAP_DTYPE_BF16},
+    {"float64", CAP_DTYPE_F64},
+    {"float", CAP_DTYPE_F32},
+    {"half", CAP_DTYPE_F16},
+    {"float8_e4m3fn", CAP_DTYPE_F8_E4M3},
+    {"float8_e5m2", CAP_DTYPE_F8_E5M2},
+};
+
+const char *cap_dtype_name(enum cap_dtype dtype)
+{
+    return types[dtype].name;
+}
+
+size_t cap_dtype_bytes(enum cap_dtype dtype)
+{
+    return types[dtype].bytes;
+}
+
+enum cap_dtype cap_dtype_from_name(const char *name)
+{
+    for (int i = CAP_DTYPE_NONE + 1; i < CAP_DTYPE_COUNT; i++)
+        if (strcmp(name, types[i].name) == 0)
+            return (enum cap_dtype)i;
+    if (strncmp(name, "torch.", 6) == 0)
+        name += 6;
+    for (size_t i = 0; i < sizeof config_names / sizeof config_names[0]; i++)
+        if (strcmp(name, config_names[i].name) == 0)
+            return config_names[i].dtype;
+    return CAP_DTYPE_NONE;
+}
+
+const char *cap_tensors_shape_text(const int64_t *shape, int rank,
+                                   char out[CAP_TENSORS_SHAPE_BYTES])
+{
+    size_t at = 0;
+
+    out[at++] = '[';
+    for (int i = 0; i < rank && at < CAP_TENSORS_SHAPE_BYTES - 24; i++)
+        at += (size_t)snprintf(out + at, CAP_TENSORS_SHAPE_BYTES - at, "%s%" PRId64, i ? ", " : "",
+                               shape[i]);
+    out[at++] = ']';
+    out[at] = '\0';
+    return out;
+}
+
+/* ---- a header ---- */
+
+struct header {
+    struct cap_tensor *items; /* in the arena, sorted by offset, which counts from the first byte
+                                 after the header; the file is not set */
+    size_t count;
+};
+
+static bool read_dtype(const json_t *entry, struct cap_tensor *t, struct cap_err *err)
+{
+    const char *name = json_string_value(json_object_get(entry, "dtype"));
+
+    t->dtype = name ? cap_dtype_from_name(name) : CAP_DTYPE_NONE;
+    if (t->dtype != CAP_DTYPE_NONE)
+        return true;
+    return cap_fail(err, CAP_DATA_LOSS, "dtype \"%.40s\" is not known", name ? name : "(missing)");
+}
+
+static bool read_shape(const json_t *entry, struct cap_tensor *t, struct cap_err *err)
+{
+    const json_t *shape = json_object_get(entry, "shape");
+    size_t rank = json_array_size(shape);
+
+    if (!json_is_array(shape) || rank > CAP_TENSORS_RANK_MAX)
+        return cap_fail(err, CAP_DATA_LOSS, "shape is not a list of at most %d numbers",
+                        CAP_TENSORS_RANK_MAX);
+    t->rank = (int)rank;
+    for (size_t i = 0; i < rank; i++) {
+        const json_t *size = json_array_get(shape, i);
+
+        if (!json_is_integer(size) || json_integer_value(size) < 0)
+            return cap_fail(err, CAP_DATA_LOSS, "shape holds something that is not a size");
+        t->shape[i] = json_integer_value(size);
+    }
+    return true;
+}
+
+/* The bytes that shape and type ask for; false when they exceed 64 bits. */
+static bool count_bytes(const struct cap_tensor *t, uint64_t *out_bytes)
+{
+    uint64_t bytes = cap_dtype_bytes(t->dtype);
+
+    for (int i = 0; i < t->rank; i++)
+        if (__builtin_mul_overflow(bytes, (uint64_t)t->shape[i], &bytes))
+            return false;
+    *out_bytes = bytes;
+    return true;
+}
+
+static bool read_offsets(const json_t *entry, uint64_t data_bytes, struct cap_tensor *t,
+                         struct cap_err *err)
+{
+    const json_t *offsets = json_object_get(entry, "data_offsets");
+    const json_t *first = json_array_get(offsets, 0), *end = json_array_get(offsets, 1);
+    uint64_t from, to, bytes = 0;
+    char shape[CAP_TENSORS_SHAPE_BYTES];
+
+    if (json_array_size(offsets) != 2 || !json_is_integer(first) || !json_is_integer(end) ||
+        json_integer_value(first) < 0 || json_integer_value(end) < json_integer_value(first))
+        return cap_fail(err, CAP_DATA_LOSS, "data_offsets is not a pair of ascending numbers");
+    from = (uint64_t)json_integer_value(first);
+    to = (uint64_t)json_integer_value(end);
+    if (to > data_bytes)
+        return cap_fail(err, CAP_DATA_LOSS,
+                        "its bytes end at %" PRIu64 ", but the file has only %" PRIu64
+                        " bytes of data: it is truncated or damaged",
+                        to, data_bytes);
+    if (!count_bytes(t, &bytes) || bytes != to - from)
+        return cap_fail(err, CAP_DATA_LOSS,
+                        "shape %s in %s takes %" PRIu64 " bytes, but data_offsets span %" PRIu64,
+                        cap_tensors_shape_text(t->shape, t->rank, shape), cap_dtype_name(t->dtype),
+                        bytes, to - from);
+    t->offset = from;
+    t->bytes = (size_t)bytes;
+    return true;
+}
+
+static bool read_entry(const char *name, const json_t *entry, uint64_t data_bytes,
+                       struct cap_arena *arena, struct cap_tensor *out, struct cap_err *err)
+{
+    struct cap_tensor t = {.name = cap_arena_strdup(arena, name)};
+
+    if (!t.name)
+        return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "the tensors' names take too much memory");
+    if (!json_is_object(entry)) {
+        cap_fail(err, CAP_DATA_LOSS, "its description is not an object");
+        return cap_fail_in(err, "tensor \"%.100s\"", name);
+    }
+    if (!read_dtype(entry, &t, err) || !read_shape(entry, &t, err) ||
+        !read_offsets(entry, data_bytes, &t, err))
+        return cap_fail_in(err, "tensor \"%.100s\"", name);
+    *out = t;
+    return true;
+}
+
+static int by_offset(const void *a, const void *b)
+{
+    const struct cap_tensor *x = a, *y = b;
+
+    if (x->offset != y->offset)
+        return x->offset < y->offset ? -1 : 1;
+    return x->bytes < y->bytes ? -1 : x->bytes > y->bytes;
+}
+
+/* Every byte of data belongs to exactly one tensor. */
+static bool check_borders(const struct header *s, uint64_t data_bytes, struct cap_err *err)
+{
+    uint64_t at = 0;
+
+    for (size_t i = 0; i < s->count; i++) {
+        const struct cap_tensor *t = &s->items[i];
+
+        if (t->offset < at)
+            return cap_fail(err, CAP_DATA_LOSS, "tensors \"%.100s\" and \"%.100s\" overlap",
+                            s->items[i - 1].name, t->name);
+        if (t->offset > at)
+            return cap_fail(err, CAP_DATA_LOSS,
+                            "%" PRIu64 " bytes before tensor \"%.100s\" belong to no tensor",
+                            t->offset - at, t->name);
+        at = t->offset + t->bytes;
+    }
+    if (at != data_bytes)
+        return cap_fail(err, CAP_DATA_LOSS,
+                        "%" PRIu64 " bytes behind the last tensor belong to no tensor",
+                        data_bytes - at);
+    return true;
+}
+
+static bool read_entries(json_t *header, uint64_t data_bytes, struct cap_arena *arena,
+                         struct header *out, struct cap_err *err)
+{
+    struct header s = {0};
+    size_t count = json_object_size(header);
+    const char *name;
+    json_t *entry;
+
+    if (count > CAP_TENSORS_COUNT_MAX)
+        return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "%zu tensors, more than %d", count,
+                        CAP_TENSORS_COUNT_MAX);
+    s.items = cap_arena_array(arena, count + 1, sizeof *s.items);
+    if (!s.items)
+        return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "%zu tensors take too much memory", count);
+    json_object_foreach(header, name, entry)
+    {
+        if (strcmp(name, "__metadata__") == 0)
+            continue;
+        if (!read_entry(name, entry, data_bytes, arena, &s.items[s.count], err))
+            return false;
+        s.count++;
+    }
+    qsort(s.items, s.count, sizeof *s.items, by_offset);
+    if (!check_borders(&s, data_bytes, err))
+        return false;
+    *out = s;
+    return true;
+}
+
+static bool parse_header(const char *json, size_t length, uint64_t data_bytes,
+                         struct cap_arena *arena, struct header *out, struct cap_err *err)
+{
+    json_error_t why;
+    json_t *header = json_loadb(json, length, JSON_REJECT_DUPLICATES, &why);
+    bool ok;
+
+    if (!header)
+        return cap_fail(err, CAP_DATA_LOSS, "the header is not JSON: %.200s", why.text);
+    ok = json_is_object(header) ? read_entries(header, data_bytes, arena, out, err)
+                                : cap_fail(err, CAP_DATA_LOSS, "the header is not a JSON object");
+    json_decref(header);
+    return ok;
+}
+
+bool cap_tensors_check_header(const char *json, size_t length, uint64_t data_bytes,
+                              const char *name, struct cap_err *err)
+{
+    CAP_AUTO(cap_arena) arena = cap_arena_new(ARENA_BYTES_MAX);
+    struct header header;
+
+    return parse_header(json, length, data_bytes, arena, &header, err) ||
+           cap_fail_in(err, "file \"%s\"", name);
+}
+
+/* ---- one file ---- */
+
+/* What a file was when its header was read. */
+struct file {
+    const char *path, *name;
+    dev_t device;
+    ino_t inode;
+    uint64_t bytes;
 };
 
 struct cap_tensors {
     struct cap_arena *arena; /* names, paths, tensors */
-    struct mapping *files;   /* [CAP_TENSORS_FILES_MAX] */
+    struct file *files;      /* [CAP_TENSORS_FILES_MAX] */
     int file_count;
     const struct cap_tensor **items;
     size_t count, capacity;
@@ -43,46 +292,66 @@ struct cap_tensors {
     const char *source;
 };
 
-/* ---- one file ---- */
-
-static bool map_file(struct mapping *m, struct cap_err *err)
+/* Never waits: a pipe is opened without its other end, and refused. */
+static int open_regular(const char *path, struct stat *out_info, struct cap_err *err)
 {
-    CAP_AUTO_FD int fd = open(m->path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
-    struct stat info;
+    CAP_AUTO_FD int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 
-    if (fd < 0 || fstat(fd, &info) != 0)
-        return cap_fail(err, errno == ENOENT ? CAP_NOT_FOUND : CAP_UNAVAILABLE,
-                        "could not open it: %s", strerror(errno));
-    if (!S_ISREG(info.st_mode))
-        return cap_fail(err, CAP_INVALID_ARGUMENT, "it is not a regular file");
-    if (info.st_size < LENGTH_BYTES)
-        return cap_fail(err, CAP_DATA_LOSS, "it has %" PRId64 " bytes, too few for a header",
-                        (int64_t)info.st_size);
-    m->bytes = (size_t)info.st_size;
-    m->address = mmap(NULL, m->bytes, PROT_READ, MAP_SHARED, fd, 0);
-    if (m->address != MAP_FAILED)
-        return true;
-    m->address = NULL;
-    return cap_fail(err, CAP_UNAVAILABLE, "could not map it: %s", strerror(errno));
+    if (fd < 0 || fstat(fd, out_info) != 0) {
+        cap_fail(err, errno == ENOENT ? CAP_NOT_FOUND : CAP_UNAVAILABLE, "could not open it: %s",
+                 strerror(errno));
+        return -1;
+    }
+    if (!S_ISREG(out_info->st_mode)) {
+        cap_fail(err, CAP_INVALID_ARGUMENT, "it is not a regular file");
+        return -1;
+    }
+    int kept = fd;
+    fd = -1;
+    return kept;
 }
 
-static bool read_header_length(const struct mapping *m, uint64_t *out_length, struct cap_err *err)
+static bool read_at(int fd, uint64_t at, void *out, size_t bytes, struct cap_err *err)
 {
-    const unsigned char *b = m->address;
+    for (size_t done = 0; done < bytes;) {
+        ssize_t n = pread(fd, (char *)out + done, bytes - done, (off_t)(at + done));
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return cap_fail(err, CAP_UNAVAILABLE, "could not read it: %s", strerror(errno));
+        if (n == 0)
+            return cap_fail(err, CAP_DATA_LOSS,
+                            "it ends at byte %" PRIu64 ": it was cut short while it was read",
+                            at + done);
+        done += (size_t)n;
+    }
+    return true;
+}
+
+/* The header's length, which stands before it. */
+static bool read_header_length(int fd, uint64_t file_bytes, uint64_t *out_length,
+                               struct cap_err *err)
+{
+    unsigned char b[LENGTH_BYTES];
     uint64_t length = 0;
 
-    assert(b);
+    if (file_bytes < LENGTH_BYTES)
+        return cap_fail(err, CAP_DATA_LOSS, "it has %" PRIu64 " bytes, too few for a header",
+                        file_bytes);
+    if (!read_at(fd, 0, b, sizeof b, err))
+        return false;
     for (int i = 0; i < LENGTH_BYTES; i++)
         length |= (uint64_t)b[i] << 8 * i;
     if (length > CAP_TENSORS_HEADER_BYTES_MAX)
         return cap_fail(err, CAP_DATA_LOSS,
-                        "its header claims %" PRIu64 " bytes, more than the format's limit of %d",
-                        length, CAP_TENSORS_HEADER_BYTES_MAX);
-    if (length > m->bytes - LENGTH_BYTES)
+                        "its header claims %" PRIu64 " bytes, more than the limit of %d", length,
+                        CAP_TENSORS_HEADER_BYTES_MAX);
+    if (length > file_bytes - LENGTH_BYTES)
         return cap_fail(err, CAP_DATA_LOSS,
-                        "its header claims %" PRIu64 " bytes, but the file has %zu: it is "
-                        "truncated or not a safetensors file",
-                        length, m->bytes);
+                        "its header claims %" PRIu64 " bytes, but the file has %" PRIu64
+                        ": it is truncated or not a safetensors file",
+                        length, file_bytes);
     *out_length = length;
     return true;
 }
@@ -99,10 +368,10 @@ static void keep(struct cap_tensors *t, const struct cap_tensor *tensor)
     t->bytes += tensor->bytes;
 }
 
-static bool add_tensors(struct cap_tensors *t, int file, const struct cap_safetensors *header,
+static bool add_tensors(struct cap_tensors *t, int file, const struct header *header,
                         uint64_t data_offset, struct cap_err *err)
 {
-    const struct mapping *m = &t->files[file];
+    const struct file *m = &t->files[file];
 
     for (size_t i = 0; i < header->count; i++) {
         struct cap_tensor *tensor = &header->items[i];
@@ -117,7 +386,6 @@ static bool add_tensors(struct cap_tensors *t, int file, const struct cap_safete
         tensor->file = m->path;
         tensor->file_index = file;
         tensor->offset += data_offset;
-        tensor->data = (const char *)m->address + tensor->offset;
         cap_map_put(t->by_name, tensor->name, tensor);
         keep(t, tensor);
     }
@@ -126,23 +394,55 @@ static bool add_tensors(struct cap_tensors *t, int file, const struct cap_safete
 
 static bool open_file(struct cap_tensors *t, int file, struct cap_err *err)
 {
-    struct mapping *m = &t->files[file];
-    struct cap_safetensors header;
+    struct file *f = &t->files[file];
+    struct stat info;
+    CAP_AUTO_FD int fd = open_regular(f->path, &info, err);
+    CAP_AUTO_MEM char *text = NULL;
+    struct header header;
     uint64_t length = 0;
+    bool ok = false;
 
-    if (map_file(m, err) && read_header_length(m, &length, err) &&
-        cap_safetensors_parse((const char *)m->address + LENGTH_BYTES, (size_t)length,
-                              m->bytes - LENGTH_BYTES - length, t->arena, &header, err) &&
-        add_tensors(t, file, &header, LENGTH_BYTES + length, err))
-        return true;
-    return cap_fail_in(err, "file \"%s\"", m->path);
+    if (fd >= 0) {
+        f->device = info.st_dev;
+        f->inode = info.st_ino;
+        f->bytes = (uint64_t)info.st_size;
+        ok = read_header_length(fd, f->bytes, &length, err);
+    }
+    if (ok) {
+        text = malloc((size_t)length + 1);
+        ok = text ? read_at(fd, LENGTH_BYTES, text, (size_t)length, err)
+                  : cap_fail(err, CAP_RESOURCE_EXHAUSTED, "could not get memory for its header");
+    }
+    ok = ok &&
+         parse_header(text, (size_t)length, f->bytes - LENGTH_BYTES - length, t->arena, &header,
+                      err) &&
+         add_tensors(t, file, &header, LENGTH_BYTES + length, err);
+    return ok || cap_fail_in(err, "file \"%s\"", f->path);
+}
+
+bool cap_tensors_read(const struct cap_tensors *tensors, const struct cap_tensor *tensor,
+                      uint64_t first, size_t bytes, void *out, struct cap_err *err)
+{
+    const struct file *f = &tensors->files[tensor->file_index];
+    struct stat info;
+    CAP_AUTO_FD int fd = open_regular(f->path, &info, err);
+    bool ok = fd >= 0;
+
+    if (ok && (info.st_dev != f->device || info.st_ino != f->inode))
+        ok = cap_fail(err, CAP_DATA_LOSS, "it was replaced while the model was read");
+    else if (ok && (uint64_t)info.st_size != f->bytes)
+        ok = cap_fail(err, CAP_DATA_LOSS,
+                      "it has %lld bytes, but had %" PRIu64 " when its header was read",
+                      (long long)info.st_size, f->bytes);
+    ok = ok && read_at(fd, tensor->offset + first, out, bytes, err);
+    return ok || cap_fail_in(err, "file \"%s\"", f->path);
 }
 
 /* ---- which files ---- */
 
 static bool add_file(struct cap_tensors *t, const char *dir, const char *name, struct cap_err *err)
 {
-    struct mapping *m = &t->files[t->file_count];
+    struct file *m = &t->files[t->file_count];
 
     if (t->file_count == CAP_TENSORS_FILES_MAX)
         return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "the model has more than %d files",
@@ -211,7 +511,8 @@ static bool open_sharded(struct cap_tensors *t, const char *dir, const char *pat
                          struct cap_err *err)
 {
     size_t length;
-    CAP_AUTO_MEM char *text = cap_file_read_regular(path, INDEX_BYTES_MAX, &length, err);
+    CAP_AUTO_MEM char *text =
+        cap_file_read_regular(path, CAP_TENSORS_INDEX_BYTES_MAX, &length, err);
     json_error_t why;
     json_t *index, *map;
     bool ok;
@@ -270,9 +571,6 @@ void cap_tensors_free(struct cap_tensors *tensors)
 {
     if (!tensors)
         return;
-    for (int i = 0; i < tensors->file_count; i++)
-        if (tensors->files[i].address)
-            munmap(tensors->files[i].address, tensors->files[i].bytes);
     cap_map_free(tensors->by_name);
     cap_arena_free(tensors->arena);
     free(tensors->files);
@@ -305,28 +603,4 @@ uint64_t cap_tensors_bytes(const struct cap_tensors *tensors)
 const char *cap_tensors_source(const struct cap_tensors *tensors)
 {
     return tensors->source;
-}
-
-const char *cap_tensors_shape_text(const int64_t *shape, int rank,
-                                   char out[CAP_TENSORS_SHAPE_BYTES])
-{
-    size_t at = 0;
-
-    out[at++] = '[';
-    for (int i = 0; i < rank && at < CAP_TENSORS_SHAPE_BYTES - 24; i++)
-        at += (size_t)snprintf(out + at, CAP_TENSORS_SHAPE_BYTES - at, "%s%" PRId64, i ? ", " : "",
-                               shape[i]);
-    out[at++] = ']';
-    out[at] = '\0';
-    return out;
-}
-
-bool cap_tensors_check_header(const char *json, size_t length, uint64_t data_bytes,
-                              const char *name, struct cap_err *err)
-{
-    CAP_AUTO(cap_arena) arena = cap_arena_new(ARENA_BYTES_MAX);
-    struct cap_safetensors header;
-
-    return cap_safetensors_parse(json, length, data_bytes, arena, &header, err) ||
-           cap_fail_in(err, "file \"%s\"", name);
 }

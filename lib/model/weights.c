@@ -1,4 +1,9 @@
-/* The table of weights, and the walks over it: names, shapes, checks, views, what is left over. */
+/* The table of weights, and the walks over it: names, shapes, checks, views, what is left over.
+ *
+ * A weight's shape follows from the parts that its layer has, whatever the family. Its name does
+ * not: the table has the name that most families use, and a family's row (family.h) lists those
+ * that it calls otherwise.
+ */
 #include "model/weights.h"
 
 #include <inttypes.h>
@@ -7,8 +12,9 @@
 #include <string.h>
 
 #include "base/map.h"
+#include "model/family.h"
 
-enum scope { OF_MODEL, OF_LAYER, OF_EXPERT };
+enum scope { OF_NOTHING, OF_MODEL, OF_LAYER, OF_EXPERT };
 
 enum size { ONE, VOCAB, HIDDEN, HEADS, KV_HEADS, HEAD_DIM, INNER, EXPERTS };
 
@@ -41,11 +47,10 @@ static const struct row {
     [CAP_WEIGHT_EXPERT_GATE] = {LAYER "mlp.experts.%e.gate_proj.weight", OF_EXPERT, INNER, HIDDEN},
     [CAP_WEIGHT_EXPERT_UP] = {LAYER "mlp.experts.%e.up_proj.weight", OF_EXPERT, INNER, HIDDEN},
     [CAP_WEIGHT_EXPERT_DOWN] = {LAYER "mlp.experts.%e.down_proj.weight", OF_EXPERT, HIDDEN, INNER},
+    /* all of a layer in one tensor, [experts, rows, columns]: places, not weights of their own */
+    [CAP_WEIGHT_FUSED_GATE_UP] = {LAYER "mlp.experts.gate_up_proj", OF_NOTHING, ONE, ONE},
+    [CAP_WEIGHT_FUSED_DOWN] = {LAYER "mlp.experts.down_proj", OF_NOTHING, ONE, ONE},
 };
-
-/* The other way to store experts: all of a layer in one tensor, [experts, rows, columns]. */
-static const char fused_gate_up[] = LAYER "mlp.experts.gate_up_proj";
-static const char fused_down[] = LAYER "mlp.experts.down_proj";
 
 /* ---- names and shapes ---- */
 
@@ -64,10 +69,15 @@ static const char *spell(const char *pattern, int layer, int expert,
     return out;
 }
 
-const char *cap_weights_name(enum cap_weight weight, int layer, int expert,
-                             char out[CAP_WEIGHTS_NAME_BYTES])
+const char *cap_weights_name(const struct cap_model *model, enum cap_weight weight, int layer,
+                             int expert, char out[CAP_WEIGHTS_NAME_BYTES])
 {
-    return spell(table[weight].pattern, layer, expert, out);
+    const char *pattern = table[weight].pattern;
+
+    for (const struct cap_weight_name *n = model->parts->names; n && n->pattern; n++)
+        if (n->weight == weight)
+            pattern = n->pattern;
+    return spell(pattern, layer, expert, out);
 }
 
 static bool has(const struct cap_model *model, enum cap_weight weight, int layer)
@@ -129,6 +139,8 @@ bool cap_weights_shape(const struct cap_model *model, enum cap_weight weight, in
 {
     const struct row *row = &table[weight];
 
+    if (row->scope == OF_NOTHING)
+        return false;
     if (row->scope == OF_MODEL)
         layer = 0;
     if (row->scope != OF_MODEL && !has(model, weight, layer))
@@ -158,7 +170,7 @@ static struct place place_alone(const struct cap_model *model, enum cap_weight w
     if (weight == CAP_WEIGHT_LM_HEAD && model->tie_embeddings)
         weight = CAP_WEIGHT_EMBED;
     cap_weights_shape(model, weight, layer, &p.shape[0], &p.shape[1]);
-    cap_weights_name(weight, layer, expert, p.name);
+    cap_weights_name(model, weight, layer, expert, p.name);
     return p;
 }
 
@@ -175,7 +187,8 @@ static struct place place_fused(const struct cap_model *model, enum cap_weight w
     p.first = expert * p.shape[1] * columns;
     if (weight == CAP_WEIGHT_EXPERT_UP)
         p.first += rows * columns;
-    spell(down ? fused_down : fused_gate_up, layer, 0, p.name);
+    cap_weights_name(model, down ? CAP_WEIGHT_FUSED_DOWN : CAP_WEIGHT_FUSED_GATE_UP, layer, 0,
+                     p.name);
     return p;
 }
 
@@ -209,8 +222,9 @@ bool cap_weights_view(const struct cap_model *model, const struct cap_tensors *t
     if (!tensor)
         return false;
     view.tensor = tensor;
+    cap_weights_name(model, weight, layer, expert, view.name);
     view.dtype = tensor->dtype;
-    view.data = (const char *)tensor->data + (size_t)place.first * cap_dtype_bytes(tensor->dtype);
+    view.first = (uint64_t)place.first * cap_dtype_bytes(tensor->dtype);
     *out_view = view;
     return true;
 }
@@ -239,7 +253,9 @@ static bool walk_layer(const struct walk *walk, enum cap_weight weight, int laye
 static bool walk_all(const struct walk *walk, struct cap_err *err)
 {
     for (enum cap_weight w = 0; w < CAP_WEIGHT_COUNT; w++) {
-        int layers = table[w].scope == OF_MODEL ? 1 : walk->model->layer_count;
+        int layers = table[w].scope == OF_NOTHING ? 0
+                     : table[w].scope == OF_MODEL ? 1
+                                                  : walk->model->layer_count;
 
         for (int layer = 0; layer < layers; layer++)
             if (cap_weights_shape(walk->model, w, layer, NULL, NULL) &&
@@ -261,7 +277,10 @@ static bool fail_missing(const struct walk *walk, enum cap_weight weight, int la
     if (table[weight].scope != OF_EXPERT)
         return cap_fail(err, CAP_DATA_LOSS, "file \"%s\": tensor \"%s\" %s is missing", source,
                         place->name, shape);
-    spell(weight == CAP_WEIGHT_EXPERT_DOWN ? fused_down : fused_gate_up, layer, 0, fused);
+    cap_weights_name(walk->model,
+                     weight == CAP_WEIGHT_EXPERT_DOWN ? CAP_WEIGHT_FUSED_DOWN
+                                                      : CAP_WEIGHT_FUSED_GATE_UP,
+                     layer, 0, fused);
     return cap_fail(err, CAP_DATA_LOSS,
                     "file \"%s\": tensor \"%s\" %s is missing, and so is \"%s\", which could "
                     "hold it",
@@ -309,53 +328,96 @@ static enum value_kind classify16(uint16_t bits, uint16_t exponent)
     return bits & (uint16_t) ~(exponent | 0x8000) ? VALUE_NAN : VALUE_INFINITE;
 }
 
-static enum value_kind classify(const struct cap_weight_view *view, int64_t i)
+static enum value_kind classify(enum cap_dtype dtype, const char *data, int64_t i)
 {
     uint32_t wide;
     uint16_t narrow;
 
-    if (view->dtype == CAP_DTYPE_F32) {
-        memcpy(&wide, (const char *)view->data + i * 4, sizeof wide);
-        return classify16((uint16_t)(wide >> 16), 0x7f80) == VALUE_FINITE ? VALUE_FINITE
-               : wide & 0x7fffff                                          ? VALUE_NAN
-                                                                          : VALUE_INFINITE;
+    if (dtype == CAP_DTYPE_F32) {
+        memcpy(&wide, data + i * 4, sizeof wide);
+        if ((wide & 0x7f800000) != 0x7f800000)
+            return VALUE_FINITE;
+        return wide & 0x7fffff ? VALUE_NAN : VALUE_INFINITE;
     }
-    memcpy(&narrow, (const char *)view->data + i * 2, sizeof narrow);
-    return classify16(narrow, view->dtype == CAP_DTYPE_BF16 ? 0x7f80 : 0x7c00);
+    memcpy(&narrow, data + i * 2, sizeof narrow);
+    return classify16(narrow, dtype == CAP_DTYPE_BF16 ? 0x7f80 : 0x7c00);
 }
 
-bool cap_weights_check_view(const struct cap_weight_view *view, const char *name,
-                            struct cap_err *err)
+static bool check_block(const struct cap_weight_view *view, const struct cap_weight_block *block,
+                        struct cap_err *err)
 {
-    for (int64_t i = 0; i < view->rows * view->columns; i++) {
-        enum value_kind kind = classify(view, i);
+    for (int64_t i = 0; i < block->rows * view->columns; i++) {
+        enum value_kind kind = classify(view->dtype, block->data, i);
 
         if (kind != VALUE_FINITE)
             return cap_fail(err, CAP_DATA_LOSS,
                             "file \"%s\": tensor \"%s\" holds %s at row %" PRId64
                             ", column %" PRId64,
-                            view->tensor->file, name, kind == VALUE_NAN ? "NaN" : "infinity",
-                            i / view->columns, i % view->columns);
+                            view->tensor->file, view->name, kind == VALUE_NAN ? "NaN" : "infinity",
+                            block->row + i / view->columns, i % view->columns);
     }
     return true;
+}
+
+static bool fit(struct cap_weight_reader *reader, size_t bytes, struct cap_err *err)
+{
+    if (bytes <= reader->capacity)
+        return true;
+    free(reader->data);
+    reader->data = malloc(bytes);
+    reader->capacity = reader->data ? bytes : 0;
+    return reader->data || cap_fail(err, CAP_RESOURCE_EXHAUSTED,
+                                    "could not get %zu bytes to read the weights", bytes);
+}
+
+bool cap_weights_read(struct cap_weight_reader *reader, const struct cap_weight_view *view,
+                      int64_t row, struct cap_weight_block *out, struct cap_err *err)
+{
+    size_t row_bytes = (size_t)view->columns * cap_dtype_bytes(view->dtype);
+    int64_t most = row_bytes < CAP_WEIGHTS_BLOCK_BYTES && row_bytes > 0
+                       ? (int64_t)(CAP_WEIGHTS_BLOCK_BYTES / row_bytes)
+                       : 1;
+    struct cap_weight_block block = {.row = row};
+
+    block.rows = view->rows - row < most ? view->rows - row : most;
+    if (!fit(reader, (size_t)block.rows * row_bytes + 1, err) ||
+        !cap_tensors_read(reader->tensors, view->tensor, view->first + (uint64_t)row * row_bytes,
+                          (size_t)block.rows * row_bytes, reader->data, err))
+        return false;
+    block.data = reader->data;
+    *out = block;
+    return check_block(view, &block, err);
+}
+
+void cap_weights_reader_done(struct cap_weight_reader *reader)
+{
+    free(reader->data);
+    *reader = (struct cap_weight_reader){0};
 }
 
 static bool check_values(const struct walk *walk, enum cap_weight weight, int layer, int expert,
                          struct cap_err *err)
 {
+    struct cap_weight_block block;
     struct cap_weight_view view;
-    char name[CAP_WEIGHTS_NAME_BYTES];
 
-    return !cap_weights_view(walk->model, walk->tensors, weight, layer, expert, &view) ||
-           cap_weights_check_view(&view, cap_weights_name(weight, layer, expert, name), err);
+    if (!cap_weights_view(walk->model, walk->tensors, weight, layer, expert, &view))
+        return true;
+    for (int64_t row = 0; row < view.rows; row += block.rows)
+        if (!cap_weights_read(walk->context, &view, row, &block, err))
+            return false;
+    return true;
 }
 
 bool cap_weights_check_values(const struct cap_model *model, const struct cap_tensors *tensors,
                               struct cap_err *err)
 {
-    struct walk walk = {model, tensors, check_values, NULL};
+    struct cap_weight_reader reader = {.tensors = tensors};
+    struct walk walk = {model, tensors, check_values, &reader};
+    bool ok = walk_all(&walk, err);
 
-    return walk_all(&walk, err);
+    cap_weights_reader_done(&reader);
+    return ok;
 }
 
 /* ---- what is left over ---- */

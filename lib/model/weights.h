@@ -1,11 +1,17 @@
 /* weights.h — which weights a model has: their names, their shapes, and where they lie.
  *
- * One table (weights.c) gives every weight a name pattern and a shape in terms of the description.
- * Checking a directory, counting parameters and loading all walk that table. Experts may be stored
- * one tensor each or fused ([E, 2I, H] gate above up, and [E, H, I]); a view hides the difference.
+ * One table (weights.c) gives every weight a shape in terms of the description and the name that
+ * most families use; a family's row has the names that differ. Checking a directory, counting
+ * parameters and loading all walk that table. Experts may be stored one tensor each or fused
+ * ([E, 2I, H] gate above up, and [E, H, I]); a view hides the difference.
  *
- *     if (!cap_weights_check(model, tensors, err)) ...
+ * Numbers are read in blocks of whole rows, and each block is searched for NaN and infinities, which
+ * no sound checkpoint has.
+ *
+ *     struct cap_weight_reader reader = {.tensors = tensors};
  *     cap_weights_view(model, tensors, CAP_WEIGHT_EXPERT_GATE, layer, expert, &view);
+ *     for (int64_t row = 0; row < view.rows; row += block.rows)
+ *         if (!cap_weights_read(&reader, &view, row, &block, err)) ...
  */
 #ifndef CAP_WEIGHTS_H
 #define CAP_WEIGHTS_H
@@ -39,15 +45,33 @@ enum cap_weight {
     CAP_WEIGHT_EXPERT_GATE, /* [inner, hidden] */
     CAP_WEIGHT_EXPERT_UP,
     CAP_WEIGHT_EXPERT_DOWN, /* [hidden, inner] */
+    /* where all experts of a layer may lie together; only a family's names speak of these */
+    CAP_WEIGHT_FUSED_GATE_UP,
+    CAP_WEIGHT_FUSED_DOWN,
     CAP_WEIGHT_COUNT
 };
 
-/* Part of a mapped tensor. A vector has one column; rows are contiguous. */
+enum { CAP_WEIGHTS_NAME_BYTES = 128, CAP_WEIGHTS_BLOCK_BYTES = 8 << 20 };
+
+/* A weight, or its part of a tensor. A vector has one column; rows are contiguous. */
 struct cap_weight_view {
-    const void *data;
     enum cap_dtype dtype;
     int64_t rows, columns;
-    const struct cap_tensor *tensor; /* that it is a part of: for messages */
+    const struct cap_tensor *tensor;
+    uint64_t first;                    /* byte of the tensor */
+    char name[CAP_WEIGHTS_NAME_BYTES]; /* for messages */
+};
+
+/* Memory that the blocks of one view after another are read into. */
+struct cap_weight_reader {
+    const struct cap_tensors *tensors;
+    char *data;
+    size_t capacity;
+};
+
+struct cap_weight_block {
+    int64_t row, rows;
+    const char *data; /* until the reader's next block */
 };
 
 /* False when the layer has no such weight (a bias, a router of a dense layer). `layer` is ignored
@@ -56,9 +80,8 @@ bool cap_weights_shape(const struct cap_model *model, enum cap_weight weight, in
                        int64_t *out_rows, int64_t *out_columns);
 
 /* "model.layers.3.mlp.experts.7.up_proj.weight" into out. */
-enum { CAP_WEIGHTS_NAME_BYTES = 128 };
-const char *cap_weights_name(enum cap_weight weight, int layer, int expert,
-                             char out[CAP_WEIGHTS_NAME_BYTES]);
+const char *cap_weights_name(const struct cap_model *model, enum cap_weight weight, int layer,
+                             int expert, char out[CAP_WEIGHTS_NAME_BYTES]);
 
 /* Every weight is there with its shape, in f32, f16 or bf16, and the description's own numbers are
  * consistent with them. One sentence: file, tensor, expected, found. */
@@ -77,12 +100,15 @@ size_t cap_weights_unused(const struct cap_model *model, const struct cap_tensor
                           void (*each)(const struct cap_tensor *tensor, void *context),
                           void *context);
 
-/* Looks for NaN and infinities in every weight: one pass over all bytes. The engine does the same
- * while it repacks; this is for `model inspect --values`. */
+/* The block that begins at `row`: about CAP_WEIGHTS_BLOCK_BYTES, one row at least. Fails when the
+ * file cannot be read any more, or a number is NaN or infinite. */
+bool cap_weights_read(struct cap_weight_reader *reader, const struct cap_weight_view *view,
+                      int64_t row, struct cap_weight_block *out, struct cap_err *err);
+void cap_weights_reader_done(struct cap_weight_reader *reader);
+
+/* Reads every weight so: one pass over all bytes. The engine does the same while it loads; this is
+ * for `model inspect --values`. */
 bool cap_weights_check_values(const struct cap_model *model, const struct cap_tensors *tensors,
                               struct cap_err *err);
-/* The same for one view; `name` for the message. */
-bool cap_weights_check_view(const struct cap_weight_view *view, const char *name,
-                            struct cap_err *err);
 
 #endif

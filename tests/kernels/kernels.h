@@ -29,13 +29,13 @@ typedef void (*level_test)(const struct level *level);
 static inline void each_level_rounding(level_test test, bool round_activations, int threads)
 {
     const struct moe_backend *b = moe_backend_find("cpu");
-    for (int i = 0; moe_cpu_isa_at(i); i++) {
-        const char *lacks = moe_cpu_isa_lacks(i);
+    for (int i = 0; b->level_at(i); i++) {
+        const char *lacks = b->level_lacks(i);
         if (lacks) {
-            printf("skip: ISA level %s: this CPU lacks %s\n", moe_cpu_isa_at(i), lacks);
+            printf("skip: ISA level %s: this CPU lacks %s\n", b->level_at(i), lacks);
             continue;
         }
-        struct level level = {.b = b, .name = moe_cpu_isa_at(i)};
+        struct level level = {.b = b, .name = b->level_at(i)};
         struct moe_options options = {
             .threads = threads, .isa = level.name, .round_activations = round_activations};
         char why[200] = "";

@@ -5,7 +5,6 @@
 
 #include "base/clock.h"
 #include "native/internal.h"
-#include "native/memory.h"
 
 enum { LOGITS_ROWS_MIN = 64 };
 
@@ -14,7 +13,7 @@ enum { LOGITS_ROWS_MIN = 64 };
 static bool open_kv(struct native_session *s, uint64_t bytes_max, struct cap_err *err)
 {
     uint64_t page = native_kv_page_bytes(s->model);
-    uint64_t most = (bytes_max ? bytes_max : native_memory_available() / 2) / page;
+    uint64_t most = (bytes_max ? bytes_max : native_model_memory(s->model) / 2) / page;
     uint64_t one = (uint64_t)native_kv_pages_for(s->context_max) + 1;
     uint64_t wanted = one * (uint64_t)s->concurrency;
     if (one > most)

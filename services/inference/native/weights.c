@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "model/tensors.h"
 #include "model/weights.h"
 #include "native/memory.h"
@@ -29,6 +30,7 @@ bool native_precision_from_name(const char *name, enum native_precision *out_pre
 struct loader {
     struct native_model *model;
     const struct cap_tensors *tensors;
+    struct cap_weight_reader reader;
     const struct native_model_options *options;
     struct cap_err *err;
     bool planning;  /* only add up bytes */
@@ -41,17 +43,13 @@ static bool view_of(const struct loader *load, enum cap_weight kind, int layer, 
     return cap_weights_view(load->model->shape, load->tensors, kind, layer, expert, out);
 }
 
-/* The next tensor, whose numbers are good; not when nobody waits for the model any more. */
-static bool next_view(const struct loader *load, enum cap_weight kind, int layer, int expert,
-                      struct cap_weight_view *out)
+/* The view's next rows, whose numbers are good; not when nobody waits for the model any more. */
+static bool next_block(struct loader *load, const struct cap_weight_view *view, int64_t row,
+                       struct cap_weight_block *out)
 {
-    char name[CAP_WEIGHTS_NAME_BYTES];
-    if (load->options->unwanted && load->options->unwanted(load->options->unwanted_arg)) {
-        cap_fail(load->err, CAP_CANCELLED, "nobody waits for the model any more");
-        return false; /* in words, for the analyser */
-    }
-    return view_of(load, kind, layer, expert, out) &&
-           cap_weights_check_view(out, cap_weights_name(kind, layer, expert, name), load->err);
+    if (load->options->unwanted && load->options->unwanted(load->options->unwanted_arg))
+        return cap_fail(load->err, CAP_CANCELLED, "nobody waits for the model any more");
+    return cap_weights_read(&load->reader, view, row, out, load->err);
 }
 
 static enum moe_type type_of(const struct cap_weight_view *view)
@@ -64,6 +62,13 @@ static enum moe_type type_of(const struct cap_weight_view *view)
 static bool fail_memory(const struct loader *load)
 {
     return cap_fail(load->err, CAP_RESOURCE_EXHAUSTED, "could not get memory for the weights");
+}
+
+static bool fail_device(const struct loader *load)
+{
+    const struct native_model *m = load->model;
+    return cap_fail(load->err, CAP_UNAVAILABLE, "backend %s: could not take the weights: %s",
+                    m->backend->name, m->backend->failure(m->dev));
 }
 
 /* ---- one packed weight from one or more stored ones, stacked by rows ---- */
@@ -113,17 +118,32 @@ static bool stack_shape(const struct loader *load, const struct stack *s, struct
     return true;
 }
 
-static bool stack_fill(const struct loader *load, const struct stack *s, struct moe_weight *weight)
+/* One stored weight into rows of a packed one, from `row` on. */
+static bool put_view(struct loader *load, const struct cap_weight_view *view, int expert, int row,
+                     struct moe_weight *weight)
 {
     struct native_model *m = load->model;
+    struct cap_weight_block block;
+    for (int64_t at = 0; at < view->rows; at += block.rows) {
+        if (!next_block(load, view, at, &block))
+            return false;
+        if (m->backend->weight_put(m->dev, weight, expert, row + (int)at, (int)block.rows,
+                                   block.data, type_of(view)) != MOE_OK)
+            return fail_device(load);
+    }
+    return true;
+}
+
+static bool stack_fill(struct loader *load, const struct stack *s, struct moe_weight *weight)
+{
     for (int e = 0; e < s->experts; e++) {
         int row = 0;
         for (int i = 0; i < s->part_count; i++) {
             struct cap_weight_view view;
-            if (!next_view(load, s->parts[i], s->layer, e, &view))
+            if (!view_of(load, s->parts[i], s->layer, e, &view))
                 return false;
-            m->backend->weight_put(m->dev, weight, e, row, (int)view.rows, view.data,
-                                   type_of(&view));
+            if (!put_view(load, &view, e, row, weight))
+                return false;
             row += (int)view.rows;
         }
     }
@@ -183,13 +203,18 @@ static bool put_vectors(struct loader *load, const enum cap_weight *kinds, int c
     float *to = values;
     for (int i = 0; i < count; i++) {
         struct cap_weight_view view;
-        if (!next_view(load, kinds[i], layer, 0, &view))
+        struct cap_weight_block block;
+        if (!view_of(load, kinds[i], layer, 0, &view))
             return false;
-        moe_to_f32(view.data, type_of(&view), (size_t)view.rows, to);
+        for (int64_t row = 0; row < view.rows; row += block.rows) {
+            if (!next_block(load, &view, row, &block))
+                return false;
+            moe_to_f32(block.data, type_of(&view), (size_t)block.rows, to + row);
+        }
         to += view.rows;
     }
-    m->backend->upload(m->dev, *out, 0, values, (size_t)numbers * sizeof(float));
-    return true;
+    return m->backend->upload(m->dev, *out, 0, values, (size_t)numbers * sizeof(float)) == MOE_OK ||
+           fail_device(load);
 }
 
 static bool put_vector(struct loader *load, enum cap_weight kind, int layer, struct moe_buf *out)
@@ -278,10 +303,14 @@ static bool load_weights(struct native_model *model, const char *dir,
     CAP_AUTO(cap_tensors) tensors = cap_tensors_open(dir, err);
     if (!tensors || !cap_weights_check(model->shape, tensors, err))
         return false;
-    struct loader load = {
-        .model = model, .tensors = tensors, .options = options, .err = err, .planning = true};
+    struct loader load = {.model = model,
+                          .tensors = tensors,
+                          .reader = {.tensors = tensors},
+                          .options = options,
+                          .err = err,
+                          .planning = true};
     uint64_t most =
-        options->memory_bytes_max ? options->memory_bytes_max : native_memory_available();
+        options->memory_bytes_max ? options->memory_bytes_max : native_model_memory(model);
     if (!put_all(&load))
         return false;
     if (load.bytes > most)
@@ -290,7 +319,16 @@ static bool load_weights(struct native_model *model, const char *dir,
                         (double)load.bytes / (1 << 30), native_precision_name(model->precision),
                         (double)most / (1 << 30));
     load.planning = false;
-    return put_all(&load);
+    bool ok = put_all(&load);
+    cap_weights_reader_done(&load.reader);
+    return ok;
+}
+
+uint64_t native_model_memory(const struct native_model *model)
+{
+    if (model->backend->memory_left)
+        return model->backend->memory_left(model->dev);
+    return native_memory_available();
 }
 
 static uint64_t weight_bytes(const struct native_model *m, const struct moe_weight *weight)
@@ -322,9 +360,13 @@ static bool open_device(struct native_model *model, const struct native_model_op
                         struct cap_err *err)
 {
     const char *name = options->backend && *options->backend ? options->backend : "cpu";
+    CAP_AUTO_BUF(known, 256);
     model->backend = moe_backend_find(name);
+    for (int i = 0; moe_backends[i]; i++)
+        cap_buf_printf(&known, "%s%s", i ? ", " : "", moe_backends[i]->name);
     if (!model->backend)
-        return cap_fail(err, CAP_INVALID_ARGUMENT, "there is no backend \"%s\"; known: cpu", name);
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "there is no backend \"%s\"; known: %s", name,
+                        known.data);
     struct moe_options device = {.threads = options->threads,
                                  .isa = options->isa ? options->isa : getenv("MOECAP_ISA"),
                                  .round_activations = options->precision != NATIVE_F32};

@@ -72,6 +72,9 @@ struct native_model *native_model_open(const char *dir, const struct native_mode
 void native_model_free(struct native_model *model);
 CAP_DEFINE_AUTO(native_model)
 
+/* Bytes of memory that may still be had where the model lives. */
+uint64_t native_model_memory(const struct native_model *model);
+
 /* Of one expert of the layer, as kept in memory; 0 for a dense layer. */
 uint64_t native_model_expert_bytes(const struct native_model *model, int layer);
 

@@ -55,7 +55,7 @@ static void add_weight(struct checkpoint *c, const struct cap_model *model, enum
     if (!cap_weights_shape(model, w, layer, &rows, &columns))
         return;
     json_object_set_new(
-        c->header, cap_weights_name(w, layer, expert, name),
+        c->header, cap_weights_name(model, w, layer, expert, name),
         json_pack("{s:s, s:o}", "dtype", "BF16", "shape",
                   columns == 1 ? json_pack("[I]", (json_int_t)rows)
                                : json_pack("[I, I]", (json_int_t)rows, (json_int_t)columns)));

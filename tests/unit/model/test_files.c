@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -117,10 +118,10 @@ static void absurd_header_length_is_refused(void **state)
     (void)state;
     checkpoint_make(&c);
     c.header_length = 2147483648LL;
-    expect(&c, "its header claims 2147483648 bytes, more than the format's limit of 104857600");
+    expect(&c, "its header claims 2147483648 bytes, more than the limit of 33554432");
     checkpoint_make(&c);
-    c.header_length = 100000000LL;
-    expect(&c, "its header claims 100000000 bytes, but the file has");
+    c.header_length = 30000000LL;
+    expect(&c, "its header claims 30000000 bytes, but the file has");
     checkpoint_make(&c);
     c.header_length = 0;
     expect(&c, "the header is not JSON");
@@ -315,9 +316,9 @@ static void fused_experts_give_the_same_views(void **state)
     assert_true(cap_weights_view(model, tensors, CAP_WEIGHT_EXPERT_GATE, 1, 2, &gate));
     assert_true(cap_weights_view(model, tensors, CAP_WEIGHT_EXPERT_UP, 1, 2, &up));
     assert_true(cap_weights_view(model, tensors, CAP_WEIGHT_EXPERT_DOWN, 1, 2, &down));
-    assert_int_equal((const char *)gate.data - (const char *)gate.tensor->data, 2 * 8 * 8 * 2);
-    assert_int_equal((const char *)up.data - (const char *)gate.data, 4 * 8 * 2);
-    assert_int_equal((const char *)down.data - (const char *)down.tensor->data, 2 * 8 * 4 * 2);
+    assert_int_equal(gate.first, 2 * 8 * 8 * 2);
+    assert_int_equal(up.first - gate.first, 4 * 8 * 2);
+    assert_int_equal(down.first, 2 * 8 * 4 * 2);
     assert_int_equal(down.rows, 8);
     assert_int_equal(down.columns, 4);
     checkpoint_done(&c);
@@ -357,6 +358,112 @@ static void biases_and_dense_layers_are_asked_for(void **state)
     expect(&c, "tensor \"model.layers.1.mlp.gate_proj.weight\" [12, 8] is missing");
 }
 
+/* ---- files that are no files, and files that change ---- */
+
+static void a_pipe_among_the_files_is_refused_and_not_waited_for(void **state)
+{
+    static const char *const names[] = {"config.json", "generation_config.json",
+                                        "model.safetensors"};
+
+    (void)state;
+    for (size_t i = 0; i < CAP_COUNT_OF(names); i++) {
+        struct checkpoint c;
+        struct cap_err err = {0};
+        char path[128];
+
+        checkpoint_make(&c);
+        checkpoint_write(&c);
+        snprintf(path, sizeof path, "%s/%s", c.dir, names[i]);
+        unlink(path);
+        assert_int_equal(mkfifo(path, 0600), 0);
+        assert_false(load(c.dir, &err));
+        assert_non_null(strstr(err.text, names[i]));
+        assert_non_null(strstr(err.text, "is not a regular file"));
+        unlink(path);
+        checkpoint_done(&c);
+    }
+}
+
+static void an_index_that_is_a_pipe_is_refused(void **state)
+{
+    struct checkpoint c;
+    struct cap_err err = {0};
+    char path[128];
+
+    (void)state;
+    checkpoint_make(&c);
+    c.tensor_file = "other.safetensors";
+    checkpoint_write(&c);
+    snprintf(path, sizeof path, "%s/model.safetensors.index.json", c.dir);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_false(load(c.dir, &err));
+    assert_non_null(strstr(err.text, "is not a regular file"));
+    unlink(path);
+    checkpoint_done(&c);
+}
+
+static void a_header_of_blanks_meets_the_limit(void **state)
+{
+    struct checkpoint c;
+    char *blanks = malloc(CAP_TENSORS_HEADER_BYTES_MAX + 2);
+
+    (void)state;
+    memset(blanks, ' ', CAP_TENSORS_HEADER_BYTES_MAX + 1);
+    blanks[CAP_TENSORS_HEADER_BYTES_MAX + 1] = '\0';
+    checkpoint_make(&c);
+    c.header_text = blanks;
+    expect(&c, "its header claims 33554433 bytes, more than the limit of 33554432");
+    free(blanks);
+}
+
+static struct cap_tensors *open_sound(struct checkpoint *c, char path[128])
+{
+    struct cap_err err = {0};
+    struct cap_tensors *tensors;
+
+    checkpoint_make(c);
+    checkpoint_write(c);
+    snprintf(path, 128, "%s/model.safetensors", c->dir);
+    tensors = cap_tensors_open(c->dir, &err);
+    assert_non_null(tensors);
+    return tensors;
+}
+
+static void check_unreadable(const struct cap_tensors *tensors, const char *sentence)
+{
+    const struct cap_tensor *t = cap_tensors_find(tensors, "lm_head.weight");
+    struct cap_err err = {0};
+    char bytes[16 * 8 * 2];
+
+    assert_non_null(t);
+    assert_int_equal(t->bytes, sizeof bytes);
+    assert_false(cap_tensors_read(tensors, t, 0, sizeof bytes, bytes, &err));
+    assert_non_null(strstr(err.text, "model.safetensors\": "));
+    if (!strstr(err.text, sentence))
+        fail_msg("%s", err.text);
+}
+
+static void a_file_that_changes_after_its_header_was_read_is_a_sentence(void **state)
+{
+    struct checkpoint c;
+    char path[128], other[160];
+
+    (void)state;
+    CAP_AUTO(cap_tensors) cut = open_sound(&c, path);
+    assert_int_equal(truncate(path, 600), 0);
+    check_unreadable(cut, "it has 600 bytes, but had ");
+    checkpoint_done(&c);
+    CAP_AUTO(cap_tensors) replaced = open_sound(&c, path);
+    snprintf(other, sizeof other, "%s.other", path);
+    rename(path, other);
+    checkpoint_write(&c);
+    check_unreadable(replaced, "it was replaced while the model was read");
+    unlink(other);
+    unlink(path);
+    check_unreadable(replaced, "could not open it: No such file");
+    checkpoint_done(&c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -375,6 +482,10 @@ int main(void)
         cmocka_unit_test(fused_experts_give_the_same_views),
         cmocka_unit_test(tied_head_is_the_embedding_and_a_stored_one_is_ignored),
         cmocka_unit_test(biases_and_dense_layers_are_asked_for),
+        cmocka_unit_test(a_pipe_among_the_files_is_refused_and_not_waited_for),
+        cmocka_unit_test(an_index_that_is_a_pipe_is_refused),
+        cmocka_unit_test(a_header_of_blanks_meets_the_limit),
+        cmocka_unit_test(a_file_that_changes_after_its_header_was_read_is_a_sentence),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

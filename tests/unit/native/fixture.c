@@ -137,12 +137,12 @@ struct native_model *model_open(const char *dir, enum native_precision precision
 
 void each_isa(void (*test)(const char *isa))
 {
-    for (int i = 0; moe_cpu_isa_at(i); i++) {
-        if (moe_cpu_isa_lacks(i))
-            printf("skip: ISA level %s: this CPU lacks %s\n", moe_cpu_isa_at(i),
-                   moe_cpu_isa_lacks(i));
+    for (int i = 0; moe_backend_find("cpu")->level_at(i); i++) {
+        if (moe_backend_find("cpu")->level_lacks(i))
+            printf("skip: ISA level %s: this CPU lacks %s\n", moe_backend_find("cpu")->level_at(i),
+                   moe_backend_find("cpu")->level_lacks(i));
         else
-            test(moe_cpu_isa_at(i));
+            test(moe_backend_find("cpu")->level_at(i));
     }
 }
 

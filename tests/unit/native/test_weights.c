@@ -87,10 +87,11 @@ static void an_isa_level_or_backend_that_is_not_there_is_a_sentence(void **state
            (const char *const[]){"there is no ISA level \"mmx\"", "avx2", NULL});
     refuse(dir, (struct native_model_options){.backend = "cuda"},
            (const char *const[]){"there is no backend \"cuda\"", "cpu", NULL});
-    for (int i = 0; moe_cpu_isa_at(i); i++)
-        if (moe_cpu_isa_lacks(i))
-            refuse(dir, (struct native_model_options){.isa = moe_cpu_isa_at(i)},
-                   (const char *const[]){"this CPU cannot run", moe_cpu_isa_lacks(i), NULL});
+    for (int i = 0; moe_backend_find("cpu")->level_at(i); i++)
+        if (moe_backend_find("cpu")->level_lacks(i))
+            refuse(dir, (struct native_model_options){.isa = moe_backend_find("cpu")->level_at(i)},
+                   (const char *const[]){"this CPU cannot run",
+                                         moe_backend_find("cpu")->level_lacks(i), NULL});
 }
 
 static void the_environment_forces_a_level(void **state)
