@@ -22,6 +22,7 @@ enum {
     RETRY_PAUSE_MS_MIN = 200,
     RETRY_PAUSE_MS_MAX = 5000,
     HEADER_BYTES_MAX = 1 << 20,
+    TYPE_BYTES = 64,
 };
 static const size_t reply_bytes_default = 64 << 20;
 static const size_t event_bytes_default = 4 << 20;
@@ -31,7 +32,7 @@ struct queued {
     struct cap_http_event event;
     struct queued *next;
     struct cap_err *failure; /* owned, like the next; the event points to both */
-    char *data;
+    char *data;              /* data, NUL, name or type, NUL */
 };
 
 struct transfer {
@@ -79,6 +80,7 @@ static struct queued *queue_event(struct transfer *t, enum cap_http_event_kind k
     q->event.kind = kind;
     q->event.id = t->id;
     q->event.at_ns = cap_clock_ns(cap_clock_system());
+    q->event.name = q->event.type = "";
     q->event.retry_after_s = -1;
     *t->client->last = q;
     t->client->last = &q->next;
@@ -94,25 +96,46 @@ static void free_queued(struct queued *q)
     free(q);
 }
 
-static void give_data(struct queued *q, const char *data, size_t length)
+/* `words`: the name of an event, or the type of a body; the event's pointer to it is `*out`. */
+static void give_data(struct queued *q, const char *data, size_t length, const char *words,
+                      const char **out)
 {
-    q->data = malloc(length + 1);
+    size_t more = strlen(words) + 1;
+
+    q->data = malloc(length + 1 + more);
     if (!q->data)
         abort();
     memcpy(q->data, data, length);
     q->data[length] = '\0';
+    memcpy(q->data + length + 1, words, more);
     q->event.data = q->data;
     q->event.length = length;
+    *out = q->data + length + 1;
 }
 
-static void take_sse_event(void *self, const char *data, size_t length)
+/* "[DONE]", with blanks around it or without. */
+static bool is_end_mark(const char *data)
+{
+    static const char mark[] = "[DONE]";
+
+    data += strspn(data, " \t");
+    return strncmp(data, mark, sizeof mark - 1) == 0 &&
+           data[sizeof mark - 1 + strspn(data + sizeof mark - 1, " \t")] == '\0';
+}
+
+static void take_sse_event(void *self, const char *name, const char *data, size_t length)
 {
     struct transfer *t = self;
+    struct queued *q;
 
-    if (strcmp(data, "[DONE]") == 0)
+    if (t->marked_end)
+        return;
+    if (is_end_mark(data)) {
         t->marked_end = true;
-    else if (!t->marked_end)
-        give_data(queue_event(t, CAP_HTTP_PIECE), data, length);
+        return;
+    }
+    q = queue_event(t, CAP_HTTP_PIECE);
+    give_data(q, data, length, name, &q->event.name);
 }
 
 /* True when the last event of the request was among them. */
@@ -358,8 +381,28 @@ static void free_transfer(struct transfer *t)
 
 /* ---- how it ended ---- */
 
+/* The system's word ("connection refused"), where it has one: libcurl's sentence repeats the
+ * address and is longer than what it says. */
+static const char *why_not_connected(const struct transfer *t, CURLcode code, const char *reason,
+                                     char out[CURL_ERROR_SIZE])
+{
+    long number = 0;
+
+    if (code == CURLE_COULDNT_RESOLVE_HOST)
+        return "its host name is unknown";
+    if (code == CURLE_COULDNT_RESOLVE_PROXY)
+        return "the proxy's host name is unknown";
+    curl_easy_getinfo(t->easy, CURLINFO_OS_ERRNO, &number);
+    if (number == 0)
+        return reason;
+    snprintf(out, CURL_ERROR_SIZE, "%s", strerror((int)number));
+    *out = (char)tolower((unsigned char)*out);
+    return out;
+}
+
 static void explain(const struct transfer *t, CURLcode code, struct cap_err *err)
 {
+    char words[CURL_ERROR_SIZE];
     const char *reason = *t->error_text ? t->error_text : curl_easy_strerror(code);
 
     if (t->failure.code != CAP_OK) {
@@ -373,7 +416,8 @@ static void explain(const struct transfer *t, CURLcode code, struct cap_err *err
     case CURLE_COULDNT_CONNECT:
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_RESOLVE_PROXY:
-        cap_fail(err, CAP_UNAVAILABLE, "could not connect to %s: %s", t->url, reason);
+        cap_fail(err, CAP_UNAVAILABLE, "could not connect to %s (%s)", t->url,
+                 why_not_connected(t, code, reason, words));
         break;
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CONNECT_ERROR:
@@ -402,9 +446,22 @@ static void queue_failure(struct transfer *t, CURLcode code)
     q->event.failure = q->failure;
 }
 
+/* "text/html" of "text/html; charset=utf-8". */
+static void read_type(CURL *easy, char out[TYPE_BYTES])
+{
+    const char *type = NULL;
+
+    curl_easy_getinfo(easy, CURLINFO_CONTENT_TYPE, &type);
+    snprintf(out, TYPE_BYTES, "%.*s", type ? (int)strcspn(type, "; \t") : 0, type ? type : "");
+    for (char *at = out; *at; at++)
+        if (!isalnum((unsigned char)*at) && !strchr("/+-.", *at))
+            *at = '?';
+}
+
 static void queue_done(struct transfer *t)
 {
     curl_off_t retry_after = 0;
+    char type[TYPE_BYTES];
     struct queued *q;
 
     if (!t->head_seen) /* no body */
@@ -418,7 +475,8 @@ static void queue_done(struct transfer *t)
     if (curl_easy_getinfo(t->easy, CURLINFO_RETRY_AFTER, &retry_after) == CURLE_OK &&
         retry_after > 0)
         q->event.retry_after_s = (int)retry_after;
-    give_data(q, t->body.data, t->body.length);
+    read_type(t->easy, type);
+    give_data(q, t->body.data, t->body.length, type, &q->event.type);
 }
 
 static void collect_ended(struct cap_http_client *client)
@@ -530,7 +588,7 @@ static bool try_once(const struct cap_http_ask *ask, struct cap_arena *arena,
 {
     CAP_AUTO(cap_http_client) client = cap_http_client_new();
     struct cap_http_event event;
-    char *body;
+    char *body, *type;
 
     if (!cap_http_client_add(client, ask, err))
         return false;
@@ -541,11 +599,13 @@ static bool try_once(const struct cap_http_ask *ask, struct cap_arena *arena,
         return false;
     }
     body = cap_arena_alloc(arena, event.length + 1);
-    if (!body)
+    type = cap_arena_strdup(arena, event.type);
+    if (!body || !type)
         return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "a reply of %zu bytes does not fit in memory",
                         event.length);
     memcpy(body, event.data, event.length);
-    *out_reply = (struct cap_http_reply){event.status, body, event.length, event.retry_after_s};
+    *out_reply =
+        (struct cap_http_reply){event.status, body, event.length, type, event.retry_after_s};
     return true;
 }
 

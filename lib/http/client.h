@@ -4,9 +4,11 @@
  * made. Everything in an ask is copied. A failure to get a reply (no connection, a broken one, a
  * deadline) is CAP_HTTP_FAILED; whatever the server answered, 404 and 500 too, is CAP_HTTP_DONE
  * with its status. A text/event-stream with a 2xx status arrives as one CAP_HTTP_PIECE an event,
- * stamped when its bytes were read, then CAP_HTTP_DONE; "[DONE]" is no piece but sets `marked_end`:
- * some servers just close, so its absence is for the caller to judge. Redirects are not followed.
- * Proxies of the environment are used, except for this machine's own addresses.
+ * stamped when its bytes were read, then CAP_HTTP_DONE. The data "[DONE]" is no piece but sets
+ * `marked_end`, and what follows it is dropped; some servers just close, so a missing mark is for the
+ * caller to judge. Comments are no events: who wants a limit on progress keeps the time itself.
+ * Redirects are not followed. Proxies of the environment are used, except for this machine's own
+ * addresses.
  *
  *     cap_http_client_add(client, &(struct cap_http_ask){.id = 7, .url = url, .body = json}, err);
  *     while (pending > 0)
@@ -48,6 +50,8 @@ struct cap_http_event {
     int64_t at_ns;    /* monotonic time at which the bytes were read or the reply had ended */
     const char *data; /* a piece, or the body; NUL-terminated */
     size_t length;
+    const char *name;              /* PIECE: of the event ("error"); "" = it has none */
+    const char *type;              /* DONE: the media type without parameters; "" = not told */
     int status;                    /* of the reply; 0 when there is none */
     bool streamed;                 /* DONE: it was an event stream */
     bool marked_end;               /* DONE: the stream ended with [DONE] */
@@ -76,6 +80,7 @@ struct cap_http_reply {
     int status;
     const char *body; /* in the arena */
     size_t length;
+    const char *type;  /* the media type without parameters, in the arena; "" = not told */
     int retry_after_s; /* -1 = not said */
 };
 

@@ -1,5 +1,9 @@
+/* Bytes are collected to lines, lines to events. A line that is cut by a read stays in `line` until
+ * its end comes; both buffers are bounded, and an overflow ends the stream rather than a part of an
+ * event passing for a whole one. */
 #include "http/sse.h"
 
+#include <stdio.h>
 #include <string.h>
 
 void cap_sse_init(struct cap_sse *sse, size_t event_bytes_max, cap_sse_event *event, void *self)
@@ -17,27 +21,43 @@ void cap_sse_done(struct cap_sse *sse)
 
 static void give_event(struct cap_sse *sse)
 {
-    if (sse->has_data)
-        sse->event(sse->self, sse->data.data, sse->data.length);
+    if (sse->has_data || *sse->name)
+        sse->event(sse->self, sse->name, sse->data.data, sse->data.length);
     cap_buf_clear(&sse->data);
+    *sse->name = '\0';
     sse->has_data = false;
 }
 
-/* "data: x", "data:x", "data"; other fields (event, id, retry) say nothing to us. */
+/* The value of "field: value", "field:value" or "field"; NULL when the line has another field. */
+static const char *value_of(const char *line, size_t length, const char *field, size_t *out_length)
+{
+    size_t name = strlen(field);
+
+    if (length < name || memcmp(line, field, name) != 0 || (length > name && line[name] != ':'))
+        return NULL;
+    name += length > name;
+    name += length > name && line[name] == ' ';
+    *out_length = length - name;
+    return line + name;
+}
+
+/* Other fields (id, retry) say nothing to us. */
 static void take_field(struct cap_sse *sse, const char *line, size_t length)
 {
-    const char *value = line + 4;
+    size_t bytes;
+    const char *value = value_of(line, length, "data", &bytes);
 
-    if (length < 4 || memcmp(line, "data", 4) != 0 || (length > 4 && *value != ':'))
+    if (value) {
+        if (sse->has_data)
+            cap_buf_add_char(&sse->data, '\n');
+        cap_buf_add(&sse->data, value, bytes);
+        sse->has_data = true;
         return;
-    if (length > 4)
-        value++;
-    if (value < line + length && *value == ' ')
-        value++;
-    if (sse->has_data)
-        cap_buf_add_char(&sse->data, '\n');
-    cap_buf_add(&sse->data, value, (size_t)(line + length - value));
-    sse->has_data = true;
+    }
+    value = value_of(line, length, "event", &bytes);
+    if (value)
+        snprintf(sse->name, sizeof sse->name, "%.*s",
+                 (int)(bytes < sizeof sse->name ? bytes : sizeof sse->name), value);
 }
 
 static void take_line(struct cap_sse *sse)

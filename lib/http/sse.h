@@ -1,9 +1,11 @@
 /* sse.h — server-sent events out of a byte stream that may be cut anywhere.
  *
  * Lines end with LF, CRLF or CR; a byte order mark at the start and comment lines (":...") are
- * skipped; several data lines of an event are joined with LF; an empty line ends an event. What
- * came without that empty line is given at the end of the stream: servers forget it. One user at a
- * time.
+ * skipped; several data lines of an event are joined with LF; an empty line ends an event. An event
+ * may have a name ("event: error"), which says what its data is; the last name of an event counts.
+ * An event with a name and no data is given, too: browsers drop it, but an error without words is
+ * still an error. What came without the empty line is given at the end of the stream: servers forget
+ * it. One user at a time.
  *
  *     struct cap_sse sse;
  *     cap_sse_init(&sse, 1 << 20, on_event, me);
@@ -21,11 +23,15 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-/* `data` is NUL-terminated and valid during the call. */
-typedef void cap_sse_event(void *self, const char *data, size_t length);
+enum { CAP_SSE_NAME_BYTES = 48 };
+
+/* `name` is "" for an event without one, and cut to fit; both texts are NUL-terminated and valid
+ * during the call. */
+typedef void cap_sse_event(void *self, const char *name, const char *data, size_t length);
 
 struct cap_sse {
     struct cap_buf line, data;
+    char name[CAP_SSE_NAME_BYTES];
     bool started, after_cr, has_data;
     cap_sse_event *event;
     void *self;

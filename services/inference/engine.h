@@ -98,7 +98,8 @@ struct infer_event {
     enum infer_event_kind kind;
     uint64_t id;   /* of the request; not for INFER_PASS */
     int64_t at_ns; /* when it became visible: monotonic */
-    /* INFER_TOKENS: a piece of text, complete UTF-8; may be empty while bytes are held back */
+    /* INFER_TOKENS: a piece of text, complete UTF-8; may be empty while bytes are held back.
+     * INFER_DONE: what was held back until now; NULL = nothing */
     const char *piece;
     const char *reasoning_piece; /* NULL, or text that the server marks as reasoning */
     int tokens;                  /* in this event; 0 when a chunk cannot be counted in tokens */
@@ -106,7 +107,7 @@ struct infer_event {
     const uint32_t *token_ids;   /* [tokens] or NULL */
     /* INFER_DONE */
     const char *prompt;        /* the text the model saw; NULL when not known */
-    const char *finish_reason; /* "stop", "eos", "length" */
+    const char *finish_reason; /* "stop", "eos", "length", or a server's own word; NULL = unknown */
     int prompt_tokens, output_tokens, cached_tokens; /* -1 = unknown */
     const struct infer_score *scores;
     int score_count;
@@ -130,10 +131,12 @@ struct infer_engine_options {
     const char *kind; /* the engine's name: many kinds share one client */
     const char *url, *served_model, *api_key, *model_config;
     int refused_ms_max, loading_ms_max; /* waiting for a server; 0 = the client's own limits */
-    const char *command;                /* starts the server when no URL is given; NULL = none */
-    const char *log_dir;                /* where what a started server writes goes; "" = TMPDIR */
-    bool routing_again;                 /* a sample may be sent twice, for its routing */
-    bool (*unwanted)(void *arg);        /* a long wait may end: nobody waits for it; NULL = never */
+    /* of a request: until its first token, between two, for all of it; 0 = no limit */
+    int first_token_ms_max, silence_ms_max, request_ms_max;
+    const char *command;         /* starts the server when no URL is given; NULL = none */
+    const char *log_dir;         /* where what a started server writes goes; "" = TMPDIR */
+    bool routing_again;          /* a sample may be sent twice, for its routing */
+    bool (*unwanted)(void *arg); /* a long wait may end: nobody waits for it; NULL = never */
     void *unwanted_arg;
 };
 
@@ -149,6 +152,7 @@ struct infer_engine_report {
     bool can_score; /* continuations */
     /* why requests come without routing, as a sentence; NULL = they have it, or none is known */
     const char *routing_unknown;
+    const char *counts_unknown; /* why token counts of answers are, likewise */
     /* names of the fields above that somebody declared and nobody measured */
     const char *const *declared;
     int declared_count;

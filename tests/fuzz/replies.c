@@ -4,35 +4,67 @@
 #include <string.h>
 
 #include "base/auto.h"
-#include "external/call.h"
-#include "external/refusal.h"
-#include "external/routed.h"
-#include "external/score.h"
-#include "external/scrape.h"
+#include "external/inside.h"
+#include "http/sse.h"
 
-static void read_chunk(const char *text, size_t length)
+/* One stream, from its bytes to what the worker gets. */
+struct stream {
+    struct infer_call call;
+    bool failed;
+};
+
+static void take_event(void *self, const char *name, const char *data, size_t length)
 {
-    static const char *const stops[] = {"\n"};
-    const struct infer_request request = {.stop = stops, .stop_count = 1, .max_tokens = 8};
-    struct infer_call call = {0};
+    struct stream *stream = self;
     struct infer_chunk chunk;
     struct infer_event event;
     struct cap_err err = {0};
 
-    infer_call_start(&call, &request);
-    if (infer_chunk_read(text, length, &chunk, &err)) {
-        infer_call_take_chunk(&call, &chunk, 1, &event);
+    stream->failed = stream->failed || !infer_chunk_read(name, data, length, &chunk, &err);
+    if (stream->failed)
+        return;
+    infer_call_take_chunk(&stream->call, &chunk, 1, &event);
+    infer_chunk_done(&chunk);
+}
+
+static void read_stream(const char *text, size_t length)
+{
+    static const char *const stops[] = {"\n"};
+    const struct infer_request request = {
+        .text = "x", .stop = stops, .stop_count = 1, .max_tokens = 8};
+    const struct infer_server server = {.kind = &infer_kind_vllm};
+    struct stream stream = {.failed = false};
+    struct cap_sse sse;
+    struct cap_err err = {0};
+    char why[100];
+
+    infer_call_init(&stream.call, &server, &request);
+    cap_sse_init(&sse, 1 << 16, take_event, &stream);
+    if (cap_sse_add(&sse, text, length / 2, &err) &&
+        cap_sse_add(&sse, text + length / 2, length - length / 2, &err))
+        cap_sse_end(&sse);
+    cap_sse_done(&sse);
+    infer_counts_check(&stream.call.counts, &stream.call.seen, why, sizeof why);
+    infer_call_end(&stream.call);
+}
+
+static void read_chunk(const char *text, size_t length)
+{
+    struct infer_chunk chunk;
+    struct cap_err err = {0};
+
+    if (infer_chunk_read("", text, length, &chunk, &err))
         infer_chunk_done(&chunk);
-        infer_call_check_end(&call, true, &err);
-    }
-    infer_call_end(&call);
+    cap_err_clear(&err);
+    if (infer_chunk_read("error", text, length, &chunk, &err))
+        infer_chunk_done(&chunk);
 }
 
 static void read_refusal(const char *text, size_t length)
 {
     struct cap_err err = {0};
 
-    infer_refusal_explain(400, text, length, &err);
+    infer_reply_refusal(400, "text/html", text, length, &err);
 }
 
 static void read_scores(const char *text, size_t length, const struct infer_external_kind *kind)
@@ -44,7 +76,7 @@ static void read_scores(const char *text, size_t length, const struct infer_exte
     struct infer_call call = {0};
     struct cap_err err = {0};
 
-    infer_call_start(&call, &request);
+    infer_call_init(&call, &server, &request);
     call.stage = INFER_STAGE_CONTINUATION;
     call.context_tokens = 1;
     infer_score_take(&server, &call, text, length, &err);
@@ -81,6 +113,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     switch (size ? data[0] : 0) {
     case 'c':
         read_chunk(text, length);
+        break;
+    case 'b': /* the bytes of a whole stream */
+        read_stream(text, length);
         break;
     case 'e':
         read_refusal(text, length);

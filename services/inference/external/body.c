@@ -1,4 +1,5 @@
-#include "external/body.h"
+/* What may be asked of a server, and the JSON that is posted. Pure. */
+#include "external/inside.h"
 
 #include <string.h>
 
@@ -10,7 +11,7 @@ enum { BYTES_PER_TOKEN_MAX = 16 };
 
 /* ---- what cannot be asked ---- */
 
-static size_t prompt_bytes(const struct infer_request *request)
+size_t infer_body_prompt_bytes(const struct infer_request *request)
 {
     size_t bytes = request->text ? strlen(request->text) : 0;
 
@@ -27,7 +28,7 @@ static int64_t prompt_tokens_min(const struct infer_server *server,
         return request->prompt_id_count;
     if (!server->kind->accepts_overlong)
         return 1;
-    return 1 + (int64_t)(prompt_bytes(request) / BYTES_PER_TOKEN_MAX);
+    return 1 + (int64_t)(infer_body_prompt_bytes(request) / BYTES_PER_TOKEN_MAX);
 }
 
 static bool check_context(const struct infer_server *server, const struct infer_request *request,
@@ -122,6 +123,15 @@ static void set_stops(json_t *body, const struct infer_request *request)
     json_decref(stops);
 }
 
+static json_t *stream_options_json(const struct infer_external_kind *kind)
+{
+    json_t *options = json_pack("{s:b}", "include_usage", 1);
+
+    if (kind->usage_in_every_chunk)
+        infer_kind_set_flag(options, "continuous_usage_stats", true);
+    return options;
+}
+
 /* Every sampling field is sent: servers' defaults differ. */
 char *infer_body_generate(const struct infer_server *server, const struct infer_request *request,
                           enum infer_body_way way)
@@ -140,7 +150,7 @@ char *infer_body_generate(const struct infer_server *server, const struct infer_
     if (way == INFER_BODY_STREAM_ROUTED)
         infer_kind_set_flag(body, "return_routed_experts", true);
     if (streamed && server->kind->usage_on_request)
-        json_object_set_new(body, "stream_options", json_pack("{s:b}", "include_usage", 1));
+        json_object_set_new(body, "stream_options", stream_options_json(server->kind));
     set_prompt(body, request);
     set_stops(body, request);
     server->kind->set_fields(body, request);

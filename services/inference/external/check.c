@@ -45,6 +45,11 @@ static void take(struct trial *trial, const struct infer_event *event, int64_t s
         snprintf(trial->text + length, sizeof trial->text - length, "%s", event->piece);
         return;
     }
+    if (event->kind == INFER_DONE && event->piece) {
+        size_t length = strlen(trial->text);
+
+        snprintf(trial->text + length, sizeof trial->text - length, "%s", event->piece);
+    }
     trial->end = *event;
     snprintf(trial->finish, sizeof trial->finish, "%s",
              event->finish_reason ? event->finish_reason : "");
@@ -106,12 +111,12 @@ static json_t *stream_json(const struct trial *trial)
 {
     if (trial->end.kind != INFER_DONE)
         return failure_json(trial);
-    return json_pack("{s:b, s:i, s:o, s:o, s:o, s:s, s:b, s:f}", "works", 1, "chunks",
+    return json_pack("{s:b, s:i, s:o, s:o, s:o, s:o, s:b, s:f}", "works", 1, "chunks",
                      trial->chunks, "output_tokens", count_json(trial->end.output_tokens),
                      "prompt_tokens", count_json(trial->end.prompt_tokens), "cached_tokens",
-                     count_json(trial->end.cached_tokens), "finish_reason", trial->finish,
-                     "reasoning", trial->reasoning_chunks > 0, "first_token_ms",
-                     (double)trial->first_ns / 1e6);
+                     count_json(trial->end.cached_tokens), "finish_reason",
+                     *trial->finish ? json_string(trial->finish) : json_null(), "reasoning",
+                     trial->reasoning_chunks > 0, "first_token_ms", (double)trial->first_ns / 1e6);
 }
 
 static bool try_completions(struct check *check)

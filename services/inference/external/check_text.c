@@ -45,10 +45,10 @@ static void print_stream(const json_t *found, const char *key, FILE *out)
         fprintf(out, "%lld tokens", (long long)json_integer_value(tokens));
     else
         fprintf(out, "tokens unknown (no usage)");
-    fprintf(out, " in %lld chunks, the first after %.0f ms, finish \"%s\"%s\n",
+    fprintf(out, " in %lld chunks, the first after %.0f ms, finish %s%s\n",
             (long long)json_integer_value(json_object_get(stream, "chunks")),
             json_number_value(json_object_get(stream, "first_token_ms")),
-            text(stream, "finish_reason"),
+            *text(stream, "finish_reason") ? text(stream, "finish_reason") : "reason not given",
             json_is_true(json_object_get(stream, "reasoning")) ? ", with reasoning" : "");
 }
 

@@ -2,9 +2,8 @@
  *
  * What a server can tell: text, the times at which chunks arrive (boundary "http"), token counts by
  * its `usage`, finish reasons; some also log-likelihoods, load and routing. What it cannot is
- * unknown: forward passes never are seen. Requests are tried again only while no byte of the reply
- * has come: connection failures, 429 and 503, with a pause that doubles, and are counted. A request
- * whose connection breaks later fails alone; LOST_MAX of them in a row and the server is lost.
+ * unknown: forward passes never are seen. When a request is sent again, fails alone, or makes the
+ * server count as lost is told in call.c.
  */
 #ifndef INFER_EXTERNAL_H
 #define INFER_EXTERNAL_H

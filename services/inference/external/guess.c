@@ -3,7 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "external/sent.h"
+#include "external/reply.h"
 
 enum { REPLY_BYTES_MAX = 32 << 20, REFUSAL_MS_MAX = 30000 };
 
@@ -46,7 +46,7 @@ static bool by_path(const struct infer_server *server, const char *path, const c
 
     if (!infer_server_get(server, path, arena, &reply, &err) || reply.status != 200)
         return false;
-    json = infer_sent_json(reply.body, reply.length);
+    json = infer_reply_json(reply.body, reply.length);
     has = json_object_get(json, field) != NULL;
     json_decref(json);
     snprintf(why, sizeof why, "%s answers with \"%s\"", path, field);

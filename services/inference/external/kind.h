@@ -34,13 +34,15 @@ struct infer_external_kind {
     bool refuses_other_names; /* so a name that its list lacks may be tried */
 
     /* ---- what it may be sent: servers ignore or refuse the rest ---- */
-    bool usage_on_request; /* stream_options; otherwise it tells without being asked */
-    bool takes_token_ids;  /* a prompt of ids */
-    bool accepts_overlong; /* it never refuses a prompt past its context: we must */
-    int stop_max;          /* stop strings in a request */
+    bool usage_on_request;     /* stream_options; otherwise it tells without being asked */
+    bool usage_in_every_chunk; /* it can, if asked: then tokens are counted as they come */
+    bool takes_token_ids;      /* a prompt of ids */
+    bool accepts_overlong;     /* it never refuses a prompt past its context: we must */
+    int stop_max;              /* stop strings in a request */
     uint64_t seed_max;
     enum infer_scoring scoring;
     enum infer_routing_way routing;
+    bool marks_end; /* its streams end with [DONE]: without it something may be missing */
     const struct infer_series *series; /* of its /metrics; NULL = we read none */
     /* Adds sampling and length, all but the fields that every kind gets (body.c). */
     void (*set_fields)(json_t *body, const struct infer_request *request);

@@ -25,6 +25,7 @@ const struct infer_external_kind infer_kind_llamacpp = {
     .name = "llamacpp",
     .ready_path = "/health",
     .usage_on_request = true,
+    .marks_end = true,
     .takes_token_ids = true,
     .stop_max = INT32_MAX,
     .seed_max = UINT32_MAX - 1, /* the largest means "any" */

@@ -20,6 +20,7 @@ const struct infer_external_kind infer_kind_sglang = {
     .ready_path = "/ready",
     .version_path = "/server_info",
     .usage_on_request = true,
+    .marks_end = true,
     .takes_token_ids = true,
     .stop_max = INT32_MAX,
     .seed_max = INT64_MAX,

@@ -12,6 +12,7 @@ const struct infer_external_kind infer_kind_ktransformers = {
     .ready_path = "/ready",
     .version_path = "/server_info",
     .usage_on_request = true,
+    .marks_end = true,
     .takes_token_ids = true,
     .stop_max = INT32_MAX,
     .seed_max = INT64_MAX,

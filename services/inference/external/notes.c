@@ -10,20 +10,36 @@ void infer_notes_begin(struct infer_notes *notes)
     *notes = (struct infer_notes){0};
 }
 
-void infer_notes_answer(struct infer_notes *notes, const struct infer_call *call)
+void infer_notes_answer(struct infer_notes *notes, const struct infer_request *request,
+                        const struct infer_counts *counts, bool has_reason, const char *impossible)
 {
-    const struct infer_request *request = call->request;
-
     if (request->continuation_count > 0)
         return;
     notes->answers++;
-    notes->without_usage += call->output_tokens < 0;
-    notes->other_length += request->ignore_eos && call->output_tokens >= 0 &&
-                           call->output_tokens != request->max_tokens;
-    if (call->prompt_tokens >= 0 && call->cached_tokens >= 0) {
-        notes->prompt_tokens += call->prompt_tokens;
-        notes->cached_tokens += call->cached_tokens;
+    notes->without_reason += !has_reason;
+    if (impossible) {
+        if (notes->impossible++ == 0)
+            snprintf(notes->why_impossible, sizeof notes->why_impossible, "%s", impossible);
+    } else {
+        notes->without_usage += counts->output < 0;
     }
+    notes->other_length +=
+        request->ignore_eos && counts->output >= 0 && counts->output != request->max_tokens;
+    if (counts->prompt >= 0 && counts->cached >= 0) {
+        notes->prompt_tokens += counts->prompt;
+        notes->cached_tokens += counts->cached;
+    }
+}
+
+bool infer_notes_counts_unknown(const struct infer_notes *notes, char *out, size_t room)
+{
+    if (notes->impossible > 0)
+        snprintf(out, room, "the server's counts cannot be for %d of %d answers: %s",
+                 notes->impossible, notes->answers, notes->why_impossible);
+    else if (notes->without_usage > 0)
+        snprintf(out, room, "the server told no usage with %d of %d answers", notes->without_usage,
+                 notes->answers);
+    return notes->impossible > 0 || notes->without_usage > 0;
 }
 
 void infer_notes_add(struct infer_notes *notes, const char *fmt, ...)
@@ -47,11 +63,26 @@ static void write_answers(struct infer_notes *notes)
                         "the server's prefix cache held %lld of %lld prompt tokens: its prefill "
                         "was shorter than the prompts",
                         (long long)notes->cached_tokens, (long long)notes->prompt_tokens);
+    if (notes->impossible > 0)
+        infer_notes_add(notes,
+                        "the server's counts cannot be for %d of %d answers, so they are unknown: "
+                        "%s",
+                        notes->impossible, notes->answers, notes->why_impossible);
     if (notes->without_usage > 0)
         infer_notes_add(notes,
                         "the server told no usage with %d of %d answers: their token counts "
                         "are unknown",
                         notes->without_usage, notes->answers);
+    if (notes->without_reason > 0)
+        infer_notes_add(notes,
+                        "the server gave no finish reason for %d of %d answers: whether they are "
+                        "whole or were cut at their limit is unknown",
+                        notes->without_reason, notes->answers);
+    if (notes->unmarked > 0)
+        infer_notes_add(notes,
+                        "%d of %d streams ended behind their finish reason without [DONE], which "
+                        "servers of this kind send: their usage may be missing",
+                        notes->unmarked, notes->answers);
     if (notes->other_length > 0)
         infer_notes_add(notes, "%d of %d answers have not the length that was asked for",
                         notes->other_length, notes->answers);

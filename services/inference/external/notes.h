@@ -7,14 +7,18 @@
 
 #include <stdint.h>
 
-#include "external/call.h"
 #include "external/declared.h"
+#include "external/reply.h"
+#include "external/server.h"
 
 enum { INFER_NOTES_MAX = 16, INFER_NOTE_BYTES = 240 };
 
 struct infer_notes {
     /* of the shard's answers */
-    int answers, without_usage, other_length;
+    int answers, without_usage, without_reason, other_length;
+    int impossible; /* their counts cannot be; the first time because: */
+    char why_impossible[INFER_NOTE_BYTES];
+    int unmarked; /* streams that ended without the mark that servers of this kind send */
     int64_t prompt_tokens, cached_tokens;
     /* sentences */
     int count;
@@ -24,11 +28,15 @@ struct infer_notes {
 
 /* A shard begins. */
 void infer_notes_begin(struct infer_notes *notes);
-/* A call has been answered. */
-void infer_notes_answer(struct infer_notes *notes, const struct infer_call *call);
-/* Makes the sentences anew. */
+/* A request has been answered, with these counts. `impossible` says why the server's own could not
+ * be; NULL = they could. */
+void infer_notes_answer(struct infer_notes *notes, const struct infer_request *request,
+                        const struct infer_counts *counts, bool has_reason, const char *impossible);
+/* Makes the sentences. */
 void infer_notes_write(struct infer_notes *notes, const struct infer_server *server,
                        const struct infer_declared *declared);
+/* Why token counts of answers are unknown, as a sentence in out; false when all are known. */
+bool infer_notes_counts_unknown(const struct infer_notes *notes, char *out, size_t room);
 /* One more; past INFER_NOTES_MAX it is left out. */
 void infer_notes_add(struct infer_notes *notes, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));

@@ -1,199 +1,528 @@
-/* What a server sends, made an event of the engine.
- *
- * Order of an ending: the event of the request first, then, if it was the last straw, the loss of
- * the engine as a whole. A server counts as lost when LOST_MAX requests in a row lost their
- * connection; one that is slow does not, for its silence has a limit of its own. */
+/* Read from the outside in: bytes to JSON, JSON to an error or a chunk, a chunk's counts against what
+ * came. Nothing here keeps a state; call.c does. */
+#include "external/reply.h"
+
+#include <math.h>
+#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "base/auto.h"
 #include "base/buf.h"
-#include "base/clock.h"
 #include "base/utf8.h"
-#include "external/client.h"
-#include "external/refusal.h"
-#include "external/score.h"
-#include "log/log.h"
 
-enum { LOST_MAX = 8 };
+enum { LOCATION_BYTES_MAX = 120 };
 
-/* The server's name of a request is how its owner finds it in the log. */
-static void add_server_id(const struct infer_call *call, struct cap_err *why)
+/* ---- JSON and words ---- */
+
+/* Every value but the first of a list stands behind a comma, and every first one behind a bracket
+ * or a brace. */
+static size_t count_values(const char *text, size_t length)
 {
-    size_t length = strlen(why->text);
+    size_t count = 1;
+    bool quoted = false;
 
-    if (*call->server_id)
-        snprintf(why->text + length, sizeof why->text - length, " (request %s)", call->server_id);
-    cap_utf8_tidy(why->text);
+    for (size_t i = 0; i < length; i++) {
+        if (quoted && text[i] == '\\')
+            i++;
+        else if (text[i] == '"')
+            quoted = !quoted;
+        else if (!quoted)
+            count += text[i] == ',' || text[i] == '[' || text[i] == '{';
+    }
+    return count;
 }
 
-static void count_loss(struct infer_client *engine, const struct cap_err *why)
+json_t *infer_reply_json(const char *text, size_t length)
 {
-    if (why->code != CAP_UNAVAILABLE)
-        return;
-    engine->lost_in_a_row++;
-    if (engine->lost_in_a_row >= LOST_MAX && engine->lost.code == CAP_OK)
-        cap_fail(&engine->lost, CAP_UNAVAILABLE,
-                 "the server is gone: %d requests in a row lost it, the last one: %.300s",
-                 engine->lost_in_a_row, why->text);
+    if (count_values(text, length) > INFER_REPLY_VALUES_MAX)
+        return NULL;
+    return json_loadb(text, length, JSON_ALLOW_NUL, NULL);
 }
 
-bool infer_reply_fail(struct infer_client *engine, struct infer_call *call, int64_t at_ns,
-                      const struct cap_err *why, struct infer_event *out)
+/* Length of the control character at `at`; 0 = it is none. U+0080 to U+009F are controls, too. */
+static size_t control_length(const char *at)
 {
-    *out = (struct infer_event){
-        .kind = INFER_FAILED, .id = call->request->id, .at_ns = at_ns, .failure = *why};
-    add_server_id(call, &out->failure);
-    count_loss(engine, why);
-    infer_call_end(call);
+    unsigned char first = (unsigned char)at[0], second = first ? (unsigned char)at[1] : 0;
+
+    if (first == 0xc2 && second >= 0x80 && second < 0xa0)
+        return 2;
+    return first < 0x20 || first == 0x7f;
+}
+
+void infer_reply_words(char *out, size_t room, const char *text)
+{
+    char *to = out;
+
+    snprintf(out, room, "%s", text ? text : "");
+    cap_utf8_tidy(out);
+    for (const char *from = out; *from;) {
+        size_t length = control_length(from);
+
+        *to++ = length ? ' ' : *from;
+        from += length ? length : 1;
+    }
+    *to = '\0';
+}
+
+/* ---- errors ---- */
+
+static const char *text_of(const json_t *object, const char *name)
+{
+    const char *text = json_string_value(json_object_get(object, name));
+
+    return text && *text ? text : NULL;
+}
+
+/* The first of these fields that is a text. */
+static const char *first_text(const json_t *object, const char *const *names)
+{
+    const char *text = NULL;
+
+    for (; *names && !text; names++)
+        text = text_of(object, *names);
+    return text;
+}
+
+static const char *const message_names[] = {"message",       "msg",   "detail",
+                                            "error_message", "error", NULL};
+
+/* Servers write "error": null, "", false or {} to say that there is none. */
+static bool is_something(const json_t *value)
+{
+    return json_is_true(value) || json_string_length(value) > 0 || json_object_size(value) > 0 ||
+           json_array_size(value) > 0 || (json_is_number(value) && json_number_value(value) != 0);
+}
+
+/* "body.stop" of ["body", "stop"] */
+static void add_location(const json_t *location, struct cap_buf *out)
+{
+    const json_t *part;
+    size_t i;
+
+    json_array_foreach(location, i, part)
+    {
+        cap_buf_add_str(out, i > 0 ? "." : "");
+        if (json_is_string(part))
+            cap_buf_add_str(out, json_string_value(part));
+        else
+            cap_buf_printf(out, "%lld", (long long)json_integer_value(part));
+    }
+}
+
+static void say(char *out, size_t room, const char *where, const char *words)
+{
+    char text[4 * INFER_REPLY_REASON_BYTES];
+
+    snprintf(text, sizeof text, "%s%s%s", where, *where ? ": " : "",
+             words ? words : "no reason given");
+    infer_reply_words(out, room, text);
+}
+
+/* The words of what stands where an error stands: a text, an object, or a list of which the first
+ * is told. FastAPI's entries are {loc, msg}. */
+static void say_error(const json_t *error, char *out, size_t room)
+{
+    const json_t *first = json_is_array(error) ? json_array_get(error, 0) : error;
+    const char *words =
+        json_is_string(first) ? json_string_value(first) : first_text(first, message_names);
+    CAP_AUTO_BUF(location, LOCATION_BYTES_MAX);
+
+    if (!words) /* {"error": {"error": {...}}}, or only its kind */
+        words = first_text(json_object_get(first, "error"), message_names);
+    if (!words)
+        words = first_text(first, (const char *const[]){"type", "code", NULL});
+    add_location(json_object_get(first, "loc"), &location);
+    say(out, room, location.data, words);
+}
+
+static bool says_error(const json_t *json, const char *name)
+{
+    const char *value = text_of(json, name);
+
+    return value && strcasecmp(value, "error") == 0;
+}
+
+/* A flat one: {"object": "error", "message": ...}, or a message where a choice should be. */
+static bool is_flat_error(const json_t *json)
+{
+    if (says_error(json, "object") || says_error(json, "type") || says_error(json, "status") ||
+        json_is_false(json_object_get(json, "success")))
+        return true;
+    return !json_object_get(json, "choices") && !json_object_get(json, "usage") &&
+           (text_of(json, "message") || text_of(json, "msg"));
+}
+
+bool infer_reply_error(const json_t *json, char *out, size_t room)
+{
+    static const char *const names[] = {"error", "errors", "error_message", "error_msg"};
+    const json_t *detail = json_object_get(json, "detail");
+    const json_t *choice = json_array_get(json_object_get(json, "choices"), 0);
+    const json_t *error = NULL;
+
+    for (size_t i = 0; i < CAP_COUNT_OF(names) && !error; i++)
+        if (is_something(json_object_get(json, names[i])))
+            error = json_object_get(json, names[i]);
+    if (!error && is_something(json_object_get(choice, "error")))
+        error = json_object_get(choice, "error");
+    if (!error && !choice && is_something(detail))
+        error = detail;
+    if (!error && is_flat_error(json))
+        error = json;
+    if (!error)
+        return false;
+    say_error(error, out, room);
     return true;
 }
 
-/* The build, from those that have no other way to tell it. */
-static void note_version(struct infer_server *server, const struct infer_chunk *chunk)
+/* The data of an event stream that holds one event. */
+static const char *skip_to_data(const char *body, size_t *length)
 {
-    if (chunk->fingerprint && !*server->version)
-        infer_server_keep_version(server, chunk->fingerprint);
+    const char *data = memmem(body, *length, "data:", 5);
+
+    if (!data || (strncmp(body, "data:", 5) != 0 && strncmp(body, "event:", 6) != 0))
+        return body;
+    data += 5;
+    *length = strcspn(data, "\r\n");
+    return data;
 }
 
-/* A piece of a stream; false when it holds nothing for the worker. */
-static bool take_piece(struct infer_client *engine, struct infer_call *call,
-                       const struct cap_http_event *http, struct infer_event *out)
+bool infer_reply_body_error(const char *body, size_t length, char *out, size_t room)
 {
-    struct cap_err err = {0};
+    const char *data = skip_to_data(body, &length);
+    json_t *json = infer_reply_json(data, length);
+    bool found = infer_reply_error(json, out, room);
 
-    infer_chunk_done(&engine->chunk);
-    if (!infer_chunk_read(http->data, http->length, &engine->chunk, &err)) {
-        cap_http_client_cancel(engine->client, http->id);
-        return infer_reply_fail(engine, call, http->at_ns, &err, out);
-    }
-    note_version(&engine->server, &engine->chunk);
-    return infer_call_take_chunk(call, &engine->chunk, http->at_ns, out);
+    json_decref(json);
+    return found;
 }
 
-static bool take_refusal(struct infer_client *engine, struct infer_call *call,
-                         const struct cap_http_event *http, struct infer_event *out)
+void infer_reply_describe(const char *type, size_t length, char *out, size_t room)
 {
-    struct cap_err err = {0};
-
-    if ((http->status == 429 || http->status == 503) &&
-        infer_call_plan_retry(call, cap_clock_ns(cap_clock_system()), http->retry_after_s))
-        return false;
-    infer_refusal_explain(http->status, http->data, http->length, &err);
-    cap_log(DEBUG, "server_refused", "status=%d body=%s", http->status, CAP_LOG_Q(http->data));
-    return infer_reply_fail(engine, call, http->at_ns, &err, out);
+    if (length == 0)
+        snprintf(out, room, "no reason given");
+    else
+        snprintf(out, room, "no error message, but %zu bytes of %s", length,
+                 *type ? type : "an unknown type");
 }
 
-static void set_done(struct infer_client *engine, const struct infer_call *call, int64_t at_ns,
-                     struct infer_event *out)
+static bool has_any(const char *text, const char *const *words)
 {
-    engine->lost_in_a_row = 0;
-    infer_notes_answer(&engine->notes, call);
-    memcpy(engine->finish_reason, call->finish_reason, sizeof engine->finish_reason);
-    *out = (struct infer_event){.kind = INFER_DONE,
-                                .id = call->request->id,
-                                .at_ns = at_ns,
-                                .prompt = call->request->text,
-                                .finish_reason = engine->finish_reason,
-                                .prompt_tokens = call->prompt_tokens,
-                                .output_tokens = call->output_tokens,
-                                .cached_tokens = call->cached_tokens};
-}
-
-/* The answer is complete, with its routing or without. */
-static bool end_answer(struct infer_client *engine, struct infer_call *call,
-                       struct infer_event *out)
-{
-    set_done(engine, call, call->ended_ns, out);
-    out->routing = infer_routing_take(&engine->routing, &engine->declared, call);
-    infer_call_end(call);
-    return true;
-}
-
-/* The same once more, for its experts only. */
-static bool send_routing(struct infer_client *engine, int slot)
-{
-    struct cap_err err = {0};
-
-    engine->calls[slot].stage = INFER_STAGE_ROUTING;
-    return infer_send_stage(engine, slot, &err);
-}
-
-/* One step of scoring has ended: the next one, or the scores. */
-static bool take_scored(struct infer_client *engine, struct infer_call *call,
-                        const struct cap_http_event *http, struct infer_event *out)
-{
-    struct cap_err err = {0};
-
-    if (!infer_score_take(&engine->server, call, http->data, http->length, &err))
-        return infer_reply_fail(engine, call, http->at_ns, &err, out);
-    if (!infer_score_is_done(call))
-        return !infer_send_stage(engine, (int)http->id, &err) &&
-               infer_reply_fail(engine, call, http->at_ns, &err, out);
-    snprintf(call->finish_reason, sizeof call->finish_reason, "stop");
-    call->output_tokens = 0;
-    set_done(engine, call, http->at_ns, out);
-    free(engine->scores);
-    out->scores = engine->scores = cap_take(call->scores);
-    out->score_count = call->request->continuation_count;
-    infer_call_end(call);
-    return true;
-}
-
-static bool take_end(struct infer_client *engine, struct infer_call *call,
-                     const struct cap_http_event *http, struct infer_event *out)
-{
-    struct cap_err err = {0};
-
-    if (call->stage == INFER_STAGE_ROUTING) {
-        infer_routing_take_again(&engine->routing, call, http->data, http->length);
-        return end_answer(engine, call, out);
-    }
-    if (http->status != 200)
-        return take_refusal(engine, call, http, out);
-    if (call->stage != INFER_STAGE_GENERATE)
-        return take_scored(engine, call, http, out);
-    if (!http->streamed) {
-        cap_fail(&err, CAP_FAILED_PRECONDITION, "the server did not stream its answer: %.100s",
-                 http->data);
-        return infer_reply_fail(engine, call, http->at_ns, &err, out);
-    }
-    if (!infer_call_check_end(call, http->marked_end, &err))
-        return infer_reply_fail(engine, call, http->at_ns, &err, out);
-    call->ended_ns = http->at_ns;
-    if (engine->routing.again && send_routing(engine, (int)http->id))
-        return false;
-    return end_answer(engine, call, out);
-}
-
-/* No reply, or a broken one. Silence is not tried again: the server has the request. */
-static bool take_failure(struct infer_client *engine, struct infer_call *call,
-                         const struct cap_http_event *http, struct infer_event *out)
-{
-    if (call->stage == INFER_STAGE_ROUTING) {
-        infer_routing_take_again(&engine->routing, call, "", 0);
-        return end_answer(engine, call, out);
-    }
-    if (http->failure->code == CAP_UNAVAILABLE &&
-        infer_call_plan_retry(call, cap_clock_ns(cap_clock_system()), -1))
-        return false;
-    return infer_reply_fail(engine, call, http->at_ns, http->failure, out);
-}
-
-bool infer_reply_take(struct infer_client *engine, const struct cap_http_event *http,
-                      struct infer_event *out)
-{
-    struct infer_call *call = &engine->calls[http->id];
-
-    if (!call->request)
-        return false;
-    switch (http->kind) {
-    case CAP_HTTP_PIECE: /* a reply that should have come whole is judged at its end */
-        return call->stage == INFER_STAGE_GENERATE && take_piece(engine, call, http, out);
-    case CAP_HTTP_DONE:
-        return take_end(engine, call, http, out);
-    case CAP_HTTP_FAILED:
-        return take_failure(engine, call, http, out);
-    }
+    for (; *words; words++)
+        if (strcasestr(text, *words))
+            return true;
     return false;
+}
+
+static bool is_overlong(const char *body, const char *reason)
+{
+    static const char *const words[] = {"maximum context length", "context length", "context size",
+                                        "is longer than",         "too long",       NULL};
+
+    return strstr(body, "exceed_context_size_error") || has_any(reason, words);
+}
+
+static bool is_dead(const char *reason)
+{
+    static const char *const words[] = {"EngineCore", "engine is dead", "EngineDeadError",
+                                        "cb_worker_dead", NULL};
+
+    return has_any(reason, words);
+}
+
+static bool is_unknown_model(int status, const char *reason)
+{
+    static const char *const words[] = {"pinned to", "does not exist", "model not found", NULL};
+
+    return (status == 404 && strcasestr(reason, "model")) ||
+           (status == 400 && has_any(reason, words));
+}
+
+void infer_reply_refusal(int status, const char *type, const char *body, size_t length,
+                         struct cap_err *out)
+{
+    char reason[INFER_REPLY_REASON_BYTES];
+
+    if (!infer_reply_body_error(body, length, reason, sizeof reason))
+        infer_reply_describe(type, length, reason, sizeof reason);
+    if (status >= 500 && is_dead(reason))
+        cap_fail(out, CAP_UNAVAILABLE, "the server's engine has died; it answered %d: %s", status,
+                 reason);
+    else if (status == 401 || status == 403)
+        cap_fail(out, CAP_PERMISSION_DENIED,
+                 "the server wants a key, or another one; it answered %d: %s", status, reason);
+    else if (status == 429 || status == 503)
+        cap_fail(out, CAP_RESOURCE_EXHAUSTED, "the server is overloaded; it answered %d: %s",
+                 status, reason);
+    else if (status >= 400 && status < 500 && is_overlong(body, reason))
+        cap_fail(out, CAP_OUT_OF_RANGE,
+                 "the prompt and its answer are too long for the server; it answered %d: %s",
+                 status, reason);
+    else if (is_unknown_model(status, reason))
+        cap_fail(out, CAP_NOT_FOUND, "the server has no such model; it answered %d: %s", status,
+                 reason);
+    else if (status == 422)
+        cap_fail(out, CAP_INVALID_ARGUMENT, "the server refuses a field; it answered 422: %s",
+                 reason);
+    else
+        cap_fail(out, status == 400 ? CAP_INVALID_ARGUMENT : CAP_FAILED_PRECONDITION,
+                 "the server answered %d: %s", status, reason);
+}
+
+/* ---- counts ---- */
+
+enum {
+    TOKEN_BYTES_MAX = 256, /* the longest tokens of today's vocabularies are 128 blanks */
+    ADDED_TOKENS_MAX = 64, /* to a prompt that is text: a begin of sequence, and the like */
+};
+
+static int count_of(const json_t *object, const char *name)
+{
+    const json_t *value = json_object_get(object, name);
+    json_int_t count = json_integer_value(value);
+
+    if (!value || json_is_null(value))
+        return INFER_COUNT_UNKNOWN;
+    return json_is_integer(value) && count >= 0 && count <= INT32_MAX ? (int)count
+                                                                      : INFER_COUNT_BAD;
+}
+
+static void read_usage(const json_t *json, struct infer_chunk *out)
+{
+    const json_t *usage = json_object_get(json, "usage");
+
+    if (!json_is_object(usage))
+        return;
+    out->has_usage = true;
+    out->counts.prompt = count_of(usage, "prompt_tokens");
+    out->counts.output = count_of(usage, "completion_tokens");
+    out->counts.total = count_of(usage, "total_tokens");
+    out->counts.cached = count_of(json_object_get(usage, "prompt_tokens_details"), "cached_tokens");
+}
+
+/* False, with the reason in why, when so many tokens cannot be the output. */
+static bool output_can_be(int count, const struct infer_seen *seen, char *why, size_t room)
+{
+    if (count == INFER_COUNT_BAD)
+        snprintf(why, room, "its count of output tokens is no whole number from 0 up");
+    else if (count == 0 && seen->text_bytes > 0)
+        snprintf(why, room, "it counts 0 output tokens where %zu bytes of text came",
+                 seen->text_bytes);
+    else if (count >= 0 && count < seen->output_before)
+        snprintf(why, room, "it counts %d output tokens after it had counted %d", count,
+                 seen->output_before);
+    else if (count >= 0 && count < seen->text_chunks)
+        snprintf(why, room, "it counts %d output tokens where text came in %d chunks", count,
+                 seen->text_chunks);
+    else if (count >= 0 && seen->text_bytes / TOKEN_BYTES_MAX > (size_t)count)
+        snprintf(why, room, "it counts %d output tokens where %zu bytes of text came", count,
+                 seen->text_bytes);
+    else if (count > seen->max_tokens && (size_t)count > seen->text_bytes)
+        snprintf(why, room,
+                 "it counts %d output tokens where at most %d were asked for and %zu bytes came",
+                 count, seen->max_tokens, seen->text_bytes);
+    else
+        return true;
+    return false;
+}
+
+static bool prompt_can_be(int count, const struct infer_seen *seen, char *why, size_t room)
+{
+    size_t bytes = seen->prompt_bytes;
+
+    if (count == INFER_COUNT_BAD)
+        snprintf(why, room, "its count of prompt tokens is no whole number from 0 up");
+    else if (count >= 0 && count < seen->prompt_ids)
+        snprintf(why, room, "it counts %d prompt tokens where %d were sent", count,
+                 seen->prompt_ids);
+    else if (count >= 0 && bytes > 0 && (count == 0 || bytes / TOKEN_BYTES_MAX > (size_t)count))
+        snprintf(why, room, "it counts %d prompt tokens of %zu bytes of text", count, bytes);
+    else if (!seen->is_chat && bytes > 0 && count >= 0 && (size_t)count > bytes + ADDED_TOKENS_MAX)
+        snprintf(why, room, "it counts %d prompt tokens of %zu bytes of text", count, bytes);
+    else if (seen->context_tokens_max > 0 && count > seen->context_tokens_max)
+        snprintf(why, room, "it counts %d prompt tokens in a context of %d", count,
+                 seen->context_tokens_max);
+    else
+        return true;
+    return false;
+}
+
+static bool cached_can_be(const struct infer_counts *counts, char *why, size_t room)
+{
+    if (counts->cached == INFER_COUNT_BAD)
+        snprintf(why, room, "its count of cached tokens is no whole number from 0 up");
+    else if (counts->prompt >= 0 && counts->cached > counts->prompt)
+        snprintf(why, room, "it counts %d cached tokens of %d prompt tokens", counts->cached,
+                 counts->prompt);
+    else
+        return true;
+    return false;
+}
+
+static bool add_up(const struct infer_counts *counts, char *why, size_t room)
+{
+    if (counts->prompt < 0 || counts->output < 0 || counts->total < 0 ||
+        (int64_t)counts->prompt + counts->output == counts->total)
+        return true;
+    snprintf(why, room, "it counts %d prompt and %d output tokens, and %d in all", counts->prompt,
+             counts->output, counts->total);
+    return false;
+}
+
+bool infer_counts_check(struct infer_counts *counts, const struct infer_seen *seen, char *why,
+                        size_t room)
+{
+    char first[200] = "", second[200] = "", third[200] = "", fourth[200] = "";
+    bool output = output_can_be(counts->output, seen, first, sizeof first);
+    bool prompt = prompt_can_be(counts->prompt, seen, second, sizeof second);
+    bool cached = cached_can_be(counts, third, sizeof third);
+    bool sum = add_up(counts, fourth, sizeof fourth);
+
+    if (!output || !sum)
+        counts->output = INFER_COUNT_UNKNOWN;
+    if (!prompt || !sum)
+        counts->prompt = INFER_COUNT_UNKNOWN;
+    if (!cached || !prompt || !sum)
+        counts->cached = INFER_COUNT_UNKNOWN;
+    if (output && prompt && cached && sum)
+        return true;
+    snprintf(why, room, "%s", !output ? first : !prompt ? second : !cached ? third : fourth);
+    return false;
+}
+
+/* ---- chunks ---- */
+
+/* "" and "null" are how some servers write that the answer goes on; an object has its word in
+ * "type". */
+static const char *finish_reason_of(const json_t *choice)
+{
+    const json_t *value = json_object_get(choice, "finish_reason");
+    const char *reason =
+        json_is_object(value) ? text_of(value, "type") : text_of(choice, "finish_reason");
+
+    return reason && strcasecmp(reason, "null") != 0 && strcmp(reason, "None") != 0 ? reason : NULL;
+}
+
+bool infer_reason_is_failure(const char *reason)
+{
+    static const char *const words[] = {"abort",     "aborted",       "error",   "cancel",
+                                        "cancelled", "failed",        "failure", "canceled",
+                                        "timeout",   "internal_error"};
+
+    for (size_t i = 0; i < CAP_COUNT_OF(words); i++)
+        if (strcasecmp(reason, words[i]) == 0)
+            return true;
+    return false;
+}
+
+/* A chat's text is in its delta, or in a message where a server sends all at once. The first chunk
+ * of a chat often holds nothing but the role: that is not the first token. */
+static bool read_choice(const json_t *choice, struct infer_chunk *out, struct cap_err *err)
+{
+    const json_t *delta = json_object_get(choice, "delta");
+    const json_t *said = delta ? delta : json_object_get(choice, "message");
+    const json_t *text = json_object_get(said ? said : choice, said ? "content" : "text");
+    const char *content = json_string_value(text);
+
+    if (text && !content && !json_is_null(text)) /* else the answer would lose it without a word */
+        return cap_fail(err, CAP_FAILED_PRECONDITION,
+                        "the server sent an answer whose content is not a text");
+    out->finish_reason = finish_reason_of(choice);
+    if (said)
+        out->reasoning = json_string_value(json_object_get(said, "reasoning_content"));
+    if (said && !out->reasoning)
+        out->reasoning = json_string_value(json_object_get(said, "reasoning"));
+    out->text = content ? content : "";
+    out->text_length = content ? json_string_length(text) : 0;
+    out->has_choice = out->finish_reason || out->reasoning || !said ||
+                      (content && (*content || !json_object_get(said, "role")));
+    out->is_closing = out->finish_reason && !out->reasoning && !*out->text;
+    return true;
+}
+
+static void read_routing(const json_t *json, struct infer_chunk *out)
+{
+    const json_t *routed = json_object_get(json_object_get(json, "sglext"), "routed_experts");
+
+    out->routed_experts = json_string_value(routed);
+    out->routed_length = json_string_length(routed);
+}
+
+static bool is_blank(const char *data, size_t length)
+{
+    return strspn(data, " \t\r\n") == length;
+}
+
+static bool fail_midway(const char *words, struct cap_err *err)
+{
+    return cap_fail(err, is_dead(words) ? CAP_UNAVAILABLE : CAP_FAILED_PRECONDITION,
+                    "the server failed in the middle: %s", words);
+}
+
+/* "error", "response.error", "fatal_error" */
+static bool names_error(const char *name)
+{
+    size_t length = strlen(name);
+
+    return length >= 5 && strcasecmp(name + length - 5, "error") == 0;
+}
+
+/* Its data may be JSON of any shape, or plain text. */
+static bool fail_named(const char *data, size_t length, const json_t *json, struct cap_err *err)
+{
+    char words[INFER_REPLY_REASON_BYTES];
+
+    if (json && !infer_reply_error(json, words, sizeof words))
+        say_error(json, words, sizeof words);
+    else if (!json)
+        say(words, sizeof words, "", is_blank(data, length) ? NULL : data);
+    return fail_midway(words, err);
+}
+
+static bool read_json(const char *name, const char *data, size_t length, struct infer_chunk *chunk,
+                      struct cap_err *err)
+{
+    char words[INFER_REPLY_REASON_BYTES];
+    const json_t *choice;
+
+    chunk->json = infer_reply_json(data, length);
+    if (names_error(name))
+        return fail_named(data, length, chunk->json, err);
+    if (is_blank(data, length))
+        return true;
+    if (!json_is_object(chunk->json)) /* a named event may hold anything */
+        return *name ||
+               cap_fail(err, CAP_FAILED_PRECONDITION,
+                        "the server sent an event that is no JSON object (%zu bytes)", length);
+    if (infer_reply_error(chunk->json, words, sizeof words))
+        return fail_midway(words, err);
+    choice = json_array_get(json_object_get(chunk->json, "choices"), 0);
+    if (choice && !read_choice(choice, chunk, err))
+        return false;
+    read_usage(chunk->json, chunk);
+    read_routing(chunk->json, chunk);
+    chunk->id = text_of(chunk->json, "id");
+    chunk->fingerprint = text_of(chunk->json, "system_fingerprint");
+    return true;
+}
+
+bool infer_chunk_read(const char *name, const char *data, size_t length, struct infer_chunk *out,
+                      struct cap_err *err)
+{
+    struct infer_chunk chunk = {.text = "",
+                                .counts = {INFER_COUNT_UNKNOWN, INFER_COUNT_UNKNOWN,
+                                           INFER_COUNT_UNKNOWN, INFER_COUNT_UNKNOWN}};
+
+    if (!read_json(name, data, length, &chunk, err)) {
+        json_decref(chunk.json);
+        return false;
+    }
+    *out = chunk;
+    return true;
+}
+
+void infer_chunk_done(struct infer_chunk *chunk)
+{
+    json_decref(chunk->json);
+    chunk->json = NULL;
 }

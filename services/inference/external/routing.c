@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "external/sent.h"
+#include "external/inside.h"
 
 /* ---- may we? ---- */
 
@@ -53,15 +53,15 @@ void infer_routing_begin(struct infer_routing_state *state)
 static void leave_out(struct infer_routing_state *state, const char *why)
 {
     state->left_out++;
-    infer_sent_words(state->why_left_out, sizeof state->why_left_out, why);
+    infer_reply_words(state->why_left_out, sizeof state->why_left_out, why);
 }
 
 const struct infer_routing *infer_routing_take(struct infer_routing_state *state,
                                                const struct infer_declared *declared,
                                                const struct infer_call *call)
 {
-    const struct infer_routed_counts counts = {call->prompt_tokens, call->output_tokens,
-                                               call->cached_tokens};
+    const struct infer_routed_counts counts = {call->counts.prompt, call->counts.output,
+                                               call->counts.cached};
     struct cap_err err = {0};
 
     if (!call->routed) {
@@ -88,13 +88,24 @@ static bool is_same_answer(const json_t *reply, const struct infer_call *call)
     const json_t *usage = json_object_get(reply, "usage");
 
     return text && strcmp(text, call->text.data) == 0 &&
-           json_integer_value(json_object_get(usage, "completion_tokens")) == call->output_tokens;
+           json_integer_value(json_object_get(usage, "completion_tokens")) == call->counts.output;
+}
+
+static void keep(struct infer_call *call, const json_t *routed)
+{
+    size_t length = json_string_length(routed);
+
+    free(call->routed);
+    call->routed = malloc(length + 1);
+    assert(call->routed);
+    memcpy(call->routed, json_string_value(routed), length + 1);
+    call->routed_length = length;
 }
 
 void infer_routing_take_again(struct infer_routing_state *state, struct infer_call *call,
                               const char *body, size_t length)
 {
-    json_t *reply = infer_sent_json(body, length);
+    json_t *reply = infer_reply_json(body, length);
     const json_t *choice = json_array_get(json_object_get(reply, "choices"), 0);
     const json_t *routed = json_object_get(choice, "routed_experts");
 
@@ -106,7 +117,7 @@ void infer_routing_take_again(struct infer_routing_state *state, struct infer_ca
     } else if (!is_same_answer(reply, call)) {
         leave_out(state, "the second request was answered otherwise than the first");
     } else {
-        infer_call_keep_routed(call, json_string_value(routed), json_string_length(routed));
+        keep(call, routed);
     }
     json_decref(reply);
 }

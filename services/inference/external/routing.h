@@ -7,9 +7,10 @@
 #ifndef INFER_EXTERNAL_ROUTING_H
 #define INFER_EXTERNAL_ROUTING_H
 
-#include "external/call.h"
 #include "external/notes.h"
 #include "external/routed.h"
+
+struct infer_call;
 
 struct infer_routing_state {
     bool in_stream;      /* requests ask for it */

@@ -1,11 +1,16 @@
-#include "external/score.h"
+/* Log-likelihoods of continuations over HTTP, by servers that score prompts. Pure.
+ *
+ * A call that scores is several requests, one after the other: the context alone, whose usage says
+ * how many tokens it has, then context and each continuation with the log-probabilities of the
+ * prompt. A continuation's tokens are those behind the context's own (the rule of encode.h, so that
+ * figures can be compared); one token is generated each time, for few servers generate none. */
+#include "external/inside.h"
 
 #include <math.h>
 #include <string.h>
 
 #include "base/buf.h"
 #include "encode.h"
-#include "external/sent.h"
 
 enum { TEXT_BYTES_MAX = 16 << 20 };
 
@@ -140,7 +145,7 @@ static bool read_continuation(const struct infer_server *server, const struct in
 static bool take_context(struct infer_call *call, int prompt_tokens)
 {
     call->context_tokens = prompt_tokens;
-    call->prompt_tokens = prompt_tokens;
+    call->counts.prompt = prompt_tokens;
     call->stage = INFER_STAGE_CONTINUATION;
     call->continuation = 0;
     return true;
@@ -152,7 +157,9 @@ static bool take_continuation(const struct infer_server *server, struct infer_ca
     struct infer_score *out = &call->scores[call->continuation];
 
     if (prompt_tokens <= call->context_tokens)
-        return cap_fail(err, CAP_INVALID_ARGUMENT, "continuation %d (\"%.40s\") has no tokens",
+        return cap_fail(err, CAP_INVALID_ARGUMENT,
+                        "continuation %d (\"%.40s\") joins the context's last token, and the "
+                        "server cannot score it apart",
                         call->continuation, call->request->continuations[call->continuation]);
     if (!read_continuation(server, call, reply, prompt_tokens, out))
         return cap_fail(err, CAP_UNIMPLEMENTED,
@@ -177,15 +184,17 @@ static int prompt_tokens_of(const json_t *reply)
 bool infer_score_take(const struct infer_server *server, struct infer_call *call, const char *body,
                       size_t length, struct cap_err *err)
 {
-    json_t *reply = infer_sent_json(body, length);
+    json_t *reply = infer_reply_json(body, length);
     int prompt_tokens = prompt_tokens_of(reply);
+    char words[INFER_REPLY_REASON_BYTES];
     bool ok;
 
-    if (prompt_tokens < 0)
+    if (infer_reply_error(reply, words, sizeof words))
+        ok = cap_fail(err, CAP_FAILED_PRECONDITION, "the server answered with an error: %s", words);
+    else if (prompt_tokens < 0)
         ok = cap_fail(err, CAP_UNIMPLEMENTED,
                       "the server does not count a prompt's tokens, which scoring continuations "
-                      "needs: %.80s",
-                      body);
+                      "needs");
     else if (call->stage == INFER_STAGE_CONTEXT)
         ok = take_context(call, prompt_tokens);
     else

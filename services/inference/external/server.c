@@ -6,8 +6,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
-#include "external/refusal.h"
-#include "external/sent.h"
+#include "external/reply.h"
 
 enum {
     GET_MS = 10000,
@@ -127,6 +126,13 @@ bool infer_server_get(const struct infer_server *server, const char *path, struc
 
 /* ---- readiness ---- */
 
+/* The server's own words, or what stands in their place. */
+static void say_reason(const struct cap_http_reply *reply, char *out, size_t room)
+{
+    if (!infer_reply_body_error(reply->body, reply->length, out, room))
+        infer_reply_describe(reply->type, reply->length, out, room);
+}
+
 enum readiness { READY, REFUSED, LOADING };
 
 /* What it answers to anything but 503 is for infer_server_identify to judge: a path that it does
@@ -142,7 +148,7 @@ static enum readiness ask_ready(const struct infer_server *server, struct cap_er
         return why->code == CAP_DEADLINE_EXCEEDED ? LOADING : REFUSED;
     if (reply.status != 503)
         return READY;
-    infer_refusal_text(reply.body, reply.length, reason, sizeof reason);
+    say_reason(&reply, reason, sizeof reason);
     cap_fail(why, CAP_UNAVAILABLE, "%s%s answers 503: %s", server->base, path, reason);
     return LOADING;
 }
@@ -247,23 +253,24 @@ json_t *infer_server_models(const struct infer_server *server, struct cap_err *e
     if (!infer_server_get(server, "/v1/models", arena, &reply, err))
         return NULL;
     if (reply.status != 200) {
-        infer_refusal_text(reply.body, reply.length, reason, sizeof reason);
+        say_reason(&reply, reason, sizeof reason);
         cap_fail(err, reply.status == 503 ? CAP_UNAVAILABLE : CAP_FAILED_PRECONDITION,
                  "%s/v1/models answered %d: %s", server->base, reply.status, reason);
         return NULL;
     }
-    list = infer_sent_json(reply.body, reply.length);
+    list = infer_reply_json(reply.body, reply.length);
     if (json_is_array(json_object_get(list, "data")))
         return list;
     json_decref(list);
-    cap_fail(err, CAP_FAILED_PRECONDITION, "%s/v1/models is no list of models: %.80s", server->base,
-             reply.body);
+    say_reason(&reply, reason, sizeof reason);
+    cap_fail(err, CAP_FAILED_PRECONDITION, "%s/v1/models is no list of models: %s", server->base,
+             reason);
     return NULL;
 }
 
 void infer_server_keep_version(struct infer_server *server, const char *version)
 {
-    infer_sent_words(server->version, sizeof server->version, version);
+    infer_reply_words(server->version, sizeof server->version, version);
 }
 
 /* Unknown is fine. */
@@ -279,7 +286,7 @@ static void ask_version(struct infer_server *server)
         !infer_server_get(server, server->kind->version_path, arena, &reply, &err) ||
         reply.status != 200)
         return;
-    json = infer_sent_json(reply.body, reply.length);
+    json = infer_reply_json(reply.body, reply.length);
     version = json_string_value(json_object_get(json, "version"));
     server->offers_routing = json_is_true(json_object_get(json, "enable_return_routed_experts"));
     if (version)

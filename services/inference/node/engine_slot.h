@@ -18,10 +18,12 @@ struct infer_server_command {
     const char *kind, *command;
 };
 
-/* How long a server is waited for (while nothing listens, while it says that it is loading), and
- * whether it may be asked twice for a sample, to have its routing. */
+/* How long a server is waited for (while nothing listens, while it says that it is loading; for the
+ * first token of a request, between two, for all of it), and whether it may be asked twice for a
+ * sample, to have its routing. */
 struct infer_server_rules {
     int refused_ms_max, loading_ms_max;
+    int first_token_ms_max, silence_ms_max, request_ms_max;
     bool routing_again;
     const struct infer_server_command *commands; /* [command_count] */
     int command_count;

@@ -96,9 +96,10 @@ void infer_timing_tokens(struct infer_timing *timing, int64_t at_ns, int tokens)
         timing->chunks_are_tokens = false;
     if (tokens == 0)
         timing->uncounted = true;
-    if (timing->first_ns == 0)
+    if (timing->first_ns == 0) {
         timing->first_ns = at_ns;
-    else if (timing->chunks_are_tokens)
+        timing->first_tokens = tokens;
+    } else if (timing->chunks_are_tokens)
         add_gap(timing, at_ns - timing->last_ns);
     timing->before_last_ns = timing->last_ns;
     timing->last_ns = at_ns;
@@ -137,6 +138,13 @@ void infer_timing_end(struct infer_timing *timing, int output_tokens)
         timing->chunks_are_tokens = false;
 }
 
+int infer_timing_first_tokens(const struct infer_timing *timing)
+{
+    if (timing->first_ns > 0 && timing->first_tokens == 0 && timing->chunks_are_tokens)
+        return 1;
+    return timing->first_tokens;
+}
+
 size_t infer_timing_gaps(const struct infer_timing *timing, const uint32_t **out_gaps_us)
 {
     *out_gaps_us = timing->gaps_us;
@@ -149,7 +157,7 @@ void infer_timing_done(struct infer_timing *timing)
     *timing = (struct infer_timing){0};
 }
 
-/* ---- a request in in_flight ---- */
+/* ---- a request in flight ---- */
 
 struct infer_in_flight *infer_in_flight_new(const struct infer_prompt *prompt, int64_t submitted_ns)
 {
@@ -209,6 +217,14 @@ static int64_t us_since(int64_t at_ns, int64_t start_ns)
     return (at_ns - start_ns) / 1000;
 }
 
+/* Where it cannot be, the server's last count says so: then it is as unknown as the count. */
+static int first_chunk_tokens(const struct infer_in_flight *in_flight, int output_tokens)
+{
+    int tokens = infer_timing_first_tokens(&in_flight->timing);
+
+    return tokens > 0 && tokens <= output_tokens ? tokens : -1;
+}
+
 static void set_times(const struct infer_in_flight *in_flight, int64_t start_ns, int64_t ended_ns,
                       struct infer_answer *out)
 {
@@ -236,9 +252,14 @@ void infer_in_flight_answer(struct infer_in_flight *in_flight, const struct infe
         .prompt_tokens = -1,
         .output_tokens = in_flight->tokens ? in_flight->tokens : -1,
         .cached_tokens = -1,
+        .first_chunk_tokens = -1,
         .output_ids = in_flight->ids,
         .output_id_count = in_flight->ids_complete ? in_flight->id_count : 0,
     };
+    if (done && done->piece) {
+        cap_buf_add_str(&in_flight->text, done->piece);
+        out_answer->text = in_flight->text.data;
+    }
     infer_timing_end(&in_flight->timing, done ? done->output_tokens : -1);
     set_times(in_flight, start_ns, ended_ns, out_answer);
     if (!done)
@@ -249,6 +270,7 @@ void infer_in_flight_answer(struct infer_in_flight *in_flight, const struct infe
     out_answer->prompt_tokens = done->prompt_tokens;
     out_answer->output_tokens = done->output_tokens;
     out_answer->cached_tokens = done->cached_tokens;
+    out_answer->first_chunk_tokens = first_chunk_tokens(in_flight, done->output_tokens);
     out_answer->scores = done->scores;
     out_answer->score_count = done->score_count;
     out_answer->routing = done->routing;

@@ -16,7 +16,7 @@
 
 /* ---- when the next request may start: the shape of the traffic ----
  *
- * Closed loop: a fixed number of requests is in in_flight; one that ends makes room for the next. Open loop:
+ * Closed loop: a fixed number of requests is in flight; one that ends makes room for the next. Open loop:
  * Poisson arrivals at a mean rate, whether or not earlier ones have ended. An open-loop request
  * counts as submitted when it was due, not when the node got round to it: otherwise a slow engine
  * would slow its own load and its waiting time would vanish from the figures ("coordinated
@@ -64,6 +64,7 @@ enum { INFER_GAPS_MAX = 65536, INFER_CHUNKS_APART_PERCENT = 2 };
 struct infer_timing {
     int64_t submitted_ns;
     int64_t first_ns, last_ns; /* 0 = no token yet */
+    int first_tokens;          /* that came with the first event; 0 = unknown */
     bool chunks_are_tokens;
     bool uncounted;         /* an event came without a number of tokens */
     bool is_closed;         /* the last event only said "ended"; */
@@ -80,6 +81,9 @@ void infer_timing_tokens(struct infer_timing *timing, int64_t at_ns, int tokens)
 void infer_timing_closing(struct infer_timing *timing);
 /* The request has ended with so many tokens; -1 = unknown. */
 void infer_timing_end(struct infer_timing *timing, int output_tokens);
+/* Tokens of the first event, after the end; 0 = unknown: a rate over the events behind it counts the
+ * others. */
+int infer_timing_first_tokens(const struct infer_timing *timing);
 /* The gaps, or none where chunks are not tokens. Borrowed. */
 size_t infer_timing_gaps(const struct infer_timing *timing, const uint32_t **out_gaps_us);
 void infer_timing_done(struct infer_timing *timing);

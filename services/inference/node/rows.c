@@ -73,6 +73,15 @@ static void set_counts(Moecap__V1__SampleAnswer *row, const struct infer_answer 
     }
 }
 
+static void set_first_chunk(Moecap__V1__SampleAnswer *row, const struct infer_answer *answer)
+{
+    if (answer->first_chunk_tokens <= 0)
+        return;
+    row->opt_first_chunk_tokens_case =
+        MOECAP__V1__SAMPLE_ANSWER__OPT_FIRST_CHUNK_TOKENS_FIRST_CHUNK_TOKENS;
+    row->first_chunk_tokens = (uint32_t)answer->first_chunk_tokens;
+}
+
 static void set_texts(Moecap__V1__SampleAnswer *row, const struct infer_answer *answer)
 {
     row->uid = text_or_empty(answer->uid);
@@ -178,6 +187,7 @@ void infer_rows_answer(struct infer_rows *rows, const struct infer_answer *answe
                                : MOECAP__V1__SAMPLE_STATUS__SAMPLE_STATUS_COMPLETED;
     set_texts(&row, answer);
     set_counts(&row, answer);
+    set_first_chunk(&row, answer);
     set_timing(&timing, answer);
     row.timing = &timing;
     if (answer->routing)
@@ -280,6 +290,7 @@ void infer_rows_report(struct infer_rows *rows, const struct infer_shard_report 
     row.retries = (uint32_t)report->retries;
     row.notes = (char **)report->notes;
     row.n_notes = (size_t)report->note_count;
+    row.counts_unknown = text_or_empty(report->counts_unknown);
     row.routing_unknown = text_or_empty(report->routing_unknown);
     row.hardware = infer_hardware_to_wire(report->hardware, &hardware);
     message.report = &row;

@@ -29,6 +29,7 @@ struct infer_answer {
     const char *text, *reasoning;
     const char *finish_reason;
     int prompt_tokens, output_tokens, cached_tokens;
+    int first_chunk_tokens; /* output tokens that came with the first chunk; -1 = unknown */
     const uint32_t *output_ids;
     size_t output_id_count;
     const struct infer_score *scores;
@@ -48,6 +49,7 @@ struct infer_shard_report {
     int retries;         /* requests sent again before their first byte */
     const char *const *notes;
     int note_count;
+    const char *counts_unknown;  /* why token counts of answers are unknown; NULL = they are not */
     const char *routing_unknown; /* why answers have no routing; NULL = they have */
 };
 

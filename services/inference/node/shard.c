@@ -27,7 +27,7 @@ struct shard {
     struct infer_engine_report engine_report;
     struct infer_load load;
     struct infer_in_flight *
-        *in_flights; /* [prompt_count], by the prompt's index; NULL = not in in_flight */
+        *in_flights; /* [prompt_count], by the prompt's index; NULL = not in flight */
     int next_prompt;
     int64_t start_ns, start_wall_ms;
     int64_t heard_ns; /* the engine's last event, or when it was last idle */
@@ -435,6 +435,7 @@ static void put_last_batch(struct shard *shard)
         .retries = shard->engine_report.retries,
         .notes = notes,
         .note_count = gather_notes(shard, notes),
+        .counts_unknown = shard->engine_report.counts_unknown,
         .routing_unknown = why_no_routing(shard),
     };
     infer_rows_report(&shard->rows, &report);

@@ -6,7 +6,7 @@
 #include "base/exit.h"
 #include "external/check.h"
 #include "external/kind.h"
-#include "external/sent.h"
+#include "external/reply.h"
 #include "offline/offline.h"
 
 enum { REFUSED_MS = 2000, LOADING_MS = 600000 };
@@ -114,7 +114,7 @@ int infer_cmd_engine_check(int argc, char **argv)
     }
     found = infer_check(&arguments.options, &err);
     if (!found) {
-        infer_sent_words(words, sizeof words, err.text); /* it may quote the server */
+        infer_reply_words(words, sizeof words, err.text); /* it may quote the server */
         fprintf(stderr, "moecap engine check: %s\n", words);
         return cap_exit_of(err.code);
     }

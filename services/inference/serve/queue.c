@@ -197,20 +197,25 @@ bool infer_queue_abandoned(struct infer_queue *queue, const struct infer_served 
     return abandoned;
 }
 
-void infer_queue_tokens(struct infer_queue *queue, struct infer_served *served,
-                        const struct infer_event *event)
+static void add_piece_locked(struct infer_served *served, const char *piece, int tokens)
 {
-    size_t length = event->piece ? strlen(event->piece) : 0;
+    size_t length = piece ? strlen(piece) : 0;
 
-    pthread_mutex_lock(&queue->lock);
     if (served->piece_count == served->piece_capacity) {
         served->piece_capacity = served->piece_capacity ? 2 * served->piece_capacity : 32;
         served->pieces = realloc(served->pieces, served->piece_capacity * sizeof *served->pieces);
         assert(served->pieces);
     }
-    cap_buf_add(&served->text, event->piece ? event->piece : "", length);
+    cap_buf_add(&served->text, piece ? piece : "", length);
     if (!served->text.overflowed)
-        served->pieces[served->piece_count++] = (struct infer_piece){length, event->tokens};
+        served->pieces[served->piece_count++] = (struct infer_piece){length, tokens};
+}
+
+void infer_queue_tokens(struct infer_queue *queue, struct infer_served *served,
+                        const struct infer_event *event)
+{
+    pthread_mutex_lock(&queue->lock);
+    add_piece_locked(served, event->piece, event->tokens);
     pthread_cond_signal(&served->changed);
     pthread_mutex_unlock(&queue->lock);
 }
@@ -269,6 +274,8 @@ void infer_queue_end(struct infer_queue *queue, struct infer_served *served,
 {
     assert(done || failure);
     pthread_mutex_lock(&queue->lock);
+    if (done && done->piece)
+        add_piece_locked(served, done->piece, 0);
     if (done)
         copy_outcome(served, done);
     else

@@ -12,6 +12,8 @@
 
 enum { PATIENCE_MS = 20000, REFUSED_MS = 700, LOADING_MS = 1500 };
 
+struct drive_patience drive_patience;
+
 struct infer_engine *drive_open(const char *kind, const char *url, const char *model,
                                 struct cap_err *err)
 {
@@ -21,7 +23,10 @@ struct infer_engine *drive_open(const char *kind, const char *url, const char *m
                                            .url = url,
                                            .concurrency = 2,
                                            .refused_ms_max = REFUSED_MS,
-                                           .loading_ms_max = LOADING_MS};
+                                           .loading_ms_max = LOADING_MS,
+                                           .first_token_ms_max = drive_patience.first_token_ms,
+                                           .silence_ms_max = drive_patience.silence_ms,
+                                           .request_ms_max = drive_patience.request_ms};
 
     assert_non_null(ops);
     return ops->open(&options, err);
@@ -37,6 +42,14 @@ struct infer_engine *drive_open_m(const char *kind, struct stub *stub)
     if (!engine)
         fail_msg("%s", err.text);
     return engine;
+}
+
+bool drive_has_note(const struct infer_engine_report *report, const char *says)
+{
+    for (int i = 0; i < report->note_count; i++)
+        if (strstr(report->notes[i], says))
+            return true;
+    return false;
 }
 
 struct infer_request drive_request(const char *text)
@@ -58,12 +71,15 @@ static void take_tokens(const struct infer_event *event, struct outcome *out)
     if (out->pieces < DRIVE_PIECES_MAX)
         out->at_ns[out->pieces] = event->at_ns;
     out->pieces++;
+    out->counted += event->tokens;
 }
 
 static void take_done(const struct infer_event *event, struct outcome *out)
 {
     out->done = true;
-    snprintf(out->finish, sizeof out->finish, "%s", event->finish_reason);
+    snprintf(out->finish, sizeof out->finish, "%s",
+             event->finish_reason ? event->finish_reason : "");
+    add_text(out->text, event->piece);
     out->prompt_tokens = event->prompt_tokens;
     out->output_tokens = event->output_tokens;
     out->cached_tokens = event->cached_tokens;

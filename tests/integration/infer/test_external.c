@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -103,22 +104,163 @@ static void without_usage_nothing_is_counted(void **state)
     assert_int_equal(out.output_tokens, -1);
 }
 
-static void a_mark_without_a_reason_is_an_end_and_a_close_without_both_is_not(void **state)
+/* "\n" might have become the stop string: at the end it is text. */
+static void a_mark_without_a_reason_is_an_end_whose_reason_is_unknown(void **state)
 {
+    static const char *const stops[] = {"\n\n"};
+    struct infer_request request = drive_request("x");
+    struct infer_engine *engine = drive_open_m("openai", *state);
+    struct infer_engine_report report;
+    struct outcome out;
+
+    request.stop = stops;
+    request.stop_count = 1;
+    stub_reply(*state, COMPLETIONS,
+               &(struct stub_reply){
+                   .pieces = STREAM("data: {\"choices\":[{\"text\":\" 4\\n\"}]}\n\n", done_mark)});
+    engine->ops->begin(engine);
+    drive_run(engine, &request, &out);
+    assert_true(out.done);
+    assert_string_equal(out.finish, "");
+    assert_string_equal(out.text, " 4\n");
+    assert_int_equal(out.pieces, 1);
+    engine->ops->report(engine, &report);
+    assert_true(drive_has_note(&report, "gave no finish reason for 1 of 1 answers"));
+    engine->ops->free(engine);
+}
+
+static void a_stream_that_is_no_whole_answer_fails_its_sample(void **state)
+{
+    static const struct {
+        const char *pieces[4], *says;
+    } rows[] = {
+        {{token_a}, "closed the stream before its end (request cmpl-7)"},
+        {{token_a, usage_chunk}, "closed the stream before its end (request cmpl-7)"},
+        {{token_a, "data: {\"choices\":[{\"text\":\"2"}, "that is no JSON object"},
+        {{"data: {\"choices\":[{\"text\":\"4\",\"finish_reason\":\"\"}]}\n\n"},
+         "closed the stream before its end"},
+        {{done_mark}, "ended the stream without an answer"},
+        {{usage_chunk, done_mark}, "ended the stream without an answer"},
+        {{"event: ping\ndata: {\"type\":\"ping\"}\n\n", done_mark},
+         "ended the stream without an answer"},
+        {{token_a, "event: error\ndata: out of pages\n\n", done_mark},
+         "failed in the middle: out of pages"},
+        {{token_a, token_end, "event: error\ndata: {\"message\":\"out of pages\"}\n\n"},
+         "failed in the middle: out of pages"},
+        {{"event: error\n\n"}, "failed in the middle: no reason given"},
+    };
+    struct infer_request request = drive_request("x");
+    struct infer_engine *engine = drive_open_m("vllm", *state);
+    struct outcome out;
+
+    for (size_t i = 0; i < CAP_COUNT_OF(rows); i++)
+        stub_reply(*state, COMPLETIONS, &(struct stub_reply){.pieces = rows[i].pieces});
+    for (size_t i = 0; i < CAP_COUNT_OF(rows); i++) {
+        drive_run(engine, &request, &out);
+        if (!out.failed || !strstr(out.failure.text, rows[i].says))
+            fail_msg("row %zu: \"%s\" does not say \"%s\"", i, out.failure.text, rows[i].says);
+    }
+    engine->ops->free(engine);
+}
+
+/* Its usage, which would come behind it, may be missing. */
+static void a_reason_without_the_mark_is_an_end_with_a_note(void **state)
+{
+    struct infer_request request = drive_request("x");
+    struct infer_engine *engine = drive_open_m("vllm", *state);
+    struct infer_engine_report report;
+    struct outcome out;
+
+    stub_reply(*state, COMPLETIONS, &(struct stub_reply){.pieces = STREAM(token_a, token_end)});
+    engine->ops->begin(engine);
+    drive_run(engine, &request, &out);
+    assert_true(out.done);
+    assert_string_equal(out.finish, "length");
+    engine->ops->report(engine, &report);
+    assert_true(drive_has_note(&report, "1 of 1 streams ended behind their finish reason"));
+    engine->ops->free(engine);
+}
+
+static void an_answer_that_is_not_streamed_is_told_as_what_it_is(void **state)
+{
+    static const struct {
+        const char *type, *body, *says;
+    } rows[] = {
+        {NULL, "{\"error\":{\"message\":\"out of pages\"}}", "with an error: out of pages"},
+        {NULL, "{\"object\":\"error\",\"message\":\"out of pages\"}",
+         "with an error: out of pages"},
+        {NULL, "{\"detail\":\"out of pages\"}", "with an error: out of pages"},
+        {NULL, "{\"choices\":[{\"text\":\"4\"}]}", "did not stream its answer"},
+        {"text/html", "<html>secret</html>", "no error message, but 19 bytes of text/html"},
+        {NULL, "", "did not stream its answer: no reason given"},
+    };
     struct infer_request request = drive_request("x");
     struct infer_engine *engine = drive_open_m("openai", *state);
     struct outcome out;
 
-    stub_reply(*state, COMPLETIONS, &(struct stub_reply){.pieces = STREAM(token_a, done_mark)});
-    stub_reply(*state, COMPLETIONS, &(struct stub_reply){.pieces = STREAM(token_a)});
+    for (size_t i = 0; i < CAP_COUNT_OF(rows); i++)
+        stub_reply(*state, COMPLETIONS,
+                   &(struct stub_reply){.type = rows[i].type, .body = rows[i].body});
+    for (size_t i = 0; i < CAP_COUNT_OF(rows); i++) {
+        drive_run(engine, &request, &out);
+        if (!out.failed || !strstr(out.failure.text, rows[i].says))
+            fail_msg("row %zu: \"%s\" does not say \"%s\"", i, out.failure.text, rows[i].says);
+    }
+    engine->ops->free(engine);
+}
+
+/* A gateway in front of the server wrote zeros. */
+static void counts_that_cannot_be_are_unknown_and_the_report_says_why(void **state)
+{
+    struct infer_request request = drive_request("2 * 21 =");
+    struct infer_engine *engine = drive_open_m("vllm", *state);
+    struct infer_engine_report report;
+    struct outcome out;
+
+    stub_reply(
+        *state, COMPLETIONS,
+        &(struct stub_reply){
+            .pieces = STREAM("data: {\"choices\":[{\"text\":\" so\",\"finish_reason\":\"\"}],"
+                             "\"usage\":null}\n\n",
+                             "data: {\"choices\":[{\"text\":\"\",\"finish_reason\":\"stop\"}],"
+                             "\"usage\":{\"prompt_tokens\":0,\"completion_tokens\":0,"
+                             "\"total_tokens\":0}}\n\n",
+                             done_mark)});
+    engine->ops->begin(engine);
     drive_run(engine, &request, &out);
     assert_true(out.done);
+    assert_string_equal(out.text, " so");
     assert_string_equal(out.finish, "stop");
-    drive_run(engine, &request, &out);
-    assert_true(out.failed);
-    assert_string_equal(out.failure.text,
-                        "the server closed the stream before its end (request cmpl-7)");
+    assert_int_equal(out.prompt_tokens, -1);
+    assert_int_equal(out.output_tokens, -1);
+    engine->ops->report(engine, &report);
+    assert_non_null(report.counts_unknown);
+    assert_string_equal(report.counts_unknown,
+                        "the server's counts cannot be for 1 of 1 answers: it counts 0 output "
+                        "tokens where 3 bytes of text came");
+    assert_true(drive_has_note(&report, "the server's counts cannot be for 1 of 1 answers"));
     engine->ops->free(engine);
+}
+
+#define COUNTED(text, tokens)                                                                      \
+    "data: {\"choices\":[{\"text\":\"" text "\"}],\"usage\":{\"prompt_tokens\":5,"                 \
+    "\"completion_tokens\":" #tokens "}}\n\n"
+
+/* Where each chunk tells the tokens so far, they are counted as they come. */
+static void tokens_are_counted_by_usage_in_every_chunk(void **state)
+{
+    struct outcome out;
+
+    run_stream(*state, "vllm",
+               STREAM(COUNTED("a b c", 3), COUNTED("", 4), COUNTED(" e", 5),
+                      "data: {\"choices\":[{\"text\":\"\",\"finish_reason\":\"stop\"}],\"usage\":"
+                      "{\"prompt_tokens\":5,\"completion_tokens\":5}}\n\n",
+                      done_mark),
+               &out);
+    assert_true(out.done);
+    assert_int_equal(out.pieces, 3); /* the last chunk has no token of its own */
+    assert_int_equal(out.counted, 5);
+    assert_int_equal(out.output_tokens, 5);
 }
 
 static void an_error_inside_a_stream_fails_the_request_with_its_words(void **state)
@@ -240,8 +382,9 @@ static void each_kind_is_sent_what_it_honours(void **state)
         const char *kind, *body;
     } rows[] = {
         {"openai", "{\"stream_options\":{\"include_usage\":true},\"ignore_eos\":true}"},
-        {"vllm", "{\"stream_options\":{\"include_usage\":true},\"top_k\":0,\"min_p\":0.0,"
-                 "\"repetition_penalty\":1.0,\"presence_penalty\":0.0,\"frequency_penalty\":0.0,"
+        {"vllm", "{\"stream_options\":{\"include_usage\":true,\"continuous_usage_stats\":true},"
+                 "\"top_k\":0,\"min_p\":0.0,\"repetition_penalty\":1.0,\"presence_penalty\":0.0,"
+                 "\"frequency_penalty\":0.0,"
                  "\"ignore_eos\":true,\"min_tokens\":8}"},
         {"sglang", "{\"stream_options\":{\"include_usage\":true},\"top_k\":-1,\"min_p\":0.0,"
                    "\"repetition_penalty\":1.0,\"presence_penalty\":0.0,\"frequency_penalty\":0.0,"
@@ -503,7 +646,7 @@ static void a_refusal_is_mapped_to_what_it_means(void **state)
          "{\"error\":{\"message\":\"EngineCore encountered an issue. See stack trace\",\"type\":"
          "\"InternalServerError\",\"code\":500}}",
          "the server's engine has died; it answered 500", CAP_UNAVAILABLE},
-        {500, "Internal Server Error", "answered 500: Internal Server Error",
+        {500, "Internal Server Error", "answered 500: no error message, but 21 bytes",
          CAP_FAILED_PRECONDITION},
     };
     struct infer_engine *engine = drive_open_m("openai", *state);
@@ -609,6 +752,115 @@ static void a_server_that_is_slow_is_neither_asked_again_nor_lost(void **state)
     engine->ops->free(engine);
 }
 
+/* ---- limits of time and size ---- */
+
+enum { TRICKLE = 200 };
+
+/* The same piece again and again; the reader must leave before it ends. */
+static const char *const *trickle(const char *first, const char *piece)
+{
+    static const char *pieces[TRICKLE + 2];
+    int count = 0;
+
+    if (first)
+        pieces[count++] = first;
+    while (count < TRICKLE)
+        pieces[count++] = piece;
+    pieces[count] = NULL;
+    return pieces;
+}
+
+/* How a request to a server that sends this ends, with so much patience. */
+static void assert_given_up(struct stub *stub, const struct stub_reply *reply,
+                            struct drive_patience patience, const char *says)
+{
+    struct infer_request request = drive_request("x");
+    struct infer_engine *engine;
+    struct outcome out;
+    int abandoned = stub_abandoned(stub);
+
+    drive_patience = patience;
+    engine = drive_open_m("openai", stub);
+    stub_reply(stub, COMPLETIONS, reply);
+    drive_run(engine, &request, &out);
+    assert_true(out.failed);
+    if (!strstr(out.failure.text, says))
+        fail_msg("\"%s\" does not say \"%s\"", out.failure.text, says);
+    engine->ops->free(engine);
+    drive_patience = (struct drive_patience){0};
+    for (int i = 0; i < 100 && stub_abandoned(stub) == abandoned; i++)
+        cap_sleep_ms(20);
+    assert_int_equal(stub_abandoned(stub), abandoned + 1); /* nobody reads it any more */
+}
+
+static void a_server_that_never_answers_is_given_up(void **state)
+{
+    assert_given_up(*state, &(struct stub_reply){.silent_ms = 20000, .body = "{}"},
+                    (struct drive_patience){.first_token_ms = 200},
+                    "sent no token within 0 s (external_first_token_s_max of the node)");
+}
+
+static void comments_pings_and_empty_chunks_are_no_progress(void **state)
+{
+    static const char *const nothings[] = {
+        ": keep-alive\n\n",
+        "event: ping\ndata: {\"type\": \"ping\"}\n\n",
+        "data: {\"choices\":[{\"delta\":{\"content\":\"\"}}]}\n\n",
+        "data: {\"choices\":[]}\n\n",
+    };
+    char says[100];
+
+    for (size_t i = 0; i < CAP_COUNT_OF(nothings); i++) {
+        snprintf(says, sizeof says,
+                 "sent no token within 0 s (external_first_token_s_max of the "
+                 "node)%s",
+                 i > 0 ? ", only events without text" : "");
+        assert_given_up(*state,
+                        &(struct stub_reply){.pieces = trickle(NULL, nothings[i]), .pause_ms = 20},
+                        (struct drive_patience){.first_token_ms = 300}, says);
+        stub_stop(*state);
+        *state = stub_start();
+    }
+    assert_given_up(*state,
+                    &(struct stub_reply){.pieces = trickle(token_a, nothings[0]), .pause_ms = 20},
+                    (struct drive_patience){.first_token_ms = 5000, .silence_ms = 300},
+                    "sent no token for 0 s (external_silence_s_max of the node)");
+}
+
+/* Tokens come, and the answer does not end. */
+static void an_answer_that_does_not_end_is_cut_off(void **state)
+{
+    static char huge[100000];
+    int length = snprintf(huge, sizeof huge, "data: {\"choices\":[{\"text\":\"");
+
+    memset(huge + length, 'x', 80000);
+    strcpy(huge + length + 80000, "\"}]}\n\n");
+    assert_given_up(*state, &(struct stub_reply){.pieces = trickle(NULL, token_a), .pause_ms = 20},
+                    (struct drive_patience){.request_ms = 400},
+                    "did not end the answer within 0 s (external_request_s_max of the node)");
+    stub_stop(*state);
+    *state = stub_start();
+    assert_given_up(*state, &(struct stub_reply){.pieces = trickle(huge, token_a), .pause_ms = 20},
+                    (struct drive_patience){0},
+                    "does not end: 80000 bytes came in 1 chunks where at most 8 tokens");
+}
+
+static void a_second_request_without_progress_ends_the_engine(void **state)
+{
+    struct infer_engine *engine;
+    struct cap_err err = {0};
+
+    drive_patience = (struct drive_patience){.first_token_ms = 200};
+    engine = drive_open_m("openai", *state);
+    drive_patience = (struct drive_patience){0};
+    stub_reply(*state, COMPLETIONS,
+               &(struct stub_reply){.pieces = trickle(NULL, ": ping\n\n"), .pause_ms = 20});
+    assert_false(run_until_lost(engine, 1, &err));
+    assert_true(run_until_lost(engine, 1, &err));
+    assert_non_null(strstr(err.text, "makes no progress: 2 requests in a row were given up"));
+    engine->ops->free(engine);
+}
+
 static void cancelling_closes_the_connection(void **state)
 {
     struct infer_engine *engine = drive_open_m("openai", *state);
@@ -639,7 +891,12 @@ int main(void)
         TEST(usage_comes_in_a_chunk_of_its_own),
         TEST(usage_comes_with_the_last_choice_and_no_mark_follows),
         TEST(without_usage_nothing_is_counted),
-        TEST(a_mark_without_a_reason_is_an_end_and_a_close_without_both_is_not),
+        TEST(a_mark_without_a_reason_is_an_end_whose_reason_is_unknown),
+        TEST(a_stream_that_is_no_whole_answer_fails_its_sample),
+        TEST(a_reason_without_the_mark_is_an_end_with_a_note),
+        TEST(an_answer_that_is_not_streamed_is_told_as_what_it_is),
+        TEST(counts_that_cannot_be_are_unknown_and_the_report_says_why),
+        TEST(tokens_are_counted_by_usage_in_every_chunk),
         TEST(an_error_inside_a_stream_fails_the_request_with_its_words),
         TEST(a_role_is_no_token_and_reasoning_is_the_first_one),
         TEST(a_stop_string_that_the_server_leaves_in_the_text_is_cut),
@@ -660,6 +917,10 @@ int main(void)
         TEST(nothing_is_sent_twice_once_a_byte_has_come),
         TEST(a_server_that_dies_fails_samples_until_a_limit),
         TEST(a_server_that_is_slow_is_neither_asked_again_nor_lost),
+        TEST(a_server_that_never_answers_is_given_up),
+        TEST(comments_pings_and_empty_chunks_are_no_progress),
+        TEST(an_answer_that_does_not_end_is_cut_off),
+        TEST(a_second_request_without_progress_ends_the_engine),
         TEST(cancelling_closes_the_connection),
     };
 

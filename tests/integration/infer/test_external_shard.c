@@ -273,6 +273,65 @@ static void chunks_of_several_tokens_have_no_gaps(void **state)
     assert_true(node->last_rows->answers[0]->timing->opt_first_case != 0);
 }
 
+#define COUNTED(text, tokens)                                                                      \
+    "data: {\"choices\":[{\"text\":\"" text "\"}],\"usage\":{\"prompt_tokens\":5,"                 \
+    "\"completion_tokens\":" #tokens "}}\n\n"
+
+/* So that a rate over the chunks behind the first counts only what came with them. */
+static void tokens_of_the_first_chunk_are_told_where_the_server_counts_them(void **state)
+{
+    static const struct {
+        const char *pieces[5];
+        uint32_t first; /* 0 = unknown */
+    } rows[] = {
+        {{COUNTED("a b c d", 4), COUNTED(" e", 5), COUNTED(" f", 6), "data: [DONE]\n\n"}, 4},
+        {{answer, usage}, 1}, /* two chunks, two tokens: a chunk is a token */
+        {{"data: {\"choices\":[{\"text\":\"a b c d\"}]}\n\n",
+          "data: {\"choices\":[{\"text\":\" e\",\"finish_reason\":\"stop\"}]}\n\n",
+          "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":5}}\n\n",
+          "data: [DONE]\n\n"},
+         0},
+    };
+    struct node *node = *state;
+    struct infer_spec spec = spec_for(node, "vllm");
+
+    stub_reply(node->stub, COMPLETIONS, &good); /* the warm-up */
+    for (size_t i = 0; i < CAP_COUNT_OF(rows); i++)
+        stub_reply(node->stub, COMPLETIONS, &(struct stub_reply){.pieces = rows[i].pieces});
+    lease(node, &spec, CAP_COUNT_OF(rows));
+    drain(node);
+    assert_int_equal(node->failed, 0);
+    assert_int_equal(node->last_rows->n_answers, CAP_COUNT_OF(rows));
+    for (size_t i = 0; i < CAP_COUNT_OF(rows); i++) {
+        const Moecap__V1__SampleAnswer *row = node->last_rows->answers[i];
+
+        assert_int_equal(row->opt_first_chunk_tokens_case != 0, rows[i].first != 0);
+        assert_int_equal(row->first_chunk_tokens, rows[i].first);
+    }
+}
+
+static void counts_that_cannot_be_are_absent_and_the_report_says_why(void **state)
+{
+    struct node *node = *state;
+    struct infer_spec spec = spec_for(node, "vllm");
+
+    stub_reply(node->stub, COMPLETIONS,
+               &(struct stub_reply){
+                   .pieces = STREAM("data: {\"choices\":[{\"text\":\"42\",\"finish_reason\":"
+                                    "\"stop\"}],\"usage\":{\"prompt_tokens\":0,"
+                                    "\"completion_tokens\":0,\"total_tokens\":0}}\n\n",
+                                    "data: [DONE]\n\n")});
+    lease(node, &spec, 1);
+    drain(node);
+    assert_int_equal(node->failed, 0);
+    assert_int_equal(node->last_rows->answers[0]->opt_output_tokens_case, 0);
+    assert_int_equal(node->last_rows->answers[0]->opt_prompt_tokens_case, 0);
+    assert_non_null(
+        strstr(node->last_rows->report->counts_unknown,
+               "cannot be for 1 of 1 answers: it counts 0 output tokens where 2 bytes"));
+    assert_true(has_note(node, "the server's counts cannot be for 1 of 1 answers"));
+}
+
 /* Experts 0, 1 and 1 of two, in one layer: two rows of the prompt, one of the answer. */
 static void a_servers_routing_reaches_its_sample_and_the_counts_of_the_run(void **state)
 {
@@ -469,6 +528,8 @@ int main(void)
         TEST(parameters_are_counted_from_a_declared_config_of_a_known_family),
         TEST(what_a_declared_config_does_not_say_plainly_is_unknown_with_its_reason),
         TEST(chunks_of_several_tokens_have_no_gaps),
+        TEST(tokens_of_the_first_chunk_are_told_where_the_server_counts_them),
+        TEST(counts_that_cannot_be_are_absent_and_the_report_says_why),
         TEST(a_servers_routing_reaches_its_sample_and_the_counts_of_the_run),
         TEST(answers_without_usage_have_no_counts_and_the_report_says_so),
         TEST(a_length_that_was_not_kept_is_noted),

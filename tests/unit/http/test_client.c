@@ -22,10 +22,11 @@
 
 /* ---- the parser ---- */
 
-static void join_events(void *self, const char *data, size_t length)
+static void join_events(void *self, const char *name, const char *data, size_t length)
 {
     struct cap_buf *out = self;
 
+    cap_buf_add_str(out, name);
     cap_buf_add_char(out, '<');
     cap_buf_add(out, data, length);
     cap_buf_add_char(out, '>');
@@ -69,8 +70,26 @@ static void events_are_the_same_however_the_bytes_are_cut(void **state)
 static void comments_and_other_fields_say_nothing(void **state)
 {
     (void)state;
-    check_events(": ping\n\nevent: x\nid: 7\nretry: 10\ndata: a\n\n:\n\n\n\n", "<a>");
+    check_events(": ping\n\nid: 7\nretry: 10\ndata: a\n\n:\n\n\n\n", "<a>");
     check_events("database: no\ndata: yes\n\n", "<yes>");
+}
+
+static void a_name_belongs_to_its_event_only(void **state)
+{
+    char name[CAP_SSE_NAME_BYTES * 2], stream[CAP_SSE_NAME_BYTES * 3], cut[CAP_SSE_NAME_BYTES + 8];
+
+    (void)state;
+    check_events("event: error\ndata: a\n\ndata: b\n\n", "error<a><b>");
+    check_events("data: a\nevent:ping\n\n", "ping<a>");
+    check_events("event: a\nevent: b\r\ndata: x\n\n", "b<x>");
+    check_events("event: error\n\ndata: a\n\n", "error<><a>");
+    check_events("event\ndata: a\n\nevents: no\n\n", "<a>");
+    check_events("data: a\n\nevent: error", "<a>error<>");
+    memset(name, 'n', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    snprintf(stream, sizeof stream, "event: %s\ndata: a\n\n", name);
+    snprintf(cut, sizeof cut, "%.*s<a>", CAP_SSE_NAME_BYTES - 1, name);
+    check_events(stream, cut);
 }
 
 static void an_event_without_its_empty_line_is_not_lost(void **state)
@@ -200,7 +219,7 @@ static struct cap_http_event run(const struct cap_http_ask *ask, struct cap_buf 
             continue;
         assert_int_equal(event.id, ask->id);
         if (event.kind == CAP_HTTP_PIECE)
-            join_events(out, event.data, event.length);
+            join_events(out, event.name, event.data, event.length);
         else
             break;
     }
@@ -555,6 +574,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(events_are_the_same_however_the_bytes_are_cut),
         cmocka_unit_test(comments_and_other_fields_say_nothing),
+        cmocka_unit_test(a_name_belongs_to_its_event_only),
         cmocka_unit_test(an_event_without_its_empty_line_is_not_lost),
         cmocka_unit_test(an_event_past_the_limit_is_refused),
         cmocka_unit_test(a_stream_arrives_event_by_event),

@@ -1,12 +1,11 @@
-/* Each request is one streamed POST (send.c); all of them are driven by `wait`, on the worker's
- * thread, and what comes back becomes an event (reply.c). Opening, the report and the server's own
- * metrics are here. */
-#include "external/client.h"
+/* The engine: opening, requests, waiting, the report and the server's own metrics. Each request is a
+ * call (call.c); all of them are driven by `wait`, on the worker's thread: one poll of their sockets,
+ * a look at the clock, and the first event that comes of it. */
+#include "external/inside.h"
 
 #include <stdlib.h>
 
 #include "base/clock.h"
-#include "external/body.h"
 #include "external/external.h"
 
 enum {
@@ -19,7 +18,7 @@ enum {
 
 static void free_external(struct infer_engine *base)
 {
-    struct infer_client *engine = (struct infer_client *)base;
+    struct infer_external *engine = (struct infer_external *)base;
 
     if (!engine)
         return;
@@ -30,6 +29,7 @@ static void free_external(struct infer_engine *base)
     infer_server_done(&engine->server);
     free(engine->calls);
     free(engine->scores);
+    free(engine->rest);
     free(engine->completions_url);
     free(engine->chat_url);
     free(engine->metrics_url);
@@ -38,7 +38,7 @@ static void free_external(struct infer_engine *base)
 }
 
 /* Whom the engine talks to: found, waited for until it is ready, asked who it is. */
-static bool find_server(struct infer_client *engine, const struct infer_engine_options *options,
+static bool find_server(struct infer_external *engine, const struct infer_engine_options *options,
                         struct cap_err *err)
 {
     struct infer_server *server = &engine->server;
@@ -58,7 +58,7 @@ static bool find_server(struct infer_client *engine, const struct infer_engine_o
 static struct infer_engine *open_external(const struct infer_engine_options *options,
                                           struct cap_err *err)
 {
-    struct infer_client *engine = calloc(1, sizeof *engine);
+    struct infer_external *engine = calloc(1, sizeof *engine);
 
     if (!engine)
         abort();
@@ -73,6 +73,9 @@ static struct infer_engine *open_external(const struct infer_engine_options *opt
         return NULL;
     }
     engine->scrape_due_ns = INT64_MAX;
+    engine->patience = (struct infer_patience){.first_token_ms = options->first_token_ms_max,
+                                               .silence_ms = options->silence_ms_max,
+                                               .request_ms = options->request_ms_max};
     infer_routing_decide(&engine->routing, &engine->server, &engine->declared,
                          options->routing_again);
     return &engine->base;
@@ -80,10 +83,10 @@ static struct infer_engine *open_external(const struct infer_engine_options *opt
 
 static void begin_external(struct infer_engine *base)
 {
-    struct infer_client *engine = (struct infer_client *)base;
+    struct infer_external *engine = (struct infer_external *)base;
 
     engine->retries = 0;
-    engine->lost_in_a_row = 0;
+    engine->lost_in_a_row = engine->late_in_a_row = 0;
     infer_notes_begin(&engine->notes);
     infer_routing_begin(&engine->routing);
     infer_scrape_begin(&engine->scrape);
@@ -98,7 +101,7 @@ static int or_unknown(int count)
     return count > 0 ? count : -1;
 }
 
-static void write_notes(struct infer_client *engine)
+static void write_notes(struct infer_external *engine)
 {
     char line[INFER_NOTE_BYTES];
 
@@ -110,7 +113,7 @@ static void write_notes(struct infer_client *engine)
 
 static void report_external(struct infer_engine *base, struct infer_engine_report *out_report)
 {
-    struct infer_client *engine = (struct infer_client *)base;
+    struct infer_external *engine = (struct infer_external *)base;
     const struct infer_server *server = &engine->server;
     const struct infer_declared *declared = &engine->declared;
 
@@ -128,6 +131,10 @@ static void report_external(struct infer_engine *base, struct infer_engine_repor
         .context_tokens_max = or_unknown(server->context_tokens_max),
         .can_score = server->kind->scoring != INFER_SCORING_NONE,
         .routing_unknown = engine->routing.unknown,
+        .counts_unknown = infer_notes_counts_unknown(&engine->notes, engine->counts_unknown,
+                                                     sizeof engine->counts_unknown)
+                              ? engine->counts_unknown
+                              : NULL,
         .declared = engine->declared_fields,
         .declared_count = infer_declared_fields(declared, engine->declared_fields),
         .retries = engine->retries,
@@ -141,7 +148,7 @@ static void report_external(struct infer_engine *base, struct infer_engine_repor
 static bool submit_external(struct infer_engine *base, const struct infer_request *request,
                             struct cap_err *err)
 {
-    struct infer_client *engine = (struct infer_client *)base;
+    struct infer_external *engine = (struct infer_external *)base;
     int slot = 0;
 
     if (!infer_body_check(&engine->server, request, err))
@@ -151,17 +158,13 @@ static bool submit_external(struct infer_engine *base, const struct infer_reques
     if (slot == engine->call_count)
         return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "%d requests are in flight",
                         engine->call_count);
-    infer_call_start(&engine->calls[slot], request);
-    if (infer_send_stage(engine, slot, err))
-        return true;
-    infer_call_end(&engine->calls[slot]);
-    return false;
+    return infer_call_start(engine, &engine->calls[slot], request, err);
 }
 
 /* ---- metrics ---- */
 
 /* Their request has the id behind the calls'. A server without metrics is asked once. */
-static void ask_metrics(struct infer_client *engine)
+static void ask_metrics(struct infer_external *engine)
 {
     const struct cap_http_ask ask = {
         .id = (uint64_t)engine->call_count,
@@ -178,7 +181,7 @@ static void ask_metrics(struct infer_client *engine)
     cap_http_client_add(engine->client, &ask, &err);
 }
 
-static void take_metrics(struct infer_client *engine, const struct cap_http_event *http)
+static void take_metrics(struct infer_external *engine, const struct cap_http_event *http)
 {
     if (http->kind != CAP_HTTP_DONE || http->status != 200)
         return;
@@ -186,33 +189,30 @@ static void take_metrics(struct infer_client *engine, const struct cap_http_even
     engine->scrape_due_ns = cap_clock_ns(cap_clock_system()) + (int64_t)METRICS_MS * 1000000;
 }
 
-static bool take_http(struct infer_client *engine, const struct cap_http_event *http,
+static bool take_http(struct infer_external *engine, const struct cap_http_event *http,
                       struct infer_event *out)
 {
     if (http->id != (uint64_t)engine->call_count)
-        return infer_reply_take(engine, http, out);
+        return infer_call_take(engine, http, out);
     take_metrics(engine, http);
     return false;
 }
 
-/* Sends what is due again; fails a call whose request cannot even be sent. */
-static bool retry_due(struct infer_client *engine, struct infer_event *out)
+/* What is due again, and what takes too long. */
+static bool look_at_calls(struct infer_external *engine, struct infer_event *out)
 {
-    for (int i = 0; i < engine->call_count; i++) {
-        struct infer_call *call = &engine->calls[i];
-        struct cap_err err = {0};
+    int64_t now_ns = cap_clock_ns(cap_clock_system());
 
-        if (call->request && call->due_ns > 0 && call->due_ns <= cap_clock_ns(cap_clock_system()) &&
-            !infer_send_again(engine, i, &err))
-            return infer_reply_fail(engine, call, cap_clock_ns(cap_clock_system()), &err, out);
-    }
+    for (int i = 0; i < engine->call_count; i++)
+        if (infer_call_look(engine, &engine->calls[i], now_ns, out))
+            return true;
     return false;
 }
 
 static bool wait_external(struct infer_engine *base, int wait_ms, struct infer_event *out_event,
                           struct cap_err *err)
 {
-    struct infer_client *engine = (struct infer_client *)base;
+    struct infer_external *engine = (struct infer_external *)base;
     int64_t until = cap_clock_ns(cap_clock_system()) + (int64_t)wait_ms * 1000000;
 
     if (engine->lost.code == CAP_OK && engine->server.child)
@@ -225,7 +225,7 @@ static bool wait_external(struct infer_engine *base, int wait_ms, struct infer_e
         int64_t left_ms = (until - cap_clock_ns(cap_clock_system())) / 1000000;
         struct cap_http_event http;
 
-        if (retry_due(engine, out_event))
+        if (look_at_calls(engine, out_event))
             return true;
         ask_metrics(engine);
         if (cap_http_client_pending(engine->client) == 0)
@@ -239,7 +239,7 @@ static bool wait_external(struct infer_engine *base, int wait_ms, struct infer_e
 
 static void cancel_external(struct infer_engine *base, uint64_t id)
 {
-    struct infer_client *engine = (struct infer_client *)base;
+    struct infer_external *engine = (struct infer_external *)base;
 
     for (int i = 0; i < engine->call_count; i++) {
         if (!engine->calls[i].request || engine->calls[i].request->id != id)

@@ -1,0 +1,138 @@
+/* inside.h — the engine behind every kind of server, and the requests it has on the way; for this
+ * folder's own files. The worker's thread only.
+ *
+ * A call is one request of the worker, from submit to its DONE or FAILED event. It may be several
+ * HTTP requests one after the other (its stages), each of which may be tried again while no byte of
+ * its reply has come.
+ */
+#ifndef INFER_EXTERNAL_INSIDE_H
+#define INFER_EXTERNAL_INSIDE_H
+
+#include "base/buf.h"
+#include "external/declared.h"
+#include "external/notes.h"
+#include "external/reply.h"
+#include "external/routing.h"
+#include "external/server.h"
+#include "text/output.h"
+
+enum { INFER_CALL_ID_BYTES = 96 };
+
+/* What the HTTP request under way is for. */
+enum infer_stage {
+    INFER_STAGE_GENERATE,
+    INFER_STAGE_CONTEXT,      /* scoring: how many tokens has the context? */
+    INFER_STAGE_CONTINUATION, /* scoring: context and continuation [continuation] */
+    INFER_STAGE_ROUTING,      /* the answer is there; once more, not streamed, for its experts */
+};
+
+struct infer_call {
+    const struct infer_request *request; /* NULL = the slot is free */
+    enum infer_stage stage;
+    char *body;
+    int tries;
+    int64_t due_ns; /* when to try again; 0 = on its way */
+    bool began;     /* a byte of the reply has come: no second try */
+    /* progress: comments, pings and empty chunks are none */
+    int64_t started_ns, sent_ns;
+    int64_t progress_ns; /* when the last token came; 0 = none yet */
+    int events;          /* of the stream */
+    /* what came */
+    struct infer_seen seen;
+    struct infer_counts counts;
+    int chunks;    /* with a choice */
+    bool counting; /* every one of them told how many tokens there were; the last time: */
+    int counted;
+    char finish_reason[32];              /* "" = none yet */
+    char server_id[INFER_CALL_ID_BYTES]; /* the server's name of the request; "" */
+    struct infer_output_text flow;
+    struct cap_buf text; /* the answer as the server wrote it */
+    struct cap_buf rest; /* of the text that may be shown: what only the end let go */
+    int64_t ended_ns;    /* of the answer; the call may go on for its routing */
+    /* scoring */
+    int continuation, context_tokens;
+    struct infer_score *scores; /* [request->continuation_count] */
+    char *routed;               /* base64, as the server wrote it; NULL = it told none */
+    size_t routed_length;
+};
+
+/* How long a server may take. */
+struct infer_patience {
+    int first_token_ms, silence_ms, request_ms;
+};
+
+struct infer_external {
+    struct infer_engine base;
+    struct infer_server server;
+    struct infer_declared declared;
+    const char *declared_fields[INFER_DECLARED_FIELDS_MAX];
+    struct infer_patience patience;
+    struct infer_notes notes;
+    struct infer_routing_state routing;
+    struct infer_scrape scrape;
+    int64_t scrape_due_ns; /* INT64_MAX = never: it is on its way, or there are no metrics */
+    struct cap_http_client *client;
+    char *completions_url, *chat_url, *metrics_url;
+    struct infer_call *calls; /* [call_count]; the index is the HTTP request's id */
+    int call_count;
+    int retries;
+    int lost_in_a_row, late_in_a_row;
+    struct cap_err lost; /* the server is gone; OK = it is not */
+    char counts_unknown[INFER_NOTE_BYTES + 80];
+    /* of the event that was handed out last */
+    struct infer_chunk chunk;
+    char finish_reason[32];
+    char *rest;
+    struct infer_score *scores;
+};
+
+/* ---- call.c ---- */
+
+/* Takes the request into a free slot and sends it. */
+bool infer_call_start(struct infer_external *engine, struct infer_call *call,
+                      const struct infer_request *request, struct cap_err *err);
+/* Frees what it holds; the slot is free. */
+void infer_call_end(struct infer_call *call);
+/* Something came for a call; true when it is an event. */
+bool infer_call_take(struct infer_external *engine, const struct cap_http_event *http,
+                     struct infer_event *out);
+/* What time asks for: sends what is due again, ends what takes too long; true when that is an event.
+ */
+bool infer_call_look(struct infer_external *engine, struct infer_call *call, int64_t now_ns,
+                     struct infer_event *out);
+
+/* Its parts that need no socket, for the fuzzer, too. */
+void infer_call_init(struct infer_call *call, const struct infer_server *server,
+                     const struct infer_request *request);
+bool infer_call_take_chunk(struct infer_call *call, const struct infer_chunk *chunk, int64_t at_ns,
+                           struct infer_event *out);
+
+/* ---- body.c ---- */
+
+enum infer_body_way {
+    INFER_BODY_STREAM,
+    INFER_BODY_STREAM_ROUTED, /* and the experts, in a chunk of their own */
+    INFER_BODY_WHOLE,         /* one reply */
+};
+
+/* A request that generates, as the JSON that is posted; free() it. NULL when the prompt is not
+ * UTF-8. */
+char *infer_body_generate(const struct infer_server *server, const struct infer_request *request,
+                          enum infer_body_way way);
+/* Of its text, or of all its messages. */
+size_t infer_body_prompt_bytes(const struct infer_request *request);
+/* False, with a sentence, for what this server cannot be asked; before anything is sent. */
+bool infer_body_check(const struct infer_server *server, const struct infer_request *request,
+                      struct cap_err *err);
+
+/* ---- score.c ---- */
+
+/* The request that the call's stage wants; free() it. NULL when a text is not UTF-8. */
+char *infer_score_body(const struct infer_server *server, const struct infer_call *call);
+/* Its reply, of status 200; the call is in its next stage. False with a sentence: UNIMPLEMENTED
+ * when the server told no log-probabilities of the prompt. */
+bool infer_score_take(const struct infer_server *server, struct infer_call *call, const char *body,
+                      size_t length, struct cap_err *err);
+bool infer_score_is_done(const struct infer_call *call);
+
+#endif
