@@ -6,12 +6,13 @@
 #include "base/plain.h"
 #include "base/utf8.h"
 #include "cmd.h"
-#include "figures_wire.h"
+#include "moecap/v1/common.rpc.h"
 #include "moecap/v1/store.rpc.h"
 #include "out.h"
 #include "suite.h"
+#include "wire/table.h"
 
-enum { REASONS_MAX = 64 };
+enum { REASONS_MAX = 64, PAGE_ARENA_BYTES = 256 << 20, CSV_BYTES_MAX = 1 << 30 };
 
 struct cli_board_options cli_board_options;
 
@@ -139,12 +140,12 @@ static void add_row(struct cli_table_out *table, const Moecap__V1__BoardRow *row
     add_accuracy(table, row, reasons);
     for (size_t i = 0; i < CAP_COUNT_OF(columns); i++)
         add_figure(table, row, i, reasons);
-    cli_table_add(table, cli_state_word(row->state));
+    cli_table_add(table, run_state_word(row->state));
     cli_table_add(table, row->run_id);
     if (row->state != MOECAP__V1__RUN_STATE__RUN_STATE_FINISHED && *row->reason) {
         CAP_AUTO_BUF(text, 1024);
 
-        cap_buf_printf(&text, "%.64s %s: %.400s", row->run_id, cli_state_word(row->state),
+        cap_buf_printf(&text, "%.64s %s: %.400s", row->run_id, run_state_word(row->state),
                        row->reason);
         note_reason(reasons, STATE, text.data);
     }
@@ -230,6 +231,46 @@ static void print_board(const Moecap__V1__BoardReply *reply)
     fwrite(out.data, 1, out.length, stdout);
 }
 
+/* ---- CSV: the API's table, all of it unless --limit says how many ---- */
+
+struct pages {
+    struct cli_suite *suite;
+    Moecap__V1__BoardRequest *request;
+    bool more;
+};
+
+static json_t *next_page(void *arg, bool first, struct cap_err *err)
+{
+    struct pages *pages = arg;
+    CAP_AUTO(cap_arena) arena = NULL;
+    Moecap__V1__BoardReply *reply;
+
+    if (first)
+        pages->request->after = "";
+    else if (!pages->more)
+        return NULL;
+    arena = cap_arena_new(PAGE_ARENA_BYTES);
+    if (!store_rpc_board(pages->suite->store, NULL, pages->request, arena, &reply, err))
+        return NULL;
+    for (size_t i = 0; i < reply->n_rows; i++)
+        cap_wire_add_accuracy(reply->rows[i], arena);
+    pages->more = pages->request->limit == 0 && cap_wire_follow(&reply->base, &pages->request->base,
+                                                                "after", pages->suite->arena);
+    return cap_wire_to_json(&reply->base);
+}
+
+static bool print_csv(struct cli_suite *suite, Moecap__V1__BoardRequest *request,
+                      struct cap_err *err)
+{
+    CAP_AUTO_BUF(text, CSV_BYTES_MAX);
+    struct pages pages = {.suite = suite, .request = request};
+
+    if (!cap_table_write(&cap_board_table, NULL, 0, next_page, &pages, &text, err))
+        return false;
+    cli_print_csv(text.data);
+    return true;
+}
+
 int cli_cmd_board(struct cli_context *context, const struct cli_words *words, struct cap_err *err)
 {
     const struct cli_board_options *o = &cli_board_options;
@@ -249,16 +290,17 @@ int cli_cmd_board(struct cli_context *context, const struct cli_words *words, st
     request.evaluation_id = (char *)(o->evaluation ? o->evaluation : "");
     request.limit = (uint32_t)o->limit;
     request.with_unfinished = o->all;
-    if (!suite || !store_rpc_board(suite->store, NULL, &request, suite->arena, &reply, err))
+    if (!suite)
         return cli_exit_of(err->code);
-    if (context->globals.json) {
+    if (o->csv && !context->globals.json)
+        return print_csv(suite, &request, err) ? CLI_OK : cli_exit_of(err->code);
+    if (!store_rpc_board(suite->store, NULL, &request, suite->arena, &reply, err))
+        return cli_exit_of(err->code);
+    for (size_t i = 0; i < reply->n_rows; i++)
+        cap_wire_add_accuracy(reply->rows[i], suite->arena);
+    if (context->globals.json)
         cli_print_json(cap_wire_to_json(&reply->base));
-    } else if (o->csv) {
-        printf("%s", cli_csv_head);
-        for (size_t i = 0; i < reply->n_rows; i++)
-            cli_print_figures_csv(reply->rows[i]);
-    } else {
+    else
         print_board(reply);
-    }
     return CLI_OK;
 }

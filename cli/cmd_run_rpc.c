@@ -4,12 +4,13 @@
 
 #include "base/clock.h"
 #include "cmd.h"
-#include "figures_wire.h"
+#include "moecap/v1/common.rpc.h"
 #include "moecap/v1/store.rpc.h"
 #include "out.h"
 #include "suite.h"
+#include "wire/table.h"
 
-enum { SAMPLES_PAGE = 200 };
+enum { SAMPLES_PAGE = 200, CSV_BYTES_MAX = 1 << 30 };
 
 struct cli_export_options cli_export_options;
 
@@ -19,7 +20,10 @@ static bool get_run(struct cli_suite *suite, const char *id, Moecap__V1__GetRunR
     Moecap__V1__GetRunRequest request = MOECAP__V1__GET_RUN_REQUEST__INIT;
 
     request.run_id = (char *)id;
-    return store_rpc_get_run(suite->store, NULL, &request, suite->arena, out, err);
+    if (!store_rpc_get_run(suite->store, NULL, &request, suite->arena, out, err))
+        return false;
+    cap_wire_add_accuracy((*out)->row, suite->arena);
+    return true;
 }
 
 static void print_figures(const Moecap__V1__BoardRow *row)
@@ -165,7 +169,7 @@ static void print_run(const Moecap__V1__GetRunReply *reply)
         cap_time_text(row->ended_at_ms, ended);
     cli_say("run         %s (evaluation %s, config %.12s)", row->run_id, row->evaluation_id,
             row->config_hash);
-    cli_say("state       %s%s%s", cli_state_word(row->state), *row->reason ? ": " : "",
+    cli_say("state       %s%s%s", run_state_word(row->state), *row->reason ? ": " : "",
             row->reason);
     cli_say("model       %s, engine %s, precision %s", spec->model, spec->engine,
             *spec->precision ? spec->precision : "-");
@@ -221,6 +225,38 @@ static bool export_samples(struct cli_suite *suite, const char *run_id, struct c
     return true;
 }
 
+/* ---- figures as CSV: the board's table of these runs ---- */
+
+struct runs {
+    struct cli_suite *suite;
+    const struct cli_words *words;
+    int next;
+};
+
+static json_t *next_run(void *arg, bool first, struct cap_err *err)
+{
+    struct runs *runs = arg;
+    Moecap__V1__GetRunReply *reply;
+
+    runs->next = first ? 0 : runs->next;
+    if (runs->next == runs->words->count ||
+        !get_run(runs->suite, runs->words->items[runs->next++], &reply, err))
+        return NULL;
+    return json_pack("{s:[o]}", cap_board_table.rows, cap_wire_to_json(&reply->row->base));
+}
+
+static bool export_figures(struct cli_suite *suite, const struct cli_words *words,
+                           struct cap_err *err)
+{
+    struct runs runs = {.suite = suite, .words = words};
+    CAP_AUTO_BUF(text, CSV_BYTES_MAX);
+
+    if (!cap_table_write(&cap_board_table, NULL, 0, next_run, &runs, &text, err))
+        return false;
+    cli_print_csv(text.data);
+    return true;
+}
+
 int cli_cmd_run_export(struct cli_context *context, const struct cli_words *words,
                        struct cap_err *err)
 {
@@ -229,16 +265,12 @@ int cli_cmd_run_export(struct cli_context *context, const struct cli_words *word
     if (!suite)
         return cli_exit_of(err->code);
     if (cli_export_options.csv)
-        printf("%s", cli_csv_head);
+        return export_figures(suite, words, err) ? CLI_OK : cli_exit_of(err->code);
     for (int i = 0; i < words->count; i++) {
         Moecap__V1__GetRunReply *reply;
 
         if (!get_run(suite, words->items[i], &reply, err))
             return cli_exit_of(err->code);
-        if (cli_export_options.csv) {
-            cli_print_figures_csv(reply->row);
-            continue;
-        }
         cli_print_json(
             json_pack("{s:s,s:o}", "kind", "run", "run", cap_wire_to_json(&reply->base)));
         if (!cli_export_options.no_samples && !export_samples(suite, words->items[i], err))

@@ -10,7 +10,7 @@
 #include "base/clock.h"
 #include "base/plain.h"
 #include "cmd.h"
-#include "figures_wire.h"
+#include "moecap/v1/common.rpc.h"
 #include "moecap/v1/scheduler.rpc.h"
 #include "moecap/v1/store.rpc.h"
 #include "out.h"
@@ -69,7 +69,7 @@ static void describe(const Moecap__V1__RunProgress *run, struct cap_buf *out)
                   run->state == MOECAP__V1__RUN_STATE__RUN_STATE_LEASED;
     double left = remaining_s(run);
 
-    cap_buf_printf(out, "%-9s %u/%u", cli_state_word(run->state), run->samples_answered,
+    cap_buf_printf(out, "%-9s %u/%u", run_state_word(run->state), run->samples_answered,
                    run->samples_total);
     if (run->state == MOECAP__V1__RUN_STATE__RUN_STATE_GRADING)
         cap_buf_printf(out, ", graded %u", run->samples_graded);

@@ -201,7 +201,7 @@ static const struct cli_option board_options[] = {
                "runs that failed or go on, too"),
     CLI_OPTION(struct cli_board_options, limit, "limit", NULL, CLI_INT, "N", "most rows (1000)"),
     CLI_OPTION(struct cli_board_options, csv, "csv", NULL, CLI_FLAG, NULL,
-               "one line a figure, as CSV"),
+               "the API's table as CSV: a line for each run, all of them without --limit"),
 };
 
 static const struct cli_command board = {
@@ -265,7 +265,8 @@ static const struct cli_command run_samples = {
 };
 
 static const struct cli_option export_options[] = {
-    CLI_OPTION(struct cli_export_options, csv, "csv", NULL, CLI_FLAG, NULL, "figures only, as CSV"),
+    CLI_OPTION(struct cli_export_options, csv, "csv", NULL, CLI_FLAG, NULL,
+               "only the runs' lines of board --csv"),
     CLI_OPTION(struct cli_export_options, no_samples, "no-samples", NULL, CLI_FLAG, NULL,
                "the run's line only"),
 };

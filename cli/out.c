@@ -221,6 +221,18 @@ unsigned cli_terminal_height(void)
     return HEIGHT_DEFAULT;
 }
 
+void cli_print_csv(const char *text)
+{
+    if (!cli_is_terminal()) {
+        fputs(text, stdout);
+        return;
+    }
+    for (size_t length; *text; text += length + strspn(text + length, "\r\n")) {
+        length = strcspn(text, "\r\n");
+        cli_say("%.*s", (int)length, text);
+    }
+}
+
 void cli_write_json(FILE *out, const json_t *json)
 {
     CAP_AUTO_MEM char *text = json_dumps(json, JSON_COMPACT);

@@ -50,6 +50,9 @@ void cli_write_json(FILE *out, const json_t *json);
 /* The same on stdout. Takes the reference. */
 void cli_print_json(json_t *json);
 
+/* A table as cap_table_write made it: into a file as it is, on a terminal harmless. */
+void cli_print_csv(const char *text);
+
 bool cli_is_terminal(void);
 unsigned cli_terminal_width(void);
 unsigned cli_terminal_height(void);

@@ -22,6 +22,17 @@ json_t *cap_wire_to_json(const ProtobufCMessage *message);
 /* One field of a message as text, a text without quotes; false when it is not there. */
 bool cap_wire_write_field(const ProtobufCMessage *message, const char *name, struct cap_buf *out);
 
+/* Page by page: puts the reply's next_after into the request's field `cursor`, a text in the arena;
+ * false when the reply has none. */
+bool cap_wire_follow(const ProtobufCMessage *reply, ProtobufCMessage *request, const char *cursor,
+                     struct cap_arena *arena);
+
+/* The headline metric of a run under a name that is the same for every task. */
+#define CAP_WIRE_ACCURACY "accuracy"
+struct Moecap__V1__BoardRow;
+/* Adds it, in the arena, unless it is there or the run has none. */
+void cap_wire_add_accuracy(struct Moecap__V1__BoardRow *row, struct cap_arena *arena);
+
 /* A message in the arena; NULL with INVALID_ARGUMENT, e.g. `spec.limit: expected a whole number`.
  */
 ProtobufCMessage *cap_wire_from_json(const json_t *json, const ProtobufCMessageDescriptor *type,

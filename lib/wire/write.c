@@ -288,3 +288,48 @@ json_t *cap_wire_to_json(const ProtobufCMessage *message)
         abort(); /* what we wrote ourselves is JSON */
     return json;
 }
+
+/* ---- pages, and the name of the headline metric ---- */
+
+bool cap_wire_follow(const ProtobufCMessage *reply, ProtobufCMessage *request, const char *cursor,
+                     struct cap_arena *arena)
+{
+    const ProtobufCFieldDescriptor *from = protobuf_c_message_descriptor_get_field_by_name(
+                                       reply->descriptor, "next_after"),
+                                   *to = protobuf_c_message_descriptor_get_field_by_name(
+                                       request->descriptor, cursor);
+    const char *source = (const char *)reply;
+    char *target = (char *)request;
+
+    if (!from || !to || from->type != to->type || !wire_is_there(from, source))
+        return false;
+    if (to->type == PROTOBUF_C_TYPE_STRING)
+        *(char **)(target + to->offset) =
+            cap_arena_strdup(arena, *(char *const *)(source + from->offset));
+    else
+        memcpy(target + to->offset, source + from->offset, wire_size_of(to));
+    if (to->flags & PROTOBUF_C_FIELD_FLAG_ONEOF)
+        *(uint32_t *)(target + to->quantifier_offset) = to->id;
+    return to->type != PROTOBUF_C_TYPE_STRING || *(char **)(target + to->offset);
+}
+
+void cap_wire_add_accuracy(Moecap__V1__BoardRow *row, struct cap_arena *arena)
+{
+    Moecap__V1__Figure **figures, *headline = NULL, *copy;
+
+    for (size_t i = 0; i < row->n_figures; i++) {
+        if (strcmp(row->figures[i]->id, CAP_WIRE_ACCURACY) == 0)
+            return;
+        if (strcmp(row->figures[i]->id, row->headline_metric) == 0)
+            headline = row->figures[i];
+    }
+    figures = cap_arena_array(arena, row->n_figures + 1, sizeof *figures);
+    copy = cap_arena_alloc(arena, sizeof *copy);
+    if (!headline || !figures || !copy)
+        return;
+    *copy = *headline;
+    copy->id = CAP_WIRE_ACCURACY;
+    memcpy(figures, row->figures, row->n_figures * sizeof *figures);
+    figures[row->n_figures++] = copy;
+    row->figures = figures;
+}

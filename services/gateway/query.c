@@ -83,11 +83,12 @@ bool gate_query_int(struct cap_http_request *http, const char *name, int64_t min
     char *end;
 
     *out = fallback;
-    if (!*text)
+    if (!cap_http_query(http, name))
         return true;
     errno = 0;
     value = strtoll(text, &end, 10);
-    if (errno || *end || value < min || value > max || strspn(text, "-0123456789") < strlen(text))
+    if (errno || end == text || *end || value < min || value > max ||
+        strspn(text, "-0123456789") < strlen(text))
         return cap_fail_field(err, CAP_INVALID_ARGUMENT, name,
                               "%s: \"%.40s\" is not a whole number from %lld to %lld", name, text,
                               (long long)min, (long long)max);
@@ -102,13 +103,13 @@ bool gate_query_word(struct cap_http_request *http, const char *name, const char
     CAP_AUTO_BUF(list, CAP_ERR_TEXT_BYTES_MAX);
 
     *out = text;
-    if (!*text)
+    if (!cap_http_query(http, name))
         return true;
     for (const char *const *word = words; *word; word++) {
         if (strcmp(*word, text) == 0)
             return true;
         cap_buf_printf(&list, "%s%s", list.length ? ", " : "", *word);
     }
-    return cap_fail_field(err, CAP_INVALID_ARGUMENT, name, "%s: \"%.40s\" is none of %s", name,
+    return cap_fail_field(err, CAP_INVALID_ARGUMENT, name, "%s: \"%.40s\" is not one of: %s", name,
                           text, list.data);
 }

@@ -51,18 +51,15 @@ bool gate_same_origin(const char *origin, const char *host);
 /* query.c: false when a query parameter was refused (and answered): one that is not among `names`
  * (ending in NULL), is there twice, or is no text. */
 bool gate_accept(struct cap_http_request *http, const char *const *names);
-/* A query parameter as a number; `fallback` when absent. */
+/* A query parameter as a number; `fallback` when absent. One that is there and empty is refused, as
+ * it is for a word: only a text may be empty. */
 bool gate_query_int(struct cap_http_request *http, const char *name, int64_t min, int64_t max,
                     int64_t fallback, int64_t *out, struct cap_err *err);
 /* A query parameter as it is; "" when absent. */
 char *gate_query_text(struct cap_http_request *http, const char *name);
-/* The same, and it must be one of `words` (ending in NULL). */
+/* The same, and when it is there it must be one of `words` (ending in NULL). */
 bool gate_query_word(struct cap_http_request *http, const char *name, const char *const *words,
                      char **out, struct cap_err *err);
-
-/* lists_rpc.c: the parameters `limit` and `format`, which every list has. */
-bool gate_query_page(struct cap_http_request *http, int64_t rows_max, int64_t fallback,
-                     uint32_t *out_limit, struct cap_err *err);
 
 /* reply.c */
 /* True when a list of entity tags, as If-None-Match has it, holds this one. */
@@ -109,15 +106,17 @@ extern const char *const gate_openapi; /* docs/openapi.json, put into the progra
 struct gate_feed *gate_feed_new(struct cap_rpc_channel *scheduler);
 void gate_feed_free(struct gate_feed *feed);
 
-/* *_rpc.c: one a route */
+/* *_rpc.c: one for each route */
 void gate_info(struct cap_http_request *http, void *self);
 void gate_board(struct cap_http_request *http, void *self);
-void gate_run(struct cap_http_request *http, void *self); /* /runs/ID[/samples|/experts|/events] */
+void gate_run(struct cap_http_request *http, void *self); /* and what is below it: */
+void gate_run_samples(struct cap_http_request *http, struct gate_service *service, char *run_id);
+void gate_run_experts(struct cap_http_request *http, struct gate_service *service, char *run_id);
+void gate_run_events(struct cap_http_request *http, struct gate_service *service, char *run_id);
 void gate_queue(struct cap_http_request *http, void *self);
 void gate_nodes(struct cap_http_request *http, void *self);
 void gate_tasks(struct cap_http_request *http, void *self);
 void gate_events(struct cap_http_request *http, void *self);
-void gate_reply_events(struct cap_http_request *http, struct gate_service *service, char *run_id);
 void gate_submit(struct cap_http_request *http, void *self);
 void gate_cancel(struct cap_http_request *http, void *self);
 void gate_watch(struct cap_http_request *http, void *self);

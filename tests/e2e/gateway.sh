@@ -68,7 +68,7 @@ expect 0 get "$url/api/v1/runs/$run/samples?limit=500&after=14"
 expect 0 get "$url/api/v1/runs/$run/experts"
 says '"counts":[]'
 # the lists page by page, and as CSV
-expect 0 get "$url/api/v1/board?figures=none&report=0&limit=1"
+expect 0 get "$url/api/v1/board?figures=exact_match,strict-match&report=0&limit=1"
 says '"report":null'
 [ "$(echo "$out" | grep -o '"basis"' | wc -l)" -eq 1 ] || fail "more than the headline figure: $out"
 expect 0 get "$url/api/v1/board?state=queued"
@@ -103,11 +103,23 @@ for table in "board?all=1" "runs/$run/samples?limit=500" queue nodes tasks event
     grep -qi '^etag: ' "$state/head" || fail "$table as CSV has no ETag"
     case $head in *,*) ;; *) fail "$table has no header line: $head" ;; esac
 done
-expect 0 get "$url/api/v1/board?format=csv&figures=ttft_p50_ms"
-says "headline_metric,ttft_p50_ms,ttft_p50_ms_low,ttft_p50_ms_high,ttft_p50_ms_basis,ttft_p50_ms_reason"
+expect 0 get "$url/api/v1/board?format=csv&figures=ttft_ms_p50;accuracy"
+says "headline_metric,ttft_ms_p50,ttft_ms_p50_low,ttft_ms_p50_high,ttft_ms_p50_basis,ttft_ms_p50_reason,accuracy,"
 says "$run,$id,gsm-mini,0,finished,,node-1,none,,null,"
-expect 0 get "$url/api/v1/board?format=xml"
-says '"field":"format"'
+# the same table from the command line, whole
+[ "$(curl -sS "$url/api/v1/board?format=csv")" = "$(moecap board --csv)" ] || fail "two programs write two dialects of CSV"
+# what cannot be asked for is a 400 that names the parameter, and never an empty answer
+for wrong in format=xml format= state=done limit= all=yes "figures=ttft_ms_p50;nosuch" figures=ttft_p50_ms \
+    task=gsm-mini,choice-mini after=nosuch; do
+    [ "$(status_of "$url/api/v1/board?$wrong")" = 400 ] || fail "$wrong is answered with $(status_of "$url/api/v1/board?$wrong")"
+    expect 0 get "$url/api/v1/board?$wrong"
+    says "\"field\":\"${wrong%%=*}\""
+done
+expect 0 get "$url/api/v1/board?figures=ttft_ms_p5"
+says 'did you mean \"ttft_ms_p50\"'
+# a file is whole: more samples than a page has
+[ "$(curl -sS "$url/api/v1/runs/$run/samples?format=csv&status=completed" | grep -c "^[0-9]*,gsm-mini-")" -eq 40 ] ||
+    fail "the samples as CSV are not all 40"
 expect 0 get "$url/metrics"
 says 'moecap_up{service="store"} 1'
 says 'moecap_up{service="inference",node="node-1"} 1'

@@ -30,7 +30,7 @@ first=$(plan 5 a)
 [ "$first" = "$(plan 5 b)" ] || fail "seed 5 drew other samples the second time"
 [ "$first" != "$(plan 6 a)" ] || fail "seeds 5 and 6 drew the same samples"
 expect 0 moecap board --csv
-says 'run,model,engine,precision,task,figure,value'
+says 'run_id,evaluation_id,task,repeat,state,reason,node,model,'
 moecap down >/dev/null
 
 # slow answers: a duplicate, the queue, a cancel within a second

@@ -250,12 +250,32 @@ scene("what is shown can be taken away as CSV", async (stage) => {
   await menu(page, "download");
   const [download] = await Promise.all([
     page.waitForEvent("download"),
-    page.getByRole("button", { name: /CSV/ }).click(),
+    page.getByRole("button", { name: "This view (CSV)" }).click(),
   ]);
   const lines = (await readFile(await download.path(), "utf8")).trim().split("\r\n");
-  assert.equal(lines[0], "model,task,accuracy (%),run_id");
+  assert.equal(lines[0], "model,task,run_id,accuracy,accuracy_low,accuracy_high,accuracy_basis,accuracy_reason");
   const shown = Number((await page.getByTestId("count").innerText()).split(" ")[0].replace(",", ""));
   assert.equal(lines.length - 1, shown);
+});
+
+scene("a file with all runs has all of them, however many replies that takes", async (stage) => {
+  const page = await openBoard(stage);
+  await menu(page, "download");
+  const [json] = await Promise.all([
+    page.waitForEvent("download"),
+    page.getByRole("button", { name: "All columns, all runs (JSON)" }).click(),
+  ]);
+  const all = JSON.parse(await readFile(await json.path(), "utf8")).rows;
+  const csv = await (await fetch(stage.base + "/api/v1/board?format=csv")).text();
+  assert.equal(csv.match(/^run-/gm).length, all.length);
+  assert.ok(all.length > 1000, `${all.length} runs`); // more than a reply holds
+  assert.equal(new Set(all.map((r) => r.run_id)).size, all.length);
+});
+
+scene("a link that names a figure which does not exist shows the board without it", async (stage) => {
+  const page = await openBoard(stage, "?cols=task,accuracy,nosuch&sort=-nosuch");
+  await rows(page).first().waitFor();
+  assert.equal(await page.getByTestId("error").count(), 0);
 });
 
 scene("an invalid run says so beside its name", async (stage) => {

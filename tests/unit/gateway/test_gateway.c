@@ -128,9 +128,23 @@ static void what_is_packed_can_be_unpacked_and_is_dropped_when_it_does_not_fit(v
     assert_false(gate_gzip(text, sizeof text, &small));
 }
 
+static void a_list_of_entity_tags_is_searched(void **state)
+{
+    (void)state;
+    assert_true(gate_etag_known("\"a\"", "\"a\""));
+    assert_true(gate_etag_known("\"b\", W/\"a\" , \"c\"", "\"a\""));
+    assert_true(gate_etag_known("*", "\"a\""));
+    assert_true(gate_etag_known("\"a\"", "W/\"a\""));
+    assert_true(gate_etag_known("W/\"a\"", "W/\"a\""));
+    assert_false(gate_etag_known("\"ab\", \"\"", "\"a\""));
+    assert_false(gate_etag_known("", "\"a\""));
+    assert_false(gate_etag_known(NULL, "\"a\""));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_list_of_entity_tags_is_searched),
         cmocka_unit_test(only_own_and_allowed_hosts_are_served),
         cmocka_unit_test(only_the_own_page_may_post_from_a_browser),
         cmocka_unit_test(the_page_is_in_the_program),

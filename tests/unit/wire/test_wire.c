@@ -197,6 +197,51 @@ static void a_field_is_written_by_its_name(void **state)
     assert_string_equal(text.data, "a\"bfalse");
 }
 
+static void the_next_page_is_asked_for_by_what_the_reply_says(void **state)
+{
+    CAP_AUTO(cap_arena) arena = cap_arena_new(1 << 20);
+    Moecap__V1__BoardReply board = MOECAP__V1__BOARD_REPLY__INIT;
+    Moecap__V1__BoardRequest board_request = MOECAP__V1__BOARD_REQUEST__INIT;
+    Moecap__V1__ListSamplesReply samples = MOECAP__V1__LIST_SAMPLES_REPLY__INIT;
+    Moecap__V1__ListSamplesRequest samples_request = MOECAP__V1__LIST_SAMPLES_REQUEST__INIT;
+
+    (void)state;
+    assert_false(cap_wire_follow(&board.base, &board_request.base, "after", arena));
+    board.opt_next_case = MOECAP__V1__BOARD_REPLY__OPT_NEXT_NEXT_AFTER;
+    board.next_after = "run-7";
+    assert_true(cap_wire_follow(&board.base, &board_request.base, "after", arena));
+    assert_string_equal(board_request.after, "run-7");
+    samples.opt_next_case = MOECAP__V1__LIST_SAMPLES_REPLY__OPT_NEXT_NEXT_AFTER;
+    samples.next_after = 99;
+    assert_true(cap_wire_follow(&samples.base, &samples_request.base, "after_ordinal", arena));
+    assert_int_equal(samples_request.opt_after_case,
+                     MOECAP__V1__LIST_SAMPLES_REQUEST__OPT_AFTER_AFTER_ORDINAL);
+    assert_int_equal(samples_request.after_ordinal, 99);
+}
+
+static void the_headline_metric_is_the_accuracy_of_every_task(void **state)
+{
+    CAP_AUTO(cap_arena) arena = cap_arena_new(1 << 20);
+    Moecap__V1__Figure figure = MOECAP__V1__FIGURE__INIT, *figures[] = {&figure};
+    Moecap__V1__BoardRow row = MOECAP__V1__BOARD_ROW__INIT;
+
+    (void)state;
+    row.headline_metric = "acc";
+    cap_wire_add_accuracy(&row, arena); /* nothing is known yet */
+    assert_int_equal(row.n_figures, 0);
+    figure.id = "acc";
+    figure.opt_value_case = MOECAP__V1__FIGURE__OPT_VALUE_VALUE;
+    figure.value = 0.75;
+    row.figures = figures;
+    row.n_figures = 1;
+    cap_wire_add_accuracy(&row, arena);
+    cap_wire_add_accuracy(&row, arena); /* once */
+    assert_int_equal(row.n_figures, 2);
+    assert_string_equal(row.figures[1]->id, "accuracy");
+    assert_true(row.figures[1]->value == 0.75);
+    assert_string_equal(figure.id, "acc");
+}
+
 static void check_refusal(const char *text, const char *sentence)
 {
     CAP_AUTO(cap_arena) arena = cap_arena_new(1 << 20);
@@ -254,6 +299,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_message_reads_back_what_was_written),
+        cmocka_unit_test(the_next_page_is_asked_for_by_what_the_reply_says),
+        cmocka_unit_test(the_headline_metric_is_the_accuracy_of_every_task),
         cmocka_unit_test(what_is_unknown_is_left_out),
         cmocka_unit_test(what_is_known_to_be_zero_is_a_zero),
         cmocka_unit_test(text_is_what_the_tree_would_give),

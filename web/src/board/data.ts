@@ -13,15 +13,16 @@ const discoverRows = 25;
 const absentMax = 8;
 const summaryFigure = "output_tokens_per_s";
 
-/** The address that answers what this state shows. */
-export function boardPath(state: BoardState): string {
+/** The address that answers what this state shows. The table's own columns and `more` figures exist; any other that a
+ *  link names does not, or is not known yet, and asking for it would be refused. */
+export function boardPath(state: BoardState, more: ReadonlySet<string> = new Set()): string {
   const ids = new Set([
     ...state.cols,
     ...parseSort(state.sort).map((k) => k.id),
     ...parseRanges(state.range).map((r) => r.id),
   ]);
   const known = new Map(table.map((c) => [c.id, c]));
-  const figures = [...ids].filter((id) => !known.has(id) || known.get(id)!.source === "figure");
+  const figures = [...ids].filter((id) => (known.has(id) ? known.get(id)!.source === "figure" : more.has(id)));
   const report = [...ids].some((id) => known.get(id)?.source === "report");
   const names = [...new Set([summaryFigure, ...figures])].sort().map(encodeURIComponent).join(";");
   return `board?figures=${names}${report ? "" : "&report=0"}${state.all ? "&all=1" : ""}`;
@@ -118,8 +119,9 @@ export function useAbsent(ids: readonly string[], data: BoardData): readonly Boa
 }
 
 /** Runs with all that is known of them, a few: they tell which figures there are to choose from. */
-export function useDiscovered(ready: boolean): readonly BoardRow[] {
-  return useResource<Board>(ready ? `board?limit=${discoverRows}` : null).value?.rows ?? none;
+export function useDiscovered(ready: boolean): { runs: readonly BoardRow[]; figures: ReadonlySet<string> } {
+  const runs = useResource<Board>(ready ? `board?limit=${discoverRows}` : null).value?.rows ?? none;
+  return useMemo(() => ({ runs, figures: new Set(runs.flatMap((r) => r.figures.map((f) => f.id))) }), [runs]);
 }
 
 const none: readonly BoardRow[] = [];

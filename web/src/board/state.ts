@@ -37,6 +37,10 @@ export function parseSort(keys: readonly string[]): SortKey[] {
     .filter((k) => k.id !== "" && !seen.has(k.id) && seen.add(k.id));
 }
 
+/** Those whose column there is. */
+export const knownSort = (keys: readonly string[], columns: readonly { id: string }[]): string[] =>
+  formatSort(parseSort(keys).filter((k) => columns.some((c) => c.id === k.id)));
+
 export const formatSort = (keys: readonly SortKey[]): string[] => keys.map((k) => (k.desc ? "-" : "") + k.id);
 
 /** A press on a column's head: its first direction, then the other, then none. It sorts alone, or with `add` behind

@@ -73,7 +73,7 @@ function SearchField({ state, set }: { state: BoardState; set: SetBoard }) {
       />
       <span id="search-hint" class={plain.length > 0 ? "hint" : "away-from-eyes"}>
         {plain.length > 0
-          ? `“${plain.join("”, “")}” is no regular expression: searched as text`
+          ? `“${plain.join("”, “")}” is not a valid regular expression; searching for it as text`
           : "A run is shown when any of the terms matches"}
       </span>
     </div>

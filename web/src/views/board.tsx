@@ -1,5 +1,5 @@
 // The board: every finished run, one row each. The address holds all of its state (board/state.ts).
-import { useEffect, useMemo } from "preact/hooks";
+import { useEffect, useMemo, useState } from "preact/hooks";
 import { bestOf } from "../board/best.ts";
 import { columnsFor, fitted, shownColumns } from "../board/columns.ts";
 import { Compare } from "../board/compare.tsx";
@@ -7,7 +7,7 @@ import { type BoardData, boardPath, useAbsent, useBoard, useDiscovered } from ".
 import { Grid } from "../board/grid.tsx";
 import { Lead } from "../board/lead.tsx";
 import { rowsOf } from "../board/rows.ts";
-import { type BoardState, schema, type SetBoard } from "../board/state.ts";
+import { type BoardState, knownSort, schema, type SetBoard } from "../board/state.ts";
 import { summarize } from "../board/summary.ts";
 import { makeTable } from "../board/table.ts";
 import { Toolbar } from "../board/toolbar.tsx";
@@ -17,12 +17,16 @@ import { useUrlState } from "../lib/router.ts";
 import { ErrorBox } from "../ui/errorbox.tsx";
 
 export function BoardView() {
-  const [state, set] = useUrlState(schema);
-  const data = useBoard(boardPath(state));
-  const discovered = useDiscovered(data.ready);
-  const absent = useAbsent(state.pin, data);
+  const [asked, set] = useUrlState(schema);
+  const [ready, setReady] = useState(false);
+  const discovered = useDiscovered(ready);
+  const data = useBoard(boardPath(asked, discovered.figures));
+  useEffect(() => setReady(data.ready), [data.ready]);
+  const absent = useAbsent(asked.pin, data);
   const rows = useMemo(() => rowsOf([...data.rows, ...absent]), [data.rows, absent]);
-  const all = useMemo(() => columnsFor([...discovered, ...data.rows]), [discovered, data.rows]);
+  const all = useMemo(() => columnsFor([...discovered.runs, ...data.rows]), [discovered, data.rows]);
+  // what a link names and nobody knows orders nothing
+  const state = useMemo(() => ({ ...asked, sort: knownSort(asked.sort, all) }), [asked, all]);
   const pick = useMemo(() => makeTable(rows, all), [rows, all]);
   const key = JSON.stringify(state);
   const { pinned, rows: picked } = useMemo(() => pick(state), [pick, key]);

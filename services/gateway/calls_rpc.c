@@ -1,13 +1,89 @@
-/* What changes something: submit and cancel. The body is the request message as JSON. */
+/* Requests that are one call of a service: what a suite accepts, one run, submit, cancel. A body is
+ * the request message as JSON; the answer is the reply message. */
 #include <string.h>
 
 #include "moecap/v1/scheduler.rpc.h"
+#include "moecap/v1/store.rpc.h"
 #include "service.h"
 #include "wire/json.h"
 
-enum { JSON_FLAGS = JSON_REJECT_DUPLICATES };
+enum { JSON_FLAGS = JSON_REJECT_DUPLICATES, ID_BYTES_MAX = 64 };
 
+static const char run_prefix[] = "/api/v1/runs/";
 static const char *const no_parameters[] = {NULL};
+
+/* ---- reading ---- */
+
+void gate_info(struct cap_http_request *http, void *self)
+{
+    struct gate_service *service = self;
+    Moecap__V1__Empty request = MOECAP__V1__EMPTY__INIT;
+    Moecap__V1__InfoReply *reply;
+    struct cap_err err = {0};
+
+    if (!gate_accept(http, no_parameters))
+        return;
+    if (scheduler_rpc_info(service->scheduler, NULL, &request, cap_http_arena(http), &reply, &err))
+        gate_reply_message(http, 200, &reply->base);
+    else
+        gate_reply_error(http, &err);
+}
+
+static void answer_run(struct cap_http_request *http, struct gate_service *service, char *id)
+{
+    Moecap__V1__GetRunRequest request = MOECAP__V1__GET_RUN_REQUEST__INIT;
+    Moecap__V1__GetRunReply *reply;
+    struct cap_err err = {0};
+
+    request.run_id = id;
+    if (!store_rpc_get_run(service->store, NULL, &request, cap_http_arena(http), &reply, &err)) {
+        gate_reply_error(http, &err);
+        return;
+    }
+    if (reply->row)
+        cap_wire_add_accuracy(reply->row, cap_http_arena(http));
+    gate_reply_message(http, 200, &reply->base);
+}
+
+/* The paths below a run; all but the run itself are lists. */
+struct run_route {
+    const char *rest; /* after the id */
+    const char *const *parameters;
+    void (*answer)(struct cap_http_request *http, struct gate_service *service, char *id);
+};
+
+static const char *const page_parameters[] = {"limit", "after", "format", NULL};
+static const char *const sample_parameters[] = {"limit",  "after",   "verdict", "status",
+                                                "search", "routing", "format",  NULL};
+
+static const struct run_route run_routes[] = {
+    {"", no_parameters, answer_run},
+    {"/samples", sample_parameters, gate_run_samples},
+    {"/experts", page_parameters, gate_run_experts},
+    {"/events", page_parameters, gate_run_events},
+};
+
+void gate_run(struct cap_http_request *http, void *self)
+{
+    struct gate_service *service = self;
+    const char *id = cap_http_path(http) + strlen(run_prefix), *rest = strchrnul(id, '/');
+    size_t length = (size_t)(rest - id);
+    struct cap_err err = {0};
+
+    for (size_t i = 0; i < CAP_COUNT_OF(run_routes); i++) {
+        const struct run_route *route = &run_routes[i];
+
+        if (strcmp(rest, route->rest) != 0 || length == 0 || length > ID_BYTES_MAX)
+            continue;
+        if (gate_accept(http, route->parameters))
+            route->answer(http, service, cap_arena_strndup(cap_http_arena(http), id, length));
+        return;
+    }
+    cap_fail(&err, CAP_NOT_FOUND, "%sID has no \"%.60s\"", run_prefix, *rest ? rest : id);
+    gate_reply_error(http, &err);
+}
+
+/* ---- changing ---- */
 
 /* "application/json", with parameters or without. */
 static bool is_json(const char *type)
