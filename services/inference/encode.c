@@ -14,8 +14,11 @@ static bool render_messages(const struct infer_codec *codec, const struct infer_
     size_t count = (size_t)request->message_count;
     CAP_AUTO_MEM const char **roles = calloc(2 * count, sizeof *roles);
     const char **contents = roles + count;
-    struct infer_chat_turns turns = {
-        .roles = roles, .contents = contents, .count = request->message_count};
+    struct infer_chat_turns turns = {.roles = roles,
+                                     .contents = contents,
+                                     .count = request->message_count,
+                                     .unwanted = request->unwanted,
+                                     .unwanted_arg = request->unwanted_arg};
 
     assert(roles);
     for (size_t i = 0; i < count; i++) {

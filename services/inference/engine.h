@@ -42,6 +42,8 @@ struct infer_request {
     int top_k;          /* 0 = off */
     uint64_t seed;
     bool ignore_eos;
+    bool (*unwanted)(void *arg); /* what takes long to prepare may end then; NULL = never */
+    void *unwanted_arg;
 };
 
 struct infer_score {

@@ -97,6 +97,7 @@ struct infer_in_flight {
     uint32_t *ids;
     size_t id_count, id_capacity;
     int tokens;        /* seen in events */
+    int shown;         /* counted in the shard's progress */
     bool ids_complete; /* every token came with its id */
 };
 

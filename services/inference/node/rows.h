@@ -56,7 +56,7 @@ struct infer_shard_report {
 /* ---- as bytes ----
  *
  * Protocol Buffers define the concatenation of two packed messages as their merge, so each row is
- * packed as an AnswerRows of its own and appended: a batch is never waiting twice, and its bytes are
+ * packed as an AnswerRows of its own and appended: a batch is never held twice, and its bytes are
  * final the moment they are written.
  */
 
@@ -115,7 +115,7 @@ struct infer_expert_sums {
     bool touched[2][INFER_EXPERT_BUCKETS + 1];
 };
 
-void infer_expert_sums_done(struct infer_expert_sums *sums); /* {0} is a new sums */
+void infer_expert_sums_done(struct infer_expert_sums *sums); /* {0} has no sums */
 /* A pass without expert counts adds nothing. */
 void infer_expert_sums_pass(struct infer_expert_sums *sums, const struct infer_pass *pass);
 /* A request's experts, of an engine that has no passes to show: nobody knows what else ran with it,

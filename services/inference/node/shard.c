@@ -39,8 +39,10 @@ struct shard {
     bool answered; /* a sample, not only failures */
 
     int64_t progress_ns;
-    const char *phase;           /* last told */
-    int64_t tokens, tokens_then; /* generated; at the last progress */
+    const char *phase; /* last told */
+    /* Generated until now and at the last progress. A chunk that cannot be counted passes for one
+     * token until its request ends and the server says how many there were. */
+    int64_t tokens, tokens_then;
     const char *notes[NOTES_MAX];
     int note_count;
     char routing_unknown[96];
@@ -129,6 +131,24 @@ static void put_answer(struct shard *shard, const struct infer_answer *answer)
         note(shard, "the routing of an answer is left out: it is larger than 256 KiB");
 }
 
+/* ---- progress, for people ---- */
+
+static void put_progress(struct shard *shard, const char *phase)
+{
+    int64_t now = now_ns(shard);
+    struct infer_progress progress = {.phase = phase, .in_flight = shard->load.in_flight};
+
+    if (phase == shard->phase && now - shard->progress_ns < (int64_t)PROGRESS_MS * 1000000)
+        return;
+    shard->phase = phase;
+    if (shard->progress_ns && shard->tokens > shard->tokens_then)
+        progress.output_tokens_per_s =
+            (double)(shard->tokens - shard->tokens_then) * 1e9 / (double)(now - shard->progress_ns);
+    shard->progress_ns = now;
+    shard->tokens_then = shard->tokens;
+    infer_work_put_progress(shard->setup->work, &shard->assignment->lease, &progress);
+}
+
 /* ---- one request ---- */
 
 static int index_of(const struct shard *shard, uint64_t id)
@@ -138,13 +158,15 @@ static int index_of(const struct shard *shard, uint64_t id)
 }
 
 /* The request has ended: `done` is its event, or NULL with why it failed. */
-static void end_flight(struct shard *shard, int index, const struct infer_event *done,
-                       const char *error, int64_t ended_ns)
+static void end_request(struct shard *shard, int index, const struct infer_event *done,
+                        const char *error, int64_t ended_ns)
 {
     CAP_AUTO(infer_in_flight) in_flight = cap_take(shard->in_flights[index]);
     struct infer_answer answer;
 
     infer_in_flight_answer(in_flight, done, error, shard->start_ns, ended_ns, &answer);
+    if (done && done->output_tokens >= 0)
+        shard->tokens += done->output_tokens - in_flight->shown;
     shard->answered = shard->answered || !error;
     if (answer.routing && strcmp(answer.routing->source, "engine") != 0)
         infer_expert_sums_routing(&shard->sums, answer.routing); /* no pass will tell it */
@@ -154,7 +176,7 @@ static void end_flight(struct shard *shard, int index, const struct infer_event 
     infer_load_ended(&shard->load);
 }
 
-static void start_flight(struct shard *shard, int64_t due_ns)
+static void start_request(struct shard *shard, int64_t due_ns)
 {
     int index = shard->next_prompt++;
     const struct infer_prompt *prompt = &shard->assignment->prompts[index];
@@ -165,25 +187,26 @@ static void start_flight(struct shard *shard, int64_t due_ns)
     shard->in_flights[index] = infer_in_flight_new(prompt, due_ns);
     infer_load_started(&shard->load);
     if (!shard->engine->ops->submit(shard->engine, &prompt->request, &err))
-        end_flight(shard, index, NULL, err.text, now_ns(shard));
+        end_request(shard, index, NULL, err.text, now_ns(shard));
 }
 
-static void start_due_flights(struct shard *shard)
+static void start_due_requests(struct shard *shard)
 {
     int64_t due_ns;
 
-    while (shard->next_prompt < shard->assignment->prompt_count &&
+    while (shard->next_prompt < shard->assignment->prompt_count && is_wanted(shard) &&
            infer_load_due(&shard->load, now_ns(shard), &due_ns)) {
         if (!infer_work_has_room(shard->setup->work)) {
             note(shard, "the load paused while answers waited to be stored");
             return;
         }
-        start_flight(shard, due_ns);
+        start_request(shard, due_ns);
         put_batch_if_due(shard);
+        put_progress(shard, "running");
     }
 }
 
-static void cancel_flights(struct shard *shard)
+static void cancel_requests(struct shard *shard)
 {
     for (int i = 0; i < shard->next_prompt; i++)
         if (shard->in_flights[i]) {
@@ -198,11 +221,12 @@ static void take_tokens(struct shard *shard, const struct infer_event *event)
 {
     int index = index_of(shard, event->id);
 
-    shard->tokens += event->tokens;
+    shard->tokens += event->tokens ? event->tokens : 1;
+    shard->in_flights[index]->shown += event->tokens ? event->tokens : 1;
     if (infer_in_flight_tokens(shard->in_flights[index], event))
         return;
     shard->engine->ops->cancel(shard->engine, event->id);
-    end_flight(shard, index, NULL, "the answer is longer than 512 KiB", event->at_ns);
+    end_request(shard, index, NULL, "the answer is longer than 512 KiB", event->at_ns);
 }
 
 static void take_pass(struct shard *shard, const struct infer_pass *pass)
@@ -223,10 +247,10 @@ static void take_event(struct shard *shard, const struct infer_event *event)
         take_pass(shard, &event->pass);
         break;
     case INFER_DONE:
-        end_flight(shard, index_of(shard, event->id), event, NULL, event->at_ns);
+        end_request(shard, index_of(shard, event->id), event, NULL, event->at_ns);
         break;
     case INFER_FAILED:
-        end_flight(shard, index_of(shard, event->id), NULL, event->failure.text, event->at_ns);
+        end_request(shard, index_of(shard, event->id), NULL, event->failure.text, event->at_ns);
         break;
     }
 }
@@ -344,22 +368,6 @@ static bool warm_up(struct shard *shard, struct kept_passes *kept, struct cap_er
 
 /* ---- the shard ---- */
 
-static void put_progress(struct shard *shard, const char *phase)
-{
-    int64_t now = now_ns(shard);
-    struct infer_progress progress = {.phase = phase, .in_flight = shard->load.in_flight};
-
-    if (phase == shard->phase && now - shard->progress_ns < (int64_t)PROGRESS_MS * 1000000)
-        return;
-    shard->phase = phase;
-    if (shard->progress_ns)
-        progress.output_tokens_per_s =
-            (double)(shard->tokens - shard->tokens_then) * 1e9 / (double)(now - shard->progress_ns);
-    shard->progress_ns = now;
-    shard->tokens_then = shard->tokens;
-    infer_work_put_progress(shard->setup->work, &shard->assignment->lease, &progress);
-}
-
 static int wait_ms(const struct shard *shard)
 {
     int64_t left_ms = infer_load_wait_ns(&shard->load, now_ns(shard)) / 1000000;
@@ -374,7 +382,7 @@ static bool turn(struct shard *shard, struct cap_err *err)
 {
     struct infer_event event;
 
-    start_due_flights(shard);
+    start_due_requests(shard);
     if (shard->load.in_flight == 0)
         cap_sleep_ms(shard->next_prompt < shard->assignment->prompt_count ? 1 : 0);
     else if (shard->engine->ops->wait(shard->engine, wait_ms(shard), &event, err))
@@ -505,7 +513,7 @@ enum infer_shard_outcome infer_shard_run(const struct infer_shard_setup *setup, 
     infer_rows_init(&shard.rows);
     if (check_scores(&shard, err))
         outcome = run(&shard, err);
-    cancel_flights(&shard);
+    cancel_requests(&shard);
     infer_rows_done(&shard.rows);
     infer_expert_sums_done(&shard.sums);
     free(shard.in_flights);

@@ -189,18 +189,18 @@ void infer_work_ack(struct infer_work *work, const char *run_id, uint32_t shard,
 
 bool infer_work_stop(struct infer_work *work, const char *run_id, uint32_t shard, uint64_t fence)
 {
-    bool waiting;
+    bool held;
 
     pthread_mutex_lock(&work->lock);
-    waiting = names_current_locked(work, run_id, shard) && (!fence || work->lease.fence <= fence);
-    if (waiting) {
+    held = names_current_locked(work, run_id, shard) && (!fence || work->lease.fence <= fence);
+    if (held) {
         work->stopped = work->lease;
         work->has_stopped = true;
         drop_lease_locked(work);
         wake_locked(work);
     }
     pthread_mutex_unlock(&work->lock);
-    return waiting;
+    return held;
 }
 
 /* ---- the stream ---- */

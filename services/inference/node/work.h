@@ -3,7 +3,7 @@
  * Three threads meet here, and only here. The receiving thread brings what the scheduler says
  * (assign, prompts, ack, stop). The worker takes a complete assignment, and puts down what it has made:
  * batches, progress, the end. The sending thread takes what is to go out. One lock; no wire types;
- * no call leaves while it is waiting, except into plain data (assignment.c, outbox.c).
+ * no call leaves while it is held, except into plain data (assignment.c, outbox.c).
  *
  * Invariants: a batch stays in the outbox until the scheduler acknowledged it as stored; a lost
  * stream loses nothing, for the next one sends the outbox again; what belongs to a lease that is no
@@ -76,8 +76,8 @@ void infer_work_prompt(struct infer_work *work, const char *run_id, uint32_t sha
                        const struct infer_prompt *prompt);
 void infer_work_prompts_end(struct infer_work *work, const char *run_id, uint32_t shard);
 void infer_work_ack(struct infer_work *work, const char *run_id, uint32_t shard, uint64_t seq);
-/* Stops the shard if the lease waiting is of that fence or an older one; 0 = of any. False: nothing of
- * the kind is waiting, as when the stop was overtaken by the next assignment. */
+/* Stops the shard if the lease held is of that fence or an older one; 0 = of any. False: nothing of
+ * the kind is held, as when the stop was overtaken by the next assignment. */
 bool infer_work_stop(struct infer_work *work, const char *run_id, uint32_t shard, uint64_t fence);
 
 /* ---- the sending thread ---- */

@@ -288,7 +288,7 @@ static enum infer_shard_outcome end_unopened(struct infer_worker *worker,
 }
 
 static enum infer_shard_outcome run_assignment(struct infer_worker *worker,
-                                               const struct infer_assignment *assignment,
+                                               struct infer_assignment *assignment,
                                                struct cap_err *err)
 {
     char sha256[CAP_SHA256_HEX_BYTES];
@@ -301,12 +301,16 @@ static enum infer_shard_outcome run_assignment(struct infer_worker *worker,
         .open_loop_in_flight_max = worker->options.open_loop_in_flight_max,
         .silence_ms_max = worker->options.silence_ms_max,
     };
+    struct wanted wanted = {worker->options.work, &assignment->lease};
     enum infer_shard_outcome outcome;
 
     if (!open_for_shard(worker, assignment, sha256, err))
         return end_unopened(worker, assignment, err);
     setup.engine = worker->slot.engine;
-
+    for (int i = 0; i < assignment->prompt_count; i++) {
+        assignment->prompts[i].request.unwanted = is_unwanted;
+        assignment->prompts[i].request.unwanted_arg = &wanted;
+    }
     outcome = infer_shard_run(&setup, err);
     if (outcome == INFER_SHARD_FAILED) /* it may be lost; the next shard opens it anew */
         infer_engine_slot_close(&worker->slot);

@@ -9,9 +9,9 @@
 
 #include "base/exit.h"
 #include "base/file.h"
-#include "offline/inspect_text.h"
 #include "model/cost.h"
 #include "model/weights.h"
+#include "offline/inspect_text.h"
 #include "offline/offline.h"
 #include "text/chat.h"
 #include "text/tokenizer.h"
@@ -212,6 +212,9 @@ static void inspect_chat(struct inspection *in, const char *dir, struct cap_err 
                                                               : json_null());
     if (!chat)
         add_problem(in, err);
+    else if (infer_chat_problem(chat))
+        json_array_append_new(in->notes, json_sprintf("%s: this model cannot be used with --chat",
+                                                      infer_chat_problem(chat)));
 }
 
 static json_t *inspect(const char *dir, bool values)

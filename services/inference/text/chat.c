@@ -14,10 +14,13 @@ enum { CONFIG_BYTES_MAX = 32 << 20, TEMPLATE_BYTES_MAX = 4 << 20 };
 static const char *const special_keys[] = {"bos_token", "eos_token", "unk_token", "sep_token",
                                            "pad_token", "cls_token", "mask_token"};
 
+static const char NO_TEMPLATE[] = "none";
+
 struct infer_chat {
-    struct cap_jinja *template; /* NULL = none */
+    struct cap_jinja *template; /* NULL = none that compiles */
     const char *source;
-    json_t *names; /* special tokens, for every rendering */
+    struct cap_err problem; /* why it does not compile */
+    json_t *names;          /* special tokens, for every rendering */
     bool adds_bos;
 };
 
@@ -78,15 +81,19 @@ static const char *find_template(const json_t *config)
     return first;
 }
 
-static bool compile(struct infer_chat *chat, const char *text, const char *source,
-                    const struct cap_clock *clock, struct cap_err *err)
+/* One that does not compile hinders only those who want to chat. */
+static void compile(struct infer_chat *chat, const char *text, const char *source,
+                    const struct cap_clock *clock)
 {
     struct cap_jinja_options options = cap_jinja_chat;
 
     options.clock = clock ? clock : cap_clock_system();
-    chat->template = cap_jinja_compile(text, &options, err);
+    chat->template = cap_jinja_compile(text, &options, &chat->problem);
     chat->source = source;
-    return chat->template || cap_fail_in(err, "chat template of %s", source);
+    if (!chat->template) {
+        chat->problem.code = CAP_UNIMPLEMENTED;
+        cap_fail_in(&chat->problem, "chat template of %s", source);
+    }
 }
 
 static bool read_config(struct infer_chat *chat, const char *dir, const struct cap_clock *clock,
@@ -98,7 +105,6 @@ static bool read_config(struct infer_chat *chat, const char *dir, const struct c
     json_error_t why;
     json_t *config;
     const char *template;
-    bool ok = true;
 
     if (!text)
         return err->code == CAP_OK;
@@ -107,10 +113,10 @@ static bool read_config(struct infer_chat *chat, const char *dir, const struct c
         return cap_fail(err, CAP_INVALID_ARGUMENT, "%s, line %d: %.200s", name, why.line, why.text);
     read_specials(chat, config);
     template = find_template(config);
-    if (template && !chat->template)
-        ok = compile(chat, template, name, clock, err);
+    if (template && !infer_chat_has_template(chat))
+        compile(chat, template, name, clock);
     json_decref(config);
-    return ok;
+    return true;
 }
 
 static bool read_files(struct infer_chat *chat, const char *dir, const struct cap_clock *clock,
@@ -119,8 +125,10 @@ static bool read_files(struct infer_chat *chat, const char *dir, const struct ca
     static const char name[] = "chat_template.jinja";
     CAP_AUTO_MEM char *text = read_optional(dir, name, TEMPLATE_BYTES_MAX, NULL, err);
 
-    if (err->code != CAP_OK || (text && !compile(chat, text, name, clock, err)))
+    if (err->code != CAP_OK)
         return false;
+    if (text)
+        compile(chat, text, name, clock);
     return read_config(chat, dir, clock, err);
 }
 
@@ -131,7 +139,7 @@ struct infer_chat *infer_chat_open(const char *dir, const struct cap_clock *cloc
 
     if (!chat)
         abort();
-    chat->source = "none";
+    chat->source = NO_TEMPLATE;
     chat->names = json_object();
     if (read_files(chat, dir, clock, err))
         return cap_take(chat);
@@ -166,11 +174,16 @@ static bool make_messages(const struct infer_chat_turns *turns, json_t *out, str
 bool infer_chat_render(const struct infer_chat *chat, const struct infer_chat_turns *turns,
                        struct cap_buf *out, struct cap_err *err)
 {
+    const struct cap_jinja_stop stop = {turns->unwanted, turns->unwanted_arg};
     json_t *context, *messages;
     bool ok;
 
+    if (chat->problem.code != CAP_OK) {
+        *err = chat->problem;
+        return false;
+    }
     if (!chat->template)
-        return cap_fail(err, CAP_FAILED_PRECONDITION,
+        return cap_fail(err, CAP_NOT_FOUND,
                         "the model has no chat template (no chat_template.jinja, none in "
                         "tokenizer_config.json); send text instead of messages");
     messages = turns->messages ? json_incref((json_t *)turns->messages) : json_array();
@@ -183,8 +196,9 @@ bool infer_chat_render(const struct infer_chat *chat, const struct infer_chat_tu
                         json_boolean(!turns->continue_without_cue));
     if (turns->extra)
         json_object_update(context, (json_t *)turns->extra);
-    ok = ok &&
-         (cap_jinja_render(chat->template, context, out, err) || cap_fail_in(err, "chat template"));
+    ok = ok && (cap_jinja_render_until(chat->template, context, turns->unwanted ? &stop : NULL, out,
+                                       err) ||
+                cap_fail_in(err, "chat template"));
     json_decref(context);
     return ok;
 }
@@ -193,7 +207,12 @@ bool infer_chat_render(const struct infer_chat *chat, const struct infer_chat_tu
 
 bool infer_chat_has_template(const struct infer_chat *chat)
 {
-    return chat->template != NULL;
+    return chat->source != NO_TEMPLATE;
+}
+
+const char *infer_chat_problem(const struct infer_chat *chat)
+{
+    return chat->problem.code == CAP_OK ? NULL : chat->problem.text;
 }
 
 const char *infer_chat_source(const struct infer_chat *chat)

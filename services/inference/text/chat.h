@@ -2,7 +2,8 @@
  *
  * Where it comes from, first found: chat_template.jinja, then "chat_template" of
  * tokenizer_config.json (a text, or a list of named ones, of which "default" is taken). A model
- * without one is not a failure of opening; rendering then says so. Immutable; any thread.
+ * without one, or with one that does not compile, can be opened all the same: it may be asked for
+ * texts. Rendering then says why there is no chat. Immutable; any thread.
  *
  *     CAP_AUTO(infer_chat) chat = infer_chat_open(dir, NULL, err);
  *     if (chat && infer_chat_render(chat, &turns, &text, err)) ...
@@ -26,7 +27,9 @@ struct infer_chat *infer_chat_open(const char *dir, const struct cap_clock *cloc
 void infer_chat_free(struct infer_chat *chat);
 CAP_DEFINE_AUTO(infer_chat)
 
-bool infer_chat_has_template(const struct infer_chat *chat);
+bool infer_chat_has_template(const struct infer_chat *chat); /* also one that does not compile */
+/* Why the template does not compile; NULL = it does, or there is none. */
+const char *infer_chat_problem(const struct infer_chat *chat);
 /* "chat_template.jinja", "tokenizer_config.json", or "none". */
 const char *infer_chat_source(const struct infer_chat *chat);
 
@@ -36,10 +39,13 @@ struct infer_chat_turns {
     int count;
     const json_t *messages; /* used instead when not NULL; borrowed */
     const json_t *extra;    /* more names for the template (tools, enable_thinking); may be NULL */
-    bool continue_without_cue; /* leave out the cue that the assistant speaks next */
+    bool continue_without_cue;   /* leave out the cue that the assistant speaks next */
+    bool (*unwanted)(void *arg); /* asked now and then: true ends the rendering; NULL = never */
+    void *unwanted_arg;
 };
 
-/* Adds to `out`. What the template itself refuses is INVALID_ARGUMENT with its own words. */
+/* Adds to `out`. What the template itself refuses is INVALID_ARGUMENT with its own words; without a
+ * template that compiles it is NOT_FOUND or UNIMPLEMENTED: no conversation can be rendered. */
 bool infer_chat_render(const struct infer_chat *chat, const struct infer_chat_turns *turns,
                        struct cap_buf *out, struct cap_err *err);
 

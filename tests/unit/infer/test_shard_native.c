@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -131,42 +132,141 @@ static void take_rows(struct shard_run *run, const struct infer_batch *batch)
     moecap__v1__answer_rows__free_unpacked(rows, NULL);
 }
 
+/* A node whose worker waits for a shard of the model in `dir`. */
+struct node {
+    struct infer_work *work;
+    struct infer_queue *queue;
+    struct infer_models *models;
+    struct infer_hardware hardware;
+    struct infer_worker *worker;
+    uint64_t generation;
+    const char *phase; /* told last */
+};
+
+static const struct infer_lease lease = {.run_id = "run-1", .fence = 1};
+
+static void start_node(struct node *node)
+{
+    struct infer_worker_options options = {
+        .any_model_path = true, .threads = 2, .silence_ms_max = 60000, .serve_concurrency = 1};
+
+    node->work = options.work = infer_work_new(cap_clock_system(), 1 << 24, 1 << 24);
+    node->queue = options.queue = infer_queue_new(4, wake, node->work);
+    node->models = options.models = infer_models_open("", "", 0);
+    node->hardware = (struct infer_hardware){.cores = 1};
+    options.hardware = &node->hardware;
+    node->generation = infer_work_connected(node->work, 1000, 0);
+    node->worker = infer_worker_start(&options);
+}
+
+static void end_node(struct node *node)
+{
+    infer_work_close(node->work);
+    infer_worker_free(node->worker);
+    infer_queue_free(node->queue);
+    infer_work_free(node->work);
+    infer_models_free(node->models);
+}
+
+static void assign(struct node *node, const char *dir, int concurrency, int prompts)
+{
+    const struct infer_spec spec = {
+        .engine = "native", .model = dir, .precision = "int8", .concurrency = concurrency};
+
+    infer_work_assign(node->work, &lease, &spec, 1, prompts, false);
+}
+
 static void run_shard(int concurrency, struct shard_run *run)
 {
     char model[512];
-    CAP_AUTO(infer_work) work = infer_work_new(cap_clock_system(), 1 << 24, 1 << 24);
-    CAP_AUTO(infer_queue) outside = infer_queue_new(4, wake, work);
-    CAP_AUTO(infer_models) models = infer_models_open("", "", 0);
-    struct infer_hardware hardware = {.cores = 1};
-    const struct infer_worker_options options = {.work = work,
-                                                 .queue = outside,
-                                                 .models = models,
-                                                 .hardware = &hardware,
-                                                 .any_model_path = true,
-                                                 .threads = 2,
-                                                 .silence_ms_max = 60000,
-                                                 .serve_concurrency = 1};
-    struct infer_lease lease = {.run_id = "run-1", .fence = 1};
-    struct infer_spec spec = {
-        .engine = "native", .model = model, .precision = "int8", .concurrency = concurrency};
-    uint64_t generation = infer_work_connected(work, 1000, 0);
-    struct infer_worker *worker = infer_worker_start(&options);
+    struct node node;
 
     snprintf(model, sizeof model, "%s/models/moecap-tiny", getenv("MOECAP_SOURCE_DIR"));
+    start_node(&node);
     *run = (struct shard_run){0};
-    infer_work_assign(work, &lease, &spec, 1, PROMPTS, false);
-    add_prompts(work, lease.run_id);
+    assign(&node, model, concurrency, PROMPTS);
+    add_prompts(node.work, lease.run_id);
     while (!run->last) {
         struct infer_outgoing out;
-        assert_true(infer_work_next(work, generation, &out));
+        assert_true(infer_work_next(node.work, node.generation, &out));
         if (out.kind == INFER_SEND_FAILED)
             fail_msg("%s", out.failure.text);
         if (out.kind == INFER_SEND_BATCH)
             take_rows(run, &out.batch);
         infer_outgoing_done(&out);
     }
-    infer_work_close(work);
-    infer_worker_free(worker);
+    end_node(&node);
+}
+
+/* ---- chat templates ---- */
+
+/* The shipped model with another chat template. */
+static void make_model(char dir[64], const char *template)
+{
+    static const char *const names[] = {"config.json", "generation_config.json",
+                                        "model.safetensors", "tokenizer.json",
+                                        "tokenizer_config.json"};
+    char from[512], to[128];
+    FILE *file;
+
+    strcpy(dir, "/tmp/moecap-shard-XXXXXX");
+    assert_non_null(mkdtemp(dir));
+    for (size_t i = 0; i < CAP_COUNT_OF(names); i++) {
+        snprintf(from, sizeof from, "%s/models/moecap-tiny/%s", getenv("MOECAP_SOURCE_DIR"),
+                 names[i]);
+        snprintf(to, sizeof to, "%s/%s", dir, names[i]);
+        assert_int_equal(symlink(from, to), 0);
+    }
+    snprintf(to, sizeof to, "%s/chat_template.jinja", dir);
+    file = fopen(to, "w");
+    assert_non_null(file);
+    fputs(template, file);
+    fclose(file);
+}
+
+static void remove_model(const char *dir)
+{
+    char command[128];
+
+    snprintf(command, sizeof command, "rm -r %s", dir);
+    assert_int_equal(system(command), 0);
+}
+
+static void ask(struct node *node, int prompts, bool chat)
+{
+    static const struct infer_message message = {"user", "How many eggs?"};
+
+    for (uint32_t i = 0; i < (uint32_t)prompts; i++) {
+        struct infer_prompt prompt = {.ordinal = i, .uid = "s"};
+
+        prompt.request = (struct infer_request){.max_tokens = 2, .top_p = 1};
+        if (chat) {
+            prompt.request.messages = &message;
+            prompt.request.message_count = 1;
+        } else {
+            prompt.request.text = "How many eggs?";
+        }
+        infer_work_prompt(node->work, lease.run_id, lease.shard, &prompt);
+    }
+    infer_work_prompts_end(node->work, lease.run_id, lease.shard);
+}
+
+/* Waits until something of that kind goes out; `failure` gets why, of a failed shard. */
+static void await(struct node *node, enum infer_message_kind kind, struct cap_err *failure)
+{
+    struct infer_outgoing out = {.kind = INFER_SEND_BEAT};
+
+    do {
+        assert_true(infer_work_next(node->work, node->generation, &out));
+        if (out.kind == INFER_SEND_FAILED) {
+            *failure = out.failure;
+            if (kind != INFER_SEND_FAILED)
+                fail_msg("%s", out.failure.text);
+        }
+        if (out.kind == INFER_SEND_PROGRESS)
+            node->phase = out.progress.phase;
+        infer_outgoing_done(&out);
+    } while (out.kind != kind);
 }
 
 /* ---- tests ---- */
@@ -193,10 +293,56 @@ static void the_samples_sum_to_the_run_and_do_not_depend_on_their_neighbours(voi
     assert_memory_equal(alone->of_samples, batch->of_samples, sizeof alone->of_samples);
 }
 
+static void a_template_that_does_not_compile_fails_only_chat(void **state)
+{
+    struct cap_err failure = {0};
+    struct node node;
+    char dir[64];
+
+    (void)state;
+    make_model(dir, "a{% training %}b{% endtraining %}");
+    start_node(&node);
+    assign(&node, dir, 1, 3);
+    ask(&node, 3, true);
+    await(&node, INFER_SEND_FAILED, &failure);
+    assert_non_null(strstr(failure.text, "chat template of chat_template.jinja: template line 1: "
+                                         "this tag is not understood: training"));
+    assign(&node, dir, 1, 3);
+    ask(&node, 3, false);
+    await(&node, INFER_SEND_BATCH, &failure);
+    end_node(&node);
+    remove_model(dir);
+}
+
+/* Two thousand prompts, of which each works for as long as a template may: were they all rendered,
+ * the test would run into its limit. */
+static void a_stop_ends_a_shard_whose_template_burns(void **state)
+{
+    struct cap_err failure = {0};
+    struct node node;
+    char dir[64];
+
+    (void)state;
+    make_model(dir,
+               "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}");
+    start_node(&node);
+    assign(&node, dir, 64, 2000);
+    ask(&node, 2000, true);
+    do
+        await(&node, INFER_SEND_PROGRESS, &failure);
+    while (strcmp(node.phase, "running") != 0);
+    assert_true(infer_work_stop(node.work, lease.run_id, lease.shard, lease.fence));
+    await(&node, INFER_SEND_STOPPED, &failure);
+    end_node(&node);
+    remove_model(dir);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_samples_sum_to_the_run_and_do_not_depend_on_their_neighbours),
+        cmocka_unit_test(a_template_that_does_not_compile_fails_only_chat),
+        cmocka_unit_test(a_stop_ends_a_shard_whose_template_burns),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

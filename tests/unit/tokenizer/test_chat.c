@@ -136,6 +136,34 @@ static void missing_template_and_its_failures_are_sentences(void **state)
     check_failure("tokenizer_config.json, line 1");
 }
 
+/* Texts need no template. */
+static void a_template_that_does_not_compile_hinders_only_chat(void **state)
+{
+    struct cap_err err = {0};
+
+    (void)state;
+    put("tokenizer_config.json", "{\"bos_token\": \"<s>\"}");
+    put("chat_template.jinja", "a{% training %}x{% endtraining %}");
+    CAP_AUTO(infer_chat) chat = infer_chat_open(dir, NULL, &err);
+    CAP_AUTO_BUF(out, 1 << 16);
+
+    assert_non_null(chat);
+    assert_string_equal(infer_chat_special(chat, "bos_token"), "<s>");
+    assert_true(infer_chat_has_template(chat));
+    assert_non_null(strstr(infer_chat_problem(chat), "this tag is not understood: training"));
+    assert_false(infer_chat_render(chat, &two, &out, &err));
+    assert_int_equal(err.code, CAP_UNIMPLEMENTED);
+    assert_string_equal(err.text, infer_chat_problem(chat));
+}
+
+static void a_filter_in_a_branch_that_is_not_taken_may_be_unknown(void **state)
+{
+    (void)state;
+    put("chat_template.jinja",
+        "{% if tools %}{{ tools | from_json }}{% endif %}{{ messages[0].role }}");
+    check_text(dir, &two, "system");
+}
+
 static void bos_is_added_only_when_there_is_one(void **state)
 {
     static const char *const configs[] = {"{\"add_bos_token\": true}",
@@ -163,6 +191,8 @@ int main(void)
         IN_DIR(named_templates_have_a_default),
         IN_DIR(extra_names_and_json_messages_reach_the_template),
         IN_DIR(missing_template_and_its_failures_are_sentences),
+        IN_DIR(a_template_that_does_not_compile_hinders_only_chat),
+        IN_DIR(a_filter_in_a_branch_that_is_not_taken_may_be_unknown),
         IN_DIR(bos_is_added_only_when_there_is_one),
     };
 
