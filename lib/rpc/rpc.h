@@ -100,7 +100,7 @@ const char *cap_rpc_peer(struct cap_rpc_call *call); /* "ipv4:127.0.0.1:40118" *
  * 4 KiB are dropped, as headers have a limit. */
 void cap_rpc_detail(struct cap_rpc_call *call, const ProtobufCMessage *detail);
 /* Tells the caller of a failing call of one wrong field of its request, for each that is wrong;
- * err->field is told without it. At most CAP_RPC_FAULTS_MAX in 2 KiB, the rest is dropped. */
+ * err->field is told without it. At most CAP_RPC_FAULTS_MAX in 3 KiB, the rest is dropped. */
 void cap_rpc_fault(struct cap_rpc_call *call, const char *field, const char *sentence);
 /* Metadata: keys are lower case; values of keys that end in -bin are raw bytes, others printable
  * ASCII (anything else becomes '?'). At most 16 each; a header before the first message. */
@@ -154,7 +154,7 @@ struct cap_rpc_metadata {
     size_t length; /* 0: strlen(value) */
 };
 
-enum { CAP_RPC_NO_DEADLINE = -1, CAP_RPC_FAULTS_MAX = 16 };
+enum { CAP_RPC_NO_DEADLINE = -1, CAP_RPC_FAULTS_MAX = 64 };
 
 struct cap_rpc_faults {
     struct cap_rpc_fault {

@@ -146,7 +146,7 @@ void cap_rpc_fault(struct cap_rpc_call *call, const char *field, const char *sen
     if (!fault->field || !fault->description)
         return;
     bad->field_violations[bad->n_field_violations++] = fault;
-    if (google__rpc__bad_request__get_packed_size(bad) > STATUS_DETAIL_BYTES_MAX / 2)
+    if (google__rpc__bad_request__get_packed_size(bad) > STATUS_DETAIL_BYTES_MAX * 3 / 4)
         bad->n_field_violations--;
 }
 

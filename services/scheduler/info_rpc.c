@@ -258,66 +258,34 @@ static bool tell_tasks(struct cap_rpc_call *call, Moecap__V1__InfoReply *reply)
 
 static bool tell_limits(Moecap__V1__InfoReply *reply, struct cap_arena *arena)
 {
-    Moecap__V1__SubmitLimits *limits = cap_arena_alloc(arena, sizeof *limits);
-
-    if (!limits)
+    reply->limits = cap_arena_alloc(arena, sizeof *reply->limits);
+    if (!reply->limits)
         return false;
-    moecap__v1__submit_limits__init(limits);
-    limits->tasks_max = SCHED_TASKS_MAX;
-    limits->concurrency_max = SCHED_CONCURRENCY_MAX;
-    limits->rate_per_s_max = SCHED_RATE_PER_S_MAX;
-    limits->repeats_max = SCHED_REPEATS_MAX;
-    limits->num_fewshot_max = SCHED_FEWSHOT_MAX;
-    limits->max_tokens_max = SCHED_MAX_TOKENS_MAX;
-    limits->top_k_max = SCHED_TOP_K_MAX;
-    limits->temperature_max = SCHED_TEMPERATURE_MAX;
-    limits->priority_min = SCHED_PRIORITY_MIN;
-    limits->priority_max = SCHED_PRIORITY_MAX;
-    limits->parallelism_max = SCHED_PARALLELISM_MAX;
-    limits->device_count_max = SCHED_DEVICE_COUNT_MAX;
-    limits->samples_max = SCHED_SAMPLES_MAX;
-    limits->model_bytes_max = SCHED_MODEL_NAME_BYTES_MAX;
-    limits->revision_bytes_max = SCHED_REVISION_BYTES_MAX;
-    limits->submitter_bytes_max = SCHED_SUBMITTER_BYTES_MAX;
-    limits->note_bytes_max = SCHED_NOTE_BYTES_MAX;
-    limits->url_bytes_max = SCHED_URL_BYTES_MAX;
-    limits->model_config_bytes_max = SCHED_CONFIG_BYTES_MAX;
-    reply->limits = limits;
+    cap_spec_limits(reply->limits);
+    reply->limits->samples_max = SCHED_SAMPLES_MAX;
     return true;
 }
 
 /* An empty evaluation with everything filled in that may be left out. */
 static bool tell_defaults(Moecap__V1__InfoReply *reply, struct cap_arena *arena)
 {
-    Moecap__V1__EvaluationSpec *spec = cap_arena_alloc(arena, sizeof *spec);
-    struct sched_spec filled;
-    struct cap_err ignored = {0};
-
-    if (!spec)
+    reply->defaults = cap_arena_alloc(arena, sizeof *reply->defaults);
+    if (!reply->defaults)
         return false;
-    moecap__v1__evaluation_spec__init(spec);
-    if (!sched_spec_from_wire(spec, arena, &filled, &ignored))
-        return false;
-    sched_spec_fill(&filled);
-    sched_spec_to_wire(&filled, spec, arena);
-    reply->defaults = spec;
-    return true;
+    moecap__v1__evaluation_spec__init(reply->defaults);
+    return cap_spec_fill(reply->defaults, arena);
 }
 
 static void tell_fixed(const struct sched_service *service, Moecap__V1__InfoReply *reply)
 {
-    static const char *const formats[] = {"text", "chat"}, *const devices[] = {"cpu", "cuda"};
-
     reply->version = MOECAP_VERSION;
     reply->store_address = (char *)service->store_address;
     reply->evaluator_address = (char *)service->evaluator_address;
     reply->started_at_ms = service->started_at_ms;
     set_names(cap_engine_words(), &reply->engines, &reply->n_engines);
     set_names(cap_precision_computed(), &reply->precisions, &reply->n_precisions);
-    set_names((struct cap_words){formats, CAP_COUNT_OF(formats)}, &reply->prompt_formats,
-              &reply->n_prompt_formats);
-    set_names((struct cap_words){devices, CAP_COUNT_OF(devices)}, &reply->devices,
-              &reply->n_devices);
+    set_names(cap_knobs[CAP_KNOB_format].words(), &reply->prompt_formats, &reply->n_prompt_formats);
+    set_names(cap_knobs[CAP_KNOB_device].words(), &reply->devices, &reply->n_devices);
 }
 
 bool sched_handle_info(struct cap_rpc_call *call, const Moecap__V1__Empty *request,

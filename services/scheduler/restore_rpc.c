@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "admit.h"
 #include "base/clock.h"
 #include "handlers_rpc.h"
 #include "log/log.h"
@@ -34,7 +33,7 @@ static void restore_lease(const Moecap__V1__ActiveRun *wire, struct sched_run *r
 
 static void restore_run(struct sched_service *service,
                         const Moecap__V1__ActiveEvaluation *evaluation,
-                        const struct sched_spec *spec, const Moecap__V1__ActiveRun *wire)
+                        const Moecap__V1__ActiveRun *wire)
 {
     struct sched_job *job =
         sched_job_from_wire(evaluation->spec, wire->run_id, evaluation->evaluation_id, wire->task,
@@ -42,7 +41,7 @@ static void restore_run(struct sched_service *service,
     int64_t now = cap_clock_wall_ms(cap_clock_system());
     struct sched_run run;
 
-    sched_run_from_spec(spec, job, &run);
+    sched_run_from_spec(evaluation->spec, job, &run);
     run.state = sched_state_from_wire(wire->state);
     snprintf(run.reason, sizeof run.reason, "%s", wire->reason);
     run.queued_at_ms = cap_clock_ms(cap_clock_system()) - (now - wire->queued_at_ms);
@@ -66,16 +65,13 @@ bool sched_restore_once(struct sched_service *service, struct cap_err *err)
 
     while ((evaluation = store_rpc_list_active_next_reply(call)) != NULL) {
         CAP_AUTO(cap_arena) arena = cap_arena_new(SPEC_ARENA_BYTES);
-        struct cap_err ignored = {0};
-        struct sched_spec spec;
 
-        if (!evaluation->spec || !sched_spec_from_wire(evaluation->spec, arena, &spec, &ignored))
+        if (!evaluation->spec || !cap_spec_fill(evaluation->spec, arena))
             continue;
-        sched_spec_fill(&spec);
         for (size_t i = 0; i < evaluation->n_runs; i++) {
             if (sched_dispatcher_knows(service->dispatcher, evaluation->runs[i]->run_id))
                 continue;
-            restore_run(service, evaluation, &spec, evaluation->runs[i]);
+            restore_run(service, evaluation, evaluation->runs[i]);
             runs++;
         }
     }

@@ -5,7 +5,7 @@
 
 #include "admit.h"
 #include "base/clock.h"
-#include "expand.h"
+#include "digest/digest.h"
 #include "handlers_rpc.h"
 #include "log/log.h"
 #include "metrics.h"
@@ -21,7 +21,7 @@ enum {
 /* ---- submit ---- */
 
 /* One run a task and repeat; the reply's plan beside it. */
-static bool plan_task(struct sched_service *service, const struct sched_spec *spec,
+static bool plan_task(struct sched_service *service, const Moecap__V1__EvaluationSpec *spec,
                       const char *task, struct cap_arena *arena,
                       Moecap__V1__EnqueueRequest *enqueue, Moecap__V1__SubmitReply *reply,
                       struct cap_err *err)
@@ -34,7 +34,7 @@ static bool plan_task(struct sched_service *service, const struct sched_spec *sp
     if (!store_rpc_get_task(service->clients.store, NULL, &request, arena, &got, err) ||
         !sched_select(spec, task, got->task->samples, arena, &selection, err))
         return false;
-    for (uint32_t repeat = 0; repeat < (uint32_t)spec->repeats; repeat++) {
+    for (uint32_t repeat = 0; repeat < spec->repeats; repeat++) {
         Moecap__V1__EnqueueRun *run = cap_arena_alloc(arena, sizeof *run);
         Moecap__V1__PlannedRun *planned = cap_arena_alloc(arena, sizeof *planned);
         uint32_t *sizes = cap_arena_array(arena, 1, sizeof *sizes);
@@ -57,17 +57,17 @@ static bool plan_task(struct sched_service *service, const struct sched_spec *sp
     return true;
 }
 
-static bool plan(struct sched_service *service, const struct sched_spec *spec,
+static bool plan(struct sched_service *service, const Moecap__V1__EvaluationSpec *spec,
                  struct cap_arena *arena, Moecap__V1__EnqueueRequest *enqueue,
                  Moecap__V1__SubmitReply *reply, struct cap_err *err)
 {
-    size_t runs = spec->task_count * (size_t)spec->repeats, slots = 0;
+    size_t runs = spec->n_tasks * spec->repeats, slots = 0;
 
     enqueue->runs = cap_arena_array(arena, runs, sizeof *enqueue->runs);
     reply->runs = cap_arena_array(arena, runs, sizeof *reply->runs);
     if (!enqueue->runs || !reply->runs)
         return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "the evaluation has too many runs");
-    for (size_t i = 0; i < spec->task_count; i++)
+    for (size_t i = 0; i < spec->n_tasks; i++)
         if (!plan_task(service, spec, spec->tasks[i], arena, enqueue, reply, err))
             return false;
     for (size_t i = 0; i < enqueue->n_runs; i++)
@@ -81,7 +81,7 @@ static bool plan(struct sched_service *service, const struct sched_spec *spec,
     return true;
 }
 
-static void warn_if_nobody(struct sched_service *service, const struct sched_spec *spec,
+static void warn_if_nobody(struct sched_service *service, const Moecap__V1__EvaluationSpec *spec,
                            struct cap_arena *arena, Moecap__V1__SubmitReply *reply)
 {
     char reason[SCHED_REASON_BYTES];
@@ -98,7 +98,7 @@ static void warn_if_nobody(struct sched_service *service, const struct sched_spe
     reply->n_warnings = warnings[0] ? 1 : 0;
 }
 
-static void add_runs(struct sched_service *service, const struct sched_spec *spec,
+static void add_runs(struct sched_service *service, const Moecap__V1__EvaluationSpec *spec,
                      const Moecap__V1__EnqueueRequest *enqueue,
                      const Moecap__V1__EnqueueReply *done)
 {
@@ -133,7 +133,7 @@ static bool enqueue_surely(struct sched_service *service, const Moecap__V1__Enqu
     }
 }
 
-static bool enqueue_runs(struct sched_service *service, const struct sched_spec *spec,
+static bool enqueue_runs(struct sched_service *service, const Moecap__V1__EvaluationSpec *spec,
                          Moecap__V1__EnqueueRequest *enqueue, struct cap_arena *arena,
                          Moecap__V1__SubmitReply *reply, struct cap_err *err)
 {
@@ -157,19 +157,18 @@ static bool enqueue_runs(struct sched_service *service, const struct sched_spec 
 }
 
 /* A refusal tells the caller of each wrong field. */
-static bool admit(struct cap_rpc_call *call, const struct sched_spec *spec, struct cap_arena *arena,
-                  struct cap_err *err)
+static bool admit(struct cap_rpc_call *call, const Moecap__V1__EvaluationSpec *spec,
+                  struct cap_arena *arena, struct cap_err *err)
 {
+    struct cap_spec_faults faults = {.count = 0};
     struct sched_known known;
-    struct sched_faults faults;
 
     if (!sched_gather_known(cap_rpc_self(call), arena, &known, err))
         return false;
-    if (sched_admit(spec, &known, &faults, err))
-        return true;
+    sched_admit(spec, &known, &faults);
     for (size_t i = 0; i < faults.count; i++)
         cap_rpc_fault(call, faults.items[i].field, faults.items[i].sentence);
-    return false;
+    return cap_spec_faults_fail(&faults, err);
 }
 
 static bool submit(struct cap_rpc_call *call, const Moecap__V1__SubmitRequest *request,
@@ -177,27 +176,24 @@ static bool submit(struct cap_rpc_call *call, const Moecap__V1__SubmitRequest *r
 {
     struct sched_service *service = cap_rpc_self(call);
     Moecap__V1__EnqueueRequest enqueue = MOECAP__V1__ENQUEUE_REQUEST__INIT;
-    Moecap__V1__EvaluationSpec *wire = request->spec;
+    Moecap__V1__EvaluationSpec *spec = request->spec;
     char hash[CAP_SHA256_HEX_BYTES];
-    struct sched_spec spec;
     const char *json;
 
-    if (!wire)
+    if (!spec)
         return cap_fail_field(err, CAP_INVALID_ARGUMENT, "spec", "the request holds no evaluation");
-    if (!sched_spec_from_wire(wire, arena, &spec, err))
-        return false;
-    sched_spec_fill(&spec);
-    if (!admit(call, &spec, arena, err) || !(json = sched_spec_json(&spec, arena, err)))
+    if (!cap_spec_fill(spec, arena))
+        return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "the evaluation is too large");
+    if (!admit(call, spec, arena, err) || !(json = cap_spec_canonical(spec, arena, err)))
         return false;
     cap_sha256_hex(json, strlen(json), hash);
-    sched_spec_to_wire(&spec, wire, arena);
-    enqueue.spec = wire;
+    enqueue.spec = spec;
     enqueue.spec_json = (char *)json;
     enqueue.config_hash = reply->config_hash = cap_arena_strdup(arena, hash);
-    warn_if_nobody(service, &spec, arena, reply);
-    if (!plan(service, &spec, arena, &enqueue, reply, err))
+    warn_if_nobody(service, spec, arena, reply);
+    if (!plan(service, spec, arena, &enqueue, reply, err))
         return false;
-    return request->dry_run || enqueue_runs(service, &spec, &enqueue, arena, reply, err);
+    return request->dry_run || enqueue_runs(service, spec, &enqueue, arena, reply, err);
 }
 
 bool sched_handle_submit(struct cap_rpc_call *call, const Moecap__V1__SubmitRequest *request,

@@ -15,10 +15,10 @@
 
 #include <cmocka.h>
 
+#include "base/arena.h"
 #include "base/auto.h"
-#include "scheduler/admit.h"
-#include "scheduler/spec_wire.h"
-#include "wire/json.h"
+#include "digest/digest.h"
+#include "spec/spec.h"
 
 enum { SPECIFICATIONS_MIN = 75, ARENA_BYTES = 8 << 20 };
 
@@ -33,15 +33,15 @@ static const char *text_of(const json_t *line, const char *key)
 /* What Submit does between the request and the hash. */
 static const char *canonical_of(const json_t *line, struct cap_arena *arena)
 {
+    struct cap_spec_faults faults = {.count = 0};
     struct cap_err err = {0};
-    ProtobufCMessage *wire = cap_wire_from_json(
-        json_object_get(line, "spec"), &moecap__v1__evaluation_spec__descriptor, arena, &err);
-    struct sched_spec spec;
+    Moecap__V1__EvaluationSpec *spec =
+        cap_spec_from_json(json_object_get(line, "spec"), arena, &faults);
 
-    assert_string_equal(err.text, "");
-    assert_true(sched_spec_from_wire((Moecap__V1__EvaluationSpec *)wire, arena, &spec, &err));
-    sched_spec_fill(&spec);
-    return sched_spec_json(&spec, arena, &err);
+    assert_non_null(spec);
+    assert_int_equal(faults.count, 0);
+    assert_true(cap_spec_fill(spec, arena));
+    return cap_spec_canonical(spec, arena, &err);
 }
 
 static bool is_as_before(const json_t *line)
