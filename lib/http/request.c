@@ -87,6 +87,30 @@ const char *cap_http_header(const struct cap_http_request *request, const char *
     return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
 }
 
+struct counting {
+    const char *name;
+    int count;
+};
+
+static enum MHD_Result count_header(void *arg, enum MHD_ValueKind kind, const char *key,
+                                    const char *value)
+{
+    struct counting *counting = arg;
+
+    (void)kind;
+    (void)value;
+    counting->count += strcasecmp(key, counting->name) == 0;
+    return MHD_YES;
+}
+
+int cap_http_header_count(const struct cap_http_request *request, const char *name)
+{
+    struct counting counting = {.name = name};
+
+    MHD_get_connection_values(request->connection, MHD_HEADER_KIND, count_header, &counting);
+    return counting.count;
+}
+
 const char *cap_http_body(const struct cap_http_request *request, size_t *out_length)
 {
     if (out_length)

@@ -75,6 +75,8 @@ typedef bool cap_http_see_parameter(void *arg, const char *name, const char *val
 void cap_http_query_each(const struct cap_http_request *request, cap_http_see_parameter *see,
                          void *arg);
 const char *cap_http_header(const struct cap_http_request *request, const char *name);
+/* How many lines of this name the request has. */
+int cap_http_header_count(const struct cap_http_request *request, const char *name);
 const char *cap_http_body(const struct cap_http_request *request, size_t *out_length);
 struct cap_arena *cap_http_arena(struct cap_http_request *request);
 bool cap_http_gone(const struct cap_http_request *request);

@@ -2,6 +2,7 @@
  * the request message as JSON; the answer is the reply message. */
 #include <string.h>
 
+#include "http/guard.h"
 #include "moecap/v1/scheduler.rpc.h"
 #include "moecap/v1/store.rpc.h"
 #include "service.h"
@@ -85,15 +86,6 @@ void gate_run(struct cap_http_request *http, void *self)
 
 /* ---- changing ---- */
 
-/* "application/json", with parameters or without. */
-static bool is_json(const char *type)
-{
-    static const char json[] = "application/json";
-
-    return type && strncasecmp(type, json, strlen(json)) == 0 &&
-           strchr("; \t", type[strlen(json)]); /* or its end */
-}
-
 /* A page of another site can post forms and plain text without asking; JSON it cannot. */
 static bool accept_post(struct cap_http_request *http)
 {
@@ -101,7 +93,7 @@ static bool accept_post(struct cap_http_request *http)
 
     if (!gate_accept(http, no_parameters))
         return false;
-    if (is_json(cap_http_header(http, "Content-Type")))
+    if (cap_http_is_json(http))
         return true;
     gate_count(GATE_METRIC_refused_total, 1);
     cap_fail(&err, CAP_INVALID_ARGUMENT, "Content-Type must be application/json");

@@ -1,6 +1,7 @@
 /* Paths to handlers; docs/api.md describes each. */
 #include <string.h>
 
+#include "http/guard.h"
 #include "service.h"
 
 static const struct cap_metric_row metric_rows[] = {
@@ -62,6 +63,35 @@ static const struct cap_http_route routes[] = {
     {"GET", "/*", gate_page},
 };
 
+static const char page_policy[] = "default-src 'none'; script-src 'self'; style-src 'self'; "
+                                  "connect-src 'self'; img-src 'self' data:; "
+                                  "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/* Whoever watches over programs asks by the address of the machine, and learns nothing secret. */
+static bool is_probe(const char *path)
+{
+    return strcmp(path, "/healthz") == 0 || strcmp(path, "/readyz") == 0;
+}
+
+/* Every request comes here first: false when it was refused (and answered). Sets the headers of
+ * every reply. */
+static bool admit(struct cap_http_request *http, void *self)
+{
+    const struct gate_service *service = self;
+    struct cap_err err = {0};
+
+    gate_count(GATE_METRIC_requests_total, 1);
+    cap_http_reply_header(http, "Content-Security-Policy", page_policy);
+    cap_http_reply_header(http, "X-Content-Type-Options", "nosniff");
+    cap_http_reply_header(http, "Referrer-Policy", "no-referrer");
+    if (is_probe(cap_http_path(http)) ||
+        cap_http_guard(http, service->allowed_hosts, "--allowed-hosts", &err))
+        return true;
+    gate_count(GATE_METRIC_refused_total, 1);
+    gate_reply_error(http, &err);
+    return false;
+}
+
 bool gate_start(struct gate_service *service, const struct cap_http_server_options *limits,
                 int *out_port, struct cap_err *err)
 {
@@ -70,7 +100,7 @@ bool gate_start(struct gate_service *service, const struct cap_http_server_optio
     options.routes = routes;
     options.route_count = CAP_COUNT_OF(routes);
     options.self = service;
-    options.admit = gate_guard;
+    options.admit = admit;
     options.error_body = gate_error_body;
     service->queue_feed = gate_feed_new(service->scheduler);
     service->http = cap_http_server_start(&options, out_port, err);

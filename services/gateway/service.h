@@ -1,6 +1,6 @@
 /* service.h — what the gateway's handlers share, and what each does.
  *
- * A handler runs on its connection's thread and may block. Every request passes gate_guard first:
+ * A handler runs on its connection's thread and may block. Every request passes the guard (http/guard.h) first:
  * the HTTP server asks it when the headers are there.
  * API replies are JSON; an error is {"error": {"code", "message"}} with the HTTP status that fits,
  * and names the field to blame, in the body or the query, where there is one.
@@ -41,12 +41,6 @@ bool gate_start(struct gate_service *service, const struct cap_http_server_optio
                 int *out_port, struct cap_err *err);
 void gate_stop(struct gate_service *service);
 
-/* guard.c: false when the request was refused (and answered). Sets the headers of every reply. */
-bool gate_guard(struct cap_http_request *http, void *service);
-/* True when a browser may call us by this Host header. */
-bool gate_host_allowed(const char *host, const char *allowed_hosts);
-/* True when this Origin header is the page that we serve under this Host. */
-bool gate_same_origin(const char *origin, const char *host);
 
 /* query.c: false when a query parameter was refused (and answered): one that is not among `names`
  * (ending in NULL), is there twice, or is no text. */

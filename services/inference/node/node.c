@@ -108,6 +108,9 @@ static bool start_endpoint(struct infer_node *node, struct cap_err *err)
         .models = node->models,
         .model = node->serve_model,
         .any_model = strcmp(config->serve_engine, "null") == 0,
+        .allowed_hosts = config->openai_allowed_hosts,
+        .concurrency = (int)config->serve_concurrency,
+        .waiting_max = (int)config->serve_waiting_max,
     };
     bool v6 = strchr(config->openai_host, ':') != NULL;
     int port;

@@ -13,8 +13,8 @@ static const char usage[] =
     "  --concurrency N   requests in flight, default 8\n"
     "  and every flag of moecap-inference --help\n\n"
     "  moecap model serve models/moecap-tiny --precision int8\n"
-    "  curl http://127.0.0.1:7870/v1/completions -d '{\"prompt\": \"2 + 2 =\", \"max_tokens\": "
-    "4}'\n";
+    "  curl http://127.0.0.1:7870/v1/completions -H 'Content-Type: application/json' \\\n"
+    "    -d '{\"prompt\": \"2 + 2 =\", \"max_tokens\": 4}'\n";
 
 /* Short names of settings, for this verb only. */
 static const struct {

@@ -11,13 +11,21 @@
 #include "base/clock.h"
 #include "base/rand.h"
 #include "counters.h"
-#include "http/server.h"
+#include "http/guard.h"
 #include "serve/reply.h"
 
-enum { TEXT_BYTES_MAX = 16 << 20, REPLY_BYTES_MAX = 64 << 20, WAIT_MS = 100 };
+enum {
+    TEXT_BYTES_MAX = 16 << 20,
+    REPLY_BYTES_MAX = 64 << 20,
+    WAIT_MS = 100,
+    HOSTS_BYTES = 2400,
+    SHORT_CONNECTIONS = 64, /* besides those that wait for answers */
+    CONNECTIONS_MAX = 4096,
+};
 
 struct infer_serve {
     struct infer_serve_options options;
+    char allowed_hosts[HOSTS_BYTES];
     struct cap_http_server *server;
 };
 
@@ -282,14 +290,25 @@ static void complete(struct cap_http_request *http, struct infer_serve *serve, b
     }
 }
 
+/* A page of another site may post forms and plain text without asking; JSON it cannot. */
+static bool accept_post(struct cap_http_request *http)
+{
+    if (cap_http_is_json(http))
+        return true;
+    cap_http_reply_error(http, 415, "Content-Type must be application/json");
+    return false;
+}
+
 static void completions(struct cap_http_request *http, void *self)
 {
-    complete(http, self, false);
+    if (accept_post(http))
+        complete(http, self, false);
 }
 
 static void chat_completions(struct cap_http_request *http, void *self)
 {
-    complete(http, self, true);
+    if (accept_post(http))
+        complete(http, self, true);
 }
 
 static void list_models(struct cap_http_request *http, void *self)
@@ -349,6 +368,39 @@ static const struct cap_http_route routes[] = {
     {"GET", "/metrics", metrics},
 };
 
+/* Who watches over programs asks for /health by the address of the machine. */
+static bool admit(struct cap_http_request *http, void *self)
+{
+    const struct infer_serve *serve = self;
+    struct cap_err err = {0};
+
+    if (strcmp(cap_http_path(http), "/health") == 0 ||
+        cap_http_guard(http, serve->allowed_hosts, "--openai-allowed-hosts", &err))
+        return true;
+    infer_count(INFER_M_outside_refused_total, 1);
+    cap_http_reply_error(http, 403, err.text);
+    return false;
+}
+
+/* The address at which it listens is a name of its own; every address of the machine is none. */
+static void list_hosts(struct infer_serve *serve)
+{
+    const struct infer_serve_options *options = &serve->options;
+    bool any = strcmp(options->host, "0.0.0.0") == 0 || strcmp(options->host, "::") == 0;
+    bool v6 = strchr(options->host, ':') != NULL;
+
+    snprintf(serve->allowed_hosts, sizeof serve->allowed_hosts, "%s,%s%s%s",
+             options->allowed_hosts ? options->allowed_hosts : "", v6 ? "[" : "",
+             any ? "" : options->host, v6 ? "]" : "");
+}
+
+static int connections_max(const struct infer_serve_options *options)
+{
+    int count = options->concurrency + options->waiting_max + SHORT_CONNECTIONS;
+
+    return count < CONNECTIONS_MAX ? count : CONNECTIONS_MAX;
+}
+
 struct infer_serve *infer_serve_start(const struct infer_serve_options *options, int *out_port,
                                       struct cap_err *err)
 {
@@ -357,10 +409,13 @@ struct infer_serve *infer_serve_start(const struct infer_serve_options *options,
                                            .port = options->port,
                                            .routes = routes,
                                            .route_count = CAP_COUNT_OF(routes),
+                                           .admit = admit,
+                                           .connections_max = connections_max(options),
                                            .self = serve};
 
     assert(serve);
     serve->options = *options;
+    list_hosts(serve);
     serve->server = cap_http_server_start(&http, out_port, err);
     if (serve->server)
         return serve;

@@ -21,6 +21,9 @@ struct infer_serve_options {
     const struct infer_models *models;
     const char *model; /* for requests that name none; "" = they must */
     bool any_model;    /* the engine takes any name (it has no directories) */
+    const char
+        *allowed_hosts; /* names under which it may be reached, besides localhost and `host` */
+    int concurrency, waiting_max; /* of the queue: how many connections may wait for an answer */
 };
 
 struct infer_serve;

@@ -335,8 +335,13 @@ void infer_serve_reply_error(const struct cap_err *err, const char *param, struc
 
 static json_t *make_model(const struct infer_model *model)
 {
-    return json_pack("{s:o, s:s, s:i, s:s, s:s}", "id", text_json(model->name), "object", "model",
-                     "created", 0, "owned_by", "moecap", "family", model->family);
+    json_t *entry = json_pack("{s:o, s:s, s:i, s:s, s:s}", "id", text_json(model->name), "object",
+                              "model", "created", 0, "owned_by", "moecap", "family", model->family);
+
+    if (model->context_max >
+        0) /* of prompt and answer together, under the name that vLLM gave it */
+        json_object_set_new(entry, "max_model_len", json_integer(model->context_max));
+    return entry;
 }
 
 bool infer_serve_reply_models(const struct infer_models *models, const char *name,

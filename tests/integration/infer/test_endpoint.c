@@ -108,13 +108,19 @@ static int dial(const struct fixture *f)
     return fd;
 }
 
-static void send_request(int fd, const char *method, const char *path, const char *body)
+static void send_as(int fd, const char *headers, const char *method, const char *path,
+                    const char *body)
 {
     CAP_AUTO_BUF(text, 1 << 20);
 
-    cap_buf_printf(&text, "%s %s HTTP/1.0\r\nHost: x\r\nContent-Length: %zu\r\n\r\n%s", method,
-                   path, strlen(body), body);
+    cap_buf_printf(&text, "%s %s HTTP/1.0\r\n%sContent-Length: %zu\r\n\r\n%s", method, path,
+                   headers, strlen(body), body);
     assert_int_equal(write(fd, text.data, text.length), (ssize_t)text.length);
+}
+
+static void send_request(int fd, const char *method, const char *path, const char *body)
+{
+    send_as(fd, "Host: localhost\r\nContent-Type: application/json\r\n", method, path, body);
 }
 
 /* The status; the body into out. */
@@ -410,6 +416,48 @@ static void health_version_models_and_counters_answer(void **state)
     assert_non_null(strstr(text.data, "model_not_found"));
 }
 
+static int status_as(const struct fixture *f, const char *headers, const char *method,
+                     const char *path)
+{
+    CAP_AUTO_FD int fd = dial(f);
+    char reply[1024] = "";
+    int status = 0;
+
+    send_as(fd, headers, method, path, "{\"prompt\": \"a\", \"max_tokens\": 1}");
+    assert_true(read(fd, reply, sizeof reply - 1) > 0);
+    assert_int_equal(sscanf(reply, "HTTP/1.1 %d", &status), 1);
+    return status;
+}
+
+/* As the gateway keeps them out: a page's name that leads here, a page that posts without asking. */
+static void a_foreign_page_neither_reads_nor_runs_the_model(void **state)
+{
+#define JSON "Content-Type: application/json\r\n"
+    static const struct {
+        const char *headers, *method, *path;
+        int status;
+    } rows[] = {
+        {"Host: localhost\r\n" JSON, "POST", "/v1/completions", 200},
+        {"Host: 127.0.0.1:7870\r\n" JSON, "POST", "/v1/completions", 200},
+        {"Host: evil.com\r\n" JSON, "POST", "/v1/completions", 403},
+        {"Host: evil.com\r\n", "GET", "/v1/models", 403},
+        {"Host: localhost\r\nHost: evil.com\r\n", "GET", "/v1/models", 403},
+        {"Host: localhost\r\nOrigin: http://evil.com\r\n" JSON, "POST", "/v1/completions", 403},
+        {"Host: localhost\r\nContent-Type: text/plain\r\n", "POST", "/v1/completions", 415},
+        {"Host: localhost\r\nContent-Type: text/plain\r\n", "POST", "/v1/chat/completions", 415},
+        {"Host: localhost\r\n", "POST", "/v1/completions", 415},
+        {"Host: node-7.cluster\r\n", "GET", "/health", 200},
+    };
+
+    for (size_t i = 0; i < CAP_COUNT_OF(rows); i++) {
+        int status = status_as(*state, rows[i].headers, rows[i].method, rows[i].path);
+
+        if (status != rows[i].status)
+            fail_msg("%d to %s %s", status, rows[i].path, rows[i].headers);
+    }
+#undef JSON
+}
+
 /* ---- with a real model ---- */
 
 static void the_shipped_model_answers_over_http(void **state)
@@ -487,6 +535,15 @@ static void a_generated_eos_has_its_place_among_the_log_probabilities(void **sta
     json_decref(reply);
 }
 
+/* Clients that know vLLM look for it there, ours too. */
+static void the_model_list_tells_the_context(void **state)
+{
+    CAP_AUTO_BUF(text, 1 << 20);
+
+    assert_int_equal(say(*state, "GET", "/v1/models", "", &text), 200);
+    assert_non_null(strstr(text.data, "\"max_model_len\":1024"));
+}
+
 static void an_unknown_model_is_404_with_the_known_names(void **state)
 {
     int status;
@@ -527,9 +584,11 @@ int main(void)
         NULL_TEST(every_bad_field_is_named),
         NULL_TEST(a_body_that_is_not_json_is_refused),
         NULL_TEST(health_version_models_and_counters_answer),
+        NULL_TEST(a_foreign_page_neither_reads_nor_runs_the_model),
         NATIVE_TEST(the_shipped_model_answers_over_http),
         NATIVE_TEST(an_echoed_prompt_has_a_log_probability_a_token),
         NATIVE_TEST(a_generated_eos_has_its_place_among_the_log_probabilities),
+        NATIVE_TEST(the_model_list_tells_the_context),
         NATIVE_TEST(an_unknown_model_is_404_with_the_known_names),
         NATIVE_TEST(a_prompt_past_the_context_is_400_with_openais_code),
     };

@@ -1,4 +1,4 @@
-/* Who may ask the gateway. */
+/* The page in the program, packing, and entity tags. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,31 +13,6 @@
 #include "gzip.h"
 #include "page.h"
 #include "service.h"
-
-static void only_own_and_allowed_hosts_are_served(void **state)
-{
-    (void)state;
-    assert_true(gate_host_allowed("localhost:7860", ""));
-    assert_true(gate_host_allowed("127.0.0.1", ""));
-    assert_true(gate_host_allowed("[::1]:7860", ""));
-    assert_true(gate_host_allowed("LOCALHOST", ""));
-    assert_false(gate_host_allowed("evil.example", ""));
-    assert_false(gate_host_allowed("localhost.evil.example", ""));
-    assert_false(gate_host_allowed("", ""));
-    assert_true(gate_host_allowed("board.example:443", "a.example,board.example"));
-    assert_false(gate_host_allowed("board.example.evil", "a.example,board.example"));
-    assert_false(gate_host_allowed("", ",,"));
-}
-
-static void only_the_own_page_may_post_from_a_browser(void **state)
-{
-    (void)state;
-    assert_true(gate_same_origin("http://localhost:7860", "localhost:7860"));
-    assert_true(gate_same_origin("https://board.example", "board.example"));
-    assert_false(gate_same_origin("http://evil.example", "localhost:7860"));
-    assert_false(gate_same_origin("http://localhost:1", "localhost:7860"));
-    assert_false(gate_same_origin("null", "localhost:7860"));
-}
 
 static void the_page_is_in_the_program(void **state)
 {
@@ -145,8 +120,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_list_of_entity_tags_is_searched),
-        cmocka_unit_test(only_own_and_allowed_hosts_are_served),
-        cmocka_unit_test(only_the_own_page_may_post_from_a_browser),
         cmocka_unit_test(the_page_is_in_the_program),
         cmocka_unit_test(every_view_has_an_address_and_nothing_else_has),
         cmocka_unit_test(files_with_a_digest_in_their_name_are_kept_for_ever),
