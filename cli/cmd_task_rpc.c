@@ -18,9 +18,10 @@ enum {
     YAML_BYTES_MAX = 1 << 20,
     DATA_BYTES_MAX = 1 << 30,
     FILES_MAX = 32,
-    CHECK_BATCH = 64,
     CHUNK_LINES = 128,
     CHUNK_BYTES = 1 << 20,
+    CHECK_MS = 600000,
+    CHECK_ARENA_BYTES = 256 << 20,
 };
 
 struct cli_task_options cli_task_options;
@@ -166,10 +167,12 @@ static bool read_lines(const char *path, struct lines *out, struct cap_err *err)
 {
     size_t number = 0;
 
-    *out = (struct lines){.text = cap_file_read(path, DATA_BYTES_MAX, NULL, err)};
+    *out = (struct lines){.text = cap_file_read_regular(path, DATA_BYTES_MAX, NULL, err)};
     if (!out->text)
         return false;
-    for (char *line = out->text, *next; line; line = next) {
+    /* a byte order mark is no part of the first line */
+    for (char *line = out->text + (strncmp(out->text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0), *next; line;
+         line = next) {
         next = strchr(line, '\n');
         if (next)
             *next++ = '\0';
@@ -193,8 +196,8 @@ static bool add_file(struct cap_arena *arena, Moecap__V1__ReadTaskRequest *reque
 {
     Moecap__V1__TaskFile *file = cap_arena_alloc(arena, sizeof *file);
     size_t length;
-    CAP_AUTO_MEM char *text =
-        cap_file_read(cap_arena_printf(arena, "%s/%s", dir, name), YAML_BYTES_MAX, &length, err);
+    CAP_AUTO_MEM char *text = cap_file_read_regular(cap_arena_printf(arena, "%s/%s", dir, name),
+                                                    YAML_BYTES_MAX, &length, err);
 
     if (!text)
         return false;
@@ -211,7 +214,7 @@ static bool add_file(struct cap_arena *arena, Moecap__V1__ReadTaskRequest *reque
 
 /* Sends the YAML, then what it includes, until the evaluator has everything. */
 static bool read_task(struct cli_suite *suite, const char *dir, const char *main_name,
-                      Moecap__V1__TaskInfo **out_task, struct cap_err *err)
+                      Moecap__V1__ReadTaskReply **out_task, struct cap_err *err)
 {
     Moecap__V1__ReadTaskRequest request = MOECAP__V1__READ_TASK_REQUEST__INIT;
     Moecap__V1__ReadTaskReply *reply;
@@ -229,70 +232,8 @@ static bool read_task(struct cli_suite *suite, const char *dir, const char *main
             if (!add_file(suite->arena, &request, dir, reply->missing_files[i], err))
                 return cap_fail_in(err, "%s includes it", main_name);
     }
-    *out_task = reply->task;
-    return *out_task || cap_fail(err, CAP_INTERNAL, "the evaluator returned no task");
-}
-
-/* The evaluator names a sample by its uid when it complains: here, the line it stands in. */
-static Moecap__V1__TaskDoc *make_doc(struct cap_arena *arena, const struct lines *lines,
-                                     size_t ordinal)
-{
-    Moecap__V1__TaskDoc *doc = cap_arena_alloc(arena, sizeof *doc);
-
-    if (!doc)
-        abort();
-    moecap__v1__task_doc__init(doc);
-    doc->ordinal = (uint32_t)ordinal;
-    doc->uid = cap_arena_printf(arena, "line %zu", lines->numbers[ordinal]);
-    doc->json = lines->items[ordinal];
-    return doc;
-}
-
-static bool check_json(const struct lines *lines, const char *path, struct cap_err *err)
-{
-    for (size_t i = 0; i < lines->count; i++) {
-        json_error_t error;
-        json_t *json = json_loads(lines->items[i], JSON_REJECT_DUPLICATES, &error);
-
-        if (!json_is_object(json)) {
-            json_decref(json);
-            return cap_fail(err, CAP_INVALID_ARGUMENT, "%s:%zu is not a JSON object: %s", path,
-                            lines->numbers[i], json ? "it is something else" : error.text);
-        }
-        json_decref(json);
-    }
-    return true;
-}
-
-/* Every sample is rendered once, so that what cannot be asked is found now and not in the middle of
- * a run. */
-static bool check_samples(struct cli_suite *suite, const Moecap__V1__TaskInfo *task,
-                          const char *path, const struct lines *samples,
-                          const struct lines *fewshot, struct cap_err *err)
-{
-    CAP_AUTO(cap_arena) pool = cap_arena_new(512 << 20);
-    Moecap__V1__EvaluationSpec spec = MOECAP__V1__EVALUATION_SPEC__INIT;
-    Moecap__V1__RenderRequest request = MOECAP__V1__RENDER_REQUEST__INIT;
-
-    request.definition = task->definition;
-    request.spec = &spec;
-    request.n_fewshot = fewshot->count;
-    request.fewshot = cap_arena_array(pool, fewshot->count + 1, sizeof *request.fewshot);
-    for (size_t i = 0; i < fewshot->count; i++)
-        request.fewshot[i] = make_doc(pool, fewshot, i);
-    for (size_t at = 0; at < samples->count; at += CHECK_BATCH) {
-        CAP_AUTO(cap_arena) arena = cap_arena_new(256 << 20);
-        Moecap__V1__TaskDoc *docs[CHECK_BATCH];
-        Moecap__V1__RenderReply *reply;
-
-        request.docs = docs;
-        request.n_docs = 0;
-        for (size_t i = at; i < samples->count && i < at + CHECK_BATCH; i++)
-            docs[request.n_docs++] = make_doc(arena, samples, i);
-        if (!evaluator_rpc_render(suite->evaluator, NULL, &request, arena, &reply, err))
-            return cap_fail_in(err, "%s", path);
-    }
-    return true;
+    *out_task = reply;
+    return reply->task || cap_fail(err, CAP_INTERNAL, "the evaluator returned no task");
 }
 
 /* Few enough lines and bytes for one message. */
@@ -307,6 +248,159 @@ static size_t chunk_length(const struct lines *lines, size_t at)
         count++;
     }
     return count;
+}
+
+/* The evaluator names a sample by its uid when it complains: here, the line it stands in. */
+static size_t make_docs(struct cap_arena *arena, const struct lines *lines, size_t at,
+                        Moecap__V1__TaskDoc *out[CHUNK_LINES])
+{
+    size_t count = chunk_length(lines, at);
+
+    for (size_t i = 0; i < count; i++) {
+        if (!(out[i] = cap_arena_alloc(arena, sizeof *out[i])))
+            abort();
+        moecap__v1__task_doc__init(out[i]);
+        out[i]->ordinal = (uint32_t)(at + i);
+        out[i]->uid = cap_arena_printf(arena, "line %zu", lines->numbers[at + i]);
+        out[i]->json = lines->items[at + i];
+    }
+    return count;
+}
+
+/* Python writes and reads numbers that JSON does not have. The first of them in a line, with the
+ * name of the field that holds it; false when there is none. */
+static bool find_no_number(const char *line, char word[16], char field[64])
+{
+    static const char *const words[] = {"NaN", "Infinity", "-Infinity"};
+    const char *key = line;
+    size_t key_length = 0;
+
+    for (const char *at = line; *at; at++) {
+        if (*at == '"') {
+            const char *begin = ++at;
+
+            while (*at && *at != '"')
+                at += *at == '\\' && at[1] ? 2 : 1;
+            if (!*at)
+                return false;
+            if (at[1 + strspn(at + 1, " \t")] == ':') {
+                key = begin;
+                key_length = (size_t)(at - begin);
+            }
+            continue;
+        }
+        for (size_t i = 0; i < CAP_COUNT_OF(words); i++) {
+            if (strncmp(at, words[i], strlen(words[i])) != 0)
+                continue;
+            snprintf(word, 16, "%s", words[i]);
+            snprintf(field, 64, "%.*s", (int)(key_length > 60 ? 60 : key_length), key);
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool check_json(const struct lines *lines, const char *path, struct cap_err *err)
+{
+    for (size_t i = 0; i < lines->count; i++) {
+        json_error_t error;
+        json_t *json = json_loads(lines->items[i], JSON_REJECT_DUPLICATES, &error);
+        bool is_object = json_is_object(json), is_json = json != NULL;
+        char word[16], field[64];
+
+        json_decref(json);
+        if (is_object)
+            continue;
+        if (!is_json && find_no_number(lines->items[i], word, field))
+            return cap_fail(err, CAP_INVALID_ARGUMENT,
+                            "%s:%zu: the field \"%s\" is %s, which JSON does not have; write null "
+                            "or a number",
+                            path, lines->numbers[i], field, word);
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "%s:%zu is not a JSON object: %s", path,
+                        lines->numbers[i], is_json ? "it is something else" : error.text);
+    }
+    return true;
+}
+
+/* The evaluator compiles the task once and keeps it with its few-shot pool; afterwards both are
+ * named by their digests. */
+static bool keep_task(struct cli_suite *suite, const Moecap__V1__TaskInfo *task,
+                      const struct lines *fewshot, Moecap__V1__RenderRequest *out_names,
+                      struct cap_err *err)
+{
+    const struct cap_rpc_options options = {.timeout_ms = CHECK_MS};
+    struct cap_rpc_call *call = evaluator_rpc_keep_open(suite->evaluator, &options);
+    Moecap__V1__KeepRequest request = MOECAP__V1__KEEP_REQUEST__INIT;
+    Moecap__V1__KeepReply *reply;
+    size_t at = 0;
+    bool ok;
+
+    request.definition = task->definition;
+    do {
+        CAP_AUTO(cap_arena) arena = cap_arena_new(CHECK_ARENA_BYTES);
+        Moecap__V1__TaskDoc *docs[CHUNK_LINES];
+
+        request.n_fewshot = make_docs(arena, fewshot, at, docs);
+        request.fewshot = docs;
+        at += request.n_fewshot;
+        ok = evaluator_rpc_keep_send_request(call, &request);
+        request.definition = "";
+    } while (ok && at < fewshot->count);
+    cap_rpc_send_done(call);
+    reply = evaluator_rpc_keep_next_reply(call);
+    if (reply) { /* it lives until the call is closed */
+        out_names->definition_sha256 = cap_arena_strdup(suite->arena, reply->definition_sha256);
+        out_names->fewshot_sha256 = cap_arena_strdup(suite->arena, reply->fewshot_sha256);
+    }
+    return cap_rpc_close(call, err) &&
+           (reply || cap_fail(err, CAP_INTERNAL, "the evaluator kept no task"));
+}
+
+/* One message of samples; an evaluator that has forgotten the task gets it once more. */
+static size_t check_chunk(struct cli_suite *suite, const Moecap__V1__TaskInfo *task,
+                          const struct lines *samples, size_t at, const struct lines *fewshot,
+                          Moecap__V1__RenderRequest *request, struct cap_err *err)
+{
+    CAP_AUTO(cap_arena) arena = cap_arena_new(CHECK_ARENA_BYTES);
+    Moecap__V1__TaskDoc *docs[CHUNK_LINES];
+    Moecap__V1__RenderReply *reply;
+
+    request->docs = docs;
+    request->n_docs = make_docs(arena, samples, at, docs);
+    if (evaluator_rpc_render(suite->evaluator, NULL, request, arena, &reply, err))
+        return request->n_docs;
+    if (err->code != CAP_NOT_FOUND)
+        return 0;
+    cap_err_clear(err);
+    return keep_task(suite, task, fewshot, request, err) &&
+                   evaluator_rpc_render(suite->evaluator, NULL, request, arena, &reply, err)
+               ? request->n_docs
+               : 0;
+}
+
+/* Every sample is rendered once, and the first ones with an example in front, so that what cannot be
+ * asked is found now and not in the middle of a run. */
+static bool check_samples(struct cli_suite *suite, const Moecap__V1__TaskInfo *task,
+                          const char *path, const struct lines *samples,
+                          const struct lines *fewshot, struct cap_err *err)
+{
+    Moecap__V1__EvaluationSpec spec = MOECAP__V1__EVALUATION_SPEC__INIT;
+    Moecap__V1__RenderRequest request = MOECAP__V1__RENDER_REQUEST__INIT;
+
+    request.spec = &spec;
+    if (!keep_task(suite, task, fewshot, &request, err))
+        return false;
+    if (fewshot->count > 1 && samples->count > 0 && task->num_fewshot == 0) {
+        spec.opt_num_fewshot_case = MOECAP__V1__EVALUATION_SPEC__OPT_NUM_FEWSHOT_NUM_FEWSHOT;
+        spec.num_fewshot = 1;
+        if (!check_chunk(suite, task, samples, 0, fewshot, &request, err))
+            return cap_fail_in(err, "%s, with one few-shot example", path);
+        moecap__v1__evaluation_spec__init(&spec);
+    }
+    for (size_t at = 0, count; at < samples->count; at += count)
+        if (!(count = check_chunk(suite, task, samples, at, fewshot, &request, err)))
+            return cap_fail_in(err, "%s", path);
+    return true;
 }
 
 static bool store_task(struct cli_suite *suite, Moecap__V1__TaskInfo *task,
@@ -349,11 +443,13 @@ static bool add_task(struct cli_suite *suite, const char *path, const char *data
     const char *slash = strrchr(path, '/'), *dir = dir_of(suite->arena, path);
     __attribute__((cleanup(lines_done))) struct lines samples = {0};
     __attribute__((cleanup(lines_done))) struct lines fewshot = {0};
-    Moecap__V1__TaskInfo *task = NULL;
+    Moecap__V1__ReadTaskReply *read;
+    Moecap__V1__TaskInfo *task;
     const char *samples_path, *fewshot_path;
 
-    if (!read_task(suite, dir, slash ? slash + 1 : path, &task, err))
+    if (!read_task(suite, dir, slash ? slash + 1 : path, &read, err))
         return false;
+    task = read->task;
     samples_path = data ? data : cap_arena_printf(suite->arena, "%s/%s", dir, task->samples_file);
     fewshot_path = fewshot_data ? fewshot_data
                                 : cap_arena_printf(suite->arena, "%s/%s", dir, task->fewshot_file);
@@ -369,6 +465,8 @@ static bool add_task(struct cli_suite *suite, const char *path, const char *data
         (cap_file_exists(fewshot_path) || fewshot_data || !data) &&
         (!read_lines(fewshot_path, &fewshot, err) || !check_json(&fewshot, fewshot_path, err)))
         return false;
+    for (size_t i = 0; fewshot.count == 0 && i < read->n_fewshot; i++)
+        add_line(&fewshot, read->fewshot[i], i + 1); /* the YAML's own */
     return check_samples(suite, task, samples_path, &samples, &fewshot, err) &&
            store_task(suite, task, &samples, &fewshot, out, err);
 }

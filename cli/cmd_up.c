@@ -19,22 +19,12 @@
 
 extern char **environ;
 
-enum { DETACH_MS_MAX = 180000, END_MS_MAX = 30000, POLL_MS = 50 };
+enum { DETACH_MS_MAX = 180000, POLL_MS = 50, URI_BYTES = 2049 };
+
+/* Where the URI of --postgres goes on: arguments can be read by every user of the machine. */
+static const char postgres_variable[] = "MOECAP_UP_POSTGRES";
 
 struct cli_up_options cli_up_options = {.nodes = 1, .port_base = 7860, .openai_port = -1};
-
-bool cli_find_shipped(const struct cli_context *context, const char *name, char out[CLI_PATH_BYTES])
-{
-    static const char *const places[] = {"../../..", "../share/moecap", ".."};
-    char path[CLI_FILE_BYTES];
-
-    for (size_t i = 0; i < CAP_COUNT_OF(places); i++) {
-        snprintf(path, sizeof path, "%s/%s/%s", context->program_dir, places[i], name);
-        if (realpath(path, out))
-            return true;
-    }
-    return false;
-}
 
 /* A node gets them as one list with colons between. */
 static bool check_models(struct cli_list *list, char paths[][CLI_PATH_BYTES], struct cap_err *err)
@@ -56,6 +46,24 @@ static bool check_models(struct cli_list *list, char paths[][CLI_PATH_BYTES], st
                                                "the models into one folder");
 }
 
+/* A URI may hold a password: it leaves the command line, and comes by the environment. */
+static bool hide_postgres(struct cli_up_options *o, struct cap_err *err)
+{
+    static char uri[URI_BYTES];
+    const char *given = o->postgres ? o->postgres : getenv(postgres_variable);
+
+    if (!given || (!*given && !o->postgres))
+        return true;
+    if (!*given || strlen(given) >= sizeof uri)
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "--postgres: a URI has 1 to %d bytes",
+                        URI_BYTES - 1);
+    snprintf(uri, sizeof uri, "%s", given);
+    if (o->postgres)
+        memset((char *)o->postgres, '*', strlen(o->postgres)); /* our own argument */
+    o->postgres = uri;
+    return unsetenv(postgres_variable) == 0;
+}
+
 static bool fill_in(struct cli_context *context, struct cap_err *err)
 {
     static char models[CLI_LIST_MAX][CLI_PATH_BYTES], shipped_models[CLI_PATH_BYTES],
@@ -71,7 +79,7 @@ static bool fill_in(struct cli_context *context, struct cap_err *err)
     if (o->ports && strcmp(o->ports, "auto") != 0 && strcmp(o->ports, "default") != 0)
         return cap_fail(err, CAP_INVALID_ARGUMENT, "--ports \"%s\" is neither default nor auto",
                         o->ports);
-    if (!check_models(&o->models, models, err))
+    if (!check_models(&o->models, models, err) || !hide_postgres(o, err))
         return false;
     if (o->models.count == 0 && cli_find_shipped(context, "models", shipped_models))
         o->models.items[o->models.count++] = shipped_models;
@@ -107,10 +115,8 @@ static bool spawn_supervisor(const struct cli_context *context, const char *dir,
         argv[n++] = "--models";
         argv[n++] = (char *)o->models.items[i];
     }
-    const char *const optional[][2] = {{"--ports", o->ports},
-                                       {"--postgres", o->postgres},
-                                       {"--log", o->log},
-                                       {"--tasks", o->tasks}};
+    const char *const optional[][2] = {
+        {"--ports", o->ports}, {"--log", o->log}, {"--tasks", o->tasks}};
     for (size_t i = 0; i < CAP_COUNT_OF(optional); i++) {
         if (!optional[i][1])
             continue;
@@ -129,6 +135,8 @@ static bool spawn_supervisor(const struct cli_context *context, const char *dir,
     posix_spawn_file_actions_adddup2(&actions, STDOUT_FILENO, STDERR_FILENO);
     posix_spawnattr_init(&attributes);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID);
+    if (o->postgres)
+        setenv(postgres_variable, o->postgres, 1);
     rc = posix_spawn(out_pid, program, &actions, &attributes, argv, environ);
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
@@ -200,47 +208,11 @@ int cli_cmd_up(struct cli_context *context, const struct cli_words *words, struc
                  (int)runtime.supervisor.pid);
         return CLI_REFUSED;
     }
-    return cli_up_options.detach ? detach(context, dir, err) : cli_supervise(context, dir, err);
+    return cli_up_options.detach ? detach(context, dir, err)
+                                 : cli_supervise(context, &cli_up_options, dir, err);
 }
 
 /* ---- down ---- */
-
-static bool wait_gone(const struct cli_process *process, int64_t wait_ms)
-{
-    int64_t until = cap_clock_ms(cap_clock_system()) + wait_ms;
-
-    while (cli_process_alive(process)) {
-        if (cap_clock_ms(cap_clock_system()) > until)
-            return false;
-        cap_sleep_ms(POLL_MS / 2);
-    }
-    return true;
-}
-
-static void end_process(const struct cli_process *process, int *io_count)
-{
-    if (!cli_process_alive(process))
-        return;
-    ++*io_count;
-    kill(process->pid, SIGTERM);
-    if (!wait_gone(process, END_MS_MAX))
-        kill(process->pid, SIGKILL);
-}
-
-bool cli_end_all(const char *state_dir, int *out_count, struct cap_err *err)
-{
-    struct cli_runtime runtime;
-
-    *out_count = 0;
-    if (!cli_runtime_read(state_dir, &runtime, err))
-        return false;
-    /* the supervisor ends its programs itself; then those that outlived a killed one */
-    end_process(&runtime.supervisor, out_count);
-    for (int i = runtime.count; i > 0; i--)
-        end_process(&runtime.processes[i - 1], out_count);
-    cli_runtime_remove(state_dir);
-    return true;
-}
 
 int cli_cmd_down(struct cli_context *context, const struct cli_words *words, struct cap_err *err)
 {
@@ -250,7 +222,7 @@ int cli_cmd_down(struct cli_context *context, const struct cli_words *words, str
     (void)words;
     if (!cli_state_dir(context, dir, err))
         return cli_exit_of(err->code);
-    if (!cli_end_all(dir, &count, err) || count == 0) {
+    if (!cli_runtime_end(dir, &count, err) || count == 0) {
         cap_err_clear(err);
         cap_fail(err, CAP_UNAVAILABLE, "no suite runs in \"%s\"", dir);
         return CLI_UNREACHABLE;

@@ -76,6 +76,8 @@ static const char *const variable_texts[][2] = {
     {"MOECAP_STATE", "state folder of the local suite, when --state is not given"},
     {"XDG_STATE_HOME", "where it is otherwise: in moecap/ there, else ~/.local/state/moecap, for "
                        "root /var/lib/moecap"},
+    {"MOECAP_UP_POSTGRES",
+     "URI for up, when --postgres is not given; arguments can be read by all"},
     {"MOECAP_LOG", "what programs log, e.g. info,conduct:debug"},
 };
 

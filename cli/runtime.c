@@ -1,15 +1,17 @@
 #include "runtime.h"
 
 #include <jansson.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/auto.h"
+#include "base/clock.h"
 #include "base/file.h"
 
-enum { RUNTIME_BYTES_MAX = 1 << 20, PATH_BYTES = 4096 };
+enum { RUNTIME_BYTES_MAX = 1 << 20, PATH_BYTES = 4096, END_MS_MAX = 30000, POLL_MS = 25 };
 
 static const char *path_of(const char *state_dir, char out[PATH_BYTES])
 {
@@ -127,4 +129,43 @@ const struct cli_process *cli_runtime_find(const struct cli_runtime *runtime, co
         if (strcmp(runtime->processes[i].name, name) == 0)
             return &runtime->processes[i];
     return NULL;
+}
+
+/* ---- ending ---- */
+
+static bool wait_gone(const struct cli_process *process, int64_t wait_ms)
+{
+    int64_t until = cap_clock_ms(cap_clock_system()) + wait_ms;
+
+    while (cli_process_alive(process)) {
+        if (cap_clock_ms(cap_clock_system()) > until)
+            return false;
+        cap_sleep_ms(POLL_MS);
+    }
+    return true;
+}
+
+static void end_process(const struct cli_process *process, int *io_count)
+{
+    if (!cli_process_alive(process))
+        return;
+    ++*io_count;
+    kill(process->pid, SIGTERM);
+    if (!wait_gone(process, END_MS_MAX))
+        kill(process->pid, SIGKILL);
+}
+
+bool cli_runtime_end(const char *state_dir, int *out_count, struct cap_err *err)
+{
+    struct cli_runtime runtime;
+
+    *out_count = 0;
+    if (!cli_runtime_read(state_dir, &runtime, err))
+        return false;
+    /* the supervisor ends its programs itself; then those that outlived a killed one */
+    end_process(&runtime.supervisor, out_count);
+    for (int i = runtime.count; i > 0; i--)
+        end_process(&runtime.processes[i - 1], out_count);
+    cli_runtime_remove(state_dir);
+    return true;
 }

@@ -35,6 +35,8 @@ void cli_runtime_remove(const char *state_dir);
 /* -1 when there is no such process. */
 int64_t cli_process_start_time(pid_t pid);
 bool cli_process_alive(const struct cli_process *process);
+/* Ends what the file names, the supervisor first. *out_count: how many were running. */
+bool cli_runtime_end(const char *state_dir, int *out_count, struct cap_err *err);
 const struct cli_process *cli_runtime_find(const struct cli_runtime *runtime, const char *name);
 
 #endif

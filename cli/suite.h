@@ -25,6 +25,10 @@ enum { CLI_PATH_BYTES = 4096, CLI_FILE_BYTES = CLI_PATH_BYTES + 256 };
  */
 bool cli_state_dir(const struct cli_context *context, char out[CLI_PATH_BYTES],
                    struct cap_err *err);
+/* A folder that comes with the program, "models" or "tasks": beside the build tree's bin, or in
+ * share/moecap of an installation. */
+bool cli_find_shipped(const struct cli_context *context, const char *name,
+                      char out[CLI_PATH_BYTES]);
 /* The scheduler only. NULL with a sentence that says how to start a suite. */
 struct cli_suite *cli_suite_open(const struct cli_context *context, struct cap_err *err);
 /* The same for whom a restart of the scheduler is no reason to give up: waits up to a minute. */

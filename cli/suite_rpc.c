@@ -33,6 +33,19 @@ bool cli_state_dir(const struct cli_context *context, char out[CLI_PATH_BYTES], 
            cap_fail(err, CAP_INVALID_ARGUMENT, "the state folder's path is too long");
 }
 
+bool cli_find_shipped(const struct cli_context *context, const char *name, char out[CLI_PATH_BYTES])
+{
+    static const char *const places[] = {"../../..", "../share/moecap", ".."};
+    char path[CLI_FILE_BYTES];
+
+    for (size_t i = 0; i < CAP_COUNT_OF(places); i++) {
+        snprintf(path, sizeof path, "%s/%s/%s", context->program_dir, places[i], name);
+        if (realpath(path, out))
+            return true;
+    }
+    return false;
+}
+
 static bool find_server(const struct cli_context *context, char out[CLI_ADDRESS_BYTES],
                         struct cap_err *err)
 {

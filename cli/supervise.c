@@ -41,6 +41,7 @@ struct program {
     struct cli_process *process; /* in the runtime */
     char arguments[ARGUMENTS_MAX][CLI_FILE_BYTES];
     int argument_count;
+    char variable[CLI_FILE_BYTES]; /* NAME=VALUE, for its environment alone; "" = none */
     int64_t started_ms, restart_at_ms, pause_ms;
     off_t log_bytes; /* of earlier lives */
     bool ready;
@@ -48,6 +49,7 @@ struct program {
 
 struct supervisor {
     struct cli_context *context;
+    const struct cli_up_options *options;
     const char *dir;
     struct cli_runtime runtime;
     struct program programs[CLI_PROCESSES_MAX];
@@ -109,34 +111,33 @@ static struct program *add_program(struct supervisor *s, const char *binary, con
     add_argument(p, "--die-with-parent");
     add_argument(p, "--ready-file");
     add_argument(p, "%s/ready/%s", s->dir, name);
-    if (cli_up_options.log) {
+    if (s->options->log) {
         add_argument(p, "--log");
-        add_argument(p, "%s", cli_up_options.log);
+        add_argument(p, "%s", s->options->log);
     }
     return p;
 }
 
 /* --ports auto: every program takes any free port. */
-static bool free_ports(void)
+static bool free_ports(const struct supervisor *s)
 {
-    return cli_up_options.ports && strcmp(cli_up_options.ports, "auto") == 0;
+    return s->options->ports && strcmp(s->options->ports, "auto") == 0;
 }
 
 /* The address a program should listen on: a fixed port, or any free one. */
-static void add_listen(struct program *p, int offset)
+static void add_listen(const struct supervisor *s, struct program *p, int offset)
 {
     add_argument(p, "--listen");
-    add_argument(p, "127.0.0.1:%d", free_ports() ? 0 : (int)cli_up_options.port_base + offset);
+    add_argument(p, "127.0.0.1:%d", free_ports(s) ? 0 : (int)s->options->port_base + offset);
 }
 
 static void add_store(struct supervisor *s)
 {
     struct program *p = add_program(s, "store", "store");
 
-    add_listen(p, 2);
-    if (cli_up_options.postgres) {
-        add_argument(p, "--postgres");
-        add_argument(p, "%s", cli_up_options.postgres);
+    add_listen(s, p, 2);
+    if (s->options->postgres) { /* not an argument, which others can read: it may hold a password */
+        snprintf(p->variable, sizeof p->variable, "MOECAP_STORE_POSTGRES=%s", s->options->postgres);
     } else {
         add_argument(p, "--embedded");
         add_argument(p, "%s/postgres", s->dir);
@@ -147,7 +148,7 @@ static void add_scheduler(struct supervisor *s)
 {
     struct program *p = add_program(s, "scheduler", "scheduler");
 
-    add_listen(p, 1);
+    add_listen(s, p, 1);
     add_argument(p, "--store");
     add_argument(p, "%s", cli_runtime_find(&s->runtime, "store")->address);
     add_argument(p, "--evaluator");
@@ -164,12 +165,12 @@ static void add_gateway(struct supervisor *s)
         add_argument(p, "%s", cli_runtime_find(&s->runtime, *name)->address);
     }
     add_argument(p, "--http-port");
-    add_argument(p, "%d", free_ports() ? 0 : (int)cli_up_options.port_base);
+    add_argument(p, "%d", free_ports(s) ? 0 : (int)s->options->port_base);
 }
 
 static void add_node(struct supervisor *s, int number)
 {
-    const struct cli_up_options *o = &cli_up_options;
+    const struct cli_up_options *o = s->options;
     char name[CLI_PROCESS_NAME_BYTES];
     CAP_AUTO_BUF(models, CLI_PATH_BYTES - 1);
     struct program *p;
@@ -223,8 +224,27 @@ static bool open_log(posix_spawn_file_actions_t *actions, const char *path)
            posix_spawn_file_actions_adddup2(actions, STDOUT_FILENO, STDERR_FILENO) == 0;
 }
 
+/* Ours, with the program's own variable in front, which is then the one that counts. */
+static char **make_environment(struct program *p)
+{
+    size_t count = 0, kept = 0, name = strcspn(p->variable, "=") + 1;
+    char **list;
+
+    while (environ[count])
+        count++;
+    if (!(list = calloc(count + 2, sizeof *list)))
+        abort();
+    if (*p->variable)
+        list[kept++] = p->variable;
+    for (size_t i = 0; i < count; i++)
+        if (!*p->variable || strncmp(environ[i], p->variable, name) != 0)
+            list[kept++] = environ[i];
+    return list;
+}
+
 static bool spawn(struct supervisor *s, struct program *p, struct cap_err *err)
 {
+    CAP_AUTO_MEM char **environment = make_environment(p);
     char *argv[ARGUMENTS_MAX + 1];
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
@@ -241,7 +261,7 @@ static bool spawn(struct supervisor *s, struct program *p, struct cap_err *err)
     posix_spawn_file_actions_init(&actions);
     cap_spawn_attributes(&attributes, POSIX_SPAWN_SETPGROUP);
     rc = open_log(&actions, log)
-             ? posix_spawn(&p->process->pid, argv[0], &actions, &attributes, argv, environ)
+             ? posix_spawn(&p->process->pid, argv[0], &actions, &attributes, argv, environment)
              : ENOMEM;
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
@@ -330,7 +350,7 @@ static bool start_all(struct supervisor *s, struct cap_err *err)
     add_store(s);
     if (!start_program(s, &s->programs[0], err))
         return false;
-    add_listen(add_program(s, "evaluator", "evaluator"), 3);
+    add_listen(s, add_program(s, "evaluator", "evaluator"), 3);
     if (!start_program(s, &s->programs[1], err))
         return false;
     add_scheduler(s);
@@ -339,7 +359,7 @@ static bool start_all(struct supervisor *s, struct cap_err *err)
     add_gateway(s);
     if (!start_program(s, &s->programs[3], err))
         return false;
-    for (int i = 1; i <= (int)cli_up_options.nodes; i++) {
+    for (int i = 1; i <= (int)s->options->nodes; i++) {
         add_node(s, i);
         if (!start_program(s, &s->programs[s->runtime.count - 1], err))
             return false;
@@ -419,14 +439,25 @@ static void note_ready(struct supervisor *s, struct program *p)
         say("%s\n", err.text);
 }
 
+/* Also of processes that are not ours: as the first process of a container we get every orphan (a
+ * PostgreSQL whose store was killed), and one that nobody waits for looks alive to everybody. */
+static void reap(struct supervisor *s)
+{
+    pid_t pid;
+    int status;
+
+    while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+        for (int i = 0; i < s->runtime.count; i++)
+            if (s->programs[i].process->pid == pid)
+                note_death(&s->programs[i], status);
+}
+
 static void look_after(struct supervisor *s)
 {
+    reap(s);
     for (int i = 0; i < s->runtime.count; i++) {
         struct program *p = &s->programs[i];
-        int status;
 
-        if (p->process->pid > 0 && waitpid(p->process->pid, &status, WNOHANG) == p->process->pid)
-            note_death(p, status);
         if (p->process->pid == 0 && p->restart_at_ms > 0 && now_ms() >= p->restart_at_ms)
             start_again(s, p);
         if (p->process->pid > 0 && !p->ready && is_ready(p))
@@ -450,11 +481,11 @@ static bool add_tasks(struct supervisor *s, struct cap_err *err)
     char address[CLI_ADDRESS_BYTES];
     struct cli_context context = *s->context;
 
-    if (cli_up_options.no_tasks || !cli_up_options.tasks)
+    if (s->options->no_tasks || !s->options->tasks)
         return true;
     snprintf(address, sizeof address, "%s", cli_runtime_find(&s->runtime, "scheduler")->address);
     context.globals.server = address;
-    return cli_add_shipped_tasks(&context, cli_up_options.tasks, err);
+    return cli_add_shipped_tasks(&context, s->options->tasks, err);
 }
 
 /* Held until this process ends, however it ends. */
@@ -474,9 +505,11 @@ static bool lock_state(const char *dir, struct cap_err *err)
     return cap_fail(err, CAP_ALREADY_EXISTS, "a suite already runs in \"%s\"", dir);
 }
 
-static void init_supervisor(struct supervisor *s, struct cli_context *context, const char *dir)
+static void init_supervisor(struct supervisor *s, struct cli_context *context,
+                            const struct cli_up_options *options, const char *dir)
 {
     s->context = context;
+    s->options = options;
     s->dir = dir;
     sigemptyset(&s->signals);
     sigaddset(&s->signals, SIGINT);
@@ -500,7 +533,8 @@ static bool start_suite(struct supervisor *s, struct cap_err *err)
     return true;
 }
 
-int cli_supervise(struct cli_context *context, const char *state_dir, struct cap_err *err)
+int cli_supervise(struct cli_context *context, const struct cli_up_options *options,
+                  const char *state_dir, struct cap_err *err)
 {
     CAP_AUTO_MEM struct supervisor *s = calloc(1, sizeof *s);
     bool ok;
@@ -509,8 +543,8 @@ int cli_supervise(struct cli_context *context, const char *state_dir, struct cap
         abort();
     if (!lock_state(state_dir, err))
         return cli_exit_of(err->code);
-    cli_end_all(state_dir, &(int){0}, &(struct cap_err){0}); /* what a killed one left behind */
-    init_supervisor(s, context, state_dir);
+    cli_runtime_end(state_dir, &(int){0}, &(struct cap_err){0}); /* what a killed one left behind */
+    init_supervisor(s, context, options, state_dir);
     ok = start_suite(s, err);
     while (ok && !asked_to_end(s))
         look_after(s);

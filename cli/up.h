@@ -16,16 +16,9 @@ struct cli_up_options {
 
 extern struct cli_up_options cli_up_options;
 
-/* A folder that comes with the program, "models" or "tasks": beside the build tree's bin, or in
- * share/moecap of an installation. */
-bool cli_find_shipped(const struct cli_context *context, const char *name,
-                      char out[CLI_PATH_BYTES]);
-
 /* Runs until SIGINT or SIGTERM; in the foreground it says what happens on stdout. */
-int cli_supervise(struct cli_context *context, const char *state_dir, struct cap_err *err);
-
-/* Ends what the runtime file names, the supervisor first. *out_count: how many were running. */
-bool cli_end_all(const char *state_dir, int *out_count, struct cap_err *err);
+int cli_supervise(struct cli_context *context, const struct cli_up_options *options,
+                  const char *state_dir, struct cap_err *err);
 
 /* Adds every task YAML of the folder to the suite. */
 bool cli_add_shipped_tasks(struct cli_context *context, const char *dir, struct cap_err *err);

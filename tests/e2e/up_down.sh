@@ -31,3 +31,23 @@ expect 0 moecap admin metrics store
 echo "$out" | grep -q '^moecap_store_calls_total [1-9]' || fail "the store counts no calls: $out"
 ! moecap run show no-such-run >/dev/null 2>&1 || fail "a run that does not exist was shown"
 moecap admin metrics store | grep -q '^moecap_store_calls_failed_total [1-9]' || fail "a failed call is not counted"
+
+# the password of a PostgreSQL stands in the arguments of no process; this server never answers, so the store waits
+other=$(mktemp -d /tmp/moecap-e2e.XXXXXX)
+chmod 711 "$other"
+python3 -c 'import socket, sys, time
+server = socket.socket()
+server.bind(("127.0.0.1", 0))
+server.listen()
+open(sys.argv[1], "w").write(str(server.getsockname()[1]))
+time.sleep(60)' "$other/port" &
+companions="$companions $!"
+wait_for 10 test -s "$other/port"
+moecap --state "$other" up --detach --ports auto --no-tasks \
+    --postgres "postgresql://u:hunter2@127.0.0.1:$(cat "$other/port")/x" >/dev/null 2>&1 &
+store_starts() { pgrep -f "moecap-store.*$other" >/dev/null; }
+wait_for 20 store_starts
+! grep -la 'hunte[r]2' /proc/[0-9]*/cmdline 2>/dev/null || fail "a process shows the password of the database"
+grep -qa 'hunte[r]2' "/proc/$(pgrep -f "moecap-store.*$other" | head -1)/environ" || fail "the store does not know the URI"
+moecap --state "$other" down >/dev/null
+rm -rf "$other"
