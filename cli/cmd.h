@@ -3,6 +3,7 @@
 #define CLI_CMD_H
 
 #include "command.h"
+#include "spec/spec.h"
 
 #define CLI_CMD(name)                                                                              \
     int cli_cmd_##name(struct cli_context *context, const struct cli_words *words,                 \
@@ -33,15 +34,12 @@ CLI_CMD(help);
 int cli_exec_inference(struct cli_context *context, int argc, char **argv, struct cap_err *err);
 int cli_exec_evaluator(struct cli_context *context, int argc, char **argv, struct cap_err *err);
 
+/* The knobs of an evaluation as they were written, by the rows of lib/spec/spec.def. */
 struct cli_submit_options {
-    const char *model, *revision, *engine, *precision, *hardware, *device;
-    struct cli_list tasks;
-    int64_t concurrency, max_tokens, fewshot, limit, repeats, seed, priority, top_k;
-    int64_t tensor, pipeline, data, expert;
-    double rate, temperature, top_p, sampling;
-    bool has_rate, has_temperature, has_top_p, has_sampling, has_fewshot;
-    bool chat, ignore_eos, dry_run, watch, quiet;
-    const char *url, *served_model, *model_config, *api_key_env, *submitter, *note;
+    const char *texts[CAP_KNOB_COUNT];
+    bool switches[CAP_KNOB_COUNT];
+    struct cli_list lists[CAP_KNOB_COUNT];
+    bool dry_run, watch, quiet;
 };
 struct cli_board_options {
     const char *model, *task, *engine, *evaluation;

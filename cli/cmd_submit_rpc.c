@@ -4,177 +4,102 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/plain.h"
 #include "cmd.h"
 #include "moecap/v1/scheduler.rpc.h"
 #include "out.h"
 #include "suite.h"
 
-enum { MODEL_CONFIG_BYTES_MAX = 1 << 20 };
+enum { SPEC_ARENA_BYTES = 4 << 20 };
 
-struct cli_submit_options cli_submit_options = {.concurrency = 1};
+struct cli_submit_options cli_submit_options;
 struct cli_cancel_options cli_cancel_options;
-
-/* ---- submit ---- */
-
-struct parts {
-    Moecap__V1__EvaluationSpec spec;
-    Moecap__V1__Hardware hardware;
-    Moecap__V1__Parallelism parallelism;
-    Moecap__V1__Load load;
-    Moecap__V1__Generation generation;
-    Moecap__V1__External external;
-};
 
 static char *text(const char *value)
 {
     return (char *)(value ? value : "");
 }
 
-static void fill_generation(struct parts *p, const struct cli_submit_options *o)
+/* ---- submit ---- */
+
+/* What stands in the file, or in config.json of the folder. */
+static void set_file(Moecap__V1__EvaluationSpec *spec, enum cap_knob_id id, const char *path,
+                     struct cap_arena *arena, struct cap_spec_faults *io_faults)
 {
-    moecap__v1__generation__init(&p->generation);
-    p->generation.max_tokens = (uint32_t)o->max_tokens;
-    p->generation.top_k = (uint32_t)o->top_k;
-    p->generation.ignore_eos = o->ignore_eos;
-    if (o->has_temperature) {
-        p->generation.opt_temperature_case = MOECAP__V1__GENERATION__OPT_TEMPERATURE_TEMPERATURE;
-        p->generation.temperature = o->temperature;
-    }
-    if (o->has_top_p) {
-        p->generation.opt_top_p_case = MOECAP__V1__GENERATION__OPT_TOP_P_TOP_P;
-        p->generation.top_p = o->top_p;
-    }
-}
+    const struct cap_knob *knob = &cap_knobs[id];
+    CAP_AUTO_MEM char *content = NULL;
+    struct cap_err err = {0};
 
-static void fill_load(struct parts *p, const struct cli_submit_options *o)
-{
-    moecap__v1__load__init(&p->load);
-    p->load.kind_case =
-        o->has_rate ? MOECAP__V1__LOAD__KIND_RATE_PER_S : MOECAP__V1__LOAD__KIND_CONCURRENCY;
-    if (o->has_rate)
-        p->load.rate_per_s = o->rate;
-    else
-        p->load.concurrency = (uint32_t)o->concurrency;
-}
-
-static void fill_machine(struct parts *p, const struct cli_submit_options *o)
-{
-    moecap__v1__hardware__init(&p->hardware);
-    moecap__v1__parallelism__init(&p->parallelism);
-    p->hardware.description = text(o->hardware);
-    p->hardware.device = text(o->device);
-    p->parallelism.tensor = (uint32_t)o->tensor;
-    p->parallelism.pipeline = (uint32_t)o->pipeline;
-    p->parallelism.data = (uint32_t)o->data;
-    p->parallelism.expert = (uint32_t)o->expert;
-}
-
-/* What is no JSON is told here, not by a node after a wait in the queue. */
-static bool check_json(const char *path, const char *text, struct cap_err *err)
-{
-    json_error_t where;
-    json_t *json = json_loads(text, 0, &where);
-
-    if (!json)
-        return cap_fail(err, CAP_INVALID_ARGUMENT, "%s is no JSON: line %d: %s", path, where.line,
-                        where.text);
-    json_decref(json);
-    return true;
-}
-
-/* config.json itself, or the folder that holds it */
-static bool fill_external(struct parts *p, const struct cli_submit_options *o,
-                          struct cap_arena *arena, struct cap_err *err)
-{
-    const char *path = o->model_config;
-    CAP_AUTO_MEM char *config = NULL;
-
-    moecap__v1__external__init(&p->external);
-    p->external.url = text(o->url);
-    p->external.served_model = text(o->served_model);
-    p->external.api_key_env = text(o->api_key_env);
-    if (!path)
-        return true;
     if (!strstr(path, ".json"))
         path = cap_arena_printf(arena, "%s/config.json", path);
-    config = cap_file_read(path, MODEL_CONFIG_BYTES_MAX, NULL, err);
-    if (!config || !check_json(path, config, err))
-        return false;
-    p->external.model_config = cap_arena_strdup(arena, config);
-    return true;
+    content = cap_file_read(path, (size_t)knob->max, NULL, &err);
+    if (content)
+        cap_spec_set_text(spec, id, content, arena, io_faults);
+    else
+        cap_spec_blame(io_faults, err.code, knob->path, "%s: %s", knob->path, err.text);
 }
 
-static bool fill_spec(struct parts *p, const struct cli_submit_options *o, struct cap_arena *arena,
-                      struct cap_err *err)
+static void set_knob(Moecap__V1__EvaluationSpec *spec, enum cap_knob_id id,
+                     const struct cli_submit_options *o, struct cap_arena *arena,
+                     struct cap_spec_faults *io_faults)
 {
-    Moecap__V1__EvaluationSpec *spec = &p->spec;
-    char *user = getenv("USER");
+    const struct cap_knob *knob = &cap_knobs[id];
+    const char *value = o->texts[id];
 
-    moecap__v1__evaluation_spec__init(spec);
-    fill_generation(p, o);
-    fill_load(p, o);
-    fill_machine(p, o);
-    if (!fill_external(p, o, arena, err))
-        return false;
-    spec->generation = &p->generation;
-    spec->load = &p->load;
-    spec->hardware = &p->hardware;
-    spec->parallelism = &p->parallelism;
-    spec->external = &p->external;
-    spec->model = text(o->model);
-    spec->revision = text(o->revision);
-    spec->engine = text(o->engine);
-    spec->precision = text(o->precision);
-    spec->n_tasks = o->tasks.count;
-    spec->tasks = (char **)o->tasks.items;
-    spec->limit = (uint32_t)o->limit;
-    spec->repeats = (uint32_t)o->repeats;
-    spec->seed = (uint64_t)o->seed;
-    spec->priority = (int32_t)o->priority;
-    spec->prompt_format = o->chat ? "chat" : "text";
-    spec->submitter = o->submitter ? text(o->submitter) : text(user);
-    spec->note = text(o->note);
-    if (o->has_fewshot) {
-        spec->opt_num_fewshot_case = MOECAP__V1__EVALUATION_SPEC__OPT_NUM_FEWSHOT_NUM_FEWSHOT;
-        spec->num_fewshot = (uint32_t)o->fewshot;
-    }
-    if (o->has_sampling) {
-        spec->opt_sampling_case = MOECAP__V1__EVALUATION_SPEC__OPT_SAMPLING_SAMPLING;
-        spec->sampling = o->sampling;
-    }
-    return true;
+    if (!value && knob->env)
+        value = getenv(knob->env);
+    for (size_t i = 0; i < o->lists[id].count; i++)
+        cap_spec_set_text(spec, id, o->lists[id].items[i], arena, io_faults);
+    if (o->switches[id]) /* --chat sets the word "chat" */
+        cap_spec_set_text(spec, id, knob->flag, arena, io_faults);
+    else if (value && knob->kind == CAP_KNOB_FILE)
+        set_file(spec, id, value, arena, io_faults);
+    else if (value)
+        cap_spec_set_text(spec, id, value, arena, io_faults);
 }
 
-/* The wire's fields are unsigned: what would wrap is refused here. */
-static bool check_signs(const struct cli_submit_options *o, struct cap_err *err)
+/* The scheduler says what is wrong with values that could be read and sent; together with those that
+ * could not. Otherwise its answer is the reason. */
+static bool submit_spec(struct cli_suite *suite, const Moecap__V1__SubmitRequest *request,
+                        Moecap__V1__SubmitReply **out_reply, struct cap_spec_faults *io_faults,
+                        struct cap_err *err)
 {
-    const struct {
-        const char *name;
-        int64_t value;
-    } fields[] = {{"batch-size", o->concurrency},
-                  {"max-tokens", o->max_tokens},
-                  {"limit", o->limit},
-                  {"repeats", o->repeats},
-                  {"num-fewshot", o->fewshot},
-                  {"seed", o->seed},
-                  {"top-k", o->top_k},
-                  {"tensor-parallel", o->tensor},
-                  {"pipeline-parallel", o->pipeline},
-                  {"data-parallel", o->data},
-                  {"expert-parallel", o->expert}};
+    struct cap_rpc_faults told = {0};
+    const struct cap_rpc_options options = {.out_faults = &told};
+    bool ok =
+        scheduler_rpc_submit(suite->scheduler, &options, request, suite->arena, out_reply, err);
 
-    for (size_t i = 0; i < CAP_COUNT_OF(fields); i++) {
-        bool is_seed = strcmp(fields[i].name, "seed") == 0;
-        int64_t max = is_seed ? INT64_MAX : UINT32_MAX;
+    for (size_t i = 0; i < told.count; i++)
+        if (!cap_spec_is_blamed(io_faults, told.items[i].field))
+            cap_spec_blame(io_faults, err->code, told.items[i].field + strlen("spec."), "%s",
+                           told.items[i].sentence);
+    return ok && io_faults->count == 0;
+}
 
-        if (fields[i].value < 0 || fields[i].value > max)
-            return cap_fail(err, CAP_INVALID_ARGUMENT, "--%s %lld is not from 0 to %lld",
-                            fields[i].name, (long long)fields[i].value, (long long)max);
+/* Every fault on its line, with the names of options; the last one is the failure. A value that is not
+ * even of its option's kind is a wrong command line. */
+static int refuse(const struct cli_context *context, const struct cap_spec_faults *faults,
+                  struct cap_err *err)
+{
+    int status = cli_exit_of(faults->items[0].code);
+    CAP_AUTO_BUF(all, CAP_SPEC_FAULTS_MAX * sizeof faults->items[0].sentence);
+
+    cap_err_clear(err);
+    for (size_t i = 0; i < faults->count; i++) {
+        CAP_AUTO_BUF(sentence, 2 * sizeof faults->items[0].sentence);
+
+        cap_spec_as_options(faults->items[i].sentence, &sentence);
+        if (faults->items[i].unreadable)
+            status = CLI_USAGE;
+        cap_buf_printf(&all, "%s%s", i ? "; " : "", sentence.data);
+        if (!context->globals.json && i + 1 < faults->count)
+            cap_plain_line(stderr, "moecap: %s", sentence.data);
+        else if (!context->globals.json)
+            cap_fail(err, faults->items[0].code, "%s", sentence.data);
     }
-    if (o->priority < INT32_MIN || o->priority > INT32_MAX)
-        return cap_fail(err, CAP_INVALID_ARGUMENT, "--priority %lld is not from -100 to 100",
-                        (long long)o->priority);
-    return true;
+    if (context->globals.json)
+        cap_fail(err, faults->items[0].code, "%s", all.data);
+    return status;
 }
 
 static void print_plan(const struct cli_submit_options *o, const Moecap__V1__SubmitReply *reply)
@@ -203,23 +128,25 @@ static void print_plan(const struct cli_submit_options *o, const Moecap__V1__Sub
 int cli_cmd_submit(struct cli_context *context, const struct cli_words *words, struct cap_err *err)
 {
     const struct cli_submit_options *o = &cli_submit_options;
-    CAP_AUTO(cli_suite) suite = NULL;
+    Moecap__V1__EvaluationSpec spec = MOECAP__V1__EVALUATION_SPEC__INIT;
     Moecap__V1__SubmitRequest request = MOECAP__V1__SUBMIT_REQUEST__INIT;
-    Moecap__V1__SubmitReply *reply;
-    struct parts parts;
+    struct cap_spec_faults faults = {.count = 0};
+    Moecap__V1__SubmitReply *reply = NULL;
+    CAP_AUTO(cli_suite) suite = NULL;
+    CAP_AUTO(cap_arena) arena = cap_arena_new(SPEC_ARENA_BYTES);
 
     (void)words;
-    if (!o->model || o->tasks.count == 0) {
+    for (int id = 0; id < CAP_KNOB_COUNT; id++)
+        set_knob(&spec, (enum cap_knob_id)id, o, arena, &faults);
+    if (!*spec.model || spec.n_tasks == 0) {
         cap_fail(err, CAP_INVALID_ARGUMENT, "submit needs --model and at least one --task");
         return CLI_USAGE;
     }
-    if (!check_signs(o, err) || !(suite = cli_suite_open(context, err)) ||
-        !fill_spec(&parts, o, suite->arena, err))
-        return cli_exit_of(err->code);
-    request.spec = &parts.spec;
-    request.dry_run = o->dry_run;
-    if (!scheduler_rpc_submit(suite->scheduler, NULL, &request, suite->arena, &reply, err))
-        return cli_exit_of(err->code);
+    request.spec = &spec;
+    request.dry_run = o->dry_run || faults.count > 0;
+    suite = cli_suite_open(context, err);
+    if (!suite || !submit_spec(suite, &request, &reply, &faults, err))
+        return faults.count > 0 ? refuse(context, &faults, err) : cli_exit_of(err->code);
     if (context->globals.json)
         cli_print_json(cap_wire_to_json(&reply->base));
     else

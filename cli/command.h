@@ -33,11 +33,12 @@ struct cli_context {
 };
 
 struct cli_command {
-    const char *name;    /* "run show" */
-    const char *words;   /* "RUN", for usage; "" = none */
-    const char *summary; /* one line */
-    const char *text;    /* paragraphs and examples */
-    const char *hint;    /* what to do when the input was refused; may be NULL */
+    const char *name;        /* "run show" */
+    const char *words;       /* "RUN", for usage; "" = none */
+    const char *summary;     /* one line */
+    const char *text;        /* paragraphs and examples */
+    const char *hint;        /* what to do when the input was refused; may be NULL */
+    const char *hint_values; /* instead, when a value and not a name was; NULL: `hint` */
     const struct cli_option *options;
     size_t option_count;
     void *values;

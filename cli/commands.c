@@ -3,11 +3,6 @@
 #include "cmd.h"
 #include "up.h"
 
-#define S(field, name, kind, value, help)                                                          \
-    CLI_OPTION(struct cli_submit_options, field, name, NULL, kind, value, help)
-#define SG(field, name, kind, value, help)                                                         \
-    CLI_OPTION_GIVEN(struct cli_submit_options, field, has_##field, name, kind, value, help)
-
 const struct cli_option cli_global_options[] = {
     CLI_OPTION(
         struct cli_globals, server, "server", NULL, CLI_TEXT, "ADDRESS",
@@ -87,47 +82,35 @@ static const struct cli_command status = {
     .run = cli_cmd_status,
 };
 
+/* How a knob of each kind is written, and where cmd_submit_rpc.c finds it. */
+#define KNOB_SLOT(id, slot) offsetof(struct cli_submit_options, slot[CAP_KNOB_##id])
+#define KNOB_TEXT(id) CLI_TEXT, KNOB_SLOT(id, texts)
+#define KNOB_NAME(id) KNOB_TEXT(id)
+#define KNOB_WORD(id) KNOB_TEXT(id)
+#define KNOB_WHOLE(id) KNOB_TEXT(id)
+#define KNOB_REAL(id) KNOB_TEXT(id)
+#define KNOB_FILE(id) KNOB_TEXT(id)
+#define KNOB_SWITCH(id) CLI_FLAG, KNOB_SLOT(id, switches)
+#define KNOB_CHOICE(id) KNOB_SWITCH(id)
+#define KNOB_LIST(id) CLI_LIST, KNOB_SLOT(id, lists)
+#define KNOB_OPTION(name, alias, value, help, kind, slot)                                          \
+    {                                                                                              \
+        name, alias, kind, value, help, slot, 0                                                    \
+    }
+#define KNOB_ROW(...) KNOB_OPTION(__VA_ARGS__)
+#define KNOB(id, path, kind, flag, alias, value, unset, label, help, ...)                          \
+    KNOB_ROW(flag, alias, value, help " (" unset ")", KNOB_##kind(id)),
+
 static const struct cli_option submit_options[] = {
-    S(model, "model", CLI_TEXT, "NAME|DIR", "model that a node offers, or a directory on the node"),
-    S(tasks, "task", CLI_LIST, "TASK", "task to run; may be repeated (moecap task list)"),
-    S(engine, "engine", CLI_TEXT, "KIND",
-      "native (default), null, or a server behind --url: openai, vllm, sglang, transformers, ..."),
-    S(precision, "precision", CLI_TEXT, "P", "bf16 (default), int8, f32"),
-    {"batch-size", "concurrency", CLI_INT, "N", "requests in flight, closed loop (1)",
-     offsetof(struct cli_submit_options, concurrency), 0},
-    SG(rate, "rate", CLI_REAL, "R", "instead: Poisson arrivals, R requests a second"),
-    S(limit, "limit", CLI_INT, "N", "only the first N samples (0 = all)"),
-    SG(sampling, "sampling", CLI_REAL, "SHARE", "a random share of the samples, by --seed"),
-    SG(fewshot, "num-fewshot", CLI_INT, "K", "examples before the question (the task's own)"),
-    S(max_tokens, "max-tokens", CLI_INT, "N", "longest answer (the task's own)"),
-    SG(temperature, "temperature", CLI_REAL, "T", "0 = greedy (the task's own)"),
-    SG(top_p, "top-p", CLI_REAL, "P", "nucleus sampling"),
-    S(top_k, "top-k", CLI_INT, "K", "sample among the K likeliest (0 = off)"),
-    S(ignore_eos, "ignore-eos", CLI_FLAG, NULL, "always generate --max-tokens tokens"),
-    S(seed, "seed", CLI_INT, "N", "of sampling, few-shot choice and token sampling (0)"),
-    S(repeats, "repeats", CLI_INT, "N", "runs of each task (1)"),
-    S(chat, "chat", CLI_FLAG, NULL, "send messages through the model's chat template"),
-    S(priority, "priority", CLI_INT, "N", "-100 to 100, higher first (0)"),
-    S(submitter, "submitter", CLI_TEXT, "NAME", "who asks (USER); fair share is per submitter"),
-    S(note, "note", CLI_TEXT, "TEXT", "shown beside the run"),
-    S(revision, "revision", CLI_TEXT, "TEXT", "of the model, for the record"),
-    S(hardware, "hardware", CLI_TEXT, "TEXT",
-      "declared hardware behind --url, e.g. \"8x H100-SXM\""),
-    S(device, "device", CLI_TEXT, "cpu|cuda", "what the node must have (any)"),
-    S(tensor, "tensor-parallel", CLI_INT, "N", "tensor parallelism (1)"),
-    S(pipeline, "pipeline-parallel", CLI_INT, "N", "pipeline parallelism (1)"),
-    S(data, "data-parallel", CLI_INT, "N", "data parallelism (1)"),
-    S(expert, "expert-parallel", CLI_INT, "N", "expert parallelism (1)"),
-    S(url, "url", CLI_TEXT, "URL", "base URL of an external server"),
-    S(served_model, "served-model", CLI_TEXT, "NAME", "model name to send to it"),
-    S(model_config, "model-config", CLI_TEXT, "DIR|FILE", "its config.json, declared"),
-    S(api_key_env, "api-key-env", CLI_TEXT, "VAR",
-      "the node's variable that holds its key: MOECAP_KEY_..."),
-    S(dry_run, "dry-run", CLI_FLAG, NULL, "check and plan only"),
-    S(watch, "watch", CLI_FLAG, NULL,
-      "stay and show progress; status 1 if a run, or its every sample, fails"),
-    S(quiet, "quiet", CLI_FLAG, NULL, "print the evaluation's id only"),
+#include "spec/spec.def"
+    CLI_OPTION(struct cli_submit_options, dry_run, "dry-run", NULL, CLI_FLAG, NULL,
+               "check and plan only"),
+    CLI_OPTION(struct cli_submit_options, watch, "watch", NULL, CLI_FLAG, NULL,
+               "stay and show progress; status 1 if a run, or its every sample, fails"),
+    CLI_OPTION(struct cli_submit_options, quiet, "quiet", NULL, CLI_FLAG, NULL,
+               "print the evaluation's id only"),
 };
+#undef KNOB
 
 static const struct cli_command submit = {
     .name = "submit",
@@ -145,7 +128,8 @@ static const struct cli_command submit = {
     .options = submit_options,
     .option_count = CAP_COUNT_OF(submit_options),
     .values = &cli_submit_options,
-    .hint = "moecap task list and moecap node list show tasks and models; --dry-run checks only",
+    .hint = "moecap task list and moecap node list show tasks and models",
+    .hint_values = "moecap help submit lists the options; docs/cli.md too",
     .run = cli_cmd_submit,
 };
 

@@ -44,7 +44,7 @@ const char *cli_hint_of(const struct cli_command *command, int status, enum cap_
         return "moecap --help lists the commands";
     if (status == CLI_USAGE)
         return "--help behind the command shows its options, with examples";
-    return command->hint;
+    return code != CAP_NOT_FOUND && command->hint_values ? command->hint_values : command->hint;
 }
 
 /* The texts may quote what a peer or a file said: nothing of it reaches the terminal as control. */

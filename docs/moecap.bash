@@ -4,7 +4,7 @@ _moecap() {
     local globals="--server --state --json --help" words= files= i names=()
     case $previous in
     --= | --state | --models | --tasks | --model | --model-config | --data | --fewshot) COMPREPLY=($(compgen -f -- "$word")); return ;;
-    --= | --server | --nodes | --postgres | --port-base | --openai-port | --log | --task | --engine | --precision | --batch-size | --rate | --limit | --sampling | --num-fewshot | --max-tokens | --temperature | --top-p | --top-k | --seed | --repeats | --priority | --submitter | --note | --revision | --hardware | --tensor-parallel | --pipeline-parallel | --data-parallel | --expert-parallel | --url | --served-model | --api-key-env | --reason | --model | --task | --engine | --evaluation | --limit | --verdict | --limit | --after) COMPREPLY=(); return ;;
+    --= | --server | --nodes | --postgres | --port-base | --openai-port | --log | --task | --engine | --precision | --batch-size | --rate | --limit | --sampling | --num-fewshot | --max-tokens | --temperature | --top-p | --top-k | --seed | --repeats | --priority | --submitter | --note | --revision | --hardware | --device-count | --tensor-parallel | --pipeline-parallel | --data-parallel | --expert-parallel | --url | --served-model | --api-key-env | --reason | --model | --task | --engine | --evaluation | --limit | --verdict | --limit | --after) COMPREPLY=(); return ;;
     --ports) COMPREPLY=($(compgen -W "default auto" -- "$word")); return ;;
     --device) COMPREPLY=($(compgen -W "cpu cuda" -- "$word")); return ;;
     esac
@@ -19,7 +19,7 @@ _moecap() {
     "up"\ *) words="$globals --detach --nodes --models --any-model-path --postgres --ports --port-base --openai-port --tasks --no-tasks --log" ;;
     "down"\ *) words="$globals" ;;
     "status"\ *) words="$globals" ;;
-    "submit"\ *) words="$globals --model --task --engine --precision --batch-size --rate --limit --sampling --num-fewshot --max-tokens --temperature --top-p --top-k --ignore-eos --seed --repeats --chat --priority --submitter --note --revision --hardware --device --tensor-parallel --pipeline-parallel --data-parallel --expert-parallel --url --served-model --model-config --api-key-env --dry-run --watch --quiet" ;;
+    "submit"\ *) words="$globals --model --task --engine --precision --batch-size --rate --limit --sampling --num-fewshot --max-tokens --temperature --top-p --top-k --ignore-eos --seed --repeats --chat --priority --submitter --note --revision --hardware --device --device-count --tensor-parallel --pipeline-parallel --data-parallel --expert-parallel --url --served-model --model-config --api-key-env --dry-run --watch --quiet" ;;
     "watch"\ *) words="$globals" ;;
     "cancel"\ *) words="$globals --reason" ;;
     "queue"\ *) words="$globals" ;;

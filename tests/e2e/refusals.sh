@@ -11,7 +11,7 @@ says 'there is no command "frobnicate"'
 expect 2 moecap submit --model x
 says 'needs --model and at least one --task'
 expect 2 moecap submit --model x --task y --batch-size many
-says '"many" is not a whole number'
+says '--batch-size "many" is not a whole number from 1 to 4096, e.g. 4'
 expect 3 moecap submit --model x --task y --priority 4294967296
 says '--priority 4294967296 is not from -100 to 100'
 expect 2 moecap submit --no-such-option
@@ -32,13 +32,34 @@ says 'precision "fp3" is unknown'
 says 'known: f32, bf16, int8'
 expect 3 moecap submit --model moecap-tiny --task gsm-mini --engine nativ
 says 'did you mean "native"?'
-expect 3 moecap submit --model moecap-tiny --task gsm-mini --batch-size 0 --sampling 2 --temperature 1000
-says 'sampling 2 is not above 0 and up to 1'
-says 'generation.temperature 1000 is not from 0 to 100'
-expect 3 moecap submit --model moecap-tiny --task gsm-mini --batch-size 5000
-says 'load.concurrency 5000 is not from 1 to 4096'
+# every wrong value at once, by the name of its option
+expect 3 moecap submit --model moecap-tiny --task gsm-mini --batch-size 0 --sampling 2 --temperature 1000 --limit -3
+says '--batch-size 0 is not from 1 to 4096'
+says '--sampling 2 is not above 0 and up to 1'
+says '--temperature 1000 is not from 0 to 100'
+says '--limit -3 is not from 0 to 4294967295'
+expect 3 moecap submit --model moecap-tiny --task gsm-mini --batch-size 99999999999999999999
+says '--batch-size 99999999999999999999 is not from 1 to 4096'
+expect 2 moecap submit --model moecap-tiny --task gsm-mni --seed abc
+says '--seed "abc" is not a whole number'
+says 'task "gsm-mni" is unknown'
+expect 3 moecap submit --model moecap-tiny --task gsm-mini --rate 5 --batch-size 4
+says '--rate excludes --batch-size'
+expect 3 moecap submit --model moecap-tiny --task gsm-mini --priority 500
+says '--priority 500 is not from -100 to 100'
+says 'hint: moecap help submit'
 expect 3 moecap submit --model x --engine vllm --task gsm-mini
-says 'engine "vllm" needs external.url'
+says '--engine "vllm" needs --url'
+expect 3 moecap submit --model x --engine vllm --task gsm-mini --url http:///x
+says '--url "http:///x" names no host'
+expect 3 moecap submit --model x --engine vllm --task gsm-mini --url http://h:99999
+says '--url "http://h:99999" has a port that is not from 1 to 65535'
+expect 3 moecap submit --model x --engine vllm --task gsm-mini --url http://169.254.169.254
+says 'is link-local'
+expect 3 moecap submit --model moecap-tiny --task gsm-mini --precision fp8
+says 'precision "fp8" is not one that engine "native" computes in'
+expect 0 moecap submit --model moecap-tiny --task gsm-mini,choice-mini --precision bfloat16 --dry-run
+says 'choice-mini, repeat'
 expect 3 moecap submit --engine null --model none --task gsm-mini --note "$(printf 'caf\351')"
 says 'note is not UTF-8'
 expect 3 moecap watch run-doesnotexist
