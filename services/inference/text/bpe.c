@@ -12,7 +12,6 @@
 
 #include "base/arena.h"
 #include "base/map.h"
-#include "text/bytes.h"
 
 enum { ENTRY_BYTES_MAX = 1 << 16 };
 static const uint32_t NO_ID = UINT32_MAX;
@@ -66,6 +65,47 @@ static const struct merge *find_merge(const struct infer_bpe *bpe, uint32_t left
     return merge->pair == NO_PAIR ? NULL : merge;
 }
 
+/* ---- GPT-2's table of printable characters for the 256 bytes ---- */
+
+/* The byte that a character stands for; -1 = none. Printable bytes stand for themselves; the
+ * others, in order (0 to 0x20, 0x7f to 0xa0, 0xad), are U+0100 to U+0143. */
+static int byte_of(unsigned character)
+{
+    bool itself = (character >= 0x21 && character <= 0x7e) ||
+                  (character >= 0xa1 && character <= 0xff && character != 0xad);
+
+    if (itself)
+        return (int)character;
+    if (character < 0x100 || character > 0x143)
+        return -1;
+    if (character <= 0x120)
+        return (int)character - 0x100;
+    return character <= 0x142 ? 0x7f + (int)character - 0x121 : 0xad;
+}
+
+/* A vocabulary entry as bytes; `out` holds `length` bytes. An entry with a character outside the
+ * table stands for its own UTF-8. Returns how many bytes. */
+static size_t bytes_from_text(const char *text, size_t length, char *out)
+{
+    const unsigned char *t = (const unsigned char *)text;
+    size_t count = 0;
+
+    for (size_t i = 0; i < length;) {
+        bool two = (t[i] & 0xe0) == 0xc0 && i + 1 < length;
+        int byte = t[i] < 0x80 ? byte_of(t[i])
+                   : two       ? byte_of((t[i] & 0x1fu) << 6 | (t[i + 1] & 0x3fu))
+                               : -1;
+
+        if (byte < 0) {
+            memcpy(out, text, length);
+            return length;
+        }
+        out[count++] = (char)byte;
+        i += two ? 2 : 1;
+    }
+    return count;
+}
+
 /* ---- reading ---- */
 
 static bool keep_entry(struct infer_bpe *bpe, const char *name, const json_t *value,
@@ -83,7 +123,7 @@ static bool keep_entry(struct infer_bpe *bpe, const char *name, const json_t *va
     if (length >= sizeof bytes)
         return cap_fail(err, CAP_INVALID_ARGUMENT, "vocabulary entry \"%.60s...\" is too long",
                         name);
-    length = infer_bytes_from_text(name, length, bytes);
+    length = bytes_from_text(name, length, bytes);
     token = &bpe->tokens[id];
     token->bytes = cap_arena_strndup(bpe->arena, bytes, length);
     token->length = length;
@@ -152,8 +192,8 @@ static bool keep_merge(struct infer_bpe *bpe, const json_t *item, size_t rank, s
     right_length = strlen(right);
     if (left_length + right_length > ENTRY_BYTES_MAX)
         return cap_fail(err, CAP_INVALID_ARGUMENT, "merge %zu is too long", rank);
-    left_bytes = infer_bytes_from_text(left, left_length, bytes);
-    right_bytes = infer_bytes_from_text(right, right_length, bytes + left_bytes);
+    left_bytes = bytes_from_text(left, left_length, bytes);
+    right_bytes = bytes_from_text(right, right_length, bytes + left_bytes);
     left_id = find_id(bpe, bytes, left_bytes);
     right_id = find_id(bpe, bytes + left_bytes, right_bytes);
     id = find_id(bpe, bytes, left_bytes + right_bytes);
