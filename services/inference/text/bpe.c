@@ -27,6 +27,7 @@ static const uint64_t NO_PAIR = UINT64_MAX;
 struct token {
     const char *bytes; /* NULL = no such id */
     size_t length;
+    bool raw; /* the entry is spelled as it is, not in GPT-2's characters */
 };
 
 struct infer_bpe {
@@ -39,6 +40,8 @@ struct infer_bpe {
     struct merge *merges;   /* open addressing, power of two */
     size_t merge_slots, merge_count;
     bool ignore_merges; /* a word that is a token is not taken apart */
+    uint32_t unknown;   /* for a byte that has no token; NO_ID = it is dropped */
+    bool fuse_unknown;  /* one for several such bytes */
 };
 
 /* ---- looking up ---- */
@@ -84,12 +87,13 @@ static int byte_of(unsigned character)
 }
 
 /* A vocabulary entry as bytes; `out` holds `length` bytes. An entry with a character outside the
- * table stands for its own UTF-8. Returns how many bytes. */
-static size_t bytes_from_text(const char *text, size_t length, char *out)
+ * table stands for its own UTF-8, which *out_raw tells. Returns how many bytes. */
+static size_t bytes_from_text(const char *text, size_t length, char *out, bool *out_raw)
 {
     const unsigned char *t = (const unsigned char *)text;
     size_t count = 0;
 
+    *out_raw = false;
     for (size_t i = 0; i < length;) {
         bool two = (t[i] & 0xe0) == 0xc0 && i + 1 < length;
         int byte = t[i] < 0x80 ? byte_of(t[i])
@@ -98,6 +102,7 @@ static size_t bytes_from_text(const char *text, size_t length, char *out)
 
         if (byte < 0) {
             memcpy(out, text, length);
+            *out_raw = true;
             return length;
         }
         out[count++] = (char)byte;
@@ -123,8 +128,8 @@ static bool keep_entry(struct infer_bpe *bpe, const char *name, const json_t *va
     if (length >= sizeof bytes)
         return cap_fail(err, CAP_INVALID_ARGUMENT, "vocabulary entry \"%.60s...\" is too long",
                         name);
-    length = bytes_from_text(name, length, bytes);
     token = &bpe->tokens[id];
+    length = bytes_from_text(name, length, bytes, &token->raw);
     token->bytes = cap_arena_strndup(bpe->arena, bytes, length);
     token->length = length;
     if (!token->bytes)
@@ -186,14 +191,15 @@ static bool keep_merge(struct infer_bpe *bpe, const json_t *item, size_t rank, s
     char bytes[2 * ENTRY_BYTES_MAX];
     uint32_t left_id, right_id, id;
     struct merge *slot;
+    bool raw;
 
     if (!split_merge(item, &left, &left_length, &right))
         return cap_fail(err, CAP_INVALID_ARGUMENT, "merge %zu is not a pair of texts", rank);
     right_length = strlen(right);
     if (left_length + right_length > ENTRY_BYTES_MAX)
         return cap_fail(err, CAP_INVALID_ARGUMENT, "merge %zu is too long", rank);
-    left_bytes = bytes_from_text(left, left_length, bytes);
-    right_bytes = bytes_from_text(right, right_length, bytes + left_bytes);
+    left_bytes = bytes_from_text(left, left_length, bytes, &raw);
+    right_bytes = bytes_from_text(right, right_length, bytes + left_bytes, &raw);
     left_id = find_id(bpe, bytes, left_bytes);
     right_id = find_id(bpe, bytes + left_bytes, right_bytes);
     id = find_id(bpe, bytes, left_bytes + right_bytes);
@@ -257,6 +263,19 @@ static bool check_kind(const json_t *model, struct cap_err *err)
     return true;
 }
 
+/* What stands for bytes that the vocabulary lacks. */
+static bool read_unknown(struct infer_bpe *bpe, const json_t *model, struct cap_err *err)
+{
+    const char *text = json_string_value(json_object_get(model, "unk_token"));
+    int64_t id = text ? infer_bpe_id_of_text(bpe, text, strlen(text)) : -1;
+
+    bpe->unknown = id < 0 ? NO_ID : (uint32_t)id;
+    bpe->fuse_unknown = json_is_true(json_object_get(model, "fuse_unk"));
+    return !text || id >= 0 || infer_bpe_bytes_without_token(bpe) == 0 ||
+           cap_fail(err, CAP_INVALID_ARGUMENT,
+                    "the vocabulary does not have its unk_token \"%.60s\"", text);
+}
+
 struct infer_bpe *infer_bpe_open(const json_t *model, struct cap_err *err)
 {
     CAP_AUTO(infer_bpe) bpe = calloc(1, sizeof *bpe);
@@ -267,7 +286,7 @@ struct infer_bpe *infer_bpe_open(const json_t *model, struct cap_err *err)
     bpe->ids = cap_map_new();
     bpe->ignore_merges = json_is_true(json_object_get(model, "ignore_merges"));
     if (!check_kind(model, err) || !read_vocabulary(bpe, model, err) ||
-        !read_merges(bpe, model, err))
+        !read_unknown(bpe, model, err) || !read_merges(bpe, model, err))
         return NULL;
     return cap_take(bpe);
 }
@@ -371,10 +390,12 @@ static void push_pair(const struct infer_bpe *bpe, struct infer_bpe_scratch *s, 
             s, (struct candidate){merge->rank, merge->id, at, left->id, s->symbols[left->next].id});
 }
 
-/* One symbol per byte; bytes that the vocabulary lacks are left out. Returns how many. */
+/* One symbol per byte; bytes that the vocabulary lacks become unk_token, or are left out. Returns
+ * how many. */
 static int32_t load_word(const struct infer_bpe *bpe, struct infer_bpe_scratch *s, const char *word,
                          size_t length)
 {
+    bool was_unknown = false;
     int32_t count = 0;
 
     if (length > s->symbol_capacity) {
@@ -386,8 +407,11 @@ static int32_t load_word(const struct infer_bpe *bpe, struct infer_bpe_scratch *
     for (size_t i = 0; i < length; i++) {
         uint32_t id = bpe->byte_ids[(unsigned char)word[i]];
 
-        if (id == NO_ID)
+        if (id == NO_ID && (bpe->unknown == NO_ID || (bpe->fuse_unknown && was_unknown)))
             continue;
+        was_unknown = id == NO_ID;
+        if (was_unknown)
+            id = bpe->unknown;
         s->symbols[count] = (struct symbol){id, count - 1, count + 1};
         count++;
     }
@@ -440,6 +464,18 @@ void infer_bpe_encode(const struct infer_bpe *bpe, struct infer_bpe_scratch *scr
 }
 
 /* ---- questions ---- */
+
+int64_t infer_bpe_id_of_text(const struct infer_bpe *bpe, const char *text, size_t length)
+{
+    char bytes[ENTRY_BYTES_MAX];
+    uint32_t id;
+    bool raw;
+
+    if (length > sizeof bytes)
+        return -1;
+    id = find_id(bpe, bytes, bytes_from_text(text, length, bytes, &raw));
+    return id == NO_ID || bpe->tokens[id].raw != raw ? -1 : (int64_t)id;
+}
 
 const char *infer_bpe_bytes(const struct infer_bpe *bpe, uint32_t id, size_t *out_length)
 {

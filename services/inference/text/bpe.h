@@ -25,6 +25,8 @@ CAP_DEFINE_AUTO(infer_bpe_scratch)
 void infer_bpe_encode(const struct infer_bpe *bpe, struct infer_bpe_scratch *scratch,
                       const char *word, size_t length, struct infer_tokens *out);
 
+/* The id of the vocabulary's entry that is written so: as a key, not as bytes. -1 = none. */
+int64_t infer_bpe_id_of_text(const struct infer_bpe *bpe, const char *text, size_t length);
 /* Bytes of the token, NULL when the vocabulary has none with that id. */
 const char *infer_bpe_bytes(const struct infer_bpe *bpe, uint32_t id, size_t *out_length);
 uint32_t infer_bpe_id_count(const struct infer_bpe *bpe); /* largest id + 1 */

@@ -41,23 +41,22 @@ static char *read_optional(const char *dir, const char *name, size_t bytes_max, 
     return cap_file_read_regular(path, bytes_max, out_length, err);
 }
 
-/* A special token is a text, or an object that holds it as "content". */
-static void read_specials(struct infer_chat *chat, const json_t *config)
+/* A special token is a text, or an object that holds it as "content". What an earlier file said of it
+ * stays. */
+static void read_specials(struct infer_chat *chat, const json_t *file)
 {
-    json_t *more = json_object_get(config, "additional_special_tokens");
+    json_t *more = json_object_get(file, "additional_special_tokens");
 
     for (size_t i = 0; i < CAP_COUNT_OF(special_keys); i++) {
-        json_t *value = json_object_get(config, special_keys[i]);
+        json_t *value = json_object_get(file, special_keys[i]);
 
         if (json_is_object(value))
             value = json_object_get(value, "content");
-        if (json_is_string(value))
+        if (json_is_string(value) && !json_object_get(chat->names, special_keys[i]))
             json_object_set(chat->names, special_keys[i], value);
     }
-    if (json_is_array(more))
+    if (json_is_array(more) && !json_object_get(chat->names, "additional_special_tokens"))
         json_object_set(chat->names, "additional_special_tokens", more);
-    chat->adds_bos = json_is_true(json_object_get(config, "add_bos_token")) &&
-                     json_object_get(chat->names, "bos_token");
 }
 
 /* chat_template: a text, or [{"name": "default", "template": ...}, ...]; NULL = none. */
@@ -96,40 +95,44 @@ static void compile(struct infer_chat *chat, const char *text, const char *sourc
     }
 }
 
-static bool read_config(struct infer_chat *chat, const char *dir, const struct cap_clock *clock,
-                        struct cap_err *err)
+/* NULL with err clean when there is no such file. */
+static json_t *read_json(const char *dir, const char *name, struct cap_err *err)
 {
-    static const char name[] = "tokenizer_config.json";
     size_t length = 0;
     CAP_AUTO_MEM char *text = read_optional(dir, name, CONFIG_BYTES_MAX, &length, err);
     json_error_t why;
-    json_t *config;
-    const char *template;
+    json_t *json = text ? json_loadb(text, length, JSON_ALLOW_NUL, &why) : NULL;
 
-    if (!text)
-        return err->code == CAP_OK;
-    config = json_loadb(text, length, JSON_ALLOW_NUL, &why);
-    if (!config)
-        return cap_fail(err, CAP_INVALID_ARGUMENT, "%s, line %d: %.200s", name, why.line, why.text);
-    read_specials(chat, config);
-    template = find_template(config);
-    if (template && !infer_chat_has_template(chat))
-        compile(chat, template, name, clock);
-    json_decref(config);
-    return true;
+    if (text && !json)
+        cap_fail(err, CAP_INVALID_ARGUMENT, "%s, line %d: %.200s", name, why.line, why.text);
+    return json;
 }
 
 static bool read_files(struct infer_chat *chat, const char *dir, const struct cap_clock *clock,
                        struct cap_err *err)
 {
-    static const char name[] = "chat_template.jinja";
-    CAP_AUTO_MEM char *text = read_optional(dir, name, TEMPLATE_BYTES_MAX, NULL, err);
+    static const char template_file[] = "chat_template.jinja",
+                      config_file[] = "tokenizer_config.json";
+    CAP_AUTO_MEM char *text = read_optional(dir, template_file, TEMPLATE_BYTES_MAX, NULL, err);
+    json_t *config = NULL, *specials = NULL;
+    const char *template;
 
-    if (err->code != CAP_OK)
-        return false;
-    if (text)
-        compile(chat, text, name, clock);
-    return read_config(chat, dir, clock, err);
+    if (err->code == CAP_OK)
+        config = read_json(dir, config_file, err);
+    if (err->code == CAP_OK)
+        specials = read_json(dir, "special_tokens_map.json", err);
+    if (err->code == CAP_OK) {
+        read_specials(chat, config);
+        read_specials(chat, specials);
+        chat->adds_bos = json_is_true(json_object_get(config, "add_bos_token")) &&
+                         json_object_get(chat->names, "bos_token");
+        template = text ? text : find_template(config);
+        if (template)
+            compile(chat, template, text ? template_file : config_file, clock);
+    }
+    json_decref(config);
+    json_decref(specials);
+    return err->code == CAP_OK;
 }
 
 struct infer_chat *infer_chat_open(const char *dir, const struct cap_clock *clock,

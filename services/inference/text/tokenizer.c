@@ -3,6 +3,7 @@
  * are cut out of that; what remains is cut into words, and each word is encoded. */
 #include "text/tokenizer.h"
 
+#include <assert.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 
 #include "base/arena.h"
 #include "base/file.h"
+#include "base/map.h"
 #include "base/utf8.h"
 #include "text/added.h"
 #include "text/bpe.h"
@@ -33,32 +35,240 @@ struct infer_tokenizer {
     int before_count, behind_count;
 };
 
-/* ---- reading: added tokens ---- */
+/* ---- reading: added tokens, from all files ---- */
 
-static bool read_added(struct infer_tokenizer *t, const json_t *item, struct cap_err *err)
+/* Files of a model that hold tokens. The first one is the tokenizer itself, and the only one that
+ * must exist; where several have a token, its flags are those of the first. */
+enum file { TOKENIZER, CONFIG, ADDED, SPECIALS, FILE_COUNT };
+
+static const char *const file_names[FILE_COUNT] = {"tokenizer.json", "tokenizer_config.json",
+                                                   "added_tokens.json", "special_tokens_map.json"};
+
+/* NULL = there is no such file. */
+struct files {
+    const json_t *json[FILE_COUNT];
+};
+
+/* Special tokens by their roles, in tokenizer_config.json and special_tokens_map.json. */
+static const char *const roles[] = {"bos_token", "eos_token", "unk_token", "sep_token",
+                                    "pad_token", "cls_token", "mask_token"};
+
+struct reading {
+    struct infer_tokenizer *t;
+    struct cap_map *by_content; /* content -> the token, which knows its file by `files` */
+    enum file *files;           /* [added_count] where each token was read */
+    size_t capacity;
+};
+
+static bool fail_disagree(const char *content, int64_t id, enum file file, const char *what,
+                          enum file other, struct cap_err *err)
 {
-    const json_t *content = json_object_get(item, "content"), *id = json_object_get(item, "id");
-    struct infer_added_token *token = &t->added[t->added_count];
+    return cap_fail(err, CAP_INVALID_ARGUMENT,
+                    "%s and %s disagree: \"%.60s\" is token %lld in %s, but %s", file_names[other],
+                    file_names[file], content, (long long)id, file_names[file], what);
+}
 
-    if (!json_is_string(content) || json_string_length(content) == 0 || !json_is_integer(id) ||
-        json_integer_value(id) < 0 || json_integer_value(id) >= INFER_TOKENIZER_IDS_MAX)
+/* The token, said by a file other than tokenizer.json, against what the vocabulary has. */
+static bool check_vocabulary(const struct reading *r, const char *content, size_t length,
+                             uint32_t id, enum file file, struct cap_err *err)
+{
+    int64_t own = infer_bpe_id_of_text(r->t->bpe, content, length);
+    size_t bytes_length = 0;
+    const char *bytes = infer_bpe_bytes(r->t->bpe, id, &bytes_length);
+    char what[160];
+
+    if (own == (int64_t)id || (own < 0 && !bytes))
+        return true;
+    if (own >= 0)
+        snprintf(what, sizeof what, "token %lld in the vocabulary of tokenizer.json",
+                 (long long)own);
+    else
+        snprintf(what, sizeof what, "that token is \"%.*s\" in the vocabulary of tokenizer.json",
+                 bytes_length > 60 ? 60 : (int)bytes_length, bytes);
+    return fail_disagree(content, id, file, what, TOKENIZER, err);
+}
+
+/* True when the token is known already, or when it is new and may be added; false with err set when
+ * another file says otherwise. */
+static bool check_token(const struct reading *r, const char *content, size_t length, uint32_t id,
+                        enum file file, bool *out_known, struct cap_err *err)
+{
+    const struct infer_added_token *same = cap_map_get_n(r->by_content, content, length);
+    char what[160];
+
+    *out_known = same != NULL;
+    if (same && same->id != id) {
+        enum file other = r->files[same - r->t->added];
+
+        snprintf(what, sizeof what, "token %u in %s", same->id, file_names[other]);
+        return fail_disagree(content, id, file, what, other, err);
+    }
+    for (size_t i = 0; !same && i < r->t->added_count; i++) {
+        const struct infer_added_token *token = &r->t->added[i];
+
+        if (token->id == id) {
+            snprintf(what, sizeof what, "that token is \"%.60s\" in %s", token->content,
+                     file_names[r->files[i]]);
+            return fail_disagree(content, id, file, what, r->files[i], err);
+        }
+    }
+    return same || check_vocabulary(r, content, length, id, file, err);
+}
+
+/* `flags` may hold special, lstrip, rstrip, single_word and normalized. */
+static bool add_token(struct reading *r, const json_t *content, int64_t id, const json_t *flags,
+                      enum file file, struct cap_err *err)
+{
+    struct infer_tokenizer *t = r->t;
+    struct infer_added_token *token = &t->added[t->added_count];
+    bool known = false;
+
+    if (!json_is_string(content) || json_string_length(content) == 0 || id < 0 ||
+        id >= INFER_TOKENIZER_IDS_MAX)
         return cap_fail(err, CAP_INVALID_ARGUMENT,
                         "added token %zu needs a content and an id below %d", t->added_count,
-                        INFER_TOKENIZER_IDS_MAX);
+                        INFER_TOKENIZER_IDS_MAX) ||
+               cap_fail_in(err, "%s", file_names[file]);
+    if (file != TOKENIZER &&
+        !check_token(r, json_string_value(content), json_string_length(content), (uint32_t)id, file,
+                     &known, err))
+        return false;
+    if (known)
+        return true;
+    assert(t->added_count < r->capacity);
     token->length = json_string_length(content);
     token->content = cap_arena_strndup(t->arena, json_string_value(content), token->length);
     if (!token->content)
         return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "the added tokens take too much memory");
-    token->id = (uint32_t)json_integer_value(id);
-    token->special = json_is_true(json_object_get(item, "special"));
-    token->lstrip = json_is_true(json_object_get(item, "lstrip"));
-    token->rstrip = json_is_true(json_object_get(item, "rstrip"));
-    token->single_word = json_is_true(json_object_get(item, "single_word"));
-    token->normalized = json_is_true(json_object_get(item, "normalized"));
+    token->id = (uint32_t)id;
+    token->special = json_is_true(json_object_get(flags, "special"));
+    token->lstrip = json_is_true(json_object_get(flags, "lstrip"));
+    token->rstrip = json_is_true(json_object_get(flags, "rstrip"));
+    token->single_word = json_is_true(json_object_get(flags, "single_word"));
+    token->normalized = json_is_true(json_object_get(flags, "normalized"));
     if (token->id >= t->id_count)
         t->id_count = token->id + 1;
-    t->added_count++;
+    r->files[t->added_count++] = file;
+    cap_map_put_n(r->by_content, token->content, token->length, token);
     return true;
+}
+
+/* "added_tokens": [{"id": 1, "content": "<s>", ...}] */
+static bool read_list(struct reading *r, const json_t *list, struct cap_err *err)
+{
+    json_t *item;
+    size_t i;
+
+    json_array_foreach(list, i, item)
+    {
+        const json_t *id = json_object_get(item, "id");
+
+        if (!add_token(r, json_object_get(item, "content"),
+                       json_is_integer(id) ? json_integer_value(id) : -1, item, TOKENIZER, err))
+            return false;
+    }
+    return true;
+}
+
+/* "added_tokens_decoder": {"1": {"content": "<s>", ...}} */
+static bool read_decoder(struct reading *r, const json_t *decoder, struct cap_err *err)
+{
+    const char *key;
+    json_t *item;
+
+    json_object_foreach((json_t *)decoder, key, item)
+    {
+        char *end;
+        long id = strtol(key, &end, 10);
+
+        if (!add_token(r, json_object_get(item, "content"), *key && !*end ? id : -1, item, CONFIG,
+                       err))
+            return false;
+    }
+    return true;
+}
+
+/* {"<s>": 1}: without flags; what no role names is looked for after normalizing. */
+static bool read_map(struct reading *r, const json_t *map, struct cap_err *err)
+{
+    json_t *plain = json_pack("{s:b}", "normalized", 1);
+    const char *key;
+    json_t *id;
+    bool ok = true;
+
+    json_object_foreach((json_t *)map, key, id)
+    {
+        json_t *content = json_string(key);
+
+        ok = add_token(r, content, json_is_integer(id) ? json_integer_value(id) : -1, plain, ADDED,
+                       err);
+        json_decref(content);
+        if (!ok)
+            break;
+    }
+    json_decref(plain);
+    return ok;
+}
+
+/* A token that only has a role: its id is that of the vocabulary's entry. One that the vocabulary
+ * lacks is no token of this model. */
+static bool read_role(struct reading *r, const json_t *value, enum file file, struct cap_err *err)
+{
+    const json_t *content = json_is_object(value) ? json_object_get(value, "content") : value;
+    int64_t id = json_is_string(content)
+                     ? infer_bpe_id_of_text(r->t->bpe, json_string_value(content),
+                                            json_string_length(content))
+                     : -1;
+    json_t *flags;
+    bool ok;
+
+    if (id < 0 ||
+        cap_map_get_n(r->by_content, json_string_value(content), json_string_length(content)))
+        return true;
+    flags = json_is_object(value) ? json_copy((json_t *)value) : json_object();
+    json_object_set_new(flags, "special", json_true());
+    ok = add_token(r, content, id, flags, file, err);
+    json_decref(flags);
+    return ok;
+}
+
+static bool read_roles(struct reading *r, const json_t *json, enum file file, struct cap_err *err)
+{
+    const json_t *more = json_object_get(json, "additional_special_tokens");
+    json_t *item;
+    size_t i;
+
+    for (i = 0; i < CAP_COUNT_OF(roles); i++)
+        if (!read_role(r, json_object_get(json, roles[i]), file, err))
+            return false;
+    json_array_foreach(more, i, item)
+    {
+        if (!read_role(r, item, file, err))
+            return false;
+    }
+    return true;
+}
+
+static size_t count_tokens(const struct files *files)
+{
+    size_t count = json_array_size(json_object_get(files->json[TOKENIZER], "added_tokens")) +
+                   json_object_size(json_object_get(files->json[CONFIG], "added_tokens_decoder")) +
+                   json_object_size(files->json[ADDED]);
+
+    for (int file = CONFIG; file < FILE_COUNT; file++)
+        count += CAP_COUNT_OF(roles) +
+                 json_array_size(json_object_get(files->json[file], "additional_special_tokens"));
+    return count;
+}
+
+static bool read_tokens(struct reading *r, const struct files *files, struct cap_err *err)
+{
+    const json_t *config = files->json[CONFIG];
+
+    return read_list(r, json_object_get(files->json[TOKENIZER], "added_tokens"), err) &&
+           read_decoder(r, json_object_get(config, "added_tokens_decoder"), err) &&
+           read_map(r, files->json[ADDED], err) && read_roles(r, config, CONFIG, err) &&
+           read_roles(r, files->json[SPECIALS], SPECIALS, err);
 }
 
 /* Where the token is looked for, and as which text. */
@@ -75,29 +285,29 @@ static bool place_added(struct infer_tokenizer *t, const struct infer_added_toke
     return true;
 }
 
-static bool read_all_added(struct infer_tokenizer *t, const json_t *json, struct cap_err *err)
+static bool read_all_added(struct infer_tokenizer *t, const struct files *files,
+                           struct cap_err *err)
 {
-    json_t *list = json_object_get(json, "added_tokens"), *item;
-    size_t count = json_array_size(list), i;
+    struct reading r = {.t = t, .capacity = count_tokens(files)};
+    bool ok;
 
-    if (count > INFER_ADDED_MAX)
+    if (r.capacity > INFER_ADDED_MAX)
         return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "more than %d added tokens", INFER_ADDED_MAX);
     t->id_count = infer_bpe_id_count(t->bpe);
-    t->added = calloc(count + 1, sizeof *t->added);
-    if (!t->added)
+    t->added = calloc(r.capacity + 1, sizeof *t->added);
+    r.files = calloc(r.capacity + 1, sizeof *r.files);
+    r.by_content = cap_map_new();
+    if (!t->added || !r.files)
         abort();
-    json_array_foreach(list, i, item)
-    {
-        if (!read_added(t, item, err))
-            return false;
-    }
-    t->added_by_id = calloc(t->id_count, sizeof *t->added_by_id);
+    ok = read_tokens(&r, files, err);
+    cap_map_free(r.by_content);
+    free(r.files);
+    t->added_by_id = calloc((size_t)t->id_count + 1, sizeof *t->added_by_id);
     if (!t->added_by_id)
         abort();
-    for (i = 0; i < t->added_count; i++)
-        if (!place_added(t, &t->added[i], err))
-            return false;
-    return true;
+    for (size_t i = 0; ok && i < t->added_count; i++)
+        ok = place_added(t, &t->added[i], err);
+    return ok;
 }
 
 /* ---- reading: the post-processor ---- */
@@ -169,18 +379,90 @@ static bool read_post(struct infer_tokenizer *t, const json_t *json, int depth, 
 
 /* ---- reading: the whole ---- */
 
-static bool read_all(struct infer_tokenizer *t, const json_t *json, struct cap_err *err)
+/* Whether a part (a pre-tokenizer, normalizer or decoder) is of that type or has one that is. */
+static bool has_type(const json_t *part, const char *type)
 {
+    static const char *const lists[] = {"pretokenizers", "normalizers", "decoders"};
+    const char *own = json_string_value(json_object_get(part, "type"));
+    json_t *item;
+    size_t i;
+
+    if (own && strcmp(own, type) == 0)
+        return true;
+    for (size_t k = 0; k < CAP_COUNT_OF(lists); k++)
+        json_array_foreach(json_object_get(part, lists[k]), i, item)
+        {
+            const char *inner = json_string_value(json_object_get(item, "type"));
+
+            if (inner && strcmp(inner, type) == 0)
+                return true;
+        }
+    return false;
+}
+
+/* Another kind of BPE works on characters with a mark for blanks: as one of ours it would fail
+ * somewhere, with a reason that is not the true one. */
+static bool check_sentencepiece(const json_t *json, struct cap_err *err)
+{
+    const json_t *before = json_object_get(json, "pre_tokenizer");
+    bool metaspace = has_type(before, "Metaspace");
+    bool prepend = has_type(json_object_get(json, "normalizer"), "Prepend");
+    bool fallback = json_is_true(json_object_get(json_object_get(json, "model"), "byte_fallback"));
+    const char *type = json_string_value(json_object_get(json_object_get(json, "model"), "type"));
+
+    if ((type && strcmp(type, "BPE") != 0) || has_type(before, "ByteLevel") ||
+        !(metaspace || prepend || fallback))
+        return true;
+    return cap_fail(err, CAP_UNIMPLEMENTED,
+                    "this is a SentencePiece-style BPE (%s%s%s), which is not supported; "
+                    "supported: byte-level BPE (pre-tokenizer ByteLevel)",
+                    metaspace ? "pre-tokenizer Metaspace"
+                    : prepend ? "normalizer Prepend"
+                              : "",
+                    (metaspace || prepend) && fallback ? ", " : "",
+                    fallback ? "byte_fallback" : "");
+}
+
+/* Tokens become text by joining their bytes: a decoder that does more would show other texts. */
+static bool check_decoder(const json_t *json, struct cap_err *err)
+{
+    const char *type = json_string_value(json_object_get(json, "type"));
+    json_t *item;
+    size_t i;
+
+    if (!json || json_is_null(json))
+        return true;
+    if (!type || strcmp(type, "Sequence") != 0)
+        return (type && (strcmp(type, "ByteLevel") == 0 || strcmp(type, "Fuse") == 0)) ||
+               cap_fail(err, CAP_UNIMPLEMENTED,
+                        "decoder \"%.40s\" is not supported; supported: ByteLevel",
+                        type ? type : "(no type)");
+    json_array_foreach(json_object_get(json, "decoders"), i, item)
+    {
+        const char *inner = json_string_value(json_object_get(item, "type"));
+
+        if (inner && strcmp(inner, "Sequence") == 0)
+            return cap_fail(err, CAP_UNIMPLEMENTED, "decoder is a Sequence in a Sequence");
+        if (!check_decoder(item, err))
+            return false;
+    }
+    return true;
+}
+
+static bool read_parts(struct infer_tokenizer *t, const json_t *json, struct cap_err *err)
+{
+    if (!check_sentencepiece(json, err))
+        return false;
     t->bpe = infer_bpe_open(json_object_get(json, "model"), err);
     if (!t->bpe || !infer_normalizer_read(json_object_get(json, "normalizer"), &t->normalizer, err))
         return false;
     t->pretokenizer = infer_pretokenizer_open(json_object_get(json, "pre_tokenizer"), err);
-    return t->pretokenizer && read_all_added(t, json, err) &&
+    return t->pretokenizer && check_decoder(json_object_get(json, "decoder"), err) &&
            (read_post(t, json_object_get(json, "post_processor"), 4, err) ||
             cap_fail_in(err, "post_processor"));
 }
 
-struct infer_tokenizer *infer_tokenizer_parse(const json_t *json, struct cap_err *err)
+static struct infer_tokenizer *parse(const struct files *files, struct cap_err *err)
 {
     CAP_AUTO(infer_tokenizer) t = calloc(1, sizeof *t);
 
@@ -189,40 +471,60 @@ struct infer_tokenizer *infer_tokenizer_parse(const json_t *json, struct cap_err
     t->arena = cap_arena_new(ARENA_BYTES_MAX);
     t->raw = infer_added_new();
     t->normalized = infer_added_new();
-    if (!json_is_object(json))
-        cap_fail(err, CAP_INVALID_ARGUMENT, "it is not a JSON object");
-    else if (read_all(t, json, err))
-        return cap_take(t);
-    cap_fail_in(err, "tokenizer.json");
-    return NULL;
+    for (int file = 0; file < FILE_COUNT; file++)
+        if ((file == TOKENIZER || files->json[file]) && !json_is_object(files->json[file])) {
+            cap_fail(err, CAP_INVALID_ARGUMENT, "%s: it is not a JSON object", file_names[file]);
+            return NULL;
+        }
+    if (!read_parts(t, files->json[TOKENIZER], err)) {
+        cap_fail_in(err, "%s", file_names[TOKENIZER]);
+        return NULL;
+    }
+    return read_all_added(t, files, err) ? cap_take(t) : NULL;
 }
 
-struct infer_tokenizer *infer_tokenizer_open(const char *dir, struct cap_err *err)
+struct infer_tokenizer *infer_tokenizer_parse(const json_t *json, struct cap_err *err)
+{
+    return parse(&(struct files){{[TOKENIZER] = json}}, err);
+}
+
+/* NULL with err clean when there is no such file, but for tokenizer.json. */
+static json_t *read_file(const char *dir, enum file file, struct cap_err *err)
 {
     char path[PATH_MAX];
-    struct infer_tokenizer *t;
     CAP_AUTO_MEM char *text = NULL;
     json_error_t why;
     json_t *json;
     size_t length;
 
-    if (snprintf(path, sizeof path, "%s/tokenizer.json", dir) >= (int)sizeof path) {
+    if (snprintf(path, sizeof path, "%s/%s", dir, file_names[file]) >= (int)sizeof path) {
         cap_fail(err, CAP_INVALID_ARGUMENT, "path \"%.80s...\" is too long", dir);
         return NULL;
     }
+    if (file != TOKENIZER && !cap_file_exists(path))
+        return NULL;
     text = cap_file_read_regular(path, INFER_TOKENIZER_FILE_BYTES_MAX, &length, err);
     if (!text)
         return NULL;
     json = json_loadb(text, length, JSON_ALLOW_NUL, &why);
-    if (!json) {
+    if (!json)
         cap_fail(err, CAP_INVALID_ARGUMENT, "file \"%s\", line %d: %.200s", path, why.line,
                  why.text);
-        return NULL;
-    }
-    t = infer_tokenizer_parse(json, err);
-    json_decref(json);
-    if (!t)
+    return json;
+}
+
+struct infer_tokenizer *infer_tokenizer_open(const char *dir, struct cap_err *err)
+{
+    struct infer_tokenizer *t = NULL;
+    json_t *json[FILE_COUNT] = {NULL};
+    struct files files;
+
+    for (int file = 0; file < FILE_COUNT && err->code == CAP_OK; file++)
+        files.json[file] = json[file] = read_file(dir, (enum file)file, err);
+    if (err->code == CAP_OK && !(t = parse(&files, err)))
         cap_fail_in(err, "model \"%s\"", dir);
+    for (int file = 0; file < FILE_COUNT; file++)
+        json_decref(json[file]);
     return t;
 }
 

@@ -1,8 +1,10 @@
 /* tokenizer.h — text to token ids and back, as a model's tokenizer.json says.
  *
  * Byte-level BPE: the Qwen, DeepSeek, o200k, Llama-3 and GPT-NeoX kinds. What a file asks for and
- * we do not do is refused when opening, with a sentence; nothing is silently left out. Immutable
- * after opening; any thread.
+ * we do not do is refused when opening, with a sentence; nothing is silently left out. Added tokens
+ * may stand in any of four files: tokenizer.json, tokenizer_config.json (added_tokens_decoder, and
+ * bos_token and its like), added_tokens.json and special_tokens_map.json. Files that disagree about
+ * a token are refused with both their names. Immutable after opening; any thread.
  *
  *     CAP_AUTO(infer_tokenizer) t = infer_tokenizer_open("/models/moecap-tiny", err);
  *     struct infer_tokens ids = {0};
@@ -40,9 +42,9 @@ struct infer_tokens {
 void infer_tokens_add(struct infer_tokens *tokens, uint32_t id);
 void infer_tokens_done(struct infer_tokens *tokens);
 
-/* Reads DIR/tokenizer.json. */
+/* Reads DIR/tokenizer.json, and the files beside it that hold tokens. */
 struct infer_tokenizer *infer_tokenizer_open(const char *dir, struct cap_err *err);
-/* The same from JSON, borrowed. */
+/* From tokenizer.json alone; borrowed. */
 struct infer_tokenizer *infer_tokenizer_parse(const json_t *json, struct cap_err *err);
 void infer_tokenizer_free(struct infer_tokenizer *tokenizer);
 CAP_DEFINE_AUTO(infer_tokenizer)

@@ -42,6 +42,7 @@ static int remove_dir(void **state)
     (void)state;
     put("tokenizer_config.json", NULL);
     put("chat_template.jinja", NULL);
+    put("special_tokens_map.json", NULL);
     return rmdir(dir);
 }
 
@@ -96,6 +97,18 @@ static void template_file_wins_over_the_config(void **state)
     check_text(dir, &two, "config");
     put("chat_template.jinja", "{{ bos_token }}{{ messages[1].content }}{{ eos_token }}\n");
     check_text(dir, &two, "<s>Half of 48?</s>");
+}
+
+static void special_tokens_may_stand_in_a_file_of_their_own(void **state)
+{
+    (void)state;
+    put("special_tokens_map.json", "{\"bos_token\": \"<map>\", \"eos_token\": {\"content\": "
+                                   "\"</map>\"}}");
+    put("tokenizer_config.json", "{\"bos_token\": \"<s>\", \"add_bos_token\": true,"
+                                 " \"chat_template\": \"{{ bos_token }}{{ eos_token }}\"}");
+    check_text(dir, &two, "<s></map>");
+    put("tokenizer_config.json", "{\"chat_template\": \"{{ bos_token }}{{ eos_token }}\"}");
+    check_text(dir, &two, "<map></map>");
 }
 
 static void named_templates_have_a_default(void **state)
@@ -188,6 +201,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(shipped_model_speaks_chatml),
         IN_DIR(template_file_wins_over_the_config),
+        IN_DIR(special_tokens_may_stand_in_a_file_of_their_own),
         IN_DIR(named_templates_have_a_default),
         IN_DIR(extra_names_and_json_messages_reach_the_template),
         IN_DIR(missing_template_and_its_failures_are_sentences),

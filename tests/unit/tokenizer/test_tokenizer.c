@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 #include <jansson.h>
@@ -314,7 +315,17 @@ static void what_is_not_done_here_is_refused(void **state)
         {"normalizer", "{\"type\": \"Prepend\", \"prepend\": \"_\"}",
          "normalizer \"Prepend\" is not supported"},
         {"pre_tokenizer", "{\"type\": \"Metaspace\"}",
-         "pre-tokenizer \"Metaspace\" is not supported"},
+         "this is a SentencePiece-style BPE (pre-tokenizer Metaspace), which is not supported"},
+        {"pre_tokenizer",
+         "{\"type\": \"Sequence\", \"pretokenizers\": [{\"type\": \"Metaspace\"}]}",
+         "this is a SentencePiece-style BPE (pre-tokenizer Metaspace)"},
+        {"pre_tokenizer", "{\"type\": \"Whitespace\"}",
+         "pre-tokenizer \"Whitespace\" is not supported"},
+        {"decoder", "{\"type\": \"WordPiece\"}", "decoder \"WordPiece\" is not supported"},
+        {"decoder", "{\"type\": \"Sequence\", \"decoders\": [{\"type\": \"Strip\"}]}",
+         "decoder \"Strip\" is not supported"},
+        {"model", "{\"type\": \"WordPiece\"}", "tokenizer model \"WordPiece\" is not supported"},
+        {"model", "{\"type\": \"WordLevel\"}", "tokenizer model \"WordLevel\" is not supported"},
         {"pre_tokenizer", "null", "pre_tokenizer has no ByteLevel step"},
         {"pre_tokenizer",
          "{\"type\": \"Split\", \"pattern\": {\"Regex\": \"(a\"}, \"behavior\": \"Isolated\"}",
@@ -349,6 +360,141 @@ static void what_is_not_done_here_is_refused(void **state)
 
         set(json, cases[i].part, cases[i].json);
         check_refusal(json, cases[i].sentence);
+    }
+}
+
+/* Llama-2's kind: no pre-tokenizer, a normalizer that puts the mark, bytes as a last resort. */
+static void another_kind_of_bpe_is_named(void **state)
+{
+    json_t *json = small();
+
+    (void)state;
+    set(json, "pre_tokenizer", "null");
+    set(json, "normalizer",
+        "{\"type\": \"Sequence\", \"normalizers\": [{\"type\": \"Prepend\", \"prepend\": "
+        "\"\u2581\"}]}");
+    json_object_set_new(json_object_get(json, "model"), "byte_fallback", json_true());
+    check_refusal(json, "SentencePiece-style BPE (normalizer Prepend, byte_fallback), which is "
+                        "not supported; supported: byte-level BPE");
+}
+
+static void bytes_without_a_token_become_the_unknown_one(void **state)
+{
+    json_t *json = small(), *model = json_object_get(json, "model");
+
+    (void)state;
+    json_object_del(json_object_get(model, "vocab"), "z");
+    json_object_set_new(model, "unk_token", json_string("q"));
+    check_ids(json_deep_copy(json), "azzb", INFER_WITHOUT_SPECIALS, "[97, 113, 113, 98]");
+    json_object_set_new(model, "fuse_unk", json_true());
+    check_ids(json_deep_copy(json), "azzb", INFER_WITHOUT_SPECIALS, "[97, 113, 98]");
+    json_object_set_new(model, "unk_token", json_string("<unk>"));
+    check_refusal(json, "the vocabulary does not have its unk_token \"<unk>\"");
+}
+
+/* ---- tokens in the files beside tokenizer.json ---- */
+
+struct beside {
+    const char *config, *added, *specials; /* NULL = no such file */
+};
+
+static struct infer_tokenizer *open_beside(json_t *json, const struct beside *files,
+                                           struct cap_err *err)
+{
+    const char *const names[] = {"tokenizer_config.json", "added_tokens.json",
+                                 "special_tokens_map.json", "tokenizer.json"};
+    CAP_AUTO_MEM char *text = json_dumps(json, JSON_ENSURE_ASCII);
+    const char *const texts[] = {files->config, files->added, files->specials, text};
+    char dir[] = "/tmp/moecap-tokenizer-XXXXXX", path[128];
+    struct infer_tokenizer *t;
+
+    assert_non_null(mkdtemp(dir));
+    for (size_t i = 0; i < CAP_COUNT_OF(names); i++) {
+        snprintf(path, sizeof path, "%s/%s", dir, names[i]);
+        if (texts[i])
+            assert_true(cap_file_write(path, texts[i], strlen(texts[i]), err));
+    }
+    t = infer_tokenizer_open(dir, err);
+    for (size_t i = 0; i < CAP_COUNT_OF(names); i++) {
+        snprintf(path, sizeof path, "%s/%s", dir, names[i]);
+        unlink(path);
+    }
+    rmdir(dir);
+    json_decref(json);
+    return t;
+}
+
+static void check_beside(const struct beside *files, const char *text, const char *expected)
+{
+    json_t *ids = json_loads(expected, 0, NULL);
+    struct infer_tokens tokens = {0};
+    struct cap_err err = {0};
+    json_t *json = small();
+
+    json_object_set_new(json_object_get(json_object_get(json, "model"), "vocab"), "<end>",
+                        json_integer(290));
+    add_token(json, 300, "<x>", "l");
+    CAP_AUTO(infer_tokenizer) t = open_beside(json, files, &err);
+
+    if (!t || !infer_tokenizer_encode(t, text, strlen(text), INFER_WITHOUT_SPECIALS, &tokens, &err))
+        fail_msg("%s", err.text);
+    if (!same_ids(&tokens, ids))
+        fail_msg("\"%s\": wanted %s, got %zu tokens, the first %u", text, expected, tokens.count,
+                 tokens.count ? tokens.ids[0] : 0);
+    infer_tokens_done(&tokens);
+    json_decref(ids);
+}
+
+static void a_token_that_stands_in_one_file_only_is_read(void **state)
+{
+    const struct beside config = {
+        .config = "{\"added_tokens_decoder\": {\"301\": {\"content\": \"<y>\", \"special\": "
+                  "true}, \"300\": {\"content\": \"<x>\"}}}"};
+    const struct beside added = {.added = "{\"<y>\": 301, \"<x>\": 300}"};
+    const struct beside role = {.config = "{\"eos_token\": {\"content\": \"<end>\"}}"};
+    const struct beside specials = {
+        .specials = "{\"additional_special_tokens\": [\"<end>\", \"<nowhere>\"]}"};
+
+    (void)state;
+    check_beside(&config, "a <x>b<y>", "[97, 300, 98, 301]"); /* with the flags of the first file */
+    check_beside(&added, "a<y>b", "[97, 301, 98]");
+    check_beside(&role, "a<end>b", "[97, 290, 98]");
+    check_beside(&specials, "a<end>b<", "[97, 290, 98, 60]");
+}
+
+static void files_that_disagree_are_both_named(void **state)
+{
+    static const struct {
+        struct beside files;
+        const char *sentence;
+    } cases[] = {
+        {{.config = "{\"added_tokens_decoder\": {\"301\": {\"content\": \"<x>\"}}}"},
+         "tokenizer.json and tokenizer_config.json disagree: \"<x>\" is token 301 in "
+         "tokenizer_config.json, but token 300 in tokenizer.json"},
+        {{.config = "{\"added_tokens_decoder\": {\"300\": {\"content\": \"<y>\"}}}"},
+         "\"<y>\" is token 300 in tokenizer_config.json, but that token is \"<x>\" in "
+         "tokenizer.json"},
+        {{.added = "{\"<z>\": 97}"},
+         "tokenizer.json and added_tokens.json disagree: \"<z>\" is token 97 in "
+         "added_tokens.json, but that token is \"a\" in the vocabulary of tokenizer.json"},
+        {{.config = "{\"added_tokens_decoder\": {\"301\": {\"content\": \"<y>\"}}}",
+          .added = "{\"<y>\": 302}"},
+         "tokenizer_config.json and added_tokens.json disagree"},
+        {{.added = "[1]"}, "added_tokens.json: it is not a JSON object"},
+        {{.config = "{\"added_tokens_decoder\": {\"many\": {\"content\": \"<y>\"}}}"},
+         "tokenizer_config.json: added token 1 needs a content and an id"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < CAP_COUNT_OF(cases); i++) {
+        json_t *json = small();
+        struct cap_err err = {0};
+        struct infer_tokenizer *t;
+
+        add_token(json, 300, "<x>", "");
+        t = open_beside(json, &cases[i].files, &err);
+        if (t || !strstr(err.text, cases[i].sentence))
+            fail_msg("wanted \"%s\", got \"%s\"", cases[i].sentence, err.text);
     }
 }
 
@@ -471,6 +617,10 @@ int main(void)
         cmocka_unit_test(post_processor_puts_specials_around),
         cmocka_unit_test(ignore_merges_takes_whole_words),
         cmocka_unit_test(what_is_not_done_here_is_refused),
+        cmocka_unit_test(another_kind_of_bpe_is_named),
+        cmocka_unit_test(bytes_without_a_token_become_the_unknown_one),
+        cmocka_unit_test(a_token_that_stands_in_one_file_only_is_read),
+        cmocka_unit_test(files_that_disagree_are_both_named),
         cmocka_unit_test(text_that_is_not_utf8_is_refused_with_its_place),
         cmocka_unit_test(missing_file_is_named),
         cmocka_unit_test(every_text_comes_back),
