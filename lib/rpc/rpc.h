@@ -57,7 +57,7 @@ struct cap_rpc_server_options { /* zero means the default in brackets */
     int streams_max;            /* [3/4 of workers_max] streams open at once; each holds a worker */
     int connection_streams_max; /* [1/2 of workers_max, at least 4] those of one connection */
     int watchers_max;           /* [1/8 of workers_max, at least 2] Health.Watch among them */
-    int stream_idle_ms;       /* [5000] a client that owes a message for so long gives its stream's
+    int stream_idle_ms;       /* [2000] a client that owes a message for so long gives its stream's
                                    place to another when there is none left */
     size_t receive_bytes_max; /* [8 MiB] largest message accepted */
     size_t arena_bytes_max;   /* [64 MiB] what one handler may allocate; 16x its bytes, at least

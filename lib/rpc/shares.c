@@ -10,7 +10,7 @@
  * A stream above the last two is refused at once (RESOURCE_EXHAUSTED, with the limit in the
  * sentence). Above the first, the stream that has waited longest for its client to say something is
  * ended in its favour, if it waited stream_idle_ms or more. A client that works keeps its place, one that
- * only holds it loses it to those who ask. A node's Work stream beats every 3 s and is never idle.
+ * only holds it loses it to those who ask. The scheduler gives nodes, which beat every 3 s, longer.
  *
  * server->lock guards the list and the counts. A call stays in the list until its handler is done, so
  * its grpc_call may be cancelled under that lock; gRPC tells of the cancellation on the poller.
@@ -22,7 +22,7 @@
 #include "base/map.h"
 #include "rpc/internal.h"
 
-enum { STREAM_IDLE_MS_DEFAULT = 5000 };
+enum { STREAM_IDLE_MS_DEFAULT = 2000 };
 
 #define EVICTED "the stream was idle while other calls waited for its place"
 
