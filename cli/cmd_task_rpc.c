@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/python_json.h"
 #include "cmd.h"
 #include "moecap/v1/evaluator.rpc.h"
 #include "moecap/v1/store.rpc.h"
@@ -137,17 +138,21 @@ int cli_cmd_task_show(struct cli_context *context, const struct cli_words *words
 /* ---- add ---- */
 
 struct lines {
-    char *text;      /* the file, cut at newlines */
-    char **items;    /* lines that are not blank ... */
-    size_t *numbers; /* ... and where they stand, from 1 */
+    char *text;             /* the file, cut at newlines */
+    char **items;           /* lines that are not blank ... */
+    size_t *numbers;        /* ... and where they stand, from 1 */
+    struct cap_arena *made; /* of lines that are not the file's own; NULL: there are none */
     size_t count, capacity;
 };
+
+enum { MADE_BYTES_MAX = 1 << 30 };
 
 static void lines_done(struct lines *lines)
 {
     free(lines->text);
     free(lines->items);
     free(lines->numbers);
+    cap_arena_free(lines->made);
 }
 
 static void add_line(struct lines *lines, char *text, size_t number)
@@ -267,57 +272,37 @@ static size_t make_docs(struct cap_arena *arena, const struct lines *lines, size
     return count;
 }
 
-/* Python writes and reads numbers that JSON does not have. The first of them in a line, with the
- * name of the field that holds it; false when there is none. */
-static bool find_no_number(const char *line, char word[16], char field[64])
+/* A line that Python reads though it is not JSON becomes the JSON that it means. */
+static json_t *load_python_line(struct lines *lines, size_t i)
 {
-    static const char *const words[] = {"NaN", "Infinity", "-Infinity"};
-    const char *key = line;
-    size_t key_length = 0;
+    size_t length;
+    CAP_AUTO_MEM char *strict = cap_python_json(lines->items[i], strlen(lines->items[i]), &length);
+    json_t *json = json_loads(strict, JSON_REJECT_DUPLICATES, NULL);
 
-    for (const char *at = line; *at; at++) {
-        if (*at == '"') {
-            const char *begin = ++at;
-
-            while (*at && *at != '"')
-                at += *at == '\\' && at[1] ? 2 : 1;
-            if (!*at)
-                return false;
-            if (at[1 + strspn(at + 1, " \t")] == ':') {
-                key = begin;
-                key_length = (size_t)(at - begin);
-            }
-            continue;
-        }
-        for (size_t i = 0; i < CAP_COUNT_OF(words); i++) {
-            if (strncmp(at, words[i], strlen(words[i])) != 0)
-                continue;
-            snprintf(word, 16, "%s", words[i]);
-            snprintf(field, 64, "%.*s", (int)(key_length > 60 ? 60 : key_length), key);
-            return true;
-        }
-    }
-    return false;
+    if (!json)
+        return NULL;
+    if (!lines->made)
+        lines->made = cap_arena_new(MADE_BYTES_MAX);
+    if (!(lines->items[i] = cap_arena_strndup(lines->made, strict, length)))
+        abort();
+    return json;
 }
 
-static bool check_json(const struct lines *lines, const char *path, struct cap_err *err)
+static bool check_json(struct lines *lines, const char *path, struct cap_err *err)
 {
     for (size_t i = 0; i < lines->count; i++) {
         json_error_t error;
         json_t *json = json_loads(lines->items[i], JSON_REJECT_DUPLICATES, &error);
-        bool is_object = json_is_object(json), is_json = json != NULL;
-        char word[16], field[64];
+        bool is_json, is_object;
 
+        if (!json)
+            json = load_python_line(lines, i);
+        is_json = json != NULL;
+        is_object = json_is_object(json);
         json_decref(json);
-        if (is_object)
-            continue;
-        if (!is_json && find_no_number(lines->items[i], word, field))
-            return cap_fail(err, CAP_INVALID_ARGUMENT,
-                            "%s:%zu: the field \"%s\" is %s, which JSON does not have; write null "
-                            "or a number",
-                            path, lines->numbers[i], field, word);
-        return cap_fail(err, CAP_INVALID_ARGUMENT, "%s:%zu is not a JSON object: %s", path,
-                        lines->numbers[i], is_json ? "it is something else" : error.text);
+        if (!is_object)
+            return cap_fail(err, CAP_INVALID_ARGUMENT, "%s:%zu is not a JSON object: %s", path,
+                            lines->numbers[i], is_json ? "it is something else" : error.text);
     }
     return true;
 }
@@ -336,6 +321,7 @@ static bool keep_task(struct cli_suite *suite, const Moecap__V1__TaskInfo *task,
     bool ok;
 
     request.definition = task->definition;
+    request.check = true; /* an example may fail that no sample of this check is shown */
     do {
         CAP_AUTO(cap_arena) arena = cap_arena_new(CHECK_ARENA_BYTES);
         Moecap__V1__TaskDoc *docs[CHUNK_LINES];
@@ -378,8 +364,8 @@ static size_t check_chunk(struct cli_suite *suite, const Moecap__V1__TaskInfo *t
                : 0;
 }
 
-/* Every sample is rendered once, and the first ones with an example in front, so that what cannot be
- * asked is found now and not in the middle of a run. */
+/* Every sample is rendered once, so that what cannot be asked is found now and not in the middle of
+ * a run. */
 static bool check_samples(struct cli_suite *suite, const Moecap__V1__TaskInfo *task,
                           const char *path, const struct lines *samples,
                           const struct lines *fewshot, struct cap_err *err)
@@ -390,13 +376,6 @@ static bool check_samples(struct cli_suite *suite, const Moecap__V1__TaskInfo *t
     request.spec = &spec;
     if (!keep_task(suite, task, fewshot, &request, err))
         return false;
-    if (fewshot->count > 1 && samples->count > 0 && task->num_fewshot == 0) {
-        spec.opt_num_fewshot_case = MOECAP__V1__EVALUATION_SPEC__OPT_NUM_FEWSHOT_NUM_FEWSHOT;
-        spec.num_fewshot = 1;
-        if (!check_chunk(suite, task, samples, 0, fewshot, &request, err))
-            return cap_fail_in(err, "%s, with one few-shot example", path);
-        moecap__v1__evaluation_spec__init(&spec);
-    }
     for (size_t at = 0, count; at < samples->count; at += count)
         if (!(count = check_chunk(suite, task, samples, at, fewshot, &request, err)))
             return cap_fail_in(err, "%s", path);
@@ -451,6 +430,8 @@ static bool add_task(struct cli_suite *suite, const char *path, const char *data
         return false;
     task = read->task;
     samples_path = data ? data : cap_arena_printf(suite->arena, "%s/%s", dir, task->samples_file);
+    if (!fewshot_data && *task->fewshot_file && strcmp(task->fewshot_file, task->samples_file) == 0)
+        fewshot_data = data; /* the samples are their own pool */
     fewshot_path = fewshot_data ? fewshot_data
                                 : cap_arena_printf(suite->arena, "%s/%s", dir, task->fewshot_file);
     if (!read_lines(samples_path, &samples, err)) {
@@ -465,8 +446,9 @@ static bool add_task(struct cli_suite *suite, const char *path, const char *data
         (cap_file_exists(fewshot_path) || fewshot_data || !data) &&
         (!read_lines(fewshot_path, &fewshot, err) || !check_json(&fewshot, fewshot_path, err)))
         return false;
-    for (size_t i = 0; fewshot.count == 0 && i < read->n_fewshot; i++)
-        add_line(&fewshot, read->fewshot[i], i + 1); /* the YAML's own */
+    if (fewshot.count == 0)
+        for (size_t i = 0; i < read->n_fewshot; i++)
+            add_line(&fewshot, read->fewshot[i], i + 1); /* the YAML's own */
     return check_samples(suite, task, samples_path, &samples, &fewshot, err) &&
            store_task(suite, task, &samples, &fewshot, out, err);
 }

@@ -58,7 +58,7 @@ static bool remove_whitespace(const void *state, struct eval_filtering *f, struc
     (void)state;
     (void)err;
     for (size_t i = 0; i < f->count; i++)
-        f->responses[i].text = eval_text_strip_left(f->responses[i].text);
+        f->responses[i].text = eval_text_strip(f->responses[i].text);
     return true;
 }
 
@@ -88,31 +88,49 @@ static bool uppercase(const void *state, struct eval_filtering *f, struct cap_er
 
 /* ---- map ---- */
 
-/* The state is the step's own options. */
+/* Numbers are compared as Python writes them, since the reference answer is compared as a text. */
+static json_t *as_text(const json_t *value)
+{
+    CAP_AUTO(cap_arena) arena = cap_arena_new(1 << 12);
+    struct eval_text text;
+
+    if (json_is_string(value))
+        return json_incref((json_t *)value);
+    if (!json_is_number(value) && !json_is_boolean(value))
+        return NULL;
+    text = eval_json_str(arena, value);
+    return json_stringn(text.data, text.length);
+}
+
+/* The state is a copy of the step's own options, all values texts. */
 static void *open_map(const json_t *options, struct cap_err *err)
 {
-    const json_t *dict = json_object_get(options, "mapping_dict");
-    const char *key;
-    json_t *value;
+    json_t *state = json_deep_copy(options), *dict = json_object_get(state, "mapping_dict"),
+           *fallback = json_object_get(state, "default_value"), *value, *text = NULL;
+    const char *key, *wrong = NULL;
 
-    if (!json_is_object(dict)) {
+    if (json_is_object(dict)) {
+        json_object_foreach(dict, key, value)
+        {
+            if ((text = as_text(value)))
+                json_object_set_new(dict, key, text);
+            else
+                wrong = key;
+        }
+    }
+    if (fallback && !json_is_null(fallback) && (text = as_text(fallback)))
+        json_object_set_new(state, "default_value", text);
+    if (!json_is_object(dict))
         cap_fail(err, CAP_INVALID_ARGUMENT, "mapping_dict must map texts to texts");
-        return NULL;
-    }
-    json_object_foreach((json_t *)dict, key, value)
-    {
-        if (json_is_string(value))
-            continue;
+    else if (wrong)
         cap_fail(err, CAP_INVALID_ARGUMENT,
-                 "mapping_dict gives \"%.80s\" something that is no text", key);
-        return NULL;
-    }
-    value = json_object_get(options, "default_value");
-    if (value && !json_is_string(value) && !json_is_null(value)) {
-        cap_fail(err, CAP_INVALID_ARGUMENT, "default_value must be a text");
-        return NULL;
-    }
-    return json_deep_copy(options);
+                 "mapping_dict gives \"%.80s\" neither a text nor a number", wrong);
+    else if (fallback && !json_is_null(fallback) && !text)
+        cap_fail(err, CAP_INVALID_ARGUMENT, "default_value must be a text or a number");
+    else
+        return state;
+    json_decref(state);
+    return NULL;
 }
 
 static bool map_responses(const void *state, struct eval_filtering *f, struct cap_err *err)

@@ -10,8 +10,10 @@ static const struct eval_metric_ops *const metrics[] = {
 };
 
 /* Keys of metric_list that are not the metric's own. The mean is the only aggregation there is: a
- * figure with its interval (measure/accuracy.c). */
-static const char *const shared_keys[] = {"metric", "aggregation", "higher_is_better", NULL};
+ * figure with its interval (measure/accuracy.c). weight_by_size is about means over the tasks of a
+ * group, and has no effect in a task. */
+static const char *const shared_keys[] = {"metric",         "aggregation", "higher_is_better",
+                                          "weight_by_size", "hf_evaluate", NULL};
 
 static bool refuse_name(const char *name, enum eval_needs needs, struct cap_err *err)
 {
@@ -51,8 +53,14 @@ static bool check_keys(const struct eval_metric_ops *ops, const json_t *options,
 static bool check_aggregation(const json_t *options, struct cap_err *err)
 {
     struct eval_text aggregation = eval_text_of("mean");
-    bool higher = true;
+    bool higher = true, ignored, of_others = false;
 
+    if (!eval_key_bool(options, "weight_by_size", &ignored, err) ||
+        !eval_key_bool(options, "hf_evaluate", &of_others, err))
+        return false;
+    if (of_others)
+        return cap_fail(err, CAP_INVALID_ARGUMENT,
+                        "hf_evaluate: metrics of other libraries are not run; leave it out");
     if (!eval_key_text(options, "aggregation", &aggregation, err) ||
         !eval_key_bool(options, "higher_is_better", &higher, err))
         return false;

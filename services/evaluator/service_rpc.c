@@ -81,13 +81,10 @@ static bool add_examples(struct eval_kit *kit, Moecap__V1__TaskDoc *const *docs,
     return true;
 }
 
-static bool keep(struct borrowed *b, struct eval_kit **io_kit, struct cap_err *err)
+static void keep(struct borrowed *b, struct eval_kit **io_kit)
 {
-    if (!eval_kit_end(*io_kit, err))
-        return false;
     b->kit = eval_kept_add(b->kept, *io_kit);
     *io_kit = NULL;
-    return true;
 }
 
 /* By digests, or whole: then it is kept, for the next call. */
@@ -104,13 +101,30 @@ static bool borrow(struct borrowed *b, const char *definition, const char *defin
         b->kit = eval_kept_find(b->kept, definition_sha256, fewshot_sha256, err);
         return b->kit != NULL;
     }
-    return (kit = eval_kit_open(definition, err)) && add_examples(kit, fewshot, count, err) &&
-           keep(b, &kit, err);
+    if (!(kit = eval_kit_open(definition, err)) || !add_examples(kit, fewshot, count, err) ||
+        !eval_kit_end(kit, err))
+        return false;
+    keep(b, &kit);
+    return true;
 }
 
 /* ---- Keep ---- */
 
-static bool receive_kit(struct cap_rpc_call *call, struct eval_kit **out, struct cap_err *err)
+/* An example may fail that no document was ever shown. */
+static bool check_examples(struct cap_rpc_call *call, struct eval_kit *kit, struct cap_err *err)
+{
+    for (size_t i = 0; i < eval_pool_count(kit->pool); i++) {
+        CAP_AUTO(cap_arena) arena = cap_arena_new(EVAL_EXAMPLES_BYTES_MAX);
+        struct eval_example ignored;
+
+        if (!check_waiting(call, err) || !eval_pool_example(kit->pool, i, arena, &ignored, err))
+            return false;
+    }
+    return true;
+}
+
+static bool receive_kit(struct cap_rpc_call *call, struct eval_kit **out, bool *out_check,
+                        struct cap_err *err)
 {
     const Moecap__V1__KeepRequest *request = evaluator_rpc_keep_next_request(call);
 
@@ -118,10 +132,12 @@ static bool receive_kit(struct cap_rpc_call *call, struct eval_kit **out, struct
         return cap_fail(err, CAP_INVALID_ARGUMENT, "the first message holds no definition");
     if (!(*out = eval_kit_open(request->definition, err)))
         return false;
-    do
+    *out_check = false;
+    do {
+        *out_check |= request->check;
         if (!add_examples(*out, request->fewshot, request->n_fewshot, err))
             return false;
-    while ((request = evaluator_rpc_keep_next_request(call)) != NULL);
+    } while ((request = evaluator_rpc_keep_next_request(call)) != NULL);
     return check_waiting(call, err);
 }
 
@@ -130,9 +146,12 @@ static bool handle_keep(struct cap_rpc_call *call, Moecap__V1__KeepReply *reply,
 {
     CAP_AUTO(eval_kit) kit = NULL;
     BORROWED(b, call);
+    bool check;
 
-    if (!receive_kit(call, &kit, err) || !keep(&b, &kit, err))
+    if (!receive_kit(call, &kit, &check, err) || !eval_kit_end(kit, err) ||
+        (check && !check_examples(call, kit, err)))
         return false;
+    keep(&b, &kit);
     reply->definition_sha256 = cap_arena_strdup(cap_rpc_arena(call), b.kit->definition_sha256);
     reply->fewshot_sha256 = cap_arena_strdup(cap_rpc_arena(call), b.kit->fewshot_sha256);
     reply->fewshot = (uint32_t)eval_pool_count(b.kit->pool);

@@ -19,7 +19,11 @@ static const struct {
     {"custom_dataset", "code in a task is not run; give the data as JSONL"},
     {"class", "code in a task is not run; describe the task with the other keys"},
     {"group", "groups of tasks are not read; name the tasks when submitting"},
+    {"group_alias", "groups of tasks are not read; name the tasks when submitting"},
     {"aggregate_metric_list", "groups of tasks are not read; name the tasks when submitting"},
+    {"task_list",
+     "a file with several tasks is not read; write one file for each, which includes it"},
+    {"recipe", "code in a task is not run; describe the task with the other keys"},
     {"use_prompt", "prompt collections are not supported; write doc_to_text"},
     {"doc_to_image", "only texts are supported"},
     {"doc_to_audio", "only texts are supported"},
@@ -33,11 +37,12 @@ const char *const eval_task_keys[] = {
     "generation_kwargs", "repeats", "filter_list", "metric_list", "metadata", "think_end_token",
     "gen_prefix",
     /* kept for the reader, without effect */
-    "task_alias", "tag", "dataset_path", "dataset_name", "training_split", "should_decontaminate",
-    "doc_to_decontamination_query",
+    "task_alias", "tag", "unsafe_code", "dataset_path", "dataset_name", "training_split",
+    "should_decontaminate", "doc_to_decontamination_query",
     /* refused with a reason */
-    "process_docs", "process_results", "custom_dataset", "class", "group", "aggregate_metric_list",
-    "use_prompt", "doc_to_image", "doc_to_audio", "include", NULL};
+    "process_docs", "process_results", "custom_dataset", "class", "group", "group_alias",
+    "aggregate_metric_list", "task_list", "recipe", "use_prompt", "doc_to_image", "doc_to_audio",
+    "include", NULL};
 
 static bool read_unwanted(struct eval_task *task, const char **out_key, struct cap_err *err)
 {

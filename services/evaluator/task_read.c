@@ -29,9 +29,14 @@ static bool resolve(struct merge *m, const char *from, const char *name,
     const char *slash = strrchr(from, '/');
     int folder = slash ? (int)(slash - from + 1) : 0;
 
-    if (name[0] == '/' || strncmp(name, "../", 3) == 0 || strstr(name, "/../"))
+    if (name[0] == '/' || strncmp(name, "../", 3) == 0 || strstr(name, "/../")) {
+        const char *last = strrchr(name, '/') + 1;
+
         return cap_fail(m->err, CAP_INVALID_ARGUMENT,
-                        "%s: include \"%.200s\" must lie in the task's folder", from, name);
+                        "%s: include \"%.200s\" must lie in the task's folder: copy that file "
+                        "beside this one and write \"include: %.100s\"",
+                        from, name, last);
+    }
     if (snprintf(out, EVAL_TASK_FILE_NAME_BYTES_MAX, "%.*s%s", folder, from, name) >=
         EVAL_TASK_FILE_NAME_BYTES_MAX)
         return cap_fail(m->err, CAP_INVALID_ARGUMENT, "%s: the name of an include is too long",

@@ -5,8 +5,119 @@
 #include <string.h>
 #include <yaml.h>
 
+/* ---- limits ---- */
+
+enum { TEXT_TAGS_MAX = 1024 };
+
+/* What a file holds, found by its events before anything is built of them. */
+struct shape {
+    size_t depth, nodes, anchors, documents;
+    /* where plain scalars stand that are texts by their tag: a document's node does not tell "!!str
+     * 1" from 1 */
+    size_t texts[TEXT_TAGS_MAX], text_count;
+};
+
+static const unsigned char *anchor_of(const yaml_event_t *event)
+{
+    switch (event->type) {
+    case YAML_SCALAR_EVENT:
+        return event->data.scalar.anchor;
+    case YAML_SEQUENCE_START_EVENT:
+        return event->data.sequence_start.anchor;
+    case YAML_MAPPING_START_EVENT:
+        return event->data.mapping_start.anchor;
+    default:
+        return NULL;
+    }
+}
+
+/* Why reading ends with this event; NULL: it goes on. */
+static const char *too_much(struct shape *shape, const yaml_event_t *event)
+{
+    bool starts =
+        event->type == YAML_SEQUENCE_START_EVENT || event->type == YAML_MAPPING_START_EVENT;
+
+    shape->depth += starts;
+    shape->depth -= event->type == YAML_SEQUENCE_END_EVENT || event->type == YAML_MAPPING_END_EVENT;
+    shape->nodes += starts || event->type == YAML_SCALAR_EVENT;
+    shape->anchors += anchor_of(event) != NULL;
+    shape->documents += event->type == YAML_DOCUMENT_START_EVENT;
+    if (event->type == YAML_SCALAR_EVENT && event->data.scalar.tag &&
+        event->data.scalar.style == YAML_PLAIN_SCALAR_STYLE) {
+        if (shape->text_count == TEXT_TAGS_MAX)
+            return "too many tags";
+        shape->texts[shape->text_count++] = event->start_mark.index;
+    }
+    if (shape->documents > 1)
+        return "a second document begins here; a task is one document";
+    if (shape->depth > EVAL_YAML_DEPTH_MAX)
+        return "too deep, or a value that contains itself";
+    if (shape->anchors > EVAL_YAML_ANCHORS_MAX)
+        return "too many anchors";
+    return shape->nodes > EVAL_YAML_NODES_MAX ? "too many values" : NULL;
+}
+
+static bool has_few_directives(const char *text, size_t length)
+{
+    size_t count = 0;
+
+    for (size_t at = 0; at < length;) {
+        const char *newline = memchr(text + at, '\n', length - at);
+
+        count += text[at] == '%';
+        at = newline ? (size_t)(newline - text) + 1 : length;
+    }
+    return count <= EVAL_YAML_DIRECTIVES_MAX;
+}
+
+static void set_input(yaml_parser_t *parser, const void *text, size_t length)
+{
+    if (!yaml_parser_initialize(parser))
+        abort();
+    /* an empty file may come without any bytes, which libyaml refuses with an assertion */
+    yaml_parser_set_input_string(parser, length ? text : (const unsigned char *)"", length);
+}
+
+static bool fail_parse(const char *name, const yaml_parser_t *parser, struct cap_err *err)
+{
+    return cap_fail(err, CAP_INVALID_ARGUMENT, "%s:%zu: %s", name, parser->problem_mark.line + 1,
+                    parser->problem ? parser->problem : "not YAML");
+}
+
+static bool read_shape(const char *name, const void *text, size_t length, struct shape *shape,
+                       struct cap_err *err)
+{
+    yaml_parser_t parser;
+    bool ok = true, ended = false;
+
+    if (!has_few_directives(text, length))
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "%s: more than %d lines begin with %%", name,
+                        EVAL_YAML_DIRECTIVES_MAX);
+    set_input(&parser, text, length);
+    while (ok && !ended) {
+        yaml_event_t event;
+        const char *why;
+
+        if (!yaml_parser_parse(&parser, &event)) {
+            ok = fail_parse(name, &parser, err);
+            break;
+        }
+        why = too_much(shape, &event);
+        ended = event.type == YAML_STREAM_END_EVENT;
+        if (why)
+            ok = cap_fail(err, CAP_INVALID_ARGUMENT, "%s:%zu: %s", name, event.start_mark.line + 1,
+                          why);
+        yaml_event_delete(&event);
+    }
+    yaml_parser_delete(&parser);
+    return ok;
+}
+
+/* ---- reading ---- */
+
 struct reading {
     const char *name;
+    const struct shape *shape;
     yaml_document_t *document;
     size_t nodes;
     struct cap_err *err;
@@ -85,6 +196,37 @@ static json_t *plain_scalar(struct reading *r, const yaml_node_t *node, const ch
     return json_string(text);
 }
 
+static bool is_tagged(const struct shape *shape, const yaml_node_t *node)
+{
+    for (size_t i = 0; i < shape->text_count; i++)
+        if (shape->texts[i] == node->start_mark.index)
+            return true;
+    return false;
+}
+
+/* A scalar of a standard tag: the implicit type where the text is one of that type's. */
+static json_t *tagged_scalar(struct reading *r, const yaml_node_t *node, const char *text)
+{
+    const char *tag = (const char *)node->tag;
+    json_t *value;
+
+    if (strcmp(tag, YAML_NULL_TAG) == 0)
+        return json_null();
+    value = plain_scalar(r, node, text);
+    if (value && strcmp(tag, YAML_FLOAT_TAG) == 0 && json_is_integer(value)) {
+        double real = (double)json_integer_value(value);
+
+        json_decref(value);
+        value = json_real(real);
+    }
+    if (value && ((strcmp(tag, YAML_BOOL_TAG) == 0 && json_is_boolean(value)) ||
+                  (strcmp(tag, YAML_INT_TAG) == 0 && json_is_integer(value)) ||
+                  (strcmp(tag, YAML_FLOAT_TAG) == 0 && json_is_real(value))))
+        return value;
+    json_decref(value);
+    return r->err->code ? NULL : refuse(r, node, "the text is not of the type that its tag names");
+}
+
 static json_t *read_scalar(struct reading *r, const yaml_node_t *node)
 {
     const char *text = (const char *)node->data.scalar.value;
@@ -92,8 +234,9 @@ static json_t *read_scalar(struct reading *r, const yaml_node_t *node)
 
     if (strlen(text) != node->data.scalar.length)
         return refuse(r, node, "a text cannot hold U+0000");
-    if (node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE &&
-        strcmp((const char *)node->tag, YAML_STR_TAG) == 0)
+    if (strcmp((const char *)node->tag, YAML_STR_TAG) != 0)
+        return tagged_scalar(r, node, text);
+    if (node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE && !is_tagged(r->shape, node))
         value = plain_scalar(r, node, text);
     else
         value = json_string(text);
@@ -108,10 +251,13 @@ static json_t *read_node(struct reading *r, int index, int depth);
 
 static bool check_tag(struct reading *r, const yaml_node_t *node)
 {
-    static const char *const known[] = {YAML_STR_TAG, YAML_SEQ_TAG, YAML_MAP_TAG, NULL};
+    static const char *const scalars[] = {YAML_STR_TAG, YAML_NULL_TAG,  YAML_BOOL_TAG,
+                                          YAML_INT_TAG, YAML_FLOAT_TAG, NULL};
     const char *tag = (const char *)node->tag;
 
-    if (is_one_of(tag, known))
+    if (node->type == YAML_SCALAR_NODE
+            ? is_one_of(tag, scalars)
+            : strcmp(tag, node->type == YAML_SEQUENCE_NODE ? YAML_SEQ_TAG : YAML_MAP_TAG) == 0)
         return true;
     if (strncmp(tag, "!function", 9) == 0)
         refuse(r, node,
@@ -232,25 +378,24 @@ static bool read_document(struct reading *r, json_t **out_values, json_t **out_l
 bool eval_yaml_read(const char *name, const void *text, size_t length, json_t **out_values,
                     json_t **out_lines, struct cap_err *err)
 {
-    struct reading r = {.name = name, .err = err};
+    struct shape shape = {0};
+    struct reading r = {.name = name, .shape = &shape, .err = err};
     yaml_document_t document;
     yaml_parser_t parser;
-    bool ok = false;
+    bool ok;
 
     if (length > EVAL_YAML_BYTES_MAX)
         return cap_fail(err, CAP_INVALID_ARGUMENT, "%s has %zu bytes, at most %d", name, length,
                         EVAL_YAML_BYTES_MAX);
-    if (!yaml_parser_initialize(&parser))
-        abort();
-    /* an empty file may come without any bytes, which libyaml refuses with an assertion */
-    yaml_parser_set_input_string(&parser, length ? text : (const unsigned char *)"", length);
+    if (!read_shape(name, text, length, &shape, err))
+        return false;
+    set_input(&parser, text, length);
     if (yaml_parser_load(&parser, &document)) {
         r.document = &document;
         ok = read_document(&r, out_values, out_lines);
         yaml_document_delete(&document);
     } else {
-        cap_fail(err, CAP_INVALID_ARGUMENT, "%s:%zu: %s", name, parser.problem_mark.line + 1,
-                 parser.problem ? parser.problem : "not YAML");
+        ok = fail_parse(name, &parser, err);
     }
     yaml_parser_delete(&parser);
     return ok;

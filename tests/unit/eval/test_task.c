@@ -1,8 +1,10 @@
 /* Tasks from YAML: what is read, and the sentence for what is not. */
 #include "vectors.h"
 
+#include "base/buf.h"
 #include "evaluator/task_find.h"
 #include "evaluator/task_read.h"
+#include "evaluator/yaml_read.h"
 
 #define HEAD "task: t\ndoc_to_text: q\ndoc_to_target: a\n"
 
@@ -149,7 +151,69 @@ static void files_outside_the_folder_are_refused(void **state)
                    "t.yaml:4: samples_file: samples_file \"../x.jsonl\" must lie in the task's "
                    "folder");
     assert_refused("include: /etc/passwd\n" HEAD,
-                   "t.yaml: include \"/etc/passwd\" must lie in the task's folder");
+                   "t.yaml: include \"/etc/passwd\" must lie in the task's folder: copy that file "
+                   "beside this one and write \"include: passwd\"");
+}
+
+static void a_second_document_is_refused(void **state)
+{
+    (void)state;
+    assert_refused(HEAD "---\ntask: u\n",
+                   "t.yaml:4: a second document begins here; a task is one document");
+}
+
+/* Each costs libyaml time that grows with the square of its length. */
+static void brackets_anchors_and_directives_without_end_are_refused_early(void **state)
+{
+    static const char *const parts[] = {"[", "{a: ", "- ", "&a x\n", "%TAG !a! tag:\n", "? "};
+    static const char *const heads[] = {"a: ", "a: ", "a:\n  ", "a:\n", "", ""};
+
+    (void)state;
+    for (size_t p = 0; p < CAP_COUNT_OF(parts); p++) {
+        CAP_AUTO_BUF(yaml, 2 << 20);
+        struct cap_err err = {0};
+        json_t *values = NULL, *lines = NULL;
+
+        cap_buf_add_str(&yaml, heads[p]);
+        for (size_t i = 0; i < 50000; i++)
+            if (p == 3)
+                cap_buf_printf(&yaml, " - &a%zu x\n", i);
+            else
+                cap_buf_add_str(&yaml, parts[p]);
+        assert_false(eval_yaml_read("t.yaml", yaml.data, yaml.length, &values, &lines, &err));
+        if (!strstr(err.text, "too deep") && !strstr(err.text, "too many anchors") &&
+            !strstr(err.text, "lines begin with %"))
+            fail_msg("%s: %s", parts[p], err.text);
+    }
+}
+
+static void standard_tags_are_obeyed(void **state)
+{
+    static const char yaml[] = "a: !!null \"null\"\nb: !!str 1\nc: !!int \"7\"\nd: !!float 1\n"
+                               "e: !!bool \"yes\"\nf: !!seq [1]\ng: !!map {x: 1}\n";
+    json_t *values = NULL, *lines = NULL, *expected;
+    struct cap_err err = {0};
+
+    (void)state;
+    if (!eval_yaml_read("t.yaml", yaml, strlen(yaml), &values, &lines, &err))
+        fail_msg("%s", err.text);
+    expected = json_pack("{s:n,s:s,s:i,s:f,s:b,s:[i],s:{s:i}}", "a", "b", "1", "c", 7, "d", 1.0,
+                         "e", 1, "f", 1, "g", "x", 1);
+    assert_true(json_equal(values, expected));
+    json_decref(values);
+    json_decref(lines);
+    json_decref(expected);
+    assert_false(eval_yaml_read("t.yaml", "a: !!int x", 10, &values, &lines, &err));
+    assert_string_equal(err.text, "t.yaml:1: the text is not of the type that its tag names");
+}
+
+static void keys_about_groups_have_no_effect_or_are_refused_with_what_to_do(void **state)
+{
+    (void)state;
+    assert_accepted(HEAD "metric_list:\n  - {metric: exact_match, weight_by_size: true}\n");
+    assert_refused(HEAD "task_list: [{task: a}]\n",
+                   "t.yaml:4: task_list: a file with several tasks is not read; write one file for "
+                   "each, which includes it");
 }
 
 static void includes_are_asked_for_until_all_are_there(void **state)
@@ -300,6 +364,10 @@ int main(void)
         cmocka_unit_test(a_broken_template_or_pattern_is_named),
         cmocka_unit_test(a_metric_must_fit_the_kind_of_answer),
         cmocka_unit_test(files_outside_the_folder_are_refused),
+        cmocka_unit_test(a_second_document_is_refused),
+        cmocka_unit_test(brackets_anchors_and_directives_without_end_are_refused_early),
+        cmocka_unit_test(standard_tags_are_obeyed),
+        cmocka_unit_test(keys_about_groups_have_no_effect_or_are_refused_with_what_to_do),
         cmocka_unit_test(includes_are_asked_for_until_all_are_there),
         cmocka_unit_test(a_circle_of_includes_ends),
         cmocka_unit_test(scalars_are_those_of_pyyaml),
