@@ -70,9 +70,7 @@ static bool submit_spec(struct cli_suite *suite, const Moecap__V1__SubmitRequest
         scheduler_rpc_submit(suite->scheduler, &options, request, suite->arena, out_reply, err);
 
     for (size_t i = 0; i < told.count; i++)
-        if (!cap_spec_is_blamed(io_faults, told.items[i].field))
-            cap_spec_blame(io_faults, err->code, told.items[i].field + strlen("spec."), "%s",
-                           told.items[i].sentence);
+        cap_spec_add_told(io_faults, err->code, told.items[i].field, told.items[i].sentence);
     return ok && io_faults->count == 0;
 }
 

@@ -127,6 +127,17 @@ bool cap_spec_is_blamed(const struct cap_spec_faults *faults, const char *field)
     return false;
 }
 
+void cap_spec_add_told(struct cap_spec_faults *io_faults, enum cap_code code, const char *field,
+                       const char *sentence)
+{
+    struct cap_spec_fault *fault = &io_faults->items[io_faults->count];
+
+    if (cap_spec_is_blamed(io_faults, field) || io_faults->count == CAP_SPEC_FAULTS_MAX)
+        return;
+    cap_spec_blame(io_faults, code, "", "%s", sentence);
+    snprintf(fault->field, sizeof fault->field, "%s", field);
+}
+
 bool cap_spec_faults_fail(const struct cap_spec_faults *faults, struct cap_err *err)
 {
     CAP_AUTO_BUF(text, SENTENCES_BYTES_MAX);

@@ -124,6 +124,9 @@ void cap_spec_blame(struct cap_spec_faults *io_faults, enum cap_code code, const
 /* `task "gsm-mni" is unknown, did you mean "gsm-mini"? known: a, b, c` */
 void cap_spec_blame_unknown(struct cap_spec_faults *io_faults, const char *field, const char *what,
                             const char *name, struct cap_words known);
+/* What another program said of a field, "spec.limit"; nothing when that is blamed already. */
+void cap_spec_add_told(struct cap_spec_faults *io_faults, enum cap_code code, const char *field,
+                       const char *sentence);
 bool cap_spec_is_blamed(const struct cap_spec_faults *faults, const char *field);
 /* False, with all sentences in `err` and the first one's code and field; true without faults. */
 bool cap_spec_faults_fail(const struct cap_spec_faults *faults, struct cap_err *err);

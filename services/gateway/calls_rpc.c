@@ -6,6 +6,7 @@
 #include "moecap/v1/scheduler.rpc.h"
 #include "moecap/v1/store.rpc.h"
 #include "service.h"
+#include "spec/spec.h"
 #include "wire/json.h"
 
 enum { JSON_FLAGS = JSON_REJECT_DUPLICATES, ID_BYTES_MAX = 64 };
@@ -101,24 +102,66 @@ static bool accept_post(struct cap_http_request *http)
     return false;
 }
 
-/* The body as a message of that type; NULL with a sentence that names the field. */
-static ProtobufCMessage *read_body(struct cap_http_request *http,
-                                   const ProtobufCMessageDescriptor *type, struct cap_err *err)
+static json_t *read_json(struct cap_http_request *http, struct cap_err *err)
 {
-    ProtobufCMessage *message;
     json_error_t error;
     size_t length;
     const char *body = cap_http_body(http, &length);
     json_t *json = json_loadb(body ? body : "", body ? length : 0, JSON_FLAGS, &error);
 
-    if (!json) {
+    if (!json)
         cap_fail(err, CAP_INVALID_ARGUMENT, "the body is not JSON: line %d, column %d: %s",
                  error.line, error.column, error.text);
-        return NULL;
-    }
-    message = cap_wire_from_json(json, type, cap_http_arena(http), err);
+    return json;
+}
+
+/* The body as a message of that type; NULL with a sentence that names the field. */
+static ProtobufCMessage *read_body(struct cap_http_request *http,
+                                   const ProtobufCMessageDescriptor *type, struct cap_err *err)
+{
+    json_t *json = read_json(http, err);
+    ProtobufCMessage *message =
+        json ? cap_wire_from_json(json, type, cap_http_arena(http), err) : NULL;
+
     json_decref(json);
     return message;
+}
+
+/* The evaluation is read by the table of knobs, which tells every wrong value, and the rest as any
+ * message. NULL with a sentence when nothing can be asked of the scheduler. */
+static Moecap__V1__SubmitRequest *read_submission(struct cap_http_request *http,
+                                                  struct cap_spec_faults *io_faults,
+                                                  struct cap_err *err)
+{
+    json_t *json = read_json(http, err), *spec = json_incref(json_object_get(json, "spec"));
+    Moecap__V1__SubmitRequest *request = NULL;
+
+    json_object_del(json, "spec");
+    if (json)
+        request = (Moecap__V1__SubmitRequest *)cap_wire_from_json(
+            json, &moecap__v1__submit_request__descriptor, cap_http_arena(http), err);
+    if (request && json_is_object(spec))
+        request->spec = cap_spec_from_json(spec, cap_http_arena(http), io_faults);
+    else if (request && spec && !json_is_null(spec)) {
+        cap_fail_field(err, CAP_INVALID_ARGUMENT, "spec", "spec: expected an object");
+        request = NULL;
+    }
+    if (request && io_faults->count > 0)
+        request->dry_run = true; /* for what the scheduler has to say of the rest */
+    json_decref(spec);
+    json_decref(json);
+    return request;
+}
+
+static void reply_faults(struct cap_http_request *http, const struct cap_spec_faults *faults)
+{
+    struct cap_rpc_fault items[CAP_SPEC_FAULTS_MAX];
+    struct cap_err err = {0};
+
+    for (size_t i = 0; i < faults->count; i++)
+        items[i] = (struct cap_rpc_fault){faults->items[i].field, faults->items[i].sentence};
+    cap_spec_faults_fail(faults, &err);
+    gate_reply_refusal(http, &err, &(struct cap_rpc_faults){items, faults->count});
 }
 
 void gate_submit(struct cap_http_request *http, void *self)
@@ -126,19 +169,25 @@ void gate_submit(struct cap_http_request *http, void *self)
     struct gate_service *service = self;
     Moecap__V1__SubmitRequest *request;
     Moecap__V1__SubmitReply *reply;
-    struct cap_rpc_faults faults = {0};
-    const struct cap_rpc_options options = {.out_faults = &faults};
+    struct cap_spec_faults faults = {.count = 0};
+    struct cap_rpc_faults told = {0};
+    const struct cap_rpc_options options = {.out_faults = &told};
     struct cap_err err = {0};
+    bool ok;
 
     if (!accept_post(http))
         return;
-    request =
-        (Moecap__V1__SubmitRequest *)read_body(http, &moecap__v1__submit_request__descriptor, &err);
-    if (request && scheduler_rpc_submit(service->scheduler, &options, request, cap_http_arena(http),
-                                        &reply, &err))
+    request = read_submission(http, &faults, &err);
+    ok = request && scheduler_rpc_submit(service->scheduler, &options, request,
+                                         cap_http_arena(http), &reply, &err);
+    for (size_t i = 0; i < told.count; i++)
+        cap_spec_add_told(&faults, err.code, told.items[i].field, told.items[i].sentence);
+    if (faults.count > 0)
+        reply_faults(http, &faults);
+    else if (ok)
         gate_reply_message(http, request->dry_run || reply->duplicate ? 200 : 201, &reply->base);
     else
-        gate_reply_refusal(http, &err, &faults);
+        gate_reply_refusal(http, &err, &told);
 }
 
 void gate_cancel(struct cap_http_request *http, void *self)

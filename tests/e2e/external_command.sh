@@ -25,7 +25,7 @@ says 'could not connect to http://127.0.0.1:9'
 expect 1 moecap submit --engine ktransformers --model moecap-tiny --task gsm-mini --limit 5 --watch
 says 'this node has no command that starts one'
 expect 3 moecap submit --engine vllm --model moecap-tiny --task gsm-mini --limit 5
-says 'needs external.url'
+says 'needs --url'
 
 # a node that is killed takes its server with it
 started() { sed -n 's/.*event=server_started engine=moe-gen pid=\([0-9]*\).*/\1/p' "$state"/logs/*.log; }

@@ -167,8 +167,11 @@ says 'model is not UTF-8 text without NUL'
 expect 0 get "$url/api/v1/runs/$run/samples?verdict=maybe"
 says '"field":"verdict"'
 expect 0 post -d '{"spec": {"limit": "all"}}' "$url/api/v1/evaluations"
-says 'spec.limit: expected a whole number'
+says 'limit \"all\" is not a whole number from 0 to 4294967295, e.g. 100'
 says '"field":"spec.limit"'
+# a value of the wrong kind ends nothing: the other wrong ones are told with it
+expect 0 post -d '{"dry_run": true, "spec": {"model": "moecap-tiny", "engine": "vllm", "tasks": ["gsm-mni"], "limit": -3, "sampling": 7, "repeats": 1000, "seed": "abc", "load": {"concurrency": 99999}}}' "$url/api/v1/evaluations"
+for field in tasks[0] limit sampling repeats seed load.concurrency external.url; do says "\"field\":\"spec.$field\""; done
 expect 0 post -d '{"spec": ' "$url/api/v1/evaluations"
 says 'the body is not JSON: line 1'
 expect 0 get "$url/api/v1/runs/$run/samples?limit=0"
