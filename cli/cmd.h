@@ -72,6 +72,25 @@ extern struct cli_task_options cli_task_options;
 extern struct cli_cancel_options cli_cancel_options;
 extern struct cli_help_options cli_help_options;
 
+/* ---- what one command needs of another ---- */
+
+struct cli_up_options {
+    bool detach, no_tasks, any_model_path;
+    struct cli_list models;
+    const char *postgres, *log, *tasks;
+    int64_t nodes, port_base, openai_port;
+    const char *ports; /* "default" or "auto" */
+};
+
+extern struct cli_up_options cli_up_options;
+
+/* Runs until SIGINT or SIGTERM; in the foreground it says what happens on stdout. */
+int cli_supervise(struct cli_context *context, const struct cli_up_options *options,
+                  const char *state_dir, struct cap_err *err);
+
+/* Adds every task YAML of the folder to the suite. */
+bool cli_add_shipped_tasks(struct cli_context *context, const char *dir, struct cap_err *err);
+
 /* cmd_watch_rpc.c: watches these ids until all have ended. */
 int cli_watch_ids(struct cli_context *context, const char *const *ids, int count,
                   struct cap_err *err);

@@ -12,7 +12,7 @@
 #include "suite.h"
 #include "wire/table.h"
 
-enum { REASONS_MAX = 64, PAGE_ARENA_BYTES = 256 << 20, CSV_BYTES_MAX = 1 << 30 };
+enum { REASONS_MAX = 64, PAGE_ARENA_BYTES = 256 << 20 };
 
 struct cli_board_options cli_board_options;
 
@@ -262,7 +262,7 @@ static json_t *next_page(void *arg, bool first, struct cap_err *err)
 static bool print_csv(struct cli_suite *suite, Moecap__V1__BoardRequest *request,
                       struct cap_err *err)
 {
-    CAP_AUTO_BUF(text, CSV_BYTES_MAX);
+    CAP_AUTO_BUF(text, CLI_CSV_BYTES_MAX);
     struct pages pages = {.suite = suite, .request = request};
 
     if (!cap_table_write(&cap_board_table, NULL, 0, next_page, &pages, &text, err))

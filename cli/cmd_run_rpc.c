@@ -1,18 +1,28 @@
-/* run show and run export: one run with everything that is known about it. */
+/* run show, run samples, run export: one run with everything that is known about it. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "cmd.h"
 #include "moecap/v1/common.rpc.h"
+#include "moecap/v1/evaluator.rpc.h"
 #include "moecap/v1/store.rpc.h"
 #include "out.h"
 #include "suite.h"
 #include "wire/table.h"
 
-enum { SAMPLES_PAGE = 200, CSV_BYTES_MAX = 1 << 30 };
+enum {
+    EXPORT_PAGE = 200,
+    SAMPLES_DEFAULT = 50,
+    SAMPLE_COLUMNS = 8,
+    SAMPLE_NUMBERS = 1 | 0xf0, /* columns aligned to the right: the first, the last four */
+    TABLE_BYTES_MAX = 4 << 20,
+    LAYERS_MAX = 1024,
+};
 
 struct cli_export_options cli_export_options;
+struct cli_samples_options cli_samples_options;
 
 static bool get_run(struct cli_suite *suite, const char *id, Moecap__V1__GetRunReply **out,
                     struct cap_err *err)
@@ -199,6 +209,181 @@ int cli_cmd_run_show(struct cli_context *context, const struct cli_words *words,
     return CLI_OK;
 }
 
+/* ---- run samples: a page of them, a line each ---- */
+
+/* The routing of a sample in a few words: medians over the layers, prefill and decode together. */
+struct routing {
+    bool known;           /* there is a layer in which something was chosen */
+    double distinct;      /* experts that were chosen */
+    double busiest_share; /* selections that went to the busiest expert, 0..1 */
+    uint32_t experts;     /* of the model */
+};
+
+static uint32_t count_at(const uint32_t *counts, size_t count, size_t expert)
+{
+    return expert < count ? counts[expert] : 0;
+}
+
+/* False when nothing was chosen in the layer. */
+static bool sum_up(const Moecap__V1__LayerRouting *layer, double *out_distinct, double *out_share)
+{
+    size_t experts = layer->n_prefill > layer->n_decode ? layer->n_prefill : layer->n_decode;
+    uint64_t total = 0, most = 0, distinct = 0;
+
+    for (size_t e = 0; e < experts; e++) {
+        uint64_t chosen = (uint64_t)count_at(layer->prefill, layer->n_prefill, e) +
+                          count_at(layer->decode, layer->n_decode, e);
+        total += chosen;
+        distinct += chosen > 0;
+        most = chosen > most ? chosen : most;
+    }
+    if (total == 0)
+        return false;
+    *out_distinct = (double)distinct;
+    *out_share = (double)most / (double)total;
+    return true;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    const double *x = a, *y = b;
+
+    return (*x > *y) - (*x < *y);
+}
+
+static double median(double *values, size_t count)
+{
+    qsort(values, count, sizeof *values, by_value);
+    return count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
+}
+
+/* `routing` may be NULL. Of more than LAYERS_MAX layers the first count. */
+static struct routing routing_of(const Moecap__V1__SampleRouting *routing)
+{
+    double distinct[LAYERS_MAX], share[LAYERS_MAX];
+    size_t count = 0;
+
+    for (size_t i = 0; routing && i < routing->n_layers && count < LAYERS_MAX; i++)
+        if (sum_up(routing->layers[i], &distinct[count], &share[count]))
+            count++;
+    if (count == 0)
+        return (struct routing){.known = false};
+    return (struct routing){.known = true,
+                            .distinct = median(distinct, count),
+                            .busiest_share = median(share, count),
+                            .experts = routing->experts};
+}
+
+static const char *verdict_word(const Moecap__V1__SampleRow *sample, const char *metric)
+{
+    const char *word = "";
+
+    for (size_t i = 0; i < sample->n_verdicts; i++) { /* the latest version is the last */
+        const Moecap__V1__Verdict *verdict = sample->verdicts[i];
+        if (strcmp(verdict->metric, metric) == 0)
+            word = verdict_kind_word(verdict->kind);
+    }
+    return *word ? word : "-";
+}
+
+static void add_count(struct cli_table_out *table, bool known, uint32_t count)
+{
+    if (known)
+        cli_table_addf(table, "%u", count);
+    else
+        cli_table_add(table, "-");
+}
+
+static void add_routing(struct cli_table_out *table, const Moecap__V1__SampleRouting *wire)
+{
+    struct routing routing = routing_of(wire);
+
+    if (!routing.known) {
+        cli_table_add(table, "-");
+        cli_table_add(table, "-");
+        return;
+    }
+    cli_table_addf(table, "%g/%u", routing.distinct, routing.experts);
+    cli_table_addf(table, "%.0f%%", 100 * routing.busiest_share);
+}
+
+static void add_sample(struct cli_table_out *table, const Moecap__V1__SampleRow *sample,
+                       const char *metric)
+{
+    const Moecap__V1__SampleAnswer *answer = sample->answer;
+    bool failed = answer->status == MOECAP__V1__SAMPLE_STATUS__SAMPLE_STATUS_FAILED;
+
+    cli_table_addf(table, "%u", answer->ordinal);
+    cli_table_add(table, answer->uid);
+    cli_table_add(table, verdict_word(sample, metric));
+    cli_table_add(table, failed ? answer->error : answer->finish_reason);
+    add_count(table, answer->opt_prompt_tokens_case != 0, answer->prompt_tokens);
+    add_count(table, answer->opt_output_tokens_case != 0, answer->output_tokens);
+    add_routing(table, answer->routing);
+}
+
+static void print_samples(const Moecap__V1__GetRunReply *run,
+                          const Moecap__V1__ListSamplesReply *page)
+{
+    static const char *const heading[SAMPLE_COLUMNS] = {"SAMPLE", "UID", "VERDICT", "END",
+                                                        "IN",     "OUT", "EXPERTS", "BUSIEST"};
+    CAP_AUTO_BUF(out, TABLE_BYTES_MAX);
+    struct cli_table_out table;
+
+    cli_table_init(&table, SAMPLE_COLUMNS, SAMPLE_NUMBERS);
+    for (int i = 0; i < SAMPLE_COLUMNS; i++)
+        cli_table_add(&table, heading[i]);
+    for (size_t i = 0; i < page->n_samples; i++)
+        add_sample(&table, page->samples[i], run->row->headline_metric);
+    cli_table_print(&table, &out);
+    cli_table_done(&table);
+    printf("%s", out.data);
+    if (run->row->report && *run->row->report->routing_unknown)
+        cli_say("experts are unknown: %s", run->row->report->routing_unknown);
+    if (page->opt_next_case)
+        cli_say("more: --after %u", page->next_after);
+}
+
+static bool ask_samples(struct cli_suite *suite, const char *run_id, bool json,
+                        Moecap__V1__GetRunReply **out_run, Moecap__V1__ListSamplesReply **out_page,
+                        struct cap_err *err)
+{
+    const struct cli_samples_options *options = &cli_samples_options;
+    Moecap__V1__GetRunRequest run = MOECAP__V1__GET_RUN_REQUEST__INIT;
+    Moecap__V1__ListSamplesRequest list = MOECAP__V1__LIST_SAMPLES_REQUEST__INIT;
+
+    if (options->limit < 0 || options->limit > UINT32_MAX || options->after < 0 ||
+        options->after > UINT32_MAX)
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "--limit and --after are numbers from 0 on");
+    run.run_id = list.run_id = (char *)run_id;
+    list.limit = options->limit ? (uint32_t)options->limit : SAMPLES_DEFAULT;
+    list.verdict = (char *)(options->verdict ? options->verdict : "");
+    list.with_routing = true;
+    list.with_texts = json; /* a line of a table has no room for them */
+    if (options->has_after) {
+        list.opt_after_case = MOECAP__V1__LIST_SAMPLES_REQUEST__OPT_AFTER_AFTER_ORDINAL;
+        list.after_ordinal = (uint32_t)options->after;
+    }
+    return store_rpc_get_run(suite->store, NULL, &run, suite->arena, out_run, err) &&
+           store_rpc_list_samples(suite->store, NULL, &list, suite->arena, out_page, err);
+}
+
+int cli_cmd_run_samples(struct cli_context *context, const struct cli_words *words,
+                        struct cap_err *err)
+{
+    CAP_AUTO(cli_suite) suite = cli_suite_open_all(context, err);
+    Moecap__V1__GetRunReply *run = NULL;
+    Moecap__V1__ListSamplesReply *page = NULL;
+
+    if (!suite || !ask_samples(suite, words->items[0], context->globals.json, &run, &page, err))
+        return cli_exit_of(err->code);
+    if (context->globals.json)
+        cli_print_json(cap_wire_to_json(&page->base));
+    else
+        print_samples(run, page);
+    return CLI_OK;
+}
+
 /* ---- export: one JSON object a line: the run, then its samples ---- */
 
 static bool export_samples(struct cli_suite *suite, const char *run_id, struct cap_err *err)
@@ -207,7 +392,7 @@ static bool export_samples(struct cli_suite *suite, const char *run_id, struct c
     bool more = true;
 
     request.run_id = (char *)run_id;
-    request.limit = SAMPLES_PAGE;
+    request.limit = EXPORT_PAGE;
     request.with_texts = request.with_gold = request.with_routing = true;
     while (more) {
         CAP_AUTO(cap_arena) arena = cap_arena_new(256 << 20);
@@ -249,7 +434,7 @@ static bool export_figures(struct cli_suite *suite, const struct cli_words *word
                            struct cap_err *err)
 {
     struct runs runs = {.suite = suite, .words = words};
-    CAP_AUTO_BUF(text, CSV_BYTES_MAX);
+    CAP_AUTO_BUF(text, CLI_CSV_BYTES_MAX);
 
     if (!cap_table_write(&cap_board_table, NULL, 0, next_run, &runs, &text, err))
         return false;

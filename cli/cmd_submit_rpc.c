@@ -1,4 +1,4 @@
-/* submit, cancel, queue, node list. */
+/* submit: queues an evaluation. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,12 +13,6 @@
 enum { SPEC_ARENA_BYTES = 4 << 20 };
 
 struct cli_submit_options cli_submit_options;
-struct cli_cancel_options cli_cancel_options;
-
-static char *text(const char *value)
-{
-    return (char *)(value ? value : "");
-}
 
 /* ---- submit ---- */
 
@@ -152,148 +146,5 @@ int cli_cmd_submit(struct cli_context *context, const struct cli_words *words, s
     fflush(stdout);
     if (o->watch && !o->dry_run)
         return cli_watch_ids(context, (const char *const[]){reply->evaluation_id}, 1, err);
-    return CLI_OK;
-}
-
-/* ---- cancel ---- */
-
-int cli_cmd_cancel(struct cli_context *context, const struct cli_words *words, struct cap_err *err)
-{
-    CAP_AUTO(cli_suite) suite = cli_suite_open(context, err);
-    Moecap__V1__CancelRequest request = MOECAP__V1__CANCEL_REQUEST__INIT;
-    size_t cancelled = 0;
-
-    if (!suite)
-        return cli_exit_of(err->code);
-    for (int i = 0; i < words->count; i++) {
-        Moecap__V1__CancelReply *reply;
-
-        request.id = (char *)words->items[i];
-        request.reason = text(cli_cancel_options.reason ? cli_cancel_options.reason
-                                                        : "cancelled on the command line");
-        if (!scheduler_rpc_cancel(suite->scheduler, NULL, &request, suite->arena, &reply, err))
-            return cli_exit_of(err->code);
-        cancelled += reply->n_run_ids;
-        if (context->globals.json) {
-            cli_print_json(cap_wire_to_json(&reply->base));
-            continue;
-        }
-        for (size_t k = 0; k < reply->n_run_ids; k++)
-            cli_say("%s cancelled", reply->run_ids[k]);
-        for (size_t k = 0; k < reply->n_ended_ids; k++)
-            cli_say("%s had already ended", reply->ended_ids[k]);
-    }
-    return cancelled > 0 ? CLI_OK : CLI_NEGATIVE;
-}
-
-/* ---- queue ---- */
-
-static void print_queue(const Moecap__V1__ListQueueReply *reply)
-{
-    static const char *const head[] = {"",          "run",  "model", "precision", "task",
-                                       "submitter", "done", "node",  "state"};
-    CAP_AUTO_BUF(out, 1 << 20);
-    struct cli_table_out table;
-
-    cli_table_init(&table, CAP_COUNT_OF(head), 1u | 1u << 6);
-    for (size_t i = 0; i < CAP_COUNT_OF(head); i++)
-        cli_table_add(&table, head[i]);
-    for (size_t i = 0; i < reply->n_entries; i++) {
-        const Moecap__V1__QueueEntry *e = reply->entries[i];
-
-        if (e->position > 0)
-            cli_table_addf(&table, "%u", e->position);
-        else
-            cli_table_add(&table, "*");
-        cli_table_add(&table, e->run->run_id);
-        cli_table_add(&table, e->run->model);
-        cli_table_add(&table, e->run->precision);
-        cli_table_add(&table, e->run->task);
-        cli_table_add(&table, e->submitter);
-        cli_table_addf(&table, "%u/%u", e->run->samples_answered, e->run->samples_total);
-        cli_table_add(&table, e->run->node);
-        if (*e->waiting_for)
-            cli_table_addf(&table, "waits for: %s", e->waiting_for);
-        else
-            cli_table_add(&table, *e->run->phase ? e->run->phase : "grading");
-    }
-    cli_table_print(&table, &out);
-    printf("%s%u waiting, %u running\n", reply->n_entries ? out.data : "", reply->queued,
-           reply->running);
-    cli_table_done(&table);
-}
-
-int cli_cmd_queue(struct cli_context *context, const struct cli_words *words, struct cap_err *err)
-{
-    CAP_AUTO(cli_suite) suite = cli_suite_open(context, err);
-    Moecap__V1__ListQueueRequest request = MOECAP__V1__LIST_QUEUE_REQUEST__INIT;
-    Moecap__V1__ListQueueReply *reply;
-
-    (void)words;
-    request.limit = 1000;
-    if (!suite ||
-        !scheduler_rpc_list_queue(suite->scheduler, NULL, &request, suite->arena, &reply, err))
-        return cli_exit_of(err->code);
-    if (context->globals.json)
-        cli_print_json(cap_wire_to_json(&reply->base));
-    else
-        print_queue(reply);
-    return CLI_OK;
-}
-
-/* ---- nodes ---- */
-
-static void add_names(struct cli_table_out *table, char *const *names, size_t count)
-{
-    CAP_AUTO_BUF(list, 4000);
-
-    for (size_t i = 0; i < count; i++)
-        cap_buf_printf(&list, "%s%s", i ? "," : "", names[i]);
-    cli_table_add(table, list.data);
-}
-
-static void print_nodes(const Moecap__V1__ListNodesReply *reply)
-{
-    static const char *const head[] = {"node",   "engines",  "precisions",
-                                       "models", "works on", "beat"};
-    CAP_AUTO_BUF(out, 1 << 20);
-    struct cli_table_out table;
-
-    cli_table_init(&table, CAP_COUNT_OF(head), 1u << 5);
-    for (size_t i = 0; i < CAP_COUNT_OF(head); i++)
-        cli_table_add(&table, head[i]);
-    for (size_t i = 0; i < reply->n_nodes; i++) {
-        const Moecap__V1__NodeEntry *n = reply->nodes[i];
-        CAP_AUTO_BUF(models, 4000);
-
-        cli_table_add(&table, n->hello->name);
-        add_names(&table, n->hello->engines, n->hello->n_engines);
-        add_names(&table, n->hello->precisions, n->hello->n_precisions);
-        for (size_t k = 0; k < n->hello->n_models; k++)
-            cap_buf_printf(&models, "%s%s", k ? "," : "", n->hello->models[k]->name);
-        cli_table_add(&table, models.data);
-        cli_table_add(&table, *n->run_id ? n->run_id : "nothing");
-        cli_table_addf(&table, "%.1f s ago", (double)n->last_beat_ms_ago / 1000);
-    }
-    cli_table_print(&table, &out);
-    printf("%s%zu connected\n", reply->n_nodes ? out.data : "", reply->n_nodes);
-    cli_table_done(&table);
-}
-
-int cli_cmd_node_list(struct cli_context *context, const struct cli_words *words,
-                      struct cap_err *err)
-{
-    CAP_AUTO(cli_suite) suite = cli_suite_open(context, err);
-    Moecap__V1__ListNodesRequest request = MOECAP__V1__LIST_NODES_REQUEST__INIT;
-    Moecap__V1__ListNodesReply *reply;
-
-    (void)words;
-    if (!suite ||
-        !scheduler_rpc_list_nodes(suite->scheduler, NULL, &request, suite->arena, &reply, err))
-        return cli_exit_of(err->code);
-    if (context->globals.json)
-        cli_print_json(cap_wire_to_json(&reply->base));
-    else
-        print_nodes(reply);
     return CLI_OK;
 }

@@ -13,7 +13,6 @@
 #include "moecap/v1/store.rpc.h"
 #include "out.h"
 #include "suite.h"
-#include "up.h"
 
 enum {
     YAML_BYTES_MAX = 1 << 20,

@@ -15,7 +15,6 @@
 #include "cmd.h"
 #include "out.h"
 #include "suite.h"
-#include "up.h"
 
 extern char **environ;
 

@@ -1,14 +1,23 @@
-/* watch: progress until everything has ended. On a terminal one line a run, redrawn; elsewhere a
- * line when a state changes. Each id is followed by a thread of its own, which shows what it gets
- * under the watcher's lock. A scheduler that restarts is waited for. */
+/* watch: progress until everything has ended, then the results.
+ *
+ * On a terminal each run has one line, which is redrawn; elsewhere a line is printed when a state
+ * changes or a tenth of the samples has been answered. A line fits the terminal: the bar gives way
+ * before words do, and names that all runs share are left out. When all have ended, a line for each
+ * run says its id and its main figures, which is what one was waiting for.
+ *
+ * Each id is followed by its own thread, which shows what it gets under the watcher's lock. A
+ * scheduler that restarts is waited for. Ctrl-C ends the watching, not the runs, and says so. */
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/plain.h"
+#include "base/utf8.h"
 #include "cmd.h"
 #include "moecap/v1/common.rpc.h"
 #include "moecap/v1/scheduler.rpc.h"
@@ -16,9 +25,9 @@
 #include "out.h"
 #include "suite.h"
 
-enum { RUNS_MAX = 1024, BAR_WIDTH = 24, RECONNECT_MS_MAX = 120000, RECONNECT_PAUSE_MS = 500 };
-enum { PROGRESS_BYTES_MAX = 16 << 20, SAMPLE_BYTES_MAX = 16 << 20 };
-enum { MODEL_WIDTH = 12, TASK_WIDTH = 11 };
+enum { RUNS_MAX = 1024, RECONNECT_MS_MAX = 120000, RECONNECT_PAUSE_MS = 500 };
+enum { BAR_WIDTH_MAX = 24, BAR_WIDTH_MIN = 8, NAME_WIDTH_MAX = 24 };
+enum { PROGRESS_BYTES_MAX = 16 << 20, REPLY_BYTES_MAX = 16 << 20 };
 
 struct line {
     char run_id[64];
@@ -83,34 +92,84 @@ static void describe(const Moecap__V1__RunProgress *run, struct cap_buf *out)
     if (active && run->samples_answered == 0 && *run->phase)
         cap_buf_printf(out, ", %s", run->phase);
     if (run->state == MOECAP__V1__RUN_STATE__RUN_STATE_QUEUED && *run->phase)
-        cap_buf_printf(out, ", waits for %s", run->phase);
+        cap_buf_printf(out, ", waiting for %s", run->phase);
     if (has_failed(run->state) && *run->reason)
         cap_buf_printf(out, ": %s", run->reason);
 }
 
 /* ---- a terminal ---- */
 
-/* requests in flight; "open" where arrivals come at a rate of their own */
+/* Requests in flight; "open" where they arrive at a rate. */
 static const char *load_of(const Moecap__V1__RunProgress *run, char out[16])
 {
     snprintf(out, 16, run->concurrency ? "b%u" : "open", run->concurrency);
     return out;
 }
 
-static void add_bar_line(const Moecap__V1__RunProgress *run, unsigned width, struct cap_buf *out)
+/* What tells the runs on the screen from each other; each name as wide as the longest. */
+struct names {
+    bool model, precision, load, repeat; /* they differ */
+    unsigned model_width, task_width;
+    const Moecap__V1__RunProgress *first;
+};
+
+static unsigned at_most(size_t width, unsigned most)
 {
-    CAP_AUTO_BUF(line, 4096);
-    CAP_AUTO_BUF(plain, 4096);
+    return width < most ? (unsigned)width : most;
+}
+
+static void see_names(struct names *names, const Moecap__V1__RunProgress *run)
+{
+    unsigned model = at_most(cap_utf8_count(run->model), NAME_WIDTH_MAX),
+             task = at_most(cap_utf8_count(run->task), NAME_WIDTH_MAX);
+
+    if (!names->first)
+        names->first = run;
+    names->model_width = model > names->model_width ? model : names->model_width;
+    names->task_width = task > names->task_width ? task : names->task_width;
+    names->model |= strcmp(run->model, names->first->model) != 0;
+    names->precision |= strcmp(run->precision, names->first->precision) != 0;
+    names->load |= run->concurrency != names->first->concurrency;
+    names->repeat |= run->repeat > 0;
+}
+
+static void add_names(const Moecap__V1__RunProgress *run, const struct names *names,
+                      struct cap_buf *out)
+{
     char load[16];
 
-    cli_add_padded(&line, run->model, MODEL_WIDTH);
-    cap_buf_add_char(&line, ' ');
-    cli_add_padded(&line, run->task, TASK_WIDTH);
-    cap_buf_printf(&line, " %-5s %-4s ", *run->precision ? run->precision : "-",
-                   load_of(run, load));
-    cli_bar(&line, BAR_WIDTH, run->samples_answered, run->samples_total);
-    cap_buf_add_char(&line, ' ');
-    describe(run, &line);
+    if (names->model) {
+        cli_add_padded(out, run->model, names->model_width);
+        cap_buf_add_char(out, ' ');
+    }
+    cli_add_padded(out, run->task, names->task_width);
+    if (names->repeat)
+        cap_buf_printf(out, " #%-2u", run->repeat + 1);
+    if (names->precision)
+        cap_buf_printf(out, " %-4s", *run->precision ? run->precision : "-");
+    if (names->load)
+        cap_buf_printf(out, " %-4s", load_of(run, load));
+    cap_buf_add_char(out, ' ');
+}
+
+/* Names, bar, words: the bar takes the room that the words leave. */
+static void add_bar_line(const Moecap__V1__RunProgress *run, const struct names *names,
+                         unsigned width, struct cap_buf *out)
+{
+    CAP_AUTO_BUF(line, 4096);
+    CAP_AUTO_BUF(words, 4096);
+    CAP_AUTO_BUF(plain, 8192);
+    size_t taken;
+
+    add_names(run, names, &line);
+    describe(run, &words);
+    taken = cap_utf8_count(line.data) + cap_utf8_count(words.data) + 2;
+    if (taken + BAR_WIDTH_MIN <= width) {
+        cli_bar(&line, at_most(width - taken, BAR_WIDTH_MAX), run->samples_answered,
+                run->samples_total);
+        cap_buf_add_char(&line, ' ');
+    }
+    cap_buf_add_str(&line, words.data);
     cap_plain_add(&plain, line.data);
     cli_add_clipped(out, plain.data, width - 1);
 }
@@ -134,7 +193,11 @@ static int count_runs(const struct watcher *w)
 static int render_lines(const struct watcher *w, unsigned width, int height, struct cap_buf *screen)
 {
     int hidden = count_runs(w) - (height - 1), lines = 0, left_out = 0;
+    struct names names = {.first = NULL};
 
+    for (int i = 0; i < w->count; i++)
+        for (size_t k = 0; w->followers[i].progress && k < w->followers[i].progress->n_runs; k++)
+            see_names(&names, w->followers[i].progress->runs[k]);
     for (int i = 0; i < w->count; i++) {
         const Moecap__V1__Progress *progress = w->followers[i].progress;
 
@@ -146,7 +209,7 @@ static int render_lines(const struct watcher *w, unsigned width, int height, str
             if (!shown)
                 continue;
             cap_buf_add_str(screen, "\r\033[K");
-            add_bar_line(progress->runs[k], width, screen);
+            add_bar_line(progress->runs[k], &names, width, screen);
             cap_buf_add_char(screen, '\n');
             lines++;
         }
@@ -321,6 +384,8 @@ static bool follow_all(struct watcher *w, const char *const *ids, struct cap_err
     return ok;
 }
 
+/* ---- the end ---- */
+
 /* A sample of the run with that status; NULL when there is none. */
 static const Moecap__V1__SampleAnswer *find_sample(struct cli_suite *suite, char *run_id,
                                                    char *status, struct cap_arena *arena,
@@ -341,7 +406,7 @@ static const Moecap__V1__SampleAnswer *find_sample(struct cli_suite *suite, char
 /* A run can finish without an answer, when every request was refused: that is no success. */
 static bool is_unanswered(struct cli_suite *suite, const Moecap__V1__RunProgress *run)
 {
-    CAP_AUTO(cap_arena) arena = cap_arena_new(SAMPLE_BYTES_MAX);
+    CAP_AUTO(cap_arena) arena = cap_arena_new(REPLY_BYTES_MAX);
     const Moecap__V1__SampleAnswer *failed;
     struct cap_err err = {0};
 
@@ -356,18 +421,96 @@ static bool is_unanswered(struct cli_suite *suite, const Moecap__V1__RunProgress
     return true;
 }
 
-static void count_ends(struct watcher *w, struct cli_suite *all)
+static const Moecap__V1__Figure *known_figure(const Moecap__V1__BoardRow *row, const char *id)
+{
+    for (size_t i = 0; i < row->n_figures; i++)
+        if (strcmp(row->figures[i]->id, id) == 0 && row->figures[i]->opt_value_case &&
+            !row->figures[i]->invalid)
+            return row->figures[i];
+    return NULL;
+}
+
+/* "90.5 % (95 % CI 87.9 to 92.6), TTFT 0.52 ms, 812 tokens/s" */
+static void add_result(const Moecap__V1__BoardRow *row, struct cap_buf *out)
+{
+    const Moecap__V1__Figure *accuracy = known_figure(row, row->headline_metric),
+                             *ttft = known_figure(row, "ttft_ms_p50"),
+                             *rate = known_figure(row, "output_tokens_per_s");
+
+    if (accuracy)
+        cap_buf_printf(out, "%.1f %%", accuracy->value * 100);
+    else
+        cap_buf_add_str(out, "no accuracy");
+    if (accuracy && accuracy->opt_low_case && accuracy->opt_high_case)
+        cap_buf_printf(out, " (95 %% CI %.1f to %.1f)", accuracy->low * 100, accuracy->high * 100);
+    if (ttft)
+        cap_buf_printf(out, ", TTFT %.3g ms", ttft->value);
+    if (rate)
+        cap_buf_printf(out, ", %.0f tokens/s", rate->value);
+}
+
+static void print_result(struct cli_suite *suite, const Moecap__V1__RunProgress *run)
+{
+    CAP_AUTO(cap_arena) arena = cap_arena_new(REPLY_BYTES_MAX);
+    Moecap__V1__GetRunRequest request = MOECAP__V1__GET_RUN_REQUEST__INIT;
+    Moecap__V1__GetRunReply *reply;
+    struct cap_err ignored = {0};
+    CAP_AUTO_BUF(line, 1024);
+
+    request.run_id = run->run_id;
+    if (run->state != MOECAP__V1__RUN_STATE__RUN_STATE_FINISHED ||
+        !store_rpc_get_run(suite->store, NULL, &request, arena, &reply, &ignored))
+        return;
+    cap_buf_printf(&line, "%s  %s", run->run_id, run->task);
+    if (run->repeat > 0)
+        cap_buf_printf(&line, " #%u", run->repeat + 1);
+    cap_buf_add_str(&line, ": ");
+    add_result(reply->row, &line);
+    cli_say("%s", line.data);
+}
+
+static void end_all(struct watcher *w, struct cli_suite *all)
 {
     for (int i = 0; i < w->count; i++) {
         const Moecap__V1__Progress *progress = w->followers[i].progress;
 
         for (size_t k = 0; progress && k < progress->n_runs; k++) {
+            bool unanswered = is_unanswered(all, progress->runs[k]);
+
             w->runs++;
             w->failed += has_failed(progress->runs[k]->state);
-            w->unanswered += is_unanswered(all, progress->runs[k]);
+            w->unanswered += unanswered;
+            if (all && !w->json && !unanswered)
+                print_result(all, progress->runs[k]);
         }
         cap_arena_free(w->followers[i].arena);
     }
+}
+
+/* ---- Ctrl-C ---- */
+
+static char farewell[512]; /* made before the signal may come: a handler may not print */
+
+static void on_interrupt(int number)
+{
+    ssize_t ignored = write(STDERR_FILENO, farewell, strlen(farewell));
+
+    (void)ignored;
+    signal(number, SIG_DFL);
+    raise(number);
+}
+
+static void expect_interrupt(const struct watcher *w, const char *id)
+{
+    const struct sigaction action = {.sa_handler = on_interrupt};
+    struct sigaction old;
+
+    snprintf(farewell, sizeof farewell,
+             "%smoecap: no longer watching, but the run goes on; moecap watch %.64s follows it "
+             "again, moecap cancel %.64s stops it\n",
+             w->terminal ? "\n" : "", id, id);
+    if (sigaction(SIGINT, NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+        sigaction(SIGINT, &action, NULL);
 }
 
 int cli_watch_ids(struct cli_context *context, const char *const *ids, int count,
@@ -389,13 +532,17 @@ int cli_watch_ids(struct cli_context *context, const char *const *ids, int count
     w->count = count;
     w->json = context->globals.json;
     w->terminal = !w->json && cli_is_terminal();
+    if (!w->json)
+        expect_interrupt(w, ids[0]);
     ok = follow_all(w, ids, err);
     CAP_AUTO(cli_suite) all = cli_suite_open_all(context, &ignored);
-    count_ends(w, all);
+    end_all(w, all);
     pthread_mutex_destroy(&w->lock);
     if (!ok)
         return cli_exit_of(err->code);
-    if (w->failed > 0 && !w->json)
+    if (w->failed > 0 && !w->json && w->runs == 1)
+        fprintf(stderr, "the run did not finish\n");
+    else if (w->failed > 0 && !w->json)
         fprintf(stderr, "%d of %d runs did not finish\n", w->failed, w->runs);
     return w->failed + w->unanswered > 0 ? CLI_NEGATIVE : CLI_OK;
 }

@@ -1,7 +1,6 @@
 /* The table of commands: everything that is said about them anywhere is said here. */
 #include "base/auto.h"
 #include "cmd.h"
-#include "up.h"
 
 const struct cli_option cli_global_options[] = {
     CLI_OPTION(

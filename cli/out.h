@@ -50,6 +50,8 @@ void cli_write_json(FILE *out, const json_t *json);
 /* The same on stdout. Takes the reference. */
 void cli_print_json(json_t *json);
 
+enum { CLI_CSV_BYTES_MAX = 1 << 30 };
+
 /* A table as cap_table_write made it: into a file as it is, on a terminal harmless. */
 void cli_print_csv(const char *text);
 

@@ -21,8 +21,8 @@
 #include "base/file.h"
 #include "base/plain.h"
 #include "base/spawn.h"
+#include "cmd.h"
 #include "suite.h"
-#include "up.h"
 
 extern char **environ;
 

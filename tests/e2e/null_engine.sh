@@ -41,7 +41,7 @@ says "$one is queued or running with this configuration already"
 two=$(moecap submit --engine null --model none --task choice-mini-letter --batch-size 2 --priority 5 --quiet)
 wait_for 20 sh -c "$bin/moecap queue | grep -q '1 running'"
 expect 0 moecap queue
-says 'waits for: a free node'
+says 'a free node'
 expect 0 moecap cancel "$two"
 says 'cancelled'
 expect 1 moecap watch "$two"

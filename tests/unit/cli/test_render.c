@@ -8,8 +8,8 @@
 
 #include "cli/cmd_board_rpc.c"
 
+#include "cli/cmd_run_rpc.c"
 #include "cli/cmd_watch_rpc.c"
-#include "cli/routing_wire.h"
 
 /* ---- routing ---- */
 
@@ -18,7 +18,7 @@ static void a_routing_is_summed_up_over_its_layers(void **state)
     uint32_t even[] = {2, 2, 2, 2}, skewed[] = {6, 0, 1, 0}, little[] = {0, 0, 1, 0};
     Moecap__V1__LayerRouting layers[3], *pointers[3] = {&layers[0], &layers[1], &layers[2]};
     Moecap__V1__SampleRouting routing = MOECAP__V1__SAMPLE_ROUTING__INIT;
-    struct cli_routing summary;
+    struct routing summary;
 
     (void)state;
     for (int i = 0; i < 3; i++)
@@ -31,13 +31,13 @@ static void a_routing_is_summed_up_over_its_layers(void **state)
     routing.layers = pointers;
     routing.n_layers = 3; /* the third one chose nothing */
     routing.experts = 4;
-    summary = cli_routing_of(&routing);
+    summary = routing_of(&routing);
     assert_true(summary.known);
     assert_true(summary.distinct == 3 && summary.busiest_share == 0.5);
     assert_int_equal(summary.experts, 4);
     routing.n_layers = 0;
-    assert_false(cli_routing_of(&routing).known);
-    assert_false(cli_routing_of(NULL).known);
+    assert_false(routing_of(&routing).known);
+    assert_false(routing_of(NULL).known);
 }
 
 /* ---- the board ---- */
@@ -210,7 +210,7 @@ static void progress_says_what_happens_in_each_state(void **state)
 
     (void)state;
     run.phase = "a free node";
-    check_description(&run, "queued    0/600, waits for a free node");
+    check_description(&run, "queued    0/600, waiting for a free node");
     run = run_in(MOECAP__V1__RUN_STATE__RUN_STATE_LEASED, 0);
     run.phase = "loading";
     check_description(&run, "leased    0/600, loading");
@@ -228,32 +228,82 @@ static void progress_says_what_happens_in_each_state(void **state)
     check_description(&run, "failed    3/600: no such file");
 }
 
-static void a_bar_is_clipped_to_the_terminal(void **state)
+static void add_line(const Moecap__V1__RunProgress *runs, size_t count, size_t which,
+                     unsigned width, struct cap_buf *out)
 {
-    Moecap__V1__RunProgress run = run_in(MOECAP__V1__RUN_STATE__RUN_STATE_FINISHED, 600);
+    struct names names = {.first = NULL};
+
+    for (size_t i = 0; i < count; i++)
+        see_names(&names, &runs[i]);
+    cap_buf_clear(out);
+    add_bar_line(&runs[which], &names, width, out);
+}
+
+static void the_bar_gives_way_to_words_in_a_narrow_terminal(void **state)
+{
+    Moecap__V1__RunProgress run = run_in(MOECAP__V1__RUN_STATE__RUN_STATE_RUNNING, 300);
     CAP_AUTO_BUF(out, 4096);
 
     (void)state;
-    run.samples_answered = 300;
-    add_bar_line(&run, 100, &out);
-    assert_string_equal(
-        out.data, "moecap-tiny  gsm-mini    int8  b16  ############------------ finished  300/600");
-    cap_buf_clear(&out);
-    add_bar_line(&run, 30, &out);
+    run.output_tokens_per_s = 812.4;
+    run.started_at_ms = cap_clock_wall_ms(cap_clock_system()) - 60000;
+    add_line(&run, 1, 0, 100, &out);
+    assert_string_equal(out.data, "gsm-mini ############------------ running   300/600, 812 tok/s, "
+                                  "1 min 00 s left");
+    add_line(&run, 1, 0, 80, &out);
+    assert_true(strlen(out.data) < 80);
+    assert_non_null(strstr(out.data, "812 tok/s, 1 min 00 s left"));
+    add_line(&run, 1, 0, 60, &out);
+    assert_string_equal(out.data, "gsm-mini running   300/600, 812 tok/s, 1 min 00 s left");
+    add_line(&run, 1, 0, 30, &out);
     assert_int_equal(strlen(out.data), 29);
+}
+
+static void runs_are_told_apart_by_what_differs(void **state)
+{
+    Moecap__V1__RunProgress runs[3];
+    CAP_AUTO_BUF(out, 4096);
+
+    (void)state;
+    for (size_t i = 0; i < 3; i++)
+        runs[i] = run_in(MOECAP__V1__RUN_STATE__RUN_STATE_FINISHED, 600);
+    runs[0].task = "choice-mini";
+    runs[1].task = "choice-mini-letter";
+    add_line(runs, 2, 0, 80, &out);
+    assert_string_equal(out.data, "choice-mini        ######################## finished  600/600");
+    add_line(runs, 2, 1, 80, &out);
+    assert_string_equal(out.data, "choice-mini-letter ######################## finished  600/600");
+    runs[2].repeat = 1;
+    runs[2].precision = "bf16";
+    runs[2].concurrency = 0;
+    runs[2].model = "other";
+    add_line(runs, 3, 2, 80, &out);
+    assert_string_equal(out.data, "other       gsm-mini           #2  bf16 open "
+                                  "################ finished  600/600");
 }
 
 static void a_name_in_a_bar_is_cut_and_padded_by_characters(void **state)
 {
-    Moecap__V1__RunProgress run = run_in(MOECAP__V1__RUN_STATE__RUN_STATE_FINISHED, 600);
+    Moecap__V1__RunProgress runs[] = {run_in(MOECAP__V1__RUN_STATE__RUN_STATE_FINISHED, 600),
+                                      run_in(MOECAP__V1__RUN_STATE__RUN_STATE_FINISHED, 600)};
     CAP_AUTO_BUF(out, 4096);
 
     (void)state;
-    run.model = "gr\xc3\xbc\xc3\x9f-model-\xc3\xa4\xc3\xa4\xc3\xa4";
-    run.task = "\xc3\xbc\033[2J";
-    add_bar_line(&run, 36, &out);
-    assert_string_equal(out.data,
-                        "gr\xc3\xbc\xc3\x9f-model-\xc3\xa4 \xc3\xbc?[2J       int8  b16 ");
+    runs[0].task = "gr\xc3\xbc\xc3\x9f\033[2J";
+    runs[1].task = "a-very-long-name-of-a-task-that-is-cut";
+    add_line(runs, 2, 0, 50, &out);
+    assert_string_equal(out.data, "gr\xc3\xbc\xc3\x9f?[2J                 finished  600/600");
+}
+
+static void a_finished_run_ends_with_its_result(void **state)
+{
+    struct board b;
+    CAP_AUTO_BUF(out, 4096);
+
+    (void)state;
+    init_board(&b);
+    add_result(&b.rows[0], &out);
+    assert_string_equal(out.data, "90.3 % (95 % CI 87.7 to 92.5), TTFT 2.14 ms, 7534 tokens/s");
 }
 
 static void more_runs_than_lines_keeps_those_that_go_on(void **state)
@@ -289,7 +339,9 @@ int main(void)
         cmocka_unit_test(a_run_that_failed_says_why),
         cmocka_unit_test(an_empty_board_says_what_fills_it),
         cmocka_unit_test(progress_says_what_happens_in_each_state),
-        cmocka_unit_test(a_bar_is_clipped_to_the_terminal),
+        cmocka_unit_test(the_bar_gives_way_to_words_in_a_narrow_terminal),
+        cmocka_unit_test(runs_are_told_apart_by_what_differs),
+        cmocka_unit_test(a_finished_run_ends_with_its_result),
         cmocka_unit_test(a_name_in_a_bar_is_cut_and_padded_by_characters),
         cmocka_unit_test(more_runs_than_lines_keeps_those_that_go_on),
     };
