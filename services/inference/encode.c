@@ -117,47 +117,53 @@ size_t infer_encode_context_length(const char *text, size_t length)
     return length;
 }
 
-/* What stands in for an empty context. */
-static bool add_prefix_token(const struct infer_codec *codec, struct infer_tokens *out,
-                             struct cap_err *err)
+/* What stands in for an empty context: bos, or eos of a model without one; -1 = neither. */
+static int64_t prefix_id(const struct infer_codec *codec)
 {
     int64_t bos = bos_id(codec);
 
-    if (bos < 0 && codec->model->eos_count == 0)
-        return cap_fail(
-            err, CAP_INVALID_ARGUMENT,
-            "the context is empty, and the model has neither bos nor eos to begin with");
-    infer_tokens_add(out, (uint32_t)(bos >= 0 ? bos : codec->model->eos_ids[0]));
-    return true;
+    return bos >= 0 || codec->model->eos_count == 0 ? bos : codec->model->eos_ids[0];
 }
 
-/* The tokens of context + continuation that are behind the context's. */
-static bool encode_continuation(const struct infer_codec *codec, const struct cap_buf *text,
-                                size_t context_tokens, bool plain, const char *continuation,
-                                struct infer_tokens *out, struct cap_err *err)
+struct context {
+    const struct cap_buf *text; /* as the model sees it */
+    size_t length;              /* without the blanks at its end */
+    size_t tokens;
+    bool plain; /* no chat template made it, and it is not empty: it gets the special tokens */
+};
+
+/* The tokens of context + continuation that are behind the context's. Where one token spans both
+ * texts there may be none: then the continuation is encoded alone. */
+static bool encode_continuation(const struct infer_codec *codec, const struct context *context,
+                                const char *continuation, struct infer_tokens *out,
+                                struct cap_err *err)
 {
     CAP_AUTO_BUF(whole, TEXT_BYTES_MAX);
     struct infer_tokens ids = {0};
+    size_t from = context->tokens;
     bool ok;
 
-    cap_buf_add(&whole, text->data, text->length);
+    cap_buf_add(&whole, context->text->data, context->text->length);
     cap_buf_add_str(&whole, continuation);
-    ok = encode_text(codec, whole.data, whole.length, plain, &ids, err);
-    for (size_t i = context_tokens; ok && i < ids.count; i++)
+    ok = encode_text(codec, whole.data, whole.length, context->plain, &ids, err);
+    if (context->length == 0 && ids.count > 1 && ids.ids[0] == (uint64_t)prefix_id(codec))
+        from = 1; /* it stands in for the context already */
+    for (size_t i = from; ok && i < ids.count; i++)
         infer_tokens_add(out, ids.ids[i]);
+    if (ok && out->count == 0)
+        ok = encode_text(codec, whole.data + context->length, whole.length - context->length, false,
+                         out, err);
     infer_tokens_done(&ids);
     return ok;
 }
 
 static bool encode_each(const struct infer_codec *codec, const struct infer_request *request,
-                        const struct cap_buf *text, size_t context_tokens,
-                        struct infer_tokens *out_continuations, struct cap_err *err)
+                        const struct context *context, struct infer_tokens *out_continuations,
+                        struct cap_err *err)
 {
-    bool plain = request->message_count == 0;
-
     for (int i = 0; i < request->continuation_count; i++) {
-        if (!encode_continuation(codec, text, context_tokens, plain, request->continuations[i],
-                                 &out_continuations[i], err))
+        if (!encode_continuation(codec, context, request->continuations[i], &out_continuations[i],
+                                 err))
             return false;
         if (out_continuations[i].count == 0)
             return cap_fail(err, CAP_INVALID_ARGUMENT, "continuation %d (\"%.40s\") has no tokens",
@@ -170,15 +176,24 @@ bool infer_encode_scored(const struct infer_codec *codec, const struct infer_req
                          struct infer_tokens *out_context, struct infer_tokens *out_continuations,
                          struct cap_buf *out_text, struct cap_err *err)
 {
-    bool plain = request->message_count == 0;
-    size_t length;
+    struct context context = {.text = out_text, .plain = request->message_count == 0};
 
     if (!make_text(codec, request, out_text, err))
         return false;
-    length = infer_encode_context_length(out_text->data, out_text->length);
-    if (length && !encode_text(codec, out_text->data, length, plain, out_context, err))
+    context.length = infer_encode_context_length(out_text->data, out_text->length);
+    if (context.length &&
+        !encode_text(codec, out_text->data, context.length, context.plain, out_context, err))
         return false;
-    if (!encode_each(codec, request, out_text, out_context->count, out_continuations, err))
+    context.tokens = out_context->count;
+    context.plain = context.plain && context.length > 0;
+    if (!encode_each(codec, request, &context, out_continuations, err))
         return false;
-    return out_context->count > 0 || add_prefix_token(codec, out_context, err);
+    if (out_context->count > 0)
+        return true;
+    if (prefix_id(codec) < 0)
+        return cap_fail(
+            err, CAP_INVALID_ARGUMENT,
+            "the context is empty, and the model has neither bos nor eos to begin with");
+    infer_tokens_add(out_context, (uint32_t)prefix_id(codec));
+    return true;
 }

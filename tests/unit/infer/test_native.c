@@ -1,4 +1,5 @@
 /* The native engine behind the vtable, with the model that the repository ships. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -321,6 +322,34 @@ static void a_blank_between_context_and_continuation_may_be_on_either_side(void 
     cap_buf_done(&out[1].text);
 }
 
+/* "Ans" + "wer" is one token, so that nothing stands behind the context's. */
+static void a_choice_that_joins_the_context_is_encoded_alone(void **state)
+{
+    static const struct {
+        const char *context, *choices[2];
+    } cases[] = {{"Question: which?\nAnswer: m", {"any", "ost"}},
+                 {"Question: which?\nAns", {"wer", "king"}},
+                 {"Question: which?\nAnswer:\nQues", {"tion", "tions"}}};
+    struct infer_engine *engine = *state;
+
+    for (size_t i = 0; i < CAP_COUNT_OF(cases); i++) {
+        struct infer_request request = greedy(cases[i].context, 0);
+        struct outcome out;
+        struct passes passes;
+
+        request.continuations = cases[i].choices;
+        request.continuation_count = 2;
+        run(engine, &request, 1, &out, &passes);
+        assert_int_equal(out.score_count, 2);
+        for (int k = 0; k < 2; k++) {
+            assert_true(out.scores[k].tokens > 0);
+            assert_true(isfinite(out.scores[k].log_likelihood));
+            assert_true(out.scores[k].log_likelihood < 0);
+        }
+        cap_buf_done(&out.text);
+    }
+}
+
 static void a_prompt_past_the_context_is_refused_with_its_numbers(void **state)
 {
     struct infer_engine *engine = *state;
@@ -424,6 +453,7 @@ int main(void)
         cmocka_unit_test(ignoring_eos_gives_the_exact_length),
         cmocka_unit_test(the_likeliest_continuation_is_marked_greedy),
         cmocka_unit_test(a_blank_between_context_and_continuation_may_be_on_either_side),
+        cmocka_unit_test(a_choice_that_joins_the_context_is_encoded_alone),
         cmocka_unit_test(a_prompt_past_the_context_is_refused_with_its_numbers),
         cmocka_unit_test(a_cancelled_request_says_nothing_more),
         cmocka_unit_test(the_engine_knows_its_model),
