@@ -61,9 +61,9 @@ static void submit(struct native_session *session, uint64_t id, int tokens, int 
     free(prompt);
 }
 
-static void take(struct samples *samples, const struct native_pass *pass, bool decode)
+static void take(struct samples *samples, const struct infer_pass *pass, bool decode)
 {
-    if (pass->decode != decode || samples->count == SAMPLES_MAX)
+    if ((pass->phase == INFER_DECODE) != decode || samples->count == SAMPLES_MAX)
         return;
     double seconds = (double)pass->duration_ns / 1e9;
     double work = decode ? (double)(pass->weight_bytes + pass->kv_bytes) : pass->flops;
@@ -87,7 +87,7 @@ static void measure(struct native_model *model, const struct bench_options *o, i
             submit(session, (uint64_t)(round * batch + i), tokens, answer);
         struct native_step step;
         while (native_session_step(session, &step, &err))
-            take(out, &step.pass, decode);
+            take(out, &step.events[0].pass, decode);
         if (err.code != CAP_OK)
             die(&err);
     }

@@ -62,6 +62,7 @@ struct infer_token_bytes {
 struct infer_token_score {
     struct infer_token_bytes token, best;       /* best.data: NULL for the first token, */
     double log_likelihood, best_log_likelihood; /* which nothing predicts: then meaningless */
+    uint32_t id, best_id;                       /* where the engine knows them */
 };
 
 enum infer_phase { INFER_PREFILL = 1, INFER_DECODE = 2 };
@@ -70,6 +71,7 @@ enum infer_phase { INFER_PREFILL = 1, INFER_DECODE = 2 };
 struct infer_pass {
     enum infer_phase phase;
     int sequences, tokens;
+    int logits_tokens; /* for which logits were made; -1 = unknown */
     int64_t context_sum;
     int64_t started_ns, duration_ns; /* cap_clock_system()'s monotonic time */
     int moe_layers;
@@ -167,6 +169,11 @@ struct infer_engine_report {
 
 struct infer_engine {
     const struct infer_engine_ops *ops; /* first member of every engine */
+    /* Whoever drives the engine may set it: asked in the middle of a long step, true means that
+     * nobody waits for any request that is in flight. The engine may then end the step and drop
+     * them; they must still be cancelled. NULL = never. */
+    bool (*unwanted)(void *arg);
+    void *unwanted_arg;
 };
 
 struct infer_engine_ops {

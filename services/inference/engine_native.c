@@ -1,17 +1,86 @@
-/* Opening, and requests on their way in: texts become tokens here. What comes out is made in
- * engine_native_events.c. A request's id inside is its slot and a serial number, so that an event
- * of a request that we cancelled (a stop string was seen in the same step) can never be taken for
- * one of the slot's next request. */
+/* Our own engine behind the vtable: texts become tokens on the way in, tokens texts on the way out.
+ *
+ * The session makes the events of engine.h itself, without texts; one step of it yields a pass and
+ * the events of several requests. `wait` hands them out one by one, adds the texts, and steps again
+ * when all are used up.
+ *
+ * A request is an answer in a slot. Its id inside the session is the slot and a serial number, so
+ * that an event of a request that we cancelled (a stop string was seen in the same step) can never
+ * be taken for one of the slot's next request. The strings of an answer that ended stay until the
+ * next wait, as the vtable promises. Everything belongs to the worker's thread.
+ */
 #include "engine_native.h"
 
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "engine_native_inside.h"
+#include "base/arena.h"
+#include "base/clock.h"
+#include "encode.h"
 #include "model/cost.h"
+#include "native/session.h"
+#include "text/output.h"
 
 enum { PROMPT_BYTES_MAX = 64 << 20, TOKEN_SCORES_BYTES_MAX = 256 << 20 };
+enum { SLOT_BITS = 13 }; /* of a request's id inside: which slot */
+
+/* One request in flight. */
+struct infer_native_answer {
+    uint64_t inner_id; /* 0 = the slot is free */
+    uint64_t id;       /* the caller's */
+    struct infer_output_text flow;
+    struct cap_buf prompt; /* what the model sees; empty for tokens */
+    int prompt_tokens, tokens;
+    struct infer_tokens scored; /* score_prompt: its tokens; all but the first are scored */
+};
+
+struct infer_native {
+    struct infer_engine base;
+    struct native_model *model;
+    struct native_session *session;
+    struct infer_tokenizer *tokenizer;
+    struct infer_chat *chat;
+    struct infer_codec codec;
+    struct infer_native_answer *answers; /* [slot_count] */
+    int slot_count;
+    uint64_t serial;
+    /* the step whose events are being handed out */
+    struct native_step step;
+    int event_at;
+    bool done_left; /* a stop string ended the answer whose token went out last */
+    struct infer_native_answer *ended;   /* its strings are in the event handed out last */
+    const struct infer_routing *stopped; /* what it chose, when a stop string ended it */
+    struct cap_arena *token_scores;
+};
+
+/* ---- slots ---- */
+
+static void free_answer(struct infer_native_answer *answer)
+{
+    if (!answer->inner_id)
+        return;
+    infer_output_text_done(&answer->flow);
+    infer_tokens_done(&answer->scored);
+    cap_buf_done(&answer->prompt);
+    *answer = (struct infer_native_answer){0};
+}
+
+/* Frees the slot whose DONE went out: its strings have been read by now. */
+static void forget_ended(struct infer_native *engine)
+{
+    if (engine->ended)
+        free_answer(engine->ended);
+    engine->ended = NULL;
+}
+
+/* NULL when the request was cancelled meanwhile. */
+static struct infer_native_answer *answer_of(struct infer_native *engine, uint64_t inner_id)
+{
+    struct infer_native_answer *answer = &engine->answers[inner_id & ((1 << SLOT_BITS) - 1)];
+
+    return answer->inner_id == inner_id ? answer : NULL;
+}
 
 /* ---- opening ---- */
 
@@ -22,9 +91,8 @@ static void free_native(struct infer_engine *base)
     if (!engine)
         return;
     for (int i = 0; i < engine->slot_count; i++)
-        infer_native_free_answer(&engine->answers[i]);
+        free_answer(&engine->answers[i]);
     free(engine->answers);
-    free(engine->scores);
     cap_arena_free(engine->token_scores);
     native_session_free(engine->session);
     native_model_free(engine->model);
@@ -84,7 +152,7 @@ static struct infer_engine *open_native(const struct infer_engine_options *optio
     }
     engine->codec = (struct infer_codec){engine->tokenizer, engine->chat, engine->model->shape};
     engine->slot_count = options->concurrency > 0 ? options->concurrency : 1;
-    assert(engine->slot_count <= 1 << INFER_NATIVE_SLOT_BITS);
+    assert(engine->slot_count <= 1 << SLOT_BITS);
     engine->token_scores = cap_arena_new(TOKEN_SCORES_BYTES_MAX);
     engine->answers = calloc((size_t)engine->slot_count, sizeof *engine->answers);
     assert(engine->answers);
@@ -223,7 +291,7 @@ static struct infer_native_answer *take_slot(struct infer_native *engine,
 
         if (answer->inner_id || answer == engine->ended)
             continue;
-        answer->inner_id = ++engine->serial << INFER_NATIVE_SLOT_BITS | (uint64_t)i;
+        answer->inner_id = ++engine->serial << SLOT_BITS | (uint64_t)i;
         answer->id = request->id;
         infer_output_text_start(&answer->flow, request->stop, request->stop_count);
         cap_buf_init(&answer->prompt, PROMPT_BYTES_MAX);
@@ -241,7 +309,7 @@ static bool submit(struct infer_engine *base, const struct infer_request *reques
     bool ok;
 
     if (!engine->done_left)
-        infer_native_forget_ended(engine);
+        forget_ended(engine);
     answer = take_slot(engine, request);
     if (!answer)
         return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "%d requests are in flight already",
@@ -251,7 +319,7 @@ static bool submit(struct infer_engine *base, const struct infer_request *reques
                                        : submit_generate(engine, request, answer, &ids, err);
     infer_tokens_done(&ids);
     if (!ok)
-        infer_native_free_answer(answer);
+        free_answer(answer);
     return ok;
 }
 
@@ -269,8 +337,160 @@ static void cancel(struct infer_engine *base, uint64_t id)
             engine->ended = NULL;
             engine->done_left = false;
         }
-        infer_native_free_answer(answer);
+        free_answer(answer);
     }
+}
+
+/* ---- events ---- */
+
+/* What every end has; the session's event has the rest. */
+static void make_done(struct infer_native *engine, struct infer_native_answer *answer,
+                      struct infer_event *out)
+{
+    out->kind = INFER_DONE;
+    out->id = answer->id;
+    out->prompt = answer->prompt.length ? answer->prompt.data : NULL;
+    out->prompt_tokens = answer->prompt_tokens;
+    out->output_tokens = answer->tokens;
+    engine->ended = answer;
+}
+
+/* The step's next event, if it is of the same request. */
+static const struct infer_event *next_of_request(const struct infer_native *engine, uint64_t id)
+{
+    const struct infer_event *next = &engine->step.events[engine->event_at];
+
+    return engine->event_at < engine->step.event_count && next->id == id ? next : NULL;
+}
+
+/* What a request chose whose stop string came with this token. With the token it may have reached
+ * its length too; then it runs no more and its end is the next event. */
+static const struct infer_routing *routing_at_stop(const struct infer_native *engine,
+                                                   uint64_t inner_id)
+{
+    const struct infer_event *next = next_of_request(engine, inner_id);
+
+    return next ? next->routing : native_session_routing(engine->session, inner_id);
+}
+
+/* The text of a token. Nothing may be held back of an answer that ends with it. */
+static void make_token(struct infer_native *engine, struct infer_native_answer *answer,
+                       struct infer_event *out)
+{
+    uint32_t token = *out->token_ids;
+    uint64_t inner_id = out->id;
+    bool is_last = cap_model_is_eos(engine->model->shape, (int)token) ||
+                   next_of_request(engine, inner_id) != NULL;
+    size_t length = 0;
+    const char *bytes = "";
+
+    if (!infer_tokenizer_is_special(engine->tokenizer, token)) {
+        bytes = infer_tokenizer_bytes(engine->tokenizer, token, &length);
+        length = bytes ? length : 0;
+    }
+    answer->tokens++;
+    out->id = answer->id;
+    out->piece = infer_output_text_feed(&answer->flow, bytes, length, is_last);
+    if (answer->flow.stopped) {
+        engine->stopped = routing_at_stop(engine, inner_id);
+        native_session_cancel(engine->session, inner_id);
+        engine->done_left = true;
+        engine->ended = answer;
+    }
+}
+
+static struct infer_token_bytes token_bytes(const struct infer_native *engine, uint32_t id)
+{
+    struct infer_token_bytes bytes = {.data = NULL};
+
+    bytes.data = infer_tokenizer_bytes(engine->tokenizer, id, &bytes.length);
+    return bytes.data ? bytes : (struct infer_token_bytes){"", 0};
+}
+
+/* One for each token of the prompt, with texts; the session scored all but the first. */
+static void make_token_scores(struct infer_native *engine, const struct infer_native_answer *answer,
+                              struct infer_event *out)
+{
+    size_t count = answer->scored.count;
+    struct infer_token_score *list;
+
+    cap_arena_reset(engine->token_scores);
+    list = cap_arena_array(engine->token_scores, count, sizeof *list);
+    for (size_t i = 0; i < count && list; i++) {
+        if (i > 0) {
+            list[i] = out->token_scores[i - 1];
+            list[i].best = token_bytes(engine, list[i].best_id);
+        }
+        list[i].id = answer->scored.ids[i];
+        list[i].token = token_bytes(engine, list[i].id);
+    }
+    out->token_scores = list;
+    out->token_score_count = list ? (int)count : 0;
+    out->scores = NULL;
+    out->score_count = 0;
+}
+
+/* A scored request's tokens interest its user only where they are the prompt's own. */
+static void finish_scores(struct infer_native *engine, const struct infer_native_answer *answer,
+                          struct infer_event *out)
+{
+    if (answer->scored.count) {
+        make_token_scores(engine, answer, out);
+        return;
+    }
+    out->token_scores = NULL;
+    out->token_score_count = 0;
+}
+
+/* The next event of the current step; false when it has none left. */
+static bool next_of_step(struct infer_native *engine, struct infer_event *out)
+{
+    while (engine->event_at < engine->step.event_count) {
+        const struct infer_event *event = &engine->step.events[engine->event_at++];
+        struct infer_native_answer *answer;
+
+        *out = *event;
+        if (event->kind == INFER_PASS)
+            return true;
+        answer = answer_of(engine, event->id);
+        if (!answer)
+            continue;
+        if (event->kind == INFER_TOKENS) {
+            make_token(engine, answer, out);
+        } else {
+            finish_scores(engine, answer, out);
+            make_done(engine, answer, out);
+        }
+        return true;
+    }
+    return false;
+}
+
+static bool wait_event(struct infer_engine *base, int wait_ms, struct infer_event *out_event,
+                       struct cap_err *err)
+{
+    struct infer_native *engine = (struct infer_native *)base;
+
+    if (engine->done_left) {
+        engine->done_left = false;
+        *out_event = (struct infer_event){.at_ns = engine->step.events[0].at_ns,
+                                          .finish_reason = "stop",
+                                          .routing = engine->stopped};
+        make_done(engine, engine->ended, out_event);
+        return true;
+    }
+    forget_ended(engine);
+    if (next_of_step(engine, out_event))
+        return true;
+    engine->event_at = 0;
+    native_session_ask(engine->session, base->unwanted, base->unwanted_arg);
+    if (!native_session_step(engine->session, &engine->step, err)) {
+        engine->step = (struct native_step){0};
+        if (err->code == CAP_OK && !(base->unwanted && base->unwanted(base->unwanted_arg)))
+            cap_sleep_ms(wait_ms);
+        return false;
+    }
+    return next_of_step(engine, out_event);
 }
 
 const struct infer_engine_ops infer_engine_native_ops = {
@@ -279,7 +499,7 @@ const struct infer_engine_ops infer_engine_native_ops = {
     .open = open_native,
     .report = report,
     .submit = submit,
-    .wait = infer_native_wait,
+    .wait = wait_event,
     .cancel = cancel,
     .free = free_native,
 };

@@ -6,6 +6,10 @@
  * model's.
  *
  *     native_forward_run(fw, kv, &rows, err) && native_forward_logits(fw, pick, n, logits, err);
+ *
+ * A pass over many rows of a large model takes seconds. So whoever waits for it may be asked between
+ * two layers (native_forward_ask), and a pass that nobody wants any more ends there: CANCELLED. What
+ * its rows wrote to their pages is then of no use.
  */
 #ifndef NATIVE_FORWARD_H
 #define NATIVE_FORWARD_H
@@ -33,8 +37,10 @@ void native_forward_free(struct native_forward *fw);
 CAP_DEFINE_AUTO(native_forward)
 
 void native_forward_watch(struct native_forward *fw, native_experts_fn fn, void *context);
+/* `unwanted` is asked before each layer, and before the head; NULL = never. */
+void native_forward_ask(struct native_forward *fw, bool (*unwanted)(void *arg), void *arg);
 
-/* Fails only when memory for scratch cannot be had. Does not move the sequences' lengths. */
+/* Fails when the device does, or with CANCELLED. Does not move the sequences' lengths. */
 bool native_forward_run(struct native_forward *fw, struct native_kv *kv,
                         const struct native_rows *rows, struct cap_err *err);
 

@@ -96,32 +96,43 @@ bool native_kv_grow(struct native_kv *kv, struct native_sequence *sequence, int 
     return true;
 }
 
+/* The keys and values of a partly filled page, in every layer. */
+static bool copy_page(struct native_kv *kv, int to, int from, struct cap_err *err)
+{
+    const struct native_model *m = kv->model;
+    for (int i = 0; i < m->shape->layer_count; i++)
+        if (m->backend->page_copy(m->dev, &kv->layers[i], to, from) != MOE_OK)
+            return cap_fail(err, CAP_UNAVAILABLE, "backend %s: could not copy a page: %s",
+                            m->backend->name, m->backend->failure(m->dev));
+    return true;
+}
+
 bool native_kv_fork(struct native_kv *kv, const struct native_sequence *from,
-                    struct native_sequence *out)
+                    struct native_sequence *out, struct cap_err *err)
 {
     int full = from->length / MOE_PAGE_TOKENS;
     bool partial = from->length % MOE_PAGE_TOKENS > 0;
     if (partial && kv->free_count == 0)
-        return false;
+        return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "the KV cache has no page left");
     int32_t *pages = calloc((size_t)full + 1, sizeof(*pages));
     if (!pages)
-        return false;
+        return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "could not get memory for a list of pages");
     for (int i = 0; i < full; i++) {
         pages[i] = from->pages[i];
         kv->uses[pages[i]]++;
     }
     if (partial) {
-        int32_t page = kv->free_pages[--kv->free_count];
-        kv->uses[page] = 1;
-        pages[full] = page;
-        for (int i = 0; i < kv->model->shape->layer_count; i++)
-            kv->model->backend->page_copy(kv->model->dev, &kv->layers[i], page, from->pages[full]);
+        pages[full] = kv->free_pages[--kv->free_count];
+        kv->uses[pages[full]] = 1;
     }
     *out = (struct native_sequence){.pages = pages,
                                     .page_count = full + partial,
                                     .length = from->length,
                                     .rope_length = from->rope_length};
-    return true;
+    if (!partial || copy_page(kv, pages[full], from->pages[full], err))
+        return true;
+    native_kv_drop(kv, out);
+    return false;
 }
 
 void native_kv_drop(struct native_kv *kv, struct native_sequence *sequence)

@@ -36,9 +36,9 @@ int native_kv_pages_for(int tokens);
 
 /* Pages for `length` tokens in all; false when the cache has no more, the sequence unchanged. */
 bool native_kv_grow(struct native_kv *kv, struct native_sequence *sequence, int length);
-/* `out` must be empty; false when the cache has no page for the copy. */
+/* `out` must be empty. Fails when the cache has no page for the copy, or the device fails. */
 bool native_kv_fork(struct native_kv *kv, const struct native_sequence *from,
-                    struct native_sequence *out);
+                    struct native_sequence *out, struct cap_err *err);
 /* Gives the pages back and leaves the sequence empty. */
 void native_kv_drop(struct native_kv *kv, struct native_sequence *sequence);
 

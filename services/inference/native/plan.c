@@ -106,16 +106,16 @@ static bool any_open(const struct native_active *active)
     return false;
 }
 
-/* Forks the prompt for a continuation; false when it has to wait for pages. */
+/* Forks the prompt for a continuation; it stays closed when it has to wait for pages. */
 static bool open_continuation(struct native_session *s, struct native_active *active,
-                              struct native_continuation *c)
+                              struct native_continuation *c, struct cap_err *err)
 {
     int total = native_kv_pages_for(active->prompt_count + c->count);
     int extra = any_open(active) ? total - active->prompt_count / MOE_PAGE_TOKENS : 0;
     if (extra > s->pages_unreserved)
+        return true;
+    if (!native_kv_fork(s->kv, &active->sequence, &c->sequence, err))
         return false;
-    bool forked = native_kv_fork(s->kv, &active->sequence, &c->sequence);
-    assert(forked);
     c->open = true;
     c->extra_pages = extra;
     s->pages_unreserved -= extra;
@@ -124,31 +124,36 @@ static bool open_continuation(struct native_session *s, struct native_active *ac
     return true;
 }
 
-static void plan_continuations(struct native_session *s, struct native_active *active, int rows_max)
+static bool plan_continuations(struct native_session *s, struct native_active *active, int rows_max,
+                               struct cap_err *err)
 {
     for (int i = 0; i < active->continuation_count && s->row_count < rows_max; i++) {
         struct native_continuation *c = &active->continuations[i];
         int left = c->count - 1 - c->fed; /* the last token is only predicted */
         if (left <= 0)
             continue;
-        if (!c->open && !open_continuation(s, active, c))
-            return;
+        if (!c->open && !open_continuation(s, active, c, err))
+            return false;
+        if (!c->open)
+            return true;
         int count = smaller(left, rows_max - s->row_count);
         add_rows(s, (struct native_item){.active = active, .continuation = c}, c->ids + c->fed,
                  count);
         c->fed += count;
     }
+    return true;
 }
 
-static void plan_prefill(struct native_session *s)
+static bool plan_prefill(struct native_session *s, struct cap_err *err)
 {
     int rows_max = smaller(s->rows_max, NATIVE_PREFILL_TOKENS_MAX);
     for (struct native_active *a = s->running.first; a && s->row_count < rows_max; a = a->next) {
         if (!native_active_prefilled(a))
             plan_prompt(s, a, rows_max - s->row_count);
-        else if (native_active_scores(a))
-            plan_continuations(s, a, rows_max);
+        else if (native_active_scores(a) && !plan_continuations(s, a, rows_max, err))
+            return false;
     }
+    return true;
 }
 
 static void plan_decode(struct native_session *s)
@@ -157,12 +162,13 @@ static void plan_decode(struct native_session *s)
         add_rows(s, (struct native_item){.active = a}, &a->last, 1);
 }
 
-bool native_plan(struct native_session *s)
+bool native_plan(struct native_session *s, struct cap_err *err)
 {
     admit(s);
     s->item_count = s->row_count = 0;
     s->decode = false;
-    plan_prefill(s);
+    if (!plan_prefill(s, err))
+        return false;
     if (s->row_count == 0 && s->running.count > 0) {
         s->decode = true;
         plan_decode(s);

@@ -1,3 +1,9 @@
+/* Life cycle, submit, cancel, and one step: plan, forward pass, outputs, record.
+ *
+ * A request waits, runs, and is retired. It runs while it holds pages. Retired ones are kept until
+ * the next step, because the events of the last one point into them. Everything belongs to the one
+ * thread that owns the session; nothing here locks.
+ */
 #include "native/session.h"
 
 #include <stdlib.h>
@@ -7,6 +13,83 @@
 #include "native/internal.h"
 
 enum { LOGITS_ROWS_MIN = 64 };
+
+/* ---- a request ---- */
+
+static size_t token_count(const struct native_request *request)
+{
+    size_t count = (size_t)request->prompt.count;
+    for (int i = 0; i < request->continuation_count; i++)
+        count += (size_t)request->continuations[i].count;
+    return count;
+}
+
+static bool copy_tokens(struct native_active *active, const struct native_request *request)
+{
+    int n = request->continuation_count;
+    active->tokens = calloc(token_count(request), sizeof(int32_t));
+    active->continuations = calloc((size_t)n + 1, sizeof(*active->continuations));
+    active->scores = calloc((size_t)n + 1, sizeof(*active->scores));
+    active->token_scores = calloc(token_count(request), sizeof(*active->token_scores));
+    if (!active->tokens || !active->continuations || !active->scores || !active->token_scores)
+        return false;
+    active->prompt = active->tokens;
+    int32_t *to = active->tokens + active->prompt_count;
+    memcpy(active->prompt, request->prompt.ids, (size_t)active->prompt_count * sizeof(int32_t));
+    for (int i = 0; i < n; i++) {
+        const struct native_tokens *from = &request->continuations[i];
+        memcpy(to, from->ids, (size_t)from->count * sizeof(int32_t));
+        active->continuations[i] = (struct native_continuation){.ids = to, .count = from->count};
+        active->scores[i] = (struct infer_score){.tokens = from->count, .greedy = true};
+        to += from->count;
+    }
+    return true;
+}
+
+struct native_active *native_active_new(const struct native_request *request, int context_max)
+{
+    CAP_AUTO(native_active) active = calloc(1, sizeof(*active));
+    if (!active)
+        return NULL;
+    int room = context_max - request->prompt.count;
+    *active = (struct native_active){
+        .id = request->id,
+        .prompt_count = request->prompt.count,
+        .output_max =
+            request->max_tokens > 0 && request->max_tokens < room ? request->max_tokens : room,
+        .ignore_eos = request->ignore_eos,
+        .sampling = request->sampling,
+        .continuation_count = request->continuation_count};
+    if (!copy_tokens(active, request))
+        return NULL;
+    active->sequence.rope_length = active->prompt_count;
+    cap_rand_seed(&active->rand, request->sampling.seed);
+    return cap_take(active);
+}
+
+void native_active_free(struct native_active *active)
+{
+    if (!active)
+        return;
+    free(active->tokens);
+    free(active->continuations);
+    free(active->scores);
+    free(active->token_scores);
+    free(active->chosen);
+    free(active);
+}
+
+int native_active_pages(const struct native_active *active)
+{
+    if (!native_active_scores(active))
+        return native_kv_pages_for(active->prompt_count + active->output_max);
+    int longest = 0;
+    for (int i = 0; i < active->continuation_count; i++)
+        if (active->continuations[i].count > longest)
+            longest = active->continuations[i].count;
+    /* the fork has its own copy of the prompt's last page */
+    return native_kv_pages_for(active->prompt_count + longest) + 1;
+}
 
 /* ---- life cycle ---- */
 
@@ -40,10 +123,14 @@ static bool alloc_arrays(struct native_session *s)
     s->sequences = calloc(rows, sizeof(*s->sequences));
     s->logits = calloc((size_t)s->logits_max * vocab + 1, sizeof(*s->logits));
     s->candidates = calloc(vocab, sizeof(*s->candidates));
+    size_t events = 1 + 2 * (size_t)s->concurrency;
+    s->events = calloc(events, sizeof(*s->events));
+    s->token_ids = calloc(events, sizeof(*s->token_ids));
     s->distinct = calloc(layers, sizeof(*s->distinct));
     s->moe_layer_ids = calloc(layers, sizeof(*s->moe_layer_ids));
     return s->items && s->ids && s->positions && s->sequence_of && s->pick && s->sequences &&
-           s->logits && s->candidates && s->distinct && s->moe_layer_ids;
+           s->logits && s->candidates && s->events && s->token_ids && s->distinct &&
+           s->moe_layer_ids;
 }
 
 static void name_moe_layers(struct native_session *s)
@@ -130,6 +217,7 @@ void native_session_free(struct native_session *s)
     free(s->logits);
     free(s->candidates);
     free(s->events);
+    free(s->token_ids);
     free(s->distinct);
     free(s->moe_layer_ids);
     free(s);
@@ -227,21 +315,38 @@ void native_session_cancel(struct native_session *s, uint64_t id)
     native_active_free(active);
 }
 
-struct native_routing native_session_routing(const struct native_session *s, uint64_t id)
+const struct infer_routing *native_session_routing(const struct native_session *s, uint64_t id)
 {
-    return native_route_of(s, find(&s->running, id));
+    return native_routing_of(find(&s->running, id));
 }
 
 /* ---- one step ---- */
+
+void native_session_ask(struct native_session *session, bool (*unwanted)(void *arg), void *arg)
+{
+    native_forward_ask(session->forward, unwanted, arg);
+}
+
+/* Nobody waits for anything here. What the pass left half done goes with its requests. */
+static void forget_all(struct native_session *s)
+{
+    while (s->running.first)
+        native_retire(s, s->running.first);
+    while (s->waiting.first) {
+        struct native_active *active = s->waiting.first;
+        native_list_remove(&s->waiting, active);
+        native_active_free(active);
+    }
+}
 
 bool native_session_step(struct native_session *s, struct native_step *out_step,
                          struct cap_err *err)
 {
     free_list(s->retired);
     s->retired = NULL;
-    s->event_count = 0;
+    s->event_count = 1; /* the pass */
     int64_t started_ns = cap_clock_ns(cap_clock_system());
-    if (!native_plan(s))
+    if (!native_plan(s, err))
         return false;
     struct native_rows rows = {.count = s->row_count,
                                .ids = s->ids,
@@ -249,11 +354,18 @@ bool native_session_step(struct native_session *s, struct native_step *out_step,
                                .sequence_of = s->sequence_of,
                                .sequences = s->sequences,
                                .sequence_count = s->item_count};
-    if (!native_forward_run(s->forward, s->kv, &rows, err) || !native_route(s, err) ||
-        !native_settle(s, err))
+    if (!native_forward_run(s->forward, s->kv, &rows, err) || !native_record_routing(s, err) ||
+        !native_outputs(s, err)) {
+        if (err->code == CAP_CANCELLED) {
+            forget_all(s);
+            cap_err_clear(err);
+        }
         return false;
-    native_record(s, started_ns, &out_step->pass);
-    out_step->events = s->events;
-    out_step->event_count = s->event_count;
+    }
+    s->events[0] = (struct infer_event){.kind = INFER_PASS};
+    native_record_pass(s, started_ns, &s->events[0].pass);
+    for (int i = 0; i < s->event_count; i++)
+        s->events[i].at_ns = started_ns + s->events[0].pass.duration_ns;
+    *out_step = (struct native_step){.events = s->events, .event_count = s->event_count};
     return true;
 }

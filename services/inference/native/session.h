@@ -6,8 +6,8 @@
  * decode pass (one token for every running request). Prefill goes first. What a request gets does
  * not depend on which others share its passes.
  *
- * Token ids in, token ids out: text, templates and stop strings are the caller's, who cancels a
- * request that has said enough.
+ * Token ids in, the engine's events (engine.h) out, without texts: text, templates and stop strings
+ * are the caller's, who cancels a request that has said enough.
  *
  *     native_session_submit(session, &request, err);
  *     while (native_session_step(session, &step, err))
@@ -17,6 +17,7 @@
 #ifndef NATIVE_SESSION_H
 #define NATIVE_SESSION_H
 
+#include "engine.h"
 #include "native/sampler.h"
 #include "native/weights.h"
 
@@ -52,64 +53,13 @@ struct native_request {
     int continuation_count;
 };
 
-/* One token of a continuation, and the likeliest in its place. */
-struct native_token_score {
-    double log_likelihood, best_log_likelihood;
-    int32_t best;
-};
-
-struct native_score {
-    double log_likelihood; /* sum over its tokens, natural logarithm */
-    int tokens;
-    bool greedy;                           /* every token was the likeliest */
-    const struct native_token_score *each; /* [tokens] */
-};
-
-/* How often the router chose each expert for the rows of one request. The last generated token has
- * no row, nor has the last of each continuation. */
-struct native_routing {
-    const uint32_t *prefill,
-        *decode; /* [moe_layers][experts]; NULL when the model has no experts */
-};
-
-enum native_finish { NATIVE_FINISH_EOS, NATIVE_FINISH_LENGTH };
-
-enum native_event_kind {
-    NATIVE_EVENT_TOKEN, /* one more token; also the eos that ends an answer, before its DONE */
-    NATIVE_EVENT_DONE,
-    NATIVE_EVENT_SCORED /* the end of a score request */
-};
-
-struct native_event {
-    enum native_event_kind kind;
-    uint64_t id;
-    int32_t token; /* TOKEN */
-    bool is_eos;
-    enum native_finish finish;         /* DONE */
-    int prompt_tokens, output_tokens;  /* DONE, SCORED; output counts the eos */
-    const struct native_score *scores; /* SCORED: [score_count], in order of the continuations */
-    int score_count;
-    struct native_routing routing; /* DONE, SCORED */
-};
-
-/* What one forward pass did. */
-struct native_pass {
-    bool decode;
-    int sequences, tokens, logits_tokens;
-    int64_t context_sum;             /* over sequences: tokens in the cache after the pass */
-    int64_t started_ns, duration_ns; /* monotonic; the forward pass and the sampling after it */
-    int moe_layers, experts;
-    const int *moe_layer_ids;         /* [moe_layers] the model's layer numbers */
-    const uint32_t *distinct_experts; /* [moe_layers] */
-    const uint32_t *expert_counts;    /* [moe_layers][experts] selections */
-    uint64_t weight_bytes, kv_bytes;
-    double flops;
-};
-
-/* Arrays are valid until the next call on the session. */
+/* What one pass brought, in this order: the INFER_PASS, then for each running request its
+ * INFER_TOKENS with the id of one token (also the eos that ends an answer) and, when it ended, its
+ * INFER_DONE. Texts are not set. A scored request has an INFER_DONE alone, with the scores of its
+ * continuations and, in token_scores, those of all their tokens one after another, by ids. Valid
+ * until the next call on the session. */
 struct native_step {
-    struct native_pass pass;
-    const struct native_event *events;
+    const struct infer_event *events;
     int event_count;
 };
 
@@ -129,13 +79,19 @@ int native_session_context_max(const struct native_session *session);
 bool native_session_submit(struct native_session *session, const struct native_request *request,
                            struct cap_err *err);
 
+/* Asked between two layers and between two blocks of logits: true = nobody waits for anything that
+ * this session does. Then the pass ends there, every request is forgotten without an event, and the
+ * step says that there is nothing to do. NULL = never. */
+void native_session_ask(struct native_session *session, bool (*unwanted)(void *arg), void *arg);
+
 /* Runs one pass. False with err clean: nothing to do. False with err set: the session is lost. */
 bool native_session_step(struct native_session *session, struct native_step *out_step,
                          struct cap_err *err);
 
-/* Of a request that runs, so far. Valid until the next step, cancelled or not; NULLs when it does
- * not run. */
-struct native_routing native_session_routing(const struct native_session *session, uint64_t id);
+/* How often the router chose each expert for the rows of a request that runs, so far; NULL when it
+ * does not run, or the model has no experts. Valid until the next step, cancelled or not. */
+const struct infer_routing *native_session_routing(const struct native_session *session,
+                                                   uint64_t id);
 
 /* The request's place is free at the next step and no event of it follows; an unknown id is fine.
  */

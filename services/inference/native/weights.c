@@ -324,6 +324,15 @@ static bool load_weights(struct native_model *model, const char *dir,
     return ok;
 }
 
+int native_devices(struct moe_device *out, int max)
+{
+    int count = 0;
+    for (int i = 0; moe_backends[i]; i++)
+        if (moe_backends[i]->devices)
+            count += moe_backends[i]->devices(out + count, max - count);
+    return count;
+}
+
 uint64_t native_model_memory(const struct native_model *model)
 {
     if (model->backend->memory_left)

@@ -72,6 +72,10 @@ struct native_model *native_model_open(const char *dir, const struct native_mode
 void native_model_free(struct native_model *model);
 CAP_DEFINE_AUTO(native_model)
 
+/* The devices of this machine that a backend could open, of all backends; how many, at most `max`.
+ * None where only the processors compute. */
+int native_devices(struct moe_device *out, int max);
+
 /* Bytes of memory that may still be had where the model lives. */
 uint64_t native_model_memory(const struct native_model *model);
 

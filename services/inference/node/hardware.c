@@ -15,6 +15,7 @@
 
 #include "base/auto.h"
 #include "base/clock.h"
+#include "native/weights.h"
 
 enum { PROBE_BYTES_PER_THREAD = 128 << 20, PROBE_ROUNDS = 3, PROBE_THREADS_MAX = 64 };
 
@@ -79,6 +80,17 @@ static void read_isa(struct infer_hardware *out)
     ADD_IF("avx512bf16");
 #undef ADD_IF
 #endif
+}
+
+static void read_devices(struct infer_hardware *out)
+{
+    struct moe_device found[INFER_DEVICES_MAX];
+
+    out->device_count = native_devices(found, INFER_DEVICES_MAX);
+    for (int i = 0; i < out->device_count; i++) {
+        snprintf(out->devices[i], sizeof out->devices[i], "%s", found[i].name);
+        out->device_memory_bytes += found[i].memory_bytes;
+    }
 }
 
 /* ---- how fast memory is read ---- */
@@ -154,6 +166,7 @@ void infer_hardware_read(struct infer_hardware *out, bool probe)
     read_governor(out);
     read_kernel(out);
     read_isa(out);
+    read_devices(out);
     if (sysinfo(&info) == 0)
         out->memory_bytes = (uint64_t)info.totalram * info.mem_unit;
     if (allowed.memory_bytes < out->memory_bytes)

@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum { INFER_DEVICES_MAX = 16 };
+
 /* Cores and memory are those that this process may use: a container's, not its host's. */
 struct infer_hardware {
     char cpu[128], kernel[96], governor[32];
@@ -15,6 +17,10 @@ struct infer_hardware {
     const char *isa[16]; /* literals */
     int isa_count;
     double read_bandwidth_gb_s; /* 0 = not probed */
+    /* of all backends of our engine; none where only the processors compute */
+    char devices[INFER_DEVICES_MAX][96];
+    int device_count;
+    uint64_t device_memory_bytes; /* of all together */
 };
 
 /* Never fails; what cannot be found out is empty, 0 or unknown. With `probe`, the read bandwidth of

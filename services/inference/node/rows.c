@@ -314,6 +314,11 @@ Moecap__V1__NodeHardware *infer_hardware_to_wire(const struct infer_hardware *ha
     message->memory_bytes = hardware->memory_bytes;
     message->isa = out->isa;
     message->n_isa = (size_t)hardware->isa_count;
+    for (int i = 0; i < hardware->device_count; i++)
+        out->devices[i] = (char *)hardware->devices[i];
+    message->devices = out->devices;
+    message->n_devices = (size_t)hardware->device_count;
+    message->device_memory_bytes = hardware->device_memory_bytes;
     if (hardware->read_bandwidth_gb_s > 0) {
         message->opt_read_bandwidth_case =
             MOECAP__V1__NODE_HARDWARE__OPT_READ_BANDWIDTH_READ_BANDWIDTH_GB_S;

@@ -91,7 +91,7 @@ void infer_rows_report(struct infer_rows *rows, const struct infer_shard_report 
 
 struct infer_hardware_message {
     Moecap__V1__NodeHardware message;
-    char *isa[16];
+    char *isa[16], *devices[INFER_DEVICES_MAX];
 };
 
 /* Fills *out, whose strings are borrowed from `hardware`; returns its message. */

@@ -311,7 +311,10 @@ static enum infer_shard_outcome run_assignment(struct infer_worker *worker,
         assignment->prompts[i].request.unwanted = is_unwanted;
         assignment->prompts[i].request.unwanted_arg = &wanted;
     }
+    setup.engine->unwanted = is_unwanted; /* a stop ends a long step in its middle, too */
+    setup.engine->unwanted_arg = &wanted;
     outcome = infer_shard_run(&setup, err);
+    setup.engine->unwanted = NULL;
     if (outcome == INFER_SHARD_FAILED) /* it may be lost; the next shard opens it anew */
         infer_engine_slot_close(&worker->slot);
     return outcome;

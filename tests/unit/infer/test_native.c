@@ -383,6 +383,37 @@ static void a_cancelled_request_says_nothing_more(void **state)
     }
 }
 
+static bool nobody_waits(void *arg)
+{
+    int *asked = arg;
+
+    return ++*asked >= 3; /* of 5 layers */
+}
+
+static void a_stop_ends_the_pass_and_the_engine_goes_on(void **state)
+{
+    struct infer_engine *engine = *state;
+    struct infer_request first = greedy(hens, 100);
+    struct infer_event event;
+    struct cap_err err = {0};
+    struct outcome out;
+    struct passes passes;
+    int asked = 0;
+
+    first.id = 7;
+    assert_true(engine->ops->submit(engine, &first, &err));
+    engine->unwanted = nobody_waits;
+    engine->unwanted_arg = &asked;
+    assert_false(engine->ops->wait(engine, 100, &event, &err));
+    assert_int_equal(err.code, CAP_OK);
+    assert_in_range(asked, 3, 4); /* the third layer, and whether to sleep */
+    engine->unwanted = NULL;
+    engine->ops->cancel(engine, 7);
+    run(engine, &first, 1, &out, &passes);
+    assert_string_equal(out.text.data, hens_answer);
+    cap_buf_done(&out.text);
+}
+
 static void the_engine_knows_its_model(void **state)
 {
     struct infer_engine *engine = *state;
@@ -456,6 +487,7 @@ int main(void)
         cmocka_unit_test(a_choice_that_joins_the_context_is_encoded_alone),
         cmocka_unit_test(a_prompt_past_the_context_is_refused_with_its_numbers),
         cmocka_unit_test(a_cancelled_request_says_nothing_more),
+        cmocka_unit_test(a_stop_ends_the_pass_and_the_engine_goes_on),
         cmocka_unit_test(the_engine_knows_its_model),
         cmocka_unit_test(int8_solves_the_problem_too),
         cmocka_unit_test(what_cannot_be_opened_is_a_sentence),

@@ -481,6 +481,20 @@ static void the_machine_describes_itself(void **state)
     assert_true(hardware.cores > 0 && hardware.memory_bytes > 0);
     assert_true(hardware.read_bandwidth_gb_s == 0);
     assert_non_null(strstr(hardware.kernel, "Linux"));
+    assert_int_equal(hardware.device_count, 0); /* no backend of this build has devices */
+}
+
+static void devices_reach_the_message_of_a_nodes_hardware(void **state)
+{
+    struct infer_hardware hardware = {
+        .device_count = 2, .devices = {"GPU a", "GPU b"}, .device_memory_bytes = 7};
+    struct infer_hardware_message message;
+    const Moecap__V1__NodeHardware *wire = infer_hardware_to_wire(&hardware, &message);
+
+    (void)state;
+    assert_int_equal(wire->n_devices, 2);
+    assert_string_equal(wire->devices[1], "GPU b");
+    assert_int_equal(wire->device_memory_bytes, 7);
 }
 
 int main(void)
@@ -510,6 +524,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_container_has_what_its_limits_leave, make_folder,
                                         remove_folder),
         cmocka_unit_test(the_machine_describes_itself),
+        cmocka_unit_test(devices_reach_the_message_of_a_nodes_hardware),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -160,8 +160,8 @@ void greedy_alone(struct native_model *model, const int32_t *prompt, int prompt_
     int got = 0;
     while (native_session_step(session, &step, &err))
         for (int i = 0; i < step.event_count; i++)
-            if (step.events[i].kind == NATIVE_EVENT_TOKEN)
-                out[got++] = step.events[i].token;
+            if (step.events[i].kind == INFER_TOKENS)
+                out[got++] = (int32_t)step.events[i].token_ids[0];
     assert_int_equal(err.code, CAP_OK);
     assert_int_equal(got, count);
 }

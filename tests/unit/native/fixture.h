@@ -36,6 +36,13 @@ const char *golden_copy(const char *name, const char *changes);
 /* Overwrites bytes of the copy's tensor data: `offset` numbers of 2 bytes into the named tensor. */
 void golden_poke(const char *dir, const char *tensor, size_t offset, uint16_t bits);
 
+/* The pass of a step: its first event. */
+static inline const struct infer_pass *pass_of(const struct native_step *step)
+{
+    assert_int_equal(step->events[0].kind, INFER_PASS);
+    return &step->events[0].pass;
+}
+
 struct native_model *model_open(const char *dir, enum native_precision precision, const char *isa);
 /* Calls `test` for each ISA level of this machine; the others are skipped aloud. */
 void each_isa(void (*test)(const char *isa));

@@ -19,9 +19,10 @@ static size_t cells_of(const struct native_model *model)
     return cells;
 }
 
-static void keep(struct tally *out, const struct native_routing *routing, size_t cells)
+static void keep(struct tally *out, const struct infer_routing *routing, size_t cells)
 {
-    assert_non_null(routing->prefill);
+    assert_non_null(routing);
+    assert_string_equal(routing->source, "engine");
     memcpy(out->of[0], routing->prefill, cells * sizeof(uint32_t));
     memcpy(out->of[1], routing->decode, cells * sizeof(uint32_t));
 }
@@ -31,12 +32,12 @@ static void take_step(const struct native_model *model, const struct native_step
 {
     size_t cells = cells_of(model);
     for (size_t i = 0; i < cells; i++)
-        out->passes.of[step->pass.decode][i] += step->pass.expert_counts[i];
-    for (int i = 0; i < step->event_count; i++) {
-        const struct native_event *event = &step->events[i];
-        if (event->kind == NATIVE_EVENT_TOKEN)
+        out->passes.of[pass_of(step)->phase == INFER_DECODE][i] += pass_of(step)->expert_counts[i];
+    for (int i = 1; i < step->event_count; i++) {
+        const struct infer_event *event = &step->events[i];
+        if (event->kind == INFER_TOKENS)
             continue;
-        keep(&out->requests[event->id], &event->routing, cells);
+        keep(&out->requests[event->id], event->routing, cells);
         out->ended++;
     }
 }
@@ -184,8 +185,8 @@ static void a_prompt_chooses_the_experts_of_the_reference(void **state)
     struct cap_err err = {0};
     assert_true(native_session_submit(session, &request, &err));
     assert_true(native_session_step(session, &step, &err));
-    assert_int_equal(step.event_count, 2);
-    assert_int_equal(step.events[1].kind, NATIVE_EVENT_DONE);
+    assert_int_equal(step.event_count, 3);
+    assert_int_equal(step.events[2].kind, INFER_DONE);
     size_t layer;
     const json_t *want;
     int checked = 0;
@@ -194,7 +195,7 @@ static void a_prompt_chooses_the_experts_of_the_reference(void **state)
         if (json_number_value(json_object_get(want, "min_gap")) <= 1e-3)
             continue;
         check_layer(json_object_get(want, "experts"),
-                    step.events[1].routing.prefill + layer * (size_t)model->experts, g.count,
+                    step.events[2].routing->prefill + layer * (size_t)model->experts, g.count,
                     model->experts);
         checked++;
     }
@@ -217,12 +218,13 @@ static void a_cancelled_request_takes_nothing_from_its_neighbour(void **state)
     submit(session, 2);
     for (int i = 0; i < 3; i++)
         assert_true(native_session_step(session, &step, &err));
-    struct native_routing so_far = native_session_routing(session, 1);
+    const struct infer_routing *so_far = native_session_routing(session, 1);
+    assert_non_null(so_far);
     native_session_cancel(session, 1);
     /* a prompt of 7, then two passes; still there after the cancel */
-    assert_int_equal(sum(so_far.prefill, model->experts), 7 * model->top_k);
-    assert_int_equal(sum(so_far.decode, model->experts), 2 * model->top_k);
-    assert_null(native_session_routing(session, 1).prefill);
+    assert_int_equal(sum(so_far->prefill, model->experts), 7 * model->top_k);
+    assert_int_equal(sum(so_far->decode, model->experts), 2 * model->top_k);
+    assert_null(native_session_routing(session, 1));
     while (native_session_step(session, &step, &err))
         take_step(model, &step, &out);
     assert_int_equal(out.ended, 1);

@@ -71,6 +71,85 @@ static void top_p_keeps_the_shortest_run_that_holds_the_share(void **state)
     assert_int_equal(tiny[1], DRAWS);
 }
 
+/* ---- what is drawn is what sorting everything would draw ---- */
+
+enum { VOCAB = 997 };
+
+static int likelier_first(const void *a, const void *b)
+{
+    const struct native_candidate *x = a, *y = b;
+    if (x->probability != y->probability)
+        return x->probability > y->probability ? -1 : 1;
+    return x->id < y->id ? -1 : 1;
+}
+
+/* The definition: all candidates in order, then top-k, then top-p of what it left, then one draw. */
+static int32_t sample_by_sorting(const float *values, const struct native_sampling *s,
+                                 struct cap_rand *rand)
+{
+    struct native_candidate all[VOCAB];
+    double max = -INFINITY, sum = 0, so_far = 0;
+    int count = VOCAB;
+    for (int i = 0; i < VOCAB; i++)
+        max = fmax(max, (double)values[i]);
+    for (int i = 0; i < VOCAB; i++) {
+        double p = exp(((double)values[i] - max) / s->temperature);
+        all[i] = (struct native_candidate){(float)p, i};
+        sum += p;
+    }
+    if ((s->top_k > 0 && s->top_k < VOCAB) || (s->top_p > 0 && s->top_p < 1))
+        qsort(all, VOCAB, sizeof(all[0]), likelier_first);
+    if (s->top_k > 0 && s->top_k < VOCAB) {
+        count = s->top_k;
+        sum = 0;
+        for (int i = 0; i < count; i++)
+            sum += (double)all[i].probability;
+    }
+    if (s->top_p > 0 && s->top_p < 1) {
+        int kept = 0;
+        while (kept < count && (kept == 0 || so_far < s->top_p * sum))
+            so_far += (double)all[kept++].probability;
+        count = kept;
+        sum = so_far;
+    }
+    double draw = cap_rand_unit(rand) * sum;
+    for (int i = 0; i < count - 1; i++) {
+        draw -= (double)all[i].probability;
+        if (draw < 0)
+            return all[i].id;
+    }
+    return all[count - 1].id;
+}
+
+static void a_seed_draws_the_tokens_that_sorting_all_candidates_would_draw(void **state)
+{
+    (void)state;
+    static const struct native_sampling ways[] = {
+        {.temperature = 1},
+        {.temperature = 1, .top_k = 1},
+        {.temperature = 0.7, .top_k = 20},
+        {.temperature = 1, .top_k = VOCAB - 1},
+        {.temperature = 1.5, .top_p = 0.9},
+        {.temperature = 1, .top_p = 0.999},
+        {.temperature = 1, .top_p = 1e-6},
+        {.temperature = 2, .top_k = 50, .top_p = 0.95},
+        {.temperature = 1, .top_k = 3, .top_p = 0.5},
+    };
+    float values[VOCAB];
+    struct native_candidate scratch[VOCAB];
+    struct cap_rand make, mine, theirs;
+    cap_rand_seed(&make, 7);
+    for (int i = 0; i < VOCAB; i++) /* steps of a quarter: many ties */
+        values[i] = (float)cap_rand_below(&make, 40) / 4;
+    for (size_t w = 0; w < CAP_COUNT_OF(ways); w++) {
+        cap_rand_seed(&mine, w);
+        cap_rand_seed(&theirs, w);
+        for (int i = 0; i < 200; i++)
+            assert_int_equal(native_sample(values, VOCAB, &ways[w], &mine, scratch),
+                             sample_by_sorting(values, &ways[w], &theirs));
+    }
+}
+
 static void log_likelihood_is_log_softmax(void **state)
 {
     (void)state;
@@ -92,6 +171,7 @@ int main(void)
         cmocka_unit_test(draws_follow_the_softmax_at_the_temperature),
         cmocka_unit_test(top_k_keeps_the_k_largest),
         cmocka_unit_test(top_p_keeps_the_shortest_run_that_holds_the_share),
+        cmocka_unit_test(a_seed_draws_the_tokens_that_sorting_all_candidates_would_draw),
         cmocka_unit_test(log_likelihood_is_log_softmax),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,7 +13,7 @@ static double defined(const struct golden *g, int from, int count)
 }
 
 struct scored {
-    struct native_score scores[8];
+    struct infer_score scores[8];
     int count, prompt_tokens, passes, prefill_tokens;
 };
 
@@ -29,10 +29,10 @@ static struct scored score(struct native_model *model, const struct native_reque
     struct native_step step;
     while (native_session_step(session, &step, &err)) {
         out.passes++;
-        out.prefill_tokens += step.pass.tokens;
-        assert_false(step.pass.decode);
-        for (int i = 0; i < step.event_count; i++) {
-            assert_int_equal(step.events[i].kind, NATIVE_EVENT_SCORED);
+        out.prefill_tokens += pass_of(&step)->tokens;
+        assert_int_equal(pass_of(&step)->phase, INFER_PREFILL);
+        for (int i = 1; i < step.event_count; i++) {
+            assert_int_equal(step.events[i].kind, INFER_DONE);
             out.count = step.events[i].score_count;
             out.prompt_tokens = step.events[i].prompt_tokens;
             memcpy(out.scores, step.events[i].scores, (size_t)out.count * sizeof(out.scores[0]));
@@ -132,12 +132,12 @@ static void scoring_and_generating_share_passes(void **state)
     double sum = 0;
     while (native_session_step(session, &step, &err))
         for (int i = 0; i < step.event_count; i++) {
-            const struct native_event *e = &step.events[i];
-            if (e->kind == NATIVE_EVENT_TOKEN)
-                assert_int_equal(e->token,
+            const struct infer_event *e = &step.events[i];
+            if (e->kind == INFER_TOKENS)
+                assert_int_equal((json_int_t)e->token_ids[0],
                                  json_integer_value(json_array_get(
                                      json_object_get(g.expected, "greedy"), (size_t)tokens++)));
-            if (e->kind == NATIVE_EVENT_SCORED)
+            if (e->kind == INFER_DONE && e->score_count > 0)
                 sum = e->scores[0].log_likelihood;
         }
     assert_int_equal(tokens, 8);

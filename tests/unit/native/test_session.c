@@ -47,8 +47,9 @@ static void run_together(struct native_model *model, int count, int32_t out[PROM
     struct native_step step;
     while (native_session_step(session, &step, &err))
         for (int i = 0; i < step.event_count; i++)
-            if (step.events[i].kind == NATIVE_EVENT_TOKEN)
-                out[step.events[i].id][got[step.events[i].id]++] = step.events[i].token;
+            if (step.events[i].kind == INFER_TOKENS)
+                out[step.events[i].id][got[step.events[i].id]++] =
+                    (int32_t)step.events[i].token_ids[0];
     for (int i = 0; i < count; i++)
         assert_int_equal(got[i], ANSWER);
 }
@@ -156,12 +157,12 @@ static void a_prompt_longer_than_a_pass_is_read_in_chunks(void **state)
     struct native_step step;
     for (int i = 0; i < 4; i++) {
         assert_true(native_session_step(session, &step, &err));
-        assert_int_equal(step.pass.tokens, wanted[i]);
-        assert_int_equal(step.pass.decode, i == 3);
-        assert_int_equal(step.pass.logits_tokens, i >= 2);
-        assert_int_equal(step.event_count, i < 2 ? 0 : i - 1);
+        assert_int_equal(pass_of(&step)->tokens, wanted[i]);
+        assert_int_equal(pass_of(&step)->phase, i == 3 ? INFER_DECODE : INFER_PREFILL);
+        assert_int_equal(pass_of(&step)->logits_tokens, i >= 2);
+        assert_int_equal(step.event_count, i < 2 ? 1 : i);
     }
-    assert_int_equal(step.pass.context_sum, 1101);
+    assert_int_equal(pass_of(&step)->context_sum, 1101);
     assert_false(native_session_step(session, &step, &err));
     assert_int_equal(err.code, CAP_OK);
 }
@@ -181,9 +182,9 @@ static void requests_beyond_the_concurrency_wait_their_turn(void **state)
     struct native_step step;
     int done = 0, most = 0;
     while (native_session_step(session, &step, &err)) {
-        most = step.pass.sequences > most ? step.pass.sequences : most;
+        most = pass_of(&step)->sequences > most ? pass_of(&step)->sequences : most;
         for (int i = 0; i < step.event_count; i++)
-            done += step.events[i].kind == NATIVE_EVENT_DONE;
+            done += step.events[i].kind == INFER_DONE;
     }
     assert_int_equal(done, 10);
     assert_int_equal(most, 3);
@@ -210,9 +211,9 @@ static void requests_wait_when_the_cache_is_smaller_than_the_concurrency(void **
     struct native_step step;
     int done = 0, most = 0;
     while (native_session_step(session, &step, &err)) {
-        most = step.pass.sequences > most ? step.pass.sequences : most;
+        most = pass_of(&step)->sequences > most ? pass_of(&step)->sequences : most;
         for (int i = 0; i < step.event_count; i++)
-            done += step.events[i].kind == NATIVE_EVENT_DONE;
+            done += step.events[i].kind == INFER_DONE;
     }
     assert_int_equal(done, 6);
     assert_int_equal(most, 2); /* two pages each, promised in full */
@@ -226,7 +227,7 @@ static void requests_wait_when_the_cache_is_smaller_than_the_concurrency(void **
 
 struct ending {
     int tokens, eos;
-    enum native_finish finish;
+    const char *finish;
     int output_tokens;
 };
 
@@ -235,15 +236,16 @@ static struct ending run_one(struct native_model *model, struct native_request r
     CAP_AUTO(native_session) session = session_open(model, 1);
     struct cap_err err = {0};
     struct native_step step;
-    struct ending end = {.finish = (enum native_finish) - 1};
+    struct ending end = {.finish = ""};
     submit(session, &request);
     while (native_session_step(session, &step, &err)) {
         for (int i = 0; i < step.event_count; i++) {
-            const struct native_event *e = &step.events[i];
-            end.tokens += e->kind == NATIVE_EVENT_TOKEN;
-            end.eos += e->kind == NATIVE_EVENT_TOKEN && e->is_eos;
-            if (e->kind == NATIVE_EVENT_DONE) {
-                end.finish = e->finish;
+            const struct infer_event *e = &step.events[i];
+            end.tokens += e->kind == INFER_TOKENS;
+            end.eos +=
+                e->kind == INFER_TOKENS && cap_model_is_eos(model->shape, (int)e->token_ids[0]);
+            if (e->kind == INFER_DONE) {
+                end.finish = e->finish_reason;
                 end.output_tokens = e->output_tokens;
             }
         }
@@ -263,18 +265,18 @@ static void an_answer_ends_at_eos_at_its_length_or_at_the_context(void **state)
     CAP_AUTO(native_model) model = model_open(golden_copy("qwen3_moe", changes), NATIVE_F32, NULL);
     struct native_request request = {.prompt = {g.tokens, g.count}, .max_tokens = 8};
     struct ending end = run_one(model, request);
-    assert_int_equal(end.finish, NATIVE_FINISH_EOS);
+    assert_string_equal(end.finish, "eos");
     assert_int_equal(end.tokens, 3);
     assert_int_equal(end.output_tokens, 3);
     assert_int_equal(end.eos, 1);
     request.ignore_eos = true;
     end = run_one(model, request);
-    assert_int_equal(end.finish, NATIVE_FINISH_LENGTH);
+    assert_string_equal(end.finish, "length");
     assert_int_equal(end.tokens, 8);
     request.max_tokens = 0;
     end = run_one(model, request);
     assert_int_equal(end.tokens, 256 - g.count);
-    assert_int_equal(end.finish, NATIVE_FINISH_LENGTH);
+    assert_string_equal(end.finish, "length");
     golden_close(&g);
 }
 
@@ -296,12 +298,87 @@ static void a_cancelled_request_says_nothing_more(void **state)
     native_session_cancel(session, 77);
     int tokens = 0;
     while (native_session_step(session, &step, &err))
-        for (int i = 0; i < step.event_count; i++) {
+        for (int i = 1; i < step.event_count; i++) {
             assert_int_equal(step.events[i].id, 2);
-            tokens += step.events[i].kind == NATIVE_EVENT_TOKEN;
+            tokens += step.events[i].kind == INFER_TOKENS;
         }
     assert_int_equal(tokens, 4);
     golden_close(&g);
+}
+
+/* Counts how often it was asked, and says "unwanted" from the last-th time on. */
+struct asked {
+    int times, last;
+};
+
+static bool is_unwanted(void *arg)
+{
+    struct asked *asked = arg;
+    return ++asked->times >= asked->last;
+}
+
+static void a_pass_asks_before_every_layer_and_every_block_of_logits(void **state)
+{
+    (void)state;
+    const char *dir = golden_copy("qwen3_moe", "{\"max_position_embeddings\": 512}");
+    CAP_AUTO(native_model) model = model_open(dir, NATIVE_F32, NULL);
+    CAP_AUTO(native_session) session = session_open(model, 1);
+    int32_t prompt[300];
+    for (int i = 0; i < 300; i++)
+        prompt[i] = 3 + i % 100;
+    struct native_tokens continuation = {prompt, 290};
+    struct native_step step;
+    struct cap_err err = {0};
+    struct asked asked = {.last = INT32_MAX};
+    submit(session, &(struct native_request){.id = 1,
+                                             .prompt = {prompt, 5},
+                                             .continuations = &continuation,
+                                             .continuation_count = 1});
+    native_session_ask(session, is_unwanted, &asked);
+    assert_true(native_session_step(session, &step, &err)); /* the prompt: 2 layers, 1 block */
+    assert_int_equal(asked.times, 2 + 1);
+    assert_true(native_session_step(session, &step, &err)); /* 289 rows, 64 a block */
+    assert_int_equal(asked.times, 3 + 2 + 5);
+}
+
+/* A pass asks before each of the two layers and before each block of logits; it ends where it is
+ * told, and what comes after is as if nothing had been. */
+static void a_pass_that_nobody_wants_ends_at_the_next_layer(void **state)
+{
+    (void)state;
+    const char *dir = golden_copy("qwen3_moe", "{\"max_position_embeddings\": 512}");
+    CAP_AUTO(native_model) model = model_open(dir, NATIVE_F32, NULL);
+    int32_t prompt[300], alone[3];
+    for (int i = 0; i < 300; i++)
+        prompt[i] = 3 + i % 100;
+    greedy_alone(model, prompt, 7, 3, alone);
+    for (int last = 1; last <= 7; last++) {
+        CAP_AUTO(native_session) session = session_open(model, 2);
+        struct native_tokens continuation = {prompt, 290};
+        struct native_step step;
+        struct cap_err err = {0};
+        struct asked asked = {.last = last};
+        for (uint64_t i = 1; i <= 3; i++) /* one of them waits */
+            submit(session, &(struct native_request){.id = i,
+                                                     .prompt = {prompt, 5},
+                                                     .continuations = &continuation,
+                                                     .continuation_count = 1});
+        native_session_ask(session, is_unwanted, &asked);
+        while (native_session_step(session, &step, &err))
+            assert_true(asked.times < last);
+        assert_int_equal(err.code, CAP_OK);
+        assert_int_equal(asked.times, last);
+        assert_int_equal(native_session_pending(session), 0);
+        native_session_ask(session, NULL, NULL);
+        submit(session, &(struct native_request){
+                            .id = 9, .prompt = {prompt, 7}, .max_tokens = 3, .ignore_eos = true});
+        int got = 0;
+        while (native_session_step(session, &step, &err))
+            for (int i = 1; i < step.event_count; i++)
+                if (step.events[i].kind == INFER_TOKENS)
+                    assert_int_equal(step.events[i].token_ids[0], alone[got++]);
+        assert_int_equal(got, 3);
+    }
 }
 
 static void what_can_never_work_is_refused_at_once(void **state)
@@ -353,9 +430,9 @@ static void a_pass_records_what_it_did(void **state)
     struct native_step step;
     for (int pass = 0; pass < 3; pass++) {
         assert_true(native_session_step(session, &step, &err));
-        const struct native_pass *p = &step.pass;
+        const struct infer_pass *p = pass_of(&step);
         int rows = pass == 0 ? 20 : 2;
-        assert_int_equal(p->decode, pass > 0);
+        assert_int_equal(p->phase, pass > 0 ? INFER_DECODE : INFER_PREFILL);
         assert_int_equal(p->sequences, 2);
         assert_int_equal(p->tokens, rows);
         assert_int_equal(p->context_sum, 2 * (10 + pass));
@@ -406,8 +483,8 @@ static void the_same_seed_samples_the_same_answer(void **state)
         int got = 0;
         while (native_session_step(session, &step, &err))
             for (int e = 0; e < step.event_count; e++)
-                if (step.events[e].id == 1 && step.events[e].kind == NATIVE_EVENT_TOKEN)
-                    answers[i][got++] = step.events[e].token;
+                if (step.events[e].id == 1 && step.events[e].kind == INFER_TOKENS)
+                    answers[i][got++] = (int32_t)step.events[e].token_ids[0];
     }
     assert_memory_equal(answers[0], answers[1], sizeof(answers[0]));
     assert_memory_not_equal(answers[0], answers[2], sizeof(answers[0]));
@@ -425,6 +502,8 @@ int main(void)
         cmocka_unit_test(requests_wait_when_the_cache_is_smaller_than_the_concurrency),
         cmocka_unit_test(an_answer_ends_at_eos_at_its_length_or_at_the_context),
         cmocka_unit_test(a_cancelled_request_says_nothing_more),
+        cmocka_unit_test(a_pass_asks_before_every_layer_and_every_block_of_logits),
+        cmocka_unit_test(a_pass_that_nobody_wants_ends_at_the_next_layer),
         cmocka_unit_test(what_can_never_work_is_refused_at_once),
         cmocka_unit_test(a_pass_records_what_it_did),
         cmocka_unit_test(the_same_seed_samples_the_same_answer),

@@ -7,18 +7,13 @@
 
 #include <stdlib.h>
 
-static bool add_event(struct native_session *s, struct native_event event, struct cap_err *err)
+/* There is room: a pass gives a running request one token and one end at most. */
+static struct infer_event *add_event(struct native_session *s, enum infer_event_kind kind,
+                                     uint64_t id)
 {
-    if (s->event_count == s->event_capacity) {
-        int capacity = s->event_capacity * 2 + 64;
-        struct native_event *events = realloc(s->events, (size_t)capacity * sizeof(*events));
-        if (!events)
-            return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "could not get memory for events");
-        s->events = events;
-        s->event_capacity = capacity;
-    }
-    s->events[s->event_count++] = event;
-    return true;
+    struct infer_event *event = &s->events[s->event_count++];
+    *event = (struct infer_event){.kind = kind, .id = id};
+    return event;
 }
 
 void native_retire(struct native_session *s, struct native_active *active)
@@ -29,37 +24,35 @@ void native_retire(struct native_session *s, struct native_active *active)
 }
 
 /* The request has ended. */
-static bool retire(struct native_session *s, struct native_active *active,
-                   struct native_event event, struct cap_err *err)
+static struct infer_event *end(struct native_session *s, struct native_active *active,
+                               const char *why)
 {
-    event.id = active->id;
-    event.prompt_tokens = active->prompt_count;
-    event.output_tokens = active->output_count;
-    event.routing = native_route_of(s, active);
+    struct infer_event *event = add_event(s, INFER_DONE, active->id);
+    event->finish_reason = why;
+    event->prompt_tokens = active->prompt_count;
+    event->output_tokens = active->output_count;
+    event->routing = native_routing_of(active);
     native_retire(s, active);
-    return add_event(s, event, err);
+    return event;
 }
 
 /* ---- generate ---- */
 
-static bool take_token(struct native_session *s, struct native_active *active, const float *logits,
-                       struct cap_err *err)
+static void take_token(struct native_session *s, struct native_active *active, const float *logits)
 {
     const struct cap_model *shape = s->model->shape;
     int32_t token =
         native_sample(logits, shape->vocab, &active->sampling, &active->rand, s->candidates);
-    bool is_eos = cap_model_is_eos(shape, token);
     active->last = token;
     active->output_count++;
-    struct native_event event = {
-        .kind = NATIVE_EVENT_TOKEN, .id = active->id, .token = token, .is_eos = is_eos};
-    if (!add_event(s, event, err))
-        return false;
-    struct native_event done = {.kind = NATIVE_EVENT_DONE, .finish = NATIVE_FINISH_EOS};
-    if (is_eos && !active->ignore_eos)
-        return retire(s, active, done, err);
-    done.finish = NATIVE_FINISH_LENGTH;
-    return active->output_count < active->output_max || retire(s, active, done, err);
+    s->token_ids[s->event_count] = (uint32_t)token;
+    struct infer_event *event = add_event(s, INFER_TOKENS, active->id);
+    event->tokens = 1;
+    event->token_ids = &s->token_ids[event - s->events];
+    if (cap_model_is_eos(shape, token) && !active->ignore_eos)
+        end(s, active, "eos");
+    else if (active->output_count >= active->output_max)
+        end(s, active, "length");
 }
 
 /* ---- score ---- */
@@ -69,27 +62,29 @@ static void take_score(const struct native_session *s, struct native_active *act
 {
     const struct native_continuation *c = &active->continuations[index];
     int vocab = s->model->shape->vocab;
-    struct native_score *score = &active->scores[index];
+    struct infer_score *score = &active->scores[index];
     int32_t best = native_sample_greedy(logits, vocab);
-    struct native_token_score each = {
-        .log_likelihood = native_log_likelihood(logits, vocab, c->ids[token]), .best = best};
+    struct infer_token_score each = {.log_likelihood =
+                                         native_log_likelihood(logits, vocab, c->ids[token]),
+                                     .id = (uint32_t)c->ids[token],
+                                     .best_id = (uint32_t)best};
     each.best_log_likelihood = each.log_likelihood;
     if (best != c->ids[token])
         each.best_log_likelihood += (double)logits[best] - (double)logits[c->ids[token]];
-    active->token_scores[score->each - active->token_scores + token] = each;
+    active->token_scores[c->ids - active->tokens + token] = each;
     score->log_likelihood += each.log_likelihood;
     score->greedy &= best == c->ids[token];
     active->scored += token == c->count - 1;
 }
 
-static bool end_scores(struct native_session *s, struct native_active *active, struct cap_err *err)
+static void end_scores(struct native_session *s, struct native_active *active)
 {
-    if (active->scored < active->continuation_count)
-        return true;
-    struct native_event event = {.kind = NATIVE_EVENT_SCORED,
-                                 .scores = active->scores,
-                                 .score_count = active->continuation_count};
-    return retire(s, active, event, err);
+    struct infer_event *event = end(s, active, "stop");
+    event->scores = active->scores;
+    event->score_count = active->continuation_count;
+    event->token_scores = active->token_scores + active->prompt_count;
+    for (int i = 0; i < active->continuation_count; i++)
+        event->token_score_count += active->continuations[i].count;
 }
 
 /* ---- rows ---- */
@@ -107,23 +102,23 @@ struct wanted_row {
     int row; /* of the item */
 };
 
-static bool take_row(struct native_session *s, struct wanted_row w, const float *logits,
-                     struct cap_err *err)
+static void take_row(struct native_session *s, struct wanted_row w, const float *logits)
 {
     struct native_active *active = w.item->active;
-    if (!native_active_scores(active))
-        return take_token(s, active, logits, err);
+    if (!native_active_scores(active)) {
+        take_token(s, active, logits);
+        return;
+    }
     if (!w.item->continuation) { /* the prompt's last row predicts every first token */
         for (int i = 0; i < active->continuation_count; i++)
             take_score(s, active, i, 0, logits);
-        return true;
+        return;
     }
     struct native_continuation *c = w.item->continuation;
     int token = c->fed - w.item->rows + w.row + 1; /* what this row predicts */
     take_score(s, active, (int)(c - active->continuations), token, logits);
     if (token == c->count - 1)
         native_plan_close(s, c);
-    return true;
 }
 
 static bool take_rows(struct native_session *s, const struct wanted_row *rows, int count,
@@ -134,26 +129,22 @@ static bool take_rows(struct native_session *s, const struct wanted_row *rows, i
     if (count == 0 || !native_forward_logits(s->forward, s->pick, count, s->logits, err))
         return count == 0;
     s->logits_tokens += count;
-    for (int i = 0; i < count; i++) {
-        const float *logits = s->logits + (size_t)i * (size_t)s->model->shape->vocab;
-        if (!take_row(s, rows[i], logits, err))
-            return false;
-    }
+    for (int i = 0; i < count; i++)
+        take_row(s, rows[i], s->logits + (size_t)i * (size_t)s->model->shape->vocab);
     return true;
 }
 
 /* Requests that are scored end after all rows: several items of a pass may belong to one. */
-static bool end_scored(struct native_session *s, struct cap_err *err)
+static void end_scored(struct native_session *s)
 {
     for (struct native_active *a = s->running.first, *next; a; a = next) {
         next = a->next;
-        if (native_active_scores(a) && !end_scores(s, a, err))
-            return false;
+        if (native_active_scores(a) && a->scored == a->continuation_count)
+            end_scores(s, a);
     }
-    return true;
 }
 
-bool native_settle(struct native_session *s, struct cap_err *err)
+bool native_outputs(struct native_session *s, struct cap_err *err)
 {
     CAP_AUTO_MEM struct wanted_row *rows = calloc((size_t)s->logits_max, sizeof(*rows));
     if (!rows)
@@ -171,5 +162,8 @@ bool native_settle(struct native_session *s, struct cap_err *err)
             }
         }
     }
-    return take_rows(s, rows, count, err) && end_scored(s, err);
+    if (!take_rows(s, rows, count, err))
+        return false;
+    end_scored(s);
+    return true;
 }
