@@ -18,7 +18,7 @@ static struct sched_job *hold_job(struct sched_dispatcher *d, const char *run_id
     pthread_mutex_lock(&d->lock);
     job = cap_map_get(d->jobs, run_id);
     if (job)
-        __atomic_add_fetch(&job->references, 1, __ATOMIC_ACQ_REL);
+        sched_job_hold(job);
     pthread_mutex_unlock(&d->lock);
     return job;
 }
@@ -192,6 +192,18 @@ static bool ask_wanted(void *argument)
     return yes;
 }
 
+static void tell_sent(void *argument, bool complete)
+{
+    const struct wanted *w = argument;
+    const struct sched_event event = {.kind = SCHED_ASSIGN_SENT,
+                                      .run_id = w->action->run_id,
+                                      .node_id = w->action->node_id,
+                                      .fence = w->action->fence,
+                                      .final = complete};
+
+    sched_dispatcher_event(w->dispatcher, &event);
+}
+
 /* A copy, because the next lease replaces the job's. */
 static bool copy_grant(struct sched_dispatcher *d, const struct sched_job *job, uint64_t fence,
                        struct sched_grant *out)
@@ -221,7 +233,8 @@ static void do_assign(struct sched_dispatcher *d, struct sched_job *job,
                                           .prompt_batch = d->options.prompt_batch,
                                           .retry_ms = d->options.policy.retry_ms,
                                           .wanted = ask_wanted,
-                                          .wanted_arg = &wanted};
+                                          .sent = tell_sent,
+                                          .arg = &wanted};
     struct sched_stream *stream = sched_stream_use(d->options.streams, a->node_id);
     struct cap_err err = {0};
 
@@ -254,7 +267,10 @@ static void do_stop(struct sched_dispatcher *d, const struct sched_action *a)
     if (sched_stream_may_log(d->options.streams, stream, &untold))
         cap_log(INFO, "stop", "run=%s node=%s reason=%s untold=%d", a->run_id, a->node_id,
                 CAP_LOG_Q(a->reason), untold);
-    d->options.stop_shard(stream, a->run_id, a->fence, a->reason);
+    if (sched_stream_begin_stop(stream)) {
+        d->options.stop_shard(stream, a->run_id, a->fence, a->reason);
+        sched_stream_end_stop(stream);
+    }
     sched_stream_done(d->options.streams, stream);
 }
 

@@ -64,7 +64,7 @@ static void wait_for_room_locked(struct sched_append *a, const struct batch *bat
     const Moecap__V1__LeaseRef *lease = batch->message->lease;
 
     while (a->bytes > 0 && a->bytes + batch->bytes > SCHED_APPEND_QUEUE_BYTES_MAX &&
-           !cap_rpc_cancelled(a->options.call) && !service->draining) {
+           !cap_rpc_cancelled(sched_stream_call(a->options.stream)) && !service->draining) {
         pthread_mutex_unlock(&a->lock);
         say_waiting(a, true);
         sched_renewals_note(service->renewals, lease->run_id, lease->fence);
@@ -228,7 +228,7 @@ static void store_batch(struct sched_append *a, struct batch *batch)
     event.final = reply->run_done;
     sched_dispatcher_event(service->dispatcher, &event);
     sched_count(SCHED_METRIC_batches_total, 1);
-    sched_work_ack(a->options.call, lease->run_id, batch->message->seq);
+    sched_work_ack(a->options.stream, lease->run_id, batch->message->seq);
 }
 
 static void *store_batches(void *argument)

@@ -27,7 +27,7 @@ struct sched_append;
 
 struct sched_append_options {
     struct sched_service *service;
-    struct cap_rpc_call *call; /* the node's stream: acknowledgements go out on it */
+    struct sched_stream *stream; /* acknowledgements go out on it */
     const char *node_id, *node_name;
 };
 

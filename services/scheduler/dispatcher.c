@@ -10,19 +10,21 @@
 #include "log/log.h"
 #include "metrics.h"
 
-enum { ENDED_KEPT_MAX = 4096, SLICE_MS = 50 };
+enum {
+    ENDED_KEPT_MAX = 4096,
+    SLICE_MS = 50,
+    STUCK_LEASES = 2, /* a node that reads nothing for the time of so many leases is dropped */
+};
 
 static const enum sched_pool_name pool_of[SCHED_ACTION_COUNT] = {
     [SCHED_DO_LEASE] = SCHED_POOL_STORE, [SCHED_DO_RELEASE] = SCHED_POOL_STORE,
     [SCHED_DO_MOVE] = SCHED_POOL_STORE,  [SCHED_DO_ASSIGN] = SCHED_POOL_ASSIGN,
-    [SCHED_DO_STOP] = SCHED_POOL_STOP,   [SCHED_DO_DROP] = SCHED_POOL_STOP,
+    [SCHED_DO_STOP] = SCHED_POOL_STOP,   [SCHED_DO_DROP] = SCHED_POOL_DROP,
     [SCHED_DO_GRADE] = SCHED_POOL_GRADE, [SCHED_DO_FINISH] = SCHED_POOL_GRADE,
 };
 static const int pool_threads[SCHED_POOL_COUNT] = {
-    [SCHED_POOL_STORE] = 16,
-    [SCHED_POOL_ASSIGN] = 64,
-    [SCHED_POOL_STOP] = 8,
-    [SCHED_POOL_GRADE] = 8,
+    [SCHED_POOL_STORE] = 16, [SCHED_POOL_ASSIGN] = 64, [SCHED_POOL_STOP] = 8,
+    [SCHED_POOL_DROP] = 1,   [SCHED_POOL_GRADE] = 8,
 };
 
 /* ---- pools ---- */
@@ -111,6 +113,17 @@ static void count_end(enum sched_run_state run_state)
                 1);
 }
 
+static void note_end_locked(struct sched_dispatcher *d, struct sched_job *job)
+{
+    if (job->ended)
+        return;
+    job->ended = true;
+    cap_sorted_remove(d->arrivals, job);
+    *d->last_ended = job;
+    d->last_ended = &job->next_ended;
+    d->ended_count++;
+}
+
 static void note_move_locked(struct sched_dispatcher *d, const struct sched_action *move)
 {
     struct sched_job *job = cap_map_get(d->jobs, move->run_id);
@@ -124,9 +137,11 @@ static void note_move_locked(struct sched_dispatcher *d, const struct sched_acti
     }
     if (!sched_state_ended(move->to))
         return;
-    if (job)
-        job->ended_at_ms = cap_clock_wall_ms(cap_clock_system());
     count_end(move->to);
+    if (!job)
+        return;
+    job->ended_at_ms = cap_clock_wall_ms(cap_clock_system());
+    note_end_locked(d, job);
 }
 
 static void feed_locked(struct sched_dispatcher *d, const struct sched_event *event)
@@ -155,15 +170,65 @@ void sched_dispatcher_event(struct sched_dispatcher *d, const struct sched_event
     pthread_mutex_unlock(&d->lock);
 }
 
-/* Ended runs are kept for those who watch; the store has them anyway. */
+/* ---- jobs ---- */
+
+static int by_arrival(const void *left, const void *right)
+{
+    const struct sched_job *a = left, *b = right;
+
+    if (a->queued_at_ms != b->queued_at_ms)
+        return a->queued_at_ms < b->queued_at_ms ? -1 : 1;
+    return strcmp(a->run_id, b->run_id);
+}
+
+static void join_evaluation_locked(struct sched_dispatcher *d, struct sched_job *job)
+{
+    struct sched_evaluation *evaluation = cap_map_get(d->evaluations, job->evaluation_id);
+
+    if (!evaluation) {
+        evaluation = calloc(1, sizeof *evaluation);
+        if (!evaluation)
+            abort();
+        cap_map_put(d->evaluations, job->evaluation_id, evaluation);
+    }
+    if (evaluation->count == evaluation->room) {
+        evaluation->room = evaluation->room ? evaluation->room * 2 : 4;
+        evaluation->jobs = realloc(evaluation->jobs, evaluation->room * sizeof *evaluation->jobs);
+        if (!evaluation->jobs)
+            abort();
+    }
+    evaluation->jobs[evaluation->count++] = job;
+}
+
+static void leave_evaluation_locked(struct sched_dispatcher *d, const struct sched_job *job)
+{
+    struct sched_evaluation *evaluation = cap_map_get(d->evaluations, job->evaluation_id);
+    size_t at = 0;
+
+    while (evaluation->jobs[at] != job)
+        at++;
+    memmove(&evaluation->jobs[at], &evaluation->jobs[at + 1],
+            (--evaluation->count - at) * sizeof *evaluation->jobs);
+    if (evaluation->count > 0)
+        return;
+    cap_map_remove(d->evaluations, job->evaluation_id);
+    free(evaluation->jobs);
+    free(evaluation);
+}
+
+/* Ended runs are kept for those who watch, the latest of them; the store has them all. One of which
+ * the store has not heard yet is not forgotten. */
 static void forget_old_locked(struct sched_dispatcher *d)
 {
-    for (size_t i = 0; cap_map_count(d->jobs) > ENDED_KEPT_MAX && i < cap_map_count(d->jobs); i++) {
-        struct sched_job *job = cap_map_value_at(d->jobs, i);
+    while (d->ended_count > ENDED_KEPT_MAX && d->first_ended->moves_pending == 0) {
+        struct sched_job *job = d->first_ended;
 
-        if (job->ended_at_ms == 0)
-            continue;
+        d->first_ended = job->next_ended;
+        if (!d->first_ended)
+            d->last_ended = &d->first_ended;
+        d->ended_count--;
         sched_forget(d->state, job->run_id);
+        leave_evaluation_locked(d, job);
         cap_map_remove(d->jobs, job->run_id);
         sched_job_free(job);
     }
@@ -180,6 +245,10 @@ void sched_dispatcher_add(struct sched_dispatcher *d, struct sched_job *job,
     } else {
         forget_old_locked(d);
         cap_map_put(d->jobs, job->run_id, job);
+        join_evaluation_locked(d, job);
+        cap_sorted_put(d->arrivals, job);
+        if (sched_state_ended(run->state))
+            note_end_locked(d, job);
         feed_locked(d, &event);
     }
     pthread_mutex_unlock(&d->lock);
@@ -225,12 +294,16 @@ enum sched_holder sched_dispatcher_holder(struct sched_dispatcher *d, const char
 void sched_dispatcher_note(struct sched_dispatcher *d, const char *node_id, const char *run_id,
                            const char *phase, double output_tokens_per_s)
 {
+    const struct sched_event event = {
+        .kind = SCHED_NODE_SAYS, .node_id = node_id, .run_id = run_id, .reason = phase};
     const struct sched_run *run;
     struct sched_job *job;
 
     pthread_mutex_lock(&d->lock);
     job = cap_map_get(d->jobs, run_id);
     run = sched_find_run(d->state, run_id);
+    if (!d->stopping)
+        feed_locked(d, &event);
     if (job && run && strcmp(run->node_id, node_id) == 0) {
         snprintf(job->phase, sizeof job->phase, "%s", phase);
         job->output_tokens_per_s = output_tokens_per_s;
@@ -288,6 +361,7 @@ static void *tick(void *argument)
         int64_t now_ms = cap_clock_ms(cap_clock_system());
 
         sched_dispatcher_event(d, &event);
+        sched_streams_drop_stuck(d->options.streams, STUCK_LEASES * d->options.lease_ms);
         if (now_ms < sweep_after_ms && sched_client_reach(&d->options.clients))
             continue;
         if (now_ms < sweep_after_ms || !sweep(d))
@@ -309,6 +383,9 @@ struct sched_dispatcher *sched_dispatcher_new(const struct sched_dispatcher_opti
     pthread_cond_init(&d->changed, NULL);
     d->state = sched_state_new(&options->policy);
     d->jobs = cap_map_new();
+    d->evaluations = cap_map_new();
+    d->arrivals = cap_sorted_new(by_arrival);
+    d->last_ended = &d->first_ended;
     for (int i = 0; i < SCHED_POOL_COUNT; i++) {
         struct sched_pool *pool = &d->pools[i];
 
@@ -356,6 +433,14 @@ void sched_dispatcher_free(struct sched_dispatcher *d)
     for (size_t i = 0; i < cap_map_count(d->jobs); i++)
         sched_job_free(cap_map_value_at(d->jobs, i));
     cap_map_free(d->jobs);
+    for (size_t i = 0; i < cap_map_count(d->evaluations); i++) {
+        struct sched_evaluation *evaluation = cap_map_value_at(d->evaluations, i);
+
+        free(evaluation->jobs);
+        free(evaluation);
+    }
+    cap_map_free(d->evaluations);
+    cap_sorted_free(d->arrivals);
     sched_state_free(d->state);
     pthread_mutex_destroy(&d->lock);
     pthread_cond_destroy(&d->changed);

@@ -23,7 +23,9 @@ struct sched_assignment {
     int prompt_batch;
     int64_t retry_ms;
     bool (*wanted)(void *arg); /* does the node still have the run under this fence? */
-    void *wanted_arg;
+    /* the node has been told of the run; complete: every prompt was sent, too */
+    void (*sent)(void *arg, bool complete);
+    void *arg; /* of both */
 };
 
 struct sched_dispatcher_options {
@@ -76,10 +78,24 @@ struct sched_view {
     bool stored;       /* the store knows of the state, so that no death of ours undoes it */
 };
 
-/* Runs with that run or evaluation id ("" = all that have not ended), in the order they were added;
- * those of the queue first by position when id is "". *out is the caller's: sched_views_free. */
+/* The run or the runs of the evaluation with that id, in the order in which they were added. *out is
+ * the caller's: sched_views_free. */
 size_t sched_dispatcher_views(struct sched_dispatcher *dispatcher, const char *id,
                               struct sched_view **out);
+/* Runs that have not ended: by arrival (queued_at_ms, then run id) from behind a place in that order,
+ * or those on nodes first and then by position. */
+struct sched_page {
+    bool by_arrival;
+    int64_t after_ms; /* INT64_MIN, "" = from the beginning */
+    char after_run_id[CAP_ID_BYTES];
+    size_t limit;
+    /* filled in: */
+    struct sched_view *views; /* the caller's: sched_views_free */
+    size_t count;
+    bool more;
+    size_t waiting, open; /* of all runs: that wait; that have not ended */
+};
+void sched_dispatcher_page(struct sched_dispatcher *dispatcher, struct sched_page *page);
 void sched_views_free(struct sched_view *views, size_t count);
 /* Waits until something changed since *io_version or wait_ms passed. */
 void sched_dispatcher_wait(struct sched_dispatcher *dispatcher, uint64_t *io_version,

@@ -12,9 +12,15 @@ struct sched_job *sched_job_new(void)
     return job;
 }
 
+struct sched_job *sched_job_hold(struct sched_job *job)
+{
+    job->references++;
+    return job;
+}
+
 void sched_job_free(struct sched_job *job)
 {
-    if (!job || __atomic_sub_fetch(&job->references, 1, __ATOMIC_ACQ_REL) > 0)
+    if (!job || --job->references > 0)
         return;
     free(job->task);
     free(job->model);

@@ -28,18 +28,21 @@ struct sched_job {
     int64_t concurrency;
     uint8_t *spec; /* packed EvaluationSpec */
     size_t spec_bytes;
-    int references;
+    _Atomic int references;
 
     /* under the dispatcher's lock */
     int64_t queued_at_ms, started_at_ms, ended_at_ms; /* Unix time; 0 = not yet */
-    char node_name[SCHED_NAME_BYTES], phase[64];
+    char node_name[SCHED_NAME_BYTES], phase[SCHED_PHASE_BYTES];
     double output_tokens_per_s;
-    int moves_pending;        /* moves of ours that the store does not have yet */
+    int moves_pending; /* moves of ours that the store does not have yet */
+    bool ended;
+    struct sched_job *next_ended;
     struct sched_grant grant; /* of the latest lease; who uses it later makes a copy */
 };
 
 struct sched_job *sched_job_new(void);
-void sched_job_free(struct sched_job *job); /* drops a reference; the last one frees */
+struct sched_job *sched_job_hold(struct sched_job *job); /* one more reference */
+void sched_job_free(struct sched_job *job);              /* drops a reference; the last one frees */
 CAP_DEFINE_AUTO(sched_job)
 
 #endif

@@ -35,41 +35,13 @@ static Moecap__V1__QueueEntry *entry_of(struct cap_arena *arena, const struct sc
     return entry;
 }
 
-/* A place in the order of arrival. */
-struct arrival {
-    int64_t queued_at_ms;
-    char run_id[CAP_ID_BYTES];
-};
-
-static int compare_arrivals(const struct arrival *a, const struct arrival *b)
-{
-    if (a->queued_at_ms != b->queued_at_ms)
-        return a->queued_at_ms < b->queued_at_ms ? -1 : 1;
-    return strcmp(a->run_id, b->run_id);
-}
-
-static struct arrival arrival_of(const struct sched_view *view)
-{
-    struct arrival arrival = {.queued_at_ms = view->queued_at_ms};
-
-    memcpy(arrival.run_id, view->run.id, sizeof arrival.run_id);
-    return arrival;
-}
-
-static int by_arrival(const void *left, const void *right)
-{
-    const struct arrival a = arrival_of(left), b = arrival_of(right);
-
-    return compare_arrivals(&a, &b);
-}
-
 /* "1764065821345.run-k3v5n7x2m4p8q9wz" */
-static bool read_arrival(const Moecap__V1__ListQueueRequest *request, struct arrival *out,
-                         struct cap_err *err)
+static bool read_after(const Moecap__V1__ListQueueRequest *request, struct sched_page *page,
+                       struct cap_err *err)
 {
     const char *dot = strchr(request->after, '.');
 
-    *out = (struct arrival){.queued_at_ms = INT64_MIN};
+    page->after_ms = INT64_MIN;
     if (!*request->after)
         return true;
     if (!request->by_arrival)
@@ -78,22 +50,11 @@ static bool read_arrival(const Moecap__V1__ListQueueRequest *request, struct arr
     if (!dot || dot == request->after || dot - request->after > 15 || strlen(dot) > CAP_ID_BYTES ||
         strspn(request->after, "0123456789") != (size_t)(dot - request->after))
         return cap_fail_field(err, CAP_INVALID_ARGUMENT, "after",
-                              "after: \"%.64s\" is no place in this list; begin without it",
+                              "after: \"%.64s\" is not a place in this list; begin without it",
                               request->after);
-    out->queued_at_ms = strtoll(request->after, NULL, 10);
-    snprintf(out->run_id, sizeof out->run_id, "%s", dot + 1);
+    page->after_ms = strtoll(request->after, NULL, 10);
+    snprintf(page->after_run_id, sizeof page->after_run_id, "%s", dot + 1);
     return true;
-}
-
-/* What fits the reply is shown; the counts are whole. */
-static bool add_entry(struct cap_arena *arena, Moecap__V1__ListQueueReply *reply,
-                      const struct sched_view *view)
-{
-    Moecap__V1__QueueEntry *entry = entry_of(arena, view);
-
-    if (entry)
-        reply->entries[reply->n_entries++] = entry;
-    return entry != NULL;
 }
 
 static bool set_next(struct cap_arena *arena, Moecap__V1__ListQueueReply *reply)
@@ -107,43 +68,40 @@ static bool set_next(struct cap_arena *arena, Moecap__V1__ListQueueReply *reply)
     return reply->next_after != NULL;
 }
 
-static bool fill_queue(struct cap_arena *arena, const Moecap__V1__ListQueueRequest *request,
-                       const struct sched_view *views, size_t count, const struct arrival *after,
+/* What fits the reply is shown; the counts are whole. */
+static bool fill_queue(struct cap_arena *arena, const struct sched_page *page,
                        Moecap__V1__ListQueueReply *reply)
 {
-    size_t limit = request->limit ? request->limit : QUEUE_LIMIT_DEFAULT;
-    bool more = false;
+    bool fits = true;
 
-    limit = limit < QUEUE_LIMIT_MAX ? limit : QUEUE_LIMIT_MAX;
-    reply->entries = cap_arena_array(arena, limit + 1, sizeof *reply->entries);
-    for (size_t i = 0; reply->entries && i < count; i++) {
-        const struct arrival place = arrival_of(&views[i]);
+    reply->queued = (uint32_t)page->waiting;
+    reply->running = (uint32_t)(page->open - page->waiting);
+    reply->entries = cap_arena_array(arena, page->count + 1, sizeof *reply->entries);
+    for (size_t i = 0; reply->entries && i < page->count && fits; i++) {
+        Moecap__V1__QueueEntry *entry = entry_of(arena, &page->views[i]);
 
-        reply->queued += views[i].position > 0;
-        reply->running += views[i].position == 0;
-        if (compare_arrivals(&place, after) > 0)
-            more = more || reply->n_entries == limit || !add_entry(arena, reply, &views[i]);
+        fits = entry != NULL;
+        if (fits)
+            reply->entries[reply->n_entries++] = entry;
     }
-    return reply->entries &&
-           (!more || !request->by_arrival || reply->n_entries == 0 || set_next(arena, reply));
+    return reply->entries && (!page->by_arrival || reply->n_entries == 0 || (fits && !page->more) ||
+                              set_next(arena, reply));
 }
 
 bool sched_handle_list_queue(struct cap_rpc_call *call, const Moecap__V1__ListQueueRequest *request,
                              Moecap__V1__ListQueueReply *reply, struct cap_err *err)
 {
     struct sched_service *service = cap_rpc_self(call);
-    struct sched_view *views;
-    struct arrival after;
-    size_t count;
+    struct sched_page page = {.by_arrival = request->by_arrival,
+                              .limit = request->limit ? request->limit : QUEUE_LIMIT_DEFAULT};
     bool ok;
 
-    if (!read_arrival(request, &after, err) || !sched_restore_wait(service, call, err))
+    if (!read_after(request, &page, err) || !sched_restore_wait(service, call, err))
         return false;
-    count = sched_dispatcher_views(service->dispatcher, "", &views);
-    if (request->by_arrival)
-        qsort(views, count, sizeof *views, by_arrival);
-    ok = fill_queue(cap_rpc_arena(call), request, views, count, &after, reply);
-    sched_views_free(views, count);
+    page.limit = page.limit < QUEUE_LIMIT_MAX ? page.limit : QUEUE_LIMIT_MAX;
+    sched_dispatcher_page(service->dispatcher, &page);
+    ok = fill_queue(cap_rpc_arena(call), &page, reply);
+    sched_views_free(page.views, page.count);
     return ok || cap_fail(err, CAP_RESOURCE_EXHAUSTED, "the queue is too long to list");
 }
 

@@ -30,6 +30,7 @@ static bool start(struct cap_service *service, struct cap_err *err)
         .beat_ms = config.beat_ms,
         .lease_ms = config.lease_ms,
         .silent_ms_max = config.silent_ms_max,
+        .progress_ms_max = config.progress_s_max * 1000,
         .ageing_ms = config.ageing_ms,
         .retry_ms = config.retry_ms,
         .tick_ms = config.tick_ms,

@@ -10,7 +10,8 @@
 
 struct sched_settings { /* as in config.def */
     const char *store, *evaluator;
-    int64_t attempts_max, beat_ms, lease_ms, silent_ms_max, ageing_ms, retry_ms, tick_ms, nodes_max;
+    int64_t attempts_max, beat_ms, lease_ms, silent_ms_max, progress_ms_max, ageing_ms, retry_ms,
+        tick_ms, nodes_max;
     int64_t prompt_batch;
 };
 
@@ -51,6 +52,6 @@ bool sched_work_assign(const struct sched_assignment *assignment, struct sched_s
 void sched_work_stop(struct sched_stream *stream, const char *run_id, uint64_t fence,
                      const char *reason);
 /* The store has the batch: the node may forget it. */
-void sched_work_ack(struct cap_rpc_call *call, const char *run_id, uint64_t seq);
+void sched_work_ack(struct sched_stream *stream, const char *run_id, uint64_t seq);
 
 #endif

@@ -25,6 +25,8 @@ void sched_service_start(struct sched_service *service, const struct sched_setti
         .policy = {.attempts_max = (int)settings->attempts_max,
                    .silent_ms_max = settings->silent_ms_max,
                    .ageing_ms = settings->ageing_ms,
+                   .progress_ms_max = settings->progress_ms_max,
+                   .claim_ms_max = settings->lease_ms + settings->silent_ms_max,
                    .retry_ms = settings->retry_ms},
         .lease_ms = settings->lease_ms,
         .tick_ms = settings->tick_ms,

@@ -61,6 +61,11 @@ struct sched_state *sched_state_new(const struct sched_policy *policy)
     state->runs = cap_map_new();
     state->nodes = cap_map_new();
     state->shares = cap_map_new();
+    state->classes = cap_map_new();
+    state->buckets = cap_map_new();
+    state->later = cap_sorted_new(sched_compare_due);
+    state->busy = cap_sorted_new(sched_compare_queued);
+    state->idle = cap_sorted_new(sched_compare_joined);
     return state;
 }
 
@@ -75,6 +80,7 @@ void sched_state_free(struct sched_state *state)
 {
     if (!state)
         return;
+    sched_queue_free(state);
     free_values(state->runs);
     free_values(state->nodes);
     free_values(state->shares);
@@ -102,6 +108,27 @@ size_t sched_run_count(const struct sched_state *state)
     return cap_map_count(state->runs);
 }
 
+size_t sched_waiting_count(const struct sched_state *state)
+{
+    return state->waiting;
+}
+
+size_t sched_open_count(const struct sched_state *state)
+{
+    return state->open;
+}
+
+const struct sched_run *sched_busy_after(const struct sched_state *state,
+                                         const struct sched_run *run)
+{
+    return cap_sorted_after(state->busy, run);
+}
+
+uint64_t sched_looked_at(const struct sched_state *state)
+{
+    return state->looked_at;
+}
+
 const struct sched_run *sched_run_at(const struct sched_state *state, size_t index)
 {
     return cap_map_value_at(state->runs, index);
@@ -123,18 +150,4 @@ void sched_forget(struct sched_state *state, const char *run_id)
 
     if (run && sched_state_ended(run->state))
         free(cap_map_remove(state->runs, run_id));
-}
-
-struct sched_share *sched_share_of(struct cap_map *shares, const char *submitter)
-{
-    struct sched_share *share = cap_map_get(shares, submitter);
-
-    if (share)
-        return share;
-    share = calloc(1, sizeof *share);
-    if (!share)
-        abort();
-    share->served_ms = INT64_MIN; /* never */
-    cap_map_put(shares, submitter, share);
-    return share;
 }

@@ -1,4 +1,27 @@
-/* One event in, the state changed, actions out: nothing else happens here. */
+/* One event in, the state changed, actions out: nothing else happens here.
+ *
+ * What it guarantees, whatever events come, late, twice or never:
+ *
+ *   - A run's state changes in move() alone, along the moves of sched_may_move(), and comes to one
+ *     end. A run that has not ended is in exactly one place (state.h).
+ *   - A node has at most one run, and the run says the same: run->node_id and node->run_id agree,
+ *     but for a node that is told to stop; that one keeps the name of what it has to let go of.
+ *   - An event that speaks of a lease carries its fence. One that is not the fence the run has now
+ *     changes nothing.
+ *   - After each step no idle node could take a run that may be leased now, unless the store is
+ *     away.
+ *
+ * Who holds a run. The store is asked for a lease (leasing), grants it (leased), the node is told
+ * and gets the prompts, batches are stored (running), the last batch is stored (grading), verdicts
+ * and summary are stored. What ends a lease before that: the node leaves, falls silent, lets go, says
+ * in its beats for too long that it does not hold the run, or stores nothing for too long; the store
+ * takes the lease away; or somebody cancels. Then the run waits again, or has ended.
+ *
+ * Whose fault it is. An attempt that stored nothing counts against the run (attempts_max in a row).
+ * What ends a node twice in the same phase, or fails twice with the same sentence of a server that
+ * does not answer, is the run's own doing: it fails with that reason, and others go on. While the
+ * store does not take a node's answers (waits), neither silence nor standing still is the node's.
+ */
 #include "step.h"
 
 #include <assert.h>
@@ -79,6 +102,7 @@ static void move(struct step *s, struct sched_run *run, enum sched_run_state to,
         add_move(s, SCHED_DO_MOVE, run, to, text);
     set_reason(run->reason, text);
     run->state = to;
+    sched_queue_place(s->state, run, s->now_ms);
 }
 
 static struct sched_run *find_run(const struct step *s, const char *run_id)
@@ -112,11 +136,12 @@ static bool may_be_held_by(const struct sched_run *run, const char *node_id)
 
 /* ---- the node's side ---- */
 
-static void set_idle(struct sched_node *node)
+static void set_idle(struct step *s, struct sched_node *node)
 {
     node->run_id[0] = '\0';
     node->fence = 0;
     node->stopping = false;
+    sched_queue_place_node(s->state, node);
 }
 
 /* The run is no longer this node's; a node that was told to stop is idle only when it says so. */
@@ -125,7 +150,7 @@ static void leave_node(struct step *s, struct sched_run *run)
     struct sched_node *node = find_node(s, run->node_id);
 
     if (node && strcmp(node->run_id, run->id) == 0 && !node->stopping)
-        set_idle(node);
+        set_idle(s, node);
     run->node_id[0] = '\0';
 }
 
@@ -135,6 +160,8 @@ static void send_stop(struct step *s, struct sched_node *node, const char *run_i
     snprintf(node->run_id, sizeof node->run_id, "%s", run_id);
     node->fence = fence;
     node->stopping = true;
+    node->stop_sent_ms = s->now_ms;
+    sched_queue_place_node(s->state, node);
     set_reason(add_action(s, SCHED_DO_STOP, run_id, node->id, fence)->reason, reason);
 }
 
@@ -152,94 +179,61 @@ static void stop_run(struct step *s, const struct sched_run *run, const char *re
 static void evict(struct step *s, struct sched_node *node, const char *run_id, uint64_t fence,
                   const char *reason)
 {
-    if (!*node->run_id || (node->stopping && strcmp(node->run_id, run_id) == 0))
+    bool again = node->stopping && strcmp(node->run_id, run_id) == 0;
+
+    /* a node that goes on beating with it is told again, but not with every beat: it may not read */
+    if (again && node->fence == fence && s->now_ms - node->stop_sent_ms < s->state->policy.retry_ms)
+        return;
+    if (!*node->run_id || again)
         send_stop(s, node, run_id, fence, reason);
 }
 
 /* ---- giving work ---- */
 
-static bool lease_to(struct step *s, struct sched_run *run)
+static void lease_to(struct step *s, struct sched_node *node, struct sched_run *run)
 {
-    for (size_t i = 0; i < cap_map_count(s->state->nodes); i++) {
-        struct sched_node *node = cap_map_value_at(s->state->nodes, i);
-
-        if (*node->run_id || !node->ready || !sched_can_run(node, &run->needs))
-            continue;
-        snprintf(node->run_id, sizeof node->run_id, "%s", run->id);
-        snprintf(run->node_id, sizeof run->node_id, "%s", node->id);
-        run->leasing = true;
-        sched_share_of(s->state->shares, run->submitter)->served_ms = s->now_ms;
-        act(s, SCHED_DO_LEASE, run);
-        return true;
-    }
-    return false;
+    snprintf(node->run_id, sizeof node->run_id, "%s", run->id);
+    snprintf(run->node_id, sizeof run->node_id, "%s", node->id);
+    run->line->share->served_ms = s->now_ms;
+    run->leasing = true;
+    sched_queue_place(s->state, run, s->now_ms);
+    sched_queue_place_node(s->state, node);
+    act(s, SCHED_DO_LEASE, run);
 }
 
-static bool is_due(const struct step *s, const struct sched_run *run)
-{
-    return run->state == SCHED_RUN_QUEUED && !run->leasing && run->not_before_ms <= s->now_ms;
-}
-
-/* Is there a run for which some node is idle? Asked before the queue is put in order, which takes
- * longer, and mostly in vain. */
-static bool has_work(const struct step *s)
-{
-    const struct cap_map *nodes = s->state->nodes, *runs = s->state->runs;
-
-    for (size_t i = 0; i < cap_map_count(nodes); i++) {
-        const struct sched_node *node = cap_map_value_at(nodes, i);
-
-        if (*node->run_id || !node->ready)
-            continue;
-        for (size_t k = 0; k < cap_map_count(runs); k++) {
-            const struct sched_run *run = cap_map_value_at(runs, k);
-
-            if (is_due(s, run) && sched_can_run(node, &run->needs))
-                return true;
-        }
-    }
-    return false;
-}
-
-/* Leases what idle nodes can take. The order is made anew after each, for fair share. */
+/* Leases what idle nodes can take: only those that may see something new (state.h). */
 static void give_work(struct step *s)
 {
-    size_t total = cap_map_count(s->state->runs);
-    CAP_AUTO_MEM const struct sched_run **order = NULL;
-    bool again = s->now_ms >= s->state->store_away_until;
+    bool away = s->now_ms < s->state->store_away_until;
+    struct sched_node *node;
 
-    if (!again || !has_work(s))
-        return;
-    order = calloc(total + 1, sizeof *order);
-    if (!order)
-        abort();
-    while (again && has_work(s)) {
-        size_t count = sched_order(s->state, s->now_ms, order, total);
+    sched_queue_wake_due(s->state, s->now_ms);
+    if (!away && s->state->store_was_away)
+        sched_queue_wake_all(s->state);
+    s->state->store_was_away = away;
+    while ((node = sched_queue_next_woken(s->state)) != NULL) {
+        struct sched_run *run = away ? NULL : sched_queue_best(s->state, node, s->now_ms);
 
-        again = false;
-        for (size_t i = 0; i < count && !again; i++) {
-            struct sched_run *run = find_run(s, order[i]->id);
-
-            again = is_due(s, run) && lease_to(s, run);
-        }
+        if (!run)
+            continue;
+        lease_to(s, node, run);
+        sched_queue_pass_on(s->state, node);
     }
 }
 
-/* Back to the queue, or failed when this was the last attempt. `released`: the store knows already.
- */
+/* Back to the queue, or failed when this was the last attempt. `released`: the store knows. */
 static void try_again(struct step *s, struct sched_run *run, bool released, const char *reason)
 {
     char text[SCHED_REASON_BYTES];
 
     if (run->fruitless >= s->state->policy.attempts_max) {
-        snprintf(text, sizeof text, "given up after %d attempts that stored nothing, the last: %s",
-                 run->fruitless, reason);
+        snprintf(text, sizeof text, "failed after %d attempts: %s", run->fruitless, reason);
         move(s, run, SCHED_RUN_FAILED, true, text);
     } else {
         if (!released)
             set_reason(act(s, SCHED_DO_RELEASE, run)->reason, reason);
-        move(s, run, SCHED_RUN_QUEUED, false, reason);
         run->not_before_ms = s->now_ms + s->state->policy.retry_ms;
+        move(s, run, SCHED_RUN_QUEUED, false, reason);
     }
     leave_node(s, run);
 }
@@ -290,15 +284,18 @@ static void on_grading_failed(struct step *s)
         start_grading(s, run);
 }
 
-/* A cancel that comes after the summary is stored has come too late. */
+/* A cancel that comes after the summary is stored has come too late. A run of which no sample
+ * completed has a summary, and is no measurement. */
 static void on_run_done(struct step *s)
 {
     struct sched_run *run = find_run(s, s->event->run_id);
+    bool invalid = s->event->reason && *s->event->reason;
 
     if (!run || run->state != SCHED_RUN_GRADING)
         return;
     run->finishing = run->cancelling = false;
-    move(s, run, SCHED_RUN_FINISHED, false, "");
+    move(s, run, invalid ? SCHED_RUN_INVALID : SCHED_RUN_FINISHED, false,
+         invalid ? s->event->reason : "");
 }
 
 /* ---- runs that come, and what the store knows better ---- */
@@ -310,7 +307,9 @@ static void on_run_added(struct step *s)
     if (find_run(s, s->event->run->id))
         return;
     run = copy_of(s->event->run, sizeof *run);
+    run->progress_at_ms = s->now_ms;
     cap_map_put(s->state->runs, run->id, run);
+    sched_queue_add(s->state, run, s->now_ms);
     start_grading(s, run);
 }
 
@@ -333,46 +332,120 @@ static void on_store_says(struct step *s)
 
 /* ---- nodes that come, speak and go ---- */
 
+static void forget_node(struct step *s, struct sched_node *node)
+{
+    s->state->nodes_version++;
+    if (!node)
+        return;
+    sched_queue_remove_node(s->state, node);
+    free(cap_map_remove(s->state->nodes, node->id));
+}
+
 static void on_node_joined(struct step *s)
 {
     struct sched_node *node = copy_of(s->event->node, sizeof *node);
 
-    set_idle(node);
-    node->ready = node->waits = false;
+    node->run_id[0] = '\0';
+    node->fence = 0;
+    node->stopping = node->ready = node->waits = node->idle = node->woken = false;
+    node->number = ++s->state->nodes_joined;
     node->beat_at_ms = s->now_ms;
-    free(cap_map_put(s->state->nodes, node->id, node));
+    forget_node(s, find_node(s, node->id));
+    cap_map_put(s->state->nodes, node->id, node);
 }
 
-static void lose_node(struct step *s, struct sched_node *node, const char *reason)
+/* The run that is this node's, as both say; one that is being leased comes back as granted, to
+ * nobody. */
+static struct sched_run *run_of(const struct step *s, const struct sched_node *node)
 {
     struct sched_run *run = find_run(s, node->run_id);
-    bool has_run = run && is_active(run) && strcmp(run->node_id, node->id) == 0;
 
-    free(cap_map_remove(s->state->nodes, node->id));
-    if (has_run) /* one that is being leased comes back as granted, to nobody */
-        try_again(s, run, false, reason);
+    return run && is_active(run) && strcmp(run->node_id, node->id) == 0 ? run : NULL;
+}
+
+/* Whatever ends a node twice is counted against the run that the node had: what it said it was doing
+ * was the same, and nothing was stored between. One that had not begun says nothing. */
+static bool ends_nodes(struct sched_run *run)
+{
+    if (!*run->phase)
+        return false;
+    run->nodes_ended = strcmp(run->ended_phase, run->phase) == 0 ? run->nodes_ended + 1 : 1;
+    memcpy(run->ended_phase, run->phase, sizeof run->ended_phase);
+    return run->nodes_ended >= SCHED_ENDINGS_MAX;
 }
 
 static void on_node_left(struct step *s)
 {
     struct sched_node *node = find_node(s, s->event->node_id);
+    const char *reason = s->event->reason ? s->event->reason : "the node has gone";
+    struct sched_run *run = node ? run_of(s, node) : NULL;
+    char text[SCHED_REASON_BYTES];
 
-    if (node && s->event->final)
-        free(cap_map_remove(s->state->nodes, node->id));
-    else if (node)
-        lose_node(s, node, s->event->reason ? s->event->reason : "the node has gone");
+    forget_node(s, node);
+    if (!run || s->event->final)
+        return;
+    if (ends_nodes(run)) {
+        snprintf(text, sizeof text, "the node ended twice while it ran this (%s)", run->phase);
+        end_run(s, run, SCHED_RUN_FAILED, text);
+    } else {
+        try_again(s, run, false, reason);
+    }
 }
 
-static void on_tick(struct step *s)
+static void lose_silent_nodes(struct step *s)
 {
     for (size_t i = cap_map_count(s->state->nodes); i > 0; i--) {
         struct sched_node *node = cap_map_value_at(s->state->nodes, i - 1);
 
         if (node->waits || s->now_ms - node->beat_at_ms <= s->state->policy.silent_ms_max)
             continue;
+        struct sched_run *run = run_of(s, node);
+
         set_reason(add_action(s, SCHED_DO_DROP, "", node->id, 0)->reason, "silent for too long");
-        lose_node(s, node, "the node fell silent");
+        forget_node(s, node);
+        if (run)
+            try_again(s, run, false, "the node fell silent");
     }
+}
+
+/* Nobody holds a run for ever: not a node that beats and delivers nothing, nor one that does not come
+ * back with the lease that it had from an earlier scheduler. */
+static void check_progress(struct step *s, struct sched_run *run)
+{
+    const struct sched_policy *policy = &s->state->policy;
+    const struct sched_node *node = find_node(s, run->node_id);
+    int64_t since_ms = s->now_ms - run->progress_at_ms;
+    char text[SCHED_REASON_BYTES];
+
+    if (!is_active(run))
+        return;
+    if (!*run->node_id) {
+        if (policy->claim_ms_max > 0 && since_ms > policy->claim_ms_max)
+            try_again(s, run, false, "its node has not come back");
+    } else if (run->prompted && node && !node->waits && policy->progress_ms_max > 0 &&
+               since_ms > policy->progress_ms_max) {
+        snprintf(text, sizeof text, "the node has delivered nothing for %lld s (progress_s_max)",
+                 (long long)since_ms / 1000);
+        stop_run(s, run, text);
+        try_again(s, run, false, text);
+    }
+}
+
+static void on_tick(struct step *s)
+{
+    struct sched_run *run = NULL, *next;
+
+    lose_silent_nodes(s);
+    for (run = cap_sorted_after(s->state->busy, NULL); run; run = next) {
+        next = cap_sorted_after(s->state->busy, run);
+        check_progress(s, run);
+    }
+}
+
+static void set_waits(struct step *s, struct sched_node *node, bool waits)
+{
+    s->state->nodes_version += node->waits != waits;
+    node->waits = waits;
 }
 
 static void on_node_waits(struct step *s)
@@ -380,17 +453,39 @@ static void on_node_waits(struct step *s)
     struct sched_node *node = find_node(s, s->event->node_id);
 
     if (node)
-        node->waits = true;
+        set_waits(s, node, true);
 }
 
 static void on_node_heard(struct step *s)
 {
     struct sched_node *node = find_node(s, s->event->node_id);
+    struct sched_run *run;
 
     if (!node)
         return;
     node->beat_at_ms = s->now_ms;
-    node->waits = false;
+    set_waits(s, node, false);
+    if ((run = run_of(s, node)) != NULL)
+        run->progress_at_ms = s->now_ms;
+}
+
+static void on_node_says(struct step *s)
+{
+    struct sched_node *node = find_node(s, s->event->node_id);
+    struct sched_run *run = node ? run_of(s, node) : NULL;
+
+    if (run && strcmp(run->id, s->event->run_id) == 0)
+        snprintf(run->phase, sizeof run->phase, "%s", s->event->reason);
+}
+
+/* We believe that the node has a run, and for too long it has not named it: an assignment on its way
+ * takes a moment, not that long. */
+static void miss_run(struct step *s, struct sched_node *node)
+{
+    struct sched_run *run = run_of(s, node);
+
+    if (run && run->told && s->now_ms - run->named_at_ms > s->state->policy.silent_ms_max)
+        try_again(s, run, false, "the node does not hold the run");
 }
 
 /* What the node holds and what we believe it holds, brought together. */
@@ -401,16 +496,18 @@ static void compare_leases(struct step *s, struct sched_node *node)
 
     if (!event->run_id) {
         if (node->stopping)
-            set_idle(node);
+            set_idle(s, node);
     } else if (!run || run->fence != event->fence) {
         evict(s, node, event->run_id, event->fence, "the lease has ended");
     } else if (is_active(run) && !*run->node_id && !*node->run_id &&
                (!*run->holder || strcmp(run->holder, node->name) == 0)) {
         /* it went on while the scheduler was away */
-        run->adopted = true;
+        run->adopted = run->told = run->prompted = true;
+        run->named_at_ms = run->progress_at_ms = s->now_ms;
         snprintf(run->node_id, sizeof run->node_id, "%s", node->id);
         snprintf(node->run_id, sizeof node->run_id, "%s", run->id);
         node->fence = run->fence;
+        sched_queue_place_node(s->state, node);
     } else if (run->state != SCHED_RUN_GRADING && run->state != SCHED_RUN_FINISHED &&
                !(is_active(run) && strcmp(run->node_id, node->id) == 0)) {
         evict(s, node, event->run_id, event->fence, *run->reason ? run->reason : "not yours");
@@ -420,12 +517,20 @@ static void compare_leases(struct step *s, struct sched_node *node)
 static void on_beat(struct step *s)
 {
     struct sched_node *node = find_node(s, s->event->node_id);
+    struct sched_run *run;
 
     if (!node)
         return;
     node->beat_at_ms = s->now_ms;
     node->ready = true;
+    run = run_of(s, node);
+    if (run && s->event->run_id && strcmp(run->id, s->event->run_id) == 0 &&
+        run->fence == s->event->fence)
+        run->named_at_ms = s->now_ms;
+    else
+        miss_run(s, node);
     compare_leases(s, node);
+    sched_queue_place_node(s->state, node);
 }
 
 static void on_node_stopped(struct step *s)
@@ -435,7 +540,7 @@ static void on_node_stopped(struct step *s)
 
     if (!node || strcmp(node->run_id, s->event->run_id) != 0 || node->fence != s->event->fence)
         return;
-    set_idle(node);
+    set_idle(s, node);
     if (run && strcmp(run->node_id, node->id) == 0)
         try_again(s, run, false, "the node stopped by itself");
 }
@@ -454,6 +559,9 @@ static void on_lease_granted(struct step *s)
     run->fence = s->event->fence;
     run->attempts++;
     run->fruitless++;
+    run->told = run->prompted = false;
+    run->progress_at_ms = s->now_ms;
+    run->phase[0] = '\0';
     node = find_node(s, run->node_id);
     if (run->cancelling) {
         char reason[SCHED_REASON_BYTES];
@@ -470,6 +578,17 @@ static void on_lease_granted(struct step *s)
     }
     node->fence = run->fence;
     act(s, SCHED_DO_ASSIGN, run);
+}
+
+static void on_assign_sent(struct step *s)
+{
+    struct sched_run *run = run_under_fence(s);
+
+    if (!run)
+        return;
+    run->told = true;
+    run->prompted = s->event->final;
+    run->named_at_ms = run->progress_at_ms = s->now_ms;
 }
 
 static void on_lease_refused(struct step *s)
@@ -491,6 +610,8 @@ static void on_lease_refused(struct step *s)
     set_reason(run->reason, s->event->reason);
     if (s->event->final)
         move(s, run, SCHED_RUN_FAILED, true, s->event->reason);
+    else
+        sched_queue_place(s->state, run, s->now_ms);
 }
 
 static void on_lease_lost(struct step *s)
@@ -512,7 +633,8 @@ static void on_answers_stored(struct step *s)
     if (!run)
         return;
     if (s->event->count > run->answered)
-        run->fruitless = 0;
+        run->fruitless = run->nodes_ended = run->same_failures = 0;
+    run->progress_at_ms = s->now_ms;
     run->answered = s->event->count;
     if (run->state == SCHED_RUN_LEASED)
         move(s, run, SCHED_RUN_RUNNING, false, "");
@@ -523,12 +645,43 @@ static void on_answers_stored(struct step *s)
     start_grading(s, run);
 }
 
+/* The beginning of a sentence without its numbers: "not ready after 9 s" is "not ready after 10 s". */
+static void keep_words(const char *text, char out[SCHED_FAILURE_BYTES])
+{
+    size_t length = 0;
+
+    for (; *text && length < SCHED_FAILURE_BYTES - 1; text++)
+        if (*text < '0' || *text > '9')
+            out[length++] = *text;
+    out[length] = '\0';
+}
+
+/* A server that does not answer is given another chance, not five: each takes the node's time. */
+static bool fails_the_same(const struct step *s, struct sched_run *run)
+{
+    char failure[SCHED_FAILURE_BYTES];
+
+    if (!s->event->away)
+        return false;
+    keep_words(s->event->reason, failure);
+    run->same_failures = strcmp(run->last_failure, failure) == 0 ? run->same_failures + 1 : 1;
+    memcpy(run->last_failure, failure, sizeof run->last_failure);
+    return run->same_failures >= SCHED_ENDINGS_MAX;
+}
+
 static void end_attempt(struct step *s, struct sched_run *run)
 {
-    if (s->event->final)
+    char text[SCHED_REASON_BYTES];
+
+    if (s->event->final) {
         end_run(s, run, SCHED_RUN_FAILED, s->event->reason);
-    else
+    } else if (fails_the_same(s, run)) {
+        snprintf(text, sizeof text, "failed after %d attempts: %s", run->same_failures,
+                 s->event->reason);
+        end_run(s, run, SCHED_RUN_FAILED, text);
+    } else {
         try_again(s, run, false, s->event->reason);
+    }
 }
 
 /* The node has let go of the shard by itself: it is idle, whatever becomes of the run. */
@@ -538,7 +691,7 @@ static void on_shard_failed(struct step *s)
     struct sched_run *run = run_under_fence(s);
 
     if (node && strcmp(node->run_id, s->event->run_id) == 0 && node->fence == s->event->fence)
-        set_idle(node);
+        set_idle(s, node);
     if (run && may_be_held_by(run, s->event->node_id))
         end_attempt(s, run);
 }
@@ -578,29 +731,18 @@ static void on_cancel(struct step *s)
 
 /* ---- the step ---- */
 
-static const struct {
-    void (*handle)(struct step *);
-    bool frees; /* may make work or a node available; the frequent ones do not */
-} handlers[SCHED_EVENT_COUNT] = {
-    [SCHED_RUN_ADDED] = {on_run_added, true},
-    [SCHED_NODE_JOINED] = {on_node_joined, false},
-    [SCHED_NODE_LEFT] = {on_node_left, true},
-    [SCHED_NODE_BEAT] = {on_beat, true},
-    [SCHED_NODE_WAITS] = {on_node_waits, false},
-    [SCHED_NODE_HEARD] = {on_node_heard, false},
-    [SCHED_TICK] = {on_tick, true},
-    [SCHED_LEASE_GRANTED] = {on_lease_granted, true},
-    [SCHED_LEASE_REFUSED] = {on_lease_refused, true},
-    [SCHED_STORE_SAYS] = {on_store_says, false},
-    [SCHED_ANSWERS_STORED] = {on_answers_stored, true},
-    [SCHED_SHARD_FAILED] = {on_shard_failed, true},
-    [SCHED_SHARD_REFUSED] = {on_shard_refused, true},
-    [SCHED_LEASE_LOST] = {on_lease_lost, true},
-    [SCHED_NODE_STOPPED] = {on_node_stopped, true},
-    [SCHED_GRADED] = {on_graded, false},
-    [SCHED_GRADING_FAILED] = {on_grading_failed, false},
-    [SCHED_RUN_DONE] = {on_run_done, false},
-    [SCHED_CANCEL_ASKED] = {on_cancel, true},
+static void (*const handlers[SCHED_EVENT_COUNT])(struct step *) = {
+    [SCHED_RUN_ADDED] = on_run_added,           [SCHED_NODE_JOINED] = on_node_joined,
+    [SCHED_NODE_LEFT] = on_node_left,           [SCHED_NODE_BEAT] = on_beat,
+    [SCHED_NODE_WAITS] = on_node_waits,         [SCHED_NODE_HEARD] = on_node_heard,
+    [SCHED_NODE_SAYS] = on_node_says,           [SCHED_TICK] = on_tick,
+    [SCHED_LEASE_GRANTED] = on_lease_granted,   [SCHED_LEASE_REFUSED] = on_lease_refused,
+    [SCHED_ASSIGN_SENT] = on_assign_sent,       [SCHED_STORE_SAYS] = on_store_says,
+    [SCHED_ANSWERS_STORED] = on_answers_stored, [SCHED_SHARD_FAILED] = on_shard_failed,
+    [SCHED_SHARD_REFUSED] = on_shard_refused,   [SCHED_LEASE_LOST] = on_lease_lost,
+    [SCHED_NODE_STOPPED] = on_node_stopped,     [SCHED_GRADED] = on_graded,
+    [SCHED_GRADING_FAILED] = on_grading_failed, [SCHED_RUN_DONE] = on_run_done,
+    [SCHED_CANCEL_ASKED] = on_cancel,
 };
 
 void sched_step(struct sched_state *state, const struct sched_event *event, int64_t now_ms,
@@ -608,7 +750,6 @@ void sched_step(struct sched_state *state, const struct sched_event *event, int6
 {
     struct step step = {state, event, now_ms, out};
 
-    handlers[event->kind].handle(&step);
-    if (handlers[event->kind].frees)
-        give_work(&step);
+    handlers[event->kind](&step);
+    give_work(&step);
 }

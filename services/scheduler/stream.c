@@ -1,6 +1,7 @@
 #include "stream.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,6 +20,8 @@ struct sched_stream {
     pthread_mutex_t beat_lock; /* guards the next two */
     void *beat;
     size_t beat_bytes;
+    _Atomic int64_t sending_since_ms; /* by the clock that never goes back; 0 = nothing is sent */
+    _Atomic bool stopping;            /* a Stop waits to be sent */
     int users;
     struct cap_log_limit log;
 };
@@ -154,11 +157,25 @@ int64_t sched_stream_since_ms(const struct sched_stream *stream)
 void sched_stream_hold_order(struct sched_stream *stream)
 {
     pthread_mutex_lock(&stream->order);
+    stream->sending_since_ms = cap_clock_ms(cap_clock_system());
 }
 
 void sched_stream_let_go(struct sched_stream *stream)
 {
+    stream->sending_since_ms = 0;
     pthread_mutex_unlock(&stream->order);
+}
+
+bool sched_stream_begin_stop(struct sched_stream *stream)
+{
+    bool waits = false;
+
+    return atomic_compare_exchange_strong(&stream->stopping, &waits, true);
+}
+
+void sched_stream_end_stop(struct sched_stream *stream)
+{
+    stream->stopping = false;
 }
 
 bool sched_stream_may_log(struct sched_streams *streams, struct sched_stream *stream,
@@ -180,6 +197,24 @@ void sched_streams_drop(struct sched_streams *streams, const char *node_id)
         return;
     cap_rpc_cancel(stream->call);
     sched_stream_done(streams, stream);
+}
+
+void sched_streams_drop_stuck(struct sched_streams *streams, int64_t sending_ms_max)
+{
+    int64_t now_ms = cap_clock_ms(cap_clock_system());
+
+    pthread_mutex_lock(&streams->lock);
+    for (size_t i = 0; i < cap_map_count(streams->by_node); i++) {
+        struct sched_stream *stream = cap_map_value_at(streams->by_node, i);
+        int64_t since_ms = stream->sending_since_ms;
+
+        if (since_ms == 0 || now_ms - since_ms <= sending_ms_max)
+            continue;
+        cap_log(WARN, "node_dropped", "id=%s reason=\"it does not read\"", stream->node_id);
+        stream->sending_since_ms = 0; /* once */
+        cap_rpc_cancel(stream->call);
+    }
+    pthread_mutex_unlock(&streams->lock);
 }
 
 void sched_streams_cancel(struct sched_streams *streams)

@@ -41,15 +41,22 @@ void sched_stream_note_beat(struct sched_stream *stream, const void *beat, size_
 const void *sched_stream_beat(struct sched_stream *stream, struct cap_arena *arena,
                               size_t *out_bytes);
 int64_t sched_stream_since_ms(const struct sched_stream *stream); /* Unix time */
+/* Held while something is sent. A node that does not read makes its sender wait: see
+ * sched_streams_drop_stuck. */
 void sched_stream_hold_order(struct sched_stream *stream);
 void sched_stream_let_go(struct sched_stream *stream);
+/* False when a Stop waits to be sent already; sched_stream_end_stop when it has been. */
+bool sched_stream_begin_stop(struct sched_stream *stream);
+void sched_stream_end_stop(struct sched_stream *stream);
 
 /* Whether a line about what this node does may be logged now (cap_log_may). */
 bool sched_stream_may_log(struct sched_streams *streams, struct sched_stream *stream,
                           int *out_untold);
 
-/* Cancels the stream of one node, or every stream: the program ends. */
+/* Cancels the stream of one node, of each node that has not read what was sent for longer than that,
+ * or every stream: the program ends. None waits for a node. */
 void sched_streams_drop(struct sched_streams *streams, const char *node_id);
+void sched_streams_drop_stuck(struct sched_streams *streams, int64_t sending_ms_max);
 void sched_streams_cancel(struct sched_streams *streams);
 
 #endif

@@ -265,6 +265,26 @@ static bool cancel_ended(struct cap_rpc_call *call, const char *id, Moecap__V1__
     return true;
 }
 
+/* The view of that run; `near` is where it was in the list before. NULL: it is forgotten. */
+static const struct sched_view *find_view(const struct sched_view *views, size_t count, size_t near,
+                                          const char *run_id)
+{
+    for (size_t i = 0; i < count; i++) {
+        const struct sched_view *view = &views[(near + count - i) % count];
+
+        if (strcmp(view->run.id, run_id) == 0)
+            return view;
+    }
+    return NULL;
+}
+
+/* It had ended, or has ended otherwise meanwhile. One that is forgotten by now had ended long ago. */
+static bool came_late(const struct sched_view *before, const struct sched_view *after)
+{
+    return sched_state_ended(before->run.state) || !after ||
+           (sched_state_ended(after->run.state) && after->run.state != SCHED_RUN_CANCELLED);
+}
+
 bool sched_handle_cancel(struct cap_rpc_call *call, const Moecap__V1__CancelRequest *request,
                          Moecap__V1__CancelReply *reply, struct cap_err *err)
 {
@@ -287,13 +307,12 @@ bool sched_handle_cancel(struct cap_rpc_call *call, const Moecap__V1__CancelRequ
     now_count = wait_for_cancel(service, request->id, &after);
     reply->run_ids = cap_arena_array(arena, count + 1, sizeof(char *));
     reply->ended_ids = cap_arena_array(arena, count + 1, sizeof(char *));
-    for (size_t i = 0; reply->run_ids && reply->ended_ids && i < count && i < now_count; i++) {
-        bool late =
-            sched_state_ended(before[i].run.state) ||
-            (sched_state_ended(after[i].run.state) && after[i].run.state != SCHED_RUN_CANCELLED);
+    for (size_t i = 0; reply->run_ids && reply->ended_ids && i < count; i++) {
         char *id = cap_arena_strdup(arena, before[i].run.id);
 
-        if (late)
+        if (!id)
+            break;
+        if (came_late(&before[i], find_view(after, now_count, i, id)))
             reply->ended_ids[reply->n_ended_ids++] = id;
         else
             reply->run_ids[reply->n_run_ids++] = id;

@@ -8,20 +8,12 @@
 #include "base/wait.h"
 #include "dispatcher_inside.h"
 
-static bool matches(const struct sched_run *run, const char *id)
-{
-    if (!*id)
-        return !sched_state_ended(run->state);
-    return strcmp(run->id, id) == 0 || strcmp(run->evaluation_id, id) == 0;
-}
-
 static void fill_view_locked(struct sched_dispatcher *d, const struct sched_run *run,
                              struct sched_view *out)
 {
     struct sched_job *job = cap_map_get(d->jobs, run->id);
 
-    __atomic_add_fetch(&job->references, 1, __ATOMIC_ACQ_REL);
-    *out = (struct sched_view){.job = job,
+    *out = (struct sched_view){.job = sched_job_hold(job),
                                .run = *run,
                                .queued_at_ms = job->queued_at_ms,
                                .started_at_ms = job->started_at_ms,
@@ -35,68 +27,91 @@ static void fill_view_locked(struct sched_dispatcher *d, const struct sched_run 
         snprintf(out->phase, sizeof out->phase, "%s", job->phase);
 }
 
-struct place {
-    const char *run_id;
-    uint32_t position;
-};
-
-static int by_id(const void *left, const void *right)
+static struct sched_view *new_views(size_t count)
 {
-    return strcmp(((const struct place *)left)->run_id, ((const struct place *)right)->run_id);
-}
+    struct sched_view *views = calloc(count + 1, sizeof *views);
 
-static void set_positions_locked(struct sched_dispatcher *d, struct sched_view *views, size_t count)
-{
-    size_t total = sched_run_count(d->state), queued;
-    CAP_AUTO_MEM const struct sched_run **order = calloc(total + 1, sizeof *order);
-    CAP_AUTO_MEM struct place *places = calloc(total + 1, sizeof *places);
-
-    if (!order || !places)
+    if (!views)
         abort();
-    queued = sched_order(d->state, cap_clock_ms(cap_clock_system()), order, total);
-    for (size_t i = 0; i < queued; i++)
-        places[i] = (struct place){order[i]->id, (uint32_t)i + 1};
-    qsort(places, queued, sizeof *places, by_id);
-    for (size_t i = 0; i < count; i++) {
-        const struct place key = {views[i].run.id, 0};
-        const struct place *found = bsearch(&key, places, queued, sizeof *places, by_id);
-
-        views[i].position = found ? found->position : 0;
-    }
+    return views;
 }
 
-static int by_position(const void *left, const void *right)
+static void add_view_locked(struct sched_dispatcher *d, const char *run_id,
+                            struct sched_view *views, size_t *io_count)
 {
-    const struct sched_view *a = left, *b = right;
+    const struct sched_run *run = sched_find_run(d->state, run_id);
 
-    if (a->position != b->position)
-        return a->position < b->position ? -1 : 1;
-    if (a->queued_at_ms != b->queued_at_ms)
-        return a->queued_at_ms < b->queued_at_ms ? -1 : 1;
-    return strcmp(a->run.id, b->run.id);
+    if (run)
+        fill_view_locked(d, run, &views[(*io_count)++]);
 }
 
 size_t sched_dispatcher_views(struct sched_dispatcher *d, const char *id, struct sched_view **out)
 {
-    struct sched_view *views;
+    const struct sched_evaluation *evaluation;
     size_t count = 0;
 
     pthread_mutex_lock(&d->lock);
-    views = calloc(cap_map_count(d->jobs) + 1, sizeof *views);
-    if (!views)
-        abort();
-    for (size_t i = 0; i < cap_map_count(d->jobs); i++) {
-        const struct sched_run *run = sched_find_run(d->state, cap_map_key_at(d->jobs, i));
-
-        if (run && matches(run, id))
-            fill_view_locked(d, run, &views[count++]);
-    }
-    set_positions_locked(d, views, count);
+    evaluation = cap_map_get(d->evaluations, id);
+    *out = new_views(evaluation ? evaluation->count : 1);
+    for (size_t i = 0; evaluation && i < evaluation->count; i++)
+        add_view_locked(d, evaluation->jobs[i]->run_id, *out, &count);
+    if (!evaluation)
+        add_view_locked(d, id, *out, &count);
     pthread_mutex_unlock(&d->lock);
-    if (!*id)
-        qsort(views, count, sizeof *views, by_position);
-    *out = views;
     return count;
+}
+
+/* ---- pages of the queue ---- */
+
+static void page_by_arrival_locked(struct sched_dispatcher *d, struct sched_page *page)
+{
+    int64_t now_ms = cap_clock_ms(cap_clock_system());
+    struct sched_job key = {.queued_at_ms = page->after_ms};
+    const struct sched_job *job;
+
+    memcpy(key.run_id, page->after_run_id, sizeof key.run_id);
+    for (job = cap_sorted_after(d->arrivals, &key); job && page->count < page->limit;
+         job = cap_sorted_after(d->arrivals, job)) {
+        struct sched_view *view = &page->views[page->count];
+
+        add_view_locked(d, job->run_id, page->views, &page->count);
+        view->position = (uint32_t)sched_position(d->state, &view->run, now_ms);
+    }
+    page->more = job != NULL;
+}
+
+/* Those that do not wait come first. */
+static void page_by_position_locked(struct sched_dispatcher *d, struct sched_page *page)
+{
+    int64_t now_ms = cap_clock_ms(cap_clock_system());
+    CAP_AUTO_MEM const struct sched_run **order = calloc(page->limit + 1, sizeof *order);
+    const struct sched_run *run = NULL;
+    size_t waiting;
+
+    if (!order)
+        abort();
+    while (page->count < page->limit && (run = sched_busy_after(d->state, run)) != NULL)
+        add_view_locked(d, run->id, page->views, &page->count);
+    waiting = sched_order(d->state, now_ms, order, page->limit - page->count);
+    for (size_t i = 0; i < waiting; i++) {
+        fill_view_locked(d, order[i], &page->views[page->count]);
+        page->views[page->count++].position = (uint32_t)i + 1;
+    }
+}
+
+void sched_dispatcher_page(struct sched_dispatcher *d, struct sched_page *page)
+{
+    page->views = new_views(page->limit);
+    page->count = 0;
+    page->more = false;
+    pthread_mutex_lock(&d->lock);
+    page->waiting = sched_waiting_count(d->state);
+    page->open = sched_open_count(d->state);
+    if (page->by_arrival)
+        page_by_arrival_locked(d, page);
+    else
+        page_by_position_locked(d, page);
+    pthread_mutex_unlock(&d->lock);
 }
 
 void sched_views_free(struct sched_view *views, size_t count)

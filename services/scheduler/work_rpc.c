@@ -74,14 +74,16 @@ void sched_work_stop(struct sched_stream *stream, const char *run_id, uint64_t f
     sched_stream_let_go(stream);
 }
 
-void sched_work_ack(struct cap_rpc_call *call, const char *run_id, uint64_t seq)
+void sched_work_ack(struct sched_stream *stream, const char *run_id, uint64_t seq)
 {
     Moecap__V1__Ack ack = MOECAP__V1__ACK__INIT;
 
     ack.run_id = (char *)run_id;
     ack.shard = SCHED_SHARD;
     ack.seq = seq;
-    send(call, MOECAP__V1__NODE_COMMAND__BODY_ACK, &ack);
+    sched_stream_hold_order(stream);
+    send(sched_stream_call(stream), MOECAP__V1__NODE_COMMAND__BODY_ACK, &ack);
+    sched_stream_let_go(stream);
 }
 
 /* ---- assignment ---- */
@@ -93,7 +95,7 @@ static bool send_if_wanted(const struct sched_assignment *a, struct sched_stream
     bool sent;
 
     sched_stream_hold_order(stream);
-    sent = !a->wanted(a->wanted_arg) || send(sched_stream_call(stream), what, body);
+    sent = !a->wanted(a->arg) || send(sched_stream_call(stream), what, body);
     sched_stream_let_go(stream);
     return sent || cap_fail(err, CAP_UNAVAILABLE, "the node has gone");
 }
@@ -170,7 +172,7 @@ static bool be_patient(struct patience *p, struct sched_stream *stream, struct c
     sched_count(SCHED_METRIC_store_retries_total, 1);
     cap_log(WARN, "retry", "what=prompts run=%s reason=%s", a->job->run_id, CAP_LOG_Q(err->text));
     until = cap_clock_ms(cap_clock_system()) + a->retry_ms * growth;
-    while (cap_clock_ms(cap_clock_system()) < until && a->wanted(a->wanted_arg))
+    while (cap_clock_ms(cap_clock_system()) < until && a->wanted(a->arg))
         cap_sleep_ms(WANTED_STEP_MS);
     cap_err_clear(err);
     return true;
@@ -186,10 +188,11 @@ bool sched_work_assign(const struct sched_assignment *a, struct sched_stream *st
 
     if (!send_assign(a, stream, err))
         return false;
+    a->sent(a->arg, false);
     do {
         size_t count = total - at < patience.batch ? total - at : patience.batch;
 
-        if (!a->wanted(a->wanted_arg))
+        if (!a->wanted(a->arg))
             return true;
         if ((task || sched_client_task(a->clients, a->job, arena, &task, err)) &&
             send_prompts(a, stream, task, at, count, err)) {
@@ -201,6 +204,7 @@ bool sched_work_assign(const struct sched_assignment *a, struct sched_stream *st
             return false;
         }
     } while (at < total);
+    a->sent(a->arg, true);
     return true;
 }
 
@@ -326,7 +330,8 @@ static void on_failed(struct work *w, const Moecap__V1__ShardFailed *failed)
                                       .node_id = w->node_id,
                                       .fence = failed->lease ? failed->lease->fence : 0,
                                       .reason = failed->reason,
-                                      .final = !sched_may_pass(&why)};
+                                      .final = !sched_may_pass(&why),
+                                      .away = why.code == CAP_UNAVAILABLE};
 
     cap_log(WARN, "shard_failed", "run=%s node=%s reason=%s", event.run_id, w->name,
             CAP_LOG_Q(failed->reason));
@@ -421,7 +426,7 @@ static bool serve(struct work *w, struct cap_err *err)
 {
     struct sched_event left = {
         .kind = SCHED_NODE_LEFT, .node_id = w->node_id, .reason = "the node has gone"};
-    struct sched_append_options append = {.service = w->service, .call = w->call};
+    struct sched_append_options append = {.service = w->service};
     Moecap__V1__NodeMessage *message;
     Moecap__V1__NodeHello *hello = receive_hello(w, err);
 
@@ -429,6 +434,7 @@ static bool serve(struct work *w, struct cap_err *err)
         return false;
     welcome(w);
     join(w, hello);
+    append.stream = w->stream;
     append.node_id = w->node_id;
     append.node_name = w->name;
     w->append = sched_append_new(&append);

@@ -549,7 +549,7 @@ static void attempts_come_to_an_end(void **state)
     submit_one(house, 1, run_id);
     assert_int_equal(watch(house, run_id, reason), STATE(FAILED));
     assert_string_equal(reason,
-                        "given up after 3 attempts that stored nothing, the last: out of memory");
+                        "failed after 3 attempts: out of memory");
     assert_int_equal(fake_store_run(&house->store, run_id).attempts, 3);
     fake_node_stop(&node);
 }

@@ -21,6 +21,7 @@
 #include "base/plain.h"
 #include "base/python_json.h"
 #include "base/rand.h"
+#include "base/sorted.h"
 #include "base/utf8.h"
 #include "base/wait.h"
 
@@ -138,6 +139,77 @@ static void map_agrees_with_an_array_whatever_is_put_and_removed(void **state)
 }
 
 /* Each removal used to build the table anew: this took minutes. */
+static size_t comparisons;
+
+static int compare_ints(const void *a, const void *b)
+{
+    comparisons++;
+    return *(const int *)a - *(const int *)b;
+}
+
+static bool is_below(const void *item, const void *limit)
+{
+    return *(const int *)item < *(const int *)limit;
+}
+
+static void sorted_agrees_with_an_array_whatever_is_put_and_removed(void **state)
+{
+    enum { COUNT = 300, STEPS = 5000 };
+    CAP_AUTO(cap_sorted) sorted = cap_sorted_new(compare_ints);
+    int values[COUNT];
+    bool there[COUNT] = {false};
+    struct cap_rand rand;
+    size_t count = 0;
+
+    (void)state;
+    cap_rand_seed(&rand, 3);
+    for (int i = 0; i < COUNT; i++)
+        values[i] = i;
+    for (int step = 0; step < STEPS; step++) {
+        int i = (int)cap_rand_below(&rand, COUNT), next = i + 1, below = 0;
+        const int *after;
+
+        if (there[i])
+            assert_true(cap_sorted_remove(sorted, &values[i]));
+        else
+            cap_sorted_put(sorted, &values[i]);
+        there[i] = !there[i];
+        count += there[i] ? 1 : (size_t)-1;
+        assert_int_equal(cap_sorted_count(sorted), count);
+        if (!there[i])
+            assert_false(cap_sorted_remove(sorted, &values[i]));
+        while (next < COUNT && !there[next])
+            next++;
+        after = cap_sorted_after(sorted, &values[i]);
+        assert_ptr_equal(after, next < COUNT ? &values[next] : NULL);
+        for (int k = 0; k < i; k++)
+            below += there[k];
+        assert_int_equal(cap_sorted_count_while(sorted, is_below, &values[i]), below);
+    }
+}
+
+/* In the worst order for a tree that does not keep itself shallow. */
+static void sorted_compares_in_proportion_to_the_logarithm(void **state)
+{
+    enum { COUNT = 1 << 17, LOG = 17 };
+    CAP_AUTO(cap_sorted) sorted = cap_sorted_new(compare_ints);
+    int *values = calloc(COUNT, sizeof *values);
+
+    (void)state;
+    comparisons = 0;
+    for (int i = 0; i < COUNT; i++) {
+        values[i] = i;
+        cap_sorted_put(sorted, &values[i]);
+    }
+    assert_true(comparisons < (size_t)COUNT * 3 * LOG);
+    comparisons = 0;
+    for (int i = 0; i < COUNT; i += 2)
+        assert_true(cap_sorted_remove(sorted, &values[i]));
+    assert_true(comparisons < (size_t)COUNT * 3 * LOG);
+    assert_ptr_equal(cap_sorted_after(sorted, NULL), &values[1]);
+    free(values);
+}
+
 static void removing_from_a_large_map_does_not_depend_on_its_size(void **state)
 {
     enum { KEYS = 100000 };
@@ -530,6 +602,8 @@ int main(void)
         cmocka_unit_test(arena_refuses_past_its_limit_and_works_after_reset),
         cmocka_unit_test(buffer_overflows_once_and_keeps_what_fitted),
         cmocka_unit_test(map_agrees_with_an_array_whatever_is_put_and_removed),
+        cmocka_unit_test(sorted_agrees_with_an_array_whatever_is_put_and_removed),
+        cmocka_unit_test(sorted_compares_in_proportion_to_the_logarithm),
         cmocka_unit_test(removing_from_a_large_map_does_not_depend_on_its_size),
         cmocka_unit_test(map_finds_what_was_put_and_forgets_what_was_removed),
         cmocka_unit_test(the_name_that_was_meant_has_the_fewest_edits),

@@ -5,7 +5,13 @@
 #include <string.h>
 
 const struct sched_policy policy = {
-    .attempts_max = 3, .silent_ms_max = 7000, .ageing_ms = 60000, .retry_ms = 1000};
+    .attempts_max = 3,
+    .silent_ms_max = 7000,
+    .ageing_ms = 60000,
+    .retry_ms = 1000,
+    .progress_ms_max = 60000,
+    .claim_ms_max = 16000,
+};
 
 int stage_set_up(void **state)
 {

@@ -244,7 +244,7 @@ static void runs_say_that_they_wait_for_the_store(void **state)
     join(stage, "n");
     add(stage, &first);
     add(stage, &next);
-    assert_waits_for(stage, "r", "the store, which was asked for a lease");
+    assert_waits_for(stage, "r", "a lease from the store");
     step(stage, refused);
     assert_waits_for(stage, "r",
                      "another try in 1 s, after: store: could not extend file: disk full");

@@ -19,6 +19,10 @@ static void add(struct world_result *sum, const struct world_result *one)
     sum->finished += one->finished;
     sum->failed += one->failed;
     sum->cancelled += one->cancelled;
+    sum->invalid += one->invalid;
+    sum->slow_times += one->slow_times;
+    sum->clock_jumps += one->clock_jumps;
+    sum->idlers += one->idlers;
     sum->leases += one->leases;
     sum->steps += one->steps;
     sum->crashes += one->crashes;
@@ -47,13 +51,15 @@ static void every_run_ends_once_whatever_crashes_stalls_or_goes_away(void **stat
         world_run(seed, &one);
         add(&sum, &one);
     }
-    print_message("%llu seeds, %d runs: %d finished, %d failed, %d cancelled; %d steps, %d leases,"
-                  " %d crashes, %d stalls, %d outages, %d restarts, %d lost replies, %d repeated"
-                  " batches; the slowest took %lld s\n",
-                  (unsigned long long)(to - from + 1), sum.runs, sum.finished, sum.failed,
-                  sum.cancelled, sum.steps, sum.leases, sum.crashes, sum.stalls, sum.outages,
-                  sum.restarts, sum.lost_replies, sum.repeated_batches,
-                  (long long)sum.ended_ms / 1000);
+    print_message(
+        "%llu seeds, %d runs: %d finished, %d failed, %d cancelled, %d invalid; %d steps,"
+        " %d leases, %d crashes, %d stalls, %d nodes that idled, %d outages, %d slow times,"
+        " %d clock jumps, %d restarts, %d lost replies, %d repeated batches; the slowest"
+        " took %lld s\n",
+        (unsigned long long)(to - from + 1), sum.runs, sum.finished, sum.failed, sum.cancelled,
+        sum.invalid, sum.steps, sum.leases, sum.crashes, sum.stalls, sum.idlers, sum.outages,
+        sum.slow_times, sum.clock_jumps, sum.restarts, sum.lost_replies, sum.repeated_batches,
+        (long long)sum.ended_ms / 1000);
     assert_true(sum.finished > 0);
 }
 

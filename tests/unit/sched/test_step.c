@@ -266,7 +266,10 @@ static void a_beat_that_no_longer_names_the_run_frees_the_node_too(void **state)
 
     bring_to(stage, SCHED_RUN_LEASED);
     cancel(stage, "r");
-    beat(stage, "n", "r", 1); /* crossed the Stop */
+    beat(stage, "n", "r", 1); /* crossed the Stop: not told again with every beat */
+    assert_int_equal(count(stage, SCHED_DO_STOP, "r"), 0);
+    stage->now_ms += policy.retry_ms;
+    beat(stage, "n", "r", 1);
     assert_int_equal(count(stage, SCHED_DO_STOP, "r"), 1);
     assert_node_has(stage, "n", "r");
     beat(stage, "n", NULL, 0);
@@ -342,8 +345,7 @@ static void attempts_that_store_nothing_are_counted_and_end(void **state)
         beat(stage, "n", NULL, 0);
     }
     assert_state(stage, "r", SCHED_RUN_FAILED);
-    assert_string_equal(run_of(stage, "r")->reason,
-                        "given up after 3 attempts that stored nothing, the last: out of memory");
+    assert_string_equal(run_of(stage, "r")->reason, "failed after 3 attempts: out of memory");
 }
 
 static void an_attempt_that_stored_answers_starts_the_count_anew(void **state)
@@ -545,6 +547,208 @@ static void grading_goes_on_after_a_restart(void **state)
     assert_int_equal(stage->actions.count, 0);
 }
 
+/* ---- nobody holds a run for ever, and nobody is blamed for another's fault ---- */
+
+static void tell_assigned(struct stage *stage, uint64_t fence, bool complete)
+{
+    step(stage, (struct sched_event){
+                    .kind = SCHED_ASSIGN_SENT, .run_id = "r", .fence = fence, .final = complete});
+}
+
+static void say(struct stage *stage, const char *node_id, const char *phase)
+{
+    step(stage, (struct sched_event){
+                    .kind = SCHED_NODE_SAYS, .node_id = node_id, .run_id = "r", .reason = phase});
+}
+
+/* The node beats all the while. */
+static void let_pass(struct stage *stage, int64_t ms)
+{
+    for (; ms > 0; ms -= 3000) {
+        stage->now_ms += 3000;
+        beat(stage, "n", "r", 1);
+        step(stage, (struct sched_event){.kind = SCHED_TICK});
+    }
+}
+
+static void a_node_that_beats_and_delivers_nothing_loses_the_run(void **state)
+{
+    struct stage *stage = *state;
+
+    bring_to(stage, SCHED_RUN_RUNNING);
+    tell_assigned(stage, 1, true);
+    let_pass(stage, policy.progress_ms_max - 3000);
+    assert_state(stage, "r", SCHED_RUN_RUNNING);
+    store(stage, "r", 1, 5); /* it delivers: the time begins again */
+    let_pass(stage, policy.progress_ms_max);
+    assert_state(stage, "r", SCHED_RUN_RUNNING);
+    stage->now_ms += 3000;
+    beat(stage, "n", "r", 1);
+    step(stage, (struct sched_event){.kind = SCHED_TICK});
+    assert_state(stage, "r", SCHED_RUN_QUEUED);
+    assert_string_equal(run_of(stage, "r")->reason,
+                        "the node has delivered nothing for 63 s (progress_s_max)");
+    assert_int_equal(count(stage, SCHED_DO_STOP, "r"), 1);
+    assert_int_equal(count(stage, SCHED_DO_RELEASE, "r"), 1);
+    assert_int_equal(run_of(stage, "r")->attempts, 1);
+}
+
+/* The evaluator is away, so the prompts are not there; or the store does not take the answers. */
+static void waiting_for_prompts_or_for_the_store_is_not_the_nodes_delay(void **state)
+{
+    struct stage *stage = *state;
+
+    bring_to(stage, SCHED_RUN_LEASED);
+    tell_assigned(stage, 1, false);
+    let_pass(stage, 3 * policy.progress_ms_max);
+    assert_state(stage, "r", SCHED_RUN_LEASED);
+    tell_assigned(stage, 1, true);
+    step(stage, (struct sched_event){.kind = SCHED_NODE_WAITS, .node_id = "n"});
+    let_pass(stage, 3 * policy.progress_ms_max);
+    assert_state(stage, "r", SCHED_RUN_LEASED);
+    step(stage, (struct sched_event){.kind = SCHED_NODE_HEARD, .node_id = "n"});
+    let_pass(stage, policy.progress_ms_max - 3000);
+    assert_state(stage, "r", SCHED_RUN_LEASED);
+}
+
+static void a_node_that_never_names_its_run_does_not_hold_it(void **state)
+{
+    struct stage *stage = *state;
+
+    bring_to(stage, SCHED_RUN_LEASED);
+    tell_assigned(stage, 1, true);
+    beat(stage, "n", NULL, 0); /* sent before the assignment arrived */
+    assert_state(stage, "r", SCHED_RUN_LEASED);
+    stage->now_ms += policy.silent_ms_max;
+    beat(stage, "n", NULL, 0);
+    assert_state(stage, "r", SCHED_RUN_LEASED);
+    stage->now_ms += 1;
+    beat(stage, "n", NULL, 0);
+    assert_state(stage, "r", SCHED_RUN_QUEUED);
+    assert_int_equal(count(stage, SCHED_DO_RELEASE, "r"), 1);
+    assert_node_has(stage, "n", "");
+}
+
+static void a_lease_whose_node_does_not_come_back_is_given_away(void **state)
+{
+    struct stage *stage = *state;
+    struct sched_run run = run_named("r");
+
+    run.state = SCHED_RUN_RUNNING;
+    run.fence = 5;
+    add(stage, &run);
+    stage->now_ms += policy.claim_ms_max;
+    step(stage, (struct sched_event){.kind = SCHED_TICK});
+    assert_state(stage, "r", SCHED_RUN_RUNNING);
+    stage->now_ms += 1;
+    step(stage, (struct sched_event){.kind = SCHED_TICK});
+    assert_state(stage, "r", SCHED_RUN_QUEUED);
+    assert_int_equal(action_of(stage, SCHED_DO_RELEASE)->fence, 5);
+}
+
+static void only_the_node_of_that_name_takes_a_lease_from_before(void **state)
+{
+    struct stage *stage = *state;
+    struct sched_run run = run_named("r");
+
+    run.state = SCHED_RUN_RUNNING;
+    run.fence = 5;
+    snprintf(run.holder, sizeof run.holder, "n");
+    add(stage, &run);
+    join_as(stage, &(struct sched_node){.id = "x", .name = "x", .engines = null_engine});
+    beat(stage, "x", "r", 5);
+    assert_string_equal(run_of(stage, "r")->node_id, "");
+    assert_int_equal(count(stage, SCHED_DO_STOP, "r"), 1);
+    join_as(stage, &(struct sched_node){.id = "n", .name = "n", .engines = null_engine});
+    beat(stage, "n", "r", 5);
+    assert_string_equal(run_of(stage, "r")->node_id, "n");
+}
+
+/* A chat template that ends the process, for example. */
+static void a_run_that_ends_its_node_twice_fails_with_that_reason(void **state)
+{
+    struct stage *stage = *state;
+    struct sched_run next = run_named("s");
+
+    bring_to(stage, SCHED_RUN_LEASED);
+    add(stage, &next);
+    say(stage, "n", "loading model");
+    lose_node(stage);
+    assert_state(stage, "r", SCHED_RUN_QUEUED);
+    stage->now_ms += 1000;
+    join(stage, "n"); /* started again: the other run's turn, then this one's */
+    grant(stage, "s", 1);
+    store(stage, "s", 1, 10);
+    grant(stage, "r", 2);
+    say(stage, "n", "loading model");
+    lose_node(stage);
+    assert_state(stage, "r", SCHED_RUN_FAILED);
+    assert_string_equal(run_of(stage, "r")->reason,
+                        "the node ended twice while it ran this (loading model)");
+    assert_int_equal(count(stage, SCHED_DO_MOVE, "r"), 1);
+}
+
+static void nodes_that_end_in_different_phases_or_with_answers_between_are_bad_luck(void **state)
+{
+    static const char *const phases[] = {"loading model", "running", "running", "running"};
+    struct stage *stage = *state;
+    struct sched_run run = run_named("r");
+
+    add(stage, &run);
+    for (uint64_t fence = 1; fence <= 4; fence++) {
+        join(stage, "n");
+        stage->now_ms += 1000;
+        step(stage, (struct sched_event){.kind = SCHED_TICK});
+        grant(stage, "r", fence);
+        say(stage, "n", phases[fence - 1]);
+        if (fence >= 3)
+            store(stage, "r", fence, (uint32_t)fence);
+        lose_node(stage);
+        assert_state(stage, "r", SCHED_RUN_QUEUED);
+    }
+}
+
+static void fail_unanswered(struct stage *stage, uint64_t fence, const char *reason)
+{
+    step(stage, (struct sched_event){.kind = SCHED_SHARD_FAILED,
+                                     .run_id = "r",
+                                     .node_id = "n",
+                                     .fence = fence,
+                                     .reason = reason,
+                                     .away = true});
+}
+
+static void a_server_that_fails_the_same_way_twice_fails_the_run(void **state)
+{
+    struct stage *stage = *state;
+
+    bring_to(stage, SCHED_RUN_LEASED);
+    fail_unanswered(stage, 1, "could not connect to http://x (connection refused) after 9 s");
+    assert_state(stage, "r", SCHED_RUN_QUEUED);
+    stage->now_ms += 1000;
+    step(stage, (struct sched_event){.kind = SCHED_TICK});
+    grant(stage, "r", 2);
+    fail_unanswered(stage, 2, "could not connect to http://x (connection refused) after 10 s");
+    assert_state(stage, "r", SCHED_RUN_FAILED);
+    assert_string_equal(run_of(stage, "r")->reason,
+                        "failed after 2 attempts: could not connect to http://x (connection "
+                        "refused) after 10 s");
+}
+
+static void a_run_of_which_no_sample_completed_is_invalid_and_keeps_its_summary(void **state)
+{
+    struct stage *stage = *state;
+
+    bring_to(stage, SCHED_RUN_GRADING);
+    step(stage,
+         (struct sched_event){.kind = SCHED_GRADED, .run_id = "r", .count = 10, .final = true});
+    step(stage, (struct sched_event){
+                    .kind = SCHED_RUN_DONE, .run_id = "r", .reason = "no sample completed: 500"});
+    assert_state(stage, "r", SCHED_RUN_INVALID);
+    assert_string_equal(run_of(stage, "r")->reason, "no sample completed: 500");
+    assert_int_equal(count(stage, SCHED_DO_MOVE, "r"), 0); /* the store made the move itself */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -581,6 +785,15 @@ int main(void)
         ON_STAGE(a_node_that_holds_what_it_should_not_is_told_to_stop_before_it_gets_work),
         ON_STAGE(an_old_beat_does_not_stop_the_new_lease_of_the_same_run),
         ON_STAGE(grading_goes_on_after_a_restart),
+        ON_STAGE(a_node_that_beats_and_delivers_nothing_loses_the_run),
+        ON_STAGE(waiting_for_prompts_or_for_the_store_is_not_the_nodes_delay),
+        ON_STAGE(a_node_that_never_names_its_run_does_not_hold_it),
+        ON_STAGE(a_lease_whose_node_does_not_come_back_is_given_away),
+        ON_STAGE(only_the_node_of_that_name_takes_a_lease_from_before),
+        ON_STAGE(a_run_that_ends_its_node_twice_fails_with_that_reason),
+        ON_STAGE(nodes_that_end_in_different_phases_or_with_answers_between_are_bad_luck),
+        ON_STAGE(a_server_that_fails_the_same_way_twice_fails_the_run),
+        ON_STAGE(a_run_of_which_no_sample_completed_is_invalid_and_keeps_its_summary),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,7 +7,13 @@
 #include <string.h>
 
 static const struct sched_policy policy = {
-    .attempts_max = 50, .silent_ms_max = 7000, .ageing_ms = 60000, .retry_ms = RETRY_MS};
+    .attempts_max = 50,
+    .silent_ms_max = 7000,
+    .ageing_ms = 60000,
+    .retry_ms = RETRY_MS,
+    .progress_ms_max = PROGRESS_MS_MAX,
+    .claim_ms_max = LEASE_MS + 7000,
+};
 
 /* ---- what goes wrong ---- */
 
@@ -70,10 +76,19 @@ static void stir(struct world *w)
     } else if (what < 65) { /* SIGSTOP */
         w->result->stalls++;
         node->stalled_until = w->now + upto(w, 20000);
-    } else if (what < 85) {
+    } else if (what < 70) {
+        w->result->idlers++;
+        node->lazy_until = w->now + upto(w, 60000);
+    } else if (what < 80) {
         w->result->outages++;
         w->store_away_until = w->now + upto(w, 12000);
-    } else if (what < 92 && w->scheduler % 2 == 1) {
+    } else if (what < 88) {
+        w->result->slow_times++;
+        w->store_slow_until = w->now + upto(w, 30000);
+    } else if (what < 91) {
+        w->result->clock_jumps++;
+        w->store_clock += upto(w, 7200000) - 3600000;
+    } else if (what < 97 && w->scheduler % 2 == 1) {
         kill_scheduler(w);
     }
     push(w, w->now + 1000 + upto(w, 6000), (struct message){.kind = M_CHAOS});
@@ -96,7 +111,7 @@ static void tick(struct world *w)
         struct sched_event lost = {
             .kind = SCHED_LEASE_LOST, .run_id = run->id, .fence = run->fence};
 
-        if (!run->held || run->lease_until > w->now)
+        if (!store_is_over(w, run))
             continue;
         store_expire(w, run);
         feed(w, &lost);
@@ -138,6 +153,7 @@ static void dispatch(struct world *w, struct message *m)
     case M_BATCH:
     case M_FAILED:
     case M_STOPPED:
+    case M_RENEW:
         hear(w, m);
         break;
     case M_LEFT:
@@ -207,6 +223,7 @@ static void count_ends(const struct world *w, struct world_result *out)
         out->finished += w->runs[i].state == SCHED_RUN_FINISHED;
         out->failed += w->runs[i].state == SCHED_RUN_FAILED;
         out->cancelled += w->runs[i].state == SCHED_RUN_CANCELLED;
+        out->invalid += w->runs[i].state == SCHED_RUN_INVALID;
     }
 }
 

@@ -1,5 +1,6 @@
-/* world.h — a made-up world around sched_step: a store that goes away and loses replies, nodes that
- * crash, stall and repeat themselves, a scheduler that is killed. Driven by one seed.
+/* world.h — a made-up world around sched_step: a store that goes away, loses replies, is slow, and
+ * whose clock jumps; nodes that crash, stall, deliver nothing and repeat themselves; a scheduler
+ * that is killed. Driven by one seed.
  *
  *     world_run(seed, &result);   // asserts every invariant on the way
  */
@@ -9,8 +10,9 @@
 #include <stdint.h>
 
 struct world_result {
-    int runs, finished, failed, cancelled;
+    int runs, finished, failed, cancelled, invalid;
     int leases, steps, crashes, stalls, outages, restarts, lost_replies, repeated_batches;
+    int slow_times, clock_jumps, idlers;
     int64_t ended_ms; /* when the last run ended, on the world's clock */
 };
 

@@ -72,7 +72,8 @@ void work(struct world *w, int index)
     struct node *node = &w->nodes[index];
     struct batch batch = {.seq = node->seq, .from = node->next};
 
-    if (!node->holds || node->unacked_count == UNACKED_MAX || node->next > node->total)
+    if (!node->holds || node->unacked_count == UNACKED_MAX || node->next > node->total ||
+        w->now < node->lazy_until)
         return;
     if (chaos(w) && chance(w, 1)) {
         send_up(

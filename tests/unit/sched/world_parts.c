@@ -63,6 +63,16 @@ bool store_away(const struct world *w)
     return w->now < w->store_away_until;
 }
 
+int64_t store_now(const struct world *w)
+{
+    return w->now + w->store_clock;
+}
+
+int64_t store_takes(struct world *w)
+{
+    return 1 + upto(w, w->now < w->store_slow_until ? 4000 : 20);
+}
+
 int run_index(struct world *w, const char *run_id)
 {
     for (int i = 0; i < RUNS; i++)
@@ -99,15 +109,29 @@ void store_expire(struct world *w, struct store_run *run)
         store_set(run, SCHED_RUN_QUEUED);
 }
 
+/* A clock that was set back leaves no lease with more time than a lease has. */
+static void cut_lease(struct world *w, struct store_run *run)
+{
+    if (run->held && run->lease_until > store_now(w) + LEASE_MS)
+        run->lease_until = store_now(w) + LEASE_MS;
+}
+
+bool store_is_over(struct world *w, struct store_run *run)
+{
+    cut_lease(w, run);
+    return run->held && run->lease_until <= store_now(w);
+}
+
 bool store_lease(struct world *w, struct store_run *run)
 {
-    if (run->held && run->lease_until <= w->now)
+    cut_lease(w, run);
+    if (run->held && run->lease_until <= store_now(w))
         store_expire(w, run);
     if (run->state != SCHED_RUN_QUEUED || run->held)
         return false;
     run->fence++;
     run->held = true;
-    run->lease_until = w->now + LEASE_MS;
+    run->lease_until = store_now(w) + LEASE_MS;
     store_set(run, SCHED_RUN_LEASED);
     w->result->leases++;
     return true;

@@ -24,6 +24,7 @@ enum {
     BEAT_MS = 3000,
     LEASE_MS = 9000,
     RETRY_MS = 1000,
+    PROGRESS_MS_MAX = 40000,
 };
 
 /* ---- the store: what is true ---- */
@@ -48,11 +49,12 @@ struct batch {
 };
 
 struct node {
-    char id[CAP_ID_BYTES]; /* of the present connection */
-    int generation;        /* connections so far */
-    bool connected;        /* the node's side */
-    bool heard;            /* the scheduler's side */
-    int64_t stalled_until, blocked_until, up_due, down_due;
+    char id[CAP_ID_BYTES];             /* of the present connection */
+    int generation;                    /* connections so far */
+    bool connected;                    /* the node's side */
+    bool heard;                        /* the scheduler's side */
+    int64_t stalled_until, lazy_until; /* stopped; beats, but delivers nothing */
+    int64_t blocked_until, up_due, down_due;
     bool holds;
     int run;
     uint64_t fence, seq;
@@ -69,6 +71,7 @@ enum kind {
     M_WORK_DUE,
     M_HELLO,
     M_BEAT,
+    M_RENEW, /* what a beat noted reaches the store */
     M_BATCH,
     M_FAILED,
     M_STOPPED,
@@ -92,7 +95,7 @@ struct message {
     int run;
     uint64_t fence, seq;
     uint32_t from, count;
-    bool last, final;
+    bool last, final, slowed;
     struct sched_action action;
 };
 
@@ -107,7 +110,9 @@ struct world {
     struct store_run runs[RUNS];
     enum sched_run_state seen[RUNS]; /* by the scheduler's own notes */
     struct node nodes[NODES];
-    int64_t store_away_until, sweep_after;
+    int64_t store_away_until, store_slow_until, sweep_after;
+    int64_t passed_over_until; /* the scheduler gives no work */
+    int64_t store_clock;       /* how far the database's clock is ahead */
     struct world_result *result;
 };
 
@@ -119,11 +124,15 @@ void push(struct world *w, int64_t due, struct message message);
 struct message pop(struct world *w);
 bool chaos(const struct world *w);
 bool store_away(const struct world *w);
+int64_t store_now(const struct world *w);
+/* How long something that the store does takes now. */
+int64_t store_takes(struct world *w);
 int run_index(struct world *w, const char *run_id);
 int node_index(struct world *w, const char *node_id);
 void store_set(struct store_run *run, enum sched_run_state to);
 void store_expire(struct world *w, struct store_run *run);
 bool store_lease(struct world *w, struct store_run *run);
+bool store_is_over(struct world *w, struct store_run *run); /* the lease it has */
 bool store_append(struct world *w, struct store_run *run, const struct message *m);
 
 /* world_scheduler.c: around sched_step */

@@ -36,6 +36,23 @@ static void check_places(struct world *w)
     }
 }
 
+/* Each run that waits has one position; no idle node was passed over. */
+static void check_order(struct world *w)
+{
+    const struct sched_run *order[RUNS];
+    size_t count = sched_order(w->state, w->now, order, RUNS);
+
+    assert_int_equal(count, sched_waiting_count(w->state));
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(sched_position(w->state, order[i], w->now), i + 1);
+    for (size_t n = 0; n < sched_node_count(w->state); n++) {
+        const struct sched_node *node = sched_node_at(w->state, n);
+
+        for (size_t i = 0; i < count && node->ready && !*node->run_id; i++)
+            assert_true(order[i]->not_before_ms > w->now || w->now < w->passed_over_until);
+    }
+}
+
 static void note_move(struct world *w, const struct sched_action *a)
 {
     int run = run_index(w, a->run_id);
@@ -63,7 +80,10 @@ void feed(struct world *w, const struct sched_event *event)
         push(w, w->now + 1 + upto(w, 40), m);
     }
     sched_actions_done(&actions);
+    if (event->kind == SCHED_LEASE_REFUSED && event->away)
+        w->passed_over_until = w->now + RETRY_MS;
     check_places(w);
+    check_order(w);
 }
 
 /* Under the stream's order, as work_rpc.c does: what reaches a node is what is still wanted. */
@@ -138,24 +158,29 @@ static void carry_finish(struct world *w, const struct message *m, bool answered
 {
     struct store_run *run = &w->runs[run_index(w, m->action.run_id)];
     const struct sched_run *known = sched_find_run(w->state, run->id);
-    struct sched_event event = {.kind = SCHED_RUN_DONE, .run_id = run->id, .reason = "poison"};
+    struct sched_event event = {.kind = SCHED_RUN_DONE, .run_id = run->id, .reason = ""};
 
     if (known->state != SCHED_RUN_GRADING || known->cancelling) {
         /* an earlier try may have been stored: then the cancel is too late */
-        if (run->state != SCHED_RUN_FINISHED)
+        if (run->state != SCHED_RUN_FINISHED && run->state != SCHED_RUN_INVALID)
             event.kind = SCHED_GRADING_FAILED;
+        else if (run->state == SCHED_RUN_INVALID)
+            event.reason = "no sample completed";
         feed(w, &event);
         return;
     }
     assert_int_equal(run->graded, run->total);
     if (run->state == SCHED_RUN_GRADING && chance(w, 5)) {
         event.kind = SCHED_GRADING_FAILED;
+        event.reason = "poison";
         event.final = true;
         feed(w, &event);
         return;
     }
     if (run->state == SCHED_RUN_GRADING)
-        store_set(run, SCHED_RUN_FINISHED);
+        store_set(run, chance(w, 5) ? SCHED_RUN_INVALID : SCHED_RUN_FINISHED);
+    if (run->state == SCHED_RUN_INVALID)
+        event.reason = "no sample completed";
     if (!answered)
         push(w, w->now + RETRY_MS, *m);
     else
@@ -202,6 +227,20 @@ void disconnect(struct world *w, int index)
     push(w, w->now + 200 + upto(w, 3000), (struct message){.kind = M_CONNECT, .node = index});
 }
 
+static void assign(struct world *w, int index, const struct sched_action *a)
+{
+    struct sched_event sent = {.kind = SCHED_ASSIGN_SENT,
+                               .run_id = a->run_id,
+                               .node_id = a->node_id,
+                               .fence = a->fence,
+                               .final = true};
+
+    send_down(
+        w, index,
+        (struct message){.kind = M_ASSIGN, .run = run_index(w, a->run_id), .fence = a->fence});
+    feed(w, &sent);
+}
+
 void carry_out(struct world *w, struct message *m)
 {
     const struct sched_action *a = &m->action;
@@ -211,9 +250,7 @@ void carry_out(struct world *w, struct message *m)
 
     if (a->kind == SCHED_DO_ASSIGN) {
         if (index >= 0 && still_wanted(w, a))
-            send_down(w, index,
-                      (struct message){
-                          .kind = M_ASSIGN, .run = run_index(w, a->run_id), .fence = a->fence});
+            assign(w, index, a);
         return;
     }
     if (a->kind == SCHED_DO_STOP) {
@@ -280,17 +317,30 @@ static void hear_beat(struct world *w, const struct message *m)
                                 .run_id = m->fence ? run->id : NULL,
                                 .fence = m->fence};
 
-    if (m->fence && !store_away(w)) {
-        if (run->fence == m->fence && run->held) {
-            run->lease_until = w->now + LEASE_MS;
-        } else if (!(run->fence == m->fence && run->answered == run->total)) {
-            struct sched_event lost = {
-                .kind = SCHED_LEASE_LOST, .run_id = run->id, .fence = m->fence};
-
-            feed(w, &lost);
-        }
-    }
     feed(w, &event);
+    if (!m->fence)
+        return;
+    if (chance(w, 50)) {
+        event.kind = SCHED_NODE_SAYS;
+        event.reason = "running";
+        feed(w, &event);
+    }
+    push(w, w->now + store_takes(w),
+         (struct message){
+             .kind = M_RENEW, .scheduler = w->scheduler, .run = m->run, .fence = m->fence});
+}
+
+static void hear_renewal(struct world *w, const struct message *m)
+{
+    struct store_run *run = &w->runs[m->run];
+    struct sched_event lost = {.kind = SCHED_LEASE_LOST, .run_id = run->id, .fence = m->fence};
+
+    if (store_away(w))
+        return;
+    if (run->fence == m->fence && run->held)
+        run->lease_until = store_now(w) + LEASE_MS;
+    else if (!(run->fence == m->fence && run->answered == run->total))
+        feed(w, &lost);
 }
 
 static void say_waiting(struct world *w, const struct node *node, bool waiting)
@@ -318,6 +368,12 @@ static void hear_batch(struct world *w, struct message *m)
         node->blocked_until = w->now + RETRY_MS;
         m->due = node->blocked_until;
         push_again(w, m); /* keeps its place in the order */
+        return;
+    }
+    if (!m->slowed && w->now < w->store_slow_until) {
+        m->slowed = true;
+        node->blocked_until = m->due = w->now + store_takes(w);
+        push_again(w, m);
         return;
     }
     say_waiting(w, node, false);
@@ -350,7 +406,9 @@ void hear(struct world *w, struct message *m)
 {
     struct node *node = &w->nodes[m->node];
 
-    if (m->generation != node->generation || w->scheduler % 2 == 0)
+    if (m->kind == M_RENEW && m->scheduler == w->scheduler)
+        hear_renewal(w, m);
+    if (m->kind == M_RENEW || m->generation != node->generation || w->scheduler % 2 == 0)
         return;
     if (m->kind == M_HELLO) {
         hear_hello(w, m);
@@ -358,7 +416,7 @@ void hear(struct world *w, struct message *m)
     }
     if (!node->heard)
         return;
-    if (w->now < node->blocked_until) {
+    if (m->kind == M_BATCH && w->now < node->blocked_until) { /* beats pass */
         m->due = node->blocked_until;
         push_again(w, m);
         return;

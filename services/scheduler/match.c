@@ -1,4 +1,4 @@
-/* Which run comes next, and which node can run it. */
+/* Which node can run what, and why none can. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -148,128 +148,48 @@ void sched_why_none(const struct sched_state *state, const struct sched_needs *n
     say_missing(needs, furthest, offers.data, out);
 }
 
-static size_t count_able(const struct sched_state *state, const struct sched_needs *needs)
+/* ---- what a waiting run waits for ---- */
+
+const struct sched_class *sched_tell_class(struct sched_state *state, struct sched_class *class)
 {
-    size_t able = 0;
-
-    for (size_t i = 0; i < cap_map_count(state->nodes); i++)
-        able += sched_can_run(cap_map_value_at(state->nodes, i), needs);
-    return able;
-}
-
-/* Able nodes whose answers the store does not take now. */
-static size_t count_held_up(const struct sched_state *state, const struct sched_needs *needs)
-{
-    size_t held_up = 0;
-
+    if (class->told_version == state->nodes_version)
+        return class;
+    class->told_version = state->nodes_version;
+    class->able = class->held_up = 0;
     for (size_t i = 0; i < cap_map_count(state->nodes); i++) {
         const struct sched_node *node = cap_map_value_at(state->nodes, i);
-        held_up += node->waits && sched_can_run(node, needs);
+        bool able = sched_can_run(node, &class->needs);
+
+        state->looked_at++;
+        class->able += able;
+        class->held_up += able && node->waits;
     }
-    return held_up;
+    sched_why_none(state, &class->needs, class->why_none);
+    return class;
 }
 
-void sched_waiting_for(const struct sched_state *state, const struct sched_run *run, int64_t now_ms,
+void sched_waiting_for(struct sched_state *state, const struct sched_run *run, int64_t now_ms,
                        char out[SCHED_REASON_BYTES])
 {
-    size_t able = count_able(state, &run->needs), held_up = count_held_up(state, &run->needs);
+    const struct sched_class *class = run->class ? sched_tell_class(state, run->class) : NULL;
 
-    sched_why_none(state, &run->needs, out);
-    if (*out)
-        return;
-    if (run->not_before_ms > now_ms)
+    out[0] = '\0';
+    if (!class)
+        return; /* it has ended */
+    if (*class->why_none)
+        snprintf(out, SCHED_REASON_BYTES, "%s", class->why_none);
+    else if (run->not_before_ms > now_ms)
         snprintf(out, SCHED_REASON_BYTES, "another try in %lld s, after: %.400s",
                  (long long)(run->not_before_ms - now_ms + 999) / 1000, run->reason);
     else if (*state->store_reason)
         snprintf(out, SCHED_REASON_BYTES, "the store, which gives no lease: %.400s",
                  state->store_reason);
     else if (run->leasing)
-        snprintf(out, SCHED_REASON_BYTES, "the store, which was asked for a lease");
-    else if (held_up > 0)
+        snprintf(out, SCHED_REASON_BYTES, "a lease from the store");
+    else if (class->held_up > 0)
         snprintf(out, SCHED_REASON_BYTES,
-                 "a free node (%zu can run it; %zu waits for the store to take its answers)", able,
-                 held_up);
+                 "a free node (%zu can run it; %zu waits for the store to take its answers)",
+                 class->able, class->held_up);
     else
-        snprintf(out, SCHED_REASON_BYTES, "a free node (%zu can run it)", able);
-}
-
-/* ---- order ---- */
-
-enum { SHARES_MAX = 4096 };
-
-/* Waiting counts from when the run was queued or its submitter was served last, whichever is later:
- * the oldest of somebody's thousand runs must not keep everybody else out for ever. */
-static int64_t level(const struct sched_state *state, const struct sched_run *run,
-                     const struct sched_share *share, int64_t now_ms)
-{
-    int64_t since = run->queued_at_ms > share->served_ms ? run->queued_at_ms : share->served_ms;
-
-    return run->priority + (now_ms > since ? (now_ms - since) / state->policy.ageing_ms : 0);
-}
-
-/* Names of submitters are theirs to choose: those with nothing on a node start anew. */
-static void forget_shares(struct cap_map *shares)
-{
-    for (size_t i = cap_map_count(shares); i > 0; i--)
-        if (((struct sched_share *)cap_map_value_at(shares, i - 1))->active == 0)
-            free(cap_map_remove(shares, cap_map_key_at(shares, i - 1)));
-}
-
-/* Runs on nodes, by submitter. */
-static void count_active(const struct sched_state *state)
-{
-    for (size_t i = 0; i < cap_map_count(state->shares); i++)
-        ((struct sched_share *)cap_map_value_at(state->shares, i))->active = 0;
-    for (size_t i = 0; i < cap_map_count(state->runs); i++) {
-        const struct sched_run *run = cap_map_value_at(state->runs, i);
-
-        if (run->leasing || run->state == SCHED_RUN_LEASED || run->state == SCHED_RUN_RUNNING)
-            sched_share_of(state->shares, run->submitter)->active++;
-    }
-    if (cap_map_count(state->shares) > SHARES_MAX)
-        forget_shares(state->shares);
-}
-
-struct rank {
-    const struct sched_run *run;
-    int64_t level, served_ms;
-    int active;
-};
-
-static int compare_ranks(const void *left, const void *right)
-{
-    const struct rank *a = left, *b = right;
-
-    if (a->level != b->level)
-        return a->level > b->level ? -1 : 1;
-    if (a->active != b->active)
-        return a->active < b->active ? -1 : 1;
-    if (a->served_ms != b->served_ms)
-        return a->served_ms < b->served_ms ? -1 : 1;
-    if (a->run->queued_at_ms != b->run->queued_at_ms)
-        return a->run->queued_at_ms < b->run->queued_at_ms ? -1 : 1;
-    return strcmp(a->run->id, b->run->id);
-}
-
-size_t sched_order(const struct sched_state *state, int64_t now_ms, const struct sched_run **out,
-                   size_t room)
-{
-    size_t total = cap_map_count(state->runs), count = 0;
-    CAP_AUTO_MEM struct rank *ranks = calloc(total + 1, sizeof *ranks);
-
-    if (!ranks)
-        abort();
-    count_active(state);
-    for (size_t i = 0; i < total; i++) {
-        const struct sched_run *run = cap_map_value_at(state->runs, i);
-        const struct sched_share *share = sched_share_of(state->shares, run->submitter);
-
-        if (run->state == SCHED_RUN_QUEUED && !run->leasing)
-            ranks[count++] = (struct rank){run, level(state, run, share, now_ms), share->served_ms,
-                                           share->active};
-    }
-    qsort(ranks, count, sizeof *ranks, compare_ranks);
-    for (size_t i = 0; i < count && i < room; i++)
-        out[i] = ranks[i].run;
-    return count < room ? count : room;
+        snprintf(out, SCHED_REASON_BYTES, "a free node (%zu can run it)", class->able);
 }
