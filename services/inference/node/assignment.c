@@ -100,9 +100,9 @@ static bool check_prompt(const struct infer_prompt *prompt, struct cap_err *err)
 {
     const struct infer_request *request = &prompt->request;
 
-    if (!request->text && request->message_count == 0)
-        return cap_fail(err, CAP_INVALID_ARGUMENT, "prompt %s has neither text nor messages",
-                        prompt->uid);
+    if (request->message_count > INFER_MESSAGES_MAX)
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "prompt %s has %d messages; at most %d",
+                        prompt->uid, request->message_count, INFER_MESSAGES_MAX);
     if (request->stop_count > INFER_STOPS_MAX)
         return cap_fail(err, CAP_INVALID_ARGUMENT, "prompt %s has %d stop strings; at most %d",
                         prompt->uid, request->stop_count, INFER_STOPS_MAX);

@@ -18,6 +18,7 @@
 enum {
     INFER_RUN_ID_BYTES = 64,
     INFER_STOPS_MAX = 16,
+    INFER_MESSAGES_MAX = 4096,
     INFER_CONTINUATIONS_MAX = 256,
     INFER_CONCURRENCY_MAX = 4096
 };
@@ -61,8 +62,8 @@ CAP_DEFINE_AUTO(infer_assignment)
 /* Copies the spec's strings into the assignment and checks what a node must know to run it. */
 bool infer_assignment_spec(struct infer_assignment *assignment, const struct infer_spec *spec,
                            struct cap_err *err);
-/* Copies a prompt in, keeping the order. Fails past the assignment's byte limit and on a prompt that is
- * neither text nor messages, or has too many stop strings or continuations. */
+/* Copies a prompt in, keeping the order. Fails past the assignment's byte limit, and on a prompt that
+ * has too many messages, stop strings or continuations. One without a text has an empty one. */
 bool infer_assignment_add(struct infer_assignment *assignment, const struct infer_prompt *prompt,
                           struct cap_err *err);
 

@@ -165,24 +165,30 @@ static int int_from_wire(uint32_t value)
     return value > INT32_MAX ? INT32_MAX : (int)value;
 }
 
+/* Counts past an assignment's limits are refused there. */
+static int int_from_size(size_t count)
+{
+    return count > INT32_MAX ? INT32_MAX : (int)count;
+}
+
 static void take_prompt(struct infer_work *work, const Moecap__V1__PromptBatch *batch,
                         const Moecap__V1__Prompt *in)
 {
-    struct infer_message messages[256];
-    size_t count =
-        in->n_messages < CAP_COUNT_OF(messages) ? in->n_messages : CAP_COUNT_OF(messages);
+    size_t count = in->n_messages;
+    CAP_AUTO_MEM struct infer_message *messages = calloc(count + 1, sizeof *messages);
     struct infer_prompt prompt = {.ordinal = in->ordinal, .uid = in->uid};
 
+    assert(messages);
     for (size_t i = 0; i < count; i++)
         messages[i] = (struct infer_message){in->messages[i]->role, in->messages[i]->content};
     prompt.request = (struct infer_request){
         .text = count ? NULL : in->text,
         .messages = count ? messages : NULL,
-        .message_count = (int)count,
+        .message_count = int_from_size(count),
         .continuations = (const char *const *)in->continuations,
-        .continuation_count = (int)in->n_continuations,
+        .continuation_count = int_from_size(in->n_continuations),
         .stop = (const char *const *)in->stop,
-        .stop_count = (int)in->n_stop,
+        .stop_count = int_from_size(in->n_stop),
         .max_tokens = int_from_wire(in->max_tokens),
         .temperature = in->temperature,
         .top_p = in->opt_top_p_case == MOECAP__V1__PROMPT__OPT_TOP_P_TOP_P ? in->top_p : 1,

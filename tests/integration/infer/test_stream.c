@@ -16,7 +16,7 @@
 #include "inference/node/worker.h"
 #include "moecap/v1/scheduler.rpc.h"
 
-enum { ANSWERS_MAX = 2000, PROMPTS = 400 };
+enum { ANSWERS_MAX = 2000, PROMPTS = 400, CHAT_MESSAGES = 700 };
 
 /* What the scheduler does on the nth stream, and what it saw. */
 struct scheduler {
@@ -29,6 +29,7 @@ struct scheduler {
     int hellos;
     bool assigned;
     int seen[ANSWERS_MAX];
+    uint32_t chat_tokens;   /* of the first prompt, which is a long conversation */
     uint8_t sha256[64][32]; /* by seq */
     int times_sent[64];
     int changed; /* batches sent again with other bytes */
@@ -92,6 +93,22 @@ static void send_assign(struct cap_rpc_call *call)
     scheduler_rpc_work_send_reply(call, &command);
 }
 
+/* One token each, for the null engine. */
+static void set_conversation(Moecap__V1__Prompt *prompt)
+{
+    static Moecap__V1__ChatMessage messages[CHAT_MESSAGES], *pointers[CHAT_MESSAGES];
+
+    for (int i = 0; i < CHAT_MESSAGES; i++) {
+        moecap__v1__chat_message__init(&messages[i]);
+        messages[i].role = i % 2 ? "assistant" : "user";
+        messages[i].content = "hi";
+        pointers[i] = &messages[i];
+    }
+    prompt->messages = pointers;
+    prompt->n_messages = CHAT_MESSAGES;
+    prompt->text = "";
+}
+
 static void send_prompts(struct cap_rpc_call *call)
 {
     for (int from = 0; from < PROMPTS; from += 100) {
@@ -107,6 +124,8 @@ static void send_prompts(struct cap_rpc_call *call)
             prompts[i].max_tokens = 16;
             pointers[i] = &prompts[i];
         }
+        if (from == 0)
+            set_conversation(&prompts[0]);
         batch.run_id = "run-1";
         batch.n_prompts = 100;
         batch.prompts = pointers;
@@ -155,8 +174,11 @@ static void see_batch(struct scheduler *scheduler, const Moecap__V1__AnswerBatch
     }
     memcpy(scheduler->sha256[slot], batch->sha256.data, 32);
     rows = moecap__v1__answer_rows__unpack(NULL, batch->rows.len, batch->rows.data);
-    for (size_t i = 0; rows && i < rows->n_answers; i++)
+    for (size_t i = 0; rows && i < rows->n_answers; i++) {
         scheduler->seen[rows->answers[i]->ordinal]++;
+        if (rows->answers[i]->ordinal == 0)
+            scheduler->chat_tokens = rows->answers[i]->prompt_tokens;
+    }
     if (rows)
         moecap__v1__answer_rows__free_unpacked(rows, NULL);
 }
@@ -366,6 +388,7 @@ static void a_shard_travels_from_assignment_to_last_acknowledgement(void **state
     start_node(fixture);
     wait_for(&fixture->scheduler, &fixture->scheduler.done);
     assert_each_answered_once(&fixture->scheduler);
+    assert_int_equal(fixture->scheduler.chat_tokens, CHAT_MESSAGES); /* none is cut off */
     assert_string_equal(fixture->scheduler.hello_name, "test-node");
     assert_true(fixture->scheduler.hello_engines >= 1);
     assert_int_equal(fixture->scheduler.times_sent[3], 1); /* numbered from seq_next */

@@ -291,18 +291,27 @@ static void batches_on_their_way_stay_within_the_window(void **state)
     assert_int_equal(infer_outbox_next(outbox)->seq, 4);
 }
 
-/* ---- jobs ---- */
+/* ---- assignments ---- */
 
-static void a_prompt_that_says_nothing_is_refused(void **state)
+/* Refused as a whole: a conversation without its end is another question. */
+static void a_prompt_past_a_limit_is_refused_and_not_cut(void **state)
 {
     struct infer_lease lease = {.run_id = "run-a"};
     CAP_AUTO(infer_assignment) assignment = infer_assignment_new(&lease, 1 << 20);
-    struct infer_prompt prompt = {.uid = "u1"};
-    struct cap_err err = {0};
+    struct infer_prompt prompts[] = {{.uid = "u1", .request.message_count = 4097},
+                                     {.uid = "u1", .request.stop_count = 17},
+                                     {.uid = "u1", .request.continuation_count = 257}};
+    static const char *const sentences[] = {"prompt u1 has 4097 messages; at most 4096",
+                                            "prompt u1 has 17 stop strings; at most 16",
+                                            "prompt u1 has 257 continuations; at most 256"};
 
     (void)state;
-    assert_false(infer_assignment_add(assignment, &prompt, &err));
-    assert_string_equal(err.text, "prompt u1 has neither text nor messages");
+    for (size_t i = 0; i < CAP_COUNT_OF(prompts); i++) {
+        struct cap_err err = {0};
+
+        assert_false(infer_assignment_add(assignment, &prompts[i], &err));
+        assert_string_equal(err.text, sentences[i]);
+    }
 }
 
 static void prompts_past_the_limit_are_refused_with_its_setting(void **state)
@@ -513,7 +522,7 @@ int main(void)
         cmocka_unit_test(bytes_that_are_no_text_become_the_replacement_character),
         cmocka_unit_test(a_batch_is_kept_until_acknowledged_and_sent_again_after_a_rewind),
         cmocka_unit_test(batches_on_their_way_stay_within_the_window),
-        cmocka_unit_test(a_prompt_that_says_nothing_is_refused),
+        cmocka_unit_test(a_prompt_past_a_limit_is_refused_and_not_cut),
         cmocka_unit_test(prompts_past_the_limit_are_refused_with_its_setting),
         cmocka_unit_test_setup_teardown(a_broken_model_is_offered_with_its_problem, make_folder,
                                         remove_folder),
