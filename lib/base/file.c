@@ -20,27 +20,42 @@ static bool fail_errno(struct cap_err *err, const char *verb, const char *path)
     return cap_fail(err, code, "could not %s \"%s\": %s", verb, path, strerror(errno));
 }
 
+static char *fail_larger(const char *path, size_t bytes_max, struct cap_err *err)
+{
+    cap_fail(err, CAP_RESOURCE_EXHAUSTED, "\"%s\" has more than %zu bytes", path, bytes_max);
+    return NULL;
+}
+
+/* To the end, whatever the file says of its size: it may be a pipe, or grow while it is read. */
 static char *read_all(FILE *stream, const char *path, const struct stat *info, size_t bytes_max,
                       size_t *out_length, struct cap_err *err)
 {
     CAP_AUTO_MEM char *data = NULL;
-    size_t size, length;
+    size_t length = 0, room = 4096;
 
-    /* pipes and /proc files have no size: read them up to the limit */
-    size = S_ISREG(info->st_mode) && info->st_size > 0 ? (size_t)info->st_size : bytes_max;
-    if (size > bytes_max) {
-        cap_fail(err, CAP_RESOURCE_EXHAUSTED, "\"%s\" has %zu bytes, more than %zu", path, size,
-                 bytes_max);
-        return NULL;
+    if (S_ISREG(info->st_mode) && info->st_size > 0)
+        room = (size_t)info->st_size + 1; /* the last one finds the end */
+    if (room > bytes_max + 1)
+        room = bytes_max + 1;
+    if (S_ISREG(info->st_mode) && (size_t)info->st_size > bytes_max)
+        return fail_larger(path, bytes_max, err);
+    while (!feof(stream) && !ferror(stream)) {
+        if (length > bytes_max)
+            return fail_larger(path, bytes_max, err);
+        if (!data || length == room) {
+            room = data ? 2 * room : room;
+            data = realloc(data, room + 1);
+            if (!data)
+                abort();
+        }
+        length += fread(data + length, 1, room - length, stream);
     }
-    data = malloc(size + 1);
-    if (!data)
-        abort();
-    length = fread(data, 1, size, stream);
     if (ferror(stream)) {
         fail_errno(err, "read", path);
         return NULL;
     }
+    if (length > bytes_max)
+        return fail_larger(path, bytes_max, err);
     data[length] = '\0';
     if (out_length)
         *out_length = length;
@@ -74,8 +89,7 @@ static FILE *open_without_waiting(const char *path)
     return stream;
 }
 
-char *cap_file_read_regular(const char *path, size_t bytes_max, size_t *out_length,
-                            struct cap_err *err)
+FILE *cap_file_open_regular(const char *path, struct cap_err *err)
 {
     CAP_AUTO_STREAM FILE *stream = open_without_waiting(path);
     struct stat info;
@@ -86,6 +100,21 @@ char *cap_file_read_regular(const char *path, size_t bytes_max, size_t *out_leng
     }
     if (!S_ISREG(info.st_mode)) {
         cap_fail(err, CAP_INVALID_ARGUMENT, "cannot read \"%s\": it is not a regular file", path);
+        return NULL;
+    }
+    return cap_take(stream);
+}
+
+char *cap_file_read_regular(const char *path, size_t bytes_max, size_t *out_length,
+                            struct cap_err *err)
+{
+    CAP_AUTO_STREAM FILE *stream = cap_file_open_regular(path, err);
+    struct stat info;
+
+    if (!stream)
+        return NULL;
+    if (fstat(fileno(stream), &info) != 0) {
+        fail_errno(err, "open", path);
         return NULL;
     }
     return read_all(stream, path, &info, bytes_max, out_length, err);

@@ -1,12 +1,15 @@
 /* SHA-256 through OpenSSL's EVP interface. Files are read in pieces, and the caller may end a long one
  * between two pieces: digesting a model of hundreds of GB takes minutes. */
 #include "digest/digest.h"
+#include "base/file.h"
 
 #include <errno.h>
 #include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "base/file.h"
 
 struct cap_digest {
     EVP_MD_CTX *context;
@@ -82,13 +85,13 @@ bool cap_sha256_file_unless(const char *path, bool (*unwanted)(void *arg), void 
 {
     enum { ASK_BYTES = 16 << 20 };
     CAP_AUTO(cap_digest) digest = cap_digest_new();
-    CAP_AUTO_STREAM FILE *stream = fopen(path, "rb");
+    CAP_AUTO_STREAM FILE *stream = cap_file_open_regular(path, err);
     uint8_t bytes[CAP_SHA256_BYTES];
     char piece[65536];
     size_t n, unasked = ASK_BYTES;
 
     if (!stream)
-        return cap_fail(err, CAP_NOT_FOUND, "could not open \"%s\": %s", path, strerror(errno));
+        return false;
     while ((n = fread(piece, 1, sizeof piece, stream)) > 0) {
         if ((unasked += n) >= ASK_BYTES) {
             unasked = 0;

@@ -358,6 +358,43 @@ static void a_pipe_in_a_folder_of_others_is_refused_and_not_waited_for(void **st
     rmdir(dir);
 }
 
+/* What a file says of its size is no promise: a pipe has none, and what /proc shows has 0. */
+static void what_has_no_size_is_read_whole_or_refused(void **state)
+{
+    char path[32], text[5000];
+    struct cap_err err = {0};
+    size_t length = 0;
+    int ends[2];
+    char *data;
+
+    (void)state;
+    memset(text, 'x', sizeof text);
+    for (size_t limit = 5000; limit >= 4999; limit--) {
+        assert_int_equal(pipe(ends), 0);
+        assert_int_equal(write(ends[1], text, sizeof text), sizeof text);
+        close(ends[1]);
+        snprintf(path, sizeof path, "/dev/fd/%d", ends[0]);
+        data = cap_file_read(path, limit, &length, &err);
+        close(ends[0]);
+        if (limit == 5000) {
+            assert_non_null(data);
+            assert_int_equal(length, 5000);
+        } else {
+            assert_null(data);
+            assert_non_null(strstr(err.text, "has more than 4999 bytes"));
+            cap_err_clear(&err);
+        }
+        free(data);
+    }
+    data = cap_file_read("/proc/self/status", 1 << 20, &length, &err);
+    assert_non_null(data);
+    assert_int_equal(strlen(data), length);
+    assert_true(length > 100);
+    free(data);
+    assert_null(cap_file_read("/proc/self/status", 100, NULL, &err));
+    assert_int_equal(err.code, CAP_RESOURCE_EXHAUSTED);
+}
+
 /* ESC, C1 as a character and as a byte, CR, BS, DEL, overrides, isolates, marks, separators. */
 static void foreign_text_does_not_act_on_a_terminal(void **state)
 {
@@ -612,6 +649,7 @@ int main(void)
         cmocka_unit_test(times_are_printed_in_utc_with_milliseconds),
         cmocka_unit_test(files_are_replaced_whole_and_limits_hold),
         cmocka_unit_test(a_pipe_in_a_folder_of_others_is_refused_and_not_waited_for),
+        cmocka_unit_test(what_has_no_size_is_read_whole_or_refused),
         cmocka_unit_test(foreign_text_does_not_act_on_a_terminal),
         cmocka_unit_test(what_people_write_is_shown_as_it_is),
         cmocka_unit_test(json_keeps_its_value_when_it_is_made_harmless),

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -405,6 +406,11 @@ static void the_digest_of_a_file_is_that_of_its_bytes(void **state)
     remove(path);
     assert_false(cap_sha256_file(path, hex, &err));
     assert_non_null(strstr(err.text, path));
+    cap_err_clear(&err);
+    assert_int_equal(mkfifo(path, 0600), 0); /* a model's folder is filled by others */
+    assert_false(cap_sha256_file(path, hex, &err));
+    assert_non_null(strstr(err.text, "it is not a regular file"));
+    remove(path);
 }
 
 int main(void)
