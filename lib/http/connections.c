@@ -1,9 +1,22 @@
-/* Who is connected, since when in which phase; and a thread that ends what takes too long. MHD's
- * own limit is on silence, so that a client which sends a byte now and then would keep its thread
- * for ever; here each phase as a whole has an end. A socket is only shut down here: MHD sees that,
- * ends the request and closes. */
+/* Who is connected, since when in which phase; what has to go, and when.
+ *
+ * Too slow: MHD's own limit is on silence, so that a client which sends a byte now and then would keep
+ * its thread for ever; here each phase as a whole has an end, which a thread keeps.
+ *
+ * Too many: a new client always gets a place while another one holds its own for nothing. When all
+ * connections_max places are held, the connection that has waited longest between two requests goes,
+ * then the one whose head, body or reading has taken longest. Running handlers and streams stay; they
+ * have a limit of their own (streams_max), which leaves places for short requests. The same holds
+ * among the connections of one address, when there are connections_per_peer_max; this machine is no
+ * peer: one of its programs must not keep out the others. Where nobody can go, the new one is answered
+ * with 503 or 429.
+ *
+ * One lock guards all of it; nothing blocks under it. A socket is only shut down here: MHD sees that,
+ * ends the request, and closes. */
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 
 #include "base/clock.h"
@@ -26,13 +39,17 @@ static int64_t limit_ms(const struct cap_http_server_options *options, enum http
     return seconds[phase] * (int64_t)1000;
 }
 
+/* The only writer of a phase, and of what it holds. */
 static void enter_locked(struct http_connections *all, struct http_connection *connection,
                          enum http_phase phase)
 {
     int64_t limit = limit_ms(all->options, phase);
 
+    all->streams += (phase == HTTP_STREAM) - (connection->phase == HTTP_STREAM);
+    all->places -= phase == HTTP_ENDED && connection->phase != HTTP_ENDED;
     connection->phase = phase;
-    connection->until_ms = limit > 0 ? cap_clock_ms(cap_clock_system()) + limit : INT64_MAX;
+    connection->since_ms = cap_clock_ms(cap_clock_system());
+    connection->until_ms = limit > 0 ? connection->since_ms + limit : INT64_MAX;
 }
 
 /* What does not fit the socket's buffer is lost, and with it a client that would not read. */
@@ -100,7 +117,93 @@ void http_connections_done(struct http_connections *all)
     pthread_mutex_destroy(&all->lock);
 }
 
-struct http_connection *http_connection_add(struct http_connections *all, int fd)
+/* ---- too many ---- */
+
+/* This machine's addresses give nothing. */
+static void read_peer(const struct sockaddr *address, uint8_t out[HTTP_PEER_BYTES])
+{
+    const struct sockaddr_in *v4 = (const struct sockaddr_in *)address;
+    const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)address;
+
+    if (!address)
+        return;
+    if (address->sa_family == AF_INET && ntohl(v4->sin_addr.s_addr) >> 24 != IN_LOOPBACKNET)
+        memcpy(out, &v4->sin_addr, sizeof v4->sin_addr);
+    else if (address->sa_family == AF_INET6 && !IN6_IS_ADDR_LOOPBACK(&v6->sin6_addr))
+        memcpy(out, &v6->sin6_addr, sizeof v6->sin6_addr);
+}
+
+static bool is_same_peer(const struct http_connection *a, const struct http_connection *b)
+{
+    return memcmp(a->peer, b->peer, HTTP_PEER_BYTES) == 0;
+}
+
+/* Who goes first; negative: who stays. */
+static int order_of_leaving(enum http_phase phase)
+{
+    static const int orders[] = {
+        [HTTP_IDLE] = 0,    [HTTP_HEAD] = 1,    [HTTP_BODY] = 1,   [HTTP_REPLY] = 1,
+        [HTTP_HANDLE] = -1, [HTTP_STREAM] = -1, [HTTP_ENDED] = -1,
+    };
+
+    return orders[phase];
+}
+
+/* The one besides `but` that should go, of the same peer or of all; NULL when all do something. */
+static struct http_connection *find_idlest_locked(const struct http_connections *all,
+                                                  const struct http_connection *but, bool of_peer)
+{
+    struct http_connection *found = NULL;
+
+    for (struct http_connection *c = all->first; c; c = c->next) {
+        int order = order_of_leaving(c->phase);
+
+        if (order < 0 || c == but || (of_peer && !is_same_peer(c, but)))
+            continue;
+        if (!found || order < order_of_leaving(found->phase) ||
+            (order == order_of_leaving(found->phase) && c->since_ms <= found->since_ms))
+            found = c;
+    }
+    return found;
+}
+
+static int count_peer_locked(const struct http_connections *all,
+                             const struct http_connection *connection)
+{
+    static const uint8_t this_machine[HTTP_PEER_BYTES];
+    int count = 0;
+
+    if (memcmp(connection->peer, this_machine, HTTP_PEER_BYTES) == 0)
+        return 0;
+    for (const struct http_connection *c = all->first; c; c = c->next)
+        count += c->phase != HTTP_ENDED && is_same_peer(c, connection);
+    return count;
+}
+
+static void refuse_locked(struct http_connections *all, struct http_connection *connection,
+                          int status, const char *message)
+{
+    write_error(all, connection->fd, status, message);
+    enter_locked(all, connection, HTTP_ENDED);
+    shutdown(connection->fd, SHUT_RDWR);
+}
+
+/* Another one goes, or the new one. */
+static void make_room_locked(struct http_connections *all, struct http_connection *connection,
+                             bool of_peer)
+{
+    struct http_connection *idlest = find_idlest_locked(all, connection, of_peer);
+
+    if (idlest)
+        end_locked(all, idlest);
+    else if (of_peer)
+        refuse_locked(all, connection, 429, "too many connections from this address");
+    else
+        refuse_locked(all, connection, 503, "all connections are busy; try again");
+}
+
+struct http_connection *http_connection_add(struct http_connections *all, int fd,
+                                            const struct sockaddr *address)
 {
     struct http_connection *connection = calloc(1, sizeof *connection);
 
@@ -108,18 +211,37 @@ struct http_connection *http_connection_add(struct http_connections *all, int fd
         abort();
     pthread_mutex_lock(&all->lock);
     connection->fd = fd;
+    read_peer(address, connection->peer);
     connection->next = all->first;
     if (all->first)
         all->first->previous = connection;
     all->first = connection;
+    all->places++;
     enter_locked(all, connection, HTTP_HEAD);
+    if (count_peer_locked(all, connection) > all->options->connections_per_peer_max)
+        make_room_locked(all, connection, true);
+    if (all->places > all->options->connections_max)
+        make_room_locked(all, connection, false);
     pthread_mutex_unlock(&all->lock);
     return connection;
+}
+
+bool http_connection_stream(struct http_connections *all, struct http_connection *connection)
+{
+    bool free;
+
+    pthread_mutex_lock(&all->lock);
+    free = all->streams < all->options->streams_max;
+    if (free && connection->phase != HTTP_ENDED)
+        enter_locked(all, connection, HTTP_STREAM);
+    pthread_mutex_unlock(&all->lock);
+    return free;
 }
 
 void http_connection_remove(struct http_connections *all, struct http_connection *connection)
 {
     pthread_mutex_lock(&all->lock);
+    enter_locked(all, connection, HTTP_ENDED);
     if (connection->previous)
         connection->previous->next = connection->next;
     else
@@ -143,8 +265,6 @@ void http_connection_refuse(struct http_connections *all, struct http_connection
                             int status, const char *message)
 {
     pthread_mutex_lock(&all->lock);
-    write_error(all, connection->fd, status, message);
-    enter_locked(all, connection, HTTP_ENDED);
-    shutdown(connection->fd, SHUT_RDWR);
+    refuse_locked(all, connection, status, message);
     pthread_mutex_unlock(&all->lock);
 }

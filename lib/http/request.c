@@ -147,16 +147,24 @@ void cap_http_reply_header(struct cap_http_request *request, const char *name, c
         cap_arena_strdup(request->arena, name), cap_arena_strdup(request->arena, value)};
 }
 
+/* Whoever is told that there is too much leaves: as an idle connection they would hold a place. */
+static bool ends_connection(int status)
+{
+    return status == 429 || status == 503;
+}
+
 static void queue(struct cap_http_request *request, int status, const char *content_type,
-                  struct MHD_Response *response)
+                  struct MHD_Response *response, bool streamed)
 {
     assert(!request->answered && "a request is answered once");
     assert(response);
+    if (ends_connection(status))
+        MHD_add_response_header(response, "Connection", "close");
     MHD_add_response_header(response, "Content-Type", content_type);
     for (int i = 0; i < request->header_count; i++)
         MHD_add_response_header(response, request->headers[i].name, request->headers[i].value);
-    http_connection_enter(&request->server->connections, request->on,
-                          request->streaming ? HTTP_HANDLE : HTTP_REPLY);
+    if (!streamed)
+        http_connection_enter(&request->server->connections, request->on, HTTP_REPLY);
     request->queued = MHD_queue_response(request->connection, (unsigned)status, response);
     request->answered = true;
     MHD_destroy_response(response);
@@ -166,7 +174,7 @@ void cap_http_reply(struct cap_http_request *request, int status, const char *co
                     const void *body, size_t length)
 {
     queue(request, status, content_type,
-          MHD_create_response_from_buffer(length, (void *)body, MHD_RESPMEM_MUST_COPY));
+          MHD_create_response_from_buffer(length, (void *)body, MHD_RESPMEM_MUST_COPY), false);
 }
 
 void cap_http_reply_error(struct cap_http_request *request, int status, const char *message)
@@ -207,10 +215,15 @@ void cap_http_reply_stream(struct cap_http_request *request, int status, const c
                            const struct cap_http_stream *stream)
 {
     request->stream = *stream;
-    request->streaming = true;
+    request->streaming = true; /* `done` is called at the request's end, whatever it is */
+    if (!http_connection_stream(&request->server->connections, request->on)) {
+        cap_http_reply_error(request, 429, "too many streams are open");
+        return;
+    }
     queue(request, status, content_type,
           MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES, read_stream, request,
-                                            NULL));
+                                            NULL),
+          true);
 }
 
 int cap_http_status_of(enum cap_code code)
@@ -233,4 +246,35 @@ int cap_http_status_of(enum cap_code code)
     };
 
     return code >= 0 && code < CAP_CODE_COUNT && statuses[code] ? statuses[code] : 500;
+}
+
+/* ---- errors ---- */
+
+static void add_json_text(struct cap_buf *out, const char *text)
+{
+    cap_buf_add_char(out, '"');
+    for (; *text; text++) {
+        if (*text == '"' || *text == '\\')
+            cap_buf_printf(out, "\\%c", *text);
+        else if ((unsigned char)*text < 0x20)
+            cap_buf_printf(out, "\\u%04x", (unsigned char)*text);
+        else
+            cap_buf_add_char(out, *text);
+    }
+    cap_buf_add_char(out, '"');
+}
+
+/* {"error": {"message": ..., "type": ..., "param": null, "code": null}}, as OpenAI writes it. */
+static void add_plain_error(int status, const char *message, struct cap_buf *out)
+{
+    cap_buf_add_str(out, "{\"error\": {\"message\": ");
+    add_json_text(out, message);
+    cap_buf_printf(out, ", \"type\": \"%s\", \"param\": null, \"code\": null}}\n",
+                   status < 500 ? "invalid_request_error" : "server_error");
+}
+
+void http_error_body(const struct cap_http_server_options *options, int status, const char *message,
+                     struct cap_buf *out)
+{
+    (options->error_body ? options->error_body : add_plain_error)(status, message, out);
 }

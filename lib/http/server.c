@@ -17,10 +17,11 @@
 
 enum {
     CONNECTIONS_MAX = 256,
-    HEAD_S_MAX = 30,
+    HEAD_S_MAX = 10,
     BODY_S_MAX = 60,
     REPLY_S_MAX = 300,
-    IDLE_S_MAX = 60,
+    IDLE_S_MAX = 20,
+    CONNECTIONS_MORE = 64, /* that have ended and wait for MHD to close them */
     URL_BYTES_MAX = 8 << 10,
     HEAD_BYTES_MAX = 32 << 10,
     MHD_BYTES_MORE = 96 << 10, /* so that we, not MHD, say that a head is too large, in our words */
@@ -177,7 +178,8 @@ static void connection_changed(void *arg, struct MHD_Connection *connection, voi
     if (what == MHD_CONNECTION_NOTIFY_STARTED)
         *slot = http_connection_add(
             &server->connections,
-            MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd);
+            MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd,
+            MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr);
     else
         http_connection_remove(&server->connections, *slot);
 }
@@ -279,6 +281,7 @@ static void set_defaults(struct cap_http_server_options *options)
 {
     set_default(&options->connections_max, CONNECTIONS_MAX);
     set_default(&options->connections_per_peer_max, options->connections_max);
+    set_default(&options->streams_max, options->connections_max - options->connections_max / 4);
     set_default(&options->head_s_max, HEAD_S_MAX);
     set_default(&options->body_s_max, BODY_S_MAX);
     set_default(&options->reply_s_max, REPLY_S_MAX);
@@ -301,10 +304,10 @@ static struct MHD_Daemon *start_daemon(struct cap_http_server *server, union add
         flags, 0, NULL, NULL, take_request, server, MHD_OPTION_EXTERNAL_LOGGER, log_mhd, NULL,
         MHD_OPTION_SOCK_ADDR, &address->any, MHD_OPTION_NOTIFY_COMPLETED, end_request, server,
         MHD_OPTION_NOTIFY_CONNECTION, connection_changed, server, MHD_OPTION_URI_LOG_CALLBACK,
-        see_url, NULL, MHD_OPTION_CONNECTION_LIMIT, (unsigned)options->connections_max,
-        MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)options->connections_per_peer_max,
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, options->head_bytes_max + MHD_BYTES_MORE,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)options->idle_s_max, MHD_OPTION_END);
+        see_url, NULL, MHD_OPTION_CONNECTION_LIMIT,
+        (unsigned)options->connections_max + CONNECTIONS_MORE, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        options->head_bytes_max + MHD_BYTES_MORE, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)options->idle_s_max, MHD_OPTION_END);
 }
 
 struct cap_http_server *cap_http_server_start(const struct cap_http_server_options *options,

@@ -46,16 +46,17 @@ struct cap_http_server_options { /* zero means the default in brackets */
     bool (*admit)(struct cap_http_request *request, void *self);
     /* May be NULL. The body of this server's own errors, JSON; [as OpenAI writes them] */
     void (*error_body)(int status, const char *message, struct cap_buf *out);
-    int connections_max;          /* [256] one more is not accepted */
-    int connections_per_peer_max; /* [all] from one address */
-    size_t url_bytes_max;         /* [8 KiB] a longer path and query is answered with 414 */
-    size_t head_bytes_max;        /* [32 KiB] a larger head with 431 */
-    size_t body_bytes_max;        /* [16 MiB] a larger body with 413 */
-    size_t arena_bytes_max;       /* [64 MiB] what one request may allocate */
-    int head_s_max;               /* [30] from connecting to the end of the first head, else 408 */
-    int body_s_max;               /* [60] from there to the end of the body, else 408 */
-    int reply_s_max;              /* [300] to read a reply that is no stream, else cut off */
-    int idle_s_max;               /* [60] between requests; for who reads nothing of a stream */
+    int connections_max; /* [256] one more takes the place of the idlest, or is answered with 503 */
+    int connections_per_peer_max; /* [all] from one address but this machine's, likewise; 429 */
+    int streams_max;        /* [3/4 of all] replies in pieces; one more is answered with 429 */
+    size_t url_bytes_max;   /* [8 KiB] a longer path and query is answered with 414 */
+    size_t head_bytes_max;  /* [32 KiB] a larger head with 431 */
+    size_t body_bytes_max;  /* [16 MiB] a larger body with 413 */
+    size_t arena_bytes_max; /* [64 MiB] what one request may allocate */
+    int head_s_max;         /* [10] from connecting to the end of the first head, else 408 */
+    int body_s_max;         /* [60] from there to the end of the body, else 408 */
+    int reply_s_max;        /* [300] to read a reply that is no stream, else cut off */
+    int idle_s_max;         /* [20] between requests; for who reads nothing of a stream */
 };
 
 struct cap_http_server *cap_http_server_start(const struct cap_http_server_options *options,

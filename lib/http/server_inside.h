@@ -5,40 +5,46 @@
 #include <microhttpd.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/socket.h>
 
 #include "http/server.h"
 
 enum { REPLY_HEADERS_MAX = 16 };
 
-/* error_body.c: the body of an error, as the server's owner words it. */
+/* request.c: the body of an error, as the server's owner words it. */
 void http_error_body(const struct cap_http_server_options *options, int status, const char *message,
                      struct cap_buf *out);
 
-/* ---- connections.c: connections, and the thread that ends those which take too long ---- */
+/* ---- connections.c: connections, which of them have to go, and when ---- */
 
 /* A connection is in one phase at a time; each but the handler's has a limit. */
 enum http_phase {
     HTTP_HEAD,   /* its first request's head is on the way */
     HTTP_BODY,   /* the head is there, the body is on the way */
-    HTTP_HANDLE, /* the handler runs, or its stream: no limit */
+    HTTP_HANDLE, /* the handler runs: no limit */
+    HTTP_STREAM, /* its reply comes in pieces: no limit of time, but streams_max of them */
     HTTP_REPLY,  /* the client reads the reply */
     HTTP_IDLE,   /* between two requests */
-    HTTP_ENDED,  /* took too long: its socket is shut down */
+    HTTP_ENDED,  /* its socket is shut down: MHD will close it, it holds no place */
 };
+
+enum { HTTP_PEER_BYTES = 16 };
 
 struct http_connection {
     struct http_connection *previous, *next;
     int fd; /* open as long as the connection is in the list */
     enum http_phase phase;
-    int64_t until_ms;  /* of the phase; INT64_MAX = no limit */
-    size_t url_length; /* of the request on the way */
+    int64_t since_ms, until_ms;    /* of the phase; INT64_MAX = no limit */
+    uint8_t peer[HTTP_PEER_BYTES]; /* its address; all zero: this machine */
+    size_t url_length;             /* of the request on the way */
 };
 
 struct http_connections {
     const struct cap_http_server_options *options;
     pthread_mutex_t lock; /* guards everything below */
     pthread_cond_t ending_now;
-    struct http_connection *first;
+    struct http_connection *first; /* the newest */
+    int places, streams;           /* held: connections that have not ended, streams among them */
     bool ending;
     pthread_t thread;
 };
@@ -46,10 +52,15 @@ struct http_connections {
 void http_connections_init(struct http_connections *all,
                            const struct cap_http_server_options *options);
 void http_connections_done(struct http_connections *all);
-struct http_connection *http_connection_add(struct http_connections *all, int fd);
+/* `address` is the peer's; NULL = this machine. The new connection may end at once, with its answer,
+ * where no other can make room. */
+struct http_connection *http_connection_add(struct http_connections *all, int fd,
+                                            const struct sockaddr *address);
 void http_connection_remove(struct http_connections *all, struct http_connection *connection);
 void http_connection_enter(struct http_connections *all, struct http_connection *connection,
                            enum http_phase phase);
+/* Enters HTTP_STREAM; false when streams_max connections have. */
+bool http_connection_stream(struct http_connections *all, struct http_connection *connection);
 /* Answers with an error outside of MHD, which can no longer, and shuts the socket down. Only while
  * the request is being read: then MHD writes nothing. */
 void http_connection_refuse(struct http_connections *all, struct http_connection *connection,

@@ -15,10 +15,10 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "http/server.h"
+#include "http/server_inside.h"
 
 /* Connections that the tests opened one after the other are closed a little later. */
-enum { BIG_BYTES = 32 << 20, ANSWER_BYTES_MAX = 64 << 10, PEER_MAX = 24 };
+enum { BIG_BYTES = 8 << 20, ANSWER_BYTES_MAX = 64 << 10, CONNECTIONS_MAX = 24, STREAMS_MAX = 4 };
 
 static atomic_int streams_done;
 
@@ -104,7 +104,8 @@ static int start(void **state)
                                               .route_count = CAP_COUNT_OF(routes),
                                               .admit = admit,
                                               .error_body = own_words,
-                                              .connections_per_peer_max = PEER_MAX,
+                                              .connections_max = CONNECTIONS_MAX,
+                                              .streams_max = STREAMS_MAX,
                                               .url_bytes_max = 1024,
                                               .head_bytes_max = 4096,
                                               .body_bytes_max = 4096,
@@ -299,23 +300,148 @@ static void who_is_not_admitted_is_answered_before_the_body_is_read(void **state
                  "X-Seen: yes", "{\"own\": 404");
 }
 
-static void one_address_has_so_many_connections(void **state)
+static void assert_served(const struct fixture *fixture)
 {
-    int held[PEER_MAX];
+    check_answer(fixture, "GET /hello HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+                 "HTTP/1.1 200 OK\r\n", "hello");
+}
+
+/* Twice as many as there are places: by what they have sent, none of them, or all they will. */
+static void hold_places(const struct fixture *fixture, const char *sent, bool answered)
+{
+    enum { HELD = 2 * CONNECTIONS_MAX };
+    int held[HELD];
+
+    for (int i = 0; i < HELD; i++) {
+        held[i] = dial(fixture);
+        say(held[i], sent);
+        if (answered) {
+            char byte;
+
+            assert_int_equal(recv(held[i], &byte, 1, MSG_PEEK), 1);
+        }
+        if (i % 8 == 0)
+            assert_served(fixture);
+    }
+    for (int i = 0; i < 10; i++)
+        assert_served(fixture);
+    for (int i = 0; i < HELD; i++)
+        close(held[i]);
+}
+
+static void connections_that_do_nothing_keep_nobody_out(void **state)
+{
+    hold_places(*state, "", false);
+    hold_places(*state, "GET /hello HTTP/1.1\r\nHost: x\r\nX-Slow: ", false);
+    hold_places(*state, "POST /hello HTTP/1.1\r\nHost: x\r\nContent-Length: 4000\r\n\r\nb", false);
+    hold_places(*state, "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n", true);
+    hold_places(*state, "GET /big HTTP/1.1\r\nHost: x\r\n\r\n", true); /* which nobody reads */
+}
+
+static void one_more_than_all_busy_connections_is_told_so(void **state)
+{
+    int held[CONNECTIONS_MAX];
     CAP_AUTO_BUF(out, ANSWER_BYTES_MAX);
 
-    for (int i = 0; i < PEER_MAX; i++) {
+    for (int i = 0; i < CONNECTIONS_MAX; i++) {
         held[i] = dial(*state);
         say(held[i], "GET /think HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     }
-    cap_sleep_ms(200);
-    CAP_AUTO_FD int more = dial(*state);
-    send(more, "GET /hello HTTP/1.1\r\nHost: x\r\n\r\n", 32, MSG_NOSIGNAL);
-    assert_int_equal(read_all(more, &out), 0);
+    cap_sleep_ms(300);
+    check_answer(*state, "", "HTTP/1.1 503", "all connections are busy");
     read_all(held[0], &out);
     assert_non_null(strstr(out.data, "thought"));
-    for (int i = 0; i < PEER_MAX; i++)
+    for (int i = 0; i < CONNECTIONS_MAX; i++)
         close(held[i]);
+    for (int i = 0; i < 20; i++)
+        assert_served(*state); /* the places have come back */
+}
+
+/* Who is refused a stream is sent away, and those who have one leave places for short requests. */
+static void streams_leave_places_for_short_requests(void **state)
+{
+    enum { ASKED = 3 * CONNECTIONS_MAX };
+    int held[ASKED], served = 0;
+    char head[64];
+
+    for (int i = 0; i < ASKED; i++) {
+        held[i] = dial(*state);
+        say(held[i], "GET /endless HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert_true(recv(held[i], head, 15, MSG_WAITALL) == 15);
+        if (strncmp(head, "HTTP/1.1 200 OK", 15) == 0) {
+            served++;
+        } else {
+            CAP_AUTO_BUF(rest, ANSWER_BYTES_MAX);
+
+            read_all(held[i], &rest); /* to its end, so it was closed */
+            assert_non_null(strstr(rest.data, "onnection: close\r\n"));
+            assert_non_null(strstr(rest.data, "too many streams are open"));
+        }
+        if (i % 8 == 0)
+            assert_served(*state);
+    }
+    assert_int_equal(served, STREAMS_MAX);
+    assert_served(*state);
+    for (int i = 0; i < ASKED; i++)
+        close(held[i]);
+}
+
+/* ---- peers, by addresses that this machine does not have ---- */
+
+struct crowd {
+    struct cap_http_server_options options;
+    struct http_connections all;
+};
+
+/* A connection in this phase from 192.0.2.`last`, or from loopback for 0. */
+static struct http_connection *arrive(struct crowd *crowd, int last, enum http_phase phase)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_addr.s_addr =
+                                      htonl(last ? 0xc0000200u + (unsigned)last : INADDR_LOOPBACK)};
+    struct http_connection *connection;
+    int ends[2];
+
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    close(ends[1]);
+    connection =
+        http_connection_add(&crowd->all, ends[0], (const struct sockaddr *)(void *)&address);
+    if (connection->phase != HTTP_ENDED)
+        http_connection_enter(&crowd->all, connection, phase);
+    return connection;
+}
+
+static void an_address_has_its_share_and_this_machine_is_none(void **state)
+{
+    struct crowd crowd = {.options = {.connections_max = 100,
+                                      .connections_per_peer_max = 3,
+                                      .streams_max = 10,
+                                      .head_s_max = 60,
+                                      .idle_s_max = 60}};
+    struct http_connection *busy[3], *idle, *more;
+
+    (void)state;
+    http_connections_init(&crowd.all, &crowd.options);
+    for (int i = 0; i < 20; i++) /* loopback may have all */
+        assert_int_equal(arrive(&crowd, 0, HTTP_HANDLE)->phase, HTTP_HANDLE);
+    for (int i = 0; i < 2; i++)
+        busy[i] = arrive(&crowd, 1, HTTP_HANDLE);
+    idle = arrive(&crowd, 1, HTTP_IDLE);
+    busy[2] = arrive(&crowd, 1, HTTP_HANDLE);
+    assert_int_equal(idle->phase, HTTP_ENDED); /* made room */
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(busy[i]->phase, HTTP_HANDLE);
+    more = arrive(&crowd, 1, HTTP_HANDLE);
+    assert_int_equal(more->phase, HTTP_ENDED); /* nobody could */
+    assert_int_equal(arrive(&crowd, 2, HTTP_HANDLE)->phase, HTTP_HANDLE);
+    while (crowd.all.first) {
+        int fd = crowd.all.first->fd;
+
+        http_connection_remove(&crowd.all, crowd.all.first);
+        close(fd);
+    }
+    assert_int_equal(crowd.all.places, 0);
+    http_connections_done(&crowd.all);
 }
 
 int main(void)
@@ -331,7 +457,10 @@ int main(void)
         TEST(each_part_of_a_request_has_a_size),
         TEST(an_endless_body_is_cut_off),
         TEST(who_is_not_admitted_is_answered_before_the_body_is_read),
-        TEST(one_address_has_so_many_connections),
+        TEST(connections_that_do_nothing_keep_nobody_out),
+        TEST(one_more_than_all_busy_connections_is_told_so),
+        TEST(streams_leave_places_for_short_requests),
+        cmocka_unit_test(an_address_has_its_share_and_this_machine_is_none),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
