@@ -14,7 +14,7 @@ for argument; do
 done
 failed=0
 
-chosen() { eval "$list" | grep -E "$1" | grep -v '/golden/' | sort -u || true; }
+chosen() { eval "$list" | grep -E "$1" | grep -vE '/golden/|/tables\.ts$' | sort -u || true; }
 
 format_c() {
     files=$(chosen '\.[ch]$')

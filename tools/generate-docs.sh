@@ -1,7 +1,7 @@
 #!/bin/sh
 # shellcheck disable=SC2016 # backquotes are Markdown here
 # Writes the documents and samples that come from tables: docs/config.md, docs/counters.md, docs/cli.md,
-# docs/moecap.1, docs/moecap.bash, the table in docs/metrics.md, and deploy/config/*.conf.
+# docs/moecap.1, docs/moecap.bash, the table in docs/metrics.md, deploy/config/*.conf and web/src/lib/tables.ts.
 #
 #   tools/generate-docs.sh [BIN]           from the programs in BIN (build/dev/bin)
 #   tools/generate-docs.sh --check [BIN]   change nothing; status 1 when a file is not current
@@ -16,7 +16,7 @@ fi
 bin=${1:-build/dev/bin}
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
-mkdir -p "$out/docs" "$out/deploy/config"
+mkdir -p "$out/docs" "$out/deploy/config" "$out/web/src/lib"
 services="scheduler inference evaluator store gateway"
 
 made='Made from the tables by `tools/generate-docs.sh`; do not edit.'
@@ -43,6 +43,7 @@ rm "$out/figures"
 "$bin/moecap" help --markdown >"$out/docs/cli.md"
 "$bin/moecap" help --man >"$out/docs/moecap.1"
 "$bin/moecap" help --bash-completion >"$out/docs/moecap.bash"
+"$bin/moecap-tables" >"$out/web/src/lib/tables.ts"
 
 status=0
 for file in $(cd "$out" && find . -type f | sort); do

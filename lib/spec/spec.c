@@ -164,7 +164,9 @@ struct cap_knob_value cap_spec_get(const Moecap__V1__EvaluationSpec *spec, enum 
     struct place place = find_place(spec, cap_knobs[id].path, NULL);
     bool in_oneof = place.field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF;
     struct cap_knob_value value = {
-        .text = "", .has_none = in_oneof && !rival_of(part_type(cap_knobs[id].path), place.field)};
+        .text = "",
+        .tells_zero = in_oneof,
+        .has_none = in_oneof && !rival_of(part_type(cap_knobs[id].path), place.field)};
 
     if (!place.message || (in_oneof && *case_of(place) != place.field->id))
         return value;
@@ -256,15 +258,6 @@ static bool is_whole(const char *text)
     return *digits && strspn(digits, "0123456789") == strlen(digits);
 }
 
-/* 0 says "left out" where the message cannot say it otherwise. */
-static bool may_be_zero(enum cap_knob_id id)
-{
-    static const Moecap__V1__EvaluationSpec none = MOECAP__V1__EVALUATION_SPEC__INIT;
-    struct place place = find_place(&none, cap_knobs[id].path, NULL);
-
-    return !(place.field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF);
-}
-
 static void set_whole(Moecap__V1__EvaluationSpec *spec, enum cap_knob_id id, const char *text,
                       struct cap_arena *arena, struct cap_spec_faults *io_faults)
 {
@@ -280,7 +273,8 @@ static void set_whole(Moecap__V1__EvaluationSpec *spec, enum cap_knob_id id, con
     value.whole = strtoll(text, NULL, 10); /* the nearest one of what does not fit */
     if (value.whole < knob->min || value.whole > knob->max ||
         (value.whole == INT64_MAX && strcmp(text + (*text == '+'), "9223372036854775807") != 0)) {
-        if (value.whole != 0 || !may_be_zero(id)) {
+        /* 0 says "left out" where the message cannot say it otherwise */
+        if (value.whole != 0 || cap_spec_get(spec, id).tells_zero) {
             cap_spec_blame_range(io_faults, knob, shown);
             return;
         }

@@ -136,9 +136,10 @@ void cap_spec_as_options(const char *sentence, struct cap_buf *out);
 /* ---- an evaluation ---- */
 
 struct cap_knob_value {
-    bool is_set;   /* it says something: not 0, not empty, or explicitly there */
-    bool has_none; /* it can be told from 0: an optional field */
-    int64_t whole; /* of a switch, too */
+    bool is_set;     /* it says something: not 0, not empty, or explicitly there */
+    bool tells_zero; /* 0 asked for can be told from nothing asked for */
+    bool has_none;   /* and nothing has a canonical form of its own, null */
+    int64_t whole;   /* of a switch, too */
     double real;
     const char *text;
     char *const *items;

@@ -49,6 +49,23 @@ scene("a wrong value is told beside its field while it is typed, and submitting 
   assert.equal(await page.getByTestId("fault-concurrency").count(), 0);
 });
 
+scene("every wrong field is marked at once, each with its range", async (stage) => {
+  const page = await stage.open(
+    "/submit?tasks=gsm-mini&model=m&engine=vllm&concurrency=99999&limit=-3&sampling=7&repeats=1000&seed=abc",
+  );
+  const told = {
+    concurrency: "99999 is not from 1 to 4096",
+    limit: "-3 is not from 0 to",
+    sampling: "7 is not above 0 and up to 1",
+    repeats: "1000 is not from 1 to 100",
+    seed: '"abc" is not a whole number from 0 to',
+    url: 'engine "vllm" needs “Address of the server”, e.g. http://127.0.0.1:8000',
+  };
+  await page.getByTestId("fault-count").filter({ hasText: "6 fields to put right" }).waitFor();
+  for (const [field, text] of Object.entries(told))
+    assert.ok((await page.getByTestId(`fault-${field}`).innerText()).includes(text), field);
+});
+
 scene("an empty form asks the server nothing and complains of nothing until it is submitted", async (stage) => {
   const page = await stage.open("/queue");
   page.on("request", (request) => assert.notEqual(request.method(), "POST", "an untouched form was sent"));

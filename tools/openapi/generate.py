@@ -22,6 +22,7 @@ from google.protobuf import descriptor_pb2
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 OUT = ROOT / "docs" / "openapi.json"
+TABLES = ROOT / "web/src/lib/tables.ts"  # by bin/moecap-tables: the knobs of an evaluation, lib/spec/spec.def
 PACKAGE = ".moecap.v1."
 INTEGERS = {  # type: smallest, largest; None = as far as JSON's readers can tell
     "TYPE_INT32": (-(2**31), 2**31 - 1),
@@ -65,6 +66,32 @@ def read_unknown():
     return {("".join(word.capitalize() for word in message.split("_")), field) for message, field in rows}
 
 
+def read_knobs():
+    """The rows of spec.def by path; the module's one value is JSON."""
+    text = TABLES.read_text().split("tables = ", 1)[1].rsplit(" as const", 1)[0]
+    return {knob["path"]: knob for knob in json.loads(text)["knobs"]}
+
+
+def of_knob(knob, schema):
+    """What a field of a request may be, as the row of its knob says; null is left as it is."""
+    more = {}
+    if knob["kind"] == "whole":
+        more = {"minimum": knob["min"] if knob.get("tells_zero") else min(knob["min"], 0), "maximum": knob["max"]}
+    elif knob["kind"] == "real":
+        more = {"exclusiveMinimum" if knob.get("above_low") else "minimum": knob["low"], "maximum": knob["high"]}
+    elif knob["kind"] == "list":
+        more = {"minItems": 1, "maxItems": knob["max"]}
+    elif "words" in knob and "words_when" not in knob:
+        more = {"enum": [*knob["words"], None]}
+    elif knob["kind"] != "switch":
+        more = {"maxLength": knob["max"]}
+    example = knob.get("example")
+    if example is not None:
+        example = json.loads(example) if knob["kind"] in ("whole", "real") else example
+        more["examples"] = [[example] if knob["kind"] == "list" else example]
+    return {**schema, **more}
+
+
 def enum_word(enum, value):
     prefix = re.sub(r"(?<!^)(?=[A-Z])", "_", enum.name).upper() + "_"
     return value.name.removeprefix(prefix).lower()
@@ -74,7 +101,11 @@ class Schemas:
     """Made when they are first named, so that only what the paths need is in the document."""
 
     def __init__(self, protos):
-        self.protos, self.made, self.unknown = protos, {}, read_unknown()
+        self.protos, self.made, self.unknown, self.knobs = protos, {}, read_unknown(), read_knobs()
+        spec = protos.messages["EvaluationSpec"][0]
+        # the parts of an evaluation: Load is under "load."
+        self.part = {f.type_name.removeprefix(PACKAGE): f.name + "." for f in spec.field if f.type_name}
+        self.part["EvaluationSpec"] = ""
 
     def ref(self, name):
         if name not in self.made:
@@ -97,6 +128,9 @@ class Schemas:
         for i, field in enumerate(message.field):
             schema = self.field(field, is_input)
             properties[field.name] = {**schema, **self.protos.comment(file, path + (2, i))}
+            knob = self.knobs.get(self.part.get(name, "?") + field.name)
+            if is_input and knob:
+                properties[field.name] = of_knob(knob, properties[field.name])
             if field.HasField("oneof_index"):
                 exclusive.setdefault(field.oneof_index, []).append(field.name)
             elif (name, field.name) not in self.unknown:

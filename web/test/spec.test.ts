@@ -1,6 +1,18 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { commandOf, fieldOfPath, type Form, formOf, localFaults, missing, schema, specOf } from "../src/lib/spec.ts";
+import {
+  besideField,
+  commandOf,
+  fieldOfPath,
+  type Form,
+  formOf,
+  isToldEarly,
+  knobs,
+  localFaults,
+  missing,
+  schema,
+  specOf,
+} from "../src/lib/spec.ts";
 import type { Spec } from "../src/lib/types.ts";
 import { readState, writeState } from "../src/lib/urlstate.ts";
 
@@ -63,10 +75,10 @@ test("the command line says the same, quoted for a shell", () => {
     ),
     [
       "moecap submit",
-      "--engine null",
       "--model none",
       "--task a",
       "--task b",
+      "--engine null",
       "--ignore-eos",
       "--chat",
       "--note 'it'\\''s a note'",
@@ -126,4 +138,35 @@ test("what a form lacks is asked for by name, and nothing that it has", () => {
   assert.equal(missing(form({ model: "m" })), "Choose a task.");
   assert.equal(missing(form({ tasks: ["a"] })), "Choose a model.");
   assert.equal(missing(form({ model: "m", tasks: ["a"] })), "");
+});
+
+test("every knob of the table has a place in the form, in the specification and on the command line", () => {
+  const example = (kind: string, text = "1") => (kind === "list" ? [text] : kind === "switch" ? true : text);
+  for (const knob of knobs.filter((k) => k.kind !== "file")) {
+    const around = { isServer: knob.when === "server", modelConfig: "" };
+    const filled = {
+      ...form({ [knob.id]: example(knob.kind, knob.example) }),
+      loop: knob.when === "open_loop" ? ("open" as const) : ("closed" as const),
+    };
+    const value = knob.path.split(".").reduce<any>((part, name) => part?.[name], specOf(filled, around));
+    assert.ok(value !== undefined, knob.path);
+    assert.ok(commandOf(filled, around).join(" ").includes(`--${knob.flag}`), knob.flag);
+    assert.equal(fieldOfPath(`spec.${knob.path}`), knob.id);
+  }
+});
+
+test("a refusal is said beside its field without the field's path", () => {
+  assert.equal(besideField("spec.limit", "limit -3 is not from 0 to 4294967295"), "-3 is not from 0 to 4294967295");
+  assert.equal(
+    besideField("spec.external.url", 'engine "vllm" needs external.url, e.g. http://127.0.0.1:8000'),
+    'engine "vllm" needs “Address of the server”, e.g. http://127.0.0.1:8000',
+  );
+});
+
+test("a chosen server without an address is told before anyone submits; an empty form is not", () => {
+  const fault = { field: "url" as const, message: "" };
+  assert.ok(isToldEarly(fault, form({ engine: "vllm" })));
+  assert.ok(!isToldEarly(fault, form({})));
+  assert.ok(!isToldEarly({ field: "model", message: "" }, form({ engine: "vllm" })));
+  assert.ok(isToldEarly({ field: "limit", message: "" }, form({ limit: "-3" })));
 });

@@ -1,4 +1,5 @@
 // Selections of experts as a grid, layer by layer, beside what an even spread would be.
+import type { tables } from "./tables.ts";
 import type { ExpertCount, LayerRouting } from "./types.ts";
 
 /** One MoE layer: how often each expert was chosen. `even` is what each would have if all were chosen alike. */
@@ -9,7 +10,7 @@ export interface HeatRow {
   even: number;
 }
 
-export type PhaseChoice = "both" | "prefill" | "decode";
+export type PhaseChoice = "both" | (typeof tables.phases)[number];
 
 function rowOf(layer: number, counts: number[]): HeatRow {
   const sum = counts.reduce((a, b) => a + b, 0);

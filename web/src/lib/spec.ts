@@ -1,90 +1,55 @@
-// The submit form as data: which fields there are, how each becomes a part of an EvaluationSpec and an option of
-// `moecap submit`, and back. Every field is the text that stands in it, so that a wrong number survives in the address
-// and the server says what is wrong with it. An empty field is left out: the server's default holds.
+// The submit form as data. Its fields are the rows of lib/spec/spec.def (tables.ts): how each becomes a part of an
+// EvaluationSpec and an option of `moecap submit`, and back. Every field is the text that stands in it, so that a wrong
+// number survives in the address and the server says what is wrong with it. An empty field is left out: the server's
+// default holds.
+import { tables } from "./tables.ts";
 import type { Spec } from "./types.ts";
-import { choice, flag, list, type StateOf, text } from "./urlstate.ts";
+import { choice, flag, type Key, list, text } from "./urlstate.ts";
 
-export const schema = {
-  engine: text(),
-  model: text(),
-  tasks: list(),
-  precision: text(),
-  format: text(),
-  loop: choice(["closed", "open"], "closed"),
-  concurrency: text(),
-  rate: text(),
-  limit: text(),
-  sampling: text(),
-  fewshot: text(),
-  seed: text(),
-  repeats: text(),
-  max_tokens: text(),
-  temperature: text(),
-  top_p: text(),
-  top_k: text(),
-  ignore_eos: flag(),
-  device: text(),
-  hardware: text(),
-  tensor: text(),
-  pipeline: text(),
-  data: text(),
-  expert: text(),
-  url: text(),
-  served_model: text(),
-  key_env: text(),
-  config_from: text(),
-  submitter: text(),
-  priority: text(),
-  revision: text(),
-  note: text(),
-};
+type Row = (typeof tables.knobs)[number];
+export type KnobId = Row["id"];
 
-export type Form = StateOf<typeof schema>;
-export type FieldName = keyof Form;
-
-/** Where a field is in the spec and on the command line; `when`: for which engines it means something. */
-interface Field {
+/** A row with the columns that only some rows have. */
+export interface Knob {
+  id: KnobId;
   path: string;
-  option: string;
-  number?: true;
-  when?: "native" | "server" | "closed" | "open";
+  kind: Row["kind"];
+  flag: string;
+  label: string;
+  help: string;
+  unset: string;
+  group: Row["group"];
+  unit?: string;
+  example?: string;
+  range?: string;
+  when?: "native" | "server" | "closed_loop" | "open_loop";
+  preset?: string;
+  words?: readonly string[];
+  words_when?: string;
+  tells_zero?: boolean;
 }
 
-const fields: Partial<Record<FieldName, Field>> = {
-  engine: { path: "engine", option: "--engine" },
-  url: { path: "external.url", option: "--url", when: "server" },
-  model: { path: "model", option: "--model" },
-  served_model: { path: "external.served_model", option: "--served-model", when: "server" },
-  revision: { path: "revision", option: "--revision" },
-  tasks: { path: "tasks", option: "--task" },
-  precision: { path: "precision", option: "--precision" },
-  concurrency: { path: "load.concurrency", option: "--batch-size", number: true, when: "closed" },
-  rate: { path: "load.rate_per_s", option: "--rate", number: true, when: "open" },
-  limit: { path: "limit", option: "--limit", number: true },
-  sampling: { path: "sampling", option: "--sampling", number: true },
-  fewshot: { path: "num_fewshot", option: "--num-fewshot", number: true },
-  seed: { path: "seed", option: "--seed", number: true },
-  repeats: { path: "repeats", option: "--repeats", number: true },
-  max_tokens: { path: "generation.max_tokens", option: "--max-tokens", number: true },
-  temperature: { path: "generation.temperature", option: "--temperature", number: true },
-  top_p: { path: "generation.top_p", option: "--top-p", number: true },
-  top_k: { path: "generation.top_k", option: "--top-k", number: true },
-  ignore_eos: { path: "generation.ignore_eos", option: "--ignore-eos" },
-  device: { path: "hardware.device", option: "--device", when: "native" },
-  hardware: { path: "hardware.description", option: "--hardware", when: "server" },
-  tensor: { path: "parallelism.tensor", option: "--tensor-parallel", number: true, when: "server" },
-  pipeline: { path: "parallelism.pipeline", option: "--pipeline-parallel", number: true, when: "server" },
-  data: { path: "parallelism.data", option: "--data-parallel", number: true, when: "server" },
-  expert: { path: "parallelism.expert", option: "--expert-parallel", number: true, when: "server" },
-  key_env: { path: "external.api_key_env", option: "--api-key-env", when: "server" },
-  format: { path: "prompt_format", option: "--chat" },
-  submitter: { path: "submitter", option: "--submitter" },
-  priority: { path: "priority", option: "--priority", number: true },
-  note: { path: "note", option: "--note" },
-};
+export const knobs: readonly Knob[] = tables.knobs;
+export const knobOf = (id: KnobId): Knob => knobs.find((k) => k.id === id)!;
+
+// A config.json may be large, so the address only names the run that declared it.
+type Typed = Exclude<KnobId, "model_config">;
+type Value<K extends KnobId> = K extends "tasks" ? readonly string[] : K extends "ignore_eos" ? boolean : string;
+export type Form = { [K in Typed]: Value<K> } & { loop: "closed" | "open"; config_from: string };
+export type FieldName = keyof Form;
+
+function keyOf(knob: Knob): Key<any> {
+  return knob.kind === "list" ? list() : knob.kind === "switch" ? flag() : text();
+}
+
+export const schema = {
+  ...Object.fromEntries(knobs.filter((k) => k.kind !== "file").map((k) => [k.id, keyOf(k)])),
+  loop: choice(["closed", "open"], "closed"),
+  config_from: text(),
+} as { [K in FieldName]: Key<Form[K]> };
 
 export interface Fault {
-  field: FieldName | "model_config" | null;
+  field: KnobId | null;
   message: string;
 }
 
@@ -94,30 +59,31 @@ export interface Around {
   modelConfig: string;
 }
 
-function applies(field: Field, form: Form, around: Around): boolean {
-  switch (field.when) {
+function applies(knob: Knob, form: Form, around: Around): boolean {
+  switch (knob.when) {
     case "native":
       return !around.isServer;
     case "server":
       return around.isServer;
-    case "closed":
+    case "closed_loop":
       return form.loop === "closed";
-    case "open":
+    case "open_loop":
       return form.loop === "open";
     default:
       return true;
   }
 }
 
-/** Fields that say something, in the order of the table. */
-function filled(form: Form, around: Around): [FieldName, Field, string | true | readonly string[]][] {
-  return (Object.entries(fields) as [FieldName, Field][]).flatMap(([name, field]) => {
-    const value = form[name];
+/** Knobs that the form says something about, in the order of the table. */
+function filled(form: Form, around: Around): [Knob, string | true | readonly string[]][] {
+  return knobs.flatMap((knob) => {
+    const value: string | boolean | readonly string[] = knob.id === "model_config" ? around.modelConfig : form[knob.id];
     const says = typeof value === "boolean" ? value : value.length > 0;
-    return says && applies(field, form, around) ? [[name, field, value as string | true | readonly string[]]] : [];
+    return says && applies(knob, form, around) ? [[knob, value as string | true | readonly string[]]] : [];
   });
 }
 
+const isNumber = (knob: Knob): boolean => knob.kind === "whole" || knob.kind === "real";
 const numberShape = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 
 // What is no number goes as it is: the server's refusal names the field.
@@ -133,20 +99,19 @@ function put(target: Record<string, any>, path: string, value: unknown): void {
 
 export function specOf(form: Form, around: Around): Record<string, unknown> {
   const spec: Record<string, unknown> = {};
-  for (const [, field, value] of filled(form, around))
-    put(spec, field.path, field.number ? numberOf(value as string) : value);
-  if (around.isServer && around.modelConfig) put(spec, "external.model_config", around.modelConfig);
+  for (const [knob, value] of filled(form, around))
+    put(spec, knob.path, isNumber(knob) ? numberOf(value as string) : value);
   return spec;
 }
 
 /** What would be sent as something else than was written; everything else is the server's to judge. */
 export function localFaults(form: Form, around: Around): Fault[] {
-  return filled(form, around).flatMap(([name, field, value]) => {
-    const number = field.number ? numberOf(value as string) : 0;
+  return filled(form, around).flatMap(([knob, value]) => {
+    const number = isNumber(knob) ? numberOf(value as string) : 0;
     return typeof number === "number" && Number.isInteger(number) && !Number.isSafeInteger(number)
       ? [
           {
-            field: name,
+            field: knob.id,
             message: `${value as string} has more digits than a browser can send exactly; submit it with the command line`,
           },
         ]
@@ -161,69 +126,63 @@ export function missing({ model, tasks }: Form): string {
 }
 
 /** The field that a refusal blames: "spec.tasks[1]" is the list of tasks. */
-export function fieldOfPath(path: string): Fault["field"] {
+export function fieldOfPath(path: string): KnobId | null {
   const bare = path.replace(/^spec\./, "").replace(/\[\d+\]$/, "");
-  if (bare === "external.model_config") return "model_config";
-  if (bare === "parallelism") return "tensor";
-  return (Object.entries(fields) as [FieldName, Field][]).find(([, f]) => f.path === bare)?.[0] ?? null;
+  return knobs.find((k) => k.path === bare)?.id ?? null;
+}
+
+/** A refusal as it is said beside its field: without the field's path, and other fields by their titles. */
+export function besideField(path: string, message: string): string {
+  const bare = path.replace(/^spec\./, "");
+  const rest = message.startsWith(bare + " ") ? message.slice(bare.length + 1) : message;
+  return knobs.filter((k) => k.path.includes(".")).reduce((said, k) => said.replaceAll(k.path, `“${k.label}”`), rest);
+}
+
+/** Whether a fault is told before anyone tried to submit: not of what is still empty, unless the engine asks for it. */
+export function isToldEarly({ field }: Fault, form: Form): boolean {
+  if (field === null || field === "model_config") return true;
+  const value: string | boolean | readonly string[] = form[field];
+  const says = typeof value === "boolean" ? value : value.length > 0;
+  return says || (form.engine !== "" && knobOf(field).when === "server");
 }
 
 function quoted(word: string): string {
   return /^[A-Za-z0-9_@%+=:,./-]+$/.test(word) ? word : `'${word.replace(/'/g, `'\\''`)}'`;
 }
 
-/** The same submission as words of a shell. */
-export function commandOf(form: Form, around: Around): string[] {
-  const words = filled(form, around).flatMap(([name, field, value]) => {
-    if (name === "format") return value === "chat" ? ["--chat"] : [];
-    if (value === true) return [field.option];
-    const values = typeof value === "string" ? [value.trim()] : value;
-    return values.map((v) => `${field.option} ${quoted(v)}`);
-  });
-  if (around.isServer && around.modelConfig) words.push("--model-config config.json");
-  return ["moecap submit", ...words];
+function optionOf(knob: Knob, value: string | true | readonly string[]): string[] {
+  const option = `--${knob.flag}`;
+  if (knob.kind === "file") return [`${option} config.json`];
+  if (knob.kind === "choice") return value === knob.flag ? [option] : [];
+  if (value === true) return [option];
+  const values = typeof value === "string" ? [value.trim()] : value;
+  return values.map((v) => `${option} ${quoted(v)}`);
 }
 
-const known = (value: unknown): string =>
-  value === undefined || value === null || value === 0 || value === "" ? "" : String(value);
-const given = (value: number | undefined): string => (value === undefined ? "" : String(value));
-const above1 = (value: number | undefined): string => (value && value > 1 ? String(value) : "");
+/** The same submission as words of a shell. */
+export function commandOf(form: Form, around: Around): string[] {
+  return ["moecap submit", ...filled(form, around).flatMap(([knob, value]) => optionOf(knob, value))];
+}
+
+function at(spec: Spec, path: string): unknown {
+  return path.split(".").reduce<any>((part, name) => part?.[name], spec);
+}
+
+// What says nothing, or says what holds anyway, is an empty field.
+function fieldOf(knob: Knob, spec: Spec): string | boolean | readonly string[] {
+  const value = at(spec, knob.path);
+  if (knob.kind === "list") return (value as string[]) ?? [];
+  if (knob.kind === "switch") return value === true;
+  const isDefault = String(value) === knob.preset && !knob.words_when;
+  if (value === undefined || value === null || value === "" || isDefault) return "";
+  return value === 0 && !knob.tells_zero ? "" : String(value);
+}
 
 /** The form that submits `spec` again. `runId` is where a declared config.json is read from. */
 export function formOf(spec: Spec, runId: string): Partial<Form> {
-  const { generation: g, parallelism: p, external: e, load } = spec;
   return {
-    engine: spec.engine,
-    model: spec.model,
-    tasks: spec.tasks,
-    precision: spec.precision,
-    revision: spec.revision,
-    format: spec.prompt_format === "text" ? "" : spec.prompt_format,
-    loop: load?.rate_per_s === undefined ? "closed" : "open",
-    concurrency: given(load?.concurrency),
-    rate: given(load?.rate_per_s),
-    limit: known(spec.limit),
-    sampling: given(spec.sampling),
-    fewshot: given(spec.num_fewshot),
-    seed: known(spec.seed),
-    repeats: above1(spec.repeats),
-    max_tokens: known(g?.max_tokens),
-    temperature: given(g?.temperature),
-    top_p: given(g?.top_p),
-    top_k: known(g?.top_k),
-    ignore_eos: g?.ignore_eos ?? false,
-    device: known(spec.hardware?.device),
-    hardware: known(spec.hardware?.description),
-    tensor: above1(p?.tensor),
-    pipeline: above1(p?.pipeline),
-    data: above1(p?.data),
-    expert: above1(p?.expert),
-    url: known(e?.url),
-    served_model: known(e?.served_model),
-    key_env: known(e?.api_key_env),
-    config_from: e?.model_config ? runId : "",
-    submitter: spec.submitter === "anonymous" ? "" : spec.submitter,
-    priority: known(spec.priority),
-    note: spec.note,
+    ...Object.fromEntries(knobs.filter((k) => k.kind !== "file").map((k) => [k.id, fieldOf(k, spec)])),
+    loop: spec.load?.rate_per_s === undefined ? "closed" : "open",
+    config_from: spec.external?.model_config ? runId : "",
   };
 }

@@ -1,4 +1,6 @@
 // The API's replies as the page reads them: field names of proto/moecap/v1. What is unknown is absent.
+import type { tables } from "./tables.ts";
+
 export interface Figure {
   id: string;
   value?: number;
@@ -10,7 +12,7 @@ export interface Figure {
   invalid: boolean;
 }
 
-export type RunState = "queued" | "leased" | "running" | "grading" | "finished" | "failed" | "cancelled" | "invalid";
+export type RunState = (typeof tables.run_states)[number];
 
 export interface Spec {
   model: string;
@@ -162,7 +164,7 @@ export interface SampleRouting {
 }
 
 export interface ExpertCount {
-  phase: "prefill" | "decode";
+  phase: (typeof tables.phases)[number];
   layer: number;
   batch_bucket?: number;
   counts: number[];

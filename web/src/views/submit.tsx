@@ -7,27 +7,22 @@ import { useResource } from "../lib/resource.ts";
 import { amend, go, path, query } from "../lib/router.ts";
 import {
   type Around,
+  besideField,
   commandOf,
   type Fault,
   fieldOfPath,
   type Form,
+  isToldEarly,
   localFaults,
   missing,
   schema,
   specOf,
 } from "../lib/spec.ts";
+import { tables } from "../lib/tables.ts";
 import type { Info, Run, SubmitReply } from "../lib/types.ts";
 import { readState, writeState } from "../lib/urlstate.ts";
 import { ErrorBox } from "../ui/errorbox.tsx";
-import {
-  GenerationFields,
-  LoadFields,
-  MachineFields,
-  RecordFields,
-  SampleFields,
-  Subject,
-  Tasks,
-} from "./submit/form.tsx";
+import { Group } from "./submit/form.tsx";
 import { PlanPanel, usePlan } from "./submit/plan.tsx";
 
 const refreshMs = 10_000; // nodes come and go, and with them what is offered
@@ -62,8 +57,7 @@ function SubmitForm({ info }: { info: Info }) {
   const element = useRef<HTMLFormElement>(null);
 
   const faults = [...localFaults(form, around), ...faultsOf(attempt.error ?? plan.error)];
-  const isTold = (f: Fault) => attempt.made || f.field === null || isFilled(form, f.field);
-  const told = faults.filter(isTold);
+  const told = faults.filter((f) => attempt.made || isToldEarly(f, form));
   const faultOf = (field: Fault["field"]) => told.find((f) => f.field === field)?.message;
   useEffect(() => {
     if (attempt.error) setAttempt((old) => ({ ...old, error: undefined }));
@@ -84,13 +78,9 @@ function SubmitForm({ info }: { info: Info }) {
   return (
     <form ref={element} class="submit-form" data-testid="submit" noValidate onSubmit={send}>
       <div class="groups">
-        <Subject {...props} />
-        <Tasks {...props} />
-        <LoadFields {...props} />
-        <SampleFields {...props} />
-        <GenerationFields {...props} />
-        <MachineFields {...props} />
-        <RecordFields {...props} />
+        {tables.groups.map((group) => (
+          <Group key={group} group={group} {...props} />
+        ))}
       </div>
       <PlanPanel
         plan={plan}
@@ -112,23 +102,12 @@ function withOnlyModel(form: Form, info: Info): Form {
   return isOwn && form.model === "" && offered.length === 1 ? { ...form, model: offered[0]!.name } : form;
 }
 
-function isFilled(form: Form, field: Fault["field"]): boolean {
-  if (field === null || field === "model_config") return true;
-  const value = form[field];
-  return typeof value === "boolean" ? value : value.length > 0;
-}
-
 /** Every fault that the server names, each beside its field; without fields the sentence alone. */
 function faultsOf(error: ApiError | undefined): Fault[] {
   if (!error) return [];
   const named = error.fields ?? (error.field ? [{ field: error.field, message: error.message }] : []);
   if (named.length === 0) return [{ field: null, message: error.message }];
-  return named.map((f) => ({ field: fieldOfPath(f.field), message: bare(f) }));
-}
-
-// Beside its field a sentence need not begin with the field's path.
-function bare({ field, message }: { field: string; message: string }): string {
-  return message.startsWith(field + ": ") ? message.slice(field.length + 2) : message;
+  return named.map((f) => ({ field: fieldOfPath(f.field), message: besideField(f.field, f.message) }));
 }
 
 function focusFirst(form: HTMLFormElement, faults: Fault[]): void {

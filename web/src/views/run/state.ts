@@ -1,13 +1,14 @@
 // The state of a run's page, all parts together: a part that writes the address keeps what the others set.
 import { useUrlState } from "../../lib/router.ts";
+import { tables } from "../../lib/tables.ts";
 import { choice, text } from "../../lib/urlstate.ts";
 
 export const parts = ["overview", "samples", "latency", "experts", "provenance"] as const;
 export type Part = (typeof parts)[number];
 
 // "failed" is a status rather than a verdict: such a sample counts as wrong, and people look for it apart.
-export const verdicts = ["", "correct", "wrong", "undecided", "failed"] as const;
-export const phases = ["both", "prefill", "decode"] as const;
+export const verdicts = ["", ...tables.verdict_kinds, "failed"] as const;
+export const phases = ["both", ...tables.phases] as const;
 export const orders = ["number", "load"] as const;
 
 export const schema = {

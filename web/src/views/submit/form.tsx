@@ -1,8 +1,10 @@
-// The fields of an evaluation, in groups. What can be chosen and how much is allowed comes from the server (Info).
+// The fields of an evaluation: the rows of lib/spec/spec.def, group by group. Most are drawn from their row alone; a
+// field that offers what the server has now (engines, models, tasks), or is more than one control, is written here.
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { bytes, plural } from "../../lib/format.ts";
-import type { Fault, FieldName, Form } from "../../lib/spec.ts";
+import { type Fault, type Form, type Knob, type KnobId, knobs } from "../../lib/spec.ts";
+import { tables } from "../../lib/tables.ts";
 import type { EngineChoice, Info, ModelChoice, TaskChoice } from "../../lib/types.ts";
 import { type Option, Fault as FaultLine, controlProps, Labelled, SelectField, TextField } from "./field.tsx";
 
@@ -16,64 +18,173 @@ export interface FormProps {
   faultOf: (field: Fault["field"]) => string | undefined;
 }
 
+type GroupTitle = (typeof tables.groups)[number];
+type TextKnob = Exclude<KnobId, "tasks" | "ignore_eos" | "model_config">;
+
+/** Groups that are folded until they say something. */
+const folded: readonly GroupTitle[] = ["Generation", "Machine", "For the record"];
+
+export function Group({ group, ...props }: FormProps & { group: GroupTitle }) {
+  const rows = knobs.filter((k) => k.group === group && isShown(k, props));
+  const fields = rows.map((knob) => <KnobField key={knob.id} knob={knob} {...props} />);
+  if (group === "Tasks") return <Tasks {...props} />;
+  if (folded.includes(group)) {
+    const declares = group === "Machine" && props.engine.needs_url;
+    return (
+      <Folded
+        title={declares ? "Declared: what the server cannot tell" : group}
+        open={declares || rows.some((k) => k.kind !== "file" && saysSomething(props.form[k.id as TextKnob]))}
+      >
+        {fields}
+      </Folded>
+    );
+  }
+  return (
+    <fieldset>
+      <legend>{group}</legend>
+      {group === "Load" && <LoadKind {...props} />}
+      {fields}
+    </fieldset>
+  );
+}
+
+const saysSomething = (value: string | boolean): boolean => (typeof value === "boolean" ? value : value !== "");
+
+function isShown(knob: Knob, { form, engine }: FormProps): boolean {
+  switch (knob.when) {
+    case "native":
+      return !engine.needs_url;
+    case "server":
+      return engine.needs_url;
+    case "closed_loop":
+      return form.loop === "closed";
+    case "open_loop":
+      return form.loop === "open";
+    default:
+      return true;
+  }
+}
+
+function KnobField({ knob, ...props }: FormProps & { knob: Knob }) {
+  switch (knob.id) {
+    case "engine":
+      return <EngineField {...props} />;
+    case "model":
+      return <ModelField {...props} />;
+    case "precision":
+      return <PrecisionField {...props} />;
+    case "model_config":
+      return <ConfigField {...props} />;
+    default:
+      return <PlainField knob={knob} {...props} />;
+  }
+}
+
 /** What a text field needs besides its title. */
-function bind(props: FormProps, name: FieldName & string) {
+function bind(props: FormProps, name: TextKnob) {
   return {
     name,
-    value: props.form[name] as string,
+    value: props.form[name],
     fault: props.faultOf(name),
     onInput: (text: string) => props.set({ [name]: text }),
   };
 }
 
-export function Subject(props: FormProps) {
+/** "Requests in flight, closed loop: 1 to 4096, e.g. 4" */
+function hintOf({ help, range, example }: Knob): string {
+  const parts = [range, example && `e.g. ${example}`].filter(Boolean).join(", ");
+  const about = help[0]!.toUpperCase() + help.slice(1);
+  return range ? `${about}: ${parts}` : about;
+}
+
+function PlainField({ knob, ...props }: FormProps & { knob: Knob }) {
+  const bound = bind(props, knob.id as TextKnob);
+  const placeholder = knob.unset.replace(/^0 = /, "");
+  if (knob.kind === "switch")
+    return (
+      <label class="check whole">
+        <input
+          type="checkbox"
+          name={knob.id}
+          checked={props.form[knob.id as "ignore_eos"]}
+          onChange={(event) => props.set({ [knob.id]: event.currentTarget.checked })}
+        />
+        <span>
+          {knob.label}: {knob.help}
+        </span>
+      </label>
+    );
+  if (knob.words) {
+    const unset = knob.preset ?? "";
+    const options = knob.words.map((word) => ({ value: word, title: word }));
+    return (
+      <SelectField
+        {...bound}
+        title={knob.label}
+        value={bound.value || unset}
+        options={unset ? options : [{ value: "", title: placeholder }, ...options]}
+        onInput={(word) => bound.onInput(word === unset ? "" : word)}
+        hint={hintOf(knob)}
+      />
+    );
+  }
+  return (
+    <TextField
+      {...bound}
+      title={knob.label}
+      numeric={knob.kind === "whole" || knob.kind === "real"}
+      type={knob.id === "url" ? "url" : "text"}
+      autocomplete={knob.id === "submitter" ? "nickname" : "off"}
+      wide={knob.id === "note"}
+      placeholder={knob.when === "server" && knob.example ? knob.example : placeholder}
+      hint={hintOf(knob)}
+    />
+  );
+}
+
+function EngineField(props: FormProps) {
   const { info, engine, set } = props;
   return (
-    <fieldset>
-      <legend>Model and engine</legend>
-      <SelectField
-        {...bind(props, "engine")}
-        title="Engine"
-        value={engine.name}
-        options={info.engine_choices.map(engineOption)}
-        onInput={(name) => set({ engine: name === info.defaults.engine ? "" : name, model: "", precision: "" })}
-        hint={engine.needs_url ? "A server that you run; a node sends it the requests." : undefined}
-      />
-      {engine.needs_url && (
-        <TextField
-          {...bind(props, "url")}
-          type="url"
-          title="Address of the server"
-          placeholder="http://127.0.0.1:8000"
-          hint="As the node reaches it, not this browser."
-        />
-      )}
-      <ModelField {...props} />
-      {engine.name === info.defaults.engine ? (
-        <SelectField
-          {...bind(props, "precision")}
-          title="Precision"
-          value={props.form.precision || info.defaults.precision || "bf16"}
-          options={info.precisions.map((p) => ({ value: p, title: p }))}
-          onInput={(p) => set({ precision: p === (info.defaults.precision || "bf16") ? "" : p })}
-        />
-      ) : (
-        <TextField
-          {...bind(props, "precision")}
-          title="Precision"
-          suggestions={info.precisions}
-          placeholder="not declared"
-          hint="What it computes with; shown as declared."
-        />
-      )}
-    </fieldset>
+    <SelectField
+      {...bind(props, "engine")}
+      title="Engine"
+      value={engine.name}
+      options={info.engine_choices.map(engineOption)}
+      onInput={(name) => set({ engine: name === info.defaults.engine ? "" : name, model: "", precision: "" })}
+      hint={engine.needs_url ? "A server that you run; a node sends it the requests." : undefined}
+    />
   );
 }
 
 function engineOption(e: EngineChoice): Option {
   const group = e.needs_url ? "A server that you run" : "Of this suite";
-  const title = e.name === "null" ? "null, no model: for tests of the suite" : e.name;
+  const about = tables.engines.find((row) => row.word === e.name)?.about ?? "";
+  const title = about.toLowerCase() === e.name ? about : [e.name, about].filter(Boolean).join(": ");
   return { value: e.name, group, title: title + (e.offered ? "" : " (no node offers it now)") };
+}
+
+function PrecisionField(props: FormProps) {
+  const { info, engine, form, set } = props;
+  const preset = info.defaults.precision || "bf16";
+  if (engine.name !== info.defaults.engine)
+    return (
+      <TextField
+        {...bind(props, "precision")}
+        title="Precision"
+        suggestions={[...tables.precisions]}
+        placeholder="not declared"
+        hint="What it computes with; shown as declared."
+      />
+    );
+  return (
+    <SelectField
+      {...bind(props, "precision")}
+      title="Precision"
+      value={form.precision || preset}
+      options={info.precisions.map((p) => ({ value: p, title: p }))}
+      onInput={(p) => set({ precision: p === preset ? "" : p })}
+    />
+  );
 }
 
 const ownDirectory = "/";
@@ -131,7 +242,7 @@ function aboutModel(model: ModelChoice | undefined): string | undefined {
 
 const tasksWithoutSearch = 8;
 
-export function Tasks({ info, form, set, faultOf }: FormProps) {
+function Tasks({ info, form, set, faultOf }: FormProps) {
   const [wanted, search] = useState("");
   const known = info.task_choices;
   const fault = faultOf("tasks");
@@ -198,140 +309,19 @@ function TaskCheck({
   );
 }
 
-export function LoadFields(props: FormProps) {
-  const { form, set, info } = props;
+function LoadKind({ form, set }: FormProps) {
   const choose = (loop: Form["loop"]) => () => set({ loop });
   return (
-    <fieldset>
-      <legend>Load</legend>
-      <div class="radios whole" role="radiogroup" aria-label="Kind of load">
-        <label class="check">
-          <input type="radio" name="loop" checked={form.loop === "closed"} onChange={choose("closed")} />
-          <span>Batch: a fixed number of requests in flight</span>
-        </label>
-        <label class="check">
-          <input type="radio" name="loop" checked={form.loop === "open"} onChange={choose("open")} />
-          <span>Arrivals: requests at a mean rate, whether earlier ones have ended or not</span>
-        </label>
-      </div>
-      {form.loop === "closed" ? (
-        <TextField
-          {...bind(props, "concurrency")}
-          numeric
-          title="Batch size"
-          placeholder="1"
-          hint={`1 to ${info.limits.concurrency_max}`}
-        />
-      ) : (
-        <TextField {...bind(props, "rate")} numeric title="Requests a second" placeholder="e.g. 2.5" />
-      )}
-      <TextField
-        {...bind(props, "repeats")}
-        numeric
-        title="Repeats"
-        placeholder="1"
-        hint={`Runs of each task, 1 to ${info.limits.repeats_max}`}
-      />
-    </fieldset>
-  );
-}
-
-export function SampleFields(props: FormProps) {
-  const { info, form, set } = props;
-  const formatDefault = info.defaults.prompt_format || "text";
-  return (
-    <fieldset>
-      <legend>Samples and prompts</legend>
-      <TextField {...bind(props, "limit")} numeric title="First N samples" placeholder="all" />
-      <TextField
-        {...bind(props, "sampling")}
-        numeric
-        title="Random share"
-        placeholder="all"
-        hint="Above 0, up to 1; drawn by the seed"
-      />
-      <TextField {...bind(props, "fewshot")} numeric title="Examples in the prompt" placeholder="the task's own" />
-      <SelectField
-        {...bind(props, "format")}
-        title="Prompt format"
-        value={form.format || formatDefault}
-        options={info.prompt_formats.map((f) => ({ value: f, title: f === "chat" ? "chat: the model's template" : f }))}
-        onInput={(f) => set({ format: f === formatDefault ? "" : f })}
-      />
-      <TextField
-        {...bind(props, "seed")}
-        numeric
-        title="Seed"
-        placeholder="0"
-        hint="Of sampling, examples and tokens"
-      />
-    </fieldset>
-  );
-}
-
-export function GenerationFields(props: FormProps) {
-  const { form, set } = props;
-  return (
-    <Folded
-      title="Generation"
-      open={Boolean(form.max_tokens || form.temperature || form.top_p || form.top_k || form.ignore_eos)}
-    >
-      <TextField {...bind(props, "max_tokens")} numeric title="Longest answer, tokens" placeholder="the task's own" />
-      <TextField
-        {...bind(props, "temperature")}
-        numeric
-        title="Temperature"
-        placeholder="the task's own"
-        hint="0: always the likeliest token"
-      />
-      <TextField {...bind(props, "top_p")} numeric title="Top p" placeholder="off" />
-      <TextField {...bind(props, "top_k")} numeric title="Top k" placeholder="off" />
-      <label class="check whole">
-        <input
-          type="checkbox"
-          name="ignore_eos"
-          checked={form.ignore_eos}
-          onChange={(event) => set({ ignore_eos: event.currentTarget.checked })}
-        />
-        <span>Exact lengths: generate until the longest answer, whatever the model says</span>
+    <div class="radios whole" role="radiogroup" aria-label="Kind of load">
+      <label class="check">
+        <input type="radio" name="loop" checked={form.loop === "closed"} onChange={choose("closed")} />
+        <span>Batch: a fixed number of requests in flight</span>
       </label>
-    </Folded>
-  );
-}
-
-export function MachineFields(props: FormProps) {
-  const { info, form, engine } = props;
-  if (!engine.needs_url)
-    return (
-      <Folded title="Machine" open={Boolean(form.device)}>
-        <SelectField
-          {...bind(props, "device")}
-          title="Device"
-          options={[{ value: "", title: "any" }, ...info.devices.filter(Boolean).map((d) => ({ value: d, title: d }))]}
-        />
-      </Folded>
-    );
-  return (
-    <Folded title="Declared: what the server cannot tell" open>
-      <TextField {...bind(props, "hardware")} title="Hardware" placeholder="8x H100-SXM" />
-      <TextField
-        {...bind(props, "served_model")}
-        title="Name to send"
-        placeholder="as the model"
-        hint="The server's own name of the model"
-      />
-      <TextField {...bind(props, "tensor")} numeric title="Tensor parallel" placeholder="1" />
-      <TextField {...bind(props, "pipeline")} numeric title="Pipeline parallel" placeholder="1" />
-      <TextField {...bind(props, "data")} numeric title="Data parallel" placeholder="1" />
-      <TextField {...bind(props, "expert")} numeric title="Expert parallel" placeholder="1" />
-      <TextField
-        {...bind(props, "key_env")}
-        title="Variable with its key"
-        placeholder="MOECAP_KEY_…"
-        hint="Set on the node. The key itself never comes here."
-      />
-      <ConfigField {...props} />
-    </Folded>
+      <label class="check">
+        <input type="radio" name="loop" checked={form.loop === "open"} onChange={choose("open")} />
+        <span>Arrivals: requests at a mean rate, whether earlier ones have ended or not</span>
+      </label>
+    </div>
   );
 }
 
@@ -362,30 +352,6 @@ function ConfigField({ modelConfig, setModelConfig, faultOf }: FormProps) {
         }}
       />
     </Labelled>
-  );
-}
-
-export function RecordFields(props: FormProps) {
-  const { form, info } = props;
-  return (
-    <Folded title="For the record" open={Boolean(form.submitter || form.note || form.priority || form.revision)}>
-      <TextField
-        {...bind(props, "submitter")}
-        title="Your name"
-        placeholder="anonymous"
-        autocomplete="nickname"
-        hint="The queue is shared fairly by name"
-      />
-      <TextField
-        {...bind(props, "priority")}
-        numeric
-        title="Priority"
-        placeholder="0"
-        hint={`${info.limits.priority_min} to ${info.limits.priority_max}, higher first`}
-      />
-      <TextField {...bind(props, "revision")} title="Revision of the model" placeholder="a commit, a tag" />
-      <TextField {...bind(props, "note")} title="Note" placeholder="Shown beside the run" wide />
-    </Folded>
   );
 }
 
