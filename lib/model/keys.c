@@ -1,9 +1,42 @@
 #include "model/keys.h"
 
+#include <limits.h>
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/auto.h"
+#include "base/file.h"
+#include "base/python_json.h"
+
+enum { FILE_BYTES_MAX = 4 << 20 };
+
+json_t *cap_keys_read_file(const char *dir, const char *name, struct cap_err *err)
+{
+    char path[PATH_MAX];
+    size_t length;
+    CAP_AUTO_MEM char *text = NULL, *strict = NULL;
+    json_error_t why;
+    json_t *json;
+
+    if (snprintf(path, sizeof path, "%s/%s", dir, name) >= (int)sizeof path) {
+        cap_fail(err, CAP_INVALID_ARGUMENT, "path \"%.80s...\" is too long", dir);
+        return NULL;
+    }
+    text = cap_file_read_regular(path, FILE_BYTES_MAX, &length, err);
+    if (!text)
+        return NULL;
+    strict = cap_python_json(text, length, &length);
+    json = json_loadb(strict, length, 0, &why);
+    if (!json)
+        cap_fail(err, CAP_INVALID_ARGUMENT, "%s, line %d: %.200s", name, why.line, why.text);
+    else if (!json_is_object(json))
+        cap_fail(err, CAP_INVALID_ARGUMENT, "%s is not a JSON object", name);
+    else
+        return json;
+    json_decref(json);
+    return NULL;
+}
 
 /* The value as JSON, shortened, for a message. */
 static bool fail_value(const json_t *value, const char *key, const char *expected,

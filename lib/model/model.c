@@ -2,20 +2,15 @@
  * parts that the family's row names. */
 #include "model/model.h"
 
-#include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/buf.h"
-#include "base/file.h"
-#include "base/python_json.h"
 #include "model/family.h"
 #include "model/keys.h"
 #include "model/shape.h"
 
 enum {
-    CONFIG_BYTES_MAX = 4 << 20,
     HIDDEN_MAX = 1 << 20,
     WIDTH_MAX = 1 << 20,
     VOCAB_MAX = 1 << 24,
@@ -26,40 +21,13 @@ enum {
 
 /* ---- files ---- */
 
-static json_t *read_object(const char *dir, const char *name, struct cap_err *err)
-{
-    char path[PATH_MAX];
-    size_t length;
-    CAP_AUTO_MEM char *text = NULL, *strict = NULL;
-    json_error_t why;
-    json_t *json;
-
-    if (snprintf(path, sizeof path, "%s/%s", dir, name) >= (int)sizeof path) {
-        cap_fail(err, CAP_INVALID_ARGUMENT, "path \"%.80s...\" is too long", dir);
-        return NULL;
-    }
-    text = cap_file_read_regular(path, CONFIG_BYTES_MAX, &length, err);
-    if (!text)
-        return NULL;
-    strict = cap_python_json(text, length, &length);
-    json = json_loadb(strict, length, 0, &why);
-    if (!json)
-        cap_fail(err, CAP_INVALID_ARGUMENT, "%s, line %d: %.200s", name, why.line, why.text);
-    else if (!json_is_object(json))
-        cap_fail(err, CAP_INVALID_ARGUMENT, "%s is not a JSON object", name);
-    else
-        return json;
-    json_decref(json);
-    return NULL;
-}
-
 struct cap_model *cap_model_open(const char *dir, struct cap_err *err)
 {
-    json_t *config = read_object(dir, "config.json", err), *generation = NULL;
+    json_t *config = cap_keys_read_file(dir, "config.json", err), *generation = NULL;
     struct cap_model *model = NULL;
 
     if (config) {
-        generation = read_object(dir, "generation_config.json", err);
+        generation = cap_keys_read_file(dir, "generation_config.json", err);
         if (!generation && err->code == CAP_NOT_FOUND)
             cap_err_clear(err);
         if (err->code == CAP_OK)

@@ -21,6 +21,7 @@
 
 #include "base/auto.h"
 #include "base/utf8.h"
+#include "model/keys.h"
 
 static void set_unknown(struct cap_known *out, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));
@@ -589,6 +590,15 @@ const json_t *cap_shape_text_config(const json_t *config)
         if (json_is_object(find(config, keys[i])))
             return find(config, keys[i]);
     return json_is_object(thinker) ? cap_shape_text_config(thinker) : config;
+}
+
+bool cap_shape_open(const char *dir, struct cap_shape *out, struct cap_err *err)
+{
+    json_t *config = cap_keys_read_file(dir, "config.json", err);
+    bool ok = config && (cap_shape_read(config, out, err) || cap_fail_in(err, "config.json"));
+
+    json_decref(config);
+    return ok;
 }
 
 bool cap_shape_read(const json_t *whole, struct cap_shape *out, struct cap_err *err)

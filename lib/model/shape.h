@@ -48,5 +48,7 @@ const json_t *cap_shape_text_config(const json_t *config);
 /* `config` is the whole file, an object. Fails when a number cannot be (no layers, more experts for
  * a token than there are); what is merely not said is unknown. */
 bool cap_shape_read(const json_t *config, struct cap_shape *out, struct cap_err *err);
+/* The same of DIR/config.json. */
+bool cap_shape_open(const char *dir, struct cap_shape *out, struct cap_err *err);
 
 #endif

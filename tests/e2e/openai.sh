@@ -24,7 +24,7 @@ says 'exact length  yes: 32 tokens, asked for 32'
 says 'scoring       yes'
 says "moecap submit --engine openai --url $url --model moecap-tiny --task gsm-mini"
 expect 0 moecap engine check "$url" --kind vllm --json
-says '"guess": "openai"'
+says '"guess":"openai"'
 expect 3 moecap engine check "$url" --model no-such
 says 'does not offer "no-such"'
 expect 4 moecap engine check http://127.0.0.1:9

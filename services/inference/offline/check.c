@@ -1,8 +1,9 @@
-/* engine check URL: what a server can do, before anyone submits an evaluation of it. */
+/* engine check URL: what a server can do, before somebody submits an evaluation of it. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "base/exit.h"
 #include "external/check.h"
 #include "external/kind.h"
@@ -10,6 +11,8 @@
 #include "offline/offline.h"
 
 enum { REFUSED_MS = 2000, LOADING_MS = 600000 };
+
+static const char verb[] = "engine check";
 
 static const char help[] =
     "usage: moecap engine check URL [--kind KIND] [--model NAME] [--api-key-env VAR] [--json]\n"
@@ -43,16 +46,8 @@ static const char *value_of(const char *name, int argc, char **argv, int *at)
     return argv[++*at];
 }
 
-static bool read_key(const char *name, struct arguments *out)
-{
-    out->options.api_key = getenv(name);
-    if (!out->options.api_key)
-        fprintf(stderr, "moecap engine check: there is no variable \"%s\"\n", name);
-    return out->options.api_key != NULL;
-}
-
-/* False when the arguments are wrong. */
-static bool read_arguments(int argc, char **argv, struct arguments *out)
+/* False when the arguments are wrong; err has words for what help does not say. */
+static bool read_arguments(int argc, char **argv, struct arguments *out, struct cap_err *err)
 {
     *out =
         (struct arguments){.options = {.refused_ms_max = REFUSED_MS, .loading_ms_max = LOADING_MS}};
@@ -66,59 +61,62 @@ static bool read_arguments(int argc, char **argv, struct arguments *out)
         else if ((value = value_of("--model", argc, argv, &i)))
             out->options.model = value;
         else if ((value = value_of("--api-key-env", argc, argv, &i))) {
-            if (!read_key(value, out))
-                return false;
+            out->options.api_key = getenv(value);
+            if (!out->options.api_key)
+                return cap_fail(err, CAP_INVALID_ARGUMENT, "there is no variable \"%s\"", value);
         } else if (argv[i][0] != '-' && !out->options.url)
             out->options.url = argv[i];
         else
-            return false;
+            return cap_fail(err, CAP_INVALID_ARGUMENT, "\"%s\" is not accepted here", argv[i]);
     }
-    return out->options.url != NULL;
+    return out->options.url || cap_fail(err, CAP_INVALID_ARGUMENT, "a URL is needed");
+}
+
+static bool check_kind(const char *kind, struct cap_err *err)
+{
+    CAP_AUTO_BUF(names, 512);
+
+    if (!kind || infer_kind_find(kind))
+        return true;
+#define KIND(id, name) cap_buf_printf(&names, " %s", name);
+#include "external/kinds.def"
+#undef KIND
+    return cap_fail(err, CAP_NOT_FOUND, "there is no kind \"%s\"; there are%s", kind, names.data);
 }
 
 static int print_found(const json_t *found, bool as_json)
 {
-    if (as_json) {
-        json_dumpf(found, stdout, JSON_INDENT(2));
-        putchar('\n');
-    } else {
-        infer_check_print(found, stdout);
-    }
+    json_t *plain = infer_plain_json(found);
+
+    if (as_json)
+        infer_say_json(found);
+    else
+        infer_check_print(plain, stdout);
+    json_decref(plain);
     return json_array_size(json_object_get(found, "problems")) > 0 ? CAP_EXIT_FAILED : CAP_EXIT_OK;
 }
 
 int infer_cmd_engine_check(int argc, char **argv)
 {
     struct arguments arguments;
+    bool as_json = infer_says_json(argc, argv);
     struct cap_err err = {0};
-    char words[CAP_ERR_TEXT_BYTES_MAX];
-    json_t *found;
+    json_t *found = NULL;
     int status;
 
     if (argc > 1 && strcmp(argv[1], "--help") == 0) {
         fputs(help, stdout);
         return CAP_EXIT_OK;
     }
-    if (!read_arguments(argc, argv, &arguments)) {
-        fputs(help, stderr);
-        return CAP_EXIT_USAGE;
-    }
-    if (arguments.options.kind && !infer_kind_find(arguments.options.kind)) {
-        fprintf(stderr, "moecap engine check: there is no kind \"%s\"; there are",
-                arguments.options.kind);
-#define KIND(id, name) fprintf(stderr, " %s", name);
-#include "external/kinds.def"
-#undef KIND
-        fputc('\n', stderr);
-        return CAP_EXIT_REFUSED;
-    }
-    found = infer_check(&arguments.options, &err);
+    if (!read_arguments(argc, argv, &arguments, &err))
+        return infer_say_usage(as_json, verb, help, "%s", err.text);
+    if (check_kind(arguments.options.kind, &err))
+        found = infer_check(&arguments.options, &err);
     if (!found) {
-        infer_reply_words(words, sizeof words, err.text); /* it may quote the server */
-        fprintf(stderr, "moecap engine check: %s\n", words);
+        infer_say_failure(as_json, verb, &err);
         return cap_exit_of(err.code);
     }
-    status = print_found(found, arguments.json);
+    status = print_found(found, as_json);
     json_decref(found);
     return status;
 }

@@ -1,4 +1,7 @@
-#include "offline/forward.h"
+/* model forward DIR: one sequence of token ids through the native engine, without a service and
+ * without text. Logits of every position, the experts that every token was sent to, and a greedy
+ * continuation: what tests compare with a reference. */
+#include "offline/offline.h"
 
 #include <errno.h>
 #include <getopt.h>
@@ -35,10 +38,13 @@ static const char usage[] =
     "  --experts OUT.json   {\"layers\": [null | {\"experts\": [[..]], \"weights\": [[..]]}],\n"
     "                        \"greedy\": [..]}\n"
     "  --greedy N           continue with N tokens, the likeliest each time\n"
+    "  --json               the summary as one JSON object\n"
     "\n"
     "How far it is goes to stderr every 5 seconds.\n"
     "\n"
     "  moecap model forward models/moecap-tiny --tokens tokens.json --greedy 8\n";
+
+static const char verb[] = "model forward";
 
 struct forward_options {
     const char *dir, *tokens, *logits, *experts;
@@ -158,7 +164,7 @@ static bool feed(struct run *run, int end, struct cap_err *err)
     return true;
 }
 
-/* Dynamic rope turns everything anew once the sequence outgrows the training length: then the cache
+/* Dynamic rope turns all positions again once the sequence outgrows the training length: then the cache
  * is of no use for the next token. */
 static void forget_if_turned(struct run *run)
 {
@@ -256,7 +262,8 @@ static bool write_experts(const char *path, const struct run *run, struct cap_er
 
 /* ---- the verb ---- */
 
-static bool check_tokens(const struct run *run, int greedy, struct cap_err *err)
+/* Positions past context_max are only less well trained; the user asked for them. */
+static bool check_tokens(const struct run *run, struct cap_err *err)
 {
     const struct cap_model *shape = run->model->shape;
     for (int i = 0; i < run->count; i++)
@@ -264,8 +271,6 @@ static bool check_tokens(const struct run *run, int greedy, struct cap_err *err)
             return cap_fail(err, CAP_INVALID_ARGUMENT,
                             "token id %d is outside the vocabulary of %d", run->tokens[i],
                             shape->vocab);
-    (void)
-        greedy; /* positions past context_max are only less well trained; the user asked for them */
     return true;
 }
 
@@ -273,7 +278,7 @@ static bool open_run(struct run *run, const struct forward_options *options, str
 {
     run->model = native_model_open(options->dir, &options->model, err);
     if (!run->model || !read_tokens(options->tokens, run, options->greedy, err) ||
-        !check_tokens(run, options->greedy, err))
+        !check_tokens(run, err))
         return false;
     int total = run->count + options->greedy;
     run->kv = native_kv_open(run->model, native_kv_pages_for(total), err);
@@ -317,8 +322,15 @@ static void close_run(struct run *run)
     free(run->logits);
 }
 
-static void print_summary(const struct run *run)
+static void print_summary(const struct run *run, bool as_json)
 {
+    if (as_json) {
+        json_t *summary = json_pack("{s:i, s:i, s:o}", "tokens", run->prompt_count, "vocabulary",
+                                    run->model->shape->vocab, "greedy", greedy_json(run));
+        infer_say_json(summary);
+        json_decref(summary);
+        return;
+    }
     printf("tokens %d, vocabulary %d\n", run->prompt_count, run->model->shape->vocab);
     for (int i = run->prompt_count; i < run->count; i++)
         printf("%s%d%s", i == run->prompt_count ? "greedy " : " ", run->tokens[i],
@@ -337,16 +349,18 @@ static bool read_count(const char *text, int max, int *out)
 }
 
 /* -1 to go on, else the exit status. */
-static int read_arguments(int argc, char **argv, struct forward_options *o)
+static int read_arguments(int argc, char **argv, bool as_json, struct forward_options *o)
 {
-    static const struct option longs[] = {
-        {"tokens", 1, NULL, 't'},  {"precision", 1, NULL, 'p'}, {"backend", 1, NULL, 'b'},
-        {"logits", 1, NULL, 'l'},  {"experts", 1, NULL, 'e'},   {"greedy", 1, NULL, 'g'},
-        {"threads", 1, NULL, 'n'}, {"help", 0, NULL, 'h'},      {0}};
+    static const struct option longs[] = {{"tokens", 1, NULL, 't'},  {"precision", 1, NULL, 'p'},
+                                          {"backend", 1, NULL, 'b'}, {"logits", 1, NULL, 'l'},
+                                          {"experts", 1, NULL, 'e'}, {"greedy", 1, NULL, 'g'},
+                                          {"threads", 1, NULL, 'n'}, {"help", 0, NULL, 'h'},
+                                          {"json", 0, NULL, 'j'},    {0}};
     int c;
     bool ok = true;
     optind = 0;
-    while (ok && (c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
+    opterr = 0;
+    while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
         switch (c) {
         case 't':
             o->tokens = optarg;
@@ -369,37 +383,38 @@ static int read_arguments(int argc, char **argv, struct forward_options *o)
         case 'n':
             ok = read_count(optarg, MOE_THREADS_MAX, &o->model.threads);
             break;
+        case 'j':
+            break;
         case 'h':
             fputs(usage, stdout);
-            return 0;
+            return CAP_EXIT_OK;
         default:
-            fputs(usage, stderr);
-            return 2;
+            return infer_say_usage(as_json, verb, usage, "\"%s\" is not accepted here",
+                                   argv[optind - 1]);
         }
         if (!ok)
-            fprintf(stderr, "model forward: \"%s\" is not accepted here; see --help\n", optarg);
+            return infer_say_usage(as_json, verb, usage, "\"%s\" is not accepted here", optarg);
     }
-    if (ok && (optind != argc - 1 || !o->tokens)) {
-        fprintf(stderr, "model forward: a model directory and --tokens are needed; see --help\n");
-        ok = false;
-    }
-    o->dir = ok ? argv[optind] : NULL;
-    return ok ? -1 : 2;
+    if (optind != argc - 1 || !o->tokens)
+        return infer_say_usage(as_json, verb, usage, "a model directory and --tokens are needed");
+    o->dir = argv[optind];
+    return -1;
 }
 
 int infer_cmd_forward(int argc, char **argv)
 {
+    bool as_json = infer_says_json(argc, argv);
     struct forward_options options = {.model = {.precision = NATIVE_F32}};
-    int status = read_arguments(argc, argv, &options);
+    int status = read_arguments(argc, argv, as_json, &options);
     if (status >= 0)
         return status;
     struct cap_err err = {0};
     struct run run = {0};
     bool ok = run_forward(&run, &options, &err);
     if (ok)
-        print_summary(&run);
+        print_summary(&run, as_json);
     else
-        fprintf(stderr, "model forward: %s\n", err.text);
+        infer_say_failure(as_json, verb, &err);
     close_run(&run);
     return (int)cap_exit_of_input(err.code);
 }

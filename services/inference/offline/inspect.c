@@ -1,6 +1,8 @@
 /* model inspect DIR: what a model directory holds, and whether our engine would take it.
  *
- * Everything is gathered as one JSON object, which --json prints; the text is made from it. */
+ * Everything is gathered as one JSON object, which --json prints; the text is made from it, with every
+ * string made plain first. Of a family that our engine does not run, the shape is told as far as its
+ * keys are known (model/shape.h). */
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -10,13 +12,15 @@
 #include "base/exit.h"
 #include "base/file.h"
 #include "model/cost.h"
+#include "model/shape.h"
 #include "model/weights.h"
-#include "offline/inspect_text.h"
 #include "offline/offline.h"
 #include "text/chat.h"
 #include "text/tokenizer.h"
 
-enum { KV_BYTES = 2 };
+enum { KV_BYTES = 2, NAMES_SHOWN_MAX = 20, NUMBER_BYTES = 32 };
+
+static const char verb[] = "model inspect";
 
 static const char help[] =
     "usage: moecap model inspect DIR [--json] [--values]\n"
@@ -217,6 +221,40 @@ static void inspect_chat(struct inspection *in, const char *dir, struct cap_err 
                                                       infer_chat_problem(chat)));
 }
 
+/* A number, or null with the reason as a note. */
+static void add_known(struct inspection *in, json_t *shape, const char *key,
+                      const struct cap_known *known)
+{
+    json_object_set_new(shape, key, known->value < 0 ? json_null() : json_integer(known->value));
+    if (known->value < 0)
+        json_array_append_new(in->notes, json_sprintf("%s is unknown: %s", key, known->why));
+}
+
+static void inspect_shape(struct inspection *in, const char *dir)
+{
+    struct cap_shape shape;
+    struct cap_err err = {0};
+    json_t *out, *layers;
+
+    if (!cap_shape_open(dir, &shape, &err))
+        return; /* the problem that is there already says why */
+    out = json_pack("{s:s, s:i}", "family", shape.family, "layers", shape.layers);
+    if (shape.experts.value == 0) {
+        json_object_set_new(out, "experts", json_integer(0));
+    } else {
+        add_known(in, out, "experts", &shape.experts);
+        add_known(in, out, "top_k", &shape.top_k);
+        add_known(in, out, "moe_layers", &shape.moe_layers);
+        if (shape.shared.value >= 0)
+            json_object_set_new(out, "shared_experts", json_integer(shape.shared.value));
+        layers = shape.moe_layers.value < 0 ? json_null() : json_array();
+        for (int i = 0; i < shape.moe_layers.value; i++)
+            json_array_append_new(layers, json_integer(shape.moe_layer_ids[i]));
+        json_object_set_new(out, "moe_layer_ids", layers);
+    }
+    json_object_set_new(in->out, "shape", out);
+}
+
 static json_t *inspect(const char *dir, bool values)
 {
     struct inspection in = {json_object(), json_array(), json_array()};
@@ -231,44 +269,205 @@ static json_t *inspect(const char *dir, bool values)
         inspect_chat(&in, dir, &err);
     } else {
         add_problem(&in, &err);
+        inspect_shape(&in, dir);
     }
     json_object_set_new(in.out, "notes", in.notes);
     json_object_set_new(in.out, "problems", in.problems);
     return in.out;
 }
 
+/* ---- as text ---- */
+
+static int64_t number(const json_t *object, const char *key)
+{
+    return json_integer_value(json_object_get(object, key));
+}
+
+static const char *text(const json_t *object, const char *key)
+{
+    const char *value = json_string_value(json_object_get(object, key));
+
+    return value ? value : "";
+}
+
+/* 4452032 -> "4,452,032" */
+static const char *grouped(int64_t n, char out[NUMBER_BYTES])
+{
+    char digits[NUMBER_BYTES];
+    int length = snprintf(digits, sizeof digits, "%" PRId64, n), at = 0;
+
+    for (int i = 0; i < length; i++) {
+        if (i > 0 && (length - i) % 3 == 0)
+            out[at++] = ',';
+        out[at++] = digits[i];
+    }
+    out[at] = '\0';
+    return out;
+}
+
+static void print_layers(const json_t *found, FILE *out)
+{
+    json_t *layers = json_object_get(found, "layers"), *layer;
+    const json_t *previous = NULL;
+    size_t i;
+
+    json_array_foreach(layers, i, layer)
+    {
+        const json_t *a = json_object_get(layer, "attention"),
+                     *r = json_object_get(layer, "router");
+
+        if (previous && json_equal(layer, previous))
+            continue; /* a line for each change */
+        fprintf(out, "  from %-4zu %" PRId64 " heads of %" PRId64 ", %" PRId64 " key-value", i,
+                number(a, "heads"), number(a, "head_dim"), number(a, "kv_heads"));
+        if (json_is_integer(json_object_get(a, "window")))
+            fprintf(out, ", window %" PRId64, number(a, "window"));
+        if (json_is_true(json_object_get(a, "qkv_bias")))
+            fprintf(out, ", bias");
+        if (json_is_null(r))
+            fprintf(out, "; dense, inner %" PRId64 "\n", number(layer, "mlp_inner"));
+        else
+            fprintf(out, "; %" PRId64 " experts, top %" PRId64 "%s, inner %" PRId64 "\n",
+                    number(r, "experts"), number(r, "top_k"),
+                    json_is_true(json_object_get(r, "renormalize")) ? " renormalized" : "",
+                    number(layer, "mlp_inner"));
+        previous = layer;
+    }
+}
+
+static void print_description(const json_t *found, FILE *out)
+{
+    const json_t *p = json_object_get(found, "parameters"), *rope = json_object_get(found, "rope");
+    char a[NUMBER_BYTES], b[NUMBER_BYTES], c[NUMBER_BYTES];
+
+    fprintf(out, "family      %s (%s)\n", text(found, "family"), text(found, "architecture"));
+    fprintf(out,
+            "shape       %" PRId64 " layers (%" PRId64 " with experts), hidden %" PRId64
+            ", vocabulary %" PRId64 ", context %" PRId64 "%s\n",
+            number(found, "layer_count"), number(found, "moe_layer_count"), number(found, "hidden"),
+            number(found, "vocabulary"), number(found, "context_max"),
+            json_is_true(json_object_get(found, "tied_embeddings")) ? ", tied embeddings" : "");
+    print_layers(found, out);
+    fprintf(out, "positions   rope %s, theta %g\n", text(rope, "type"),
+            json_number_value(json_object_get(rope, "theta")));
+    fprintf(out, "parameters  %s in total, %s active per token (%s without the input embedding)\n",
+            grouped(number(p, "total"), a), grouped(number(p, "active"), b),
+            grouped(number(p, "active_without_embedding"), c));
+}
+
+static void print_bytes(const json_t *found, FILE *out)
+{
+    json_t *bytes = json_object_get(found, "weight_bytes_per_token"), *value;
+    const char *precision;
+    char n[NUMBER_BYTES];
+
+    fprintf(out, "read        for each decoded token, weights:");
+    json_object_foreach(bytes, precision, value)
+        fprintf(out, "\n  %-10s%15s bytes", precision, grouped(json_integer_value(value), n));
+    fprintf(out, "\n            and %s bytes of keys and values per token of context (16 bits)\n",
+            grouped(number(found, "kv_bytes_per_token"), n));
+    if (json_object_get(found, "tensors"))
+        fprintf(out, "files       %" PRId64 " tensors, %s bytes\n", number(found, "tensors"),
+                grouped(number(found, "tensor_bytes"), n));
+}
+
+static void print_tokenizer(const json_t *found, FILE *out)
+{
+    const json_t *t = json_object_get(found, "tokenizer");
+    const json_t *template = json_object_get(found, "chat_template");
+
+    if (json_is_object(t))
+        fprintf(out,
+                "tokenizer   %s, %" PRId64 " entries, %" PRId64 " merges, %" PRId64
+                " added (%" PRId64 " special)\n",
+                text(t, "kind"), number(t, "vocabulary"), number(t, "merges"), number(t, "added"),
+                number(t, "special"));
+    fprintf(out, "chat        %s%s\n", json_is_string(template) ? "template of " : "no template",
+            json_is_string(template) ? json_string_value(template) : "");
+}
+
+static void print_list(const json_t *found, const char *key, const char *title, FILE *out)
+{
+    const json_t *list = json_object_get(found, key);
+    size_t count = json_array_size(list);
+
+    for (size_t i = 0; i < count && i < NAMES_SHOWN_MAX; i++)
+        fprintf(out, "%-11s %s\n", title, json_string_value(json_array_get(list, i)));
+    if (count > NAMES_SHOWN_MAX)
+        fprintf(out, "%-11s and %zu more\n", title, count - NAMES_SHOWN_MAX);
+}
+
+static void print_shape(const json_t *found, FILE *out)
+{
+    static const char *const keys[] = {"experts", "top_k", "shared_experts", "moe_layers"};
+    static const char *const words[] = {"experts", "for each token", "shared",
+                                        "layers with experts"};
+    const json_t *shape = json_object_get(found, "shape");
+
+    if (!shape)
+        return;
+    fprintf(out, "shape       %s, %" PRId64 " layers", text(shape, "family"),
+            number(shape, "layers"));
+    for (size_t i = 0; i < CAP_COUNT_OF(keys); i++)
+        if (json_is_integer(json_object_get(shape, keys[i])))
+            fprintf(out, ", %" PRId64 " %s", number(shape, keys[i]), words[i]);
+    fputc('\n', out);
+}
+
+static void print_text(const json_t *found, FILE *out)
+{
+    fprintf(out, "model       %s\n", text(found, "model"));
+    if (json_object_get(found, "family")) {
+        print_description(found, out);
+        print_bytes(found, out);
+        print_tokenizer(found, out);
+    }
+    print_shape(found, out);
+    if (json_object_get(found, "ignored_tensors") &&
+        json_array_size(json_object_get(found, "ignored_tensors")) == 0)
+        fprintf(out, "ignored     no tensor\n");
+    print_list(found, "ignored_tensors", "ignored", out);
+    print_list(found, "notes", "note", out);
+    if (json_array_size(json_object_get(found, "problems")) == 0)
+        fprintf(out, "problems    none\n");
+    print_list(found, "problems", "problem", out);
+}
+
+/* ---- the verb ---- */
+
 int infer_cmd_inspect(int argc, char **argv)
 {
     const char *dir = NULL;
-    bool as_json = false, values = false, ok = true;
+    bool as_json = infer_says_json(argc, argv), values = false, ok;
+    struct cap_err err = {0};
     json_t *found;
 
     for (int i = 1; i < argc; i++)
-        if (strcmp(argv[i], "--json") == 0)
-            as_json = true;
-        else if (strcmp(argv[i], "--values") == 0)
+        if (strcmp(argv[i], "--values") == 0) {
             values = true;
-        else if (strcmp(argv[i], "--help") == 0) {
+        } else if (strcmp(argv[i], "--help") == 0) {
             fputs(help, stdout);
             return CAP_EXIT_OK;
-        } else if (argv[i][0] == '-' || dir)
-            ok = false;
-        else
+        } else if (argv[i][0] != '-' && !dir) {
             dir = argv[i];
-    if (!ok || !dir) {
-        fputs(help, stderr);
-        return CAP_EXIT_USAGE;
-    }
+        } else if (strcmp(argv[i], "--json") != 0) {
+            return infer_say_usage(as_json, verb, help, "\"%s\" is not accepted here", argv[i]);
+        }
+    if (!dir)
+        return infer_say_usage(as_json, verb, help, "a model directory is needed");
     if (!cap_file_exists(dir)) {
-        fprintf(stderr, "moecap model inspect: there is no \"%s\"\n", dir);
+        cap_fail(&err, CAP_NOT_FOUND, "there is no \"%s\"", dir);
+        infer_say_failure(as_json, verb, &err);
         return CAP_EXIT_REFUSED;
     }
     found = inspect(dir, values);
     if (as_json) {
-        json_dumpf(found, stdout, JSON_INDENT(2));
-        putchar('\n');
+        infer_say_json(found);
     } else {
-        infer_inspect_print(found, stdout);
+        json_t *plain = infer_plain_json(found);
+
+        print_text(plain, stdout);
+        json_decref(plain);
     }
     ok = json_array_size(json_object_get(found, "problems")) == 0;
     json_decref(found);

@@ -1,3 +1,4 @@
+/* The table of offline verbs. */
 #include "offline/offline.h"
 
 #include <stdio.h>
@@ -5,7 +6,6 @@
 
 #include "base/auto.h"
 #include "base/exit.h"
-#include "offline/forward.h"
 
 static const struct verb {
     const char *first, *second; /* second may be NULL */

@@ -12,13 +12,16 @@
 
 enum { LINE_BYTES_MAX = 512 << 20 };
 
+static const char verb[] = "tokenize";
+
 static const char help[] =
-    "usage: moecap tokenize DIR [--special] [--decode] < lines\n"
+    "usage: moecap tokenize DIR [--special] [--decode] [--json] < lines\n"
     "\n"
     "Maps JSON strings, one a line on stdin, to lists of token ids, with DIR/tokenizer.json.\n"
     "\n"
     "  --special   put the tokenizer's own special tokens (such as a first <s>) around each\n"
     "  --decode    the other way: lists of ids to strings\n"
+    "  --json      failures as JSON, too; what is printed is JSON anyway\n"
     "\n"
     "  printf '\"Hello\"\\n\"a b\"\\n' | moecap tokenize models/moecap-tiny\n";
 
@@ -79,8 +82,7 @@ static bool decode(const struct tokenizing *t, const json_t *value, struct cap_e
             t->tokenizer, tokens.ids, tokens.count,
             t->specials == INFER_WITH_SPECIALS ? INFER_KEEP_SPECIAL : INFER_SKIP_SPECIAL, &text);
         string = json_stringn(text.data, text.length);
-        json_dumpf(string, stdout, JSON_ENCODE_ANY);
-        putchar('\n');
+        infer_say_json(string);
         json_decref(string);
     }
     infer_tokens_done(&tokens);
@@ -118,42 +120,34 @@ static bool do_lines(const struct tokenizing *t, struct cap_err *err)
     return true;
 }
 
-/* False: used wrongly. */
-static bool read_arguments(int argc, char **argv, struct tokenizing *t, const char **out_dir)
-{
-    *out_dir = NULL;
-    for (int i = 1; i < argc; i++)
-        if (strcmp(argv[i], "--special") == 0)
-            t->specials = INFER_WITH_SPECIALS;
-        else if (strcmp(argv[i], "--decode") == 0)
-            t->decode = true;
-        else if (argv[i][0] == '-' || *out_dir)
-            return false;
-        else
-            *out_dir = argv[i];
-    return *out_dir != NULL;
-}
-
 int infer_cmd_tokenize(int argc, char **argv)
 {
     struct tokenizing t = {0};
+    bool as_json = infer_says_json(argc, argv);
     struct cap_err err = {0};
-    const char *dir;
+    const char *dir = NULL;
 
     if (argc == 2 && strcmp(argv[1], "--help") == 0) {
         fputs(help, stdout);
         return CAP_EXIT_OK;
     }
-    if (!read_arguments(argc, argv, &t, &dir)) {
-        fputs(help, stderr);
-        return CAP_EXIT_USAGE;
-    }
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--special") == 0)
+            t.specials = INFER_WITH_SPECIALS;
+        else if (strcmp(argv[i], "--decode") == 0)
+            t.decode = true;
+        else if (argv[i][0] != '-' && !dir)
+            dir = argv[i];
+        else if (strcmp(argv[i], "--json") != 0)
+            return infer_say_usage(as_json, verb, help, "\"%s\" is not accepted here", argv[i]);
+    if (!dir)
+        return infer_say_usage(as_json, verb, help, "a model directory is needed");
     CAP_AUTO(infer_tokenizer) tokenizer = infer_tokenizer_open(dir, &err);
 
     t.tokenizer = tokenizer;
     if (tokenizer && do_lines(&t, &err))
         return CAP_EXIT_OK;
     fflush(stdout);
-    fprintf(stderr, "moecap tokenize: %s\n", err.text);
+    infer_say_failure(as_json, verb, &err);
     return cap_exit_of_input(err.code);
 }

@@ -30,8 +30,19 @@ feed() { # TEXT ARGUMENTS...
 try model inspect $tiny
 expect inspect 0 "4,452,032 in total, 1,011,392 active per token"
 try model inspect $tiny --json --values
-expect inspect-json 0 '"active": 1011392'
-expect inspect-json 0 '"problems": []'
+expect inspect-json 0 '"active":1011392'
+expect inspect-json 0 '"problems":[]'
+[ "$(wc -l <"$tmp/out")" = 1 ] || { echo "inspect-json: not one object a line"; bad=1; }
+try model inspect --json /nowhere
+expect inspect-json-nowhere 3 '{"error":{"code":"not_found","message":"there is no \"/nowhere\""}}'
+try model inspect --json --vlaues $tiny
+expect inspect-json-usage 2 '{"error":{"code":"invalid_argument","message":"\"--vlaues\" is not accepted here"}}'
+try tokenize /nowhere --json
+expect tokenize-json 3 '{"error":{"code":"not_found"'
+try model forward --json $tiny
+expect forward-json 2 '{"error":{"code":"invalid_argument","message":"a model directory and --tokens are needed"}}'
+try engine check --json --kind nosuch http://127.0.0.1:9
+expect check-json 3 '{"error":{"code":"not_found","message":"there is no kind \"nosuch\"'
 
 cp -r $tiny "$tmp/model"
 printf '\300\177' | dd of="$tmp/model/model.safetensors" bs=1 seek=4000000 conv=notrunc 2>/dev/null
@@ -46,6 +57,27 @@ expect inspect-family 1 'architecture "llama" is not supported, supported: qwen3
 printf '\357\273\277{"model_type": "nemotron_h", "time_step_limit": [0.0, Infinity, NaN]}' >"$tmp/model/config.json"
 try model inspect "$tmp/model"
 expect inspect-infinity 1 'architecture "nemotron_h" is not supported, supported: qwen3_moe'
+# names that others wrote do nothing on a terminal: escapes, overwriting, the direction of writing
+printf '{"model_type": "x\\u001b[2Jy\\u202ez\\rw\\nproblems    none", "num_hidden_layers": 2, "num_experts": 4}' \
+    >"$tmp/model/config.json"
+try model inspect "$tmp/model"
+expect inspect-escapes 1 'architecture "x?[2Jy?z?w?problems    none" is not supported'
+expect inspect-shape 1 'shape       x?[2Jy?z?w?problems    none, 2 layers, 4 experts'
+! grep -q "$(printf '\033')" "$tmp/out" || { echo "inspect-escapes: an escape came through"; bad=1; }
+try model inspect "$tmp/model" --json
+expect inspect-escapes-json 1 'x\u001B[2Jy\u202ez\rw\nproblems    none'
+try model inspect "$(printf '/nowhere\033[31m')"
+expect inspect-escape-argument 3 'there is no "/nowhere?[31m"'
+# whatever lies in the place of a file, nothing waits for it
+for file in config.json generation_config.json model.safetensors tokenizer.json tokenizer_config.json chat_template.jinja; do
+    rm -rf "$tmp/pipes"
+    cp -r $tiny "$tmp/pipes"
+    rm -f "$tmp/pipes/$file"
+    mkfifo "$tmp/pipes/$file"
+    status=0
+    timeout 10 "$program" model inspect "$tmp/pipes" >"$tmp/out" 2>"$tmp/err" </dev/null || status=$?
+    expect "inspect-pipe-$file" 1 "is not a regular file"
+done
 try model inspect /nowhere
 expect inspect-nowhere 3 'there is no "/nowhere"'
 try model inspect
