@@ -43,8 +43,8 @@ enum {
     BOARD_COLUMNS
 };
 /* What a narrow terminal does without, the first first. */
-static const size_t dispensable[] = {STATE,       ENGINE,      RUN,     FIGURES + 4,
-                                     FIGURES + 3, FIGURES + 5, FIGURES, FIGURES + 1};
+static const size_t dispensable[] = {STATE,       ENGINE,  FIGURES + 4, FIGURES + 3,
+                                     FIGURES + 5, FIGURES, FIGURES + 1, PRECISION};
 
 static const Moecap__V1__Figure *find_figure(Moecap__V1__Figure *const *figures, size_t count,
                                              const char *id)
@@ -188,7 +188,7 @@ static void add_reasons(const struct cli_table_out *table, const struct reasons 
 
 static void add_dropped(const struct cli_table_out *table, struct cap_buf *out)
 {
-    const char *separator = "not shown in this width: ";
+    const char *separator = "not shown at this width: ";
 
     for (size_t c = 0; c < table->columns; c++) {
         if (!(table->dropped >> c & 1))
@@ -200,6 +200,33 @@ static void add_dropped(const struct cli_table_out *table, struct cap_buf *out)
         cap_buf_add_char(out, '\n');
 }
 
+/* An empty answer to a question with filters does not mean an empty board. */
+static void add_empty(struct cap_buf *out)
+{
+    const struct cli_board_options *o = &cli_board_options;
+    const struct {
+        const char *option, *value;
+    } filters[] = {{"--model", o->model},
+                   {"--task", o->task},
+                   {"--engine", o->engine},
+                   {"--evaluation", o->evaluation}};
+    const char *separator = "no finished run has ";
+    CAP_AUTO_BUF(text, 4096);
+
+    for (size_t i = 0; i < CAP_COUNT_OF(filters); i++) {
+        if (!filters[i].value)
+            continue;
+        cap_buf_printf(&text, "%s%s %s", separator, filters[i].option, filters[i].value);
+        separator = " and ";
+    }
+    if (text.length == 0)
+        cap_buf_add_str(&text, "the board is empty; moecap submit --help shows how to fill it");
+    else if (!o->all)
+        cap_buf_add_str(&text, "; --all includes unfinished and failed runs");
+    cap_plain_add(out, text.data);
+    cap_buf_add_char(out, '\n');
+}
+
 /* width 0: as wide as it gets */
 static void render_board(const Moecap__V1__BoardReply *reply, unsigned width, struct cap_buf *out)
 {
@@ -207,7 +234,7 @@ static void render_board(const Moecap__V1__BoardReply *reply, unsigned width, st
     struct cli_table_out table;
 
     if (reply->n_rows == 0) {
-        cap_buf_add_str(out, "the board is empty; moecap submit --help shows how to fill it\n");
+        add_empty(out);
         return;
     }
     cli_table_init(&table, BOARD_COLUMNS, ((1u << STATE) - 1) & ~((1u << BATCH) - 1));
@@ -219,7 +246,7 @@ static void render_board(const Moecap__V1__BoardReply *reply, unsigned width, st
     add_reasons(&table, &reasons, out);
     add_dropped(&table, out);
     if (reply->more)
-        cap_buf_add_str(out, "(more rows than shown: narrow it with --model or --task)\n");
+        cap_buf_printf(out, "the latest %zu runs; there are more: --csv has all\n", reply->n_rows);
     cli_table_done(&table);
 }
 

@@ -1,42 +1,155 @@
-/* Offline work belongs to the program that owns it: as git does, we become it. Also help and
- * version. */
+/* Offline work belongs to the program that owns it: as git does, we become it. With --json we run it
+ * and make an object of its failure, as of any other command's. Also help and version. */
 #include <errno.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/auto.h"
+#include "base/plain.h"
+#include "base/utf8.h"
 #include "cmd.h"
 #include "out.h"
 #include "suite.h"
 
+extern char **environ;
+
+enum { SAID_BYTES_MAX = 64 << 10 };
+
 struct cli_help_options cli_help_options;
 
-static int become(struct cli_context *context, const char *program, int argc, char **argv,
-                  struct cap_err *err)
+static char **arguments_of(char *path, int argc, char **argv)
 {
-    char path[CLI_FILE_BYTES];
     char **arguments = calloc((size_t)argc + 2, sizeof *arguments);
 
     if (!arguments)
         abort();
-    snprintf(path, sizeof path, "%s/%s", context->program_dir, program);
     arguments[0] = path;
     memcpy(arguments + 1, argv, (size_t)argc * sizeof *argv);
+    return arguments;
+}
+
+static int become(char *path, char **arguments, struct cap_err *err)
+{
     execv(path, arguments);
     cap_fail(err, CAP_FAILED_PRECONDITION, "cannot run \"%s\": %s", path, strerror(errno));
-    free(arguments);
     return CLI_INTERNAL;
+}
+
+/* ---- --json: a failure is an object here, too ---- */
+
+/* Takes the flag out of the words of those programs whose output is JSON anyway. */
+static bool take_json(int *io_argc, char **argv)
+{
+    bool knows_it =
+        *io_argc > 1 && (strcmp(argv[1], "inspect") == 0 || strcmp(argv[1], "check") == 0);
+    int kept = 0;
+    bool found = false;
+
+    for (int i = 0; i < *io_argc; i++) {
+        bool is_flag = strcmp(argv[i], "--json") == 0;
+
+        found = found || is_flag;
+        if (!is_flag || knows_it)
+            argv[kept++] = argv[i];
+    }
+    *io_argc = kept;
+    return found;
+}
+
+static bool is_server(int argc, char **argv)
+{
+    return argc > 1 && strcmp(argv[1], "serve") == 0;
+}
+
+static enum cap_code code_of(int status)
+{
+    return status == CLI_UNREACHABLE ? CAP_UNAVAILABLE
+           : status == CLI_INTERNAL  ? CAP_INTERNAL
+           : status == CLI_NEGATIVE  ? CAP_FAILED_PRECONDITION
+                                     : CAP_INVALID_ARGUMENT;
+}
+
+/* "moecap tokenize: the reason" -> the reason, on one line */
+static const char *reason_in(char *text)
+{
+    char *colon = strstr(text, ": ");
+
+    text[cap_utf8_cut(text, strlen(text))] = '\0';
+    for (size_t length = strlen(text); length > 0 && text[length - 1] == '\n';)
+        text[--length] = '\0';
+    return strncmp(text, "moecap", 6) == 0 && colon ? colon + 2 : text;
+}
+
+static bool start_child(char *path, char **arguments, int report, pid_t *out_pid,
+                        struct cap_err *err)
+{
+    posix_spawn_file_actions_t actions;
+    int rc;
+
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, report, STDERR_FILENO);
+    rc = posix_spawn(out_pid, path, &actions, NULL, arguments, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    return rc == 0 ||
+           cap_fail(err, CAP_FAILED_PRECONDITION, "cannot run \"%s\": %s", path, strerror(rc));
+}
+
+/* What the program says on stderr is kept, and becomes the error's message if it fails. */
+static int run_for_json(struct cli_context *context, char *path, char **arguments,
+                        struct cap_err *err)
+{
+    CAP_AUTO_STREAM FILE *said = tmpfile();
+    CAP_AUTO_MEM char *text = calloc(1, SAID_BYTES_MAX + 1);
+    int wait_status, status;
+    const char *reason;
+    pid_t pid;
+
+    context->globals.json = true;
+    if (!text || !said)
+        abort();
+    if (!start_child(path, arguments, fileno(said), &pid, err))
+        return CLI_INTERNAL;
+    while (waitpid(pid, &wait_status, 0) < 0)
+        if (errno != EINTR)
+            abort();
+    status = WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : CLI_INTERNAL;
+    rewind(said);
+    text[fread(text, 1, SAID_BYTES_MAX, said)] = '\0';
+    reason = reason_in(text);
+    if (*reason == '{') /* an object already */
+        cap_plain_json(stderr, text);
+    else if (status != CLI_OK && *reason)
+        cap_fail(err, code_of(status), "%s", reason);
+    else
+        fputs(text, stderr);
+    return status;
+}
+
+static int run_program(struct cli_context *context, const char *program, int argc, char **argv,
+                       struct cap_err *err)
+{
+    char path[CLI_FILE_BYTES];
+    CAP_AUTO_MEM char **arguments = NULL;
+    bool json = take_json(&argc, argv);
+
+    snprintf(path, sizeof path, "%s/%s", context->program_dir, program);
+    arguments = arguments_of(path, argc, argv);
+    return json && !is_server(argc, argv) ? run_for_json(context, path, arguments, err)
+                                          : become(path, arguments, err);
 }
 
 int cli_exec_inference(struct cli_context *context, int argc, char **argv, struct cap_err *err)
 {
-    return become(context, "moecap-inference", argc, argv, err);
+    return run_program(context, "moecap-inference", argc, argv, err);
 }
 
 int cli_exec_evaluator(struct cli_context *context, int argc, char **argv, struct cap_err *err)
 {
-    return become(context, "moecap-evaluator", argc, argv, err);
+    return run_program(context, "moecap-evaluator", argc, argv, err);
 }
 
 int cli_cmd_version(struct cli_context *context, const struct cli_words *words, struct cap_err *err)
@@ -50,11 +163,22 @@ int cli_cmd_version(struct cli_context *context, const struct cli_words *words, 
     return CLI_OK;
 }
 
+static bool print_help_json(const char *name)
+{
+    json_t *json = cli_help_json(name);
+    bool any = json_array_size(json_object_get(json, "commands")) > 0;
+
+    if (any)
+        cli_print_json(json);
+    else
+        json_decref(json);
+    return any;
+}
+
 int cli_cmd_help(struct cli_context *context, const struct cli_words *words, struct cap_err *err)
 {
     char name[128] = "";
 
-    (void)context;
     for (int i = 0; i < words->count && i < 2; i++)
         snprintf(name + strlen(name), sizeof name - strlen(name), "%s%s", i ? " " : "",
                  words->items[i]);
@@ -64,6 +188,8 @@ int cli_cmd_help(struct cli_context *context, const struct cli_words *words, str
         cli_print_man();
     else if (cli_help_options.completion)
         cli_print_completion();
+    else if (context->globals.json && print_help_json(name))
+        return CLI_OK;
     else if (!*name)
         cli_print_usage();
     else {

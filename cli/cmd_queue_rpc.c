@@ -1,5 +1,6 @@
 /* queue, cancel, node list: what waits and runs, stopping it, and who runs it. */
 #include <stdio.h>
+#include <string.h>
 
 #include "cmd.h"
 #include "moecap/v1/scheduler.rpc.h"
@@ -14,7 +15,6 @@ int cli_cmd_cancel(struct cli_context *context, const struct cli_words *words, s
 {
     CAP_AUTO(cli_suite) suite = cli_suite_open(context, err);
     Moecap__V1__CancelRequest request = MOECAP__V1__CANCEL_REQUEST__INIT;
-    size_t cancelled = 0;
 
     if (!suite)
         return cli_exit_of(err->code);
@@ -26,7 +26,6 @@ int cli_cmd_cancel(struct cli_context *context, const struct cli_words *words, s
                                                             : "cancelled on the command line");
         if (!scheduler_rpc_cancel(suite->scheduler, NULL, &request, suite->arena, &reply, err))
             return cli_exit_of(err->code);
-        cancelled += reply->n_run_ids;
         if (context->globals.json) {
             cli_print_json(cap_wire_to_json(&reply->base));
             continue;
@@ -34,9 +33,9 @@ int cli_cmd_cancel(struct cli_context *context, const struct cli_words *words, s
         for (size_t k = 0; k < reply->n_run_ids; k++)
             cli_say("%s cancelled", reply->run_ids[k]);
         for (size_t k = 0; k < reply->n_ended_ids; k++)
-            cli_say("%s had already ended", reply->ended_ids[k]);
+            cli_say("%s had already ended; nothing to cancel", reply->ended_ids[k]);
     }
-    return cancelled > 0 ? CLI_OK : CLI_NEGATIVE;
+    return CLI_OK;
 }
 
 /* ---- queue ---- */
@@ -65,8 +64,10 @@ static void print_queue(const Moecap__V1__ListQueueReply *reply)
         cli_table_add(&table, e->submitter);
         cli_table_addf(&table, "%u/%u", e->run->samples_answered, e->run->samples_total);
         cli_table_add(&table, e->run->node);
-        if (*e->waiting_for)
-            cli_table_addf(&table, "waits for: %s", e->waiting_for);
+        if (strncmp(e->waiting_for, "no connected node", strlen("no connected node")) == 0)
+            cli_table_addf(&table, "blocked: %s", e->waiting_for);
+        else if (*e->waiting_for)
+            cli_table_addf(&table, "waiting for %s", e->waiting_for);
         else
             cli_table_add(&table, *e->run->phase ? e->run->phase : "grading");
     }
@@ -108,7 +109,7 @@ static void add_names(struct cli_table_out *table, char *const *names, size_t co
 static void print_nodes(const Moecap__V1__ListNodesReply *reply)
 {
     static const char *const head[] = {"node",   "engines",  "precisions",
-                                       "models", "works on", "beat"};
+                                       "models", "works on", "last seen"};
     CAP_AUTO_BUF(out, 1 << 20);
     struct cli_table_out table;
 

@@ -112,7 +112,7 @@ static void print_model(const Moecap__V1__ShardReport *report)
                 line.data, report->n_declared > 0 ? " (declared)" : "");
 }
 
-/* Of a server nobody knows more than what the submitter says; what is reported is our own end. */
+/* Nobody knows more of a server than its submitter says; what is reported is the client. */
 static void print_hardware(const Moecap__V1__ShardReport *report,
                            const Moecap__V1__EvaluationSpec *spec)
 {
@@ -123,7 +123,7 @@ static void print_hardware(const Moecap__V1__ShardReport *report,
         cli_say("hardware    %s%s", *declared ? declared : "not declared",
                 *declared ? " (declared)" : "");
     if (report->hardware)
-        cli_say("%s    %s, %u cores", over_http ? "our end " : "hardware", report->hardware->cpu,
+        cli_say("%s    %s, %u cores", over_http ? "client  " : "hardware", report->hardware->cpu,
                 report->hardware->cores);
 }
 
@@ -164,7 +164,7 @@ static void print_attempts(const Moecap__V1__GetRunReply *reply)
         const Moecap__V1__Attempt *a = reply->attempts[i];
 
         cli_say("  %u on %s, fence %llu: %s", a->attempt, a->node, (unsigned long long)a->fence,
-                *a->outcome ? a->outcome : "going on");
+                *a->outcome ? a->outcome : "in progress");
     }
 }
 
@@ -183,7 +183,7 @@ static void print_run(const Moecap__V1__GetRunReply *reply)
             row->reason);
     cli_say("model       %s, engine %s, precision %s", spec->model, spec->engine,
             *spec->precision ? spec->precision : "-");
-    cli_say("task        %s, repeat %u, %u/%u answered, %u graded", row->task, row->repeat,
+    cli_say("task        %s, repeat %u, %u/%u answered, %u graded", row->task, row->repeat + 1,
             reply->samples_answered, reply->samples_total, reply->samples_graded);
     print_settings(spec);
     print_hashes(reply);

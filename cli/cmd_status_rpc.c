@@ -124,7 +124,8 @@ static int report(const struct cli_context *context, const char *state_dir, bool
     else
         print_table(list, count);
     if (state_dir && !supervised && !context->globals.json)
-        printf("nothing watches over them: the supervisor is gone; moecap down, then moecap up\n");
+        printf("the supervisor is gone, so nothing restarts these programs; run moecap down, then "
+               "moecap up\n");
     return all && (supervised || !state_dir) ? CLI_OK : CLI_NEGATIVE;
 }
 
@@ -217,7 +218,7 @@ static struct cap_rpc_channel *open_program(struct cli_context *context, struct 
         return cap_take(suite->evaluator);
     if (strcmp(program, "gateway") == 0) {
         cap_fail(err, CAP_INVALID_ARGUMENT,
-                 "the gateway speaks HTTP only: its counters are at /metrics of the address that "
+                 "the gateway speaks HTTP only; its counters are at /metrics of the address that "
                  "moecap status shows");
         return NULL;
     }
@@ -225,8 +226,9 @@ static struct cap_rpc_channel *open_program(struct cli_context *context, struct 
         strchr(program, ':') ? cap_rpc_channel_new(program, NULL) : open_local(context, program);
     if (!channel)
         cap_fail(err, CAP_NOT_FOUND,
-                 "program \"%s\" is none of scheduler, store, evaluator, the local nodes "
-                 "(node-1, ...), and no address",
+                 "\"%s\" is not a program: expected scheduler, store, evaluator, a local node "
+                 "(node-1, ...) or "
+                 "an address",
                  program);
     return channel;
 }

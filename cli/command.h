@@ -6,6 +6,8 @@
 #ifndef CLI_COMMAND_H
 #define CLI_COMMAND_H
 
+#include <jansson.h>
+
 #include "args.h"
 #include "base/err.h"
 #include "base/exit.h"
@@ -74,6 +76,8 @@ const char *cli_hint_of(const struct cli_command *command, int status, enum cap_
 void cli_print_usage(void);
 void cli_print_help(const struct cli_command *command);
 bool cli_print_group(const char *word); /* "task": its commands; false when there are none */
+/* Every command whose name begins with these words, "" = all. The caller's reference. */
+json_t *cli_help_json(const char *name);
 void cli_print_markdown(void);
 void cli_print_man(void);
 void cli_print_completion(void);

@@ -41,29 +41,27 @@ static const struct cli_command up = {
     .name = "up",
     .words = "",
     .summary = "start a suite on this machine and watch over it",
-    .text = "Starts store (with a private PostgreSQL), evaluator, scheduler, nodes and the gateway "
-            "(the page),\n"
-            "adds the shipped tasks, restarts whatever dies, and ends everything on Ctrl-C. A "
-            "second suite\n"
-            "needs its own state folder and ports.\n\n"
-            "  moecap up                                     in the foreground\n"
-            "  moecap up --detach --models /data/models      in the background, with your models\n"
-            "  moecap up --detach --state /tmp/s --ports auto   a second one beside it\n",
+    .text = "Starts store (with a private PostgreSQL), evaluator, scheduler, nodes and the\n"
+            "gateway (the page), adds the shipped tasks, restarts programs that die, and\n"
+            "ends everything on Ctrl-C. A second suite needs another state folder and ports.\n"
+            "\n"
+            "  moecap up                                  in the foreground\n"
+            "  moecap up --detach --models /data/models   in the background, your models\n"
+            "  moecap up --detach --state /tmp/s --ports auto    a second one beside it\n",
     .options = up_options,
     .option_count = CAP_COUNT_OF(up_options),
     .values = &cli_up_options,
-    .hint = "moecap help up shows the options; logs are in the state folder; --ports auto takes "
-            "any free "
-            "ports",
+    .hint = "moecap help up shows the options; the logs are in the state folder",
     .run = cli_cmd_up,
 };
 
 static const struct cli_command down = {
     .name = "down",
     .words = "",
-    .summary = "end what `up` started, and nothing else",
-    .text = "Ends the supervisor, which ends its programs in order; what outlived a killed "
-            "supervisor too.\n\n"
+    .summary = "stop the local suite",
+    .text = "Ends the supervisor, which ends its programs in order. Programs that outlived a\n"
+            "killed supervisor are ended, too; nothing else is.\n"
+            "\n"
             "  moecap down\n",
     .run = cli_cmd_down,
 };
@@ -71,13 +69,13 @@ static const struct cli_command down = {
 static const struct cli_command status = {
     .name = "status",
     .words = "",
-    .summary = "programs of the suite: address, process, whether they answer, restarts",
-    .text =
-        "Of the local suite, or with --server what its scheduler tells. Status 0 when everything "
-        "answers,\n"
-        "1 when something is down or silent, 4 when there is no suite.\n\n"
-        "  moecap status --json\n"
-        "  moecap status --server 10.0.0.5:7861\n",
+    .summary = "the programs of the suite, and whether they answer",
+    .text = "Of the local suite: address, process, restarts; with --server what its scheduler\n"
+            "tells. Status 0 when everything answers, 1 when something is down or silent,\n"
+            "4 when there is no suite.\n"
+            "\n"
+            "  moecap status --json\n"
+            "  moecap status --server 10.0.0.5:7861\n",
     .run = cli_cmd_status,
 };
 
@@ -105,7 +103,7 @@ static const struct cli_option submit_options[] = {
     CLI_OPTION(struct cli_submit_options, dry_run, "dry-run", NULL, CLI_FLAG, NULL,
                "check and plan only"),
     CLI_OPTION(struct cli_submit_options, watch, "watch", NULL, CLI_FLAG, NULL,
-               "stay and show progress; status 1 if a run, or its every sample, fails"),
+               "follow the runs and show results; status 1 if a run or all its samples fail"),
     CLI_OPTION(struct cli_submit_options, quiet, "quiet", NULL, CLI_FLAG, NULL,
                "print the evaluation's id only"),
 };
@@ -115,15 +113,15 @@ static const struct cli_command submit = {
     .name = "submit",
     .words = "",
     .summary = "queue an evaluation: a model on tasks",
-    .text =
-        "Each task and repeat becomes a run. A configuration that is queued or running already "
-        "returns its\n"
-        "ids. What is wrong is named: field, value, and what would be accepted.\n\n"
-        "  moecap submit --model moecap-tiny --task gsm-mini --batch-size 4 --watch\n"
-        "  moecap submit --model moecap-tiny --task gsm-mini --task choice-mini --precision int8 "
-        "--limit 100\n"
-        "  moecap submit --model moecap-tiny --task gsm-mini --num-fewshot 3 --chat --repeats 3\n"
-        "  moecap submit --engine null --model none --task gsm-mini --dry-run\n",
+    .text = "Each task and repeat becomes a run. If the same configuration is queued or\n"
+            "running already, its ids are returned. A refusal names every wrong option, its\n"
+            "value, and what would be accepted.\n"
+            "\n"
+            "  moecap submit --model moecap-tiny --task gsm-mini --batch-size 4 --watch\n"
+            "  moecap submit --model moecap-tiny --task gsm-mini --task choice-mini\n"
+            "  moecap submit --model moecap-tiny --task gsm-mini --precision int8 --limit 100\n"
+            "  moecap submit --model moecap-tiny --task gsm-mini --num-fewshot 3 --chat\n"
+            "  moecap submit --engine null --model none --task gsm-mini --dry-run\n",
     .options = submit_options,
     .option_count = CAP_COUNT_OF(submit_options),
     .values = &cli_submit_options,
@@ -135,10 +133,12 @@ static const struct cli_command submit = {
 static const struct cli_command watch = {
     .name = "watch",
     .words = "ID...",
-    .summary = "progress of evaluations or runs, until all have ended",
-    .text = "On a terminal a bar for each run; elsewhere a line for each step; --json one object "
-            "for each change.\n"
-            "Status 0 only if every run finished. A scheduler that restarts is waited for.\n\n"
+    .summary = "follow evaluations or runs until they end",
+    .text = "On a terminal a bar for each run; elsewhere a line for each step; with --json an\n"
+            "object for each change. Ends with the result of each run. Status 0 only if every\n"
+            "run finished with answers. A scheduler that restarts is waited for. Ctrl-C stops\n"
+            "watching; the runs go on.\n"
+            "\n"
             "  moecap watch eval-k3v5n7x2m4p8q9wz\n",
     .words_min = 1,
     .words_max = CLI_WORDS_MAX,
@@ -154,8 +154,10 @@ static const struct cli_option cancel_options[] = {
 static const struct cli_command cancel = {
     .name = "cancel",
     .words = "ID...",
-    .summary = "stop evaluations or runs; what was answered stays stored",
-    .text = "  moecap cancel run-a2b3c4d5e6f7g8h9 --reason \"wrong precision\"\n",
+    .summary = "stop evaluations or runs; stored answers are kept",
+    .text = "Status 0 also for runs that had already ended: nothing is left to stop.\n"
+            "\n"
+            "  moecap cancel run-a2b3c4d5e6f7g8h9 --reason \"wrong precision\"\n",
     .options = cancel_options,
     .option_count = CAP_COUNT_OF(cancel_options),
     .values = &cli_cancel_options,
@@ -168,7 +170,7 @@ static const struct cli_command cancel = {
 static const struct cli_command queue = {
     .name = "queue",
     .words = "",
-    .summary = "what runs and waits, in order, and what each waits for",
+    .summary = "runs that are running or waiting, and what each waits for",
     .text = "  moecap queue\n",
     .run = cli_cmd_queue,
 };
@@ -181,8 +183,9 @@ static const struct cli_option board_options[] = {
     CLI_OPTION(struct cli_board_options, evaluation, "evaluation", NULL, CLI_TEXT, "ID",
                "only this evaluation"),
     CLI_OPTION(struct cli_board_options, all, "all", NULL, CLI_FLAG, NULL,
-               "runs that failed or go on, too"),
-    CLI_OPTION(struct cli_board_options, limit, "limit", NULL, CLI_INT, "N", "most rows (1000)"),
+               "also runs that failed or are in progress"),
+    CLI_OPTION(struct cli_board_options, limit, "limit", NULL, CLI_INT, "N",
+               "at most N rows, up to 1000"),
     CLI_OPTION(struct cli_board_options, csv, "csv", NULL, CLI_FLAG, NULL,
                "the API's table as CSV: a line for each run, all of them without --limit"),
 };
@@ -190,18 +193,16 @@ static const struct cli_option board_options[] = {
 static const struct cli_command board = {
     .name = "board",
     .words = "",
-    .summary = "results: accuracy with its interval, latency, throughput, activated experts",
-    .text =
-        "Accuracy of the task's first metric with its 95 % interval; medians of the time to the "
-        "first token\n"
-        "(TTFT) and per further token (TPOT); tokens per second, answered (out) and read (pre); "
-        "distinct\n"
-        "experts that a pass activates in a layer (exp), in prefill (pre) and decode (dec). A dash "
-        "is an\n"
-        "unknown figure; why stands below the table and in --json. A narrow terminal gets fewer "
-        "columns.\n\n"
-        "  moecap board --task gsm-mini\n"
-        "  moecap board --csv > figures.csv\n",
+    .summary = "results: accuracy, latency, throughput, activated experts",
+    .text = "Accuracy is the task's first metric with its 95 % interval. TTFT and TPOT are\n"
+            "medians of the time to the first token and of the time per further token. Tokens\n"
+            "per second: output (out) and prefill (pre). Activated experts: how many distinct\n"
+            "experts a pass uses in a layer, in prefill (pre) and decode (dec). A dash is an\n"
+            "unknown figure; the reasons are below the table and in --json. A narrow terminal\n"
+            "shows fewer columns.\n"
+            "\n"
+            "  moecap board --task gsm-mini\n"
+            "  moecap board --csv > board.csv\n",
     .options = board_options,
     .option_count = CAP_COUNT_OF(board_options),
     .values = &cli_board_options,
@@ -211,7 +212,7 @@ static const struct cli_command board = {
 static const struct cli_command run_show = {
     .name = "run show",
     .words = "RUN",
-    .summary = "one run: configuration, attempts, every figure with basis and reason",
+    .summary = "one run: configuration, attempts, figures with their reasons",
     .text = "  moecap run show run-a2b3c4d5e6f7g8h9\n",
     .words_min = 1,
     .words_max = 1,
@@ -220,24 +221,24 @@ static const struct cli_command run_show = {
 };
 
 static const struct cli_option samples_options[] = {
-    CLI_OPTION(struct cli_samples_options, verdict, "verdict", NULL, CLI_TEXT, "KIND",
-               "only those: correct, wrong, undecided"),
-    CLI_OPTION(struct cli_samples_options, limit, "limit", NULL, CLI_INT, "N", "most samples (50)"),
+    CLI_OPTION(struct cli_samples_options, verdict, "verdict", NULL, CLI_TEXT,
+               "correct|wrong|undecided", "only samples with this verdict"),
+    CLI_OPTION(struct cli_samples_options, limit, "limit", NULL, CLI_INT, "N",
+               "at most N samples (50)"),
     CLI_OPTION_GIVEN(struct cli_samples_options, after, has_after, "after", CLI_INT, "SAMPLE",
-                     "only those behind this number: the next page"),
+                     "only those after this number: the next page"),
 };
 
 static const struct cli_command run_samples = {
     .name = "run samples",
     .words = "RUN",
-    .summary = "samples of a run: verdict, end, tokens, and the experts that each used",
-    .text =
-        "EXPERTS: how many of the model's experts were chosen, median over MoE layers. BUSIEST: "
-        "the share of\n"
-        "selections that went to a layer's busiest expert, median over layers. A dash is "
-        "unknown; --json has\n"
-        "the counts by layer, phase and expert. Texts: moecap run export.\n\n"
-        "  moecap run samples run-a2b3c4d5e6f7g8h9 --verdict wrong\n",
+    .summary = "samples of a run: verdict, end, tokens, experts used",
+    .text = "EXPERTS: how many of the model's experts were chosen, median over MoE layers.\n"
+            "BUSIEST: the share of selections that went to a layer's busiest expert, median\n"
+            "over layers. A dash is unknown. With --json also texts, and the counts by layer,\n"
+            "phase and expert. All samples: moecap run export.\n"
+            "\n"
+            "  moecap run samples run-a2b3c4d5e6f7g8h9 --verdict wrong\n",
     .options = samples_options,
     .option_count = CAP_COUNT_OF(samples_options),
     .values = &cli_samples_options,
@@ -257,7 +258,7 @@ static const struct cli_option export_options[] = {
 static const struct cli_command run_export = {
     .name = "run export",
     .words = "RUN...",
-    .summary = "a run with all its samples, prompts, answers and verdicts, as JSON lines",
+    .summary = "a run with all its samples, texts and verdicts, as JSON lines",
     .text = "Gold answers are included once the run has ended.\n\n"
             "  moecap run export run-a2b3c4d5e6f7g8h9 > run.jsonl\n",
     .options = export_options,
@@ -292,31 +293,31 @@ static const struct cli_option task_options[] = {
     CLI_OPTION(struct cli_task_options, data, "data", NULL, CLI_TEXT, "FILE",
                "JSONL of the samples, when it is not beside the YAML"),
     CLI_OPTION(struct cli_task_options, fewshot, "fewshot", NULL, CLI_TEXT, "FILE",
-               "JSONL of few-shot examples, likewise"),
+               "JSONL of the few-shot examples, likewise"),
 };
 
 static const struct cli_command task_add = {
     .name = "task add",
     .words = "FILE.yaml|NAME...",
     .summary = "add a task: a YAML and its JSONL; NAME is a shipped YAML",
-    .text =
-        "Every sample is rendered once as a check. An older version stays for the runs that used "
-        "it.\n\n"
-        "  moecap task add tasks/gsm-mini.yaml\n"
-        "  moecap task add gsm8k --data gsm8k_test.jsonl --fewshot gsm8k_train.jsonl\n",
+    .text = "Every sample is rendered once as a check. An older version stays for the runs\n"
+            "that used it.\n"
+            "\n"
+            "  moecap task add tasks/gsm-mini.yaml\n"
+            "  moecap task add gsm8k --data gsm8k_test.jsonl --fewshot gsm8k_train.jsonl\n",
     .options = task_options,
     .option_count = CAP_COUNT_OF(task_options),
     .values = &cli_task_options,
     .words_min = 1,
     .words_max = CLI_WORDS_MAX,
-    .hint = "moecap help task add shows how",
+    .hint = "moecap help task add shows examples",
     .run = cli_cmd_task_add,
 };
 
 static const struct cli_command node_list = {
     .name = "node list",
     .words = "",
-    .summary = "connected nodes: engines, models, what each works on",
+    .summary = "connected nodes: engines, models, current run",
     .text = "  moecap node list\n",
     .run = cli_cmd_node_list,
 };
@@ -324,7 +325,7 @@ static const struct cli_command node_list = {
 static const struct cli_command model = {
     .name = "model",
     .words = "inspect|forward|serve DIR ...",
-    .summary = "look at a checkpoint, run it once, or serve it, without any suite",
+    .summary = "inspect a checkpoint, run it once, or serve it, without a suite",
     .text = "  moecap model inspect models/moecap-tiny\n"
             "  moecap model forward models/moecap-tiny --tokens tokens.json --greedy 8\n",
     .raw = true,
@@ -334,9 +335,9 @@ static const struct cli_command model = {
 static const struct cli_command engine = {
     .name = "engine",
     .words = "check URL ...",
-    .summary = "what a server can do, before anyone submits an evaluation of it",
+    .summary = "find out what a server can do, before submitting",
     .text = "  moecap engine check http://127.0.0.1:8000\n"
-            "  moecap engine check http://127.0.0.1:8000 --kind vllm --model NAME --json\n",
+            "  moecap engine check http://127.0.0.1:8000 --kind vllm --model NAME\n",
     .raw = true,
     .run_raw = cli_exec_inference,
 };
@@ -344,7 +345,7 @@ static const struct cli_command engine = {
 static const struct cli_command tokenize = {
     .name = "tokenize",
     .words = "DIR",
-    .summary = "JSON strings, one a line, to lists of token ids",
+    .summary = "turn JSON strings, one a line, into lists of token ids",
     .text = "  echo '\"2 + 2\"' | moecap tokenize models/moecap-tiny\n",
     .raw = true,
     .run_raw = cli_exec_inference,
@@ -353,7 +354,7 @@ static const struct cli_command tokenize = {
 static const struct cli_command grade = {
     .name = "grade",
     .words = "TASK|GRADER [--filter NAME]",
-    .summary = "grade answers made anywhere: {id, text, gold} lines in, verdicts out",
+    .summary = "grade answers made anywhere: {id, text, gold} lines to verdicts",
     .text = "moecap grade --help lists the graders and every option.\n\n"
             "  moecap grade gsm8k < answers.jsonl > verdicts.jsonl\n",
     .raw = true,
@@ -363,7 +364,7 @@ static const struct cli_command grade = {
 static const struct cli_command admin_config = {
     .name = "admin config",
     .words = "PROGRAM",
-    .summary = "settings of scheduler, store, evaluator or a node, and where each comes from",
+    .summary = "settings of a program, and where each comes from",
     .text = "  moecap admin config scheduler\n"
             "  moecap admin config node-1\n",
     .words_min = 1,
@@ -374,7 +375,7 @@ static const struct cli_command admin_config = {
 static const struct cli_command admin_metrics = {
     .name = "admin metrics",
     .words = "PROGRAM",
-    .summary = "its counters, as Prometheus reads them",
+    .summary = "counters of a program, as Prometheus reads them",
     .text = "  moecap admin metrics store\n",
     .words_min = 1,
     .words_max = 1,
@@ -385,11 +386,10 @@ static const struct cli_command admin_log = {
     .name = "admin log",
     .words = "PROGRAM LEVELS",
     .summary = "change what a running program logs",
-    .text =
-        "A level, or levels by module (source file without .c): debug, info, warn, error. Lasts "
-        "until the\n"
-        "program ends; `up --log` and MOECAP_LOG set it from the start.\n\n"
-        "  moecap admin log scheduler info,conduct:debug\n",
+    .text = "A level, or levels by module (source file without .c): debug, info, warn, error.\n"
+            "Lasts until the program ends; `up --log` and MOECAP_LOG set it from the start.\n"
+            "\n"
+            "  moecap admin log scheduler info,conduct:debug\n",
     .words_min = 2,
     .words_max = 2,
     .run = cli_cmd_admin_log,
@@ -415,7 +415,7 @@ static const struct cli_option help_options[] = {
 static const struct cli_command help = {
     .name = "help",
     .words = "[COMMAND]",
-    .summary = "what there is, or one command with examples",
+    .summary = "all commands, or one of them with examples",
     .text = "  moecap help submit\n"
             "  moecap help --man | man -l -\n"
             "  source <(moecap help --bash-completion)\n",

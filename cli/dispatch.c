@@ -1,5 +1,6 @@
 /* From a command line to an exit status: finds the command's row, parses its options, runs it, and
  * says what went wrong and what to do next. */
+#include <assert.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,8 @@
 #include "out.h"
 #include "rpc/rpc.h"
 #include "suite.h"
+
+enum { COMMANDS_MAX = 64 };
 
 int cli_exit_of(enum cap_code code)
 {
@@ -31,7 +34,7 @@ const char *cli_hint_of(const struct cli_command *command, int status, enum cap_
         return "moecap down ends it; --state and --ports auto start another beside it";
     case CAP_PERMISSION_DENIED:
     case CAP_UNAUTHENTICATED:
-        return "ask whoever runs the suite for the right to do this";
+        return "ask the person who runs the suite for permission";
     case CAP_INTERNAL:
     case CAP_DATA_LOSS:
         return "the logs in the state folder say more";
@@ -43,7 +46,7 @@ const char *cli_hint_of(const struct cli_command *command, int status, enum cap_
     if (!command)
         return "moecap --help lists the commands";
     if (status == CLI_USAGE)
-        return "--help behind the command shows its options, with examples";
+        return "run the command with --help for options and examples";
     return code != CAP_NOT_FOUND && command->hint_values ? command->hint_values : command->hint;
 }
 
@@ -127,17 +130,24 @@ static bool refuse_group(const char *word, struct cap_err *err)
             cap_buf_printf(&verbs, "%s%s", verbs.length ? ", " : "", name + first_word(name) + 1);
     }
     return verbs.length == 0 || cap_fail(err, CAP_INVALID_ARGUMENT,
-                                         "moecap %s is followed by one of: %s", word, verbs.data);
+                                         "moecap %s needs a subcommand: %s", word, verbs.data);
 }
 
 static int refuse_command(const char *word, struct cap_err *err)
 {
+    static char groups[COMMANDS_MAX][32];
     struct cap_near near = {.word = word};
 
+    assert(cli_command_count <= COMMANDS_MAX);
     if (!refuse_group(word, err))
         return CLI_USAGE;
     for (size_t i = 0; i < cli_command_count; i++)
         cap_near_try(&near, cli_commands[i]->name);
+    for (size_t i = 0; i < cli_command_count; i++) { /* "nodes" is near "node", a group */
+        snprintf(groups[i], sizeof groups[i], "%.*s", (int)first_word(cli_commands[i]->name),
+                 cli_commands[i]->name);
+        cap_near_try(&near, groups[i]);
+    }
     cap_fail(err, CAP_INVALID_ARGUMENT, "there is no command \"%s\"%s%s%s", word,
              near.best ? "; did you mean \"" : "", near.best ? near.best : "",
              near.best ? "\"?" : "");
@@ -177,7 +187,8 @@ static int run_parsed(struct cli_context *context, const struct cli_command *c, 
 static int run_nothing(int argc, char **argv)
 {
     for (int i = 0; i < argc; i++)
-        if (strcmp(argv[i], "--version") == 0)
+        if (strcmp(argv[i], "--version") == 0 || strcmp(argv[i], "-v") == 0 ||
+            strcmp(argv[i], "-V") == 0)
             return printf("moecap %s\n", MOECAP_VERSION) > 0 ? CLI_OK : CLI_INTERNAL;
     cli_print_usage();
     return argc == 0 ? CLI_USAGE : CLI_OK;
@@ -211,6 +222,9 @@ int cli_dispatch(struct cli_context *context, int argc, char **argv)
     int first, used = 0, status;
     const struct cli_command *c = cli_find_command(argc, argv, &first, &used);
 
+    /* also for what is wrong with the words before it */
+    for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++)
+        context->globals.json |= strcmp(argv[i], "--json") == 0;
     if (c)
         status = run_command(context, c, first, used, argc, argv, &err);
     else if (first + 1 < argc && asks_for_help(argv[first + 1]) && cli_print_group(argv[first]))

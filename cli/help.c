@@ -1,22 +1,74 @@
 /* Usage, help, Markdown, man page and completion: all from the rows in commands.c. */
+#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/auto.h"
 #include "command.h"
+#include "words/words.h"
+
+enum { WIDTH = 80, OPTION_COLUMN = 26 };
+
+/* ---- text of at most WIDTH characters a line ---- */
+
+/* A paragraph from column `at` on; its other lines begin at `indent`. */
+static void print_paragraph(const char *text, size_t length, size_t at, size_t indent)
+{
+    while (length > 0) {
+        size_t word = strcspn(text, " \n"), skipped;
+
+        word = word < length ? word : length;
+        if (at > indent && at + 1 + word > WIDTH) {
+            printf("\n%*s", (int)indent, "");
+            at = indent;
+        } else if (at > indent) {
+            putchar(' ');
+            at++;
+        }
+        printf("%.*s", (int)word, text);
+        at += word;
+        skipped = word + strspn(text + word, " \n");
+        skipped = skipped < length ? skipped : length;
+        text += skipped;
+        length -= skipped;
+    }
+    putchar('\n');
+}
+
+/* Lines that begin with a blank are examples and stay; others are paragraphs. */
+static void print_text(const char *text)
+{
+    while (*text) {
+        size_t length = strcspn(text, "\n");
+
+        if (length == 0 || *text == ' ') {
+            printf("%.*s\n", (int)length, text);
+            text += length + (text[length] == '\n');
+            continue;
+        }
+        length = 0;
+        while (text[length] && text[length] != ' ' && text[length] != '\n')
+            length += strcspn(text + length, "\n") + 1;
+        print_paragraph(text, length - 1, 0, 0);
+        text += length;
+    }
+}
 
 static void print_option(const struct cli_option *o)
 {
-    char left[64];
+    char left[80];
+    int width = snprintf(left, sizeof left, "  --%s%s%s%s%s", o->name, o->alias ? ", --" : "",
+                         o->alias ? o->alias : "", o->value ? " " : "", o->value ? o->value : "");
 
-    snprintf(left, sizeof left, "--%s%s%s%s%s", o->name, o->alias ? ", --" : "",
-             o->alias ? o->alias : "", o->value ? " " : "", o->value ? o->value : "");
-    printf("  %-30s %s\n", left, o->help);
+    printf("%-*s", OPTION_COLUMN, left);
+    if (width >= OPTION_COLUMN)
+        printf("\n%*s", OPTION_COLUMN, "");
+    print_paragraph(o->help, strlen(o->help), OPTION_COLUMN, OPTION_COLUMN);
 }
 
 void cli_print_usage(void)
 {
-    printf("moecap %s: cost, accuracy and performance of mixture-of-experts models, on one run\n\n"
+    printf("moecap %s: cost, accuracy and performance of mixture-of-experts models\n\n"
            "usage: moecap [options] COMMAND ...\n\ncommands:\n",
            MOECAP_VERSION);
     for (size_t i = 0; i < cli_command_count; i++)
@@ -33,8 +85,9 @@ void cli_print_usage(void)
 
 void cli_print_help(const struct cli_command *c)
 {
-    printf("moecap %s: %s\n\nusage: moecap %s%s%s%s\n\n%s", c->name, c->summary, c->name,
-           c->option_count ? " [options]" : "", *c->words ? " " : "", c->words, c->text);
+    printf("moecap %s: %s\n\nusage: moecap %s%s%s%s\n\n", c->name, c->summary, c->name,
+           c->option_count ? " [options]" : "", *c->words ? " " : "", c->words);
+    print_text(c->text);
     if (c->option_count)
         printf("\noptions:\n");
     for (size_t i = 0; i < c->option_count; i++)
@@ -56,9 +109,43 @@ bool cli_print_group(const char *word)
         printf("  %-14s %s\n", name, cli_commands[i]->summary);
     }
     if (found > 0)
-        printf("\n--help behind a command shows its options, with examples.\n");
+        printf("\nRun a command with --help for its options and examples.\n");
     return found > 0;
 }
+
+/* ---- the same for programs ---- */
+
+static json_t *options_json(const struct cli_option *options, size_t count)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(list, json_pack("{s:s,s:s*,s:s*,s:s}", "name", options[i].name,
+                                              "alias", options[i].alias, "value", options[i].value,
+                                              "help", options[i].help));
+    return list;
+}
+
+json_t *cli_help_json(const char *name)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < cli_command_count; i++) {
+        const struct cli_command *c = cli_commands[i];
+        size_t length = strlen(name);
+
+        if (strncmp(c->name, name, length) == 0 &&
+            (!length || !c->name[length] || c->name[length] == ' '))
+            json_array_append_new(list,
+                                  json_pack("{s:s,s:s,s:s,s:s,s:o}", "name", c->name, "words",
+                                            c->words, "summary", c->summary, "text", c->text,
+                                            "options", options_json(c->options, c->option_count)));
+    }
+    return json_pack("{s:o,s:o}", "commands", list, "options",
+                     options_json(cli_global_options, cli_global_option_count));
+}
+
+/* ---- documents ---- */
 
 static const char *const exit_texts[][2] = {
     {"0", "it worked"},
@@ -67,7 +154,7 @@ static const char *const exit_texts[][2] = {
     {"2", "the command line is wrong"},
     {"3", "the input is refused: an unknown name, a bad value, a thing that does not exist"},
     {"4", "no suite is running, or a part of it does not answer"},
-    {"5", "an error of our own; the log has more"},
+    {"5", "an error inside moecap; the log has more"},
     {"130", "interrupted"},
 };
 
@@ -114,9 +201,10 @@ static void print_option_rows(const struct cli_option *options, size_t count)
 
 static void print_command_section(const struct cli_command *c)
 {
-    printf("\n## moecap %s\n\n%s.\n\n```\nmoecap %s%s%s%s\n```\n\n```text\n%s```\n", c->name,
-           c->summary, c->name, c->option_count ? " [options]" : "", *c->words ? " " : "", c->words,
-           c->text);
+    printf("\n## moecap %s\n\n%s.\n\n```\nmoecap %s%s%s%s\n```\n\n```text\n", c->name, c->summary,
+           c->name, c->option_count ? " [options]" : "", *c->words ? " " : "", c->words);
+    print_text(c->text);
+    printf("```\n");
     print_option_rows(c->options, c->option_count);
 }
 
@@ -158,6 +246,30 @@ static void print_roff(const char *text)
             putchar(*text);
         line_start = *text == '\n';
     }
+}
+
+/* Paragraphs are filled by roff, examples stay as they are. */
+static void print_man_text(const char *text)
+{
+    bool example = false;
+
+    printf("\n.PP\n");
+    while (*text) {
+        size_t length = strcspn(text, "\n");
+        char line[512];
+
+        if ((*text == ' ') != example) {
+            example = *text == ' ';
+            printf(example ? ".nf\n" : ".fi\n.PP\n");
+        }
+        snprintf(line, sizeof line, "%.*s", (int)length, text);
+        if (length > 0)
+            print_roff(line);
+        printf(length > 0 ? "\n" : example ? "\n" : "");
+        text += length + (text[length] == '\n');
+    }
+    if (example)
+        printf(".fi\n");
 }
 
 static void print_tagged(const char *tag, const char *value, const char *text)
@@ -207,9 +319,7 @@ void cli_print_man(void)
 
         printf(".SS \"moecap %s %s\"\n", c->name, c->words);
         print_roff(c->summary);
-        printf("\n.PP\n.nf\n");
-        print_roff(c->text);
-        printf(".fi\n");
+        print_man_text(c->text);
         print_man_options(c->options, c->option_count);
     }
     print_man_rows("EXIT STATUS", exit_texts, CAP_COUNT_OF(exit_texts));
@@ -248,6 +358,23 @@ static void print_value_case(bool (*which)(const struct cli_option *), const cha
     printf(") COMPREPLY=(%s); return ;;\n", reply);
 }
 
+/* Options whose values come from a table, or from the suite. */
+static void print_known_values(void)
+{
+    const struct {
+        const char *option;
+        struct cap_words words;
+    } rows[] = {{"engine", cap_engine_words()}, {"precision", cap_precision_words()}};
+
+    for (size_t i = 0; i < CAP_COUNT_OF(rows); i++) {
+        printf("    --%s) COMPREPLY=($(compgen -W \"", rows[i].option);
+        for (size_t k = 0; k < rows[i].words.count; k++)
+            printf("%s%s", k ? " " : "", rows[i].words.items[k]);
+        printf("\" -- \"$word\")); return ;;\n");
+    }
+    printf("    --task) COMPREPLY=($(compgen -W \"$(_moecap_tasks)\" -- \"$word\")); return ;;\n");
+}
+
 /* "default|auto": one of these. */
 static void print_choice_cases(const struct cli_option *options, size_t count)
 {
@@ -279,11 +406,45 @@ static void print_group_case(size_t index)
     printf("\" ;;\n");
 }
 
+/* "inspect|forward|serve DIR ...": the length of the verbs; 0 when it begins with something else. */
+static size_t verbs_length(const struct cli_command *c)
+{
+    size_t length = strcspn(c->words, " ");
+
+    return c->raw && strspn(c->words, "abcdefghijklmnopqrstuvwxyz|") >= length ? length : 0;
+}
+
+/* What may stand behind the command's name, besides its options. */
+static void print_operands(const struct cli_command *c)
+{
+    if (strcmp(c->name, "help") == 0)
+        for (size_t i = 0; i < cli_command_count; i++)
+            printf(" %s", cli_commands[i]->name);
+    else if (strstr(c->words, "RUN"))
+        printf(" $(_moecap_runs 1)");
+    else if (strstr(c->words, "ID"))
+        printf(" $(_moecap_runs 1,2)");
+    else if (strcmp(c->words, "TASK") == 0)
+        printf(" $(_moecap_tasks)");
+    else if (strstr(c->words, "PROGRAM"))
+        printf(" scheduler store evaluator node-1");
+}
+
 static void print_command_case(const struct cli_command *c)
 {
-    printf("    \"%s\"%s) words=\"$globals", c->name, strchr(c->name, ' ') ? "" : "\\ *");
+    size_t verbs = verbs_length(c);
+
+    if (verbs > 0) {
+        printf("    \"%s \") words=\"--help ", c->name);
+        for (size_t i = 0; i < verbs; i++)
+            putchar(c->words[i] == '|' ? ' ' : c->words[i]);
+        printf("\" ;;\n");
+    }
+    printf("    \"%s\"%s) words=\"%s", c->name, strchr(c->name, ' ') ? "" : "\\ *",
+           c->raw ? "--help --json" : "$globals");
     for (size_t k = 0; k < c->option_count; k++)
         printf(" --%s", c->options[k].name);
+    print_operands(c);
     printf("\"%s ;;\n", strstr(c->words, "DIR") || strstr(c->words, "FILE") ? "; files=-f" : "");
 }
 
@@ -305,6 +466,11 @@ static void print_first_words(void)
 void cli_print_completion(void)
 {
     printf("# bash completion of moecap; made from its table of commands\n"
+           "_moecap_tasks() { moecap task list 2>/dev/null | awk 'NR > 1 { print $1 }'; }\n"
+           "_moecap_runs() {\n"
+           "    moecap board --all --limit 100 --csv 2>/dev/null | cut -d, -f\"$1\" |\n"
+           "        tr , '\\n' | grep -E '^(run|eval)-' | sort -u\n"
+           "}\n"
            "_moecap() {\n"
            "    local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}\n"
            "    local globals=\"");
@@ -312,6 +478,7 @@ void cli_print_completion(void)
         printf("%s--%s", i ? " " : "", cli_global_options[i].name);
     printf("\" words= files= i names=()\n    case $previous in\n");
     print_value_case(takes_path, "$(compgen -f -- \"$word\")");
+    print_known_values();
     print_value_case(takes_other, "");
     for (size_t i = 0; i < cli_command_count; i++)
         print_choice_cases(cli_commands[i]->options, cli_commands[i]->option_count);

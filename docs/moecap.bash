@@ -1,12 +1,21 @@
 # bash completion of moecap; made from its table of commands
+_moecap_tasks() { moecap task list 2>/dev/null | awk 'NR > 1 { print $1 }'; }
+_moecap_runs() {
+    moecap board --all --limit 100 --csv 2>/dev/null | cut -d, -f"$1" |
+        tr , '\n' | grep -E '^(run|eval)-' | sort -u
+}
 _moecap() {
     local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}
     local globals="--server --state --json --help" words= files= i names=()
     case $previous in
     --= | --state | --models | --tasks | --model | --model-config | --data | --fewshot) COMPREPLY=($(compgen -f -- "$word")); return ;;
-    --= | --server | --nodes | --postgres | --port-base | --openai-port | --log | --task | --engine | --precision | --batch-size | --rate | --limit | --sampling | --num-fewshot | --max-tokens | --temperature | --top-p | --top-k | --seed | --repeats | --priority | --submitter | --note | --revision | --hardware | --device-count | --tensor-parallel | --pipeline-parallel | --data-parallel | --expert-parallel | --url | --served-model | --api-key-env | --reason | --model | --task | --engine | --evaluation | --limit | --verdict | --limit | --after) COMPREPLY=(); return ;;
+    --engine) COMPREPLY=($(compgen -W "native null openai vllm sglang transformers accelerate ktransformers moe-infinity moe-gen llamacpp tensorrt-llm" -- "$word")); return ;;
+    --precision) COMPREPLY=($(compgen -W "f32 f16 bf16 int8 int4 fp8 fp4 mxfp4 nvfp4" -- "$word")); return ;;
+    --task) COMPREPLY=($(compgen -W "$(_moecap_tasks)" -- "$word")); return ;;
+    --= | --server | --nodes | --postgres | --port-base | --openai-port | --log | --task | --engine | --precision | --batch-size | --rate | --limit | --sampling | --num-fewshot | --max-tokens | --temperature | --top-p | --top-k | --seed | --repeats | --priority | --submitter | --note | --revision | --hardware | --device-count | --tensor-parallel | --pipeline-parallel | --data-parallel | --expert-parallel | --url | --served-model | --api-key-env | --reason | --model | --task | --engine | --evaluation | --limit | --limit | --after) COMPREPLY=(); return ;;
     --ports) COMPREPLY=($(compgen -W "default auto" -- "$word")); return ;;
     --device) COMPREPLY=($(compgen -W "cpu cuda" -- "$word")); return ;;
+    --verdict) COMPREPLY=($(compgen -W "correct wrong undecided" -- "$word")); return ;;
     esac
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
@@ -20,26 +29,28 @@ _moecap() {
     "down"\ *) words="$globals" ;;
     "status"\ *) words="$globals" ;;
     "submit"\ *) words="$globals --model --task --engine --precision --batch-size --rate --limit --sampling --num-fewshot --max-tokens --temperature --top-p --top-k --ignore-eos --seed --repeats --chat --priority --submitter --note --revision --hardware --device --device-count --tensor-parallel --pipeline-parallel --data-parallel --expert-parallel --url --served-model --model-config --api-key-env --dry-run --watch --quiet" ;;
-    "watch"\ *) words="$globals" ;;
-    "cancel"\ *) words="$globals --reason" ;;
+    "watch"\ *) words="$globals $(_moecap_runs 1,2)" ;;
+    "cancel"\ *) words="$globals --reason $(_moecap_runs 1,2)" ;;
     "queue"\ *) words="$globals" ;;
     "board"\ *) words="$globals --model --task --engine --evaluation --all --limit --csv" ;;
-    "run show") words="$globals" ;;
-    "run samples") words="$globals --verdict --limit --after" ;;
-    "run export") words="$globals --csv --no-samples" ;;
+    "run show") words="$globals $(_moecap_runs 1)" ;;
+    "run samples") words="$globals --verdict --limit --after $(_moecap_runs 1)" ;;
+    "run export") words="$globals --csv --no-samples $(_moecap_runs 1)" ;;
     "task list") words="$globals" ;;
-    "task show") words="$globals" ;;
+    "task show") words="$globals $(_moecap_tasks)" ;;
     "task add") words="$globals --data --fewshot"; files=-f ;;
     "node list") words="$globals" ;;
-    "model"\ *) words="$globals"; files=-f ;;
-    "engine"\ *) words="$globals" ;;
-    "tokenize"\ *) words="$globals"; files=-f ;;
-    "grade"\ *) words="$globals" ;;
-    "admin config") words="$globals" ;;
-    "admin metrics") words="$globals" ;;
-    "admin log") words="$globals" ;;
+    "model ") words="--help inspect forward serve" ;;
+    "model"\ *) words="--help --json"; files=-f ;;
+    "engine ") words="--help check" ;;
+    "engine"\ *) words="--help --json" ;;
+    "tokenize"\ *) words="--help --json"; files=-f ;;
+    "grade"\ *) words="--help --json" ;;
+    "admin config") words="$globals scheduler store evaluator node-1" ;;
+    "admin metrics") words="$globals scheduler store evaluator node-1" ;;
+    "admin log") words="$globals scheduler store evaluator node-1" ;;
     "version"\ *) words="$globals" ;;
-    "help"\ *) words="$globals --markdown --man --bash-completion" ;;
+    "help"\ *) words="$globals --markdown --man --bash-completion up down status submit watch cancel queue board run show run samples run export task list task show task add node list model engine tokenize grade admin config admin metrics admin log version help" ;;
     "run "*) words="show samples export " ;;
     "task "*) words="list show add " ;;
     "node "*) words="list " ;;

@@ -36,7 +36,9 @@ void cap_near_try(struct cap_near *near, const char *name)
     if (letters > NAME_BYTES_MAX || strlen(name) > NAME_BYTES_MAX)
         return;
     edits = count_edits(near->word, name);
-    if (edits > EDITS_MAX || edits >= letters || (near->best && edits >= near->edits))
+    /* a third of the letters: "fp8" is not a way to write "f32" */
+    if (edits > EDITS_MAX || edits > (letters + 2) / 3 || edits >= letters ||
+        (near->best && edits >= near->edits))
         return;
     near->best = name;
     near->edits = edits;

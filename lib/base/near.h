@@ -12,7 +12,7 @@
 
 struct cap_near {
     const char *word;
-    const char *best; /* NULL while none is near: at most 3 edits, and fewer than letters */
+    const char *best; /* NULL while none is near: at most 3 edits, and a third of the letters */
     size_t edits;     /* of best */
 };
 

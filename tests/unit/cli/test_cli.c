@@ -14,6 +14,7 @@
 #include "base/auto.h"
 #include "base/file.h"
 #include "base/plain.h"
+#include "base/utf8.h"
 #include "cli/args.h"
 #include "cli/cmd.h"
 #include "cli/command.h"
@@ -232,7 +233,7 @@ static void refusals_name_what_was_meant(void **state)
     (void)state;
     assert_string_equal(near, "moecap: there is no command \"bord\"; did you mean \"board\"?\n"
                               "hint: moecap --help lists the commands\n");
-    assert_non_null(strstr(group, "moecap task is followed by one of: list, show, add"));
+    assert_non_null(strstr(group, "moecap task needs a subcommand: list, show, add"));
     assert_non_null(strstr(words, "moecap queue takes 0 arguments, not 1"));
     assert_non_null(strstr(few, "usage: moecap run show RUN"));
 }
@@ -249,6 +250,52 @@ static void json_is_asked_for_in_failures_too(void **state)
                         "no suite runs in \"/nonexistent\"");
     assert_non_null(json_string_value(json_object_get(error, "hint")));
     json_decref(json);
+}
+
+static void json_is_asked_for_before_the_fault_or_behind_it(void **state)
+{
+    CAP_AUTO_MEM char *before = PRINTED(STDERR_FILENO, CLI_USAGE, "board", "--nosuch", "--json");
+    CAP_AUTO_MEM char *behind = PRINTED(STDERR_FILENO, CLI_USAGE, "bord", "--json");
+    CAP_AUTO_MEM char *help = PRINTED(STDOUT_FILENO, CLI_OK, "help", "run", "--json");
+    json_t *json = json_loads(help, 0, NULL), *commands = json_object_get(json, "commands");
+
+    (void)state;
+    assert_int_equal(*before, '{');
+    assert_int_equal(*behind, '{');
+    assert_int_equal(json_array_size(commands), 3); /* show, samples, export */
+    json_decref(json);
+}
+
+static void no_line_of_help_is_longer_than_80_characters(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i <= cli_command_count; i++) {
+        char words[2][32] = {"", ""};
+        CAP_AUTO_MEM char *text = NULL;
+
+        if (i == cli_command_count) {
+            text = PRINTED(STDOUT_FILENO, CLI_OK, "--help");
+        } else {
+            sscanf(cli_commands[i]->name, "%31s %31s", words[0], words[1]);
+            text = *words[1] ? PRINTED(STDOUT_FILENO, CLI_OK, "help", words[0], words[1])
+                             : PRINTED(STDOUT_FILENO, CLI_OK, "help", words[0]);
+        }
+        for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n"))
+            if (cap_utf8_count(line) > 80)
+                fail_msg("%s", line);
+    }
+}
+
+static void only_what_is_near_is_suggested(void **state)
+{
+    CAP_AUTO_MEM char *runs = PRINTED(STDERR_FILENO, CLI_USAGE, "runs");
+    CAP_AUTO_MEM char *nodes = PRINTED(STDERR_FILENO, CLI_USAGE, "nodes");
+    CAP_AUTO_MEM char *far = PRINTED(STDERR_FILENO, CLI_USAGE, "xyzzy");
+
+    (void)state;
+    assert_non_null(strstr(runs, "did you mean \"run\"?"));
+    assert_non_null(strstr(nodes, "did you mean \"node\"?"));
+    assert_null(strstr(far, "did you mean"));
 }
 
 static void made_documents_name_every_command(void **state)
@@ -444,6 +491,9 @@ int main(void)
         cmocka_unit_test(help_teaches_by_example),
         cmocka_unit_test(refusals_name_what_was_meant),
         cmocka_unit_test(json_is_asked_for_in_failures_too),
+        cmocka_unit_test(json_is_asked_for_before_the_fault_or_behind_it),
+        cmocka_unit_test(no_line_of_help_is_longer_than_80_characters),
+        cmocka_unit_test(only_what_is_near_is_suggested),
         cmocka_unit_test(made_documents_name_every_command),
         cmocka_unit_test(tables_are_aligned_by_characters),
         cmocka_unit_test(a_narrow_table_drops_what_matters_least),

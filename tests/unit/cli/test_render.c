@@ -146,9 +146,9 @@ static void a_narrow_terminal_gets_fewer_columns_and_is_told_which(void **state)
     render_board(&b.reply, 80, &out);
     for (char *line = out.data; strncmp(line, "- :", 3) != 0; line = strchr(line, '\n') + 1)
         assert_true(strcspn(line, "\n") <= 80);
-    assert_non_null(strstr(out.data, "not shown in this width: engine, "));
+    assert_non_null(strstr(out.data, "not shown at this width: engine, "));
     assert_non_null(strstr(out.data, "90.3 [87.7, 92.5]"));
-    assert_non_null(strstr(out.data, "7534"));
+    assert_non_null(strstr(out.data, "  run-a\n")); /* what every next command needs */
 }
 
 static void a_run_that_failed_says_why(void **state)
@@ -168,7 +168,7 @@ static void a_run_that_failed_says_why(void **state)
     assert_non_null(strstr(out.data, "- : above the peak (pre tok/s)\n"));
 }
 
-static void an_empty_board_says_what_fills_it(void **state)
+static void an_empty_board_says_whether_filters_made_it_so(void **state)
 {
     Moecap__V1__BoardReply reply = MOECAP__V1__BOARD_REPLY__INIT;
     CAP_AUTO_BUF(out, 1 << 16);
@@ -177,6 +177,13 @@ static void an_empty_board_says_what_fills_it(void **state)
     render_board(&reply, 80, &out);
     assert_string_equal(out.data,
                         "the board is empty; moecap submit --help shows how to fill it\n");
+    cap_buf_clear(&out);
+    cli_board_options.model = "nosuch\033[2J";
+    cli_board_options.task = "gsm-mini";
+    render_board(&reply, 80, &out);
+    assert_string_equal(out.data, "no finished run has --model nosuch?[2J and --task gsm-mini; "
+                                  "--all includes unfinished and failed runs\n");
+    cli_board_options = (struct cli_board_options){0};
 }
 
 /* ---- progress ---- */
@@ -337,7 +344,7 @@ int main(void)
         cmocka_unit_test(an_unknown_figure_is_a_dash_with_its_reason_below),
         cmocka_unit_test(a_narrow_terminal_gets_fewer_columns_and_is_told_which),
         cmocka_unit_test(a_run_that_failed_says_why),
-        cmocka_unit_test(an_empty_board_says_what_fills_it),
+        cmocka_unit_test(an_empty_board_says_whether_filters_made_it_so),
         cmocka_unit_test(progress_says_what_happens_in_each_state),
         cmocka_unit_test(the_bar_gives_way_to_words_in_a_narrow_terminal),
         cmocka_unit_test(runs_are_told_apart_by_what_differs),
