@@ -13,7 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/near.h"
 #include "moecap/v1/common.rpc.h"
 #include "moecap/v1/evaluator.rpc.h"
 #include "moecap/v1/scheduler.rpc.h"
@@ -222,66 +221,9 @@ static bool ask_board(const struct gate_service *service, const ProtobufCMessage
     return true;
 }
 
-/* A name that is no figure of every run may be the metric of a task. */
-static bool is_metric(const struct gate_service *service, const char *id, struct cap_arena *arena,
-                      struct cap_err *err)
-{
-    Moecap__V1__ListTasksRequest request = MOECAP__V1__LIST_TASKS_REQUEST__INIT;
-    Moecap__V1__ListTasksReply *reply;
-
-    request.without_definition = true;
-    do {
-        if (!store_rpc_list_tasks(service->store, NULL, &request, arena, &reply, err))
-            return false;
-        for (size_t i = 0; i < reply->n_tasks; i++)
-            for (size_t k = 0; k < reply->tasks[i]->n_metrics; k++)
-                if (strcmp(reply->tasks[i]->metrics[k], id) == 0)
-                    return true;
-    } while (cap_wire_follow(&reply->base, &request.base, "after", arena));
-    return false;
-}
-
-/* An older version of a task may have had it: then a run has it. */
-static bool is_figure_of_a_run(const struct gate_service *service, char *id,
-                               struct cap_arena *arena, struct cap_err *err)
-{
-    Moecap__V1__BoardRequest request = MOECAP__V1__BOARD_REQUEST__INIT;
-    Moecap__V1__BoardReply *reply;
-
-    request.figures = &id;
-    request.n_figures = 1;
-    request.without_report = request.with_unfinished = true;
-    if (!store_rpc_board(service->store, NULL, &request, arena, &reply, err))
-        return false;
-    for (size_t i = 0; i < reply->n_rows; i++)
-        for (size_t k = 0; k < reply->rows[i]->n_figures; k++)
-            if (strcmp(reply->rows[i]->figures[k]->id, id) == 0)
-                return true;
-    return false;
-}
-
-static bool check_figure(const struct gate_service *service, char *id, struct cap_arena *arena,
-                         struct cap_err *err)
-{
-    struct cap_words words = cap_figure_words();
-    struct cap_near near = {.word = id};
-
-    if (cap_words_has(words, id) || strcmp(id, CAP_WIRE_ACCURACY) == 0 ||
-        is_metric(service, id, arena, err) ||
-        (err->code == CAP_OK && is_figure_of_a_run(service, id, arena, err)))
-        return true;
-    if (err->code != CAP_OK)
-        return false;
-    for (size_t i = 0; i < words.count; i++)
-        cap_near_try(&near, words.items[i]);
-    return cap_fail_field(err, CAP_INVALID_ARGUMENT, "figures",
-                          "figures: there is no figure \"%.80s\"%s%s%s; docs/metrics.md lists them",
-                          id, near.best ? ", did you mean \"" : "", near.best ? near.best : "",
-                          near.best ? "\"?" : "");
-}
-
-static bool query_figures(struct cap_http_request *http, const struct gate_service *service,
-                          Moecap__V1__BoardRequest *request, struct cap_err *err)
+/* Names that are no figures are refused by the store. */
+static bool query_figures(struct cap_http_request *http, Moecap__V1__BoardRequest *request,
+                          struct cap_err *err)
 {
     struct cap_arena *arena = cap_http_arena(http);
     char *list = cap_arena_strdup(arena, gate_query_text(http, "figures"));
@@ -289,12 +231,8 @@ static bool query_figures(struct cap_http_request *http, const struct gate_servi
     request->figures = list ? cap_arena_array(arena, strlen(list) + 1, sizeof list) : NULL;
     if (!request->figures)
         return cap_fail_field(err, CAP_RESOURCE_EXHAUSTED, "figures", "figures names too many");
-    for (char *id; list && *list;) {
-        id = strsep(&list, ";");
-        if (!check_figure(service, id, arena, err))
-            return false;
-        request->figures[request->n_figures++] = id;
-    }
+    while (list && *list)
+        request->figures[request->n_figures++] = strsep(&list, ";");
     return true;
 }
 
@@ -308,8 +246,8 @@ static bool query_one(struct cap_http_request *http, const char *name, char **ou
                           "%s: \"%.80s\" is more than one value; ask once for each", name, *out);
 }
 
-static bool read_board(struct cap_http_request *http, const struct gate_service *service,
-                       Moecap__V1__BoardRequest *request, bool *out_whole, struct cap_err *err)
+static bool read_board(struct cap_http_request *http, Moecap__V1__BoardRequest *request,
+                       bool *out_whole, struct cap_err *err)
 {
     int64_t all, report;
     char *state;
@@ -329,7 +267,7 @@ static bool read_board(struct cap_http_request *http, const struct gate_service 
     request->after = gate_query_text(http, "after");
     request->with_unfinished = all == 1;
     request->without_report = report == 0;
-    return query_figures(http, service, request, err);
+    return query_figures(http, request, err);
 }
 
 void gate_board(struct cap_http_request *http, void *self)
@@ -345,7 +283,7 @@ void gate_board(struct cap_http_request *http, void *self)
 
     if (!gate_accept(http, parameters))
         return;
-    if (!read_board(http, service, &request, &list.whole, &err)) {
+    if (!read_board(http, &request, &list.whole, &err)) {
         gate_reply_error(http, &err);
         return;
     }

@@ -27,7 +27,6 @@
 #include "base/file.h"
 #include "digest/digest.h"
 #include "log/log.h"
-#include "process.h"
 
 enum { START_MS = 120000, STOP_MS = 60000, INIT_MS = 120000, STATUS_MS = 10000 };
 

@@ -7,10 +7,9 @@
 #include "embedded.h"
 #include "log/log.h"
 #include "migrate.h"
-#include "password.h"
 #include "pg.h"
-#include "service.h"
 #include "service/service.h"
+#include "store.h"
 
 struct store_config {
 #define CONF(name, type, ...) CAP_CONF_MEMBER_##type(name)
@@ -85,7 +84,7 @@ static bool start(struct cap_service *service, struct cap_err *err)
     int applied;
 
     if (*config.postgres_password_file) {
-        password = store_password_read(config.postgres_password_file, err);
+        password = store_pg_password_read(config.postgres_password_file, err);
         if (!password)
             return false;
         options.password = password;

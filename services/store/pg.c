@@ -17,10 +17,12 @@
 #include <time.h>
 
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/map.h"
 #include "base/utf8.h"
 #include "base/wait.h"
 #include "log/log.h"
+#include "row_map.h"
 
 enum {
     CONNECTIONS_MAX = 256,
@@ -29,6 +31,7 @@ enum {
     RETRY_PAUSE_MS = 5,    /* doubled with each try */
     RECONNECT_PAUSE_MS = 50,
     STATEMENTS_MAX = 256, /* prepared on one connection */
+    SQL_BYTES_MAX = 32768,
 };
 
 enum failure { FAILURE_NONE, FAILURE_FINAL, FAILURE_AGAIN, FAILURE_LOST };
@@ -455,6 +458,7 @@ static void set_param(struct params *p, size_t i, const struct store_arg *arg)
 static const char *prepare(struct store_conn *conn, const char *sql, struct cap_err *err)
 {
     char *name = cap_map_get(conn->prepared, sql);
+    CAP_AUTO_BUF(text, SQL_BYTES_MAX);
     PGresult *result;
     bool ok;
 
@@ -463,7 +467,8 @@ static const char *prepare(struct store_conn *conn, const char *sql, struct cap_
     assert(cap_map_count(conn->prepared) < STATEMENTS_MAX && "sql is a literal");
     if (asprintf(&name, "s%zu", cap_map_count(conn->prepared)) < 0)
         abort();
-    result = PQprepare(conn->pq, name, sql, 0, NULL);
+    store_map_expand(sql, &text);
+    result = PQprepare(conn->pq, name, text.data, 0, NULL);
     ok = PQresultStatus(result) == PGRES_COMMAND_OK;
     if (ok)
         cap_map_put(conn->prepared, sql, name);
@@ -555,9 +560,13 @@ bool store_pg_copy(struct store_conn *conn, const char *sql, const char *data, s
                    struct cap_err *err)
 {
     enum { PIECE_BYTES = 1 << 20 };
-    PGresult *result = PQexec(conn->pq, sql);
-    bool ok = PQresultStatus(result) == PGRES_COPY_IN;
+    CAP_AUTO_BUF(text, SQL_BYTES_MAX);
+    PGresult *result;
+    bool ok;
 
+    store_map_expand(sql, &text);
+    result = PQexec(conn->pq, text.data);
+    ok = PQresultStatus(result) == PGRES_COPY_IN;
     if (!ok)
         fail_statement(conn, result, err);
     PQclear(result);
@@ -572,4 +581,36 @@ bool store_pg_copy(struct store_conn *conn, const char *sql, const char *data, s
     if (!ok || PQputCopyEnd(conn->pq, NULL) != 1)
         return fail_lost(conn, err);
     return finish_copy(conn, err);
+}
+
+/* ---- the password ---- */
+
+enum { PASSWORD_BYTES_MAX = 4096 };
+
+/* Blanks at its end are part of a password; line ends are not. */
+static bool is_one_line(const char *text, size_t line, size_t length)
+{
+    return line + strspn(text + line, "\r\n") == length;
+}
+
+char *store_pg_password_read(const char *path, struct cap_err *err)
+{
+    size_t length = 0, line;
+    CAP_AUTO_MEM char *text = cap_file_read(path, PASSWORD_BYTES_MAX, &length, err);
+
+    if (!text) {
+        cap_fail_in(err, "postgres_password_file");
+        return NULL;
+    }
+    line = strcspn(text, "\r\n");
+    if (line == 0)
+        cap_fail(err, CAP_INVALID_ARGUMENT, "postgres_password_file: \"%s\" begins with no text",
+                 path);
+    else if (!is_one_line(text, line, length))
+        cap_fail(err, CAP_INVALID_ARGUMENT,
+                 "postgres_password_file: \"%s\" is not one line of text", path);
+    if (err->code != CAP_OK)
+        return NULL;
+    text[line] = '\0';
+    return cap_take(text);
 }

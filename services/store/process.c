@@ -1,4 +1,4 @@
-#include "process.h"
+#include "embedded.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,14 +1,68 @@
-/* Documents on their way into the store: each gets its uid and adds its bytes to the digest of the
- * data, then waits as a COPY line until the transaction. */
-#include "task_put.h"
-
+/* A task on its way into the store: its documents come one by one. Each gets its uid and adds its
+ * bytes to the digest of the data, then waits as a COPY line until the transaction at the end.
+ *
+ * A task is (name, definition, data): put again with the same three nothing changes; with others the
+ * new row becomes current and the old one stays for the runs that used it. Of two that put tasks of
+ * one name at once, the second waits (an advisory lock on the name) and then replaces the first.
+ */
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-struct store_task_put *store_task_put_open(const struct store_task *task, struct cap_err *err)
+#include "base/map.h"
+#include "digest/digest.h"
+#include "pg.h"
+#include "rpc/rpc.h"
+#include "store.h"
+
+struct store_task_put {
+    struct cap_arena *arena; /* of `task` */
+    Moecap__V1__TaskInfo *task;
+    struct cap_digest *digest;
+    /* of the samples, of the few-shot pool: uid -> number of the document */
+    struct cap_map *uids[2];
+    uint32_t counts[2];
+    size_t bytes, fewshot_bytes; /* of all documents, and of the few-shot pool */
+    struct store_copy docs;      /* fewshot, ordinal, uid, doc */
+};
+
+/* ---- the description ---- */
+
+static bool check_metrics(const Moecap__V1__TaskInfo *task, struct cap_err *err)
+{
+    if (task->n_metrics > STORE_TASK_METRICS_MAX)
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "task \"%s\" has %zu metrics, at most %d",
+                        task->name, task->n_metrics, STORE_TASK_METRICS_MAX);
+    for (size_t i = 0; i < task->n_metrics; i++)
+        if (!*task->metrics[i] || strchr(task->metrics[i], '\n'))
+            return cap_fail(err, CAP_INVALID_ARGUMENT,
+                            "task \"%s\": a metric's name has one line and is not empty",
+                            task->name);
+    return true;
+}
+
+static bool check_task(const Moecap__V1__TaskInfo *task, struct cap_err *err)
+{
+    char sha256[CAP_SHA256_HEX_BYTES];
+
+    if (!*task->name || strlen(task->name) > STORE_TASK_NAME_BYTES_MAX)
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "a task's name has 1 to %d bytes",
+                        STORE_TASK_NAME_BYTES_MAX);
+    if (strlen(task->definition) > STORE_DEFINITION_BYTES_MAX)
+        return cap_fail(err, CAP_INVALID_ARGUMENT,
+                        "the definition of task \"%s\" has %zu bytes, at most %d", task->name,
+                        strlen(task->definition), STORE_DEFINITION_BYTES_MAX);
+    cap_sha256_hex(task->definition, strlen(task->definition), sha256);
+    if (strcmp(sha256, task->definition_sha256) != 0)
+        return cap_fail(err, CAP_INVALID_ARGUMENT,
+                        "definition_sha256 of task \"%s\" is not that of its definition",
+                        task->name);
+    return check_metrics(task, err);
+}
+
+struct store_task_put *store_task_put_open(const Moecap__V1__TaskInfo *task, struct cap_err *err)
 {
     CAP_AUTO(store_task_put) put = calloc(1, sizeof *put);
 
@@ -19,8 +73,13 @@ struct store_task_put *store_task_put_open(const struct store_task *task, struct
     put->uids[0] = cap_map_new();
     put->uids[1] = cap_map_new();
     store_copy_init(&put->docs, 2 * (size_t)STORE_TASK_BYTES_MAX);
-    if (!store_task_copy_checked(task, put->arena, &put->task, err))
+    if (!check_task(task, err))
         return NULL;
+    put->task = (Moecap__V1__TaskInfo *)cap_rpc_copy(&task->base, put->arena);
+    if (!put->task) {
+        cap_fail(err, CAP_INVALID_ARGUMENT, "the description of the task is too large");
+        return NULL;
+    }
     return cap_take(put);
 }
 
@@ -164,6 +223,127 @@ bool store_task_put_add(struct store_task_put *put, bool fewshot, const char *js
 {
     if (add(put, fewshot, json, err))
         return true;
-    return cap_fail_in(err, "task \"%s\", %s %u", put->task.name,
+    return cap_fail_in(err, "task \"%s\", %s %u", put->task->name,
                        fewshot ? "few-shot document" : "document", put->counts[fewshot] + 1);
+}
+
+/* ---- the transaction ---- */
+
+struct put_work {
+    struct store_task_put *put;
+    bool replaced, unchanged;
+};
+
+static bool is_current(struct store_conn *conn, const Moecap__V1__TaskInfo *task, bool *out_current,
+                       bool *out_any, struct cap_err *err)
+{
+    CAP_AUTO(store_rows) rows =
+        store_pg_ask(conn, err,
+                     "SELECT definition_sha256 = $2 AND data_sha256 = $3 FROM task"
+                     " WHERE name = $1 AND current",
+                     STORE_ARGS(store_arg_text(task->name), store_arg_text(task->definition_sha256),
+                                store_arg_text(task->data_sha256)));
+
+    if (!rows)
+        return false;
+    *out_any = store_rows_count(rows) > 0;
+    *out_current = *out_any && store_rows_bool(rows, 0, 0);
+    return true;
+}
+
+static const char *join_metrics(const Moecap__V1__TaskInfo *task, struct cap_arena *arena)
+{
+    CAP_AUTO_BUF(text, 1 << 20);
+
+    for (size_t i = 0; i < task->n_metrics; i++)
+        cap_buf_printf(&text, i ? "\n%s" : "%s", task->metrics[i]);
+    return cap_arena_strdup(arena, text.data);
+}
+
+/* The row of (name, definition, data), made current; changed is 0 when it was there before. */
+static struct store_rows *put_row(struct store_conn *conn, const struct store_task_put *put,
+                                  struct cap_err *err)
+{
+    const Moecap__V1__TaskInfo *t = put->task;
+
+    return store_pg_ask(
+        conn, err,
+        "INSERT INTO task (name, version, output_type, definition, definition_sha256, samples_file,"
+        " fewshot_file, split, num_fewshot, metrics, description, samples, fewshot, data_sha256,"
+        " current) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9,"
+        " coalesce(string_to_array($10, E'\\n'), '{}'), $11, $12, $13, $14, true)"
+        " ON CONFLICT (name, definition_sha256, data_sha256) DO UPDATE SET current = true"
+        " RETURNING task_id, xmax = 0", /* xmax = 0: the row is new */
+        STORE_ARGS(store_arg_text(t->name), store_arg_text(t->version),
+                   store_arg_text(t->output_type), store_arg_text(t->definition),
+                   store_arg_text(t->definition_sha256), store_arg_text(t->samples_file),
+                   store_arg_text(t->fewshot_file), store_arg_text(t->split),
+                   store_arg_int(t->num_fewshot), store_arg_text(join_metrics(t, put->arena)),
+                   store_arg_text(t->description), store_arg_int(put->counts[0]),
+                   store_arg_int(put->counts[1]), store_arg_text(t->data_sha256)));
+}
+
+/* COPY has no place for a constant: the documents pass through a table of the transaction. */
+static bool put_docs(struct store_conn *conn, const struct store_task_put *put, int64_t task_id,
+                     struct cap_err *err)
+{
+    return store_pg_script(conn,
+                           "CREATE TEMPORARY TABLE new_doc (fewshot boolean, ordinal integer,"
+                           " uid text, doc text) ON COMMIT DROP",
+                           err) &&
+           store_pg_copy(conn, "COPY new_doc (fewshot, ordinal, uid, doc) FROM STDIN",
+                         put->docs.lines.data, put->docs.lines.length, err) &&
+           store_pg_do(conn, err,
+                       "INSERT INTO task_sample (task_id, fewshot, ordinal, uid, doc)"
+                       " SELECT $1::bigint, fewshot, ordinal, uid, doc FROM new_doc",
+                       STORE_ARGS(store_arg_int(task_id)));
+}
+
+static bool put_task(struct store_conn *conn, void *arg, struct cap_err *err)
+{
+    struct put_work *work = arg;
+    Moecap__V1__TaskInfo *task = work->put->task;
+
+    if (!store_pg_do(conn, err, "SELECT pg_advisory_xact_lock(hashtextextended('task ' || $1, 0))",
+                     STORE_ARGS(store_arg_text(task->name))) ||
+        !is_current(conn, task, &work->unchanged, &work->replaced, err))
+        return false;
+    work->replaced = work->replaced && !work->unchanged;
+    if (work->unchanged)
+        return true;
+    if (!store_pg_do(conn, err, "UPDATE task SET current = false WHERE name = $1 AND current",
+                     STORE_ARGS(store_arg_text(task->name))))
+        return false;
+    CAP_AUTO(store_rows) row = put_row(conn, work->put, err);
+    if (!row)
+        return false;
+    return !store_rows_bool(row, 0, 1) || put_docs(conn, work->put, store_rows_int(row, 0, 0), err);
+}
+
+bool store_task_put_end(struct store_task_put *put, struct store_pg *pg, struct cap_arena *arena,
+                        Moecap__V1__PutTaskReply *reply, struct cap_err *err)
+{
+    Moecap__V1__GetTaskRequest get = MOECAP__V1__GET_TASK_REQUEST__INIT;
+    Moecap__V1__GetTaskReply got = MOECAP__V1__GET_TASK_REPLY__INIT;
+    struct put_work work = {.put = put};
+    uint8_t sha256[CAP_SHA256_BYTES];
+    char hex[CAP_SHA256_HEX_BYTES];
+
+    if (put->counts[0] == 0)
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "task \"%s\" has no documents", put->task->name);
+    if (put->docs.lines.overflowed)
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "the data of task \"%s\" are too large",
+                        put->task->name);
+    cap_digest_end(put->digest, sha256);
+    cap_hex(sha256, sizeof sha256, hex);
+    put->task->data_sha256 = hex;
+    if (!store_pg_tx(pg, STORE_TX_WRITE, put_task, &work, err))
+        return cap_fail_in(err, "store task \"%s\"", put->task->name);
+    reply->replaced = work.replaced;
+    reply->unchanged = work.unchanged;
+    get.name = put->task->name;
+    if (!store_get_task(pg, &get, arena, &got, err))
+        return false;
+    reply->task = got.task;
+    return true;
 }

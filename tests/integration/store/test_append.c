@@ -19,17 +19,17 @@ static void a_repeated_batch_is_acknowledged_and_skipped(void **state)
 {
     struct world *w;
     const char *run = world_with_run(state, 4, &w);
-    struct store_lease lease = must_lease(w, run, 0, "node-a");
-    struct store_batch *batch = batch_of(w, run, 0, lease.fence, 1, 0, 2, false, 0);
-    struct store_appended appended;
+    Moecap__V1__LeaseReply held = must_lease(w, run, 0, "node-a");
+    struct batch *batch = batch_of(w, run, 0, held.fence, 1, 0, 2, false, 0);
+    Moecap__V1__AppendReply appended;
     struct cap_err err = {0};
 
     assert_ok(append(w, batch, &appended, &err), &err);
-    assert_false(appended.repeated);
+    assert_false(appended.repeated_batch);
     assert_int_equal(appended.samples_answered, 2);
     for (int i = 0; i < 3; i++) {
         assert_ok(append(w, batch, &appended, &err), &err);
-        assert_true(appended.repeated);
+        assert_true(appended.repeated_batch);
         assert_int_equal(appended.samples_answered, 2);
     }
     assert_int_equal(sql_int(w, COUNT_SAMPLES), 2);
@@ -40,15 +40,15 @@ static void other_rows_under_the_same_number_are_refused(void **state)
 {
     struct world *w;
     const char *run = world_with_run(state, 4, &w);
-    struct store_lease lease = must_lease(w, run, 0, "node-a");
-    struct store_appended appended;
+    Moecap__V1__LeaseReply held = must_lease(w, run, 0, "node-a");
+    Moecap__V1__AppendReply appended;
     struct cap_err err = {0};
     char text[128];
 
-    must_append(w, batch_of(w, run, 0, lease.fence, 1, 0, 2, false, 0));
+    must_append(w, batch_of(w, run, 0, held.fence, 1, 0, 2, false, 0));
     snprintf(text, sizeof text, "batch 1 of shard 0 of run %s is stored already, with other rows",
              run);
-    assert_refused(append(w, batch_of(w, run, 0, lease.fence, 1, 2, 2, false, 9), &appended, &err),
+    assert_refused(append(w, batch_of(w, run, 0, held.fence, 1, 2, 2, false, 9), &appended, &err),
                    &err, CAP_FAILED_PRECONDITION, text);
     assert_int_equal(sql_int(w, COUNT_SAMPLES), 2);
 }
@@ -57,36 +57,36 @@ static void batches_out_of_order_are_refused(void **state)
 {
     struct world *w;
     const char *run = world_with_run(state, 4, &w);
-    struct store_lease lease = must_lease(w, run, 0, "node-a");
-    struct store_appended appended;
+    Moecap__V1__LeaseReply held = must_lease(w, run, 0, "node-a");
+    Moecap__V1__AppendReply appended;
     struct cap_err err = {0};
     char text[128];
 
     snprintf(text, sizeof text, "batch 2 of shard 0 of run %s is out of order, the next is 1", run);
-    assert_refused(append(w, batch_of(w, run, 0, lease.fence, 2, 0, 2, false, 0), &appended, &err),
+    assert_refused(append(w, batch_of(w, run, 0, held.fence, 2, 0, 2, false, 0), &appended, &err),
                    &err, CAP_FAILED_PRECONDITION, text);
-    must_append(w, batch_of(w, run, 0, lease.fence, 1, 0, 2, false, 0));
-    must_append(w, batch_of(w, run, 0, lease.fence, 2, 2, 2, false, 0));
+    must_append(w, batch_of(w, run, 0, held.fence, 1, 0, 2, false, 0));
+    must_append(w, batch_of(w, run, 0, held.fence, 2, 2, 2, false, 0));
 }
 
 static void an_old_fence_is_refused_even_for_a_batch_that_is_stored(void **state)
 {
     struct world *w;
     const char *run = world_with_run(state, 4, &w);
-    struct store_lease old = must_lease(w, run, 0, "node-a");
-    struct store_batch *stored = batch_of(w, run, 0, old.fence, 1, 0, 2, false, 0);
-    struct store_lease_ref ref = {run, 0, old.fence};
-    struct store_appended appended;
+    Moecap__V1__LeaseReply old = must_lease(w, run, 0, "node-a");
+    struct batch *stored = batch_of(w, run, 0, old.fence, 1, 0, 2, false, 0);
+    const Moecap__V1__LeaseRef ref = {.run_id = (char *)run, .fence = old.fence};
+    Moecap__V1__AppendReply appended;
     struct cap_err err = {0};
     char text[128];
 
     must_append(w, stored);
-    assert_ok(store_lease_release(w->pg, &ref, "node lost", &err), &err);
-    struct store_lease now = must_lease(w, run, 0, "node-b");
+    assert_ok(release(w, ref.run_id, ref.shard, ref.fence, "node lost", &err), &err);
+    Moecap__V1__LeaseReply now = must_lease(w, run, 0, "node-b");
     assert_int_equal(now.fence, old.fence + 1);
     assert_int_equal(now.seq_next, 2);
-    assert_int_equal(now.ordinals_left.count, 2);
-    assert_int_equal(now.ordinals_left.items[0], 2);
+    assert_int_equal(now.n_ordinals_left, 2);
+    assert_int_equal(now.ordinals_left[0], 2);
 
     snprintf(text, sizeof text, "fence 1 of shard 0 of run %s is not valid, the shard's is 2", run);
     assert_refused(append(w, stored, &appended, &err), &err, CAP_FAILED_PRECONDITION, text);
@@ -102,9 +102,9 @@ static void a_batch_is_taken_only_from_the_node_that_holds_the_lease(void **stat
 {
     struct world *w;
     const char *run = world_with_run(state, 4, &w);
-    struct store_lease lease = must_lease(w, run, 0, "node-a");
-    struct store_batch *batch = batch_of(w, run, 0, lease.fence, 1, 0, 4, true, 0);
-    struct store_appended appended;
+    Moecap__V1__LeaseReply held = must_lease(w, run, 0, "node-a");
+    struct batch *batch = batch_of(w, run, 0, held.fence, 1, 0, 4, true, 0);
+    Moecap__V1__AppendReply appended;
     struct cap_err err = {0};
     char text[160];
 
@@ -117,7 +117,7 @@ static void a_batch_is_taken_only_from_the_node_that_holds_the_lease(void **stat
     must_append(w, batch);
     /* The lease has ended with its last batch: the holder may repeat that one, no other may. */
     assert_ok(append(w, batch, &appended, &err), &err);
-    assert_true(appended.repeated);
+    assert_true(appended.repeated_batch);
     batch->node_id = "node-b";
     assert_refused(append(w, batch, &appended, &err), &err, CAP_PERMISSION_DENIED, text);
     assert_int_equal(sql_int(w, COUNT_SAMPLES), 4);
@@ -127,50 +127,50 @@ static void a_released_lease_takes_no_more_answers(void **state)
 {
     struct world *w;
     const char *run = world_with_run(state, 4, &w);
-    struct store_lease lease = must_lease(w, run, 0, "node-a");
-    struct store_lease other = must_lease(w, must_enqueue(w, 2, 2, 2), 0, "node-b");
-    struct store_lease_ref ref = {run, 0, lease.fence};
-    struct store_appended appended;
+    Moecap__V1__LeaseReply held = must_lease(w, run, 0, "node-a");
+    Moecap__V1__LeaseReply other = must_lease(w, must_enqueue(w, 2, 2, 2), 0, "node-b");
+    const Moecap__V1__LeaseRef ref = {.run_id = (char *)run, .fence = held.fence};
+    Moecap__V1__AppendReply appended;
     struct cap_err err = {0};
     char text[128];
 
     (void)other;
-    assert_ok(store_lease_release(w->pg, &ref, "stopped", &err), &err);
+    assert_ok(release(w, ref.run_id, ref.shard, ref.fence, "stopped", &err), &err);
     snprintf(text, sizeof text, "run %s is queued and takes no answers", run);
-    assert_refused(append(w, batch_of(w, run, 0, lease.fence, 1, 0, 2, false, 0), &appended, &err),
+    assert_refused(append(w, batch_of(w, run, 0, held.fence, 1, 0, 2, false, 0), &appended, &err),
                    &err, CAP_FAILED_PRECONDITION, text);
 }
 
 static void each_answer_is_of_the_shard_new_and_there_once(void **state)
 {
     struct world *w = *state;
-    struct store_appended appended;
+    Moecap__V1__AppendReply appended;
     struct cap_err err = {0};
-    struct store_batch *batch;
+    struct batch *batch;
 
     must_put_task(w, 6);
     const char *run = must_enqueue(w, 6, 3, 1);
-    struct store_lease lease = must_lease(w, run, 0, "node-a");
-    must_append(w, batch_of(w, run, 0, lease.fence, 1, 0, 1, false, 0));
+    Moecap__V1__LeaseReply held = must_lease(w, run, 0, "node-a");
+    must_append(w, batch_of(w, run, 0, held.fence, 1, 0, 1, false, 0));
 
-    assert_refused(append(w, batch_of(w, run, 0, lease.fence, 2, 3, 1, false, 0), &appended, &err),
+    assert_refused(append(w, batch_of(w, run, 0, held.fence, 2, 3, 1, false, 0), &appended, &err),
                    &err, CAP_INVALID_ARGUMENT, "sample 3 is not of this shard");
     cap_err_clear(&err);
-    assert_refused(append(w, batch_of(w, run, 0, lease.fence, 2, 0, 2, false, 1), &appended, &err),
+    assert_refused(append(w, batch_of(w, run, 0, held.fence, 2, 0, 2, false, 1), &appended, &err),
                    &err, CAP_INVALID_ARGUMENT, "sample 0 has an answer already");
     cap_err_clear(&err);
-    batch = batch_of(w, run, 0, lease.fence, 2, 1, 2, false, 2);
-    batch->answers.items[1].ordinal = 1;
+    batch = batch_of(w, run, 0, held.fence, 2, 1, 2, false, 2);
+    batch->answers[1].ordinal = 1;
     assert_refused(append(w, batch, &appended, &err), &err, CAP_INVALID_ARGUMENT,
                    "sample 1 comes twice");
     cap_err_clear(&err);
-    batch = batch_of(w, run, 0, lease.fence, 2, 1, 2, false, 3);
-    batch->answers.items[0].uid = "s2'; DROP TABLE moecap.run; --";
+    batch = batch_of(w, run, 0, held.fence, 2, 1, 2, false, 3);
+    batch->answers[0].uid = "s2'; DROP TABLE moecap.run; --";
     assert_refused(append(w, batch, &appended, &err), &err, CAP_INVALID_ARGUMENT,
                    "sample 1 has the uid \"s1\", not \"s2'; DROP TABLE moecap.run; --\"");
     cap_err_clear(&err);
-    batch = batch_of(w, run, 0, lease.fence, 2, 1, 2, false, 4);
-    batch->answers_declared = 3;
+    batch = batch_of(w, run, 0, held.fence, 2, 1, 2, false, 4);
+    batch->announced_more = 1;
     assert_refused(append(w, batch, &appended, &err), &err, CAP_INVALID_ARGUMENT,
                    "the batch announces 3 answers, 2 of them completed, but holds 2 and 2");
     assert_int_equal(sql_int(w, COUNT_SAMPLES), 1);
@@ -180,14 +180,14 @@ static void each_answer_is_of_the_shard_new_and_there_once(void **state)
 static void the_last_batch_ends_shard_and_run_only_when_nothing_is_missing(void **state)
 {
     struct world *w = *state;
-    struct store_appended appended;
+    Moecap__V1__AppendReply appended;
     struct cap_err err = {0};
     char text[160];
 
     must_put_task(w, 4);
     const char *run = must_enqueue(w, 4, 2, 1);
-    struct store_lease first = must_lease(w, run, 0, "node-a");
-    struct store_lease second = must_lease(w, run, 1, "node-b");
+    Moecap__V1__LeaseReply first = must_lease(w, run, 0, "node-a");
+    Moecap__V1__LeaseReply second = must_lease(w, run, 1, "node-b");
 
     snprintf(text, sizeof text,
              "the batch is marked last, but 1 samples of shard 0 of run %s have no answer", run);
@@ -199,14 +199,14 @@ static void the_last_batch_ends_shard_and_run_only_when_nothing_is_missing(void 
     assert_false(appended.run_done);
     assert_int_equal(sql_int(w, "SELECT count(*) FROM moecap.run WHERE state = 'running'"), 1);
 
-    struct store_batch *last = batch_of(w, run, 1, second.fence, 1, 2, 2, true, 0);
+    struct batch *last = batch_of(w, run, 1, second.fence, 1, 2, 2, true, 0);
     assert_ok(append(w, last, &appended, &err), &err);
     assert_true(appended.shard_done);
     assert_true(appended.run_done);
     assert_int_equal(sql_int(w, "SELECT count(*) FROM moecap.run WHERE state = 'grading'"), 1);
     /* The acknowledgement was lost: the sender asks again and hears the same. */
     assert_ok(append(w, last, &appended, &err), &err);
-    assert_true(appended.repeated);
+    assert_true(appended.repeated_batch);
     assert_true(appended.shard_done);
     assert_true(appended.run_done);
     assert_int_equal(appended.samples_answered, 4);
@@ -216,19 +216,21 @@ static void expert_counts_add_up_once_however_often_they_are_sent(void **state)
 {
     struct world *w;
     const char *run = world_with_run(state, 4, &w);
-    struct store_lease lease = must_lease(w, run, 0, "node-a");
-    uint64_t a[] = {1, 2, 3}, b[] = {10, 20, 30, 40}, c[] = {5};
-    struct store_expert_count first[] = {{1, 0, 4, {a, 3}}, {2, 0, 4, {c, 1}}, {1, 0, 4, {c, 1}}};
-    struct store_expert_count second[] = {{1, 0, 4, {b, 4}}};
-    struct store_appended appended;
+    Moecap__V1__LeaseReply held = must_lease(w, run, 0, "node-a");
+    uint64_t a[] = {1, 2, 3}, b[] = {10, 20, 30, 40}, c[] = {5}, huge[] = {0, INT64_MAX};
+    const Moecap__V1__ExpertCount first[] = {COUNTS(1, 4, a, 3), COUNTS(2, 4, c, 1),
+                                             COUNTS(1, 4, c, 1)},
+                                  second[] = {COUNTS(1, 4, b, 4)},
+                                  third[] = {COUNTS(1, 4, huge, 2)};
+    Moecap__V1__AppendReply appended;
     struct cap_err err = {0};
 
-    struct store_batch *batch = batch_of(w, run, 0, lease.fence, 1, 0, 2, false, 0);
-    batch->expert_counts = (struct store_expert_counts){first, 3};
+    struct batch *batch = batch_of(w, run, 0, held.fence, 1, 0, 2, false, 0);
+    set_counts(w, batch, first, 3);
     must_append(w, batch);
     assert_ok(append(w, batch, &appended, &err), &err);
-    batch = batch_of(w, run, 0, lease.fence, 2, 2, 2, false, 0);
-    batch->expert_counts = (struct store_expert_counts){second, 1};
+    batch = batch_of(w, run, 0, held.fence, 2, 2, 2, false, 0);
+    set_counts(w, batch, second, 1);
     must_append(w, batch);
     assert_ok(append(w, batch, &appended, &err), &err);
 
@@ -236,10 +238,8 @@ static void expert_counts_add_up_once_however_often_they_are_sent(void **state)
     assert_int_equal(sql_int(w, "SELECT count(*) FROM moecap.expert_count"
                                 " WHERE phase = 1 AND counts = '{16,22,33,40}'"),
                      1);
-    uint64_t huge[] = {0, INT64_MAX};
-    struct store_expert_count third[] = {{1, 0, 4, {huge, 2}}};
-    batch = batch_of(w, run, 0, lease.fence, 3, 0, 0, false, 1);
-    batch->expert_counts = (struct store_expert_counts){third, 1};
+    batch = batch_of(w, run, 0, held.fence, 3, 0, 0, false, 1);
+    set_counts(w, batch, third, 1);
     assert_refused(append(w, batch, &appended, &err), &err, CAP_INVALID_ARGUMENT,
                    "the selections of expert 1 in layer 0 exceed 63 bits");
     assert_int_equal(sql_int(w, "SELECT count(*) FROM moecap.expert_count"), 2);
@@ -249,79 +249,94 @@ static void model_text_with_any_bytes_is_kept_and_marked(void **state)
 {
     struct world *w;
     const char *run = world_with_run(state, 2, &w);
-    struct store_lease lease = must_lease(w, run, 0, "node-a");
-    struct store_batch *batch = batch_of(w, run, 0, lease.fence, 1, 0, 2, true, 0);
-    struct store_sample_page page;
-    struct store_sample_filter filter = {run, -1, 0, "", "", "", true, false};
-    struct cap_err err = {0};
-    static const char raw[] =
+    Moecap__V1__LeaseReply held = must_lease(w, run, 0, "node-a");
+    struct batch *batch = batch_of(w, run, 0, held.fence, 1, 0, 2, true, 0);
+    static uint8_t raw[] =
         "a\0b\xE2\x82 tab\t back\\slash\nnew\r '; DROP TABLE x; -- \\N \U0001F600";
 
-    batch->answers.items[0].text = (struct store_bytes){(const uint8_t *)raw, sizeof raw - 1};
+    batch->answers[0].text = (ProtobufCBinaryData){sizeof raw - 1, raw};
     must_append(w, batch);
-    assert_ok(store_report_samples(w->pg, &filter, w->arena, &page, &err), &err);
-    assert_string_equal((const char *)page.rows[0].answer.text.data,
+    Moecap__V1__ListSamplesReply *page = must_list_all(w, run);
+    assert_string_equal(page->samples[0]->answer->text,
                         "a<0x00>b<0xE2><0x82> tab\t back\\slash\nnew\r '; DROP TABLE x; -- \\N "
                         "\U0001F600");
-    assert_true(page.rows[0].answer.escaped);
-    assert_false(page.rows[1].answer.escaped);
+    assert_true(page->samples[0]->escaped);
+    assert_false(page->samples[1]->escaped);
 }
 
 static void a_text_of_a_megabyte_comes_back_whole(void **state)
 {
     struct world *w;
     const char *run = world_with_run(state, 1, &w);
-    struct store_lease lease = must_lease(w, run, 0, "node-a");
-    struct store_batch *batch = batch_of(w, run, 0, lease.fence, 1, 0, 1, true, 0);
+    Moecap__V1__LeaseReply held = must_lease(w, run, 0, "node-a");
+    struct batch *batch = batch_of(w, run, 0, held.fence, 1, 0, 1, true, 0);
     enum { BYTES = 1 << 20 };
     uint8_t *text = cap_arena_alloc(w->arena, BYTES);
-    struct store_sample_page page;
-    struct store_sample_filter filter = {run, -1, 0, "", "", "", true, false};
-    struct cap_err err = {0};
 
     for (size_t i = 0; i < BYTES; i++)
         text[i] = (uint8_t)(i % 96 + 32);
-    batch->answers.items[0].text = (struct store_bytes){text, BYTES};
+    batch->answers[0].text = (ProtobufCBinaryData){BYTES, text};
     must_append(w, batch);
-    assert_ok(store_report_samples(w->pg, &filter, w->arena, &page, &err), &err);
-    assert_int_equal(page.rows[0].answer.text.length, BYTES);
-    assert_memory_equal(page.rows[0].answer.text.data, text, BYTES);
+    const char *back = must_list_all(w, run)->samples[0]->answer->text;
+    assert_int_equal(strlen(back), BYTES);
+    assert_memory_equal(back, text, BYTES);
 }
 
 static void numbers_that_are_unknown_stay_unknown(void **state)
 {
     struct world *w;
     const char *run = world_with_run(state, 1, &w);
-    struct store_lease lease = must_lease(w, run, 0, "node-a");
-    struct store_batch *batch = batch_of(w, run, 0, lease.fence, 1, 0, 1, true, 0);
-    struct store_answer *answer = &batch->answers.items[0];
-    struct store_sample_page page;
-    struct store_sample_filter filter = {run, -1, 0, "", "", "", true, false};
-    struct cap_err err = {0};
+    Moecap__V1__LeaseReply held = must_lease(w, run, 0, "node-a");
+    struct batch *batch = batch_of(w, run, 0, held.fence, 1, 0, 1, true, 0);
+    Moecap__Store__RawAnswer *sent = &batch->answers[0];
 
-    answer->completed = false;
-    batch->completed_declared = 0;
-    answer->error = (struct store_bytes){(const uint8_t *)"connection reset", 16};
-    answer->timed = false;
-    answer->output_tokens.known = false;
+    sent->status = MOECAP__V1__SAMPLE_STATUS__SAMPLE_STATUS_FAILED;
+    sent->error = (ProtobufCBinaryData){16, (uint8_t *)"connection reset"};
+    sent->timing = NULL;
+    sent->opt_output_tokens_case = MOECAP__STORE__RAW_ANSWER__OPT_OUTPUT_TOKENS__NOT_SET;
     must_append(w, batch);
-    assert_ok(store_report_samples(w->pg, &filter, w->arena, &page, &err), &err);
-    answer = &page.rows[0].answer;
-    assert_false(answer->completed);
-    assert_false(answer->timed);
-    assert_false(answer->output_tokens.known);
-    assert_false(answer->cached_tokens.known);
-    assert_true(answer->prompt_tokens.known);
-    assert_int_equal(answer->prompt_tokens.value, 11);
-    assert_string_equal((const char *)answer->error.data, "connection reset");
+    const Moecap__V1__SampleAnswer *answer = must_list_all(w, run)->samples[0]->answer;
+    assert_int_equal(answer->status, MOECAP__V1__SAMPLE_STATUS__SAMPLE_STATUS_FAILED);
+    assert_null(answer->timing);
+    assert_int_equal(answer->opt_output_tokens_case, 0);
+    assert_int_equal(answer->opt_cached_tokens_case, 0);
+    assert_int_equal(answer->opt_prompt_tokens_case, 9);
+    assert_int_equal(answer->prompt_tokens, 11);
+    assert_string_equal(answer->error, "connection reset");
+}
+
+/* Of a scored sample each continuation has three numbers, in three columns. */
+static void scores_come_back_by_continuation(void **state)
+{
+    struct world *w;
+    const char *run = world_with_run(state, 1, &w);
+    Moecap__V1__LeaseReply held = must_lease(w, run, 0, "node-a");
+    struct batch *batch = batch_of(w, run, 0, held.fence, 1, 0, 1, true, 0);
+    Moecap__V1__Score scores[] = {MOECAP__V1__SCORE__INIT, MOECAP__V1__SCORE__INIT},
+                      *list[] = {&scores[0], &scores[1]};
+
+    scores[0].log_likelihood = -1.0 / 3;
+    scores[0].tokens = 4;
+    scores[1].log_likelihood = -1.0 / 0.0;
+    scores[1].greedy = true;
+    batch->answers[0].scores = list;
+    batch->answers[0].n_scores = 2;
+    must_append(w, batch);
+    const Moecap__V1__SampleAnswer *answer = must_list_all(w, run)->samples[0]->answer;
+    assert_int_equal(answer->n_scores, 2);
+    for (int i = 0; i < 2; i++) {
+        assert_memory_equal(&answer->scores[i]->log_likelihood, &scores[i].log_likelihood, 8);
+        assert_int_equal(answer->scores[i]->tokens, scores[i].tokens);
+        assert_int_equal(answer->scores[i]->greedy, scores[i].greedy);
+    }
 }
 
 /* ---- at the same time ---- */
 
 struct sender {
     struct world *w;
-    const struct store_batch *batch;
-    struct store_appended appended;
+    const struct batch *batch;
+    Moecap__V1__AppendReply appended;
     struct cap_err err;
     bool ok;
 };
@@ -330,7 +345,7 @@ static void *send_once(void *arg)
 {
     struct sender *sender = arg;
 
-    sender->ok = store_append(sender->w->pg, sender->batch, &sender->appended, &sender->err);
+    sender->ok = append(sender->w, sender->batch, &sender->appended, &sender->err);
     return NULL;
 }
 
@@ -339,8 +354,8 @@ static void of_senders_at_the_same_time_one_stores(void **state)
     enum { SENDERS = 8 };
     struct world *w;
     const char *run = world_with_run(state, 64, &w);
-    struct store_lease lease = must_lease(w, run, 0, "node-a");
-    struct store_batch *batch = batch_of(w, run, 0, lease.fence, 1, 0, 64, true, 0);
+    Moecap__V1__LeaseReply held = must_lease(w, run, 0, "node-a");
+    struct batch *batch = batch_of(w, run, 0, held.fence, 1, 0, 64, true, 0);
     struct sender senders[SENDERS] = {0};
     pthread_t threads[SENDERS];
     int fresh = 0;
@@ -352,7 +367,7 @@ static void of_senders_at_the_same_time_one_stores(void **state)
     for (int i = 0; i < SENDERS; i++) {
         pthread_join(threads[i], NULL);
         assert_ok(senders[i].ok, &senders[i].err);
-        fresh += !senders[i].appended.repeated;
+        fresh += !senders[i].appended.repeated_batch;
         assert_true(senders[i].appended.run_done);
     }
     assert_int_equal(fresh, 1);
@@ -371,9 +386,9 @@ static void two_last_batches_at_once_end_the_run_once(void **state)
         struct sender senders[2] = {0};
         pthread_t threads[2];
         for (uint32_t i = 0; i < 2; i++) {
-            struct store_lease lease = must_lease(w, run, i, i ? "node-b" : "node-a");
+            Moecap__V1__LeaseReply held = must_lease(w, run, i, i ? "node-b" : "node-a");
             senders[i] = (struct sender){
-                .w = w, .batch = batch_of(w, run, i, lease.fence, 1, 4 * i, 4, true, round)};
+                .w = w, .batch = batch_of(w, run, i, held.fence, 1, 4 * i, 4, true, round)};
         }
         for (int i = 0; i < 2; i++)
             pthread_create(&threads[i], NULL, send_once, &senders[i]);
@@ -402,6 +417,7 @@ int main(void)
         WORLD_TEST(model_text_with_any_bytes_is_kept_and_marked),
         WORLD_TEST(a_text_of_a_megabyte_comes_back_whole),
         WORLD_TEST(numbers_that_are_unknown_stay_unknown),
+        WORLD_TEST(scores_come_back_by_continuation),
         WORLD_TEST(of_senders_at_the_same_time_one_stores),
         WORLD_TEST(two_last_batches_at_once_end_the_run_once),
     };

@@ -34,14 +34,6 @@ time_t time(time_t *out_time)
 
 /* ---- helpers ---- */
 
-static bool lease(struct world *w, const char *run, uint32_t shard, const char *node, uint32_t ms,
-                  struct store_lease *out, struct cap_err *err)
-{
-    const struct store_lease_request request = {run, shard, node, node, ms};
-
-    return store_lease(w->pg, &request, w->arena, out, err);
-}
-
 static const char *world_with_run(void **state, struct world **out_world)
 {
     *out_world = *state;
@@ -55,34 +47,38 @@ static void expire_all(struct world *w)
                             " '1 millisecond' WHERE lease_until IS NOT NULL"));
 }
 
-static struct store_lease_refs must_sweep(struct world *w)
+static Moecap__V1__SweepReply *must_sweep(struct world *w)
 {
-    struct store_lease_refs expired;
+    const Moecap__V1__Empty request = MOECAP__V1__EMPTY__INIT;
+    Moecap__V1__SweepReply *reply = cap_arena_alloc(w->arena, sizeof *reply);
     struct cap_err err = {0};
 
-    assert_ok(store_lease_sweep(w->pg, w->arena, &expired, &err), &err);
-    return expired;
+    moecap__v1__sweep_reply__init(reply);
+    assert_ok(store_sweep(w->pg, &request, w->arena, reply, &err), &err);
+    return reply;
 }
 
+/* How many leases were lost: 0 or 1. */
 static size_t must_renew(struct world *w, const char *run, uint32_t shard, uint64_t fence)
 {
-    struct store_lease_ref ref = {run, shard, fence};
-    struct store_lease_refs lost;
+    Moecap__V1__RenewRequest request = MOECAP__V1__RENEW_REQUEST__INIT;
+    Moecap__V1__RenewReply reply = MOECAP__V1__RENEW_REPLY__INIT;
+    Moecap__V1__LeaseRef ref = MOECAP__V1__LEASE_REF__INIT, *refs[] = {&ref};
     struct cap_err err = {0};
 
-    assert_ok(
-        store_lease_renew(w->pg, (struct store_lease_refs){&ref, 1}, 60000, w->arena, &lost, &err),
-        &err);
-    return lost.count;
+    ref.run_id = (char *)run;
+    ref.shard = shard;
+    ref.fence = fence;
+    request.leases = refs;
+    request.n_leases = 1;
+    request.lease_ms = 60000;
+    assert_ok(store_renew(w->pg, &request, w->arena, &reply, &err), &err);
+    return reply.n_lost;
 }
 
 static void assert_state(struct world *w, const char *run, enum store_state state)
 {
-    struct store_run_report report;
-    struct cap_err err = {0};
-
-    assert_ok(store_report_run(w->pg, run, w->arena, &report, &err), &err);
-    assert_string_equal(store_state_name(report.row.state), store_state_name(state));
+    assert_string_equal(run_state_word(must_get_run(w, run)->row->state), store_state_name(state));
 }
 
 /* ---- tests ---- */
@@ -91,14 +87,14 @@ static void a_live_lease_keeps_others_out(void **state)
 {
     struct world *w;
     const char *run = world_with_run(state, &w);
-    struct store_lease got;
+    Moecap__V1__LeaseReply got;
     struct cap_err err = {0};
 
     got = must_lease(w, run, 0, "node-a");
     assert_int_equal(got.fence, 1);
     assert_int_equal(got.attempt, 1);
     assert_int_equal(got.samples_total, 2);
-    assert_int_equal(got.ordinals_left.count, 2);
+    assert_int_equal(got.n_ordinals_left, 2);
     assert_state(w, run, STORE_STATE_LEASED);
     assert_false(lease(w, run, 0, "node-b", 1000, &got, &err));
     assert_int_equal(err.code, CAP_FAILED_PRECONDITION);
@@ -111,7 +107,7 @@ static void the_holder_may_lease_again_and_the_old_fence_dies(void **state)
 {
     struct world *w;
     const char *run = world_with_run(state, &w);
-    struct store_appended appended;
+    Moecap__V1__AppendReply appended;
     struct cap_err err = {0};
 
     assert_int_equal(must_lease(w, run, 0, "node-a").fence, 1);
@@ -124,39 +120,37 @@ static void a_lease_past_its_deadline_is_taken_over(void **state)
 {
     struct world *w;
     const char *run = world_with_run(state, &w);
-    struct store_run_report report;
-    struct cap_err err = {0};
 
     must_lease(w, run, 0, "node-a");
     expire_all(w);
     assert_int_equal(must_lease(w, run, 0, "node-b").fence, 2);
-    assert_ok(store_report_run(w->pg, run, w->arena, &report, &err), &err);
-    assert_int_equal(report.attempt_count, 2);
-    assert_string_equal(report.attempts[0].node, "node-a");
-    assert_string_equal(report.attempts[0].outcome, "expired");
-    assert_true(report.attempts[0].ended_at_ms > 0);
-    assert_int_equal(report.attempts[1].ended_at_ms, 0);
+    Moecap__V1__GetRunReply *report = must_get_run(w, run);
+    assert_int_equal(report->n_attempts, 2);
+    assert_string_equal(report->attempts[0]->node, "node-a");
+    assert_string_equal(report->attempts[0]->outcome, "expired");
+    assert_true(report->attempts[0]->ended_at_ms > 0);
+    assert_int_equal(report->attempts[1]->ended_at_ms, 0);
 }
 
 static void a_sweep_ends_what_is_overdue_and_nothing_else(void **state)
 {
     struct world *w;
     const char *run = world_with_run(state, &w);
-    struct store_lease_refs expired;
+    Moecap__V1__SweepReply *expired;
 
-    struct store_lease first = must_lease(w, run, 0, "node-a");
-    assert_int_equal(must_sweep(w).count, 0);
+    Moecap__V1__LeaseReply first = must_lease(w, run, 0, "node-a");
+    assert_int_equal(must_sweep(w)->n_expired, 0);
     expire_all(w);
     must_lease(w, run, 1, "node-b");
     expired = must_sweep(w);
-    assert_int_equal(expired.count, 1);
-    assert_string_equal(expired.items[0].run_id, run);
-    assert_int_equal(expired.items[0].shard, 0);
-    assert_int_equal(expired.items[0].fence, first.fence);
+    assert_int_equal(expired->n_expired, 1);
+    assert_string_equal(expired->expired[0]->run_id, run);
+    assert_int_equal(expired->expired[0]->shard, 0);
+    assert_int_equal(expired->expired[0]->fence, first.fence);
     assert_state(w, run, STORE_STATE_LEASED); /* node-b still works */
-    assert_int_equal(must_sweep(w).count, 0);
+    assert_int_equal(must_sweep(w)->n_expired, 0);
     expire_all(w);
-    assert_int_equal(must_sweep(w).count, 1);
+    assert_int_equal(must_sweep(w)->n_expired, 1);
     assert_state(w, run, STORE_STATE_QUEUED);
 }
 
@@ -164,12 +158,12 @@ static void a_renewed_lease_outlives_its_first_deadline(void **state)
 {
     struct world *w;
     const char *run = world_with_run(state, &w);
-    struct store_lease got = must_lease(w, run, 0, "node-a");
+    Moecap__V1__LeaseReply got = must_lease(w, run, 0, "node-a");
 
     expire_all(w);
     /* Late, but nobody took it away: it goes on. */
     assert_int_equal(must_renew(w, run, 0, got.fence), 0);
-    assert_int_equal(must_sweep(w).count, 0);
+    assert_int_equal(must_sweep(w)->n_expired, 0);
     expire_all(w);
     must_sweep(w);
     assert_int_equal(must_renew(w, run, 0, got.fence), 1);
@@ -177,15 +171,57 @@ static void a_renewed_lease_outlives_its_first_deadline(void **state)
     assert_int_equal(must_renew(w, run, 7, 1), 1);
 }
 
+/* A store that is slow keeps a node busy, and its beats stand behind its batches. */
+static void a_stored_batch_extends_the_lease(void **state)
+{
+    struct world *w;
+    const char *run = world_with_run(state, &w);
+    Moecap__V1__LeaseReply got = must_lease(w, run, 0, "node-a");
+    Moecap__V1__AppendReply appended;
+    struct cap_err err = {0};
+
+    for (int i = 0; i < 2; i++) { /* stored, then repeated */
+        expire_all(w);
+        assert_ok(append(w, batch_of(w, run, 0, got.fence, 1, 0, 1, false, 0), &appended, &err),
+                  &err);
+        assert_int_equal(appended.repeated_batch, i);
+        assert_int_equal(must_sweep(w)->n_expired, 0);
+        /* by the length that the lease was given for: 60 s */
+        assert_int_equal(sql_int(w, "SELECT count(*) FROM moecap.shard WHERE lease_until BETWEEN"
+                                    " clock_timestamp() + interval '50 seconds' AND"
+                                    " clock_timestamp() + interval '60 seconds'"),
+                         1);
+    }
+}
+
+/* The database's clock was set back by an hour while node and scheduler died. */
+static void a_deadline_further_ahead_than_its_lease_is_cut(void **state)
+{
+    struct world *w;
+    const char *run = world_with_run(state, &w);
+    Moecap__V1__LeaseReply got;
+    struct cap_err err = {0};
+
+    assert_ok(lease(w, run, 0, "node-a", 80, &got, &err), &err);
+    free(harness_sql(w->db, "UPDATE moecap.shard SET lease_until = lease_until + interval '1 hour'"
+                            " WHERE lease_until IS NOT NULL"));
+    assert_false(lease(w, run, 0, "node-b", 1000, &got, &err));
+    assert_null(strstr(err.text, "3600")); /* it says 80 ms at most */
+    assert_int_equal(must_sweep(w)->n_expired, 0);
+    cap_sleep_ms(90);
+    assert_int_equal(must_sweep(w)->n_expired, 1);
+    assert_state(w, run, STORE_STATE_QUEUED);
+}
+
 static void a_lease_whose_shard_is_done_is_not_lost(void **state)
 {
     struct world *w;
     const char *run = world_with_run(state, &w);
-    struct store_lease got = must_lease(w, run, 0, "node-a");
+    Moecap__V1__LeaseReply got = must_lease(w, run, 0, "node-a");
 
     must_append(w, batch_of(w, run, 0, got.fence, 1, 0, 2, true, 0));
     assert_int_equal(must_renew(w, run, 0, got.fence), 0);
-    assert_int_equal(must_sweep(w).count, 0);
+    assert_int_equal(must_sweep(w)->n_expired, 0);
     assert_int_equal(sql_int(w, "SELECT count(*) FROM moecap.shard WHERE lease_until IS NOT NULL"),
                      0);
 }
@@ -194,7 +230,7 @@ static void a_done_shard_is_not_leased_again(void **state)
 {
     struct world *w;
     const char *run = world_with_run(state, &w);
-    struct store_lease got = must_lease(w, run, 0, "node-a");
+    Moecap__V1__LeaseReply got = must_lease(w, run, 0, "node-a");
     struct cap_err err = {0};
     char text[128];
 
@@ -209,18 +245,18 @@ static void release_frees_the_shard_once(void **state)
 {
     struct world *w;
     const char *run = world_with_run(state, &w);
-    struct store_lease got = must_lease(w, run, 0, "node-a");
-    struct store_lease_ref ref = {run, 0, got.fence};
+    Moecap__V1__LeaseReply got = must_lease(w, run, 0, "node-a");
+    const Moecap__V1__LeaseRef ref = {.run_id = (char *)run, .fence = got.fence};
     struct cap_err err = {0};
     char text[128];
 
-    assert_ok(store_lease_release(w->pg, &ref, "failed: out of memory", &err), &err);
-    assert_ok(store_lease_release(w->pg, &ref, "again", &err), &err);
+    assert_ok(release(w, ref.run_id, ref.shard, ref.fence, "failed: out of memory", &err), &err);
+    assert_ok(release(w, ref.run_id, ref.shard, ref.fence, "again", &err), &err);
     assert_state(w, run, STORE_STATE_QUEUED);
     must_lease(w, run, 0, "node-b");
     snprintf(text, sizeof text, "fence 1 of shard 0 of run %s is not valid, the shard's is 2", run);
-    assert_refused(store_lease_release(w->pg, &ref, "late", &err), &err, CAP_FAILED_PRECONDITION,
-                   text);
+    assert_refused(release(w, ref.run_id, ref.shard, ref.fence, "late", &err), &err,
+                   CAP_FAILED_PRECONDITION, text);
     assert_state(w, run, STORE_STATE_LEASED);
     assert_int_equal(sql_int(w, "SELECT count(*) FROM moecap.attempt"
                                 " WHERE outcome = 'failed: out of memory'"),
@@ -231,7 +267,7 @@ struct racer {
     struct world *w;
     const char *run, *node;
     struct cap_arena *arena; /* arenas have one user */
-    struct store_lease lease;
+    Moecap__V1__LeaseReply reply;
     struct cap_err err;
     bool won;
 };
@@ -239,9 +275,13 @@ struct racer {
 static void *race(void *arg)
 {
     struct racer *racer = arg;
-    const struct store_lease_request request = {racer->run, 0, racer->node, racer->node, 60000};
+    Moecap__V1__LeaseRequest request = MOECAP__V1__LEASE_REQUEST__INIT;
 
-    racer->won = store_lease(racer->w->pg, &request, racer->arena, &racer->lease, &racer->err);
+    request.run_id = (char *)racer->run;
+    request.node_id = request.node_name = (char *)racer->node;
+    request.lease_ms = 60000;
+    moecap__v1__lease_reply__init(&racer->reply);
+    racer->won = store_lease(racer->w->pg, &request, racer->arena, &racer->reply, &racer->err);
     return NULL;
 }
 
@@ -280,17 +320,17 @@ static void a_wrong_clock_of_the_host_changes_nothing(void **state)
 
     must_put_task(w, 1);
     for (size_t i = 0; i < CAP_COUNT_OF(wrong); i++) {
-        struct store_lease got;
+        Moecap__V1__LeaseReply got;
         struct cap_err err = {0};
         const char *run;
         wrong_by_s = wrong[i];
         run = must_enqueue(w, 1, 1, (int)i);
         got = must_lease(w, run, 0, "node-a");
-        assert_int_equal(must_sweep(w).count, 0);
+        assert_int_equal(must_sweep(w)->n_expired, 0);
         assert_false(lease(w, run, 0, "node-b", 1000, &got, &err));
         assert_int_equal(must_renew(w, run, 0, 1), 0);
         wrong_by_s = -wrong[i];
-        assert_int_equal(must_sweep(w).count, 0);
+        assert_int_equal(must_sweep(w)->n_expired, 0);
         assert_int_equal(must_renew(w, run, 0, 1), 0);
         wrong_by_s = 0;
     }
@@ -300,32 +340,30 @@ static void a_real_deadline_passes_by_itself(void **state)
 {
     struct world *w;
     const char *run = world_with_run(state, &w);
-    struct store_lease got;
+    Moecap__V1__LeaseReply got;
     struct cap_err err = {0};
 
     assert_ok(lease(w, run, 0, "node-a", 50, &got, &err), &err);
-    assert_int_equal(must_sweep(w).count, 0);
+    assert_int_equal(must_sweep(w)->n_expired, 0);
     cap_sleep_ms(60);
-    assert_int_equal(must_sweep(w).count, 1);
+    assert_int_equal(must_sweep(w)->n_expired, 1);
 }
 
 static void a_cancelled_run_takes_no_more_and_keeps_its_evidence(void **state)
 {
     struct world *w;
     const char *run = world_with_run(state, &w);
-    struct store_lease got = must_lease(w, run, 0, "node-a");
-    struct store_appended appended;
+    Moecap__V1__LeaseReply got = must_lease(w, run, 0, "node-a");
+    Moecap__V1__AppendReply appended;
     struct cap_err err = {0};
     char text[128];
 
     must_append(w, batch_of(w, run, 0, got.fence, 1, 0, 1, false, 0));
-    assert_ok(
-        store_run_move(w->pg, run, STORE_STATE_RUNNING, STORE_STATE_CANCELLED, "by the user", &err),
-        &err);
+    assert_ok(move_run(w, run, STORE_STATE_RUNNING, STORE_STATE_CANCELLED, "by the user", &err),
+              &err);
     /* A repeated call finds its work done. */
-    assert_ok(
-        store_run_move(w->pg, run, STORE_STATE_RUNNING, STORE_STATE_CANCELLED, "by the user", &err),
-        &err);
+    assert_ok(move_run(w, run, STORE_STATE_RUNNING, STORE_STATE_CANCELLED, "by the user", &err),
+              &err);
     snprintf(text, sizeof text, "run %s is cancelled and takes no answers", run);
     assert_refused(append(w, batch_of(w, run, 0, got.fence, 2, 1, 1, false, 0), &appended, &err),
                    &err, CAP_FAILED_PRECONDITION, text);
@@ -343,17 +381,16 @@ static void an_order_to_stop_holds_though_the_run_moved_on(void **state)
 {
     struct world *w;
     const char *run = world_with_run(state, &w);
-    struct store_lease got = must_lease(w, run, 0, "node-a");
+    Moecap__V1__LeaseReply got = must_lease(w, run, 0, "node-a");
     struct cap_err err = {0};
     char text[128];
 
     must_append(w, batch_of(w, run, 0, got.fence, 1, 0, 1, false, 0));
-    assert_ok(store_run_move(w->pg, run, STORE_STATE_LEASED, STORE_STATE_CANCELLED, "", &err),
-              &err);
+    assert_ok(move_run(w, run, STORE_STATE_LEASED, STORE_STATE_CANCELLED, "", &err), &err);
     assert_state(w, run, STORE_STATE_CANCELLED);
     snprintf(text, sizeof text, "run %s is cancelled, not running", run);
-    assert_refused(store_run_move(w->pg, run, STORE_STATE_RUNNING, STORE_STATE_FAILED, "", &err),
-                   &err, CAP_FAILED_PRECONDITION, text);
+    assert_refused(move_run(w, run, STORE_STATE_RUNNING, STORE_STATE_FAILED, "", &err), &err,
+                   CAP_FAILED_PRECONDITION, text);
 }
 
 static void moves_that_are_not_legal_are_refused_with_a_sentence(void **state)
@@ -364,38 +401,37 @@ static void moves_that_are_not_legal_are_refused_with_a_sentence(void **state)
     char text[128];
 
     snprintf(text, sizeof text, "run %s is queued, not grading", run);
-    assert_refused(store_run_move(w->pg, run, STORE_STATE_GRADING, STORE_STATE_RUNNING, "", &err),
-                   &err, CAP_FAILED_PRECONDITION, text);
+    assert_refused(move_run(w, run, STORE_STATE_GRADING, STORE_STATE_RUNNING, "", &err), &err,
+                   CAP_FAILED_PRECONDITION, text);
     cap_err_clear(&err);
     snprintf(text, sizeof text, "run %s becomes leased by Lease alone", run);
-    assert_refused(store_run_move(w->pg, run, STORE_STATE_QUEUED, STORE_STATE_LEASED, "", &err),
-                   &err, CAP_FAILED_PRECONDITION, text);
+    assert_refused(move_run(w, run, STORE_STATE_QUEUED, STORE_STATE_LEASED, "", &err), &err,
+                   CAP_FAILED_PRECONDITION, text);
     cap_err_clear(&err);
     snprintf(text, sizeof text, "run %s is queued and cannot become running", run);
-    assert_refused(store_run_move(w->pg, run, STORE_STATE_QUEUED, STORE_STATE_RUNNING, "", &err),
-                   &err, CAP_FAILED_PRECONDITION, text);
+    assert_refused(move_run(w, run, STORE_STATE_QUEUED, STORE_STATE_RUNNING, "", &err), &err,
+                   CAP_FAILED_PRECONDITION, text);
     cap_err_clear(&err);
-    assert_refused(store_run_move(w->pg, run, STORE_STATE_QUEUED, (enum store_state)99, "", &err),
-                   &err, CAP_INVALID_ARGUMENT, "from 1 to 99: no such state");
+    assert_refused(move_run(w, run, STORE_STATE_QUEUED, 99, "", &err), &err, CAP_INVALID_ARGUMENT,
+                   "from 1 to 99: no such state");
     cap_err_clear(&err);
-    assert_refused(
-        store_run_move(w->pg, "run-none", STORE_STATE_QUEUED, STORE_STATE_FAILED, "", &err), &err,
-        CAP_NOT_FOUND, "run \"run-none\" does not exist");
+    assert_refused(move_run(w, "run-none", STORE_STATE_QUEUED, STORE_STATE_FAILED, "", &err), &err,
+                   CAP_NOT_FOUND, "run \"run-none\" does not exist");
     cap_err_clear(&err);
-    assert_ok(store_run_move(w->pg, run, STORE_STATE_QUEUED, STORE_STATE_FAILED,
-                             "model \"x\": tensor missing", &err),
+    assert_ok(move_run(w, run, STORE_STATE_QUEUED, STORE_STATE_FAILED,
+                       "model \"x\": tensor missing", &err),
               &err);
     assert_state(w, run, STORE_STATE_FAILED);
     snprintf(text, sizeof text, "run %s is failed and cannot become queued", run);
-    assert_refused(store_run_move(w->pg, run, STORE_STATE_FAILED, STORE_STATE_QUEUED, "", &err),
-                   &err, CAP_FAILED_PRECONDITION, text);
+    assert_refused(move_run(w, run, STORE_STATE_FAILED, STORE_STATE_QUEUED, "", &err), &err,
+                   CAP_FAILED_PRECONDITION, text);
 }
 
 static void what_does_not_exist_is_said_by_name(void **state)
 {
     struct world *w;
     const char *run = world_with_run(state, &w);
-    struct store_lease got;
+    Moecap__V1__LeaseReply got;
     struct cap_err err = {0};
     char text[128];
 
@@ -425,6 +461,8 @@ int main(void)
         WORLD_TEST(a_lease_past_its_deadline_is_taken_over),
         WORLD_TEST(a_sweep_ends_what_is_overdue_and_nothing_else),
         WORLD_TEST(a_renewed_lease_outlives_its_first_deadline),
+        WORLD_TEST(a_stored_batch_extends_the_lease),
+        WORLD_TEST(a_deadline_further_ahead_than_its_lease_is_cut),
         WORLD_TEST(a_lease_whose_shard_is_done_is_not_lost),
         WORLD_TEST(a_done_shard_is_not_leased_again),
         WORLD_TEST(release_frees_the_shard_once),

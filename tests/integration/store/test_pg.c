@@ -168,13 +168,16 @@ static void errors_of_the_database_have_codes(void **state)
 static void an_id_that_is_no_text_is_refused_with_a_sentence(void **state)
 {
     struct world *w = *state;
-    struct store_run_report report;
+    Moecap__V1__GetRunRequest request = MOECAP__V1__GET_RUN_REQUEST__INIT;
+    Moecap__V1__GetRunReply reply = MOECAP__V1__GET_RUN_REPLY__INIT;
     struct cap_err err = {0};
 
-    assert_refused(store_report_run(w->pg, "run-\xff\xfe", w->arena, &report, &err), &err,
+    request.run_id = "run-\xff\xfe";
+    assert_refused(store_get_run(w->pg, &request, w->arena, &reply, &err), &err,
                    CAP_INVALID_ARGUMENT, "\"run-??\" is not UTF-8: its byte number 5 is 0xff");
     cap_err_clear(&err);
-    assert_refused(store_report_run(w->pg, "run-x", w->arena, &report, &err), &err, CAP_NOT_FOUND,
+    request.run_id = "run-x";
+    assert_refused(store_get_run(w->pg, &request, w->arena, &reply, &err), &err, CAP_NOT_FOUND,
                    "run \"run-x\" does not exist");
 }
 
@@ -289,10 +292,10 @@ static void *terminate_often(void *arg)
 }
 
 /* A sender that sends again until it hears an answer, as the scheduler does. */
-static void append_stubbornly(struct world *w, const struct store_batch *batch)
+static void append_stubbornly(struct world *w, const struct batch *batch)
 {
     for (int tries = 0;; tries++) {
-        struct store_appended appended;
+        Moecap__V1__AppendReply appended;
         struct cap_err err = {0};
         if (append(w, batch, &appended, &err))
             return;
@@ -308,17 +311,17 @@ static void batches_are_stored_once_while_backends_are_killed(void **state)
     struct world *w = *state;
     struct terminator t = {.db = w->db};
     uint64_t selections[] = {1, 2};
-    struct store_expert_count row = {2, 0, 4, {selections, 2}};
+    const Moecap__V1__ExpertCount row = COUNTS(2, 4, selections, 2);
     pthread_t thread;
 
     must_put_task(w, BATCHES * SIZE);
     const char *run = must_enqueue(w, BATCHES * SIZE, BATCHES * SIZE, 1);
-    struct store_lease lease = must_lease(w, run, 0, "node-a");
+    Moecap__V1__LeaseReply held = must_lease(w, run, 0, "node-a");
     pthread_create(&thread, NULL, terminate_often, &t);
     for (uint32_t i = 0; i < BATCHES; i++) {
-        struct store_batch *batch =
-            batch_of(w, run, 0, lease.fence, i + 1, i * SIZE, SIZE, i + 1 == BATCHES, 0);
-        batch->expert_counts = (struct store_expert_counts){&row, 1};
+        struct batch *batch =
+            batch_of(w, run, 0, held.fence, i + 1, i * SIZE, SIZE, i + 1 == BATCHES, 0);
+        set_counts(w, batch, &row, 1);
         append_stubbornly(w, batch);
     }
     atomic_store(&t.stop, true);
@@ -435,10 +438,10 @@ static void acknowledged_batches_survive_a_kill_of_the_server(void **state)
 
     must_put_task(w, BATCHES * SIZE);
     const char *run = must_enqueue(w, BATCHES * SIZE, BATCHES * SIZE, 1);
-    struct store_lease lease = must_lease(w, run, 0, "node-a");
+    Moecap__V1__LeaseReply held = must_lease(w, run, 0, "node-a");
     for (uint32_t i = 0; i < BATCHES; i++) {
-        const struct store_batch *batch =
-            batch_of(w, run, 0, lease.fence, i + 1, i * SIZE, SIZE, i + 1 == BATCHES, 0);
+        const struct batch *batch =
+            batch_of(w, run, 0, held.fence, i + 1, i * SIZE, SIZE, i + 1 == BATCHES, 0);
         append_stubbornly(w, batch);
         if (i % EVERY == EVERY - 1) {
             kill_server(d);
@@ -480,12 +483,12 @@ static void batches_are_stored_once_while_the_server_is_killed(void **state)
 
     must_put_task(w, SAMPLES);
     const char *run = must_enqueue(w, SAMPLES, SAMPLES, 1);
-    struct store_lease lease = must_lease(w, run, 0, "node-a");
+    Moecap__V1__LeaseReply held = must_lease(w, run, 0, "node-a");
     pthread_create(&thread, NULL, kill_four_times, &k);
     for (; !atomic_load(&k.done) && sent < SAMPLES - 1; sent++)
-        append_stubbornly(w, batch_of(w, run, 0, lease.fence, sent + 1, sent, 1, false, 0));
+        append_stubbornly(w, batch_of(w, run, 0, held.fence, sent + 1, sent, 1, false, 0));
     pthread_join(thread, NULL);
-    append_stubbornly(w, batch_of(w, run, 0, lease.fence, sent + 1, sent, SAMPLES - sent, true, 0));
+    append_stubbornly(w, batch_of(w, run, 0, held.fence, sent + 1, sent, SAMPLES - sent, true, 0));
     printf("the server was killed 4 times under %u batches\n", sent);
     assert_int_equal(sql_int(w, "SELECT count(*) FROM moecap.sample"), SAMPLES);
     assert_int_equal(sql_int(w, "SELECT count(*) FROM moecap.batch_ledger"), sent + 1);

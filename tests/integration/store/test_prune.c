@@ -1,5 +1,4 @@
 /* What a retention takes away, and what it never does. */
-#include "store/prune.h"
 #include "world.h"
 
 #define COUNT(table) sql_int(w, "SELECT count(*) FROM moecap." table)
@@ -7,10 +6,10 @@
 static const char *must_end(struct world *w, int tag)
 {
     const char *run = must_enqueue(w, 6, 6, tag);
-    struct store_lease lease = must_lease(w, run, 0, "node-a");
+    Moecap__V1__LeaseReply held = must_lease(w, run, 0, "node-a");
 
     for (uint32_t i = 0; i < 3; i++)
-        must_append(w, batch_of(w, run, 0, lease.fence, i + 1, 2 * i, 2, i == 2, tag));
+        must_append(w, batch_of(w, run, 0, held.fence, i + 1, 2 * i, 2, i == 2, tag));
     must_grade_all(w, run);
     must_finish(w, run);
     return run;
@@ -68,9 +67,9 @@ static void a_run_that_has_not_ended_loses_nothing(void **state)
 
     must_put_task(w, 6);
     run = must_enqueue(w, 6, 6, 1);
-    struct store_lease lease = must_lease(w, run, 0, "node-a");
-    must_append(w, batch_of(w, run, 0, lease.fence, 1, 0, 2, false, 0));
-    must_append(w, batch_of(w, run, 0, lease.fence, 2, 2, 2, false, 0));
+    Moecap__V1__LeaseReply held = must_lease(w, run, 0, "node-a");
+    must_append(w, batch_of(w, run, 0, held.fence, 1, 0, 2, false, 0));
+    must_append(w, batch_of(w, run, 0, held.fence, 2, 2, 2, false, 0));
     age(w, 400);
     assert_int_equal(must_prune(w, 1).runs, 0);
     assert_int_equal(COUNT("batch_ledger"), 2);
@@ -104,15 +103,15 @@ static void a_batch_repeated_long_after_is_refused(void **state)
 {
     struct world *w = *state;
     const char *run;
-    struct store_batch *batch;
-    struct store_appended appended;
+    struct batch *batch;
+    Moecap__V1__AppendReply appended;
     struct cap_err err = {0};
 
     must_put_task(w, 6);
     run = must_end(w, 1);
     batch = batch_of(w, run, 0, 1, 1, 0, 2, false, 1);
     assert_ok(append(w, batch, &appended, &err), &err);
-    assert_true(appended.repeated);
+    assert_true(appended.repeated_batch);
     age(w, 10);
     must_prune(w, 7);
     assert_false(append(w, batch, &appended, &err));

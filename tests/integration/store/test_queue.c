@@ -7,35 +7,29 @@
 
 /* ---- tasks ---- */
 
-struct draft {
-    char sha256[CAP_SHA256_HEX_BYTES];
-    const char *metrics[2];
-    struct store_task task;
-};
-
-static void draft_task(struct draft *draft, const char *name, const char *definition)
+static Moecap__V1__TaskInfo task_of(const char *name, const char *definition, char sha256[65])
 {
-    cap_sha256_hex(definition, strlen(definition), draft->sha256);
-    draft->metrics[0] = "exact_match,strict-match";
-    draft->metrics[1] = "exact_match,flexible-extract";
-    draft->task = (struct store_task){
-        .name = name,
-        .version = "3",
-        .output_type = "generate_until",
-        .definition = definition,
-        .definition_sha256 = draft->sha256,
-        .samples_file = "a.jsonl",
-        .fewshot_file = "b.jsonl",
-        .split = "test",
-        .description = "described",
-        .num_fewshot = 5,
-        .metrics = draft->metrics,
-        .metric_count = 2,
-    };
+    static char *metrics[] = {"exact_match,strict-match", "exact_match,flexible-extract"};
+    Moecap__V1__TaskInfo task = MOECAP__V1__TASK_INFO__INIT;
+
+    cap_sha256_hex(definition, strlen(definition), sha256);
+    task.name = (char *)name;
+    task.version = "3";
+    task.output_type = "generate_until";
+    task.definition = (char *)definition;
+    task.definition_sha256 = sha256;
+    task.samples_file = "a.jsonl";
+    task.fewshot_file = "b.jsonl";
+    task.split = "test";
+    task.description = "described";
+    task.num_fewshot = 5;
+    task.metrics = metrics;
+    task.n_metrics = 2;
+    return task;
 }
 
-static bool put(struct world *w, const struct store_task *task, const char *const *docs,
-                size_t count, const char *fewshot, struct store_task_stored *out,
+static bool put(struct world *w, const Moecap__V1__TaskInfo *task, const char *const *docs,
+                size_t count, const char *fewshot, Moecap__V1__PutTaskReply *out,
                 struct cap_err *err)
 {
     CAP_AUTO(store_task_put) p = store_task_put_open(task, err);
@@ -47,7 +41,20 @@ static bool put(struct world *w, const struct store_task *task, const char *cons
             return false;
     if (fewshot && !store_task_put_add(p, true, fewshot, err))
         return false;
-    return store_task_put_end(p, w->pg, out, err);
+    moecap__v1__put_task_reply__init(out);
+    return store_task_put_end(p, w->pg, w->arena, out, err);
+}
+
+static bool read_docs(struct world *w, uint64_t task_id, uint32_t *ordinals, size_t count,
+                      Moecap__V1__ReadDocsReply *out, struct cap_err *err)
+{
+    Moecap__V1__ReadDocsRequest request = MOECAP__V1__READ_DOCS_REQUEST__INIT;
+
+    request.task_id = task_id;
+    request.ordinals = ordinals;
+    request.n_ordinals = count;
+    moecap__v1__read_docs_reply__init(out);
+    return store_read_docs(w->pg, &request, w->arena, out, err);
 }
 
 static void a_task_comes_back_byte_by_byte(void **state)
@@ -59,64 +66,59 @@ static void a_task_comes_back_byte_by_byte(void **state)
         "{\"id\":17}",
     };
     struct world *w = *state;
-    struct draft draft;
-    struct store_task_stored stored;
-    struct store_task task;
-    struct store_docs fewshot, back;
+    char sha256[65];
+    Moecap__V1__TaskInfo task = task_of("ta'sk \"1\"; --", "{\"k\":1}", sha256);
+    Moecap__V1__PutTaskReply stored;
+    Moecap__V1__GetTaskReply *got;
+    Moecap__V1__ReadDocsReply back;
     struct cap_err err = {0};
     uint32_t ordinals[] = {2, 0, 1};
 
-    draft_task(&draft, "ta'sk \"1\"; --", "{\"k\":1}");
-    assert_ok(put(w, &draft.task, docs, 3, "{\"shot\":1}", &stored, &err), &err);
+    assert_ok(put(w, &task, docs, 3, "{\"shot\":1}", &stored, &err), &err);
     assert_false(stored.unchanged);
     assert_false(stored.replaced);
-    assert_ok(store_task_get(w->pg, "ta'sk \"1\"; --", w->arena, &task, &fewshot, &err), &err);
-    assert_int_equal(task.samples, 3);
-    assert_int_equal(task.num_fewshot, 5);
-    assert_int_equal(task.metric_count, 2);
-    assert_string_equal(task.metrics[0], "exact_match,strict-match");
-    assert_string_equal(task.metrics[1], "exact_match,flexible-extract");
-    assert_string_equal(task.definition, "{\"k\":1}");
-    assert_int_equal(fewshot.count, 1);
-    assert_string_equal(fewshot.items[0].json, "{\"shot\":1}");
-    assert_ok(store_task_docs(w->pg, task.task_id, (struct store_u32s){ordinals, 3}, w->arena,
-                              &back, &err),
-              &err);
-    assert_string_equal(back.items[0].uid, "17");
-    assert_string_equal(back.items[1].json, docs[0]);
-    assert_int_equal(strlen(back.items[1].uid), 16);
-    assert_string_equal(back.items[2].json, docs[1]);
-    assert_string_equal(back.items[2].uid, "x'; DROP TABLE moecap.task; --");
+    got = must_get_task(w, "ta'sk \"1\"; --", true);
+    assert_int_equal(got->task->samples, 3);
+    assert_int_equal(got->task->num_fewshot, 5);
+    assert_int_equal(got->task->n_metrics, 2);
+    assert_string_equal(got->task->metrics[0], "exact_match,strict-match");
+    assert_string_equal(got->task->metrics[1], "exact_match,flexible-extract");
+    assert_string_equal(got->task->definition, "{\"k\":1}");
+    assert_string_equal(stored.task->data_sha256, got->task->data_sha256);
+    assert_int_equal(got->n_fewshot, 1);
+    assert_string_equal(got->fewshot[0]->json, "{\"shot\":1}");
+    assert_ok(read_docs(w, got->task_id, ordinals, 3, &back, &err), &err);
+    assert_string_equal(back.docs[0]->uid, "17");
+    assert_string_equal(back.docs[1]->json, docs[0]);
+    assert_int_equal(strlen(back.docs[1]->uid), 16);
+    assert_string_equal(back.docs[2]->json, docs[1]);
+    assert_string_equal(back.docs[2]->uid, "x'; DROP TABLE moecap.task; --");
 }
 
 static void new_data_replace_a_task_and_the_old_stay_readable(void **state)
 {
     static const char *const old_docs[] = {"{\"q\":1}"}, *const new_docs[] = {"{\"q\":2}"};
     struct world *w = *state;
-    struct draft draft;
-    struct store_task_stored stored;
-    struct store_task before, after;
-    struct store_docs docs;
+    char sha256[65];
+    Moecap__V1__TaskInfo task = task_of("t", "{}", sha256);
+    Moecap__V1__PutTaskReply stored;
+    Moecap__V1__ReadDocsReply docs;
     struct cap_err err = {0};
+    uint64_t before;
 
-    draft_task(&draft, "t", "{}");
-    assert_ok(put(w, &draft.task, old_docs, 1, NULL, &stored, &err), &err);
-    assert_ok(store_task_get(w->pg, "t", w->arena, &before, NULL, &err), &err);
-    assert_ok(put(w, &draft.task, old_docs, 1, NULL, &stored, &err), &err);
+    assert_ok(put(w, &task, old_docs, 1, NULL, &stored, &err), &err);
+    before = must_get_task(w, "t", false)->task_id;
+    assert_ok(put(w, &task, old_docs, 1, NULL, &stored, &err), &err);
     assert_true(stored.unchanged);
-    assert_ok(put(w, &draft.task, new_docs, 1, NULL, &stored, &err), &err);
+    assert_ok(put(w, &task, new_docs, 1, NULL, &stored, &err), &err);
     assert_true(stored.replaced);
-    assert_ok(store_task_get(w->pg, "t", w->arena, &after, NULL, &err), &err);
-    assert_true(after.task_id != before.task_id);
-    assert_ok(store_task_docs(w->pg, before.task_id, (struct store_u32s){(uint32_t[]){0}, 1},
-                              w->arena, &docs, &err),
-              &err);
-    assert_string_equal(docs.items[0].json, "{\"q\":1}");
+    assert_true(must_get_task(w, "t", false)->task_id != before);
+    assert_ok(read_docs(w, before, (uint32_t[]){0}, 1, &docs, &err), &err);
+    assert_string_equal(docs.docs[0]->json, "{\"q\":1}");
     /* And back again: the first version becomes current, nothing is stored twice. */
-    assert_ok(put(w, &draft.task, old_docs, 1, NULL, &stored, &err), &err);
+    assert_ok(put(w, &task, old_docs, 1, NULL, &stored, &err), &err);
     assert_true(stored.replaced);
-    assert_ok(store_task_get(w->pg, "t", w->arena, &after, NULL, &err), &err);
-    assert_int_equal(after.task_id, before.task_id);
+    assert_int_equal(must_get_task(w, "t", false)->task_id, before);
     assert_int_equal(sql_int(w, "SELECT count(*) FROM moecap.task_sample"), 2);
 }
 
@@ -124,12 +126,12 @@ static void equal_documents_get_uids_of_their_own(void **state)
 {
     static const char *const docs[] = {"{\"q\":1}", "{\"q\":1}", "{\"q\":1}"};
     struct world *w = *state;
-    struct draft draft;
-    struct store_task_stored stored;
+    char sha256[65];
+    Moecap__V1__TaskInfo task = task_of("t", "{}", sha256);
+    Moecap__V1__PutTaskReply stored;
     struct cap_err err = {0};
 
-    draft_task(&draft, "t", "{}");
-    assert_ok(put(w, &draft.task, docs, 3, NULL, &stored, &err), &err);
+    assert_ok(put(w, &task, docs, 3, NULL, &stored, &err), &err);
     assert_int_equal(sql_int(w, "SELECT count(DISTINCT uid) FROM moecap.task_sample"), 3);
 }
 
@@ -148,32 +150,33 @@ static void bad_task_data_are_refused_by_place(void **state)
          "task \"t\", document 1: unable to decode byte 0xff near '\"', line 1 column 6"},
     };
     struct world *w = *state;
-    struct draft draft;
-    struct store_task_stored stored;
+    char sha256[65];
+    Moecap__V1__TaskInfo task = task_of("t", "{}", sha256);
+    Moecap__V1__PutTaskReply stored;
 
-    draft_task(&draft, "t", "{}");
     for (size_t i = 0; i < CAP_COUNT_OF(cases); i++) {
         struct cap_err err = {0};
         size_t count = cases[i].docs[1] ? 2 : 1;
-        assert_refused(put(w, &draft.task, cases[i].docs, count, NULL, &stored, &err), &err,
+        assert_refused(put(w, &task, cases[i].docs, count, NULL, &stored, &err), &err,
                        CAP_INVALID_ARGUMENT, cases[i].text);
     }
     struct cap_err err = {0};
-    assert_refused(put(w, &draft.task, NULL, 0, NULL, &stored, &err), &err, CAP_INVALID_ARGUMENT,
+    assert_refused(put(w, &task, NULL, 0, NULL, &stored, &err), &err, CAP_INVALID_ARGUMENT,
                    "task \"t\" has no documents");
     cap_err_clear(&err);
-    draft.sha256[0] ^= 1;
-    assert_refused(put(w, &draft.task, NULL, 0, NULL, &stored, &err), &err, CAP_INVALID_ARGUMENT,
+    sha256[0] ^= 1;
+    assert_refused(put(w, &task, NULL, 0, NULL, &stored, &err), &err, CAP_INVALID_ARGUMENT,
                    "definition_sha256 of task \"t\" is not that of its definition");
     cap_err_clear(&err);
-    struct store_task task;
-    assert_refused(store_task_get(w->pg, "none", w->arena, &task, NULL, &err), &err, CAP_NOT_FOUND,
+    Moecap__V1__GetTaskRequest get = MOECAP__V1__GET_TASK_REQUEST__INIT;
+    Moecap__V1__GetTaskReply got = MOECAP__V1__GET_TASK_REPLY__INIT;
+    get.name = "none";
+    assert_refused(store_get_task(w->pg, &get, w->arena, &got, &err), &err, CAP_NOT_FOUND,
                    "task \"none\" does not exist");
     cap_err_clear(&err);
-    struct store_docs docs;
-    assert_refused(
-        store_task_docs(w->pg, 77, (struct store_u32s){(uint32_t[]){3}, 1}, w->arena, &docs, &err),
-        &err, CAP_NOT_FOUND, "task 77 has no sample 3");
+    Moecap__V1__ReadDocsReply docs;
+    assert_refused(read_docs(w, 77, (uint32_t[]){3}, 1, &docs, &err), &err, CAP_NOT_FOUND,
+                   "task 77 has no sample 3");
     assert_int_equal(sql_int(w, "SELECT count(*) FROM moecap.task"), 0);
 }
 
@@ -183,9 +186,9 @@ static void a_task_of_1319_samples_makes_the_round_trip(void **state)
     struct world *w = *state;
     const char *shared = getenv("MOECAP_SHARED"), *source = getenv("MOECAP_SOURCE_DIR");
     struct cap_err err = {0};
-    char path[4096];
-    struct draft draft;
-    struct store_task_stored stored;
+    char path[4096], sha256[65];
+    Moecap__V1__TaskInfo task = task_of("gsm8k", "{}", sha256);
+    Moecap__V1__PutTaskReply stored = MOECAP__V1__PUT_TASK_REPLY__INIT;
     uint32_t ordinals[STORE_DOCS_READ_MAX];
 
     if (shared)
@@ -198,8 +201,7 @@ static void a_task_of_1319_samples_makes_the_round_trip(void **state)
         printf("skip: %s not found; set MOECAP_SHARED\n", path);
         skip();
     }
-    draft_task(&draft, "gsm8k", "{}");
-    CAP_AUTO(store_task_put) p = store_task_put_open(&draft.task, &err);
+    CAP_AUTO(store_task_put) p = store_task_put_open(&task, &err);
     char *rest = text, *line, **lines = calloc(2000, sizeof *lines);
     size_t count = 0;
     while ((line = strsep(&rest, "\n")) != NULL && *line) {
@@ -207,17 +209,17 @@ static void a_task_of_1319_samples_makes_the_round_trip(void **state)
         assert_ok(store_task_put_add(p, false, line, &err), &err);
     }
     assert_int_equal(count, 1319);
-    assert_ok(store_task_put_end(p, w->pg, &stored, &err), &err);
-    struct store_task task;
-    assert_ok(store_task_get(w->pg, "gsm8k", w->arena, &task, NULL, &err), &err);
+    assert_ok(store_task_put_end(p, w->pg, w->arena, &stored, &err), &err);
+    uint64_t task_id = must_get_task(w, "gsm8k", false)->task_id;
     for (uint32_t first = 0; first < count; first += STORE_DOCS_READ_MAX) {
-        struct store_u32s want = {ordinals, 0};
-        struct store_docs docs;
-        for (uint32_t i = first; i < count && want.count < STORE_DOCS_READ_MAX; i++)
-            ordinals[want.count++] = i;
-        assert_ok(store_task_docs(w->pg, task.task_id, want, w->arena, &docs, &err), &err);
-        for (size_t i = 0; i < docs.count; i++)
-            assert_string_equal(docs.items[i].json, lines[first + i]);
+        size_t wanted = 0;
+        Moecap__V1__ReadDocsReply docs;
+        for (uint32_t i = first; i < count && wanted < STORE_DOCS_READ_MAX; i++)
+            ordinals[wanted++] = i;
+        assert_ok(read_docs(w, task_id, ordinals, wanted, &docs, &err), &err);
+        assert_int_equal(docs.n_docs, wanted);
+        for (size_t i = 0; i < docs.n_docs; i++)
+            assert_string_equal(docs.docs[i]->json, lines[first + i]);
     }
     free(lines);
 }
@@ -233,16 +235,16 @@ static void the_same_configuration_is_one_evaluation_until_it_ends(void **state)
     const char *run = must_enqueue(w, 2, 2, 5);
     assert_string_equal(must_enqueue(w, 2, 2, 5), run);
     assert_true(strcmp(must_enqueue(w, 2, 2, 6), run) != 0);
-    assert_ok(store_run_move(w->pg, run, STORE_STATE_QUEUED, STORE_STATE_CANCELLED, "", &err),
-              &err);
+    assert_ok(move_run(w, run, STORE_STATE_QUEUED, STORE_STATE_CANCELLED, "", &err), &err);
     assert_true(strcmp(must_enqueue(w, 2, 2, 5), run) != 0);
     assert_int_equal(sql_int(w, "SELECT count(*) FROM moecap.evaluation"), 3);
 }
 
 struct submitter {
     struct world *w;
+    const Moecap__V1__EnqueueRequest *request;
     struct cap_arena *arena;
-    struct store_enqueued made;
+    Moecap__V1__EnqueueReply made;
     struct cap_err err;
     bool ok;
 };
@@ -250,21 +252,9 @@ struct submitter {
 static void *submit(void *arg)
 {
     struct submitter *s = arg;
-    uint32_t ordinals[] = {0}, sizes[] = {1};
-    struct store_enqueue_run run = {"mini", s->w->task_id, 0, {ordinals, 1}, {sizes, 1}};
-    struct store_enqueue request = {
-        .spec = {(const uint8_t *)"spec", 4},
-        .spec_json = "{}",
-        .config_hash = "abababababababababababababababababababababababababababababababab",
-        .model = "tiny",
-        .engine = "null",
-        .precision = "f32",
-        .submitter = "me",
-        .runs = &run,
-        .run_count = 1,
-    };
 
-    s->ok = store_queue_enqueue(s->w->pg, &request, s->arena, &s->made, &s->err);
+    moecap__v1__enqueue_reply__init(&s->made);
+    s->ok = store_enqueue(s->w->pg, s->request, s->arena, &s->made, &s->err);
     return NULL;
 }
 
@@ -278,7 +268,8 @@ static void of_submitters_at_the_same_time_one_makes_the_evaluation(void **state
 
     must_put_task(w, 1);
     for (int i = 0; i < SUBMITTERS; i++) {
-        s[i] = (struct submitter){.w = w, .arena = cap_arena_new(1 << 20)};
+        s[i] = (struct submitter){
+            .w = w, .request = &draft(w, 1, 7)->request, .arena = cap_arena_new(1 << 20)};
         pthread_create(&threads[i], NULL, submit, &s[i]);
     }
     for (int i = 0; i < SUBMITTERS; i++) {
@@ -293,97 +284,134 @@ static void of_submitters_at_the_same_time_one_makes_the_evaluation(void **state
         cap_arena_free(s[i].arena);
 }
 
+static void refuse(struct world *w, const struct draft_evaluation *d, enum cap_code code,
+                   const char *text)
+{
+    Moecap__V1__EnqueueReply made = MOECAP__V1__ENQUEUE_REPLY__INIT;
+    struct cap_err err = {0};
+
+    assert_false(store_enqueue(w->pg, &d->request, w->arena, &made, &err));
+    if (text)
+        assert_string_equal(err.text, text);
+    assert_string_equal(cap_code_name(err.code), cap_code_name(code));
+}
+
 static void a_run_that_makes_no_sense_is_refused(void **state)
 {
     struct world *w = *state;
-    uint32_t twice[] = {0, 1, 0}, far[] = {0, 9}, two[] = {0, 1}, sizes3[] = {3}, sizes2[] = {2},
-             sizes1[] = {1}, sizes0[] = {2, 0};
-    must_put_task(w, 2);
-    const struct {
-        struct store_enqueue_run run;
-        enum cap_code code;
-        const char *text;
-    } cases[] = {
-        {{"mini", w->task_id, 0, {twice, 3}, {sizes3, 1}},
-         CAP_INVALID_ARGUMENT,
-         "run 0, task \"mini\": it has sample 0 twice"},
-        {{"mini", w->task_id, 0, {two, 2}, {sizes1, 1}},
-         CAP_INVALID_ARGUMENT,
-         "run 0, task \"mini\": its shards have 1 samples, the run has 2"},
-        {{"mini", w->task_id, 0, {two, 2}, {sizes0, 2}},
-         CAP_INVALID_ARGUMENT,
-         "run 0, task \"mini\": its shard 1 is empty"},
-        {{"mini", w->task_id, 0, {two, 0}, {sizes0, 0}},
-         CAP_INVALID_ARGUMENT,
-         "run 0, task \"mini\": it has 0 samples, must have 1 to 1000000"},
-        {{"mini", w->task_id, 0, {far, 2}, {sizes2, 1}},
-         CAP_INVALID_ARGUMENT,
-         "task \"mini\" has 2 samples, so none with ordinal 9"},
-        {{"other", w->task_id, 0, {two, 2}, {sizes2, 1}},
-         CAP_NOT_FOUND,
-         "task \"other\" with task_id 1 does not exist"},
-        {{"mini", UINT64_MAX, 0, {two, 2}, {sizes2, 1}}, CAP_INVALID_ARGUMENT, NULL},
-    };
+    uint32_t two_sizes[] = {2, 0};
 
-    for (size_t i = 0; i < CAP_COUNT_OF(cases); i++) {
-        struct store_enqueued made;
-        struct cap_err err = {0};
-        struct store_enqueue request = {
-            .spec = {(const uint8_t *)"spec", 4},
-            .spec_json = "{}",
-            .config_hash = "abababababababababababababababababababababababababababababababab",
-            .model = "m",
-            .engine = "e",
-            .precision = "p",
-            .submitter = "s",
-            .runs = &cases[i].run,
-            .run_count = 1,
-        };
-        assert_false(store_queue_enqueue(w->pg, &request, w->arena, &made, &err));
-        assert_int_equal(err.code, cases[i].code);
-        if (cases[i].text)
-            assert_string_equal(err.text, cases[i].text);
-    }
+    must_put_task(w, 2);
+    struct draft_evaluation *d = draft(w, 3, 1);
+    d->ordinals[2] = 0;
+    refuse(w, d, CAP_INVALID_ARGUMENT, "run 0, task \"mini\": it has sample 0 twice");
+    d = draft(w, 2, 1);
+    d->shard_size[0] = 1;
+    refuse(w, d, CAP_INVALID_ARGUMENT,
+           "run 0, task \"mini\": its shards have 1 samples, the run has 2");
+    d->shard_size[0] = 0;
+    refuse(w, d, CAP_INVALID_ARGUMENT, "run 0, task \"mini\": its shard 0 is empty");
+    d = draft(w, 2, 1);
+    d->run.shard_sizes = two_sizes;
+    d->run.n_shard_sizes = 2;
+    refuse(w, d, CAP_INVALID_ARGUMENT,
+           "run 0, task \"mini\": it has 2 shards, a scheduler takes 1");
+    d = draft(w, 0, 1);
+    refuse(w, d, CAP_INVALID_ARGUMENT,
+           "run 0, task \"mini\": it has 0 samples, must have 1 to 1000000");
+    d = draft(w, 2, 1);
+    d->ordinals[1] = 9;
+    refuse(w, d, CAP_INVALID_ARGUMENT, "task \"mini\" has 2 samples, so none with ordinal 9");
+    d = draft(w, 2, 1);
+    d->run.task = d->tasks[0] = "other";
+    refuse(w, d, CAP_NOT_FOUND, "task \"other\" with task_id 1 does not exist");
+    d = draft(w, 2, 1);
+    d->run.task_id = UINT64_MAX;
+    refuse(w, d, CAP_INVALID_ARGUMENT, NULL);
+    assert_int_equal(sql_int(w, "SELECT count(*) FROM moecap.evaluation"), 0);
+}
+
+/* Such a run would wait for ever: the scheduler makes what its spec asks for, and nothing else. */
+static void a_run_that_its_spec_does_not_ask_for_is_refused(void **state)
+{
+    struct world *w = *state;
+    Moecap__V1__EnqueueRun *twice[2];
+
+    must_put_task(w, 2);
+    struct draft_evaluation *d = draft(w, 2, 1);
+    d->spec.n_tasks = 0;
+    refuse(w, d, CAP_INVALID_ARGUMENT, "run 0, task \"mini\": the spec does not name its task");
+    d = draft(w, 2, 1);
+    d->run.repeat = 1;
+    refuse(w, d, CAP_INVALID_ARGUMENT,
+           "run 0, task \"mini\": it is repeat 1, the spec asks for 1 from 0");
+    d = draft(w, 2, 1);
+    d->spec.limit = 1;
+    refuse(w, d, CAP_INVALID_ARGUMENT,
+           "run 0, task \"mini\": it has 2 samples, the spec's limit is 1");
+    d = draft(w, 2, 1);
+    twice[0] = twice[1] = &d->run;
+    d->request.runs = twice;
+    d->request.n_runs = 2;
+    refuse(w, d, CAP_INVALID_ARGUMENT, "repeat 0 of task \"mini\" comes twice");
+    d = draft(w, 2, 1);
+    d->spec.engine = "";
+    refuse(w, d, CAP_INVALID_ARGUMENT, "the spec names no model or no engine");
+    d->request.spec = NULL;
+    refuse(w, d, CAP_INVALID_ARGUMENT, "the request holds no spec");
     assert_int_equal(sql_int(w, "SELECT count(*) FROM moecap.evaluation"), 0);
 }
 
 /* ---- ListActive ---- */
+
+struct seen {
+    const char *first; /* the run of which shard 1 is leased */
+    size_t count, leased;
+};
+
+static bool look_at(void *arg, const ProtobufCMessage *message, struct cap_err *err)
+{
+    const Moecap__V1__ActiveEvaluation *e = (const void *)message;
+    const Moecap__V1__ActiveRun *run = e->runs[0];
+    struct seen *seen = arg;
+
+    (void)err;
+    seen->count++;
+    assert_int_equal(e->n_runs, 1);
+    assert_string_equal(e->spec->model, "tiny");
+    assert_string_equal(run->task, "mini");
+    assert_int_equal(run->n_shards, 2);
+    assert_int_equal(run->samples_total, 4);
+    assert_int_equal(run->shards[1]->shard, 1);
+    assert_null(run->shards[0]->lease);
+    if (!run->shards[1]->lease)
+        return true;
+    seen->leased++;
+    assert_string_equal(run->run_id, seen->first);
+    assert_string_equal(run->shards[1]->lease->run_id, seen->first);
+    assert_int_equal(run->shards[1]->lease->shard, 1);
+    assert_int_equal(run->shards[1]->lease->fence, 1);
+    assert_string_equal(run->shards[1]->node, "node-a");
+    assert_in_range(run->shards[1]->lease_left_ms, 1, 60000);
+    assert_int_equal(run->state, STORE_STATE_LEASED);
+    return true;
+}
 
 static void a_scheduler_finds_every_open_evaluation_and_its_leases(void **state)
 {
     enum { EVALUATIONS = 230 }; /* more than two pages */
     struct world *w = *state;
     struct cap_err err = {0};
-    struct store_active *items;
-    size_t count, seen = 0, leased = 0;
-    int64_t after = 0;
+    struct seen seen = {0};
 
     must_put_task(w, 4);
-    const char *first = must_enqueue(w, 4, 2, 0);
+    seen.first = must_enqueue(w, 4, 2, 0);
     for (int i = 1; i < EVALUATIONS; i++)
         must_enqueue(w, 4, 2, i);
-    must_lease(w, first, 1, "node-a");
-    do {
-        assert_ok(store_queue_active(w->pg, after, w->arena, &items, &count, &err), &err);
-        for (size_t i = 0; i < count; i++, seen++) {
-            assert_true(items[i].evaluation_no > after);
-            after = items[i].evaluation_no;
-            assert_int_equal(items[i].run_count, 1);
-            assert_int_equal(items[i].spec.length, 4);
-            assert_int_equal(items[i].runs[0].shard_count, 2);
-            assert_int_equal(items[i].runs[0].samples_total, 4);
-            assert_int_equal(items[i].runs[0].shards[1].shard, 1);
-            leased += items[i].runs[0].shards[1].leased;
-            if (items[i].runs[0].shards[1].leased) {
-                assert_string_equal(items[i].runs[0].run_id, first);
-                assert_int_equal(items[i].runs[0].shards[1].fence, 1);
-                assert_in_range(items[i].runs[0].shards[1].lease_left_ms, 1, 60000);
-                assert_int_equal(items[i].runs[0].state, STORE_STATE_LEASED);
-            }
-        }
-    } while (count > 0);
-    assert_int_equal(seen, EVALUATIONS);
-    assert_int_equal(leased, 1);
+    must_lease(w, seen.first, 1, "node-a");
+    assert_ok(store_list_active(w->pg, look_at, &seen, &err), &err);
+    assert_int_equal(seen.count, EVALUATIONS);
+    assert_int_equal(seen.leased, 1);
 }
 
 int main(void)
@@ -398,6 +426,7 @@ int main(void)
         WORLD_TEST(the_same_configuration_is_one_evaluation_until_it_ends),
         WORLD_TEST(of_submitters_at_the_same_time_one_makes_the_evaluation),
         WORLD_TEST(a_run_that_makes_no_sense_is_refused),
+        WORLD_TEST(a_run_that_its_spec_does_not_ask_for_is_refused),
         WORLD_TEST(a_scheduler_finds_every_open_evaluation_and_its_leases),
     };
 

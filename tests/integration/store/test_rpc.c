@@ -2,8 +2,6 @@
 #include "digest/digest.h"
 #include "moecap/v1/store.rpc.h"
 #include "rpc/rpc.h"
-#include "store/service.h"
-#include "store/store_wire.h"
 #include "world.h"
 
 enum { SAMPLES = 20 };
@@ -106,6 +104,7 @@ static Moecap__V1__EnqueueReply *enqueue(struct suite *s, uint64_t task_id)
     Moecap__V1__EvaluationSpec spec = MOECAP__V1__EVALUATION_SPEC__INIT;
     Moecap__V1__EnqueueRun run = MOECAP__V1__ENQUEUE_RUN__INIT, *runs[] = {&run};
     uint32_t ordinals[SAMPLES], sizes[] = {SAMPLES};
+    char *tasks[] = {"t"};
 
     for (uint32_t i = 0; i < SAMPLES; i++)
         ordinals[i] = SAMPLES - 1 - i; /* any order */
@@ -113,6 +112,8 @@ static Moecap__V1__EnqueueReply *enqueue(struct suite *s, uint64_t task_id)
     spec.engine = "null";
     spec.precision = "f32";
     spec.note = "kept as it is";
+    spec.tasks = tasks;
+    spec.n_tasks = 1;
     run.task = "t";
     run.task_id = task_id;
     run.ordinals = ordinals;
@@ -283,7 +284,7 @@ static void finish(struct suite *s, char *run_id)
     known.id = "accuracy";
     known.opt_value_case = MOECAP__V1__FIGURE__OPT_VALUE_VALUE;
     known.value = 0;
-    unknown.id = "tpot_p50_ms";
+    unknown.id = "tpot_ms_p50";
     unknown.reason = "no decode";
     summary.figures = figures;
     summary.n_figures = 2;
@@ -447,14 +448,16 @@ static void a_routing_that_is_none_is_refused(void **state)
     struct suite *s = *state;
     /* answers { uid "d0", status completed, routing = a field that ends too early } */
     static uint8_t rows[] = {0x0a, 0x0a, 0x12, 2, 'd', '0', 0x18, 1, 0x7a, 2, 0x0a, 9};
-    struct cap_arena *arena = s->w->arena;
-    struct store_batch batch = {0};
-    struct cap_err err = {0};
+    Moecap__V1__AppendRequest request = MOECAP__V1__APPEND_REQUEST__INIT;
+    Moecap__V1__AnswerBatch batch = MOECAP__V1__ANSWER_BATCH__INIT;
+    uint8_t sha256[CAP_SHA256_BYTES];
 
-    assert_refused(
-        store_rows_from_wire((struct store_bytes){rows, sizeof rows}, arena, &batch, &err), &err,
-        CAP_INVALID_ARGUMENT,
-        "the routing of sample 0 is no SampleRouting, or the batch is too large");
+    cap_sha256(rows, sizeof rows, sha256);
+    batch.rows = (ProtobufCBinaryData){sizeof rows, rows};
+    batch.sha256 = (ProtobufCBinaryData){sizeof sha256, sha256};
+    request.batch = &batch;
+    REFUSED(s, append, &request, AppendReply, CAP_INVALID_ARGUMENT,
+            "the routing of sample 0 is no SampleRouting, or the batch is too large");
 }
 
 static void a_sweep_forgets_old_events_only_when_told_to(void **state)
@@ -478,7 +481,7 @@ static void requests_that_lack_a_part_are_refused(void **state)
     Moecap__V1__AnswerBatch batch = MOECAP__V1__ANSWER_BATCH__INIT;
     Moecap__V1__EnqueueRequest enqueue_request = MOECAP__V1__ENQUEUE_REQUEST__INIT;
     Moecap__V1__FinishRunRequest finish_request = MOECAP__V1__FINISH_RUN_REQUEST__INIT;
-    Moecap__V1__ReleaseRequest release = MOECAP__V1__RELEASE_REQUEST__INIT;
+    Moecap__V1__ReleaseRequest release_request = MOECAP__V1__RELEASE_REQUEST__INIT;
     Moecap__V1__GetRunRequest run = MOECAP__V1__GET_RUN_REQUEST__INIT;
     Moecap__V1__ReadEvidenceRequest evidence = MOECAP__V1__READ_EVIDENCE_REQUEST__INIT;
     Moecap__V1__MoveRunRequest move = MOECAP__V1__MOVE_RUN_REQUEST__INIT;
@@ -500,7 +503,7 @@ static void requests_that_lack_a_part_are_refused(void **state)
             "the request holds no spec");
     REFUSED(s, finish_run, &finish_request, Empty, CAP_INVALID_ARGUMENT,
             "the request holds no summary");
-    REFUSED(s, release, &release, Empty, CAP_NOT_FOUND, "run \"\" does not exist");
+    REFUSED(s, release, &release_request, Empty, CAP_NOT_FOUND, "run \"\" does not exist");
     REFUSED(s, get_run, &run, GetRunReply, CAP_NOT_FOUND, "run \"\" does not exist");
     REFUSED(s, move_run, &move, Empty, CAP_INVALID_ARGUMENT, "from 0 to 0: no such state");
     evidence.run_id = "run-none";

@@ -1,11 +1,33 @@
-#include "lease.h"
-
+/* Leases: the right to work on a shard, given, extended, ended.
+ *
+ * What it guarantees
+ *   At most one lease of a shard is valid. Its fence counts the leases of the shard and grows with
+ *   each; every write of evidence carries it. Every lease is a row of `attempt`, with how it ended.
+ *   Only the database's clock judges a deadline: no time of any host enters a statement.
+ *   A lease past its deadline may be taken away, by Sweep or by the next Lease, and holds until that
+ *   happens: Renew and Append still extend it. Nobody else has worked on the shard by then, so
+ *   nothing is lost by being late, and after a stall of the database no work is repeated needlessly.
+ *   A deadline is never further ahead than the length of its lease (shard.lease_ms, which Lease and
+ *   Renew set): when the database's clock was set back, Sweep cuts it, so that no run stands still
+ *   for as long as the clock went back.
+ *   A run of which no shard is leased any more waits in the queue again, in the same transaction.
+ *
+ * Locks: the run's row, then its shards in order. Renew, which changes nothing but a deadline, and the
+ * cut of Sweep lock shards only, in the order of run and shard, one statement for each lease.
+ *
+ * What can interleave
+ *   Two nodes that ask for one shard: the run's row lets one in first, the other then finds the lease.
+ *   The holder itself may ask again (its reply was lost): it gets a new fence, and the old one dies.
+ *   Renew and the end of a lease meet at the shard's row: Renew first extends what then ends, or
+ *   finds that the fence holds nothing and reports it lost. Of a shard that is done under this fence
+ *   nothing is lost: its last batch came meanwhile.
+ */
 #include <stdlib.h>
 #include <string.h>
 
-#include "copy.h"
-#include "pg.h"
+#include "row_map.h"
 #include "run.h"
+#include "store.h"
 
 /* ---- ending ---- */
 
@@ -84,12 +106,12 @@ static bool requeue_if_idle(struct store_conn *conn, struct store_run *run, cons
 /* ---- Lease ---- */
 
 struct lease_work {
-    const struct store_lease_request *request;
+    const Moecap__V1__LeaseRequest *request;
     struct cap_arena *arena;
-    struct store_lease *out;
+    Moecap__V1__LeaseReply *reply;
 };
 
-static bool check_free(const struct store_lease_request *request, const struct store_rows *shard,
+static bool check_free(const Moecap__V1__LeaseRequest *request, const struct store_rows *shard,
                        struct cap_err *err)
 {
     if (store_rows_count(shard) == 0)
@@ -110,12 +132,12 @@ static bool check_free(const struct store_lease_request *request, const struct s
 
 /* Locks the shard and sees that it may be given away; a lease that is over is ended first. */
 static bool make_free(struct store_conn *conn, const struct store_run *run,
-                      const struct store_lease_request *request, struct cap_err *err)
+                      const Moecap__V1__LeaseRequest *request, struct cap_err *err)
 {
     CAP_AUTO(store_rows) shard = store_pg_ask(
         conn, err,
-        "SELECT done, node_id,"
-        " ceil(extract(epoch FROM lease_until - clock_timestamp()) * 1000)::bigint, node"
+        "SELECT done, node_id, least(lease_ms,"
+        " ceil(extract(epoch FROM lease_until - clock_timestamp()) * 1000)::bigint), node"
         " FROM shard WHERE run_no = $1 AND shard = $2 FOR UPDATE",
         STORE_ARGS(store_arg_int(run->run_no), store_arg_int(request->shard)));
 
@@ -126,50 +148,43 @@ static bool make_free(struct store_conn *conn, const struct store_run *run,
 static bool give(struct store_conn *conn, const struct store_run *run,
                  const struct lease_work *work, struct cap_err *err)
 {
-    const struct store_lease_request *request = work->request;
+    const Moecap__V1__LeaseRequest *request = work->request;
     CAP_AUTO(store_rows) rows = store_pg_ask(
         conn, err,
-        "UPDATE shard SET fence = fence + 1, node_id = $3, node = $4,"
-        " lease_until = clock_timestamp() + $5 * interval '1 millisecond'"
+        "UPDATE shard SET fence = fence + 1, node_id = $3, node = $4, lease_ms = $5::integer,"
+        " lease_until = clock_timestamp() + $5::integer * interval '1 millisecond'"
         " WHERE run_no = $1 AND shard = $2"
-        " RETURNING fence, seq_next, cardinality(ordinals),"
+        " RETURNING fence, fence AS attempt, seq_next, cardinality(ordinals) AS samples_total,"
         "  (SELECT array_agg(o ORDER BY i) FROM unnest(ordinals) WITH ORDINALITY AS u(o, i)"
-        "   WHERE NOT EXISTS (SELECT FROM sample WHERE sample.run_no = $1 AND ordinal = o))",
+        "   WHERE NOT EXISTS (SELECT FROM sample WHERE sample.run_no = $1 AND ordinal = o))"
+        "   AS ordinals_left",
         STORE_ARGS(store_arg_int(run->run_no), store_arg_int(request->shard),
-                   store_arg_text(request->node_id), store_arg_text(request->node),
+                   store_arg_text(request->node_id), store_arg_text(request->node_name),
                    store_arg_int(request->lease_ms)));
 
-    if (!rows)
-        return false;
-    *work->out = (struct store_lease){
-        .fence = (uint64_t)store_rows_int(rows, 0, 0),
-        .seq_next = (uint64_t)store_rows_int(rows, 0, 1),
-        .samples_total = store_rows_u32(rows, 0, 2),
-        .attempt = store_rows_u32(rows, 0, 0),
-    };
-    return store_rows_u32s(rows, 0, 3, work->arena, &work->out->ordinals_left) ||
-           store_fail_full(err);
+    moecap__v1__lease_reply__init(work->reply);
+    return rows && store_row_fill(rows, 0, &work->reply->base, work->arena, err);
 }
 
 static bool write_lease(struct store_conn *conn, const struct store_run *run,
                         const struct lease_work *work, struct cap_err *err)
 {
-    const struct store_lease_request *request = work->request;
+    const Moecap__V1__LeaseRequest *request = work->request;
     CAP_AUTO_BUF(text, 1024);
 
     cap_buf_printf(&text, "shard %u to node %s, attempt %u, %zu of %u samples left", request->shard,
-                   request->node, work->out->attempt, work->out->ordinals_left.count,
-                   work->out->samples_total);
+                   request->node_name, work->reply->attempt, work->reply->n_ordinals_left,
+                   work->reply->samples_total);
     return store_pg_do(conn, err,
                        "INSERT INTO attempt (run_no, shard, fence, node_id, node)"
                        " VALUES ($1, $2, $3, $4, $5)",
                        STORE_ARGS(store_arg_int(run->run_no), store_arg_int(request->shard),
-                                  store_arg_uint(work->out->fence),
+                                  store_arg_uint(work->reply->fence),
                                   store_arg_text(request->node_id),
-                                  store_arg_text(request->node))) &&
-           store_pg_do(conn, err,
-                       "UPDATE run SET attempts = attempts + 1, node = $2 WHERE run_no = $1",
-                       STORE_ARGS(store_arg_int(run->run_no), store_arg_text(request->node))) &&
+                                  store_arg_text(request->node_name))) &&
+           store_pg_do(
+               conn, err, "UPDATE run SET attempts = attempts + 1, node = $2 WHERE run_no = $1",
+               STORE_ARGS(store_arg_int(run->run_no), store_arg_text(request->node_name))) &&
            store_event_add(conn, run->run_id, "lease", text.data, err);
 }
 
@@ -192,60 +207,59 @@ static bool lease(struct store_conn *conn, void *arg, struct cap_err *err)
 
 static bool check_lease_ms(uint32_t lease_ms, struct cap_err *err)
 {
-    if (lease_ms == 0 || lease_ms > STORE_LEASE_MS_MAX)
-        return cap_fail(err, CAP_INVALID_ARGUMENT, "lease_ms is %u, must be 1 to %d", lease_ms,
-                        STORE_LEASE_MS_MAX);
-    return true;
+    return (lease_ms > 0 && lease_ms <= STORE_LEASE_MS_MAX) ||
+           cap_fail(err, CAP_INVALID_ARGUMENT, "lease_ms is %u, must be 1 to %d", lease_ms,
+                    STORE_LEASE_MS_MAX);
 }
 
-bool store_lease(struct store_pg *pg, const struct store_lease_request *request,
-                 struct cap_arena *arena, struct store_lease *out_lease, struct cap_err *err)
+static bool check_shard(const char *run_id, uint32_t shard, struct cap_err *err)
 {
-    enum { NAME_BYTES_MAX = 256 };
-    struct store_lease made;
-    struct lease_work work = {request, arena, &made};
+    return shard <= INT32_MAX ||
+           cap_fail(err, CAP_NOT_FOUND, "run %.64s has no shard %u", run_id, shard);
+}
+
+bool store_lease(struct store_pg *pg, const Moecap__V1__LeaseRequest *request,
+                 struct cap_arena *arena, Moecap__V1__LeaseReply *reply, struct cap_err *err)
+{
+    struct lease_work work = {request, arena, reply};
 
     if (!check_lease_ms(request->lease_ms, err))
         return false;
-    if (!*request->node_id || strlen(request->node_id) > NAME_BYTES_MAX ||
-        strlen(request->node) > NAME_BYTES_MAX)
+    if (!*request->node_id || strlen(request->node_id) > STORE_NODE_BYTES_MAX ||
+        strlen(request->node_name) > STORE_NODE_BYTES_MAX)
         return cap_fail(err, CAP_INVALID_ARGUMENT,
                         "a node has an id of 1 to %d bytes and a name of at most %d",
-                        NAME_BYTES_MAX, NAME_BYTES_MAX);
-    if (request->shard > INT32_MAX)
-        return cap_fail(err, CAP_NOT_FOUND, "run %.64s has no shard %u", request->run_id,
-                        request->shard);
-    if (!store_pg_tx(pg, STORE_TX_WRITE, lease, &work, err))
-        return false;
-    *out_lease = made;
-    return true;
+                        STORE_NODE_BYTES_MAX, STORE_NODE_BYTES_MAX);
+    return check_shard(request->run_id, request->shard, err) &&
+           store_pg_tx(pg, STORE_TX_WRITE, lease, &work, err);
 }
 
 /* ---- Renew ---- */
 
 struct renew_work {
-    struct store_lease_ref *refs; /* in order of run and shard */
+    Moecap__V1__LeaseRef **refs; /* in order of run and shard */
     size_t count;
     uint32_t lease_ms;
-    struct store_lease_refs lost;
+    Moecap__V1__RenewReply *reply;
 };
 
 static int by_run_and_shard(const void *a, const void *b)
 {
-    const struct store_lease_ref *left = a, *right = b;
+    const Moecap__V1__LeaseRef *left = *(Moecap__V1__LeaseRef *const *)a,
+                               *right = *(Moecap__V1__LeaseRef *const *)b;
     int order = strcmp(left->run_id, right->run_id);
 
     return order ? order : (left->shard > right->shard) - (left->shard < right->shard);
 }
 
 /* A shard that is done under this fence has not lost it: its last batch came meanwhile. */
-static struct store_rows *extend(struct store_conn *conn, const struct store_lease_ref *ref,
+static struct store_rows *extend(struct store_conn *conn, const Moecap__V1__LeaseRef *ref,
                                  uint32_t lease_ms, struct cap_err *err)
 {
     return store_pg_ask(
         conn, err,
-        "UPDATE shard SET lease_until = CASE WHEN node_id IS NOT NULL"
-        "   THEN clock_timestamp() + $4 * interval '1 millisecond' END"
+        "UPDATE shard SET lease_ms = $4::integer, lease_until = CASE WHEN node_id IS NOT NULL"
+        "   THEN clock_timestamp() + $4::integer * interval '1 millisecond' END"
         " WHERE run_no = (SELECT run_no FROM run WHERE run_id = $1) AND shard = $2 AND fence = $3"
         "   AND (node_id IS NOT NULL OR done)",
         STORE_ARGS(store_arg_text(ref->run_id), store_arg_int(ref->shard),
@@ -256,51 +270,48 @@ static bool renew(struct store_conn *conn, void *arg, struct cap_err *err)
 {
     struct renew_work *work = arg;
 
-    work->lost.count = 0;
+    work->reply->n_lost = 0;
     for (size_t i = 0; i < work->count; i++) {
-        CAP_AUTO(store_rows) rows = extend(conn, &work->refs[i], work->lease_ms, err);
+        CAP_AUTO(store_rows) rows = extend(conn, work->refs[i], work->lease_ms, err);
         if (!rows)
             return false;
         if (store_rows_changed(rows) == 0)
-            work->lost.items[work->lost.count++] = work->refs[i];
+            work->reply->lost[work->reply->n_lost++] = work->refs[i];
     }
     return true;
 }
 
-bool store_lease_renew(struct store_pg *pg, struct store_lease_refs refs, uint32_t lease_ms,
-                       struct cap_arena *arena, struct store_lease_refs *out_lost,
-                       struct cap_err *err)
+bool store_renew(struct store_pg *pg, const Moecap__V1__RenewRequest *request,
+                 struct cap_arena *arena, Moecap__V1__RenewReply *reply, struct cap_err *err)
 {
-    struct renew_work work = {.count = refs.count, .lease_ms = lease_ms};
+    size_t count = request->n_leases;
+    struct renew_work work = {.count = count, .lease_ms = request->lease_ms, .reply = reply};
 
-    if (!check_lease_ms(lease_ms, err))
+    if (!check_lease_ms(request->lease_ms, err))
         return false;
-    if (refs.count > STORE_RENEW_MAX)
-        return cap_fail(err, CAP_INVALID_ARGUMENT, "%zu leases to renew, at most %d a call",
-                        refs.count, STORE_RENEW_MAX);
-    work.refs = cap_arena_array(arena, refs.count + 1, sizeof *work.refs);
-    work.lost.items = cap_arena_array(arena, refs.count + 1, sizeof *work.lost.items);
-    if (!work.refs || !work.lost.items)
+    if (count > STORE_RENEW_MAX)
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "%zu leases to renew, at most %d a call", count,
+                        STORE_RENEW_MAX);
+    work.refs = cap_arena_array(arena, count + 1, sizeof *work.refs);
+    reply->lost = cap_arena_array(arena, count + 1, sizeof *reply->lost);
+    if (!work.refs || !reply->lost)
         return store_fail_full(err);
-    if (refs.count > 0)
-        memcpy(work.refs, refs.items, refs.count * sizeof *work.refs);
-    qsort(work.refs, work.count, sizeof *work.refs, by_run_and_shard);
-    if (!store_pg_tx(pg, STORE_TX_WRITE, renew, &work, err))
-        return false;
-    *out_lost = work.lost;
-    return true;
+    for (size_t i = 0; i < count; i++)
+        work.refs[i] = request->leases[i];
+    qsort(work.refs, count, sizeof *work.refs, by_run_and_shard);
+    return store_pg_tx(pg, STORE_TX_WRITE, renew, &work, err);
 }
 
 /* ---- Release ---- */
 
 struct release_work {
-    const struct store_lease_ref *ref;
+    const Moecap__V1__LeaseRef *ref;
     const char *outcome;
 };
 
 /* True, with out_held false, for a lease that has ended already under this very fence. */
 static bool check_fence(struct store_conn *conn, const struct store_run *run,
-                        const struct store_lease_ref *ref, bool *out_held, struct cap_err *err)
+                        const Moecap__V1__LeaseRef *ref, bool *out_held, struct cap_err *err)
 {
     CAP_AUTO(store_rows) shard =
         store_pg_ask(conn, err,
@@ -334,28 +345,24 @@ static bool release_lease(struct store_conn *conn, void *arg, struct cap_err *er
                      requeue_if_idle(conn, &run, work->outcome, err));
 }
 
-bool store_lease_release(struct store_pg *pg, const struct store_lease_ref *ref,
-                         const char *outcome, struct cap_err *err)
+bool store_release(struct store_pg *pg, const Moecap__V1__ReleaseRequest *request,
+                   struct cap_arena *arena, Moecap__V1__Empty *reply, struct cap_err *err)
 {
-    enum { OUTCOME_BYTES_MAX = 4096 };
-    struct release_work work = {ref, outcome};
+    static const Moecap__V1__LeaseRef no_lease = MOECAP__V1__LEASE_REF__INIT;
+    struct release_work work = {request->lease ? request->lease : &no_lease,
+                                store_text_fit(arena, request->outcome)};
 
-    if (ref->shard > INT32_MAX)
-        return cap_fail(err, CAP_NOT_FOUND, "run %.64s has no shard %u", ref->run_id, ref->shard);
-    if (strlen(outcome) > OUTCOME_BYTES_MAX)
+    (void)reply;
+    if (!work.outcome)
+        return store_fail_full(err);
+    if (strlen(work.outcome) > STORE_REASON_BYTES_MAX)
         return cap_fail(err, CAP_INVALID_ARGUMENT, "the outcome has %zu bytes, at most %d",
-                        strlen(outcome), OUTCOME_BYTES_MAX);
-    return store_pg_tx(pg, STORE_TX_WRITE, release_lease, &work, err);
+                        strlen(work.outcome), STORE_REASON_BYTES_MAX);
+    return check_shard(work.ref->run_id, work.ref->shard, err) &&
+           store_pg_tx(pg, STORE_TX_WRITE, release_lease, &work, err);
 }
 
 /* ---- Sweep ---- */
-
-struct sweep_work { /* of one run */
-    const char *run_id;
-    struct cap_arena *arena;
-    struct store_lease_refs *out;
-    size_t before; /* entries of `out` that are of other runs */
-};
 
 struct overdue {
     struct cap_arena *arena;
@@ -363,15 +370,23 @@ struct overdue {
     size_t count;
 };
 
+/* The runs with a lease that is past its deadline. What a clock that was set back left too far ahead
+ * is cut first; it is overdue after its own length, as if it had been extended now. */
 static bool find_overdue(struct store_conn *conn, void *arg, struct cap_err *err)
 {
     struct overdue *found = arg;
+
+    if (!store_pg_do(conn, err,
+                     "UPDATE shard SET lease_until = clock_timestamp() + lease_ms *"
+                     " interval '1 millisecond' WHERE lease_until > clock_timestamp() + lease_ms *"
+                     " interval '1 millisecond'",
+                     STORE_NO_ARGS))
+        return false;
     CAP_AUTO(store_rows) rows =
         store_pg_ask(conn, err,
                      "SELECT DISTINCT run_id FROM shard JOIN run USING (run_no)"
                      " WHERE lease_until <= clock_timestamp() LIMIT $1",
                      STORE_ARGS(store_arg_int(STORE_SWEEP_MAX)));
-
     if (!rows)
         return false;
     found->count = store_rows_count(rows);
@@ -382,14 +397,30 @@ static bool find_overdue(struct store_conn *conn, void *arg, struct cap_err *err
     return found->run_ids || store_fail_full(err);
 }
 
-static void note_expired(struct sweep_work *work, const struct store_rows *ended)
-{
-    struct store_lease_refs *out = work->out;
+struct sweep_work { /* of one run */
+    char *run_id;
+    struct cap_arena *arena;
+    Moecap__V1__SweepReply *reply;
+    size_t before; /* entries of the reply that are of other runs */
+};
 
-    out->count = work->before;
-    for (size_t i = 0; i < store_rows_count(ended); i++)
-        out->items[out->count++] = (struct store_lease_ref){
-            work->run_id, store_rows_u32(ended, i, 0), (uint64_t)store_rows_int(ended, i, 1)};
+static bool note_expired(const struct sweep_work *work, const struct store_rows *ended,
+                         struct cap_err *err)
+{
+    Moecap__V1__SweepReply *reply = work->reply;
+
+    reply->n_expired = work->before;
+    for (size_t i = 0; i < store_rows_count(ended); i++) {
+        Moecap__V1__LeaseRef *ref = cap_arena_alloc(work->arena, sizeof *ref);
+        if (!ref)
+            return store_fail_full(err);
+        moecap__v1__lease_ref__init(ref);
+        ref->run_id = work->run_id;
+        ref->shard = store_rows_u32(ended, i, 0);
+        ref->fence = (uint64_t)store_rows_int(ended, i, 1);
+        reply->expired[reply->n_expired++] = ref;
+    }
+    return true;
 }
 
 static bool sweep_run(struct store_conn *conn, void *arg, struct cap_err *err)
@@ -401,29 +432,26 @@ static bool sweep_run(struct store_conn *conn, void *arg, struct cap_err *err)
         return false;
     CAP_AUTO(store_rows) ended =
         end_leases(conn, &run, EVERY_SHARD, STORE_SWEEP_MAX - work->before, "expired", err);
-    if (!ended)
-        return false;
-    note_expired(work, ended);
-    return write_end_events(conn, &run, ended, "expired", err) &&
+    return ended && note_expired(work, ended, err) &&
+           write_end_events(conn, &run, ended, "expired", err) &&
            requeue_if_idle(conn, &run, "lease expired", err);
 }
 
-bool store_lease_sweep(struct store_pg *pg, struct cap_arena *arena,
-                       struct store_lease_refs *out_expired, struct cap_err *err)
+bool store_sweep(struct store_pg *pg, const Moecap__V1__Empty *request, struct cap_arena *arena,
+                 Moecap__V1__SweepReply *reply, struct cap_err *err)
 {
     struct overdue found = {.arena = arena};
-    struct store_lease_refs expired = {
-        cap_arena_array(arena, STORE_SWEEP_MAX, sizeof *expired.items), 0};
 
-    if (!expired.items)
+    (void)request;
+    reply->expired = cap_arena_array(arena, STORE_SWEEP_MAX, sizeof *reply->expired);
+    if (!reply->expired)
         return store_fail_full(err);
-    if (!store_pg_tx(pg, STORE_TX_READ, find_overdue, &found, err))
+    if (!store_pg_tx(pg, STORE_TX_WRITE, find_overdue, &found, err))
         return false;
-    for (size_t i = 0; i < found.count && expired.count < STORE_SWEEP_MAX; i++) {
-        struct sweep_work work = {found.run_ids[i], arena, &expired, expired.count};
+    for (size_t i = 0; i < found.count && reply->n_expired < STORE_SWEEP_MAX; i++) {
+        struct sweep_work work = {found.run_ids[i], arena, reply, reply->n_expired};
         if (!store_pg_tx(pg, STORE_TX_WRITE, sweep_run, &work, err))
             return false;
     }
-    *out_expired = expired;
     return true;
 }

@@ -1,19 +1,31 @@
+/* A run's row, the moves between its states, and events.
+ *
+ * What it guarantees
+ *   A state changes by the table `may_follow` only, by store_run_move_locked only, in the transaction
+ *   that gives the reason for it, and with an event. Every state says where the run is: of a queued
+ *   run no shard is leased, of a leased or running one at least one is, of one that grades or has
+ *   ended none. So every move but those to leased and running ends the run's leases.
+ *   A run that has ended stays as it is; only a finished one may yet turn out invalid. An invalid
+ *   run keeps its figures and the time of its end.
+ *   An evaluation has ended when its last run has: from then on the same configuration makes a new
+ *   one.
+ *
+ * Locks: the run's row, then its shards, then the row of its evaluation.
+ *
+ * What can interleave
+ *   A caller that stops a run saw it a moment ago; Lease, Append and Sweep may have moved it on. The
+ *   order to stop holds for every state that is no end (is_from). Two last runs of an evaluation that
+ *   end at once: the evaluation's row is locked before its runs are counted, so the second sees the
+ *   first.
+ */
 #include "run.h"
 
 #include <assert.h>
 #include <string.h>
 
-#include "copy.h"
-#include "lease.h"
-#include "pg.h"
+#include "store.h"
 
 /* ---- states ---- */
-
-static const char *const state_names[STORE_STATE_COUNT] = {
-#define STATE_NAME(name, text) text,
-    STORE_STATES(STATE_NAME)
-#undef STATE_NAME
-};
 
 #define BIT(state) (1U << STORE_STATE_##state)
 #define BITS_STOPPED (BIT(FAILED) | BIT(CANCELLED) | BIT(INVALID))
@@ -27,19 +39,6 @@ static const unsigned may_follow[STORE_STATE_COUNT] = {
     [STORE_STATE_FINISHED] = BIT(INVALID),
 };
 
-const char *store_state_name(enum store_state state)
-{
-    return state < STORE_STATE_COUNT ? state_names[state] : "";
-}
-
-enum store_state store_state_from_name(const char *name)
-{
-    for (int i = STORE_STATE_QUEUED; i < STORE_STATE_COUNT; i++)
-        if (strcmp(state_names[i], name) == 0)
-            return (enum store_state)i;
-    return STORE_STATE_NONE;
-}
-
 bool store_state_ended(enum store_state state)
 {
     return state >= STORE_STATE_FINISHED && state < STORE_STATE_COUNT;
@@ -51,6 +50,14 @@ bool store_state_may_follow(enum store_state from, enum store_state to)
 }
 
 /* ---- rows ---- */
+
+static enum store_state state_of(const char *word)
+{
+    Moecap__V1__RunState state = MOECAP__V1__RUN_STATE__RUN_STATE_UNSPECIFIED;
+
+    run_state_from_word(word, &state);
+    return (enum store_state)state;
+}
 
 static bool read_run(const struct store_rows *rows, const char *run_id, struct store_run *out_run,
                      struct cap_err *err)
@@ -64,7 +71,7 @@ static bool read_run(const struct store_rows *rows, const char *run_id, struct s
         .run_no = store_rows_int(rows, 0, 0),
         .evaluation_no = store_rows_int(rows, 0, 1),
         .task_id = store_rows_int(rows, 0, 2),
-        .state = store_state_from_name(store_rows_text(rows, 0, 3)),
+        .state = state_of(store_rows_text(rows, 0, 3)),
         .samples_total = store_rows_u32(rows, 0, 4),
         .samples_answered = store_rows_u32(rows, 0, 5),
         .samples_graded = store_rows_u32(rows, 0, 6),
@@ -107,6 +114,12 @@ bool store_event_add(struct store_conn *conn, const char *run_id, const char *ki
 bool store_fail_full(struct cap_err *err)
 {
     return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "the reply is larger than one call may use");
+}
+
+bool store_check_limit(uint32_t limit, uint32_t max, struct cap_err *err)
+{
+    return limit <= max || cap_fail_field(err, CAP_INVALID_ARGUMENT, "limit",
+                                          "limit is %u, at most %u", limit, max);
 }
 
 /* ---- moves ---- */
@@ -217,18 +230,22 @@ static bool move_run(struct store_conn *conn, void *arg, struct cap_err *err)
     return store_run_move_locked(conn, &run, move->to, move->reason, err);
 }
 
-bool store_run_move(struct store_pg *pg, const char *run_id, enum store_state from,
-                    enum store_state to, const char *reason, struct cap_err *err)
+bool store_move_run(struct store_pg *pg, const Moecap__V1__MoveRunRequest *request,
+                    struct cap_arena *arena, Moecap__V1__Empty *reply, struct cap_err *err)
 {
-    enum { REASON_BYTES_MAX = 4096 };
-    struct move move = {run_id, reason, from, to};
+    int from = (int)request->from, to = (int)request->to;
+    /* A reason may quote a file or an answer: never a cause to refuse that a run failed. */
+    struct move move = {request->run_id, store_text_fit(arena, request->reason),
+                        (enum store_state)from, (enum store_state)to};
 
+    (void)reply;
+    if (!move.reason)
+        return store_fail_full(err);
     if (from <= STORE_STATE_NONE || from >= STORE_STATE_COUNT || to <= STORE_STATE_NONE ||
         to >= STORE_STATE_COUNT)
-        return cap_fail(err, CAP_INVALID_ARGUMENT, "from %d to %d: no such state", (int)from,
-                        (int)to);
-    if (strlen(reason) > REASON_BYTES_MAX)
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "from %d to %d: no such state", from, to);
+    if (strlen(move.reason) > STORE_REASON_BYTES_MAX)
         return cap_fail(err, CAP_INVALID_ARGUMENT, "the reason has %zu bytes, at most %d",
-                        strlen(reason), REASON_BYTES_MAX);
+                        strlen(move.reason), STORE_REASON_BYTES_MAX);
     return store_pg_tx(pg, STORE_TX_WRITE, move_run, &move, err);
 }

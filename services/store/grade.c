@@ -1,0 +1,290 @@
+/* From stored answers to verdicts and a summary.
+ *
+ * What it guarantees
+ *   Gold meets an answer by (task, ordinal, uid), never by position.
+ *   A verdict is a row keyed by (run, ordinal, metric, version): the first of a version stays, and
+ *   grading again with a new version adds to them. Of several versions the latest counts.
+ *   A run finishes once, with figures, histograms and the state in one transaction, and only when
+ *   every sample of it is graded. A figure has a finite value or a reason.
+ *
+ * run.graded_below is where the search for ungraded samples begins: no sample below it waits for a
+ * verdict. It only grows, so that reading the next batch of a long run does not walk over those that
+ * are graded.
+ *
+ * Locks: the run's row, for both writes. ReadUngraded takes none: what it answers may be graded by
+ * another call meanwhile, whose verdicts then stay and ours are skipped.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "moecap/v1/evaluator.rpc.h"
+#include "row_map.h"
+#include "run.h"
+#include "store.h"
+
+/* ---- ReadUngraded ---- */
+
+struct ungraded_work {
+    const Moecap__V1__ReadUngradedRequest *request;
+    uint32_t limit;
+    struct cap_arena *arena;
+    Moecap__V1__ReadUngradedReply *reply;
+};
+
+/* A task without metrics has nothing to grade. What does not fit comes with the next call. */
+static bool read_ungraded(struct store_conn *conn, void *arg, struct cap_err *err)
+{
+    struct ungraded_work *work = arg;
+    struct store_cut cut = {.rows_max = work->limit, .bytes_max = STORE_UNGRADED_BYTES_MAX};
+    struct store_run run;
+
+    if (!store_run_find(conn, work->request->run_id, &run, err))
+        return false;
+    CAP_AUTO(store_rows) rows = store_pg_ask(
+        conn, err,
+        "SELECT {answer.base s answer.}, {answer.texts s answer.}, {doc d doc.} FROM sample s"
+        " JOIN task_sample d ON d.task_id = $2 AND NOT d.fewshot AND d.ordinal = s.ordinal"
+        "  AND d.uid = s.uid"
+        " WHERE s.run_no = $1 AND s.ordinal >= (SELECT graded_below FROM run WHERE run_no = $1)"
+        "  AND (SELECT cardinality(metrics) > 0 FROM task WHERE task_id = $2) AND (SELECT true"
+        "   FROM verdict v WHERE v.run_no = $1 AND v.ordinal = s.ordinal LIMIT 1) IS NULL"
+        " ORDER BY s.ordinal LIMIT $3",
+        STORE_ARGS(store_arg_int(run.run_no), store_arg_int(run.task_id),
+                   store_arg_int(work->limit)));
+    return rows &&
+           (work->reply->items = store_rows_list(rows, &moecap__v1__grade_item__descriptor, &cut,
+                                                 work->arena, &work->reply->n_items, err));
+}
+
+bool store_read_ungraded(struct store_pg *pg, const Moecap__V1__ReadUngradedRequest *request,
+                         struct cap_arena *arena, Moecap__V1__ReadUngradedReply *reply,
+                         struct cap_err *err)
+{
+    struct ungraded_work work = {request, request->limit ? request->limit : STORE_UNGRADED_MAX,
+                                 arena, reply};
+
+    if (request->limit > STORE_UNGRADED_MAX)
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "limit is %u, at most %d", request->limit,
+                        STORE_UNGRADED_MAX);
+    return store_pg_tx(pg, STORE_TX_READ, read_ungraded, &work, err);
+}
+
+/* ---- PutVerdicts ---- */
+
+struct put_work {
+    const Moecap__V1__PutVerdictsRequest *request;
+    Moecap__V1__PutVerdictsReply *reply;
+};
+
+/* COPY has no ON CONFLICT, so that the verdicts pass through a table of the session. */
+static bool stage_verdicts(struct store_conn *conn, const Moecap__V1__PutVerdictsRequest *request,
+                           const struct store_run *run, struct cap_err *err)
+{
+    enum { BYTES_MAX = 64 << 20 };
+    const struct store_map_rows rows = {STORE_MAP_verdict, request->verdicts, request->n_verdicts,
+                                        &run->run_no, 1};
+
+    return store_pg_script(conn,
+                           "CREATE TEMPORARY TABLE IF NOT EXISTS new_verdict"
+                           " (LIKE verdict INCLUDING DEFAULTS) ON COMMIT DELETE ROWS",
+                           err) &&
+           store_map_copy(conn, "COPY new_verdict (run_no, {verdict}) FROM STDIN", &rows, BYTES_MAX,
+                          err);
+}
+
+static bool check_answered(struct store_conn *conn, const struct store_run *run,
+                           struct cap_err *err)
+{
+    CAP_AUTO(store_rows) rows =
+        store_pg_ask(conn, err,
+                     "SELECT ordinal FROM new_verdict v WHERE (SELECT true FROM sample s"
+                     "  WHERE s.run_no = $1 AND s.ordinal = v.ordinal) IS NULL LIMIT 1",
+                     STORE_ARGS(store_arg_int(run->run_no)));
+
+    if (!rows)
+        return false;
+    if (store_rows_count(rows) == 0)
+        return true;
+    return cap_fail(err, CAP_INVALID_ARGUMENT, "sample %s of run %s has no answer to grade",
+                    store_rows_text(rows, 0, 0), run->run_id);
+}
+
+static bool count_graded(struct store_conn *conn, const struct store_run *run, uint32_t *out_count,
+                         struct cap_err *err)
+{
+    CAP_AUTO(store_rows) rows =
+        store_pg_ask(conn, err,
+                     "UPDATE run SET samples_graded ="
+                     "  (SELECT count(DISTINCT ordinal) FROM verdict WHERE run_no = $1),"
+                     " graded_below = coalesce((SELECT ordinal FROM sample s WHERE run_no = $1"
+                     "   AND ordinal >= graded_below AND (SELECT true FROM verdict v"
+                     "    WHERE v.run_no = $1 AND v.ordinal = s.ordinal LIMIT 1) IS NULL"
+                     "   ORDER BY ordinal LIMIT 1), graded_below)"
+                     " WHERE run_no = $1 RETURNING samples_graded",
+                     STORE_ARGS(store_arg_int(run->run_no)));
+
+    if (!rows)
+        return false;
+    *out_count = store_rows_u32(rows, 0, 0);
+    return true;
+}
+
+static bool put_verdicts(struct store_conn *conn, void *arg, struct cap_err *err)
+{
+    struct put_work *work = arg;
+    struct store_run run;
+
+    if (!store_run_lock(conn, work->request->run_id, &run, err))
+        return false;
+    if (run.state != STORE_STATE_GRADING && run.state != STORE_STATE_FINISHED)
+        return cap_fail(err, CAP_FAILED_PRECONDITION,
+                        "run %s is %s; verdicts are taken while it is grading or after it finished",
+                        run.run_id, store_state_name(run.state));
+    return stage_verdicts(conn, work->request, &run, err) && check_answered(conn, &run, err) &&
+           store_pg_do(conn, err,
+                       "INSERT INTO verdict (run_no, {verdict}) SELECT run_no, {verdict}"
+                       " FROM new_verdict ON CONFLICT DO NOTHING",
+                       STORE_NO_ARGS) &&
+           count_graded(conn, &run, &work->reply->samples_graded, err);
+}
+
+static bool check_verdict(const Moecap__V1__Verdict *v, struct cap_err *err)
+{
+    if (!*verdict_kind_word(v->kind))
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "sample %u has no kind of verdict", v->ordinal);
+    if (!*v->metric || !*v->version)
+        return cap_fail(err, CAP_INVALID_ARGUMENT,
+                        "the verdict of sample %u names no metric or no grader version",
+                        v->ordinal);
+    /* Texts get stand-ins; names are somebody's mistake. */
+    if (!store_text_fits(v->metric, strlen(v->metric)) ||
+        !store_text_fits(v->version, strlen(v->version)))
+        return cap_fail(err, CAP_INVALID_ARGUMENT,
+                        "the verdict of sample %u has a metric or version that is not UTF-8",
+                        v->ordinal);
+    if (!isfinite(v->score))
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "the score of sample %u is not a number",
+                        v->ordinal);
+    return true;
+}
+
+bool store_put_verdicts(struct store_pg *pg, const Moecap__V1__PutVerdictsRequest *request,
+                        struct cap_arena *arena, Moecap__V1__PutVerdictsReply *reply,
+                        struct cap_err *err)
+{
+    struct put_work work = {request, reply};
+
+    (void)arena;
+    if (request->n_verdicts > STORE_VERDICTS_MAX)
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "%zu verdicts, at most %d a call",
+                        request->n_verdicts, STORE_VERDICTS_MAX);
+    for (size_t i = 0; i < request->n_verdicts; i++)
+        if (!check_verdict(request->verdicts[i], err))
+            return false;
+    return store_pg_tx(pg, STORE_TX_WRITE, put_verdicts, &work, err);
+}
+
+/* ---- FinishRun ---- */
+
+static bool check_graded(struct store_conn *conn, const struct store_run *run, struct cap_err *err)
+{
+    CAP_AUTO(store_rows) rows =
+        store_pg_ask(conn, err, "SELECT cardinality(metrics) > 0 FROM task WHERE task_id = $1",
+                     STORE_ARGS(store_arg_int(run->task_id)));
+
+    if (!rows)
+        return false;
+    if (!store_rows_bool(rows, 0, 0) || run->samples_graded == run->samples_total)
+        return true;
+    return cap_fail(err, CAP_FAILED_PRECONDITION, "run %s has %u samples without a verdict",
+                    run->run_id, run->samples_total - run->samples_graded);
+}
+
+static bool copy_summary(struct store_conn *conn, const struct store_run *run,
+                         const Moecap__V1__Summary *summary, struct cap_err *err)
+{
+    enum { BYTES_MAX = 16 << 20 };
+    const struct store_map_rows figures = {STORE_MAP_figure,
+                                           summary->figures,
+                                           summary->n_figures,
+                                           &run->run_no,
+                                           1,
+                                           true},
+                                histograms = {STORE_MAP_histogram, summary->histograms,
+                                              summary->n_histograms, &run->run_no, 1};
+
+    return store_map_copy(conn, "COPY figure (run_no, position, {figure}) FROM STDIN", &figures,
+                          BYTES_MAX, err) &&
+           store_map_copy(conn, "COPY histogram (run_no, {histogram}) FROM STDIN", &histograms,
+                          BYTES_MAX, err);
+}
+
+static bool finish(struct store_conn *conn, void *arg, struct cap_err *err)
+{
+    const Moecap__V1__FinishRunRequest *request = arg;
+    struct store_run run;
+
+    if (!store_run_lock(conn, request->run_id, &run, err))
+        return false;
+    if (run.state == STORE_STATE_FINISHED)
+        return true;
+    if (run.state != STORE_STATE_GRADING)
+        return cap_fail(err, CAP_FAILED_PRECONDITION, "run %s is %s and cannot become finished",
+                        run.run_id, store_state_name(run.state));
+    return check_graded(conn, &run, err) && copy_summary(conn, &run, request->summary, err) &&
+           store_run_move_locked(conn, &run, STORE_STATE_FINISHED, "", err);
+}
+
+static bool check_figure(const Moecap__V1__Summary *summary, size_t index, struct cap_err *err)
+{
+    const Moecap__V1__Figure *f = summary->figures[index];
+
+    if (!*f->id)
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "figure %zu has no id", index);
+    if (f->opt_value_case ? !isfinite(f->value) : !*f->reason)
+        return cap_fail(err, CAP_INVALID_ARGUMENT,
+                        "figure \"%.64s\" has neither a finite value nor a reason", f->id);
+    if ((f->opt_low_case && !isfinite(f->low)) || (f->opt_high_case && !isfinite(f->high)))
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "the interval of figure \"%.64s\" is not finite",
+                        f->id);
+    for (size_t i = 0; i < index; i++)
+        if (strcmp(summary->figures[i]->id, f->id) == 0)
+            return cap_fail(err, CAP_INVALID_ARGUMENT, "figure \"%.64s\" comes twice", f->id);
+    return true;
+}
+
+static bool check_histogram(const Moecap__V1__Summary *summary, size_t index, struct cap_err *err)
+{
+    const Moecap__V1__Histogram *h = summary->histograms[index];
+
+    if (!*h->id || h->n_counts > STORE_BUCKETS_MAX || !isfinite(h->lowest) || !isfinite(h->growth))
+        return cap_fail(err, CAP_INVALID_ARGUMENT,
+                        "histogram %zu needs an id, finite bounds and at most %d buckets", index,
+                        STORE_BUCKETS_MAX);
+    for (size_t i = 0; i < index; i++)
+        if (strcmp(summary->histograms[i]->id, h->id) == 0)
+            return cap_fail(err, CAP_INVALID_ARGUMENT, "histogram \"%.64s\" comes twice", h->id);
+    return true;
+}
+
+bool store_finish_run(struct store_pg *pg, const Moecap__V1__FinishRunRequest *request,
+                      struct cap_arena *arena, Moecap__V1__Empty *reply, struct cap_err *err)
+{
+    const Moecap__V1__Summary *summary = request->summary;
+
+    (void)arena;
+    (void)reply;
+    if (!summary)
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "the request holds no summary");
+    if (summary->n_figures > STORE_FIGURES_MAX || summary->n_histograms > STORE_HISTOGRAMS_MAX)
+        return cap_fail(err, CAP_INVALID_ARGUMENT,
+                        "a summary has at most %d figures and %d histograms", STORE_FIGURES_MAX,
+                        STORE_HISTOGRAMS_MAX);
+    for (size_t i = 0; i < summary->n_figures; i++)
+        if (!check_figure(summary, i, err))
+            return false;
+    for (size_t i = 0; i < summary->n_histograms; i++)
+        if (!check_histogram(summary, i, err))
+            return false;
+    return store_pg_tx(pg, STORE_TX_WRITE, finish, (void *)request, err);
+}
