@@ -11,6 +11,8 @@ const web = dirname(fileURLToPath(import.meta.url));
 const flag = process.argv.indexOf("--out");
 const out = flag > 0 ? process.argv[flag + 1] : join(web, "dist");
 
+const version = /project\(moecap VERSION ([0-9.]+)/.exec(readFileSync(join(web, "../CMakeLists.txt"), "utf8"))[1];
+
 // The theme is a script of its own: it runs before the first paint, the page after.
 async function bundle() {
   const result = await build({
@@ -27,6 +29,7 @@ async function bundle() {
     metafile: true,
     logLevel: "warning",
     sourcemap: false,
+    define: { MOECAP_VERSION: JSON.stringify(version) },
   });
   return result.outputFiles.map((file) => ({
     name: basename(file.path),

@@ -38,7 +38,7 @@ scene("the queue shows what works, how far, what waits and for what", (stage) =>
       waiting = page.getByTestId("waiting").getByTestId("runline");
     await working.nth(1).waitFor();
     await waiting.nth(1).waitFor();
-    assert.match(await waiting.first().innerText(), /waits for: a free node/);
+    assert.match(await waiting.first().innerText(), /waiting for a free node/);
     assert.match(await waiting.first().innerText(), /by tester/);
     await grows(line(page, runs[0].run_id));
   }),
@@ -49,7 +49,7 @@ scene("a run is cancelled from the queue, after a question that can be answered 
     const page = await stage.open("/queue");
     const last = line(page, runs[3].run_id);
     await last.getByTestId("cancel").click();
-    await page.getByRole("button", { name: "Keep it" }).click();
+    await page.getByRole("button", { name: "Keep running" }).click();
     assert.equal(await last.count(), 1);
     await last.getByTestId("cancel").click();
     await page
@@ -60,7 +60,7 @@ scene("a run is cancelled from the queue, after a question that can be answered 
     await last.waitFor({ state: "detached" });
     await page.getByText("Cancelled.").waitFor();
     const other = await stage.open(`/runs/${runs[3].run_id}`);
-    assert.match(await other.getByTestId("outcome").innerText(), /cancelled: seen enough/);
+    assert.match(await other.getByTestId("outcome").innerText(), /Cancelled: seen enough/);
   }),
 );
 

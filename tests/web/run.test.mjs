@@ -40,7 +40,7 @@ scene("a sample is found by its number, and its link opens it wherever it lies",
   assert.match(await detail.getByTestId("prompt").innerText(), /How many pieces of fruit/);
   assert.match(await detail.getByTestId("answer").innerText(), /####/);
   assert.match(await detail.getByTestId("gold").innerText(), /sum/);
-  assert.match(await detail.getByTestId("sample-times").innerText(), /First token after/);
+  assert.match(await detail.getByTestId("sample-times").innerText(), /Time to first token/);
   assert.match(await detail.getByTestId("routing").innerText(), /– \S/);
 });
 
@@ -115,7 +115,7 @@ scene("a run that failed says why before anything else", async (stage) => {
   });
   server.close();
   const page = await stage.open(`/runs/${run}`);
-  assert.match(await page.getByTestId("outcome").innerText(), /This run failed: .*401: no key, no answer/);
+  assert.match(await page.getByTestId("outcome").innerText(), /Failed: .*401/);
 });
 
 scene("a figure that is unknown tells its reason when the keyboard reaches it", async (stage) => {

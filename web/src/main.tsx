@@ -26,7 +26,7 @@ interface View {
   body: ComponentChildren;
 }
 
-/** As it stands where it is no encoded text: there is no such run, and the server says so. */
+/** Text that is not encoded stays as it is: the server then says that the run does not exist. */
 function decoded(part: string): string {
   try {
     return decodeURIComponent(part);
@@ -50,15 +50,15 @@ function viewOf(path: string): View {
     return { title: id, body: <RunView key={id} id={id} /> };
   }
   if (path === "/") return { title: "Board", wide: true, body: <BoardView /> };
-  return { title: "No such page", body: <NoPage path={path} /> };
+  return { title: "Page not found", body: <NoPage path={path} /> };
 }
 
 function NoPage({ path }: { path: string }) {
   return (
     <>
-      <h1>No such page</h1>
+      <h1>Page not found</h1>
       <p>
-        There is no page <code>{decoded(path)}</code>. <a href="/">The board</a> has every run.
+        Page not found: <code>{decoded(path)}</code>. <a href="/">Go to the board.</a>
       </p>
     </>
   );

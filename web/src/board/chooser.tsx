@@ -22,7 +22,7 @@ export function Chooser({ all, state, set }: { all: readonly Column[]; state: Bo
         <div class="chooser">
           <p class="buttons">
             <button type="button" onClick={() => set({ cols: schema.cols.fallback })}>
-              The usual ones
+              Default columns
             </button>
             <button type="button" onClick={() => choose(all.map((c) => c.id))}>
               All

@@ -47,7 +47,7 @@ export function columnsOf(group: Group) {
         title,
         about,
         unit,
-        width: 102,
+        width: 108,
         numeric: true,
         source: "figure",
         value,

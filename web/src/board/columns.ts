@@ -2,7 +2,7 @@
 // server sends and that is not here becomes a column of the group "More", or of "Accuracy" when it is a share of answers.
 import { type Column, columnsOf, groups, percentOf } from "./column.ts";
 import { hardwareText, headline, loadText, parallelText, type Row } from "./rows.ts";
-import { parameters, time } from "../lib/format.ts";
+import { parameters, short, time } from "../lib/format.ts";
 import type { Figure } from "../lib/types.ts";
 
 const lower = { better: "lower" } as const;
@@ -63,7 +63,7 @@ function accuracyColumns(): Column[] {
         "Accuracy",
         "Right answers of all samples, by the task's first metric; bar: 95 % interval (Wilson), from 0 to 100 %",
         (r) => percentOf(headline(r)),
-        { ...higher, share: true, unit: "%", width: 152, standard: true, numeric: true },
+        { ...higher, share: true, unit: "%", width: 164, standard: true, numeric: true },
       ),
       figure: headline,
     },
@@ -130,7 +130,7 @@ function moeColumns(): Column[] {
       "expert_load_max_ratio",
       "Busiest expert",
       "1 = even",
-      "The busiest expert's share of selections by an even share; mean over MoE layers",
+      "The busiest expert's share of selections relative to an even split; mean over MoE layers",
       { width: 122 },
     ),
     fact("experts", "Experts", "Experts of a MoE layer", (r) => known(r.run.report?.experts), {
@@ -181,17 +181,17 @@ function systemColumns(): Column[] {
     fact("isa", "Kernels", "Instruction set of the kernels in use", (r) => r.run.report?.isa || null, reported),
     fact(
       "boundary",
-      "Timed at",
+      "Timing",
       "Where times were taken: in the engine, or over http",
       (r) => r.run.report?.timing_boundary || null,
       { ...reported, width: 96 },
     ),
     fact(
       "load_average",
-      "Host load",
+      "Host load (1 min)",
       "Load average of the host when the run ended",
       (r) => r.run.report?.load_average ?? null,
-      { ...reported, width: 100, numeric: true },
+      { ...reported, width: 100, numeric: true, text: (r) => short(r.run.report?.load_average ?? 0) },
     ),
   ];
 }
@@ -205,7 +205,7 @@ function provenanceColumns(): Column[] {
       text: (r) => time(r.run.ended_at_ms),
     }),
     fact("submitter", "Submitter", "Who asked", (r) => r.run.spec.submitter || null),
-    fact("seed", "Seed", "Of sampling, few-shot choice and token sampling", (r) => r.run.spec.seed, {
+    fact("seed", "Seed", "Seeds sampling, few-shot choice and token sampling", (r) => r.run.spec.seed, {
       width: 80,
       numeric: true,
     }),

@@ -1,4 +1,4 @@
-// Two or three runs side by side, every figure that any of them has. The first is the yardstick: the others say how
+// Two or three runs side by side, every figure that any of them has. The first is the baseline: the others say how
 // far they are from it. Runs of different tasks are shown, with a warning.
 import type { Column } from "./column.ts";
 import { leaders } from "./best.ts";
@@ -22,7 +22,7 @@ interface Props {
 
 export function Compare({ ids, columns, open, onClose }: Props) {
   return (
-    <Dialog open={open} title={`${ids.length} runs compared`} onClose={onClose} testid="comparison">
+    <Dialog open={open} title={`Comparing ${ids.length} runs`} onClose={onClose} testid="comparison">
       {() => <Runs ids={ids} columns={columns} />}
     </Dialog>
   );
@@ -48,7 +48,7 @@ function Sides({ rows, columns }: { rows: Row[]; columns: readonly Column[] }) {
     <>
       {tasks.size > 1 && (
         <p class="caution">
-          <Icon name="warning" /> These runs answered different tasks: their figures do not compare.
+          <Icon name="warning" /> These runs are of different tasks; their figures are not comparable.
         </p>
       )}
       <div class="scroll">
@@ -59,7 +59,7 @@ function Sides({ rows, columns }: { rows: Row[]; columns: readonly Column[] }) {
               {rows.map((r, i) => (
                 <th key={r.id} scope="col" class="number">
                   <a href={"/runs/" + encodeURIComponent(r.id)}>{nameOf(r)}</a>
-                  {i === 0 && rows.length > 1 && <span class="soft"> (yardstick)</span>}
+                  {i === 0 && rows.length > 1 && <span class="soft"> (baseline)</span>}
                 </th>
               ))}
             </tr>

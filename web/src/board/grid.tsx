@@ -97,7 +97,7 @@ export function Grid({ pinned, rows, columns, best, state, set, busy }: Props) {
           <col style={{ width: `${leadWidth}px` }} />
           <col style={{ width: `${leadWidth}px` }} />
           {columns.map((c, i) => (
-            <col key={c.id} class={i === 0 ? "first" : ""} style={{ width: `${c.width}px` }} />
+            <col key={c.id} class={i === 0 ? "first" : ""} style={widthOf(c, i, columns.length)} />
           ))}
         </colgroup>
         <Head columns={columns} state={state} set={set} activeCol={colOf(-1)} />
@@ -115,6 +115,11 @@ export function Grid({ pinned, rows, columns, best, state, set, busy }: Props) {
       </table>
     </div>
   );
+}
+
+/** With few columns the first one takes the room that is left; otherwise all grow alike. */
+function widthOf(column: Column, index: number, count: number): { width: string } | undefined {
+  return index === 0 && count < 4 ? undefined : { width: `${column.width}px` };
 }
 
 function Gap({ height }: { height: number }) {

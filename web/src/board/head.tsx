@@ -90,7 +90,7 @@ function HeadCell({ column, keys, first, at, tab, press }: CellProps) {
           [
             column.about,
             direction && direction[0]!.toUpperCase() + direction.slice(1),
-            "Click sorts; with Shift, after what sorts already",
+            "Click to sort; Shift-click to add a second key",
           ]
             .filter(Boolean)
             .join(". ") + "."

@@ -13,19 +13,17 @@ export function Lead({ summary, rows, loading }: { summary: Summary | null; rows
   if (!summary)
     return (
       <p class="lead-text" data-testid="summary">
-        {rows === 0 ? "" : "None of these runs has an accuracy of a model yet."}
+        {rows === 0 ? "" : "No accuracy to compare here."}
       </p>
     );
   const { best, accuracy, low, high, alike, fastest, runs, task } = summary;
   return (
     <p class="lead-text" data-testid="summary">
-      On <b>{task}</b>, {runs === 1 ? "the only run, " : `the most right answers of ${plural(runs, "run")} came from `}
-      <RunLink row={best} />
-      {runs === 1 ? ", answers " : ": "}
+      On <b>{task}</b>, <RunLink row={best} />{" "}
+      {runs === 1 ? "has an accuracy of " : `has the highest accuracy of ${plural(runs, "run")}: `}
       <b>{percent(accuracy)} %</b>
-      {low !== undefined && high !== undefined && ` (95 % interval ${percent(low)} to ${percent(high)})`}
-      {runs === 1 && " right"}
-      {runs > 1 && "; " + apart(alike, runs - 1)}.
+      {low !== undefined && high !== undefined && ` (95 % CI ${percent(low)}–${percent(high)})`}.
+      {runs > 1 && " " + apart(alike, runs - 1)}
       {fastest && (
         <>
           {" "}
@@ -38,12 +36,13 @@ export function Lead({ summary, rows, loading }: { summary: Summary | null; rows
 }
 
 function apart(alike: number, others: number): string {
-  if (alike === 0) return "no other run comes near";
+  if (alike === 0)
+    return others === 1 ? "The other run is significantly lower." : "Every other run is significantly lower.";
   if (alike === others)
     return others === 1
-      ? "the other cannot be told apart from it"
-      : `none of the ${others} others can be told apart from it`;
-  return `${alike} of the ${others} others cannot be told apart from it`;
+      ? "The other run is not significantly worse."
+      : `None of the other ${others} is significantly worse.`;
+  return `${alike} of the other ${others} ${alike === 1 ? "is" : "are"} not significantly worse.`;
 }
 
 function RunLink({ row }: { row: Row }) {

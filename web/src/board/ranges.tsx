@@ -20,19 +20,19 @@ export function Ranges({ columns, all, state, set }: Props) {
     set({ range: formatRanges([...ranges.filter((r) => r.id !== range.id), range]) }, draft);
   return (
     <Popover
-      name="Numbers"
+      name="Ranges"
       testid="ranges"
       active={ranges.length > 0}
       label={
         <>
-          {ranges.length === 0 ? "Numbers" : `Numbers: ${ranges.length}`}
+          {ranges.length === 0 ? "Ranges" : `Ranges: ${ranges.length}`}
           <Icon name="chevron" />
         </>
       }
     >
       {() => (
         <div class="ranges">
-          <p class="soft">At least and at most. A run without the value is not shown.</p>
+          <p class="soft">Minimum and maximum. Runs without a value are hidden.</p>
           {offered.map((c) => (
             <RangeRow
               key={c.id}
@@ -42,7 +42,7 @@ export function Ranges({ columns, all, state, set }: Props) {
             />
           ))}
           <button type="button" disabled={ranges.length === 0} onClick={() => set({ range: [] })}>
-            No bounds
+            Clear
           </button>
         </div>
       )}

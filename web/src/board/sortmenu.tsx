@@ -1,5 +1,5 @@
-// The order of the rows, spelled out: what decides first, what then, and each direction. The same as pressing heads,
-// for those without a Shift key.
+// The sort keys of the rows, first to last, each with its direction: what clicks on the column heads do, for people
+// without a Shift key.
 import type { Column } from "./column.ts";
 import { firstDesc } from "./columns.ts";
 import { type BoardState, formatSort, parseSort, type SetBoard, type SortKey } from "./state.ts";
@@ -20,21 +20,21 @@ export function SortMenu({ all, columns, state, set }: Props) {
   const column = (id: string) => all.find((c) => c.id === id);
   return (
     <Popover
-      name="Order"
+      name="Sort"
       testid="order"
       active={keys.length > 0}
       label={
         <>
           {keys.length === 0
-            ? "Order"
-            : `Order: ${column(keys[0]!.id)?.title ?? keys[0]!.id}${keys.length > 1 ? ` +${keys.length - 1}` : ""}`}
+            ? "Sort"
+            : `Sort: ${column(keys[0]!.id)?.title ?? keys[0]!.id}${keys.length > 1 ? `, +${keys.length - 1} more` : ""}`}
           <Icon name="chevron" />
         </>
       }
     >
       {() => (
         <div class="sortmenu">
-          {keys.length === 0 && <p class="soft">The latest runs come first.</p>}
+          {keys.length === 0 && <p class="soft">Newest first.</p>}
           <ol>
             {keys.map((key, i) => (
               <li key={key.id}>

@@ -108,7 +108,7 @@ function FacetMenu({ facet, rows, state, set }: { facet: Facet; rows: Row[]; sta
             </label>
           ))}
           <button type="button" disabled={chosen.length === 0} onClick={() => set({ [facet]: [] })}>
-            All of them
+            Clear filter
           </button>
         </fieldset>
       )}

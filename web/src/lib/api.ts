@@ -14,7 +14,7 @@ export type Result<T> = { ok: true; value: T } | { ok: false; error: ApiError };
 const timeoutMs = 30_000;
 const keptBytesMax = 8 * 1024 * 1024; // of replies as they were sent; as objects they are several times larger
 
-// Replies by address with their ETag. An unchanged reply is the same object again, so nothing is drawn anew.
+// Replies by address with their ETag. An unchanged reply is the same object again, so nothing is drawn again.
 const kept = new Map<string, { etag: string; value: unknown; bytes: number }>();
 
 // Asked for before anyone is there to show it; whoever asks first gets that answer.
@@ -91,7 +91,7 @@ async function ask(path: string, options: RequestInit): Promise<Result<Response>
     return { ok: true, value: await fetch("/api/v1/" + path, options) };
   } catch (problem) {
     const name = problem instanceof Error ? problem.name : "";
-    if (name === "AbortError") return failure("cancelled", "the request was given up", 0);
+    if (name === "AbortError") return failure("cancelled", "the request was cancelled", 0);
     lost();
     if (name === "TimeoutError") return failure("deadline_exceeded", `no answer within ${timeoutMs / 1000} s`, 0);
     return failure("unavailable", "the server could not be reached", 0);

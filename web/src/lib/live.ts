@@ -52,7 +52,7 @@ function follow(path: string, handlers: Handlers): () => void {
 
 export interface Live {
   progress: Progress | undefined;
-  error: string | undefined;
+  error: ApiError | undefined;
   ended: boolean;
 }
 
@@ -66,7 +66,7 @@ export function useWatch(id: string): Live {
       onData: (text, name) => set({ progress: JSON.parse(text) as Progress, error: undefined, ended: name === "end" }),
       onProblem: (problem) => {
         if (problem.code === "unavailable") return "again"; // a program that restarts; what was shown stays
-        set((old) => ({ ...old, error: problem.message, ended: true }));
+        set((old) => ({ ...old, error: { ...problem, status: 0 }, ended: true }));
         return "stop";
       },
     });

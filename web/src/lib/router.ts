@@ -51,7 +51,7 @@ export function useUrlState<S extends Schema>(schema: S) {
   return [state, set] as const;
 }
 
-/** Follows links within the page without loading it anew; to be called once. */
+/** Follows links within the page without loading it again; to be called once. */
 export function startRouter(): void {
   forwardOldAddress();
   window.addEventListener("popstate", () => {

@@ -1,4 +1,4 @@
-// Says that the server is away, and by vanishing that it has come back.
+// Says that the server cannot be reached; it disappears when the server has come back.
 import { away } from "../lib/server.ts";
 import { Icon } from "./icon.tsx";
 
@@ -8,7 +8,7 @@ export function AwayBanner() {
       {away.value && (
         <p class="banner" data-testid="away">
           <Icon name="warning" />
-          The server is away, trying again. What is shown may be old.
+          Server unreachable; retrying. Data may be out of date.
         </p>
       )}
     </div>

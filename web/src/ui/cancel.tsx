@@ -32,13 +32,23 @@ export function CancelButton({ id, what, onDone, small = false }: Props) {
         Cancel
       </button>
       <Dialog open={open} title={`Cancel ${what}?`} onClose={() => setOpen(false)} testid="cancel-dialog">
-        {() => <Question id={id} close={() => setOpen(false)} onDone={onDone} />}
+        {() => <Question id={id} what={what} close={() => setOpen(false)} onDone={onDone} />}
       </Dialog>
     </>
   );
 }
 
-function Question({ id, close, onDone }: { id: string; close: () => void; onDone?: (said: string) => void }) {
+function Question({
+  id,
+  what,
+  close,
+  onDone,
+}: {
+  id: string;
+  what: string;
+  close: () => void;
+  onDone?: (said: string) => void;
+}) {
   const [reason, setReason] = useState("");
   const [error, setError] = useState<ApiError | null>(null);
   const [sending, setSending] = useState(false);
@@ -51,28 +61,22 @@ function Question({ id, close, onDone }: { id: string; close: () => void; onDone
     setError(reply.ok ? null : reply.error);
     if (!reply.ok) return;
     close();
-    onDone?.(reply.value.run_ids.length > 0 ? "Cancelled." : "It had ended before.");
+    onDone?.(reply.value.run_ids.length > 0 ? "Cancelled." : "It had already ended.");
   };
   return (
     <form onSubmit={send}>
-      <p>Answers so far are kept, without figures. This cannot be undone.</p>
+      <p>Answers so far are kept, but no figures are computed. This cannot be undone.</p>
       <div class="field">
-        <label for="cancel-reason">Reason, for those who look at it later</label>
-        <input
-          id="cancel-reason"
-          value={reason}
-          maxLength={200}
-          placeholder="optional"
-          onInput={(e) => setReason(e.currentTarget.value)}
-        />
+        <label for="cancel-reason">Reason (optional, stored with the run)</label>
+        <input id="cancel-reason" value={reason} maxLength={200} onInput={(e) => setReason(e.currentTarget.value)} />
       </div>
       {error && <ErrorBox error={error} />}
       <p class="buttons">
         <button type="button" onClick={close}>
-          Keep it
+          Keep running
         </button>
         <button type="submit" class="danger" disabled={sending} data-testid="cancel-yes">
-          {sending ? "Cancelling…" : "Cancel it"}
+          {sending ? "Cancelling…" : `Cancel ${what.replace(/^the /, "")}`}
         </button>
       </p>
     </form>

@@ -15,7 +15,8 @@ export function ErrorBox({ error, retry }: { error: ApiError; retry?: () => void
           </>
         )}
       </p>
-      {retry && (
+      {error.code === "not_found" && <a href="/">Go to the board</a>}
+      {retry && error.code !== "not_found" && (
         <button type="button" onClick={retry}>
           Try again
         </button>

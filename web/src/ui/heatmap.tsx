@@ -74,7 +74,7 @@ export function HeatMap({ rows, order, label }: Props) {
       <figcaption>
         <span class="scale" aria-hidden="true">
           0<i />
-          {short(top)} × an even share
+          {short(top)} × an even split
         </span>
         <span role="status" class="readout">
           {cell ? readout(rows, orders, cell) : <span class="soft">{summary(rows)}</span>}
@@ -92,14 +92,14 @@ function summary(rows: HeatRow[]): string {
   const tops = rows.map((r) => ({ layer: r.layer, ...busiest(r) }));
   const most = tops.reduce((a, b) => (b.ratio > a.ratio ? b : a));
   const idle = rows.reduce((sum, r) => sum + unused(r), 0);
-  return `${plural(all, "selection")} in ${plural(rows.length, "layer")}; busiest: expert ${most.expert} of layer ${most.layer}, ${short(most.ratio)} times its even share; ${idle === 0 ? "every expert was chosen" : `${plural(idle, "expert was", "experts were")} never chosen`}.`;
+  return `${plural(all, "selection")} in ${plural(rows.length, "layer")}; busiest: expert ${most.expert} of layer ${most.layer}, ${short(most.ratio)} times an even split; ${idle === 0 ? "every expert was chosen" : `${plural(idle, "expert was", "experts were")} never chosen`}.`;
 }
 
 function readout(rows: HeatRow[], orders: number[][], { row, column }: Cell): string {
   const line = rows[row],
     expert = orders[row]?.[column];
   if (!line || expert === undefined) return "";
-  return `Layer ${line.layer}, expert ${expert}: ${plural(line.counts[expert]!, "selection")}, ${short(ratioOf(line, expert))} times its even share`;
+  return `Layer ${line.layer}, expert ${expert}: ${plural(line.counts[expert]!, "selection")}, ${short(ratioOf(line, expert))} times an even split`;
 }
 
 /** Grows when the colours change. */

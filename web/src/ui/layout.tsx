@@ -2,6 +2,7 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { path } from "../lib/router.ts";
+import { setTitle } from "../lib/title.ts";
 import { setTheme, theme, themes } from "../lib/theme.ts";
 import { AwayBanner } from "./banner.tsx";
 import { Icon } from "./icon.tsx";
@@ -13,7 +14,7 @@ const places = [
   ["/queue", "Queue"],
   ["/nodes", "Nodes"],
 ] as const;
-const themeNames = { auto: "as the system", light: "light", dark: "dark", contrast: "high contrast" };
+const themeNames = { auto: "System", light: "Light", dark: "Dark", contrast: "High contrast" };
 
 export function Layout({ title, wide, children }: { title: string; wide: boolean; children: ComponentChildren }) {
   const main = useRef<HTMLElement>(null);
@@ -21,7 +22,7 @@ export function Layout({ title, wide, children }: { title: string; wide: boolean
   const first = useRef(true);
 
   useEffect(() => {
-    document.title = title === "Board" ? "moecap" : `${title} · moecap`;
+    setTitle(title);
   }, [title]);
   // After a change of view the keyboard is at its start, and a screen reader says its title.
   useEffect(() => {
@@ -59,13 +60,26 @@ export function Layout({ title, wide, children }: { title: string; wide: boolean
       <main id="main" ref={main} class={wide ? "wide" : ""} tabIndex={-1} aria-label={title}>
         {children}
       </main>
+      <footer class="about soft">
+        <p>
+          <b>moecap {MOECAP_VERSION}</b>, an open leaderboard for sparse mixture-of-experts language models: cost,
+          accuracy and performance of the same run.
+        </p>
+        <p>
+          <a href="/api/v1/openapi.json">API</a> ·{" "}
+          <a href="https://arxiv.org/abs/2412.07067" rel="noreferrer">
+            Method (MoE-CAP)
+          </a>{" "}
+          · docs/page.md and docs/metrics.md of the source explain this page and its figures
+        </p>
+      </footer>
       <TipLayer />
     </>
   );
 }
 
 function isAt(view: string, to: string): boolean {
-  return view === to || (to === "/" && view.startsWith("/runs/"));
+  return view === to || (to === "/" && (view.startsWith("/runs/") || view.startsWith("/evaluations/")));
 }
 
 function Logo() {

@@ -1,4 +1,4 @@
-// A run that goes on, in one item of a list: what it is, how far, what it does or waits for.
+// A run in progress, as an item of a list: what it is, how far it is, what it does or waits for.
 import type { ComponentChildren } from "preact";
 import { plural, short } from "../lib/format.ts";
 import type { RunProgress } from "../lib/types.ts";
@@ -16,8 +16,8 @@ interface Props {
 }
 
 export function RunLine({ run, lead, linked = false, repeated = false, about = [], waitsFor, children }: Props) {
-  const name = [run.task, (repeated || run.repeat > 0) && `repeat ${run.repeat}`].filter(Boolean).join(", ");
-  const facts = [run.engine, run.precision, run.concurrency && `batch ${run.concurrency}`, ...about]
+  const name = [run.task, (repeated || run.repeat > 0) && `repeat ${run.repeat + 1}`].filter(Boolean).join(", ");
+  const facts = [run.engine, run.precision, run.concurrency ? `batch ${run.concurrency}` : "open loop", ...about]
     .filter(Boolean)
     .join(" · ");
   return (
@@ -47,7 +47,7 @@ export function RunLine({ run, lead, linked = false, repeated = false, about = [
       </div>
       <div class="state">
         <StateBadge state={run.state} />
-        <span class="soft">{waitsFor ? `waits for: ${waitsFor}` : activityOf(run)}</span>
+        <span class="soft">{waitsFor ? waitText(waitsFor) : activityOf(run)}</span>
       </div>
       {children && <div class="actions">{children}</div>}
     </li>
@@ -71,10 +71,15 @@ export function RunAmount({ run }: { run: RunProgress }) {
   );
 }
 
+/** "waiting for a free node", "blocked: no connected node ..." */
+function waitText(reason: string): string {
+  return reason.startsWith("no connected node") ? `blocked: ${reason}` : `waiting for ${reason}`;
+}
+
 /** What it does, or why it ended as it did. */
 export function activityOf(run: RunProgress): string {
   if (run.reason) return run.reason;
-  if (run.state === "queued" && run.phase) return `waits for: ${run.phase}`;
+  if (run.state === "queued" && run.phase) return waitText(run.phase);
   const where = run.node && run.state !== "finished" ? `on ${run.node}` : "";
   const again = run.attempts > 1 ? `attempt ${run.attempts}` : "";
   return [run.phase === run.state ? "" : run.phase, where, again].filter(Boolean).join(", ");

@@ -72,18 +72,17 @@ function Count({ data, shown, state, set }: { data: BoardData; shown: number; st
       <span>
         <label class="with-all">
           <input type="checkbox" checked={state.all} data-testid="all" onChange={() => set({ all: !state.all })} />
-          with unfinished and failed ones
+          Include unfinished and failed runs
         </label>
         <span class="numbers">
           <span role="status" data-testid="count">
-            {data.ready ? `${number(shown)} of ${plural(data.rows.length, "run")}` : "…"}
-            {data.more && ", the latest"}
+            {data.ready ? countText(shown, data.rows.length, data.more) : "…"}
           </span>
           {data.more && (
             <>
               {" "}
               <button type="button" class="bare link" disabled={data.busy} data-testid="older" onClick={data.loadMore}>
-                {data.busy ? "Loading…" : "Load older ones"}
+                {data.busy ? "Loading…" : "Load older runs"}
               </button>
             </>
           )}
@@ -92,11 +91,17 @@ function Count({ data, shown, state, set }: { data: BoardData; shown: number; st
       <span class="legend">
         <span>↑ higher is better</span>
         <span>↓ lower is better</span>
-        <span class="best">★ best of its task here</span>
-        <span>– unknown: hover or focus says why</span>
+        <span class="best">★ best for its task (rows shown)</span>
+        <span>– not available (hover for the reason)</span>
       </span>
     </p>
   );
+}
+
+/** "latest 1,000 runs", "12 of 340 runs" */
+function countText(shown: number, loaded: number, more: boolean): string {
+  const all = `${more ? "latest " : ""}${plural(loaded, "run")}`;
+  return shown === loaded ? all : `${number(shown)} of ${all}`;
 }
 
 function Empty({ any, reset }: { any: boolean; reset: () => void }) {
@@ -104,10 +109,10 @@ function Empty({ any, reset }: { any: boolean; reset: () => void }) {
     <div class="no-rows" data-testid="empty">
       {any ? (
         <>
-          <h2>No run fits</h2>
-          <p>The filters leave nothing.</p>
+          <h2>No matching runs</h2>
+          <p>No run matches these filters.</p>
           <button type="button" class="primary" onClick={reset}>
-            Clear the filters
+            Clear filters
           </button>
         </>
       ) : (

@@ -1,7 +1,6 @@
 // One evaluation while it runs and after: its runs, live, then with their results.
 import "../style/queue.css";
 import { useWatch } from "../lib/live.ts";
-import { plural } from "../lib/format.ts";
 import { figureOf } from "../lib/figures.ts";
 import { isRepeated } from "../lib/repeats.ts";
 import { useResource } from "../lib/resource.ts";
@@ -41,10 +40,10 @@ export function EvaluationView({ id }: { id: string }) {
       {first?.spec.note && <p>{first.spec.note}</p>}
       {state.again && (
         <p class="note">
-          <Icon name="info" /> This configuration was queued or running already: nothing new was started.
+          <Icon name="info" /> This configuration is already queued or running, so no new run was started.
         </p>
       )}
-      {live.error && <ErrorBox error={{ code: "failed", message: live.error, status: 0 }} />}
+      {live.error && <ErrorBox error={live.error} />}
       {live.progress ? (
         <Runs id={id} progress={live.progress} rows={rows} />
       ) : (
@@ -53,7 +52,7 @@ export function EvaluationView({ id }: { id: string }) {
       {first && (
         <p class="buttons">
           <AgainLink row={first} />
-          {live.ended && rows.length > 1 && <a href={`/?q=${encodeURIComponent(id)}`}>Its runs on the board</a>}
+          {live.ended && rows.length > 1 && <a href={`/?q=${encodeURIComponent(id)}`}>View on the board</a>}
         </p>
       )}
     </>
@@ -67,8 +66,10 @@ function Runs({ id, progress, rows }: { id: string; progress: Progress; rows: Bo
       <div class="bar-line">
         <p role="status" data-testid="evaluation-sum" data-ended={progress.ended}>
           {progress.ended
-            ? `${plural(progress.runs.length, "run has", "runs have")} ended.`
-            : `${open} of ${plural(progress.runs.length, "run")} to go.`}
+            ? progress.runs.length === 1
+              ? "The run has ended."
+              : `All ${progress.runs.length} runs have ended.`
+            : `${progress.runs.length - open} of ${progress.runs.length} finished`}
         </p>
         {!progress.ended && <CancelButton id={id} what="the evaluation" />}
       </div>

@@ -31,12 +31,12 @@ export function NodesView() {
     <>
       <h1>Nodes</h1>
       <p class="soft" role="status">
-        {plural(list.length, "node")} connected, {list.filter((n) => n.run_id).length} at work
+        {plural(list.length, "node")} connected, {list.filter((n) => n.run_id).length} running
       </p>
       {nodes.error && <ErrorBox error={nodes.error} retry={nodes.reload} />}
       {list.length === 0 && (
         <div class="empty">
-          <p>No node is connected, so whatever is submitted waits. A node needs one address, the scheduler's:</p>
+          <p>No node is connected, so submitted runs wait. Start one with the address of the scheduler:</p>
           <pre>moecap-inference --scheduler HOST:7861 --models DIRECTORY</pre>
         </div>
       )}
@@ -59,12 +59,12 @@ function Node({ node, run }: { node: NodeEntry; run: RunProgress | undefined }) 
         <h2>{hello.name}</h2>
         <span class={"badge " + (silent ? "bad" : node.run_id ? "active" : "quiet")}>
           <Icon name={silent ? "warning" : node.run_id ? "play" : "clock"} />
-          {silent ? "silent" : node.run_id ? "at work" : "idle"}
+          {silent ? "silent" : node.run_id ? "running" : "idle"}
         </span>
       </header>
       <p class="soft line">
         version {hello.version} · connected <Time ms={node.connected_at_ms} /> ·{" "}
-        <span class={silent ? "bad" : ""}>last beat {beat(node.last_beat_ms_ago)} ago</span>
+        <span class={silent ? "bad" : ""}>last seen {beat(node.last_beat_ms_ago)} ago</span>
       </p>
       <Work node={node} run={run} />
       <Problems models={problems} />

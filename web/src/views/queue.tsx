@@ -1,7 +1,7 @@
 // What runs and what waits, and for what, as it changes.
 import "../style/queue.css";
 import { useState } from "preact/hooks";
-import { duration, plural } from "../lib/format.ts";
+import { duration, number } from "../lib/format.ts";
 import { useQueue } from "../lib/live.ts";
 import { byRepeat, isRepeated } from "../lib/repeats.ts";
 import type { QueueEntry, RunProgress } from "../lib/types.ts";
@@ -30,7 +30,7 @@ export function QueueView() {
     <>
       <h1>Queue</h1>
       <p class="soft" data-testid="queue-sum">
-        {plural(running, "run")} at work, {queued} waiting
+        {number(running)} running, {number(queued)} waiting
       </p>
       <p role="status" class="said">
         {said}
@@ -38,13 +38,12 @@ export function QueueView() {
       {problem}
       {entries.length === 0 && (
         <p class="empty">
-          Nothing waits and nothing runs. <a href="/submit">Submit an evaluation</a> or look at{" "}
-          <a href="/">what has finished</a>.
+          The queue is empty. <a href="/submit">Submit an evaluation</a> or look at <a href="/">what has finished</a>.
         </p>
       )}
-      <Part title="At work" entries={active} runs={runs} onCancelled={cancelled} />
-      <Part title="Waiting, next first" entries={waiting} runs={runs} onCancelled={cancelled} />
-      {queued > waiting.length && <p class="soft">And {queued - waiting.length} more that wait.</p>}
+      <Part title="Running" entries={active} runs={runs} onCancelled={cancelled} />
+      <Part title="Waiting (next first)" entries={waiting} runs={runs} onCancelled={cancelled} />
+      {queued > waiting.length && <p class="soft">{number(queued - waiting.length)} more are waiting.</p>}
     </>
   );
 }

@@ -5,6 +5,7 @@ import { plural } from "../lib/format.ts";
 import { useWatch } from "../lib/live.ts";
 import { useResource } from "../lib/resource.ts";
 import { path, query } from "../lib/router.ts";
+import { setTitle } from "../lib/title.ts";
 import type { Run, RunState } from "../lib/types.ts";
 import { CancelButton } from "../ui/cancel.tsx";
 import { ErrorBox } from "../ui/errorbox.tsx";
@@ -32,6 +33,9 @@ const ended: readonly RunState[] = ["finished", "failed", "cancelled", "invalid"
 export function RunView({ id }: { id: string }) {
   const run = useResource<Run>("runs/" + encodeURIComponent(id));
   const [state] = useRunState();
+
+  const what = run.value ? `${run.value.row.spec.model} on ${run.value.row.task}` : id;
+  useEffect(() => setTitle(what), [what]);
 
   if (run.error && !run.value)
     return (
@@ -90,7 +94,7 @@ function Title({ run: { row } }: { run: Run }) {
     spec.engine,
     spec.precision,
     load,
-    row.repeat > 0 && `repeat ${row.repeat}`,
+    row.repeat > 0 && `repeat ${row.repeat + 1}`,
     spec.submitter && `by ${spec.submitter}`,
   ];
   return (
@@ -128,7 +132,7 @@ function Progress({ id, onEnd }: { id: string; onEnd: () => void }) {
   }, [live.ended]);
   return (
     <div class="panel-box live" data-testid="live">
-      {live.error && <ErrorBox error={{ code: "failed", message: live.error, status: 0 }} />}
+      {live.error && <ErrorBox error={live.error} />}
       {run ? (
         <>
           <div class="how-far">
@@ -141,7 +145,7 @@ function Progress({ id, onEnd }: { id: string; onEnd: () => void }) {
           <CancelButton id={id} what="the run" onDone={onEnd} />
         </>
       ) : (
-        <span class="soft">Asking how far it is…</span>
+        <span class="soft">Loading the progress…</span>
       )}
     </div>
   );
@@ -150,9 +154,9 @@ function Progress({ id, onEnd }: { id: string; onEnd: () => void }) {
 function Outcome({ run: { row, samples_answered: answered, samples_total: total } }: { run: Run }) {
   if (row.state === "finished") return null;
   const words = {
-    failed: "This run failed",
-    cancelled: "This run was cancelled",
-    invalid: "This run is invalid",
+    failed: "Failed",
+    cancelled: "Cancelled",
+    invalid: "Invalid",
   } as Record<RunState, string>;
   return (
     <div
@@ -163,7 +167,7 @@ function Outcome({ run: { row, samples_answered: answered, samples_total: total 
       <Icon name={row.state === "cancelled" ? "ban" : "warning"} />
       <div>
         <b>{words[row.state]}</b>
-        {row.reason ? `: ${row.reason}` : " without a reason on record."}
+        {row.reason ? `: ${row.reason}` : "; no reason was recorded."}
         <br />
         <span class="soft">
           {answered > 0

@@ -1,4 +1,4 @@
-// "Submit again with changes": the form, filled in as this run was.
+// "Edit and resubmit": the form, filled in as this run was.
 import { formOf, schema } from "../../lib/spec.ts";
 import type { BoardRow } from "../../lib/types.ts";
 import { readState, writeState } from "../../lib/urlstate.ts";
@@ -9,7 +9,7 @@ export function AgainLink({ row }: { row: BoardRow }) {
   return (
     <a class="button" data-testid="again" href={"/submit?" + text}>
       <Icon name="pen" />
-      Submit again with changes
+      Edit and resubmit
     </a>
   );
 }

@@ -25,7 +25,7 @@ export function Experts({ run }: { run: Run }) {
   if (counts.length === 0)
     return (
       <p class="empty" data-testid="no-experts">
-        No selections of experts: {whyNone(run)}.
+        No routing data: {whyNone(run)}.
       </p>
     );
   const batches = batchesOf(counts, state.phase);
@@ -83,7 +83,7 @@ export function Experts({ run }: { run: Run }) {
           label={`Selections of experts, ${phaseNames[state.phase]}, layers downwards, experts to the right`}
         />
       ) : (
-        <p class="empty">Nothing was chosen in this phase and batch.</p>
+        <p class="empty">No expert selections for this phase and batch.</p>
       )}
     </>
   );
@@ -94,5 +94,5 @@ export function whyNone(run: Run): string {
   if (run.row.report?.routing_unknown) return run.row.report.routing_unknown;
   const figure = figureOf(run.row, "expert_load_entropy");
   if (figure) return reasonOf(figure);
-  return run.row.ended_at_ms ? "none were recorded" : "the run has not ended";
+  return run.row.ended_at_ms ? "none was recorded" : "available when the run ends";
 }

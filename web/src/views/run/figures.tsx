@@ -2,14 +2,14 @@
 import type { ComponentChildren } from "preact";
 import { columns } from "../../board/columns.ts";
 import { figureOf, intervalText, reasonOf } from "../../lib/figures.ts";
-import type { Figure, Run } from "../../lib/types.ts";
+import type { Figure, Run, RunState } from "../../lib/types.ts";
 import { FigureValue, IntervalBar } from "../../ui/figure.tsx";
 
 const headlines: [id: string, title: string][] = [
-  ["ttft_ms_p50", "First token, median"],
-  ["tpot_ms_p50", "Per further token, median"],
+  ["ttft_ms_p50", "TTFT, median"],
+  ["tpot_ms_p50", "TPOT, median"],
   ["output_tokens_per_s", "Output"],
-  ["activated_experts_decode", "Experts a layer, decode"],
+  ["activated_experts_decode", "Active experts per layer (decode)"],
 ];
 
 export function Headlines({ run }: { run: Run }) {
@@ -62,7 +62,7 @@ function Tile({
 
 function whyUnknown({ row }: Run, figure: Figure | undefined): string {
   if (figure) return reasonOf(figure);
-  if (!row.ended_at_ms) return "known when the run has ended";
+  if (!row.ended_at_ms) return "available when the run ends";
   return row.state === "finished"
     ? "not measured"
     : row.state === "cancelled"
@@ -74,14 +74,18 @@ export function isShare(run: Run, figure: Figure): boolean {
   return figure.id === run.row.headline_metric || (run.task?.metrics.includes(figure.id) ?? false);
 }
 
+const noFigures: Partial<Record<RunState, string>> = {
+  finished: "No figures.",
+  failed: "No figures: the run failed.",
+  cancelled: "No figures: the run was cancelled.",
+};
+
 export function Figures({ run }: { run: Run }) {
   if (run.row.figures.length === 0)
     return (
       <>
         <h2>All figures</h2>
-        <p class="soft">
-          There are none{run.row.state === "finished" ? "" : ": they are made when every sample is graded"}.
-        </p>
+        <p class="soft">{noFigures[run.row.state] ?? "Figures appear once every sample is graded."}</p>
       </>
     );
   return (

@@ -4,8 +4,8 @@ import type { Run } from "../../lib/types.ts";
 import { HistogramChart, type Mark } from "../../ui/histogram.tsx";
 
 const kinds = [
-  { id: "ttft", title: "Time to first token", about: "From the request to its first token" },
-  { id: "tpot", title: "Time per output token", about: "Mean over the further tokens of one request" },
+  { id: "ttft", title: "Time to first token (TTFT)", about: "From the request to its first token" },
+  { id: "tpot", title: "Time per output token (TPOT)", about: "Mean over the tokens of a request after the first" },
   { id: "itl", title: "Gap between tokens", about: "Every gap of every request" },
   { id: "e2e", title: "End to end", about: "From the request to its end" },
 ];
@@ -16,11 +16,11 @@ export function Latency({ run }: { run: Run }) {
     <>
       <p class="soft">
         {boundary === "engine"
-          ? "Times were taken in the engine, where tokens appear."
+          ? "Timed inside the engine."
           : boundary === "http"
-            ? "Times were taken over HTTP: the network and the server's own queue are in them."
-            : "Where times were taken is not known."}{" "}
-        The axis is logarithmic; a bar is 10 % wide.
+            ? "Timed over HTTP: network and server queue are included."
+            : "It is not known where times were taken."}{" "}
+        Log axis; each bar spans 10 %.
       </p>
       <div class="histograms">
         {kinds.map((k) => (
@@ -48,7 +48,7 @@ function Kind({ run, id, title, about }: { run: Run; id: string; title: string; 
           <b>{title}</b>
         </figcaption>
         <p class="soft unknown">
-          – {mean ? reasonOf(mean) : run.row.ended_at_ms ? "not measured" : "the run has not ended"}
+          – {mean ? reasonOf(mean) : run.row.ended_at_ms ? "not measured" : "available when the run ends"}
         </p>
       </figure>
     </div>

@@ -32,7 +32,7 @@ export function Provenance({ run }: { run: Run }) {
           ["Version", or(task?.version, "unknown")],
           ["Split", or(task?.split, "unknown")],
           ["Kind", or(task?.output_type, "unknown")],
-          ["Examples of its own", or(task?.num_fewshot, "unknown")],
+          ["Task default (few-shot)", or(task?.num_fewshot, "unknown")],
           ["Samples", `${run.samples_total.toLocaleString("en")} of ${(task?.samples ?? 0).toLocaleString("en")}`],
           ["Definition", code(task?.definition_sha256)],
           ["Data", code(task?.data_sha256)],
@@ -104,7 +104,7 @@ function Card({ title, facts, children }: { title: string; facts: Fact[]; childr
 
 function configuration(spec: Spec): Fact[] {
   const g = spec.generation,
-    own = "the task's own";
+    own = "task default";
   const open = spec.load?.rate_per_s;
   return [
     ["Model", spec.model],
@@ -120,13 +120,13 @@ function configuration(spec: Spec): Fact[] {
     ["Samples", samplesOf(spec)],
     ["Repeats", spec.repeats || 1],
     ["Seed", spec.seed],
-    ["Examples in the prompt", or(spec.num_fewshot, own)],
+    ["Few-shot examples", or(spec.num_fewshot, own)],
     ["Prompt format", spec.prompt_format || "text"],
-    ["Longest answer", g?.max_tokens ? plural(g.max_tokens, "token") : or("", own)],
+    ["Max tokens", g?.max_tokens ? plural(g.max_tokens, "token") : or("", own)],
     ["Temperature", or(g?.temperature, own)],
     ["Top p", or(g?.top_p, "off")],
     ["Top k", g?.top_k ? g.top_k : or("", "off")],
-    ["Exact lengths", g?.ignore_eos ? "yes: generated until the longest answer" : "no"],
+    ["Ignore end-of-sequence", g?.ignore_eos ? "yes: always generates max tokens" : "no"],
     ["Submitter", spec.submitter],
     ["Priority", spec.priority],
     ["Note", or(spec.note, "none")],
@@ -160,7 +160,7 @@ function Declared({ spec }: { spec: Spec }) {
       title="Declared by the submitter"
       facts={[
         ["Server", code(e?.url)],
-        ["Name sent to it", or(e?.served_model, "the model's")],
+        ["Model name on the server", or(e?.served_model, "same as the model")],
         ["Hardware", or(h?.description || h?.device, "not declared")],
         ["Parallelism", ways.length ? ways.map(([name, n]) => `${name} ${n}`).join(", ") : "none"],
         ["config.json", e?.model_config ? `${bytes(e.model_config.length)} of text` : or("", "not declared")],
@@ -172,7 +172,7 @@ function Declared({ spec }: { spec: Spec }) {
 function whatRan(report: ShardReport | undefined, node: string): Fact[] {
   if (!report)
     return [
-      ["Report", <span class="soft">none: no node has ended a part of this run</span>],
+      ["Report", <span class="soft">none: no node has finished a part of this run</span>],
       ["Node", or(node, "none yet")],
     ];
   const unknown = "unknown";
@@ -180,25 +180,25 @@ function whatRan(report: ShardReport | undefined, node: string): Fact[] {
     ["Node", or(node, unknown)],
     ["Engine version", or(report.engine_version, unknown)],
     [
-      "Times taken",
+      "Timing",
       report.timing_boundary === "engine"
-        ? "in the engine, where tokens appear"
+        ? "inside the engine"
         : report.timing_boundary === "http"
-          ? "over HTTP, as the server sends"
+          ? "over HTTP"
           : unknown,
     ],
     ["Model family", or(report.model_family, unknown)],
     [
       "Experts",
       report.experts && report.moe_layers && report.top_k
-        ? `${report.experts} in each of ${plural(report.moe_layers, "layer")}, ${report.top_k} chosen for a token`
+        ? `${report.experts} in each of ${plural(report.moe_layers, "layer")}, ${report.top_k} chosen per token`
         : or("", unknown),
     ],
     [
       "Parameters",
       report.parameters === undefined
         ? or("", unknown)
-        : `${parameters(report.parameters)}, ${report.active_parameters === undefined ? "active unknown" : parameters(report.active_parameters) + " used by a token"}`,
+        : `${parameters(report.parameters)}, ${report.active_parameters === undefined ? "active unknown" : parameters(report.active_parameters) + " used per token"}`,
     ],
     ["Threads", report.threads || or("", unknown)],
     ["Kernels", or(report.isa, unknown)],
@@ -239,7 +239,7 @@ function machine(report: ShardReport | undefined): Fact[] {
     ["Instructions", or(h.isa.join(", "), "unknown")],
     ["Kernel", or(h.kernel, "unknown")],
     ["Governor", or(h.governor, "unknown")],
-    ["Host load at the end", short(report!.load_average)],
+    ["Host load (1 min), at the end", short(report!.load_average)],
   ];
 }
 
@@ -250,7 +250,7 @@ export function Attempts({ run }: { run: Run }) {
       <h2>Attempts</h2>
       {run.attempts.length > 1 && (
         <p class="soft">
-          More than one: samples that were answered are not asked again, and times of two attempts are not mixed.
+          More than one attempt: answered samples are not asked again, and times of different attempts are not mixed.
         </p>
       )}
       <div class="scroll">
@@ -277,7 +277,7 @@ export function Attempts({ run }: { run: Run }) {
                   <Time ms={a.started_at_ms} />
                 </td>
                 <td class="number">{a.ended_at_ms ? duration(a.ended_at_ms - a.started_at_ms) : "–"}</td>
-                <td class="wrap">{a.outcome || "going on"}</td>
+                <td class="wrap">{a.outcome || "in progress"}</td>
               </tr>
             ))}
           </tbody>

@@ -36,7 +36,7 @@ export function SampleDetail({ run, sample }: { run: Run; sample: Sample }) {
         )}
         {sample.escaped && (
           <p class="note soft">
-            <Icon name="info" /> Bytes that are no text are shown as &lt;0xNN&gt;.
+            <Icon name="info" /> Bytes that are not text are shown as &lt;0xNN&gt;.
           </p>
         )}
         <Gold run={run} doc={gold} text={sample.doc_json} />
@@ -88,17 +88,15 @@ function Gold({ run, doc, text }: { run: Run; doc: Record<string, unknown> | nul
   if (!text)
     return (
       <section>
-        <h3>What is right</h3>
+        <h3>Reference</h3>
         <p class="soft" data-testid="gold">
-          {run.row.ended_at_ms
-            ? "not recorded"
-            : "Shown when the run has ended, so that no reader of an unfinished run learns it."}
+          {run.row.ended_at_ms ? "not recorded" : "Shown when the run has ended."}
         </p>
       </section>
     );
   return (
     <section>
-      <h3>What is right, from the task's data</h3>
+      <h3>Reference, from the task's data</h3>
       {doc ? (
         <dl class="facts gold" data-testid="gold">
           {Object.entries(doc).map(([key, value]) => (
@@ -174,12 +172,12 @@ function Verdicts({ verdicts }: { verdicts: Verdict[] }) {
             <VerdictBadge kind={v.kind} /> <code>{v.metric}</code>
             <span class="soft">
               {[
-                v.extracted && `took “${v.extracted}”`,
+                v.extracted && `extracted “${v.extracted}”`,
                 v.reason,
                 v.unanswered && "nothing that looks like an answer",
                 v.truncated && "cut at the token limit",
                 v.score !== 0 && v.score !== 1 && `score ${short(v.score)}`,
-                `grader version ${v.version}`,
+                `grader v${v.version}`,
               ]
                 .filter(Boolean)
                 .join("; ")}
@@ -203,18 +201,18 @@ function Times({ sample, run }: { sample: Sample; run: Run }) {
   const scored = answer.scores.length > 0;
   const facts: [string, ComponentChildren][] = [
     [
-      "First token after",
+      "Time to first token",
       dash(first === null ? null : microseconds(first), scored ? "scored, not generated" : "no token time"),
     ],
     [
-      "Per further token",
+      "Time per output token",
       dash(each === null ? null : microseconds(each), scored ? "scored, not generated" : "no second token"),
     ],
-    ["In all", dash(t ? microseconds(t.ended_us - t.submitted_us) : null, "no time recorded")],
+    ["Total", dash(t ? microseconds(t.ended_us - t.submitted_us) : null, "no time recorded")],
     ["Prompt tokens", dash(count(answer.prompt_tokens), "the engine did not say")],
-    ["of these cached", dash(count(answer.cached_tokens), "the engine did not say")],
+    ["of which cached", dash(count(answer.cached_tokens), "the engine did not say")],
     ["Output tokens", dash(count(answer.output_tokens), "the engine did not say")],
-    ["Ended by", answer.finish_reason || "unknown"],
+    ["Stop reason", answer.finish_reason || "unknown"],
     ["Attempt", String(sample.fence)],
     ["Retries", run.row.report ? `${run.row.report.retries} in the whole run` : dash(null, "no report yet")],
   ];
@@ -241,11 +239,11 @@ function Gaps({ answer }: { answer: SampleAnswer }) {
   const frame = useRef<HTMLDivElement>(null);
   const width = useWidth(frame);
   const gaps = answer.timing!.itl_us;
-  const top = Math.max(...gaps);
+  const top = Math.max(1, ...gaps); // all gaps of the null engine may be 0
   const step = width / gaps.length;
   return (
     <figure class="gaps">
-      <figcaption class="soft">Gap before each further token, the longest {microseconds(top)}</figcaption>
+      <figcaption class="soft">Gap between tokens; longest {microseconds(top)}</figcaption>
       <div ref={frame} style={{ height: `${gapsHeight}px` }}>
         {width > 0 && (
           <svg
@@ -277,7 +275,7 @@ function Routing({ run, ordinal }: { run: Run; ordinal: number }) {
   const routing = page.value?.samples.find((s) => s.answer.ordinal === ordinal)?.answer.routing;
   return (
     <section class="whole" data-testid="routing">
-      <h3>Experts that its tokens went to</h3>
+      <h3>Expert routing of this sample</h3>
       {!page.value ? (
         <p class="soft">{page.error?.message ?? "Loading…"}</p>
       ) : routing ? (
@@ -301,7 +299,7 @@ function RoutingMap({ routing }: { routing: SampleRouting }) {
           </button>
         ))}
         <span class="soft">
-          {routing.top_k} of {routing.experts} a token and layer; told by the {routing.source}
+          {routing.top_k} of {routing.experts} per token and layer; reported by the {routing.source}
         </span>
       </div>
       {rows.some((r) => r.sum > 0) ? (
@@ -311,7 +309,7 @@ function RoutingMap({ routing }: { routing: SampleRouting }) {
           label="Selections of experts by this sample's tokens, layers downwards, experts to the right"
         />
       ) : (
-        <p class="soft">Nothing was chosen in this phase.</p>
+        <p class="soft">No expert selections for this phase.</p>
       )}
     </>
   );

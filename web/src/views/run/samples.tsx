@@ -173,7 +173,7 @@ function Linked({ run, ordinal, onClose }: { run: Run; ordinal: number; onClose:
     <div class="linked" data-testid="linked">
       {page.value && !sample && (
         <p>
-          There is no answer to sample no. {ordinal} in this run{run.row.ended_at_ms ? "" : " yet"}.{" "}
+          No answer to sample {ordinal} in this run{run.row.ended_at_ms ? "" : " yet"}.{" "}
           <button type="button" class="small" onClick={onClose}>
             Close
           </button>
@@ -198,11 +198,11 @@ function SampleList({ run, samples, open, onOpen }: ListProps) {
       <div class="sample-row head soft" aria-hidden="true">
         <span>Sample</span>
         <span>Verdict</span>
-        <span>Answer taken</span>
+        <span>Extracted answer</span>
         <span class="number">Tokens</span>
-        <span class="number">First token</span>
-        <span class="number">Per token</span>
-        <span class="number">Took</span>
+        <span class="number">TTFT</span>
+        <span class="number">TPOT</span>
+        <span class="number">Total</span>
       </div>
       <ul class="plain">
         {samples.map((s) => (
