@@ -72,9 +72,12 @@ VARIANTS = {
                                  use_sliding_window=True, sliding_window=3, torch_dtype="float32"),
 }
 
-# An f32 checkpoint whose experts are nearly tied can leave one layer with another expert after its
-# weights were rounded; the tests' tolerance is for rounding alone, so such rows are left out.
+# Where two experts are nearly tied for the last place, rounding may choose the other one. From there on the
+# row computes something else, and so do later rows that attend to it in the layers behind. Only those rows are
+# left out, and only when another expert was really chosen; a choice that differs without a tie is a failure.
 GAP_OF_F32, GAP_OF_ROUNDED = 1e-3, 1e-2
+# Each checkpoint must still be judged by as many of its 40 positions.
+JUDGED_MIN = 3
 
 
 def is_moe(cfg, layer):
@@ -175,23 +178,53 @@ def greedy_of(model, tokens, count):
     return out, margins
 
 
-def check_experts(reference, got, gap):
+def same_rows(reference, gaps, got, gap_max, window):
+    """Which rows went through the same experts as the reference, in every layer; and a problem or None."""
+    same = np.ones(len(gaps[0]) if gaps else 40, bool)
+    moe = 0
     for layer, (want, have) in enumerate(zip(reference, got["layers"])):
         if (want is None) != (have is None):
-            return f"layer {layer}: dense and sparse are mixed up"
-        if want is None or want["min_gap"] <= gap:
+            return same, f"layer {layer}: dense and sparse are mixed up"
+        # attention: a row sees what the rows before it had become in the layers so far
+        reach = len(same) if not window else window
+        same = np.array([same[max(0, t - reach + 1):t + 1].all() for t in range(len(same))])
+        if want is None:
             continue
-        if [sorted(e) for e in want["experts"]] != [sorted(e) for e in have["experts"]]:
-            return f"layer {layer}: other experts"
-        if gap <= GAP_OF_F32 and np.abs(np.array(want["weights"]) - have["weights"]).max() > 1e-4:
-            return f"layer {layer}: other weights"
-    return None
+        gap = gaps[moe]
+        moe += 1
+        other = np.array([sorted(w) != sorted(h) for w, h in zip(want["experts"], have["experts"])])
+        wrong = other & same & (gap > gap_max)
+        if wrong.any():
+            t = int(wrong.argmax())
+            return same, f"layer {layer}, row {t}: other experts, though the gap is {gap[t]:.2g}"
+        same &= ~other
+        if gap_max <= GAP_OF_F32:
+            for t in np.nonzero(same)[0]:
+                w = dict(zip(want["experts"][t], want["weights"][t]))
+                h = dict(zip(have["experts"][t], have["weights"][t]))
+                if max(abs(w[e] - h[e]) for e in w) > 1e-4:
+                    return same, f"layer {layer}, row {t}: other weights"
+    return same, None
+
+
+def with_gaps(ref_forward):
+    """The reference's model, which keeps the gap of every row of every router."""
+    class Model(ref_forward.Model):
+        def route(self, x, p):
+            idx, wt, gap = super().route(x, p)
+            self.gaps.append(gap)
+            return idx, wt, gap
+
+        def forward(self, tokens):
+            self.gaps = []
+            return super().forward(tokens)
+    return Model
 
 
 def check(program, name, changes, seed, precision, st_io, ref_forward, report):
     with tempfile.TemporaryDirectory() as directory:
-        write(directory, changes, seed, st_io)
-        model = ref_forward.Model(directory)
+        cfg = write(directory, changes, seed, st_io)
+        model = with_gaps(ref_forward)(directory)
         rng = np.random.default_rng(seed + 1000)
         vocab = model.cfg["vocab_size"]
         tokens = [int(t) for t in rng.integers(3, vocab, 40)]
@@ -199,28 +232,27 @@ def check(program, name, changes, seed, precision, st_io, ref_forward, report):
         got, choices = run(program, directory, tokens, precision, greedy)
         wanted = model.forward(tokens)
         std = wanted.std()
-        error = np.abs(got - wanted).max() / std
         limit = 1e-4 if precision == "f32" else 5e-2
-        gap = GAP_OF_F32 if precision == "f32" else GAP_OF_ROUNDED
-        least = min([e["min_gap"] for e in model.experts if e], default=np.inf)
-        report.append((name, seed, precision, error, least))
-        tied = least <= gap
-        problem = None
-        if error > limit and not tied:
-            problem = f"differs by {error:.2g} of the standard deviation, {limit} is allowed"
+        gap_max = GAP_OF_F32 if precision == "f32" else GAP_OF_ROUNDED
+        window = cfg["sliding_window"] if cfg["use_sliding_window"] else None
+        judged, problem = same_rows(model.experts, model.gaps, choices, gap_max, window)
+        error = (np.abs(got - wanted).max(-1) / std)[judged].max(initial=0)
+        report.append((name, seed, precision, error, int(judged.sum())))
+        if judged.sum() < JUDGED_MIN:
+            problem = problem or f"only {judged.sum()} of its rows could be judged"
+        if error > limit:
+            problem = problem or f"differs by {error:.2g} of the standard deviation, {limit} is allowed"
         order = np.sort(wanted, -1)
         margin = (order[:, -1] - order[:, -2]) / std
-        wrong = (got.argmax(-1) != wanted.argmax(-1)) & (margin > limit)
-        if wrong.any() and not tied:
+        if ((got.argmax(-1) != wanted.argmax(-1)) & (margin > 2 * limit) & judged).any():
             problem = problem or "another token is the likeliest"
-        problem = problem or check_experts(model.experts, choices, gap)
-        if greedy and not problem:
+        if greedy and not problem and judged.all():
             want, margins = greedy_of(model, tokens, greedy)
             sure = next((i for i, m in enumerate(margins) if m < 1e-3 * std), greedy)
             if choices["greedy"][:sure] != want[:sure]:
                 problem = f"continues with {choices['greedy']}, not {want}"
         if problem:
-            print(f"{name} seed {seed} {precision}: {problem} (smallest router gap {least:.2g})")
+            print(f"{name} seed {seed} {precision}: {problem}")
         return not problem
 
 
@@ -242,9 +274,12 @@ def main():
             for precision in ("f32", "bf16", "int8"):
                 ok &= check(a.program, name, changes, seed, precision, st_io, ref_forward, report)
     for precision in ("f32", "bf16", "int8"):
-        errors = sorted(e for _, _, p, e, _ in report if p == precision)
-        print(f"{precision}: {len(errors)} checkpoints, largest difference {errors[-1]:.2g} of the "
-              f"standard deviation, median {errors[len(errors) // 2]:.2g}")
+        rows = sorted((e, j, n) for n, _, p, e, j in report if p == precision)
+        if rows:
+            print(f"{precision}: {len(rows)} checkpoints, largest difference {rows[-1][0]:.2g} of the standard "
+                  f"deviation ({rows[-1][2]}), median {rows[len(rows) // 2][0]:.2g}; judged "
+                  f"{sum(j for _, j, _ in rows)} of {40 * len(rows)} positions, at least "
+                  f"{min(j for _, j, _ in rows)} of each")
     sys.exit(0 if ok else 1)
 
 
