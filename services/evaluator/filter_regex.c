@@ -362,6 +362,35 @@ static struct eval_regex *open_built(const struct cap_buf *pattern, struct cap_e
     return eval_regex_open((struct eval_text){pattern->data, pattern->length}, err);
 }
 
+/* The texts as alternatives, the longest pattern first: one that begins as another must not hide it.
+ * Of equally long ones the first of the document comes first. */
+static bool add_longest_first(const struct eval_text *texts, size_t count, struct cap_arena *arena,
+                              struct cap_buf *out)
+{
+    struct eval_text *patterns = cap_arena_array(arena, count, sizeof *patterns);
+
+    if (!patterns)
+        return false;
+    for (size_t i = 0; i < count; i++) {
+        CAP_AUTO_BUF(escaped, 1 << 20);
+        size_t at = i;
+
+        eval_regex_escape(texts[i], &escaped);
+        for (size_t length = eval_text_count((struct eval_text){escaped.data, escaped.length});
+             at > 0 && eval_text_count(patterns[at - 1]) < length; at--)
+            patterns[at] = patterns[at - 1];
+        patterns[at] = (struct eval_text){cap_arena_strndup(arena, escaped.data, escaped.length),
+                                          escaped.length};
+        if (!patterns[at].data)
+            return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        cap_buf_add_str(out, i ? "|" : "");
+        cap_buf_add(out, patterns[i].data, patterns[i].length);
+    }
+    return true;
+}
+
 static bool open_patterns(const struct multi_choice_state *s, const struct eval_filtering *f,
                           struct choice_patterns *p, struct cap_err *err)
 {
@@ -379,10 +408,10 @@ static bool open_patterns(const struct multi_choice_state *s, const struct eval_
         p->texts[i] = eval_text_strip(f->choices[i]);
         if (!drop_ignored(s, f, &p->texts[i], err))
             return false;
-        cap_buf_add_str(&texts, i ? "|" : "");
-        eval_regex_escape(p->texts[i], &texts);
         cap_buf_printf(&letters, "%s%c", i ? "|" : "", (char)('A' + i));
     }
+    if (!add_longest_first(p->texts, f->choice_count, f->arena, &texts))
+        return eval_filter_fail_effort(err);
     cap_buf_add_char(&letters, ')');
     p->by_text.select = p->by_letter.select = s->extractor.select;
     return (p->by_text.regex = open_built(&texts, err)) &&

@@ -86,14 +86,14 @@ static bool filter_texts(struct eval_doc *doc, const struct eval_answer *answer,
     struct eval_filtering f = {
         .arena = doc->arena,
         .work = work,
-        .choices = doc->choices,
-        .choice_count = doc->choice_count,
         .responses = cap_arena_array(doc->arena, answer->text_count, sizeof *f.responses),
         .count = answer->text_count,
     };
 
     if (!f.responses)
         return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "the answers need too much memory");
+    if (!eval_doc_listed_choices(doc, &f.choices, &f.choice_count, err))
+        return false;
     for (size_t i = 0; i < f.count; i++)
         f.responses[i].text = answer->texts[i];
     if (!eval_pipeline_run(pipeline, &f, err))

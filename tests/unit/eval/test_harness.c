@@ -173,9 +173,182 @@ static void multiple_choice_prompts_and_grades_are_the_harnesss_own(void **state
                   "metric_list: [{metric: acc}]\n");
 }
 
+/* ---- cases of ours, as tests/golden/harness/make.py had the harness make them ---- */
+
+static size_t differences;
+
+static void differ(const json_t *row, size_t i, const char *what, const char *ours,
+                   const char *harness)
+{
+    differences++;
+    print_message("%s, document %zu, %s:\n  ours:    %s\n  harness: %s\n", text_at(row, "name"), i,
+                  what, ours, harness);
+}
+
+static void check_text(const json_t *row, size_t i, const char *what, const char *ours,
+                       const json_t *harness)
+{
+    if (strcmp(ours, json_string_value(harness)) != 0)
+        differ(row, i, what, ours, json_string_value(harness));
+}
+
+static void check_list(const json_t *row, size_t i, const char *what, char **ours, size_t count,
+                       const json_t *harness)
+{
+    if (count != json_array_size(harness)) {
+        differ(row, i, what, "another number of texts", "");
+        return;
+    }
+    for (size_t k = 0; k < count; k++)
+        check_text(row, i, what, ours[k], json_array_get(harness, k));
+}
+
+static void check_messages(const json_t *row, size_t i, const Moecap__V1__Prompt *prompt,
+                           const json_t *harness)
+{
+    if (prompt->n_messages != json_array_size(harness)) {
+        differ(row, i, "messages", "another number of messages", "");
+        return;
+    }
+    for (size_t k = 0; k < prompt->n_messages; k++) {
+        const json_t *turn = json_array_get(harness, k);
+
+        check_text(row, i, "role", prompt->messages[k]->role, json_array_get(turn, 0));
+        check_text(row, i, "message", prompt->messages[k]->content, json_array_get(turn, 1));
+    }
+}
+
+static void check_prompt(const json_t *row, size_t i, const Moecap__V1__Prompt *prompt,
+                         const json_t *harness)
+{
+    const json_t *text = json_object_get(harness, "text");
+    const json_t *continuations = json_object_get(harness, "continuations");
+
+    if (text)
+        check_text(row, i, "text", prompt->text, text);
+    else
+        check_messages(row, i, prompt, json_object_get(harness, "messages"));
+    if (continuations)
+        check_list(row, i, "continuation", prompt->continuations, prompt->n_continuations,
+                   continuations);
+    else
+        check_list(row, i, "stop", prompt->stop, prompt->n_stop, json_object_get(harness, "stop"));
+}
+
+enum { DOCS_MAX = 128 };
+
+static size_t documents_of(const json_t *list, struct document *out)
+{
+    size_t count = json_array_size(list);
+
+    assert_true(count <= DOCS_MAX);
+    for (size_t i = 0; i < count; i++)
+        out[i] = (struct document){(uint32_t)i, "u", dump(json_array_get(list, i))};
+    return count;
+}
+
+static void check_prompts(const json_t *row, const struct eval_task *task)
+{
+    struct document docs[DOCS_MAX], examples[DOCS_MAX];
+    size_t count = documents_of(json_object_get(row, "docs"), docs);
+    bool same = task->shots.same_documents;
+    size_t shown = documents_of(json_object_get(row, same ? "docs" : "pool"), examples);
+    struct settings settings = {
+        .chat = json_is_true(json_object_get(row, "chat")),
+        .seed = (uint64_t)json_integer_value(json_object_get(row, "seed")),
+    };
+    CAP_AUTO(eval_pool) pool = open_pool(task, examples, task->shots.samples ? 0 : shown);
+    struct cap_err err = {0};
+    CAP_AUTO(eval_render) r = eval_render_open(task, pool, spec_of(&settings), 0, &err);
+
+    if (!r) {
+        differ(row, 0, "opening", err.text, "");
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        Moecap__V1__TaskDoc wire = doc_of(&docs[i]);
+        Moecap__V1__Prompt prompt;
+        struct cap_err failure = {0};
+
+        if (eval_render_prompt(r, &wire, arena, &prompt, &failure))
+            check_prompt(row, i, &prompt, json_array_get(json_object_get(row, "prompts"), i));
+        else
+            differ(row, i, "prompt", failure.text, "");
+    }
+}
+
+static struct eval_answer answer_of(const json_t *one)
+{
+    const json_t *texts = json_object_get(one, "texts"), *scores = json_object_get(one, "scores");
+    size_t count = texts ? json_array_size(texts) : 1;
+    struct eval_text *list = cap_arena_array(arena, count, sizeof *list);
+    struct eval_score *pairs = cap_arena_array(arena, json_array_size(scores) + 1, sizeof *pairs);
+
+    for (size_t i = 0; i < count; i++)
+        list[i] = texts ? eval_json_text(json_array_get(texts, i))
+                        : eval_json_text(json_object_get(one, "text"));
+    for (size_t i = 0; i < json_array_size(scores); i++) {
+        pairs[i].log_likelihood = json_number_value(json_array_get(json_array_get(scores, i), 0));
+        pairs[i].greedy = json_is_true(json_array_get(json_array_get(scores, i), 1));
+    }
+    return (struct eval_answer){.texts = list,
+                                .text_count = scores ? 0 : count,
+                                .scores = pairs,
+                                .score_count = json_array_size(scores)};
+}
+
+static void check_grades(const json_t *row, const struct eval_task *task)
+{
+    json_t *one, *column;
+    const char *id;
+    size_t i;
+
+    json_array_foreach(json_object_get(row, "answers"), i, one)
+    {
+        struct eval_answer answer = answer_of(one);
+
+        json_object_foreach(json_object_get(one, "columns"), id, column)
+        {
+            struct eval_verdict v = grade(task, one, id, &answer);
+            const json_t *extracted = json_object_get(column, "extracted");
+            char ours[32], harness[32];
+
+            snprintf(ours, sizeof ours, "%g", v.score);
+            snprintf(harness, sizeof harness, "%g",
+                     json_number_value(json_object_get(column, "score")));
+            if (strcmp(ours, harness) != 0)
+                differ(row, i, id, ours, harness);
+            if (extracted && !eval_text_equal(v.extracted, eval_json_text(extracted)))
+                differ(row, i, id, eval_text_c(arena, v.extracted), json_string_value(extracted));
+        }
+    }
+}
+
+static void cases_of_ours_come_out_as_in_the_harness(void **state)
+{
+    char path[8192];
+    json_t *rows, *row;
+    size_t i;
+
+    (void)state;
+    snprintf(path, sizeof path, "%s/tests/golden/harness/cases.jsonl", source_dir());
+    assert_non_null(rows = load_rows(path));
+    assert_true(json_array_size(rows) > 90);
+    json_array_foreach(rows, i, row)
+    {
+        CAP_AUTO(eval_task) task = open_yaml(text_at(row, "yaml"));
+
+        (json_object_get(row, "prompts") ? check_prompts : check_grades)(row, task);
+        cap_arena_reset(arena);
+    }
+    json_decref(rows);
+    assert_int_equal(differences, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(cases_of_ours_come_out_as_in_the_harness),
         cmocka_unit_test(gsm8k_prompts_and_grades_are_the_harnesss_own),
         cmocka_unit_test(multiple_choice_prompts_and_grades_are_the_harnesss_own),
     };

@@ -233,6 +233,41 @@ static void the_evaluations_seed_changes_draws_and_samples(void **state)
     assert_string_equal(prompt.text, again.text);
 }
 
+/* Also where the harness does not look: the pool is what is evaluated, under a name of another key. */
+static void a_document_never_is_its_own_example(void **state)
+{
+    static const char *const yamls[] = {
+        "task: t\ntest_split: v\nfewshot_split: v\ndoc_to_text: q\ndoc_to_target: a\n",
+        "task: t\nvalidation_split: v\nfewshot_split: v\ndoc_to_text: q\ndoc_to_target: a\n",
+        "task: t\nvalidation_split: v\ndoc_to_text: q\ndoc_to_target: a\n",
+        "task: t\nsamples_file: x.jsonl\nfewshot_file: x.jsonl\ndoc_to_text: q\ndoc_to_target: a\n",
+        "task: t\ntest_split: v\nfewshot_config: {split: v}\ndoc_to_text: q\ndoc_to_target: a\n",
+    };
+
+    (void)state;
+    for (size_t y = 0; y < 2 * CAP_COUNT_OF(yamls); y++) {
+        const char *yaml = yamls[y / 2];
+        bool first = y % 2 == 1;
+        CAP_AUTO(eval_task)
+        task = open_yaml(
+            !first ? yaml
+            : strstr(yaml, "fewshot_config")
+                ? "task: t\ntest_split: v\nfewshot_config: {split: v, sampler: first_n}\n"
+                  "doc_to_text: q\ndoc_to_target: a\n"
+                : cap_arena_printf(arena, "%sfewshot_config: {sampler: first_n}\n", yaml));
+        struct settings settings = {.has_num_fewshot = true, .num_fewshot = 3};
+        struct document docs[5];
+
+        make_pool(docs, CAP_COUNT_OF(docs));
+        for (size_t i = 0; i < CAP_COUNT_OF(docs); i++) {
+            const char *question = cap_arena_printf(arena, "q%zu", i);
+            const char *text = render_one(task, &settings, docs, CAP_COUNT_OF(docs), &docs[i]).text;
+
+            assert_string_equal(strstr(text, question), question); /* only at the end */
+        }
+    }
+}
+
 /* MATH once printed the whole record: nothing of the answer may show. */
 static void the_samples_own_answer_is_in_no_prompt(void **state)
 {
@@ -359,6 +394,7 @@ int main(void)
         cmocka_unit_test(a_generated_letter_shows_letters_in_its_examples),
         cmocka_unit_test(draws_follow_the_documents_place_in_whatever_order_it_is_asked_for),
         cmocka_unit_test(the_evaluations_seed_changes_draws_and_samples),
+        cmocka_unit_test(a_document_never_is_its_own_example),
         cmocka_unit_test(the_samples_own_answer_is_in_no_prompt),
         cmocka_unit_test(settings_of_the_evaluation_win_over_the_tasks),
         cmocka_unit_test(exact_lengths_have_no_stop_strings),
