@@ -5,7 +5,7 @@
 
 #include "cmd_grade.h"
 #include "kept.h"
-#include "measure/measure.h"
+#include "measure.h"
 #include "service.h"
 #include "service/service.h"
 

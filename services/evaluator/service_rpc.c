@@ -1,4 +1,4 @@
-/* The handlers of moecap.v1.Evaluator, but for Measure.
+/* The handlers of moecap.v1.Evaluator.
  *
  * Each checks how much is asked for, finds the task, and lets the files beside do the work, one
  * document at a time, directly on the messages. A task with its few-shot pool comes whole or under
@@ -10,11 +10,13 @@
 
 #include "digest/digest.h"
 #include "grade.h"
-#include "handlers_rpc.h"
 #include "kept.h"
 #include "keys.h"
+#include "measure.h"
 #include "metrics/metrics.h"
+#include "moecap/v1/evaluator.rpc.h"
 #include "render.h"
+#include "service.h"
 #include "task_read.h"
 
 /* ---- counters ---- */
@@ -37,6 +39,19 @@ void eval_count(enum eval_counter counter, int64_t amount)
 {
     cap_metric_add(&counters, (int)counter, amount);
 }
+
+/* ---- replies ---- */
+
+static bool fail_full(struct cap_err *err)
+{
+    return cap_fail(err, CAP_RESOURCE_EXHAUSTED,
+                    "the request needs more memory than a call may use");
+}
+
+/* The lists of pointers that protobuf-c wants, with room for `count` messages; NULL when full. */
+#define NEW_LIST(call, type, count)                                                                \
+    ((type **)cap_arena_array(cap_rpc_arena(call), (count) + 1, sizeof(type *)))
+#define NEW(call, type) ((type *)cap_arena_alloc(cap_rpc_arena(call), sizeof(type)))
 
 /* ---- the task of a call ---- */
 
@@ -155,7 +170,7 @@ static bool handle_keep(struct cap_rpc_call *call, Moecap__V1__KeepReply *reply,
     reply->definition_sha256 = cap_arena_strdup(cap_rpc_arena(call), b.kit->definition_sha256);
     reply->fewshot_sha256 = cap_arena_strdup(cap_rpc_arena(call), b.kit->fewshot_sha256);
     reply->fewshot = (uint32_t)eval_pool_count(b.kit->pool);
-    return (reply->definition_sha256 && reply->fewshot_sha256) || eval_fail_full(err);
+    return (reply->definition_sha256 && reply->fewshot_sha256) || fail_full(err);
 }
 
 /* ---- Render ---- */
@@ -164,14 +179,14 @@ static bool render_all(struct cap_rpc_call *call, const Moecap__V1__RenderReques
                        struct eval_render *render, Moecap__V1__RenderReply *reply,
                        struct cap_err *err)
 {
-    reply->prompts = EVAL_WIRE_LIST(call, Moecap__V1__Prompt, request->n_docs);
+    reply->prompts = NEW_LIST(call, Moecap__V1__Prompt, request->n_docs);
     if (!reply->prompts)
-        return eval_fail_full(err);
+        return fail_full(err);
     for (size_t i = 0; i < request->n_docs; i++) {
-        Moecap__V1__Prompt *prompt = EVAL_WIRE(call, Moecap__V1__Prompt);
+        Moecap__V1__Prompt *prompt = NEW(call, Moecap__V1__Prompt);
 
         if (!prompt)
-            return eval_fail_full(err);
+            return fail_full(err);
         if (!check_waiting(call, err) ||
             !eval_render_prompt(render, request->docs[i], cap_rpc_arena(call), prompt, err))
             return false;
@@ -196,7 +211,7 @@ static bool handle_render(struct cap_rpc_call *call, const Moecap__V1__RenderReq
         return false;
     reply->definition_sha256 = cap_arena_strdup(cap_rpc_arena(call), b.kit->definition_sha256);
     reply->fewshot_sha256 = cap_arena_strdup(cap_rpc_arena(call), b.kit->fewshot_sha256);
-    return (reply->definition_sha256 && reply->fewshot_sha256) || eval_fail_full(err);
+    return (reply->definition_sha256 && reply->fewshot_sha256) || fail_full(err);
 }
 
 /* ---- Grade ---- */
@@ -256,7 +271,7 @@ static Moecap__V1__Verdict *verdict_to_wire(const struct batch *b, uint32_t ordi
                                             const struct eval_verdict *v)
 {
     struct cap_arena *arena = cap_rpc_arena(b->call);
-    Moecap__V1__Verdict *wire = EVAL_WIRE(b->call, Moecap__V1__Verdict);
+    Moecap__V1__Verdict *wire = NEW(b->call, Moecap__V1__Verdict);
 
     if (!wire)
         return NULL;
@@ -300,13 +315,13 @@ static bool grade_doc(struct batch *b, struct eval_doc *doc, const Moecap__V1__G
     if (!eval_doc_gold(doc, &gold, err))
         return false;
     if (!answer_from_wire(item->answer, b->task, cap_rpc_arena(b->call), &answer))
-        return eval_fail_full(err);
+        return fail_full(err);
     if (!eval_grade(doc, &gold, &answer, b->work, verdicts, err))
         return false;
     for (size_t i = 0; i < b->task->column_count; i++)
         if (!(b->reply->verdicts[b->reply->n_verdicts++] =
                   verdict_to_wire(b, item->doc->ordinal, &verdicts[i])))
-            return eval_fail_full(err);
+            return fail_full(err);
     return true;
 }
 
@@ -337,10 +352,9 @@ static bool handle_grade(struct cap_rpc_call *call, const Moecap__V1__GradeReque
         !borrow(&borrowed, request->definition, request->definition_sha256, NULL, NULL, 0, err))
         return false;
     b.task = borrowed.kit->task;
-    reply->verdicts =
-        EVAL_WIRE_LIST(call, Moecap__V1__Verdict, request->n_items * b.task->column_count);
+    reply->verdicts = NEW_LIST(call, Moecap__V1__Verdict, request->n_items * b.task->column_count);
     if (!reply->verdicts)
-        return eval_fail_full(err);
+        return fail_full(err);
     for (size_t i = 0; i < request->n_items; i++)
         if (!check_waiting(call, err) || !grade_item(&b, request->items[i], err))
             return false;
@@ -367,7 +381,7 @@ static bool files_from_wire(const Moecap__V1__ReadTaskRequest *request,
 static bool metrics_to_wire(struct cap_rpc_call *call, const struct eval_task *task,
                             Moecap__V1__TaskInfo *wire)
 {
-    wire->metrics = EVAL_WIRE_LIST(call, char, task->column_count);
+    wire->metrics = NEW_LIST(call, char, task->column_count);
     if (!wire->metrics)
         return false;
     for (size_t i = 0; i < task->column_count; i++)
@@ -413,7 +427,7 @@ static bool samples_to_wire(struct cap_rpc_call *call, const struct eval_task *t
 {
     size_t count = json_array_size(task->shots.samples);
 
-    reply->fewshot = EVAL_WIRE_LIST(call, char, count);
+    reply->fewshot = NEW_LIST(call, char, count);
     for (size_t i = 0; reply->fewshot && i < count; i++) {
         char *text = json_dumps(json_array_get(task->shots.samples, i), JSON_COMPACT);
 
@@ -429,7 +443,7 @@ static bool samples_to_wire(struct cap_rpc_call *call, const struct eval_task *t
 static bool missing_to_wire(struct cap_rpc_call *call, const struct eval_task_source *source,
                             Moecap__V1__ReadTaskReply *reply)
 {
-    reply->missing_files = EVAL_WIRE_LIST(call, char, source->missing_count);
+    reply->missing_files = NEW_LIST(call, char, source->missing_count);
     if (!reply->missing_files)
         return false;
     for (size_t i = 0; i < source->missing_count; i++)
@@ -450,7 +464,7 @@ static bool handle_read_task(struct cap_rpc_call *call, const Moecap__V1__ReadTa
         !eval_task_read(request->main, files, request->n_files, &source, err))
         return false;
     if (source.task) {
-        ok = (reply->task = EVAL_WIRE(call, Moecap__V1__TaskInfo)) != NULL;
+        ok = (reply->task = NEW(call, Moecap__V1__TaskInfo)) != NULL;
         if (ok) {
             moecap__v1__task_info__init(reply->task);
             ok = task_to_wire(call, &source, reply->task) &&
@@ -461,7 +475,41 @@ static bool handle_read_task(struct cap_rpc_call *call, const Moecap__V1__ReadTa
         ok = missing_to_wire(call, &source, reply);
     }
     eval_task_source_done(&source);
-    return ok || eval_fail_full(err);
+    return ok || fail_full(err);
+}
+
+/* ---- Measure ---- */
+
+static bool read_evidence(struct cap_rpc_call *call, struct eval_evidence **out,
+                          struct cap_err *err)
+{
+    Moecap__V1__Evidence *message = evaluator_rpc_measure_next_request(call);
+    struct eval_run run;
+
+    if (!message || !message->header)
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "the first message holds no header");
+    if (!eval_run_read(message->header, cap_rpc_arena(call), &run, err))
+        return false;
+    *out = eval_evidence_new(&run);
+    do
+        eval_evidence_add(*out, message);
+    while ((message = evaluator_rpc_measure_next_request(call)) != NULL);
+    /* Figures of half the evidence would look like a measurement. */
+    return check_waiting(call, err);
+}
+
+static bool handle_measure(struct cap_rpc_call *call, Moecap__V1__MeasureReply *reply,
+                           struct cap_err *err)
+{
+    CAP_AUTO(eval_evidence) evidence = NULL;
+
+    if (!read_evidence(call, &evidence, err))
+        return false;
+    reply->summary = NEW(call, Moecap__V1__Summary);
+    if (!reply->summary || !eval_measure(evidence, cap_rpc_arena(call), reply->summary))
+        return fail_full(err);
+    eval_count(EVAL_COUNTER_runs_measured_total, 1);
+    return true;
 }
 
 /* ---- the service ---- */
@@ -471,7 +519,7 @@ static const struct evaluator_rpc_handlers handlers = {
     .keep = handle_keep,
     .render = handle_render,
     .grade = handle_grade,
-    .measure = eval_handle_measure,
+    .measure = handle_measure,
 };
 
 void eval_service_add(struct eval_service *service, struct cap_rpc_server *server)

@@ -2,7 +2,7 @@
  * the run: one that failed, or that was never answered, is wrong and stays in it. */
 #include <math.h>
 
-#include "measure/measure.h"
+#include "measure.h"
 
 void eval_wilson(uint64_t correct, uint64_t count, double *out_low, double *out_high)
 {
@@ -15,41 +15,58 @@ void eval_wilson(uint64_t correct, uint64_t count, double *out_low, double *out_
     *out_high = correct == count ? 1 : middle + half;
 }
 
-struct eval_figure eval_measure_accuracy(const struct eval_evidence *e, size_t metric)
+void eval_measure_metric(const struct eval_evidence *e, size_t metric, Moecap__V1__Figure *out)
 {
-    struct eval_figure figure = {
-        .id = e->header.metrics[metric], .unit = "ratio", .basis = "unavailable", .reason = ""};
-    uint64_t verdicts = e->verdicts[metric], attempted = e->header.attempted;
+    uint64_t verdicts = e->verdicts[metric], attempted = e->run.attempted;
 
+    moecap__v1__figure__init(out);
+    out->id = (char *)e->run.metrics[metric];
+    out->unit = "ratio";
+    out->basis = "unavailable";
     if (attempted == 0) {
-        figure.reason = "no samples";
+        out->reason = "no samples";
     } else if (verdicts > attempted) {
-        figure.reason = "more verdicts than samples";
-        figure.invalid = true;
+        out->reason = "more verdicts than samples";
+        out->invalid = true;
     } else if (verdicts < attempted) {
-        figure.reason = "not every sample is graded";
+        out->reason = "not every sample is graded";
     } else {
-        figure.basis = "measured";
-        figure.has_value = figure.has_interval = true;
-        figure.value = (double)e->correct[metric] / (double)attempted;
-        eval_wilson(e->correct[metric], attempted, &figure.low, &figure.high);
+        out->basis = "measured";
+        out->opt_value_case = MOECAP__V1__FIGURE__OPT_VALUE_VALUE;
+        out->opt_low_case = MOECAP__V1__FIGURE__OPT_LOW_LOW;
+        out->opt_high_case = MOECAP__V1__FIGURE__OPT_HIGH_HIGH;
+        out->value = (double)e->correct[metric] / (double)attempted;
+        eval_wilson(e->correct[metric], attempted, &out->low, &out->high);
         /* A model that was never asked has no accuracy of 0 %. */
-        figure.invalid = e->failed == attempted;
-        figure.reason = figure.invalid ? "every request failed" : "";
+        out->invalid = e->failed == attempted;
+        out->reason = out->invalid ? "every request failed" : "";
     }
-    return figure;
 }
 
-void eval_measure_counts(const struct eval_evidence *e, struct eval_figures *f)
+/* The headline under a name that is the same for every task. */
+void eval_measure_accuracy(struct eval_evidence *e, struct eval_figures *f)
 {
-    uint64_t attempted = e->header.attempted;
+    Moecap__V1__Figure *row = &f->rows[EVAL_FIGURE_accuracy];
+    char *id = row->id;
+
+    if (e->run.metric_count == 0) {
+        eval_figure_none(f, EVAL_FIGURE_accuracy, "the task has no metric");
+        return;
+    }
+    eval_measure_metric(e, 0, row);
+    row->id = id;
+}
+
+void eval_measure_counts(struct eval_evidence *e, struct eval_figures *f)
+{
+    uint64_t attempted = e->run.attempted;
 
     eval_figure_set(f, EVAL_FIGURE_attempted, (double)attempted);
     eval_figure_set(f, EVAL_FIGURE_served, (double)e->served);
     eval_figure_set(f, EVAL_FIGURE_completed, (double)e->completed);
     eval_figure_set(f, EVAL_FIGURE_failed, (double)e->failed);
     eval_figure_set(f, EVAL_FIGURE_truncated, (double)e->truncated);
-    if (e->header.metric_count > 0 && e->verdicts[0] == attempted)
+    if (e->run.metric_count > 0 && e->verdicts[0] == attempted)
         eval_figure_set(f, EVAL_FIGURE_unanswered, (double)e->unanswered);
     else
         eval_figure_none(f, EVAL_FIGURE_unanswered, "not every sample is graded");

@@ -1,22 +1,22 @@
-/* How many experts a pass wakes, and how evenly the router spreads the load. Neither depends on
- * time, so an interrupted run has them. */
+/* How many experts a pass wakes, and how evenly the router spreads the load.
+ *
+ * Neither depends on time. But the counts of an interrupted run hold samples that were under way
+ * when it was interrupted, and were asked again: they count twice, so there is no load then. */
 #include <math.h>
 
-#include "measure/measure.h"
+#include "measure.h"
 
 /* ---- activated experts ---- */
 
 static const char *why_none(const struct eval_evidence *e, enum eval_phase phase)
 {
-    if (phase == EVAL_DECODE && e->header.scoring)
-        return "no decode";
-    if (e->header.reported && e->header.in_engine && e->header.moe_layers == 0)
-        return "the model has no experts";
-    if (e->passes == 0)
-        return e->header.reported && !e->header.in_engine ? "engine does not report passes"
-                                                          : "no pass records";
-    if (e->phases[phase].passes == 0)
-        return phase == EVAL_DECODE ? "no decode" : "no prefill passes";
+    const char *problem = eval_passes_problem(e, phase, false);
+
+    if (!e->run.scoring || phase != EVAL_DECODE)
+        if (e->run.reported && e->run.in_engine && e->run.moe_layers == 0)
+            return "the model has no experts";
+    if (problem)
+        return problem;
     return e->phases[phase].layer_values == 0 ? "passes without experts" : NULL;
 }
 
@@ -24,17 +24,17 @@ static const char *why_none(const struct eval_evidence *e, enum eval_phase phase
 static void check_activated(const struct eval_evidence *e, const struct eval_phase_sums *sums,
                             enum eval_figure_id id, struct eval_figures *f)
 {
-    double value = f->rows[id].value;
+    double value = eval_figure_value(f, id);
 
-    if (!e->header.reported)
+    if (!e->run.reported)
         return;
     if (sums->wrong_layers > 0)
         eval_figure_invalid(f, id, "%llu passes do not report the model's %u MoE layers",
-                            (unsigned long long)sums->wrong_layers, e->header.moe_layers);
-    else if (e->header.top_k > 0 && value < e->header.top_k)
-        eval_figure_invalid(f, id, "below the %u experts that each token chooses", e->header.top_k);
-    else if (e->header.experts > 0 && value > e->header.experts)
-        eval_figure_invalid(f, id, "above the %u experts that there are", e->header.experts);
+                            (unsigned long long)sums->wrong_layers, e->run.moe_layers);
+    else if (e->run.top_k > 0 && value < e->run.top_k)
+        eval_figure_invalid(f, id, "below the %u experts that each token chooses", e->run.top_k);
+    else if (e->run.experts > 0 && value > e->run.experts)
+        eval_figure_invalid(f, id, "above the %u experts that there are", e->run.experts);
 }
 
 static void measure_activated(const struct eval_evidence *e, enum eval_phase phase,
@@ -86,11 +86,13 @@ static void measure_load(const struct eval_evidence *e, struct eval_figures *f)
 
     for (size_t i = 0; i < EVAL_LAYERS_MAX; i++)
         add_layer(&load, &e->layers[i]);
-    if (e->counts_overflowed)
+    if (e->run.attempts > 1 && load.layers > 0)
+        problem = "interrupted: samples that were asked again are counted twice";
+    else if (e->counts_overflowed)
         problem = "too many layers or experts";
     else if (load.layers == 0)
-        problem = e->header.reported && !e->header.in_engine ? "engine does not report routing"
-                                                             : "no routing records";
+        problem = e->run.reported && !e->run.in_engine ? "engine does not report routing"
+                                                       : "no routing records";
     if (problem) {
         eval_figure_none(f, EVAL_FIGURE_expert_load_entropy, problem);
         eval_figure_none(f, EVAL_FIGURE_expert_load_max_ratio, problem);
@@ -98,13 +100,13 @@ static void measure_load(const struct eval_evidence *e, struct eval_figures *f)
     }
     eval_figure_set(f, EVAL_FIGURE_expert_load_entropy, load.entropy / (double)load.layers);
     eval_figure_set(f, EVAL_FIGURE_expert_load_max_ratio, load.max_ratio / (double)load.layers);
-    if (e->header.shape_declared) { /* the number of experts is in both */
+    if (e->run.shape_declared) { /* the number of experts is in both */
         eval_figure_declared(f, EVAL_FIGURE_expert_load_entropy);
         eval_figure_declared(f, EVAL_FIGURE_expert_load_max_ratio);
     }
 }
 
-void eval_measure_experts(const struct eval_evidence *e, struct eval_figures *f)
+void eval_measure_experts(struct eval_evidence *e, struct eval_figures *f)
 {
     measure_activated(e, EVAL_PREFILL, EVAL_FIGURE_activated_experts_prefill, f);
     measure_activated(e, EVAL_DECODE, EVAL_FIGURE_activated_experts_decode, f);

@@ -2,15 +2,15 @@
 #include <math.h>
 #include <stdlib.h>
 
-#include "measure/measure.h"
+#include "measure.h"
 
-/* Of a run's answers, before its gaps between tokens say nothing. */
+/* Of a run's answers, before what the others say of gaps and tokens is no picture of the run. */
 enum { WITHOUT_GAPS_PERCENT_MAX = 2 };
 
 const char *eval_timing_problem(const struct eval_evidence *e)
 {
     /* Times of two attempts are of two clocks, and of two states of a machine. */
-    return e->header.attempts > 1 ? "interrupted" : NULL;
+    return e->run.attempts > 1 ? "interrupted" : NULL;
 }
 
 static int compare(const void *a, const void *b)
@@ -50,7 +50,7 @@ static const struct {
 static void measure_duration(const struct eval_evidence *e, struct eval_values *values,
                              enum eval_figure_id first, const char *nothing, struct eval_figures *f)
 {
-    const char *problem = e->header.scoring && values != &e->e2e ? "no decode" : NULL;
+    const char *problem = e->run.scoring && values != &e->e2e ? "no decode" : NULL;
 
     if (!problem)
         problem = eval_timing_problem(e);
@@ -73,7 +73,7 @@ static void measure_duration(const struct eval_evidence *e, struct eval_values *
                             eval_percentile(values->items, values->count, percentiles[i].percent) /
                                 1000);
     for (unsigned i = 0; e->disordered > 0 && i <= CAP_COUNT_OF(percentiles); i++)
-        if (f->rows[first + i].has_value)
+        if (eval_figure_has(f, first + i))
             eval_figure_invalid(f, first + i, "%llu answers with times out of order",
                                 (unsigned long long)e->disordered);
 }
@@ -94,15 +94,25 @@ static const char *why_no_gaps(const struct eval_evidence *e)
     /* There was a first token: was there a second? */
     if (e->without_output_tokens == 0 && e->output_tokens <= e->completed)
         return "no decode";
-    return e->without_output_tokens > 0 && e->itl.count == 0 ? "token counts are not known"
+    return e->without_output_tokens > 0 && e->itl.count == 0 ? eval_counts_problem(e)
                                                              : "no token times";
+}
+
+/* The first piece of an answer may bring several tokens, whose time nobody saw. Where that number is
+ * not known for more than a few answers, there is no time per token. */
+static bool drop_tpot(struct eval_evidence *e)
+{
+    if (e->without_first_count * 100 <= e->decoded * WITHOUT_GAPS_PERCENT_MAX)
+        return false;
+    e->tpot.count = 0;
+    return true;
 }
 
 /* Over HTTP a chunk may hold several tokens: such answers have no gaps. Where they are more than a
  * few, the gaps of the others are those that happened to be smooth, and are dropped. */
 static bool drop_gaps(struct eval_evidence *e)
 {
-    if (!e->header.reported || e->header.in_engine || e->without_output_tokens > 0 ||
+    if (!e->run.reported || e->run.in_engine || e->without_output_tokens > 0 ||
         e->without_gaps * 100 <= e->decoded * WITHOUT_GAPS_PERCENT_MAX)
         return false;
     e->itl.count = 0;
@@ -114,7 +124,9 @@ void eval_measure_latency(struct eval_evidence *e, struct eval_figures *f)
     const char *no_gaps = why_no_gaps(e);
 
     measure_duration(e, &e->ttft, EVAL_FIGURE_ttft_ms_mean, why_no_tokens(e), f);
-    measure_duration(e, &e->tpot, EVAL_FIGURE_tpot_ms_mean, no_gaps, f);
+    measure_duration(
+        e, &e->tpot, EVAL_FIGURE_tpot_ms_mean,
+        drop_tpot(e) ? "how many tokens came with the first chunk is not known" : no_gaps, f);
     measure_duration(e, &e->itl, EVAL_FIGURE_itl_ms_mean,
                      drop_gaps(e) ? "chunks are not tokens" : no_gaps, f);
     measure_duration(e, &e->e2e, EVAL_FIGURE_e2e_ms_mean,
@@ -123,7 +135,7 @@ void eval_measure_latency(struct eval_evidence *e, struct eval_figures *f)
         return;
     /* Asked for exact lengths and did not get them: these are times of another experiment. */
     for (unsigned id = EVAL_FIGURE_ttft_ms_mean; id <= EVAL_FIGURE_e2e_ms_p99; id++)
-        if (f->rows[id].has_value)
+        if (eval_figure_has(f, id))
             eval_figure_invalid(f, id, "%llu answers have not the %u tokens that were asked for",
-                                (unsigned long long)e->other_length, e->header.exact_tokens);
+                                (unsigned long long)e->other_length, e->run.exact_tokens);
 }

@@ -1,5 +1,5 @@
 /* Rates: of the whole run by its wall clock, and of an engine's passes by their own time. */
-#include "measure/measure.h"
+#include "measure.h"
 
 static void none_from_to(struct eval_figures *f, unsigned first, unsigned last, const char *reason)
 {
@@ -18,22 +18,29 @@ static const char *why_no_wall(const struct eval_evidence *e)
     return e->timed == 0 ? "no times" : NULL;
 }
 
+const char *eval_counts_problem(const struct eval_evidence *e)
+{
+    return e->impossible_counts > 0
+               ? "the server's token counts cannot be: it counted 0 where text came"
+               : "token counts are not known";
+}
+
 static void measure_tokens(const struct eval_evidence *e, double wall_s, struct eval_figures *f)
 {
-    const char *unknown = "token counts are not known";
+    const char *unknown = eval_counts_problem(e);
     bool input = e->without_prompt_tokens == 0, output = e->without_output_tokens == 0;
 
     if (input)
         eval_figure_set(f, EVAL_FIGURE_input_tokens_per_s, (double)e->prompt_tokens / wall_s);
     else
         eval_figure_none(f, EVAL_FIGURE_input_tokens_per_s, unknown);
-    if (e->header.scoring)
+    if (e->run.scoring)
         eval_figure_none(f, EVAL_FIGURE_output_tokens_per_s, "no decode");
     else if (output)
         eval_figure_set(f, EVAL_FIGURE_output_tokens_per_s, (double)e->output_tokens / wall_s);
     else
         eval_figure_none(f, EVAL_FIGURE_output_tokens_per_s, unknown);
-    if (input && (output || e->header.scoring))
+    if (input && (output || e->run.scoring))
         eval_figure_set(f, EVAL_FIGURE_total_tokens_per_s,
                         (double)(e->prompt_tokens + e->output_tokens) / wall_s);
     else
@@ -64,33 +71,33 @@ static void measure_wall(const struct eval_evidence *e, struct eval_figures *f)
     measure_tokens(e, wall_s, f);
     if (e->disordered > 0)
         for (unsigned id = EVAL_FIGURE_wall_s; id <= EVAL_FIGURE_total_tokens_per_s; id++)
-            if (f->rows[id].has_value)
+            if (eval_figure_has(f, id))
                 eval_figure_invalid(f, id, "%llu answers with times out of order",
                                     (unsigned long long)e->disordered);
 }
 
 /* ---- by the passes' own time ---- */
 
-static const char *why_no_rate(const struct eval_evidence *e, enum eval_phase phase)
+const char *eval_passes_problem(const struct eval_evidence *e, enum eval_phase phase, bool rate)
 {
-    const char *problem = eval_timing_problem(e);
+    const char *problem = rate ? eval_timing_problem(e) : NULL;
 
-    if (phase == EVAL_DECODE && e->header.scoring)
+    if (phase == EVAL_DECODE && e->run.scoring)
         return "no decode";
     if (problem)
         return problem;
     if (e->passes == 0)
-        return e->header.reported && !e->header.in_engine ? "engine does not report passes"
-                                                          : "no pass records";
+        return e->run.reported && !e->run.in_engine ? "engine does not report passes"
+                                                    : "no pass records";
     if (e->phases[phase].passes == 0)
         return phase == EVAL_DECODE ? "no decode" : "no prefill passes";
-    return e->phases[phase].duration_ns == 0 ? "passes without duration" : NULL;
+    return rate && e->phases[phase].duration_ns == 0 ? "passes without duration" : NULL;
 }
 
 static void measure_rate(const struct eval_evidence *e, enum eval_phase phase,
                          enum eval_figure_id id, struct eval_figures *f)
 {
-    const char *problem = why_no_rate(e, phase);
+    const char *problem = eval_passes_problem(e, phase, true);
     const struct eval_phase_sums *sums = &e->phases[phase];
 
     if (problem)
@@ -99,9 +106,9 @@ static void measure_rate(const struct eval_evidence *e, enum eval_phase phase,
         eval_figure_set(f, id, (double)sums->tokens / ((double)sums->duration_ns / 1e9));
 }
 
-void eval_measure_throughput(const struct eval_evidence *e, struct eval_figures *f)
+void eval_measure_throughput(struct eval_evidence *e, struct eval_figures *f)
 {
-    const char *no_decode = why_no_rate(e, EVAL_DECODE);
+    const char *no_decode = eval_passes_problem(e, EVAL_DECODE, true);
     const struct eval_phase_sums *decode = &e->phases[EVAL_DECODE];
 
     measure_wall(e, f);

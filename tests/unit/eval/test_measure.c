@@ -3,7 +3,7 @@
 
 #include <math.h>
 
-#include "evaluator/measure/measure.h"
+#include "evaluator/measure.h"
 
 static struct cap_arena *arena;
 
@@ -23,17 +23,60 @@ static int tear_down(void **state)
 
 static const char *const metrics[] = {"acc", "acc_norm"};
 
-static struct eval_run_header generating(uint32_t attempted)
+static struct eval_run generating(uint32_t attempted)
 {
-    return (struct eval_run_header){.attempted = attempted,
-                                    .attempts = 1,
-                                    .metrics = metrics,
-                                    .metric_count = 2,
-                                    .reported = true,
-                                    .moe_layers = 2,
-                                    .experts = 16,
-                                    .top_k = 2,
-                                    .in_engine = true};
+    return (struct eval_run){.attempted = attempted,
+                             .attempts = 1,
+                             .metrics = metrics,
+                             .metric_count = 2,
+                             .reported = true,
+                             .moe_layers = 2,
+                             .experts = 16,
+                             .top_k = 2,
+                             .in_engine = true};
+}
+
+/* A completed answer of a generation; what a test does not say is not known. */
+struct told {
+    int64_t submitted_us, first_us, last_us, ended_us;    /* first and last below 0: none */
+    int prompt_tokens, output_tokens, first_chunk_tokens; /* below 0: not known */
+    const uint32_t *gaps_us;
+    size_t gap_count;
+};
+
+static void add_told(struct eval_evidence *e, const struct told *told)
+{
+    Moecap__V1__SampleAnswer answer = MOECAP__V1__SAMPLE_ANSWER__INIT;
+    Moecap__V1__Timing timing = MOECAP__V1__TIMING__INIT;
+
+    answer.status = MOECAP__V1__SAMPLE_STATUS__SAMPLE_STATUS_COMPLETED;
+    answer.timing = &timing;
+    timing.submitted_us = told->submitted_us;
+    timing.ended_us = told->ended_us;
+    timing.n_itl_us = told->gap_count;
+    timing.itl_us = (uint32_t *)told->gaps_us;
+    if (told->first_us >= 0) {
+        timing.opt_first_case = MOECAP__V1__TIMING__OPT_FIRST_FIRST_TOKEN_US;
+        timing.first_token_us = told->first_us;
+    }
+    if (told->last_us >= 0) {
+        timing.opt_last_case = MOECAP__V1__TIMING__OPT_LAST_LAST_TOKEN_US;
+        timing.last_token_us = told->last_us;
+    }
+    if (told->prompt_tokens >= 0) {
+        answer.opt_prompt_tokens_case = MOECAP__V1__SAMPLE_ANSWER__OPT_PROMPT_TOKENS_PROMPT_TOKENS;
+        answer.prompt_tokens = (uint32_t)told->prompt_tokens;
+    }
+    if (told->output_tokens >= 0) {
+        answer.opt_output_tokens_case = MOECAP__V1__SAMPLE_ANSWER__OPT_OUTPUT_TOKENS_OUTPUT_TOKENS;
+        answer.output_tokens = (uint32_t)told->output_tokens;
+    }
+    if (told->first_chunk_tokens >= 0) {
+        answer.opt_first_chunk_tokens_case =
+            MOECAP__V1__SAMPLE_ANSWER__OPT_FIRST_CHUNK_TOKENS_FIRST_CHUNK_TOKENS;
+        answer.first_chunk_tokens = (uint32_t)told->first_chunk_tokens;
+    }
+    eval_evidence_add_answer(e, &answer);
 }
 
 static void add_answer(struct eval_evidence *e, int64_t submitted, int64_t first, int64_t last,
@@ -41,29 +84,24 @@ static void add_answer(struct eval_evidence *e, int64_t submitted, int64_t first
 {
     const uint32_t gap = output_tokens > 1 ? (uint32_t)(last - first) / (output_tokens - 1) : 0;
     uint32_t gaps[64];
-    struct eval_timing timing = {.submitted_us = submitted,
-                                 .ended_us = ended,
-                                 .has_first = true,
-                                 .has_last = true,
-                                 .first_token_us = first,
-                                 .last_token_us = last,
-                                 .gaps_us = gaps,
-                                 .gap_count = output_tokens ? output_tokens - 1 : 0};
-    struct eval_run_answer answer = {.completed = true,
-                                     .has_prompt_tokens = true,
-                                     .has_output_tokens = true,
-                                     .prompt_tokens = prompt_tokens,
-                                     .output_tokens = output_tokens,
-                                     .timing = &timing};
+    struct told told = {submitted,
+                        first,
+                        last,
+                        ended,
+                        (int)prompt_tokens,
+                        (int)output_tokens,
+                        -1,
+                        gaps,
+                        output_tokens ? output_tokens - 1 : 0};
 
-    for (size_t i = 0; i < timing.gap_count; i++)
+    for (size_t i = 0; i < told.gap_count; i++)
         gaps[i] = gap;
-    eval_evidence_add_answer(e, &answer);
+    add_told(e, &told);
 }
 
 static void add_failed(struct eval_evidence *e)
 {
-    struct eval_run_answer answer = {0};
+    Moecap__V1__SampleAnswer answer = MOECAP__V1__SAMPLE_ANSWER__INIT;
 
     eval_evidence_add_answer(e, &answer);
 }
@@ -71,71 +109,93 @@ static void add_failed(struct eval_evidence *e)
 static void add_verdicts(struct eval_evidence *e, bool correct, bool unanswered)
 {
     for (size_t i = 0; i < 2; i++) {
-        struct eval_run_verdict verdict = {metrics[i], correct, unanswered};
+        Moecap__V1__Verdict verdict = MOECAP__V1__VERDICT__INIT;
 
+        verdict.metric = (char *)metrics[i];
+        verdict.kind = correct ? MOECAP__V1__VERDICT_KIND__VERDICT_KIND_CORRECT
+                               : MOECAP__V1__VERDICT_KIND__VERDICT_KIND_WRONG;
+        verdict.unanswered = unanswered;
         eval_evidence_add_verdict(e, &verdict);
     }
+}
+
+static Moecap__V1__Pass pass_of(enum eval_phase phase, uint32_t tokens, uint64_t ns)
+{
+    Moecap__V1__Pass pass = MOECAP__V1__PASS__INIT;
+
+    pass.phase =
+        phase == EVAL_DECODE ? MOECAP__V1__PHASE__PHASE_DECODE : MOECAP__V1__PHASE__PHASE_PREFILL;
+    pass.sequences = pass.tokens = tokens;
+    pass.duration_ns = ns;
+    return pass;
 }
 
 static void add_pass(struct eval_evidence *e, enum eval_phase phase, uint32_t tokens, uint64_t ns,
                      uint32_t first_layer, uint32_t second_layer, bool warm_up)
 {
     uint32_t distinct[] = {first_layer, second_layer};
-    struct eval_pass pass = {.phase = phase,
-                             .warm_up = warm_up,
-                             .sequences = tokens,
-                             .tokens = tokens,
-                             .duration_ns = ns,
-                             .distinct_experts = distinct,
-                             .layer_count = 2};
+    Moecap__V1__Pass pass = pass_of(phase, tokens, ns);
 
+    pass.warm_up = warm_up;
+    pass.distinct_experts = distinct;
+    pass.n_distinct_experts = 2;
     eval_evidence_add_pass(e, &pass);
 }
 
-static struct eval_figure figure(struct eval_evidence *e, const char *id)
+static void add_counts(struct eval_evidence *e, uint32_t layer, uint64_t *counts, size_t experts)
 {
-    struct eval_summary summary;
+    Moecap__V1__ExpertCount wire = MOECAP__V1__EXPERT_COUNT__INIT;
+
+    wire.layer = layer;
+    wire.counts = counts;
+    wire.n_counts = experts;
+    eval_evidence_add_counts(e, &wire);
+}
+
+static const Moecap__V1__Figure *figure(struct eval_evidence *e, const char *id)
+{
+    Moecap__V1__Summary summary;
 
     assert_true(eval_measure(e, arena, &summary));
-    for (size_t i = 0; i < summary.figure_count; i++)
-        if (strcmp(summary.figures[i].id, id) == 0)
+    for (size_t i = 0; i < summary.n_figures; i++)
+        if (strcmp(summary.figures[i]->id, id) == 0)
             return summary.figures[i];
     fail_msg("there is no figure %s", id);
-    return (struct eval_figure){0};
+    return NULL;
 }
 
 static void assert_value(struct eval_evidence *e, const char *id, double expected)
 {
-    struct eval_figure f = figure(e, id);
+    const Moecap__V1__Figure *f = figure(e, id);
 
-    if (!f.has_value || fabs(f.value - expected) > 1e-9 * fmax(1, fabs(expected)))
-        fail_msg("%s is %.17g (%s), expected %.17g", id, f.value, f.reason, expected);
-    assert_string_equal(f.reason, "");
-    assert_false(f.invalid);
+    if (!f->opt_value_case || fabs(f->value - expected) > 1e-9 * fmax(1, fabs(expected)))
+        fail_msg("%s is %.17g (%s), expected %.17g", id, f->value, f->reason, expected);
+    assert_string_equal(f->reason, "");
+    assert_false(f->invalid);
 }
 
 static void assert_none(struct eval_evidence *e, const char *id, const char *reason)
 {
-    struct eval_figure f = figure(e, id);
+    const Moecap__V1__Figure *f = figure(e, id);
 
-    if (f.has_value || strcmp(f.reason, reason) != 0)
-        fail_msg("%s has value %d, reason \"%s\", expected \"%s\"", id, f.has_value, f.reason,
-                 reason);
-    assert_string_equal(f.basis, "unavailable");
+    if (f->opt_value_case || strcmp(f->reason, reason) != 0)
+        fail_msg("%s has value %d, reason \"%s\", expected \"%s\"", id, f->opt_value_case,
+                 f->reason, reason);
+    assert_string_equal(f->basis, "unavailable");
 }
 
 static void assert_invalid(struct eval_evidence *e, const char *id, const char *reason)
 {
-    struct eval_figure f = figure(e, id);
+    const Moecap__V1__Figure *f = figure(e, id);
 
-    assert_true(f.invalid);
-    assert_string_equal(f.reason, reason);
+    assert_true(f->invalid);
+    assert_string_equal(f->reason, reason);
 }
 
 /* The worked vector of docs/metrics.md. */
 static struct eval_evidence *worked_run(void)
 {
-    struct eval_run_header header = generating(4);
+    struct eval_run header = generating(4);
     struct eval_evidence *e = eval_evidence_new(&header);
 
     add_answer(e, 0, 10000, 40000, 41000, 20, 4);
@@ -152,8 +212,8 @@ static struct eval_evidence *worked_run(void)
     add_pass(e, EVAL_DECODE, 2, 4000000, 3, 4, false);
     add_pass(e, EVAL_DECODE, 2, 4000000, 2, 3, false);
     add_pass(e, EVAL_DECODE, 1, 2000000, 2, 2, false);
-    eval_evidence_add_counts(e, 0, (uint64_t[]){10, 10, 10, 10}, 4);
-    eval_evidence_add_counts(e, 1, (uint64_t[]){20, 0, 0, 20}, 4);
+    add_counts(e, 0, (uint64_t[]){10, 10, 10, 10}, 4);
+    add_counts(e, 1, (uint64_t[]){20, 0, 0, 20}, 4);
     return e;
 }
 
@@ -169,6 +229,7 @@ static void the_worked_run_gives_the_worked_figures(void **state)
     assert_value(e, "unanswered", 1);
     assert_value(e, "truncated", 0);
     assert_value(e, "acc", 0.25);
+    assert_value(e, "accuracy", 0.25);
     assert_value(e, "ttft_ms_mean", 15);
     assert_value(e, "ttft_ms_p50", 15);
     assert_value(e, "tpot_ms_mean", 10);
@@ -203,7 +264,7 @@ static void wilsons_interval_holds_what_the_model_card_says(void **state)
 
 static void failures_count_as_wrong_and_stay_in_the_denominator(void **state)
 {
-    struct eval_run_header header = generating(2);
+    struct eval_run header = generating(2);
     CAP_AUTO(eval_evidence) e = eval_evidence_new(&header);
 
     (void)state;
@@ -217,7 +278,7 @@ static void failures_count_as_wrong_and_stay_in_the_denominator(void **state)
 
 static void a_run_in_which_every_request_failed_has_no_valid_accuracy(void **state)
 {
-    struct eval_run_header header = generating(2);
+    struct eval_run header = generating(2);
     CAP_AUTO(eval_evidence) e = eval_evidence_new(&header);
 
     (void)state;
@@ -230,7 +291,7 @@ static void a_run_in_which_every_request_failed_has_no_valid_accuracy(void **sta
 
 static void a_sample_without_verdict_leaves_no_accuracy(void **state)
 {
-    struct eval_run_header header = generating(2);
+    struct eval_run header = generating(2);
     CAP_AUTO(eval_evidence) e = eval_evidence_new(&header);
 
     (void)state;
@@ -254,7 +315,7 @@ static void percentiles_lie_between_values(void **state)
 
 static void a_percentile_without_enough_samples_is_null(void **state)
 {
-    struct eval_run_header header = generating(100);
+    struct eval_run header = generating(100);
     CAP_AUTO(eval_evidence) e = eval_evidence_new(&header);
 
     (void)state;
@@ -272,16 +333,14 @@ static void a_percentile_without_enough_samples_is_null(void **state)
 
 static void scoring_has_no_decode(void **state)
 {
-    struct eval_run_header header = generating(1);
-    struct eval_timing timing = {.submitted_us = 0, .ended_us = 5000};
-    struct eval_run_answer answer = {
-        .completed = true, .has_prompt_tokens = true, .prompt_tokens = 40, .timing = &timing};
+    struct eval_run header = generating(1);
+    struct told told = {0, -1, -1, 5000, 40, -1, -1, NULL, 0};
     CAP_AUTO(eval_evidence) e = NULL;
 
     (void)state;
     header.scoring = true;
     e = eval_evidence_new(&header);
-    eval_evidence_add_answer(e, &answer);
+    add_told(e, &told);
     add_pass(e, EVAL_PREFILL, 44, 1000000, 10, 12, false);
     assert_none(e, "ttft_ms_mean", "no decode");
     assert_none(e, "tpot_ms_mean", "no decode");
@@ -298,7 +357,7 @@ static void scoring_has_no_decode(void **state)
 
 static void answers_of_one_token_have_a_first_token_and_no_decode(void **state)
 {
-    struct eval_run_header header = generating(1);
+    struct eval_run header = generating(1);
     CAP_AUTO(eval_evidence) e = eval_evidence_new(&header);
 
     (void)state;
@@ -311,24 +370,24 @@ static void answers_of_one_token_have_a_first_token_and_no_decode(void **state)
 /* Counts that a server told by request; how many experts there are is the submitter's word. */
 static void load_over_http_rests_on_the_declared_number_of_experts(void **state)
 {
-    struct eval_run_header header = generating(1);
+    struct eval_run header = generating(1);
     CAP_AUTO(eval_evidence) e = NULL;
 
     (void)state;
     header.in_engine = false;
     header.shape_declared = true;
     e = eval_evidence_new(&header);
-    eval_evidence_add_counts(e, 0, (uint64_t[]){30, 10, 0, 0}, 4);
+    add_counts(e, 0, (uint64_t[]){30, 10, 0, 0}, 4);
     assert_value(e, "expert_load_max_ratio", 3);
-    assert_string_equal(figure(e, "expert_load_max_ratio").basis, "declared");
-    assert_string_equal(figure(e, "expert_load_entropy").basis, "declared");
+    assert_string_equal(figure(e, "expert_load_max_ratio")->basis, "declared");
+    assert_string_equal(figure(e, "expert_load_entropy")->basis, "declared");
     assert_none(e, "activated_experts_decode", "engine does not report passes");
 }
 
 /* Over HTTP: `whole` answers with a gap a token, `merged` ones whose chunks held more. */
 static struct eval_evidence *http_run(int whole, int merged)
 {
-    struct eval_run_header header = generating((uint32_t)(whole + merged));
+    struct eval_run header = generating((uint32_t)(whole + merged));
     const uint32_t gap_us = 10000;
     struct eval_evidence *e;
 
@@ -336,17 +395,9 @@ static struct eval_evidence *http_run(int whole, int merged)
     header.in_engine = false;
     e = eval_evidence_new(&header);
     for (int i = 0; i < whole + merged; i++) {
-        struct eval_timing timing = {.ended_us = 21000,
-                                     .has_first = true,
-                                     .has_last = true,
-                                     .first_token_us = 10000,
-                                     .last_token_us = 20000,
-                                     .gaps_us = &gap_us,
-                                     .gap_count = i < whole};
-        struct eval_run_answer answer = {
-            .completed = true, .has_output_tokens = true, .output_tokens = 2, .timing = &timing};
+        struct told told = {0, 10000, 20000, 21000, -1, 2, -1, &gap_us, i < whole};
 
-        eval_evidence_add_answer(e, &answer);
+        add_told(e, &told);
     }
     return e;
 }
@@ -360,13 +411,14 @@ static void gaps_of_chunks_that_are_no_tokens_are_dropped_with_their_reason(void
     assert_value(few, "itl_ms_mean", 10);
     assert_none(more, "itl_ms_mean", "chunks are not tokens");
     assert_none(more, "itl_ms_p99", "chunks are not tokens");
-    assert_value(more, "tpot_ms_mean", 10);
+    assert_value(few, "tpot_ms_mean", 10);
+    assert_none(more, "tpot_ms_mean", "how many tokens came with the first chunk is not known");
 }
 
 static void an_interrupted_run_has_no_times_but_keeps_the_rest(void **state)
 {
-    struct eval_run_header header = generating(1);
-    struct eval_summary summary;
+    struct eval_run header = generating(1);
+    Moecap__V1__Summary summary;
     CAP_AUTO(eval_evidence) e = NULL;
 
     (void)state;
@@ -383,32 +435,96 @@ static void an_interrupted_run_has_no_times_but_keeps_the_rest(void **state)
     assert_value(e, "acc", 1);
     assert_value(e, "activated_experts_decode", 2.5);
     assert_true(eval_measure(e, arena, &summary));
-    assert_int_equal(summary.histogram_count, 0);
+    assert_int_equal(summary.n_histograms, 0);
 }
 
 static void unknown_token_counts_are_null_and_not_zero(void **state)
 {
-    struct eval_run_header header = generating(2);
-    struct eval_timing timing = {.submitted_us = 0,
-                                 .ended_us = 5000,
-                                 .has_first = true,
-                                 .first_token_us = 100,
-                                 .has_last = true,
-                                 .last_token_us = 4000};
-    struct eval_run_answer answer = {.completed = true, .timing = &timing};
+    struct eval_run header = generating(2);
+    struct told told = {0, 100, 4000, 5000, -1, -1, -1, NULL, 0};
     CAP_AUTO(eval_evidence) e = eval_evidence_new(&header);
 
     (void)state;
-    eval_evidence_add_answer(e, &answer);
+    add_told(e, &told);
     add_answer(e, 0, 1000, 2000, 3000, 5, 2);
     assert_none(e, "output_tokens_per_s", "token counts are not known");
     assert_none(e, "total_tokens_per_s", "token counts are not known");
     assert_value(e, "requests_per_s", 400);
 }
 
+static void counts_of_a_server_that_cannot_be_are_unknown(void **state)
+{
+    struct eval_run header = generating(1);
+    struct told told = {0, 100, 4000, 5000, 0, 0, -1, NULL, 0};
+    static const char why[] = "the server's token counts cannot be: it counted 0 where text came";
+    CAP_AUTO(eval_evidence) e = NULL;
+
+    (void)state;
+    header.in_engine = false;
+    e = eval_evidence_new(&header);
+    add_told(e, &told);
+    assert_none(e, "input_tokens_per_s", why);
+    assert_none(e, "output_tokens_per_s", why);
+    assert_none(e, "tpot_ms_mean", why);
+    assert_value(e, "ttft_ms_mean", 0.1);
+}
+
+static void time_per_token_counts_what_came_behind_the_first_chunk(void **state)
+{
+    struct eval_run header = generating(2);
+    struct told told = {0, 100000, 500000, 510000, 5, 16, 8, NULL, 0}; /* 8 more in 400 ms */
+    struct told at_once = {0, 100000, 100000, 110000, 5, 16, 16, NULL, 0};
+    CAP_AUTO(eval_evidence) e = NULL;
+
+    (void)state;
+    header.in_engine = false;
+    e = eval_evidence_new(&header);
+    add_told(e, &told);
+    add_told(e, &at_once);
+    assert_value(e, "tpot_ms_mean", 50);
+}
+
+static void work_of_passes_is_what_the_engine_counted(void **state)
+{
+    struct eval_run header = generating(1);
+    CAP_AUTO(eval_evidence) e = eval_evidence_new(&header);
+    Moecap__V1__Pass pass = pass_of(EVAL_DECODE, 2, 4000);
+
+    (void)state;
+    pass.opt_weight_bytes_case = MOECAP__V1__PASS__OPT_WEIGHT_BYTES_WEIGHT_BYTES;
+    pass.weight_bytes = 90000;
+    pass.opt_kv_bytes_case = MOECAP__V1__PASS__OPT_KV_BYTES_KV_BYTES;
+    pass.kv_bytes = 10000;
+    pass.opt_flops_case = MOECAP__V1__PASS__OPT_FLOPS_FLOPS;
+    pass.flops = 80000;
+    eval_evidence_add_pass(e, &pass);
+    pass.weight_bytes = 190000;
+    eval_evidence_add_pass(e, &pass);
+    assert_value(e, "decode_bytes_per_step", 150000);
+    assert_value(e, "decode_gb_per_s", 300000 / 8000.0);
+    assert_value(e, "decode_gflop_per_s", 20);
+    assert_none(e, "prefill_gflop_per_s", "no prefill passes");
+    assert_string_equal(figure(e, "decode_gb_per_s")->basis, "derived");
+    add_pass(e, EVAL_DECODE, 2, 4000, 3, 4, false);
+    assert_none(e, "decode_bytes_per_step", "not every pass counts its work");
+}
+
+static void load_of_an_interrupted_run_would_count_samples_twice(void **state)
+{
+    struct eval_run header = generating(1);
+    CAP_AUTO(eval_evidence) e = NULL;
+
+    (void)state;
+    header.attempts = 2;
+    e = eval_evidence_new(&header);
+    add_counts(e, 0, (uint64_t[]){30, 10, 0, 0}, 4);
+    assert_none(e, "expert_load_entropy",
+                "interrupted: samples that were asked again are counted twice");
+}
+
 static void a_run_without_times_passes_or_answers_says_so(void **state)
 {
-    struct eval_run_header header = generating(3);
+    struct eval_run header = generating(3);
     CAP_AUTO(eval_evidence) e = NULL;
 
     (void)state;
@@ -425,7 +541,7 @@ static void a_run_without_times_passes_or_answers_says_so(void **state)
 
 static void an_engine_behind_http_reports_no_passes(void **state)
 {
-    struct eval_run_header header = generating(1);
+    struct eval_run header = generating(1);
     CAP_AUTO(eval_evidence) e = NULL;
 
     (void)state;
@@ -439,7 +555,7 @@ static void an_engine_behind_http_reports_no_passes(void **state)
 
 static void activation_beyond_what_is_possible_is_invalid(void **state)
 {
-    struct eval_run_header header = generating(1);
+    struct eval_run header = generating(1);
     CAP_AUTO(eval_evidence) low = eval_evidence_new(&header);
     CAP_AUTO(eval_evidence) high = eval_evidence_new(&header);
     CAP_AUTO(eval_evidence) layers = NULL;
@@ -458,7 +574,7 @@ static void activation_beyond_what_is_possible_is_invalid(void **state)
 
 static void warm_up_passes_are_in_no_figure(void **state)
 {
-    struct eval_run_header header = generating(1);
+    struct eval_run header = generating(1);
     CAP_AUTO(eval_evidence) e = eval_evidence_new(&header);
 
     (void)state;
@@ -470,7 +586,7 @@ static void warm_up_passes_are_in_no_figure(void **state)
 
 static void a_pass_without_duration_is_in_no_rate(void **state)
 {
-    struct eval_run_header header = generating(1);
+    struct eval_run header = generating(1);
     CAP_AUTO(eval_evidence) e = eval_evidence_new(&header);
 
     (void)state;
@@ -482,18 +598,18 @@ static void a_pass_without_duration_is_in_no_rate(void **state)
 
 static void a_run_of_no_time_has_invalid_rates(void **state)
 {
-    struct eval_run_header header = generating(1);
+    struct eval_run header = generating(1);
     CAP_AUTO(eval_evidence) e = eval_evidence_new(&header);
 
     (void)state;
     add_answer(e, 5, 5, 5, 5, 3, 2);
     assert_invalid(e, "output_tokens_per_s", "the run took no time");
-    assert_false(figure(e, "output_tokens_per_s").has_value);
+    assert_false(figure(e, "output_tokens_per_s")->opt_value_case);
 }
 
 static void times_out_of_order_make_figures_invalid(void **state)
 {
-    struct eval_run_header header = generating(2);
+    struct eval_run header = generating(2);
     CAP_AUTO(eval_evidence) e = eval_evidence_new(&header);
 
     (void)state;
@@ -505,7 +621,7 @@ static void times_out_of_order_make_figures_invalid(void **state)
 
 static void a_fixed_length_that_was_not_kept_makes_times_invalid(void **state)
 {
-    struct eval_run_header header = generating(1);
+    struct eval_run header = generating(1);
     CAP_AUTO(eval_evidence) e = NULL;
 
     (void)state;
@@ -517,7 +633,7 @@ static void a_fixed_length_that_was_not_kept_makes_times_invalid(void **state)
 
 static void sub_second_walls_are_not_rounded(void **state)
 {
-    struct eval_run_header header = generating(1);
+    struct eval_run header = generating(1);
     CAP_AUTO(eval_evidence) e = eval_evidence_new(&header);
 
     (void)state;
@@ -529,15 +645,15 @@ static void sub_second_walls_are_not_rounded(void **state)
 static void histograms_hold_every_value_once(void **state)
 {
     CAP_AUTO(eval_evidence) e = worked_run();
-    struct eval_summary summary;
+    Moecap__V1__Summary summary;
     uint64_t sum = 0;
 
     (void)state;
     assert_true(eval_measure(e, arena, &summary));
-    assert_int_equal(summary.histogram_count, 4);
-    assert_string_equal(summary.histograms[0].id, "ttft_us");
-    for (size_t i = 0; i < summary.histograms[0].count; i++) {
-        const struct eval_histogram *h = &summary.histograms[0];
+    assert_int_equal(summary.n_histograms, 4);
+    assert_string_equal(summary.histograms[0]->id, "ttft_us");
+    for (size_t i = 0; i < summary.histograms[0]->n_counts; i++) {
+        const Moecap__V1__Histogram *h = summary.histograms[0];
 
         sum += h->counts[i];
         if (h->counts[i])
@@ -548,15 +664,15 @@ static void histograms_hold_every_value_once(void **state)
 
 static void every_figure_has_a_value_or_a_reason(void **state)
 {
-    struct eval_run_header header = {0};
+    struct eval_run header = {0};
     CAP_AUTO(eval_evidence) e = eval_evidence_new(&header);
-    struct eval_summary summary;
+    Moecap__V1__Summary summary;
 
     (void)state;
     assert_true(eval_measure(e, arena, &summary));
-    for (size_t i = 0; i < summary.figure_count; i++)
-        if (!summary.figures[i].has_value && !*summary.figures[i].reason)
-            fail_msg("%s has neither", summary.figures[i].id);
+    for (size_t i = 0; i < summary.n_figures; i++)
+        if (!summary.figures[i]->opt_value_case && !*summary.figures[i]->reason)
+            fail_msg("%s has neither", summary.figures[i]->id);
 }
 
 static void means_agree_with_the_references_statistics(void **state)
@@ -569,7 +685,7 @@ static void means_agree_with_the_references_statistics(void **state)
     {
         json_t *values = json_object_get(json_object_get(row, "input"), "values");
         double mean = json_number_value(json_object_get(json_object_get(row, "expected"), "mean"));
-        struct eval_run_header header = generating((uint32_t)json_array_size(values));
+        struct eval_run header = generating((uint32_t)json_array_size(values));
         CAP_AUTO(eval_evidence) e = NULL;
         bool binary = true;
 
@@ -604,6 +720,10 @@ int main(void)
         cmocka_unit_test(answers_of_one_token_have_a_first_token_and_no_decode),
         cmocka_unit_test(an_interrupted_run_has_no_times_but_keeps_the_rest),
         cmocka_unit_test(unknown_token_counts_are_null_and_not_zero),
+        cmocka_unit_test(counts_of_a_server_that_cannot_be_are_unknown),
+        cmocka_unit_test(time_per_token_counts_what_came_behind_the_first_chunk),
+        cmocka_unit_test(work_of_passes_is_what_the_engine_counted),
+        cmocka_unit_test(load_of_an_interrupted_run_would_count_samples_twice),
         cmocka_unit_test(a_run_without_times_passes_or_answers_says_so),
         cmocka_unit_test(an_engine_behind_http_reports_no_passes),
         cmocka_unit_test(activation_beyond_what_is_possible_is_invalid),

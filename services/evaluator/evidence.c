@@ -1,0 +1,316 @@
+/* From the messages of Measure to sums.
+ *
+ * What a server says of itself is checked here once, so that no family has to: counts that cannot be
+ * are unknown, times that cannot be are counted and left out. */
+#include "evidence.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct eval_evidence *eval_evidence_new(const struct eval_run *run)
+{
+    struct eval_evidence *e = calloc(1, sizeof *e);
+
+    if (!e)
+        abort();
+    e->run = *run;
+    if (e->run.metric_count > EVAL_METRICS_MAX)
+        e->run.metric_count = EVAL_METRICS_MAX;
+    return e;
+}
+
+void eval_evidence_free(struct eval_evidence *evidence)
+{
+    if (!evidence)
+        return;
+    free(evidence->ttft.items);
+    free(evidence->tpot.items);
+    free(evidence->itl.items);
+    free(evidence->e2e.items);
+    for (size_t i = 0; i < EVAL_LAYERS_MAX; i++)
+        free(evidence->layers[i].counts);
+    free(evidence);
+}
+
+/* ---- the run ---- */
+
+static bool fail_full(struct cap_err *err)
+{
+    return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "the header needs too much memory");
+}
+
+static void read_report(const Moecap__V1__ShardReport *report, struct eval_run *out)
+{
+    out->reported = true;
+    out->moe_layers = report->moe_layers;
+    out->experts = report->experts;
+    out->top_k = report->top_k;
+    for (size_t i = 0; i < report->n_declared; i++)
+        if (strcmp(report->declared[i], "experts") == 0)
+            out->shape_declared = true;
+    out->in_engine = strcmp(report->timing_boundary, "engine") == 0;
+}
+
+bool eval_run_read(const Moecap__V1__EvidenceHeader *header, struct cap_arena *arena,
+                   struct eval_run *out, struct cap_err *err)
+{
+    const Moecap__V1__Generation *generation = header->spec ? header->spec->generation : NULL;
+    const char **metrics;
+
+    if (!header->task)
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "the header holds no task");
+    /* Messages live until the next one: what stays is copied. */
+    if (!(metrics = cap_arena_array(arena, header->task->n_metrics + 1, sizeof *metrics)))
+        return fail_full(err);
+    for (size_t i = 0; i < header->task->n_metrics; i++)
+        if (!(metrics[i] = cap_arena_strdup(arena, header->task->metrics[i])))
+            return fail_full(err);
+    *out = (struct eval_run){
+        .attempted = header->attempted,
+        .attempts = header->attempts,
+        .scoring = strcmp(header->task->output_type, "generate_until") != 0,
+        .metrics = metrics,
+        .metric_count = header->task->n_metrics,
+        .exact_tokens = generation && generation->ignore_eos ? generation->max_tokens : 0,
+    };
+    if (header->report)
+        read_report(header->report, out);
+    return true;
+}
+
+/* ---- answers ---- */
+
+/* What an answer says, after it was looked at whether it can be. */
+struct counts {
+    bool has_prompt, has_output, impossible;
+    uint32_t prompt, output;
+};
+
+static bool has_first(const Moecap__V1__SampleAnswer *a)
+{
+    return a->timing && a->timing->opt_first_case == MOECAP__V1__TIMING__OPT_FIRST_FIRST_TOKEN_US;
+}
+
+/* A server that counts 0 tokens of a prompt, or of an answer of which a piece came, does not count. */
+static struct counts counts_of(const struct eval_evidence *e, const Moecap__V1__SampleAnswer *a)
+{
+    bool of_server = e->run.reported && !e->run.in_engine;
+    struct counts c = {
+        .has_prompt =
+            a->opt_prompt_tokens_case == MOECAP__V1__SAMPLE_ANSWER__OPT_PROMPT_TOKENS_PROMPT_TOKENS,
+        .has_output =
+            a->opt_output_tokens_case == MOECAP__V1__SAMPLE_ANSWER__OPT_OUTPUT_TOKENS_OUTPUT_TOKENS,
+        .prompt = a->prompt_tokens,
+        .output = a->output_tokens,
+    };
+    bool no_prompt = of_server && c.has_prompt && c.prompt == 0;
+    bool no_output = of_server && c.has_output && c.output == 0 && has_first(a);
+
+    c.impossible = no_prompt || no_output;
+    c.has_prompt &= !no_prompt;
+    c.has_output &= !no_output;
+    return c;
+}
+
+static void keep(struct eval_values *values, double value)
+{
+    if (values->count == EVAL_VALUES_MAX) {
+        values->overflowed = true;
+        return;
+    }
+    if (values->count == values->room) {
+        values->room = values->room ? 2 * values->room : 256;
+        values->items = realloc(values->items, values->room * sizeof *values->items);
+        if (!values->items)
+            abort();
+    }
+    values->items[values->count++] = value;
+}
+
+static bool in_order(const Moecap__V1__SampleAnswer *a)
+{
+    const Moecap__V1__Timing *t = a->timing;
+    bool first = has_first(a);
+
+    if (t->ended_us < t->submitted_us)
+        return false;
+    if (first && (t->first_token_us < t->submitted_us || t->first_token_us > t->ended_us))
+        return false;
+    return t->opt_last_case != MOECAP__V1__TIMING__OPT_LAST_LAST_TOKEN_US ||
+           (t->last_token_us <= t->ended_us && (!first || t->last_token_us >= t->first_token_us));
+}
+
+/* How many tokens the first piece of an answer brought; 0: not known. In an engine, and where each
+ * token has its own gap, it is one. */
+static uint32_t first_tokens(const struct eval_evidence *e, const Moecap__V1__SampleAnswer *a,
+                             uint32_t output_tokens)
+{
+    if (a->opt_first_chunk_tokens_case ==
+        MOECAP__V1__SAMPLE_ANSWER__OPT_FIRST_CHUNK_TOKENS_FIRST_CHUNK_TOKENS)
+        return a->first_chunk_tokens <= output_tokens ? a->first_chunk_tokens : 0;
+    return !e->run.reported || e->run.in_engine || a->timing->n_itl_us + 1 == output_tokens;
+}
+
+static void add_decode(struct eval_evidence *e, const Moecap__V1__SampleAnswer *a,
+                       uint32_t output_tokens)
+{
+    const Moecap__V1__Timing *t = a->timing;
+    uint32_t first = first_tokens(e, a, output_tokens);
+
+    e->decoded++;
+    e->without_gaps += t->n_itl_us == 0;
+    e->without_first_count += first == 0;
+    if (first > 0 && output_tokens > first &&
+        t->opt_last_case == MOECAP__V1__TIMING__OPT_LAST_LAST_TOKEN_US)
+        keep(&e->tpot,
+             (double)(t->last_token_us - t->first_token_us) / (double)(output_tokens - first));
+}
+
+/* Times of requests that failed say nothing about the engine; the wall clock ran for them, too. */
+static void add_timing(struct eval_evidence *e, const Moecap__V1__SampleAnswer *a, bool completed,
+                       const struct counts *counts)
+{
+    const Moecap__V1__Timing *t = a->timing;
+
+    if (!in_order(a)) {
+        e->disordered++;
+        return;
+    }
+    if (e->timed == 0 || t->submitted_us < e->first_submitted_us)
+        e->first_submitted_us = t->submitted_us;
+    if (e->timed == 0 || t->ended_us > e->last_ended_us)
+        e->last_ended_us = t->ended_us;
+    e->timed++;
+    if (!completed)
+        return;
+    keep(&e->e2e, (double)(t->ended_us - t->submitted_us));
+    if (e->run.scoring || !has_first(a))
+        return;
+    keep(&e->ttft, (double)(t->first_token_us - t->submitted_us));
+    if (counts->has_output && counts->output > 1)
+        add_decode(e, a, counts->output);
+    for (size_t i = 0; i < t->n_itl_us; i++)
+        keep(&e->itl, (double)t->itl_us[i]);
+}
+
+static void add_tokens(struct eval_evidence *e, const struct counts *c)
+{
+    if (c->has_prompt)
+        e->prompt_tokens += c->prompt;
+    else
+        e->without_prompt_tokens++;
+    if (c->has_output)
+        e->output_tokens += c->output;
+    else
+        e->without_output_tokens++;
+    e->impossible_counts += c->impossible;
+    if (e->run.exact_tokens && (!c->has_output || c->output != e->run.exact_tokens))
+        e->other_length++;
+}
+
+void eval_evidence_add_answer(struct eval_evidence *e, const Moecap__V1__SampleAnswer *a)
+{
+    bool completed = a->status == MOECAP__V1__SAMPLE_STATUS__SAMPLE_STATUS_COMPLETED;
+    struct counts counts = counts_of(e, a);
+
+    e->answers++;
+    e->served += completed || (counts.has_output && counts.output > 0) || has_first(a);
+    e->completed += completed;
+    e->failed += !completed;
+    e->truncated += completed && strcmp(a->finish_reason, "length") == 0;
+    if (completed)
+        add_tokens(e, &counts);
+    if (a->timing)
+        add_timing(e, a, completed, &counts);
+}
+
+void eval_evidence_add_verdict(struct eval_evidence *e, const Moecap__V1__Verdict *verdict)
+{
+    for (size_t i = 0; i < e->run.metric_count; i++)
+        if (strcmp(e->run.metrics[i], verdict->metric) == 0) {
+            e->verdicts[i]++;
+            e->correct[i] += verdict->kind == MOECAP__V1__VERDICT_KIND__VERDICT_KIND_CORRECT;
+            e->unanswered += i == 0 && verdict->unanswered;
+            return;
+        }
+}
+
+/* ---- passes ---- */
+
+static void add_work(struct eval_phase_sums *sums, const Moecap__V1__Pass *pass)
+{
+    if (pass->opt_weight_bytes_case == MOECAP__V1__PASS__OPT_WEIGHT_BYTES_WEIGHT_BYTES &&
+        pass->opt_kv_bytes_case == MOECAP__V1__PASS__OPT_KV_BYTES_KV_BYTES) {
+        sums->weight_bytes += pass->weight_bytes;
+        sums->kv_bytes += pass->kv_bytes;
+        sums->bytes_passes++;
+        sums->bytes_ns += pass->duration_ns;
+    }
+    if (pass->opt_flops_case == MOECAP__V1__PASS__OPT_FLOPS_FLOPS) {
+        sums->flops += pass->flops;
+        sums->flops_passes++;
+        sums->flops_ns += pass->duration_ns;
+    }
+}
+
+void eval_evidence_add_pass(struct eval_evidence *e, const Moecap__V1__Pass *pass)
+{
+    struct eval_phase_sums *sums =
+        &e->phases[pass->phase == MOECAP__V1__PHASE__PHASE_DECODE ? EVAL_DECODE : EVAL_PREFILL];
+
+    e->passes++;
+    if (pass->warm_up) {
+        e->warm_up_passes++;
+        return;
+    }
+    sums->passes++;
+    if (pass->duration_ns == 0) {
+        sums->without_duration++; /* its tokens took time, too: neither goes into the rates */
+    } else {
+        sums->tokens += pass->tokens;
+        sums->duration_ns += pass->duration_ns;
+        add_work(sums, pass);
+    }
+    sums->sequences += pass->sequences;
+    if (pass->n_distinct_experts == 0)
+        sums->without_experts++;
+    else if (e->run.reported && pass->n_distinct_experts != e->run.moe_layers)
+        sums->wrong_layers++;
+    for (size_t i = 0; i < pass->n_distinct_experts; i++)
+        sums->distinct_experts += pass->distinct_experts[i];
+    sums->layer_values += pass->n_distinct_experts;
+}
+
+void eval_evidence_add_counts(struct eval_evidence *e, const Moecap__V1__ExpertCount *counts)
+{
+    size_t experts = counts->n_counts;
+    struct eval_layer_counts *kept;
+
+    if (counts->layer >= EVAL_LAYERS_MAX || experts > EVAL_EXPERTS_MAX) {
+        e->counts_overflowed = true;
+        return;
+    }
+    kept = &e->layers[counts->layer];
+    if (experts > kept->experts) {
+        kept->counts = realloc(kept->counts, experts * sizeof *kept->counts);
+        if (!kept->counts)
+            abort();
+        memset(kept->counts + kept->experts, 0, (experts - kept->experts) * sizeof *kept->counts);
+        kept->experts = experts;
+    }
+    for (size_t i = 0; i < experts; i++)
+        kept->counts[i] += counts->counts[i];
+    e->has_counts = true;
+}
+
+void eval_evidence_add(struct eval_evidence *e, const Moecap__V1__Evidence *evidence)
+{
+    for (size_t i = 0; i < evidence->n_answers; i++)
+        eval_evidence_add_answer(e, evidence->answers[i]);
+    for (size_t i = 0; i < evidence->n_verdicts; i++)
+        eval_evidence_add_verdict(e, evidence->verdicts[i]);
+    for (size_t i = 0; i < evidence->n_passes; i++)
+        eval_evidence_add_pass(e, evidence->passes[i]);
+    for (size_t i = 0; i < evidence->n_expert_counts; i++)
+        eval_evidence_add_counts(e, evidence->expert_counts[i]);
+}

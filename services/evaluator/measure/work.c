@@ -1,0 +1,58 @@
+/* What the engine's passes read and computed, by the engine's own count.
+ *
+ * A pass says how many bytes of weights (only of the experts that were chosen) and of KV cache it
+ * read, and how many floating-point operations it made. Of a decode pass, which reads much and
+ * computes little, the bytes over its time are what the memory gave; of a prefill pass the
+ * operations over its time are what the processor gave. Dividing by what the hardware can do makes
+ * utilisation of them; that needs a table of hardware, which is not here. */
+#include "measure.h"
+
+/* Every pass that has a time must have said it: a sum over some of them is no sum of the run. */
+static const char *why_none(const struct eval_evidence *e, enum eval_phase phase, uint64_t said,
+                            bool rate)
+{
+    const struct eval_phase_sums *sums = &e->phases[phase];
+    const char *problem = eval_passes_problem(e, phase, rate);
+
+    if (problem)
+        return problem;
+    if (said == 0)
+        return "engine does not count its work";
+    return said < sums->passes - sums->without_duration ? "not every pass counts its work" : NULL;
+}
+
+static void measure_bytes(const struct eval_evidence *e, struct eval_figures *f)
+{
+    const struct eval_phase_sums *s = &e->phases[EVAL_DECODE];
+    const char *step = why_none(e, EVAL_DECODE, s->bytes_passes, false);
+    const char *rate = why_none(e, EVAL_DECODE, s->bytes_passes, true);
+    double bytes = (double)s->weight_bytes + (double)s->kv_bytes;
+
+    if (step)
+        eval_figure_none(f, EVAL_FIGURE_decode_bytes_per_step, step);
+    else
+        eval_figure_set(f, EVAL_FIGURE_decode_bytes_per_step, bytes / (double)s->bytes_passes);
+    if (rate)
+        eval_figure_none(f, EVAL_FIGURE_decode_gb_per_s, rate);
+    else
+        eval_figure_set(f, EVAL_FIGURE_decode_gb_per_s, bytes / (double)s->bytes_ns);
+}
+
+static void measure_flops(const struct eval_evidence *e, enum eval_phase phase,
+                          enum eval_figure_id id, struct eval_figures *f)
+{
+    const struct eval_phase_sums *s = &e->phases[phase];
+    const char *problem = why_none(e, phase, s->flops_passes, true);
+
+    if (problem)
+        eval_figure_none(f, id, problem);
+    else
+        eval_figure_set(f, id, s->flops / (double)s->flops_ns); /* 1e9 a second */
+}
+
+void eval_measure_work(struct eval_evidence *e, struct eval_figures *f)
+{
+    measure_bytes(e, f);
+    measure_flops(e, EVAL_PREFILL, EVAL_FIGURE_prefill_gflop_per_s, f);
+    measure_flops(e, EVAL_DECODE, EVAL_FIGURE_decode_gflop_per_s, f);
+}
