@@ -172,13 +172,25 @@ static void set_names(struct cap_words names, char ***out, size_t *out_count)
     *out_count = names.count;
 }
 
+static bool lists(char *const *names, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(names[i], name) == 0)
+            return true;
+    return false;
+}
+
+/* Nodes that can open it, if only at a URL. */
 static uint32_t count_offers(Moecap__V1__NodeEntry *const *nodes, size_t count, const char *engine)
 {
     uint32_t offers = 0;
 
-    for (size_t i = 0; i < count; i++)
-        for (size_t e = 0; e < nodes[i]->hello->n_engines; e++)
-            offers += strcmp(nodes[i]->hello->engines[e], engine) == 0;
+    for (size_t i = 0; i < count; i++) {
+        const Moecap__V1__NodeHello *hello = nodes[i]->hello;
+
+        offers += lists(hello->engines, hello->n_engines, engine) ||
+                  lists(hello->url_engines, hello->n_url_engines, engine);
+    }
     return offers;
 }
 

@@ -93,12 +93,28 @@ static void list_offers(const struct sched_state *state, const struct sched_need
         cap_buf_add_str(out, "none");
 }
 
+/* "moe_gen" of "moe-gen" */
+static const char *setting_name(const char *engine, char out[SCHED_NAME_BYTES])
+{
+    snprintf(out, SCHED_NAME_BYTES, "%s", engine);
+    for (char *at = out; *at; at++)
+        if (*at == '-')
+            *at = '_';
+    return out;
+}
+
 static void say_missing(const struct sched_needs *needs, int check, const char *offers, char *out)
 {
     switch (check) {
     case CHECK_ENGINE:
-        snprintf(out, SCHED_REASON_BYTES, "no connected node has engine \"%s\" (connected: %s)",
-                 needs->engine, offers);
+        if (needs->starts_server)
+            snprintf(out, SCHED_REASON_BYTES,
+                     "no connected node has a command that starts engine \"%s\": set "
+                     "external_command_%s of a node, or give the URL of a server that runs",
+                     needs->engine, setting_name(needs->engine, (char[SCHED_NAME_BYTES]){0}));
+        else
+            snprintf(out, SCHED_REASON_BYTES, "no connected node has engine \"%s\" (connected: %s)",
+                     needs->engine, offers);
         break;
     case CHECK_PRECISION:
         snprintf(out, SCHED_REASON_BYTES,

@@ -1,4 +1,5 @@
 #include "spec_wire.h"
+#include "words/words.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -30,8 +31,13 @@ enum sched_run_state sched_state_from_wire(Moecap__V1__RunState state)
 
 void sched_needs_of(const Moecap__V1__EvaluationSpec *spec, struct sched_needs *out)
 {
-    *out = (struct sched_needs){.model_on_node = strcmp(spec->engine, "native") == 0};
-    snprintf(out->engine, sizeof out->engine, "%s", spec->engine);
+    const struct cap_engine *engine = cap_engine_find(spec->engine);
+    bool started = engine && engine->started, has_url = spec->external && *spec->external->url;
+
+    *out = (struct sched_needs){.model_on_node = strcmp(spec->engine, "native") == 0,
+                                .starts_server = started && !has_url};
+    snprintf(out->engine, sizeof out->engine, "%s%s", spec->engine,
+             started && has_url ? SCHED_AT_URL : "");
     snprintf(out->precision, sizeof out->precision, "%s", spec->precision);
     snprintf(out->device, sizeof out->device, "%s", cap_spec_get(spec, CAP_KNOB_device).text);
     out->device_count = cap_spec_get(spec, CAP_KNOB_device_count).whole;

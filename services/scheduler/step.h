@@ -35,8 +35,13 @@ enum sched_run_state {
 };
 
 /* What a node must offer. Empty = anything. */
+/* Behind the name of an engine that a node may start, for a run that brings a URL: every node has
+ * it so, and those with a command also without. */
+#define SCHED_AT_URL " at a URL"
+
 struct sched_needs {
     char engine[SCHED_NAME_BYTES];
+    bool starts_server; /* the node must start the engine's server: no URL is given */
     /* of the native engine only: the node itself loads the model */
     bool model_on_node;
     char precision[SCHED_NAME_BYTES], device[SCHED_NAME_BYTES];

@@ -27,6 +27,7 @@
 #include "log/log.h"
 #include "metrics.h"
 #include "moecap/v1/store.rpc.h"
+#include "words/words.h"
 
 enum {
     APPEND_ARENA_BYTES = 64 << 20,
@@ -230,6 +231,25 @@ static const char *const *copy_models(struct cap_arena *arena, const Moecap__V1_
     return copy;
 }
 
+/* As match.c wants them. A node that is older than url_engines says all that it has as engines. */
+static const char *const *copy_engines(struct cap_arena *arena, const Moecap__V1__NodeHello *hello)
+{
+    bool old = hello->n_url_engines == 0;
+    size_t count = 0, at_url = old ? hello->n_engines : hello->n_url_engines;
+    char **names = old ? hello->engines : hello->url_engines;
+    const char **copy = cap_arena_array(arena, hello->n_engines + at_url + 1, sizeof *copy);
+
+    for (size_t i = 0; copy && i < hello->n_engines; i++)
+        copy[count++] = cap_arena_strdup(arena, hello->engines[i]);
+    for (size_t i = 0; copy && i < at_url; i++) {
+        const struct cap_engine *engine = cap_engine_find(names[i]);
+
+        if (engine && engine->started)
+            copy[count++] = cap_arena_printf(arena, "%s" SCHED_AT_URL, names[i]);
+    }
+    return copy;
+}
+
 static void tell_store(struct work *w, Moecap__V1__NodeHello *hello, bool connected)
 {
     CAP_AUTO(cap_arena) arena = cap_arena_new(SMALL_ARENA_BYTES);
@@ -263,7 +283,7 @@ static void join(struct work *w, Moecap__V1__NodeHello *hello)
     memcpy(node.id, w->node_id, sizeof node.id);
     snprintf(node.name, sizeof node.name, "%s", hello->name);
     snprintf(w->name, sizeof w->name, "%s", hello->name);
-    node.engines = copy_names(w->arena, hello->engines, hello->n_engines);
+    node.engines = copy_engines(w->arena, hello);
     node.precisions = copy_names(w->arena, hello->precisions, hello->n_precisions);
     node.models = copy_models(w->arena, hello);
     cap_log(INFO, "node_joined", "node=%s id=%s peer=%s models=%zu", node.name, node.id,
@@ -393,7 +413,7 @@ static bool check_hello(const Moecap__V1__NodeHello *hello, struct cap_err *err)
                         SCHED_NAME_BYTES - 1);
     /* every submit looks through them, under the lock */
     if (hello->n_models > HELLO_NAMES_MAX || hello->n_engines > HELLO_NAMES_MAX ||
-        hello->n_precisions > HELLO_NAMES_MAX)
+        hello->n_url_engines > HELLO_NAMES_MAX || hello->n_precisions > HELLO_NAMES_MAX)
         return cap_fail(err, CAP_INVALID_ARGUMENT,
                         "a node names %zu models, %zu engines and %zu precisions; at most %d each",
                         hello->n_models, hello->n_engines, hello->n_precisions, HELLO_NAMES_MAX);

@@ -19,11 +19,34 @@ says 'note        the server was started by the node, with OMP_'
 says 'resident memory is'
 [ "$(cat "$state"/logs/*.log | grep -c 'event=server_started')" = 1 ] || fail "the second run started a server again"
 
-# a URL that is given is used instead, and other kinds have no command
+# a URL that is given is used instead, by a node that could not start the engine, too
 expect 1 moecap submit --engine moe-gen --url http://127.0.0.1:9 --model moecap-tiny --task gsm-mini --limit 5 --watch
 says 'could not connect to http://127.0.0.1:9'
-expect 1 moecap submit --engine ktransformers --model moecap-tiny --task gsm-mini --limit 5 --watch
-says 'this node has no command that starts one'
+expect 1 moecap submit --engine ktransformers --url http://127.0.0.1:9 --model moecap-tiny --task gsm-mini --limit 5 --watch
+says 'could not connect to http://127.0.0.1:9'
+
+# no node has a command for another kind: its run waits, and says which setting is missing
+expect 0 moecap submit --engine ktransformers --model moecap-tiny --task gsm-mini --limit 5
+says 'no connected node has a command that starts engine "ktransformers": set external_command_ktransformers of a node'
+expect 0 moecap cancel "$(echo "$out" | grep -o 'eval-[0-9a-z-]*' | head -1)"
+
+# of two nodes only the one with the command gets such a run
+scheduler=$(moecap status --json | tr '{' '\n' | sed -n 's/.*"name":"scheduler".*"address":"\([^"]*\)".*/\1/p')
+env -u MOECAP_INFERENCE_EXTERNAL_COMMAND_MOE_GEN "$bin/moecap-inference" --scheduler "$scheduler" --name plain \
+    --models "$root/models" --state "$state/plain" >"$state/logs/plain.log" 2>&1 &
+plain=$!
+companions=$plain
+wait_for 20 sh -c "'$bin/moecap' node list | grep -q plain"
+ids=
+for i in 1 2 3 4; do
+    ids="$ids $(moecap submit --engine moe-gen --model moecap-tiny --task gsm-mini --limit 3 --note "two nodes $i" --quiet)"
+done
+for id in $ids; do
+    expect 0 moecap watch "$id"
+done
+kill "$plain"
+wait "$plain" 2>/dev/null || true
+companions=
 expect 3 moecap submit --engine vllm --model moecap-tiny --task gsm-mini --limit 5
 says 'needs --url'
 

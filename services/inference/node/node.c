@@ -167,6 +167,8 @@ static void dial(struct infer_node *node)
         .hardware = &node->hardware,
         .endpoint = node->endpoint,
         .any_model_path = node->config->any_model_path,
+        .commands = node->commands,
+        .command_count = STARTED_KINDS,
     };
     if (*node->config->scheduler)
         node->client =

@@ -11,7 +11,9 @@
 #include "engine.h"
 #include "log/log.h"
 #include "moecap/v1/scheduler.rpc.h"
+#include "node/engine_slot.h"
 #include "service/admin.h"
+#include "words/words.h"
 
 /* ---- when to dial again ---- */
 
@@ -56,16 +58,34 @@ bool infer_redial_ended(struct infer_redial *redial, int64_t welcomed_ms,
 
 /* ---- the hello ---- */
 
-static void add_engines(Moecap__V1__NodeHello *message, struct cap_arena *arena)
+static bool has_command(const struct infer_hello *hello, const char *kind)
+{
+    for (int i = 0; i < hello->command_count; i++)
+        if (strcmp(hello->commands[i].kind, kind) == 0)
+            return *hello->commands[i].command != '\0';
+    return false;
+}
+
+/* A server at a URL can be asked by any node; one that has to be started only by a node that has a
+ * command for it. */
+static void add_engines(Moecap__V1__NodeHello *message, const struct infer_hello *hello,
+                        struct cap_arena *arena)
 {
     size_t count = 0;
 
     while (infer_engine_at((int)count))
         count++;
     message->engines = cap_arena_array(arena, count, sizeof *message->engines);
-    message->n_engines = count;
-    for (size_t i = 0; i < count; i++)
-        message->engines[i] = (char *)infer_engine_at((int)i)->name;
+    message->url_engines = cap_arena_array(arena, count, sizeof *message->url_engines);
+    for (size_t i = 0; i < count; i++) {
+        const char *name = infer_engine_at((int)i)->name;
+        const struct cap_engine *engine = cap_engine_find(name);
+
+        if (engine->server)
+            message->url_engines[message->n_url_engines++] = (char *)name;
+        if (!engine->started || has_command(hello, name))
+            message->engines[message->n_engines++] = (char *)name;
+    }
 }
 
 static void add_precisions(Moecap__V1__NodeHello *message, const char *const *precisions)
@@ -113,7 +133,7 @@ static Moecap__V1__NodeHello *make_hello(const struct infer_hello *hello, struct
     message->endpoint = (char *)hello->endpoint;
     message->any_model_path = hello->any_model_path;
     message->hardware = infer_hardware_to_wire(hello->hardware, hardware);
-    add_engines(message, arena);
+    add_engines(message, hello, arena);
     add_precisions(message, hello->precisions);
     add_models(message, hello->models, arena);
     return message;

@@ -24,6 +24,8 @@ struct infer_hello {
     const struct infer_hardware *hardware;
     const char *endpoint; /* "" = none */
     bool any_model_path;
+    const struct infer_server_command *commands; /* [command_count] that start servers */
+    int command_count;
 };
 
 struct infer_work_client;

@@ -35,6 +35,7 @@ struct scheduler {
     int changed; /* batches sent again with other bytes */
     char hello_name[64];
     int hello_engines;
+    bool hello_moe_gen, hello_ktransformers, hello_moe_gen_by_url, hello_vllm;
     int beats, beats_with_lease, progress;
     bool done, stopped;
     int64_t stop_ms, stopped_ms;
@@ -221,6 +222,14 @@ static bool take(struct scheduler *scheduler, struct cap_rpc_call *call, int str
     return true;
 }
 
+static bool lists(char *const *names, size_t count, const char *name)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(names[i], name) == 0)
+            return true;
+    return false;
+}
+
 static int open_stream(struct scheduler *scheduler, struct cap_rpc_call *call,
                        const Moecap__V1__NodeHello *hello)
 {
@@ -228,6 +237,10 @@ static int open_stream(struct scheduler *scheduler, struct cap_rpc_call *call,
 
     snprintf(scheduler->hello_name, sizeof scheduler->hello_name, "%s", hello->name);
     scheduler->hello_engines = (int)hello->n_engines;
+    scheduler->hello_moe_gen = lists(hello->engines, hello->n_engines, "moe-gen");
+    scheduler->hello_ktransformers = lists(hello->engines, hello->n_engines, "ktransformers");
+    scheduler->hello_moe_gen_by_url = lists(hello->url_engines, hello->n_url_engines, "moe-gen");
+    scheduler->hello_vllm = lists(hello->engines, hello->n_engines, "vllm");
     send_welcome(call);
     if (!scheduler->assigned) {
         scheduler->assigned = true;
@@ -298,6 +311,8 @@ static void wake(void *arg)
 static void start_node(struct fixture *fixture)
 {
     static const char *const precisions[] = {"bf16", NULL};
+    static const struct infer_server_command commands[] = {{"moe-gen", "exec serve"},
+                                                           {"ktransformers", ""}};
     struct infer_worker_options options;
 
     fixture->work = infer_work_new(cap_clock_system(), 1 << 24, 1 << 24);
@@ -314,6 +329,8 @@ static void start_node(struct fixture *fixture)
                                             .serve_concurrency = 2};
     fixture->worker = infer_worker_start(&options);
     fixture->hello = (struct infer_hello){.name = "test-node",
+                                          .commands = commands,
+                                          .command_count = CAP_COUNT_OF(commands),
                                           .precisions = precisions,
                                           .models = fixture->models,
                                           .hardware = &fixture->hardware,
@@ -391,6 +408,10 @@ static void a_shard_travels_from_assignment_to_last_acknowledgement(void **state
     assert_int_equal(fixture->scheduler.chat_tokens, CHAT_MESSAGES); /* none is cut off */
     assert_string_equal(fixture->scheduler.hello_name, "test-node");
     assert_true(fixture->scheduler.hello_engines >= 1);
+    assert_true(fixture->scheduler.hello_vllm);           /* at the URL of a run */
+    assert_true(fixture->scheduler.hello_moe_gen);        /* this node has a command for it */
+    assert_false(fixture->scheduler.hello_ktransformers); /* and none for this */
+    assert_true(fixture->scheduler.hello_moe_gen_by_url);
     assert_int_equal(fixture->scheduler.times_sent[3], 1); /* numbered from seq_next */
     assert_int_equal(fixture->scheduler.times_sent[2], 0);
     for (int i = 0; i < 200 && infer_work_state(fixture->work) != INFER_WORK_IDLE; i++)

@@ -176,11 +176,16 @@ static void the_reason_why_nobody_can_run_it_names_what_is_there(void **state)
 {
     struct stage *stage = *state;
     struct sched_needs many = needs_of("native", "bf16", "cuda", "moecap-tiny");
+    struct sched_needs started = needs_of("moe-gen", "", "", "m");
 
     assert_why(stage, needs_of("null", "", "", "x"), "no node is connected");
     join_native(stage, "n", 0, false);
     assert_why(stage, needs_of("vllm", "fp8", "cuda", "x"),
                "no connected node has engine \"vllm\" (connected: native, null)");
+    started.starts_server = true;
+    assert_why(stage, started,
+               "no connected node has a command that starts engine \"moe-gen\": set "
+               "external_command_moe_gen of a node, or give the URL of a server that runs");
     assert_why(stage, needs_of("native", "int8", "", "moecap-tiny"),
                "no connected node with engine \"native\" has precision \"int8\" (they have: f32, "
                "bf16)");
