@@ -1,3 +1,6 @@
+/* Values: making, finding, comparing and printing them. Lists and dictionaries may hold
+ * themselves, and share parts, so every walk goes through jinja_descend() and pays for what it
+ * visits. */
 #include <math.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,3 +1,5 @@
+/* Prompts to token ids. The split of context and continuation is the harness's rule, to the letter:
+ * a choice's score is compared with figures made by it. */
 #include "encode.h"
 
 #include <assert.h>

@@ -1,3 +1,5 @@
+/* A request is taken into a free slot; every wait gives the next token, or the end, of one of
+ * them. */
 #include "engine_null.h"
 
 #include <assert.h>

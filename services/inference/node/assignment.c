@@ -1,3 +1,5 @@
+/* Copies of what came over the wire, in one arena whose limit is the setting prompt_mib_max;
+ * checks of what a node must know before it runs anything. */
 #include "node/assignment.h"
 
 #include <assert.h>

@@ -1,8 +1,8 @@
 /* assignment.h — one shard of work: what the scheduler assigned, and its prompts as they arrive.
  *
  * Filled by the thread that talks to the scheduler; handed over whole to the worker when the last
- * prompt is there, so no two threads ever hold one. Strings and prompts live in the assignment's arena,
- * whose limit is what keeps a scheduler from filling this node's memory.
+ * prompt is there, so no two threads ever hold one. Strings and prompts live in its arena, whose
+ * limit is what keeps a scheduler from filling this node's memory.
  */
 #ifndef INFER_ASSIGNMENT_H
 #define INFER_ASSIGNMENT_H
@@ -62,8 +62,8 @@ CAP_DEFINE_AUTO(infer_assignment)
 /* Copies the spec's strings into the assignment and checks what a node must know to run it. */
 bool infer_assignment_spec(struct infer_assignment *assignment, const struct infer_spec *spec,
                            struct cap_err *err);
-/* Copies a prompt in, keeping the order. Fails past the assignment's byte limit, and on a prompt that
- * has too many messages, stop strings or continuations. One without a text has an empty one. */
+/* Copies a prompt in, keeping the order. Fails past the byte limit, and on a prompt that has too
+ * many messages, stop strings or continuations. One without a text has an empty one. */
 bool infer_assignment_add(struct infer_assignment *assignment, const struct infer_prompt *prompt,
                           struct cap_err *err);
 

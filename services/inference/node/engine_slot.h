@@ -1,4 +1,5 @@
-/* engine_slot.h — the engine that is open now, and whether it fits what is wanted. The worker's thread.
+/* engine_slot.h — the engine that is open now, and whether it fits what is wanted. It belongs to
+ * the worker's thread.
  */
 #ifndef INFER_ENGINE_SLOT_H
 #define INFER_ENGINE_SLOT_H

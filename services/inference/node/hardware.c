@@ -1,3 +1,5 @@
+/* What the kernel says of the machine and of our share of it, and a measurement: all cores read a
+ * block that is larger than their caches, for a moment, to know what memory can give at best. */
 #include "node/hardware.h"
 
 #include <assert.h>

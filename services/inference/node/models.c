@@ -1,3 +1,5 @@
+/* The model folders, found at start, and their digests with a cache of them. Folders are filled by
+ * others: only regular files are read, and a file that cannot be read is that model's problem. */
 #include "node/models.h"
 
 #include <assert.h>

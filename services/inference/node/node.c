@@ -1,3 +1,4 @@
+/* The parts of the program put together, and taken apart in the opposite order. */
 #include "node/node.h"
 
 #include <assert.h>

@@ -1,3 +1,5 @@
+/* A list, oldest first, of which the first `sent` batches are on their way. An acknowledgement
+ * drops from the front; a new stream begins again at the front. */
 #include "node/outbox.h"
 
 #include <assert.h>

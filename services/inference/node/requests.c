@@ -1,3 +1,4 @@
+/* A shard's requests: arrivals, time stamps, and what an answer is made of. Pure. */
 #include "node/requests.h"
 
 #include <assert.h>

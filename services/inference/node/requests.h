@@ -16,8 +16,8 @@
 
 /* ---- when the next request may start: the shape of the traffic ----
  *
- * Closed loop: a fixed number of requests is in flight; one that ends makes room for the next. Open loop:
- * Poisson arrivals at a mean rate, whether or not earlier ones have ended. An open-loop request
+ * Closed loop: a fixed number of requests is in flight; one that ends makes room for the next. Open
+ * loop: Poisson arrivals at a mean rate, whether or not earlier ones have ended. An open-loop request
  * counts as submitted when it was due, not when the node got round to it: otherwise a slow engine
  * would slow its own load and its waiting time would vanish from the figures ("coordinated
  * omission").

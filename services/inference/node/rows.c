@@ -1,3 +1,4 @@
+/* Structs to rows: each row is packed as a message of its own and appended, see rows.h. */
 #include "node/rows.h"
 
 #include <assert.h>

@@ -1,5 +1,5 @@
-/* rows.h — what a batch of answers holds, from the worker's structs to the bytes that the store keeps:
- * answers, forward passes, how often each expert was chosen, the report of the shard.
+/* rows.h — what a batch of answers holds, from the worker's structs to the bytes that the store
+ * keeps: answers, forward passes, how often each expert was chosen, the report of the shard.
  *
  * Nothing here has a lock: all of it belongs to the worker's thread.
  */

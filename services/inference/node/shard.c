@@ -1,3 +1,28 @@
+/* One shard on one engine, from the warm-up to the last batch.
+ *
+ * The order matters and is the same for every engine, because times are compared between them:
+ *   1. Warm-up: the first prompt runs once, alone, for at most WARM_UP_TOKENS. A reason that would
+ *      hold for every request (is_hopeless) fails the shard here, before any sample fails with it.
+ *   2. The clock starts. From now on every time is in microseconds since then.
+ *   3. turn() over and over: start the requests that are due, take one event or wait a little,
+ *      send a batch if one is due, tell progress to people.
+ *   4. The last batch carries the report.
+ *
+ * What is guaranteed:
+ *   - Each prompt gets exactly one answer: completed, or failed with its reason. A request that
+ *     cannot be submitted is answered at once.
+ *   - An answer's row is written when the request ends, and its bytes do not change after that.
+ *   - Times of tokens are the engine's stamps; this file only says when a request was submitted:
+ *     in a closed loop when the engine got it, in an open loop when it was due.
+ *   - No request starts while answers wait beyond the outbox's limit; the report then says that
+ *     the load paused, for its times are not those of the engine alone.
+ *   - It returns within one event or WAIT_MS after the lease is no longer wanted.
+ *   - An engine that says nothing for silence_ms_max, while it has requests, is lost.
+ *
+ * Everything here belongs to the worker's thread. Sums of expert counts are flushed with each
+ * batch, before its last row, so that a batch holds the counts of the passes that made its
+ * answers; passes of requests still in flight are in it, too, so sums over the batches of an
+ * interrupted run are not those of its finished samples. */
 #include "node/shard.h"
 
 #include <assert.h>

@@ -1,3 +1,17 @@
+/* The stream to the scheduler. Three threads, of which two live as long as one connection:
+ *
+ *     client thread: dial -> hello -> await the welcome -> take commands until the end -> pause
+ *     sender thread: from the welcome on: infer_work_next() -> send, until its generation is over
+ *     watch thread:  while the welcome is awaited: cancels a call that says nothing
+ *
+ * Messages are made and read here and nowhere else on a node. Locks: client->lock guards the call
+ * that may have to be cancelled, and the flags around it; it is never held while something is sent
+ * or received, nor while work.c is called.
+ *
+ * What can interleave: infer_work_client_free() may come at any moment; it cancels the call that
+ * is open, and the client thread finds `ending` before it dials again. The sender may be inside a
+ * send when the stream breaks: the send fails, the batch stays in the outbox, the next sender
+ * sends it again. */
 #include "node/stream.h"
 
 #include <assert.h>

@@ -1,3 +1,37 @@
+/* The lease, and everything that waits to be said about it.
+ *
+ * A node holds at most one lease. Its life is the enum in work.h, and every change of state is
+ * made here, under the one lock:
+ *
+ *     IDLE --assign--> COLLECTING --last prompt--> READY --take--> RUNNING --end--> DRAINING
+ *      ^                                                                                |
+ *      +----------------------- last batch acknowledged, or failure said ---------------+
+ *
+ * From any state, a stop or another assignment leads out: the lease is dropped with its prompts,
+ * its batches and its failure, because the scheduler knows better than we do whose the shard is.
+ *
+ * What is guaranteed:
+ *   1. A batch leaves the outbox only when it was acknowledged as stored, or with its lease.
+ *   2. Batches go out in order. Of those that are not acknowledged at most window_bytes are on
+ *      their way, so that a beat never stands behind megabytes that a slow store has not taken
+ *      yet.
+ *   3. A failure is said after every batch before it was acknowledged: what was answered counts.
+ *   4. A stop is confirmed when the worker no longer works for that lease; while it loads a model
+ *      the stop is confirmed at once, because nothing of the lease will run.
+ *   5. Whatever the worker puts here names its lease. If that is not the current one it is thrown
+ *      away: a worker that is slow to notice can never write into the next run.
+ *
+ * Locks: work->lock is the only one, it is held for moments, and nothing is called while it is
+ * held but plain data (assignment.c, outbox.c). `changed` is broadcast; the sender, the worker and
+ * infer_work_close's waiters each look again.
+ *
+ * What can interleave. A stop, an assignment or a lost stream may come between any two calls of
+ * the worker, which is why the worker asks infer_work_wanted() and why rule 5 exists. The sender
+ * works for one generation of the stream: when the stream is lost the generation moves on, the old
+ * sender finds nothing more to send, and the next one starts with a beat and the whole outbox. A
+ * sender takes a copy of a batch, so that an acknowledgement may free the batch while the copy is
+ * on its way. When a stop and the end of the shard cross, whichever takes the lock first decides;
+ * the scheduler's fence settles it in either case. */
 #include "node/work.h"
 
 #include <assert.h>

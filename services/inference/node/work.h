@@ -1,16 +1,16 @@
 /* work.h — what lies between the scheduler's stream and the worker: the one lease of this node.
  *
  * Three threads meet here, and only here. The receiving thread brings what the scheduler says
- * (assign, prompts, ack, stop). The worker takes a complete assignment, and puts down what it has made:
- * batches, progress, the end. The sending thread takes what is to go out. One lock; no wire types;
- * no call leaves while it is held, except into plain data (assignment.c, outbox.c).
+ * (assign, prompts, ack, stop). The worker takes a complete assignment, and puts down what it has
+ * made: batches, progress, the end. The sending thread takes what is to go out. One lock; no wire
+ * types; no call leaves while it is held, except into plain data (assignment.c, outbox.c).
  *
  * Invariants: a batch stays in the outbox until the scheduler acknowledged it as stored; a lost
  * stream loses nothing, for the next one sends the outbox again; what belongs to a lease that is no
  * longer ours is dropped at once. A lease whose prompts had not all arrived when the stream broke
- * is given up: nothing was run, and the scheduler leases it anew.
+ * is given up: nothing was run, and the scheduler leases it again. More on top of work.c.
  *
- *     worker:    while (infer_work_take(work, wait_ms, &assignment)) run(assignment), infer_work_put_batch(...);
+ *     worker:    while (infer_work_take(work, wait_ms, &a)) run(a), infer_work_put_batch(...);
  *     sender:    while (infer_work_next(work, generation, &message)) send(&message);
  */
 #ifndef INFER_WORK_H

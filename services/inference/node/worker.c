@@ -1,3 +1,27 @@
+/* The one thread that owns the engine, and what it does with it.
+ *
+ *     loop: an assignment? -> requests over HTTP make way -> open the engine -> run the shard
+ *           none?          -> admit requests over HTTP    -> one event of the engine
+ *
+ * What is guaranteed:
+ *   1. No other thread touches the engine, a session of it, or a request in flight. So none of
+ *      them has a lock, and a shard is measured with nothing beside it.
+ *   2. A leased shard goes first. Requests over HTTP that run get OUTSIDE_GRACE_MS to end, new
+ *      ones are refused until the shard has ended.
+ *   3. An engine is kept open from one piece of work to the next that fits it (engine_slot.c).
+ *      After a shard failed it is closed: it may be lost.
+ *   4. Cancelling works also where the worker is busy with something long: opening a model,
+ *      reading it for its digest and rendering a chat template all ask is_unwanted() as they go; a
+ *      shard asks between events.
+ *
+ * Locks: the worker holds none of its own. It calls into infer_work (work.c) and infer_queue
+ * (serve/queue.c), each with one lock that is held for moments; never into one from inside the
+ * other.
+ *
+ * What can interleave: the lease may be stopped or replaced at any time. The worker notices at its
+ * next question; what it puts down until then is thrown away by work.c. A request over HTTP may
+ * lose its client at any time; the next turn cancels it in the engine. infer_work_close() ends the
+ * loop at its next turn, and everything that runs with a reason. */
 #include "node/worker.h"
 
 #include <assert.h>

@@ -1,3 +1,4 @@
+/* Finding a model's template, handing it the names that transformers hands it, and rendering. */
 #include "text/chat.h"
 
 #include <limits.h>
@@ -41,7 +42,7 @@ static char *read_optional(const char *dir, const char *name, size_t bytes_max, 
     return cap_file_read_regular(path, bytes_max, out_length, err);
 }
 
-/* A special token is a text, or an object that holds it as "content". What an earlier file said of it
+/* A special token is a text, or an object that holds it as "content". What an earlier file said
  * stays. */
 static void read_specials(struct infer_chat *chat, const json_t *file)
 {

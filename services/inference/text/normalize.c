@@ -1,3 +1,5 @@
+/* Unicode forms by utf8proc. It is slow and most text is plain, so only stretches that may change
+ * go through it. */
 #include "text/normalize.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+/* Bytes wait in `held` while they may still become a stop string or a whole character. */
 #include "text/output.h"
 
 #include <stdint.h>

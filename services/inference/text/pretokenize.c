@@ -1,3 +1,5 @@
+/* Cutting text into words by the steps of pre_tokenizer: each step cuts every word of the one
+ * before it. Patterns are compiled once, matched with limits, and never fail silently. */
 #include "text/pretokenize.h"
 
 #include <pcre2.h>

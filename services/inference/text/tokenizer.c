@@ -693,7 +693,7 @@ void infer_tokenizer_describe(const struct infer_tokenizer *tokenizer,
         out->specials += tokenizer->added[i].special;
 }
 
-/* ---- ids back to text: a token may end inside a character, so bytes wait until they are one ---- */
+/* ---- ids back to text: bytes wait until they are a whole character ---- */
 
 void infer_detokenizer_init(struct infer_detokenizer *d, const struct infer_tokenizer *tokenizer,
                             enum infer_skip skip)
