@@ -235,34 +235,39 @@ static bool f_unique(struct run *run, struct value in, const struct arguments *a
     return true;
 }
 
-static bool extreme(struct run *run, struct value in, int sign, struct value *out)
+/* min and max(case_sensitive=false, attribute) */
+static bool extreme(struct run *run, struct value in, const struct arguments *args, int sign,
+                    struct value *out)
 {
-    struct value list;
+    struct value by_case = jinja_argument(args, 0, "case_sensitive"),
+                 attribute = jinja_argument(args, 1, "attribute"), list, key, best;
 
     if (!to_list(run, &in, &list))
         return false;
     *out = (struct value){.kind = V_UNDEFINED, .name = "item"};
     for (size_t i = 0; i < list.list->count; i++) {
-        int order;
+        int order = 0;
 
-        if (i > 0 && !jinja_compare(run, &list.list->items[i], out, &order))
+        if (!make_key(run, list.list->items[i], &attribute, jinja_truthy(&by_case), &key))
+            return false;
+        if (i > 0 && !jinja_compare(run, &key, &best, &order))
             return jinja_fail(run, "the items cannot be ordered");
-        if (i == 0 || order * sign > 0)
-            *out = list.list->items[i];
+        if (i > 0 && order * sign <= 0)
+            continue;
+        *out = list.list->items[i];
+        best = key;
     }
     return true;
 }
 
 static bool f_max(struct run *run, struct value in, const struct arguments *args, struct value *out)
 {
-    (void)args;
-    return extreme(run, in, 1, out);
+    return extreme(run, in, args, 1, out);
 }
 
 static bool f_min(struct run *run, struct value in, const struct arguments *args, struct value *out)
 {
-    (void)args;
-    return extreme(run, in, -1, out);
+    return extreme(run, in, args, -1, out);
 }
 
 /* sum(attribute, start=0) */

@@ -1,7 +1,7 @@
 /* internal.h — the interpreter's own types; included in lib/jinja only.
  *
- * lex.c cuts the text into tokens, parse.c makes a tree of nodes, eval.c walks it. Values live in
- * the arena of one rendering. A failure sets run->err and unwinds by false.
+ * lex.c cuts the text into tokens, parse.c makes a tree of nodes, exec.c (statements) and eval.c
+ * (expressions) walk it. Values live in the arena of one rendering. A failure sets run->err and unwinds by false.
  */
 #ifndef CAP_JINJA_INTERNAL_H
 #define CAP_JINJA_INTERNAL_H
@@ -252,7 +252,7 @@ bool jinja_find_name(struct run *run, const struct scope *scope, const char *nam
 bool jinja_set_name(struct run *run, struct scope *scope, const char *name, struct value value);
 struct scope jinja_open_scope(struct run *run, struct scope *parent);
 
-/* operators.c */
+/* operators.c: also the tests */
 bool jinja_apply(struct run *run, enum binary_op op, const struct value *a, const struct value *b,
                  struct value *out);
 
@@ -260,7 +260,7 @@ bool jinja_apply(struct run *run, enum binary_op op, const struct value *a, cons
 enum flow { GO_ON, BREAK, CONTINUE, FAILED };
 enum flow jinja_exec(struct run *run, const struct node *node, struct scope *scope);
 
-/* filters.c, methods.c, tests.c */
+/* filters.c, filters_text.c, methods.c */
 bool jinja_filter(struct run *run, const char *name, struct value in, const struct arguments *args,
                   struct value *out);
 bool jinja_has_filter(const char *name);
@@ -290,7 +290,7 @@ bool jinja_format_percent(struct run *run, struct value s, const struct argument
 bool jinja_format_braces(struct run *run, struct value s, const struct arguments *args,
                          struct value *out);
 
-/* utf8.c */
+/* value.c: characters */
 size_t jinja_utf8_next(const char *text, size_t length); /* bytes of the first character */
 size_t jinja_utf8_count(struct run *run, struct value s);
 size_t jinja_utf8_offset(const char *text, size_t length, size_t characters);

@@ -252,7 +252,7 @@ static void make_token(struct null_engine *engine, struct answer *answer,
     out_event->token_ids = &engine->token_id;
     engine->token_id = TOKEN_ID_BASE + (uint32_t)answer->token_at;
     out_event->piece = infer_output_text_feed(&answer->flow, answer->text + answer->text_at,
-                                           until - answer->text_at, is_last);
+                                              until - answer->text_at, is_last);
     answer->text_at = until;
     answer->due_ns += engine->delay_ns;
 }
