@@ -1,3 +1,4 @@
+/* One key of config.json at a time: its type and its bounds, or a sentence with the key and the value. */
 #include "model/keys.h"
 
 #include <limits.h>

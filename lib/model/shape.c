@@ -52,7 +52,9 @@ static const char *const experts_keys[] = {
     "n_routed_experts",  /* DeepSeek, Kimi-K2, GLM, dots, MiMo, Nemotron, LongCat */
     "num_local_experts", /* Mixtral, gpt-oss, Llama 4, Granite, Phi, MiniMax, Grok, Arctic, JetMoE */
     "moe_num_experts",   /* ERNIE, Step, DBRX, Aria */
-    "num_routed_experts", NULL};
+    "moe_num_primary_experts", /* SmallThinker */
+    "num_routed_experts",
+    NULL};
 static const char *const top_k_keys[] = {"num_experts_per_tok",
                                          "num_experts_per_token",
                                          "experts_per_token",
@@ -60,6 +62,7 @@ static const char *const top_k_keys[] = {"num_experts_per_tok",
                                          "moe_top_k",     /* Step, DBRX */
                                          "moe_k",         /* ERNIE */
                                          "top_k_experts", /* Gemma 4 */
+                                         "moe_num_active_primary_experts", /* SmallThinker */
                                          "num_selected_experts",
                                          NULL};
 static const char *const shared_keys[] = {"n_shared_experts", "num_shared_experts",
@@ -281,6 +284,7 @@ static const char *const list_keys[] = {
     "moe_layers_enum",         /* Step */
     "mlp_layer_types",         /* Transformers 5 */
     "is_moe_layer",            /* EXAONE */
+    "moe_layer_layout",        /* SmallThinker */
     "moe_layer_freq",          /* MiMo; a number in DeepSeek */
     "hybrid_override_pattern", /* Nemotron-H */
     "layers_block_type",       /* the same in Transformers 5 */

@@ -4,7 +4,7 @@
  * need at once are not promised to others: so an admitted request always finds its pages, and the
  * cache never has to throw a request out. A prefill pass takes prompt tokens, oldest request first,
  * then continuations of prompts that are complete. Continuations of one request run side by side as
- * far as there are pages nobody is promised; one at a time always works.
+ * far as there are pages that are promised to no other request; one at a time always works.
  */
 #include "native/internal.h"
 

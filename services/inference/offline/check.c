@@ -28,8 +28,8 @@ static const char help[] =
     "  --api-key-env VAR   the variable that holds its key\n"
     "  --json              one JSON object instead of text\n"
     "\n"
-    "Exit status 0: it can be evaluated; 1: it cannot, and the problems say why; 3: it is no such\n"
-    "server; 4: nobody answers at the URL.\n"
+    "Exit status 0: it can be evaluated; 1: it cannot, and the problems say why; 3: it is another\n"
+    "kind of server; 4: no server answers at the URL.\n"
     "\n"
     "  moecap engine check http://127.0.0.1:8000\n";
 

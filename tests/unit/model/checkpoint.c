@@ -1,3 +1,4 @@
+/* Makes small checkpoints; see checkpoint.h. */
 #include "checkpoint.h"
 
 #include <assert.h>

@@ -151,6 +151,10 @@ static const struct row rows[] = {
      "\"model_type\":\"longcat_flash\",\"num_layers\":2,\"num_hidden_layers\":4,"
      "\"n_routed_experts\":512,\"moe_topk\":12,\"zero_expert_num\":256",
      512, -1, -1, "EE"},
+    {"smallthinker",
+     TYPE("smallthinker", 3) "\"moe_num_primary_experts\":64,\"moe_num_active_primary_experts\":6,"
+                             "\"moe_layer_layout\":[0,1,1]",
+     64, 6, -1, "-EE"},
     {"a dense model", TYPE("llama", 3) "\"hidden_size\":64", 0, 0, 0, "---"},
     /* what nobody can read is unknown */
     {"a family that nobody knows",

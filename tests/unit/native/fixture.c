@@ -1,3 +1,4 @@
+/* Golden checkpoints, changed copies of them, and sessions for the tests of the native engine. */
 #include "fixture.h"
 
 #include <math.h>

@@ -1,3 +1,4 @@
+/* Sampling: shares, cuts, ties, and the same draw as by sorting everything. */
 #include <math.h>
 
 #include "fixture.h"
