@@ -94,7 +94,7 @@ static bool refuse_unknown(const struct cli_table *tables, size_t table_count, c
     for (size_t t = 0; t < table_count; t++)
         for (size_t i = 0; i < tables[t].count; i++)
             cap_near_try(&near, tables[t].options[i].name);
-    return cap_fail(err, CAP_INVALID_ARGUMENT, "there is no option --%s%s%s%s", word,
+    return cap_fail(err, CAP_INVALID_ARGUMENT, "unknown option --%s%s%s%s", word,
                     near.best ? "; did you mean --" : "", near.best ? near.best : "",
                     near.best ? "?" : "");
 }
@@ -134,7 +134,7 @@ bool cli_parse(const struct cli_table *tables, size_t table_count, int argc, cha
             if (!take(tables, table_count, 1, (char *[]){"--help"}, &(int){0}, err))
                 return false;
         } else if (options && argv[i][0] == '-' && isalpha((unsigned char)argv[i][1])) {
-            return cap_fail(err, CAP_INVALID_ARGUMENT, "there is no option %s", argv[i]);
+            return cap_fail(err, CAP_INVALID_ARGUMENT, "unknown option %s", argv[i]);
         } else if (options && strncmp(argv[i], "--", 2) == 0) {
             if (!take(tables, table_count, argc, argv, &i, err))
                 return false;

@@ -148,7 +148,7 @@ static int refuse_command(const char *word, struct cap_err *err)
                  cli_commands[i]->name);
         cap_near_try(&near, groups[i]);
     }
-    cap_fail(err, CAP_INVALID_ARGUMENT, "there is no command \"%s\"%s%s%s", word,
+    cap_fail(err, CAP_INVALID_ARGUMENT, "unknown command \"%s\"%s%s%s", word,
              near.best ? "; did you mean \"" : "", near.best ? near.best : "",
              near.best ? "\"?" : "");
     return CLI_USAGE;

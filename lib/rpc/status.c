@@ -1,5 +1,6 @@
 /* How a call ended, on the wire and in sentences: a status with its details (google.rpc.Status), and
  * among them the fields of the request that are wrong (google.rpc.BadRequest). */
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -74,7 +75,7 @@ static const struct {
     const char *core_text; /* or its beginning */
     const char *before, *after;
 } core_texts[] = {
-    {CAP_DEADLINE_EXCEEDED, "Deadline Exceeded", "", " did not end within its deadline"},
+    {CAP_DEADLINE_EXCEEDED, "Deadline Exceeded", "the ", " does not respond"},
     {CAP_CANCELLED, "CANCELLED", "", " was cancelled"},
     {CAP_CANCELLED, "Cancelled", "", " was cancelled"},
     {CAP_UNAVAILABLE, "failed to connect", "could not reach ", ""},
@@ -87,15 +88,32 @@ static const struct {
     {CAP_UNAVAILABLE, "Server shutdown", "", " is shutting down"},
 };
 
+/* "/moecap.v1.Scheduler/ListQueue" -> "scheduler" */
+static void name_service(const char *path, char *out, size_t size)
+{
+    const char *method = strrchr(path, '/'), *name = method;
+
+    while (name && name > path && name[-1] != '.' && name[-1] != '/')
+        name--;
+    snprintf(out, size, "%.*s", name ? (int)(method - name) : 0, name);
+    for (char *c = out; *c; c++)
+        *c = (char)tolower((unsigned char)*c);
+}
+
 static bool fail_with_sentence(const struct cap_rpc_call *call, size_t row, const char *text,
                                struct cap_err *err)
 {
-    bool of_peer = core_texts[row].code == CAP_UNAVAILABLE;
+    enum cap_code code = core_texts[row].code;
+    bool of_peer = code == CAP_UNAVAILABLE;
+    char service[64];
     const char *reason = of_peer ? strrchr(text, ':') : NULL; /* "...: Connection refused" */
 
-    return cap_fail(err, core_texts[row].code, "%s%s%s%s", core_texts[row].before,
-                    of_peer ? call->target : call->method->path, core_texts[row].after,
-                    reason ? reason : "");
+    name_service(call->method->path, service, sizeof service);
+    return cap_fail(err, code, "%s%s%s%s", core_texts[row].before,
+                    of_peer                         ? call->target
+                    : code == CAP_DEADLINE_EXCEEDED ? service
+                                                    : call->method->path,
+                    core_texts[row].after, reason ? reason : "");
 }
 
 bool rpc_status_fail(const struct cap_rpc_call *call, struct cap_err *err)

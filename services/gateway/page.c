@@ -31,7 +31,7 @@ const struct gate_page_file *gate_page_find(const char *path)
     return find_file(path);
 }
 
-/* A browser that was led astray: it gets the page, whose router says so beside its menu. */
+/* A browser with a wrong address gets the page, whose router says so beside its menu. */
 static bool wants_page(struct cap_http_request *http)
 {
     const char *accept = cap_http_header(http, "Accept");
@@ -83,6 +83,6 @@ void gate_page(struct cap_http_request *http, void *self)
         serve_absent(http);
         return;
     }
-    cap_fail(&err, CAP_NOT_FOUND, "there is no page \"%.100s\"", path);
+    cap_fail(&err, CAP_NOT_FOUND, "page not found: \"%.100s\"", path);
     gate_reply_error(http, &err);
 }

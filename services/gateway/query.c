@@ -24,17 +24,21 @@ static bool fail_unknown(const struct check *check, const char *name)
         cap_near_try(&near, *known);
         cap_buf_printf(&list, "%s%s", list.length ? ", " : "", *known);
     }
+    if (!list.length)
+        return cap_fail_field(check->err, CAP_INVALID_ARGUMENT, name,
+                              "unknown parameter \"%.60s\": this resource takes no parameters",
+                              name);
     return cap_fail_field(check->err, CAP_INVALID_ARGUMENT, name,
-                          "there is no parameter \"%.60s\"%s%s%s; known: %s", name,
+                          "unknown parameter \"%.60s\"%s%s%s; known: %s", name,
                           near.best ? ", did you mean \"" : "", near.best ? near.best : "",
-                          near.best ? "\"?" : "", list.length ? list.data : "none");
+                          near.best ? "\"?" : "", list.data);
 }
 
 static bool check_once(struct check *check, const char *name)
 {
     for (size_t i = 0; i < check->seen_count; i++)
         if (strcmp(check->seen[i], name) == 0)
-            return cap_fail_field(check->err, CAP_INVALID_ARGUMENT, name, "%s is there twice",
+            return cap_fail_field(check->err, CAP_INVALID_ARGUMENT, name, "%s is given twice",
                                   name);
     if (check->seen_count < GATE_PARAMETERS_MAX)
         check->seen[check->seen_count++] = name;

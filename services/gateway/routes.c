@@ -24,12 +24,12 @@ void gate_count(enum gate_metric metric, int64_t amount)
     cap_metric_add(&metrics, (int)metric, amount);
 }
 
-static void nothing_there(struct cap_http_request *http, void *self)
+static void not_found(struct cap_http_request *http, void *self)
 {
     struct cap_err err = {0};
 
     (void)self;
-    cap_fail(&err, CAP_NOT_FOUND, "there is no %.100s; see /api/v1/openapi.json",
+    cap_fail(&err, CAP_NOT_FOUND, "%.100s does not exist; /api/v1/openapi.json lists what does",
              cap_http_path(http));
     gate_reply_error(http, &err);
 }
@@ -56,7 +56,7 @@ static const struct cap_http_route routes[] = {
     {"GET", "/api/v1/watch/*", gate_watch},
     {"POST", "/api/v1/evaluations", gate_submit},
     {"POST", "/api/v1/cancel", gate_cancel},
-    {NULL, "/api/*", nothing_there},
+    {NULL, "/api/*", not_found},
     {"GET", "/metrics", gate_prometheus},
     {"GET", "/healthz", gate_health},
     {"GET", "/readyz", gate_ready},

@@ -43,7 +43,7 @@ void gate_stop(struct gate_service *service);
 
 
 /* query.c: false when a query parameter was refused (and answered): one that is not among `names`
- * (ending in NULL), is there twice, or is no text. */
+ * (ending in NULL), is given twice, or is not text. */
 bool gate_accept(struct cap_http_request *http, const char *const *names);
 /* A query parameter as a number; `fallback` when absent. One that is there and empty is refused, as
  * it is for a word: only a text may be empty. */

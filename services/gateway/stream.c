@@ -87,7 +87,7 @@ static void refuse(struct cap_http_request *http, const struct gate_service *ser
     struct cap_err err = {0};
 
     cap_fail(&err, CAP_RESOURCE_EXHAUSTED,
-             "%d event streams are open, as many as may be; see --watchers-max",
+             "%d event streams are open, which is the limit; see --watchers-max",
              service->watchers_max);
     cap_http_reply_header(http, "Retry-After", "5");
     gate_reply_error(http, &err);

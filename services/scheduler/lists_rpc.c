@@ -196,7 +196,7 @@ static bool first_after(Moecap__V1__NodeEntry *const *nodes, size_t count, const
         return true;
     if (!name)
         return cap_fail_field(err, CAP_INVALID_ARGUMENT, "after",
-                              "after: \"%.80s\" is no place in this list; begin without it", after);
+                              "after: \"%.80s\" is not a valid cursor", after);
     while (*out_first < count && compare_nodes(name, colon + 1, nodes[*out_first]) >= 0)
         ++*out_first;
     return true;

@@ -89,8 +89,7 @@ static size_t figures_bytes(const Moecap__V1__BoardRequest *request)
 static bool fail_after(const struct board_work *work, const char *why, struct cap_err *err)
 {
     return cap_fail_field(err, CAP_INVALID_ARGUMENT, "after",
-                          "after: \"%.64s\" is no place in this list: %s; begin without it",
-                          work->request->after, why);
+                          "after: \"%.64s\" is not a valid cursor: %s", work->request->after, why);
 }
 
 /* A place in the list is a run; where it stands never changes. */
@@ -106,7 +105,7 @@ static bool find_after(struct store_conn *conn, struct board_work *work, struct 
     if (!rows)
         return false;
     if (store_rows_count(rows) == 0)
-        return fail_after(work, "there is no such run", err);
+        return fail_after(work, "that run does not exist", err);
     if (work->by_end && store_rows_null(rows, 0, 1))
         return fail_after(work, "that run has not ended", err);
     work->after_no = store_rows_int(rows, 0, 0);
@@ -154,8 +153,8 @@ static bool fail_figure(const char *id, struct cap_err *err)
     for (size_t i = 0; i < table.count; i++)
         cap_near_try(&near, table.items[i]);
     return cap_fail_field(err, CAP_INVALID_ARGUMENT, "figures",
-                          "figures: there is no figure \"%.80s\"%s%s%s; docs/metrics.md lists them",
-                          id, near.best ? ", did you mean \"" : "", near.best ? near.best : "",
+                          "figures: unknown figure \"%.80s\"%s%s%s; docs/metrics.md lists them", id,
+                          near.best ? ", did you mean \"" : "", near.best ? near.best : "",
                           near.best ? "\"?" : "");
 }
 

@@ -190,7 +190,7 @@ static bool read_after(const char *after, unsigned out[3], struct cap_err *err)
                     sscanf(after, "%9u.%9u.%9u%c", &out[0], &out[1], &out[2], &end) == 3))
         return true;
     return cap_fail_field(err, CAP_INVALID_ARGUMENT, "after",
-                          "after: \"%.40s\" is no place in this list; begin without it", after);
+                          "after: \"%.40s\" is not a valid cursor", after);
 }
 
 bool store_get_expert_counts(struct store_pg *pg, const Moecap__V1__GetExpertCountsRequest *request,

@@ -158,10 +158,10 @@ says '{"field":"spec.generation.max_tokens","message":"generation.max_tokens 409
 expect 0 post -d '{"dry_run": true, "spec": {"model": "moecap-tiny", "tasks": ["gsm-mini"]}, "dry_rum": true}' "$url/api/v1/evaluations"
 says 'dry_rum: there is no such field, did you mean \"dry_run\"?'
 expect 0 get "$url/api/v1/board?modl=x"
-says 'there is no parameter \"modl\", did you mean \"model\"?'
+says 'unknown parameter \"modl\", did you mean \"model\"?'
 says '"field":"modl"'
 expect 0 get "$url/api/v1/board?limit=1&limit=2"
-says 'limit is there twice'
+says 'limit is given twice'
 expect 0 get "$url/api/v1/board?model=%ff"
 says 'model is not UTF-8 text without NUL'
 expect 0 get "$url/api/v1/runs/$run/samples?verdict=maybe"

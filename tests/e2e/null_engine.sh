@@ -16,7 +16,7 @@ run=$(run_ids "$id")
 [ -n "$(why_unknown "$run" activated_experts_decode)" ] || fail "an unknown figure has no reason"
 
 expect 0 moecap run samples "$run" --limit 2
-says 'experts are unknown: the engine null does not tell the experts of a request'
+says 'experts are unknown: the null engine reports no routing'
 says 'more: --after 1'
 
 # the same seed draws the same samples, another seed others

@@ -7,7 +7,7 @@ expect 4 moecap board
 says 'no suite runs here'
 says 'hint: moecap up --detach'
 expect 2 moecap frobnicate
-says 'there is no command "frobnicate"'
+says 'unknown command "frobnicate"'
 expect 2 moecap submit --model x
 says 'needs --model and at least one --task'
 expect 2 moecap submit --model x --task y --batch-size many
@@ -15,7 +15,7 @@ says '--batch-size "many" is not a whole number from 1 to 4096, e.g. 4'
 expect 3 moecap submit --model x --task y --priority 4294967296
 says '--priority 4294967296 is not from -100 to 100'
 expect 2 moecap submit --no-such-option
-says 'there is no option --no-such-option'
+says 'unknown option --no-such-option'
 expect 0 moecap submit --help
 says 'moecap submit --model moecap-tiny --task gsm-mini'
 

@@ -28,7 +28,7 @@ static bool by_models(const json_t *models, struct infer_guess *out)
             return settle(out, owners[i], why);
         }
     if (owner && strcmp(owner, "moecap") == 0)
-        return settle(out, "openai", "it is a node of moecap, which has no kind of its own");
+        return settle(out, "openai", "this is a moecap node; use --engine openai");
     return json_object_get(json_object_get(entry, "meta"), "n_ctx") &&
            settle(out, "llamacpp", "its model list holds meta.n_ctx");
 }

@@ -432,7 +432,7 @@ static const char *why_no_routing(struct shard *shard)
     if (!shard->answered)
         return "no sample was answered";
     snprintf(shard->routing_unknown, sizeof shard->routing_unknown,
-             "the engine %.32s does not tell the experts of a request", shard->engine->ops->name);
+             "the %.32s engine reports no routing", shard->engine->ops->name);
     return shard->routing_unknown;
 }
 
