@@ -1,7 +1,21 @@
-/* Start, in this order: take DIR/lock; make the folders; initdb into DIR/data.new and rename, so
- * that a kill in between leaves no half cluster; write DIR/data/moecap.conf; ask pg_ctl whether a
- * server runs; start one if not. Where the socket is, a running server knows best: line 5 of its
+/* The private cluster.
+ *
+ * Start, in this order: take DIR/lock; make the folders; initdb into DIR/data.new and rename, so that
+ * a kill in between leaves no half cluster; write DIR/data/moecap.conf; look for a server that runs;
+ * start one if there is none. Where the socket is, a running server knows best: line 5 of its
  * postmaster.pid.
+ *
+ * What it guarantees
+ *   The server outlives this program: killed with -9, the next start finds it and uses it. Asked to
+ *   stop, this program stops it, too. A server that dies by itself is started again by the thread of
+ *   store_embedded_watch.
+ *   A dead server is never taken for a live one: not one that nobody has reaped, and not another
+ *   program that has its number now (is_server). So the first start after a crash of everything works.
+ *   Two servers never run on one cluster: PostgreSQL itself refuses while a backend of the old one is
+ *   left, and DIR/lock lets one store in.
+ *
+ * Threads: one, and after store_embedded_watch the watcher, which owns the server from then on until
+ * store_embedded_stop or _free has joined it. Programs are started by posix_spawn only (process.c).
  */
 #include "embedded.h"
 
@@ -17,6 +31,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/shm.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -28,7 +43,16 @@
 #include "digest/digest.h"
 #include "log/log.h"
 
-enum { START_MS = 120000, STOP_MS = 60000, INIT_MS = 120000, STATUS_MS = 10000 };
+enum {
+    START_MS = 120000,
+    STOP_MS = 60000,
+    INIT_MS = 120000,
+    STATUS_MS = 10000,
+    BACKENDS_MS = 10000, /* how long those of a server that was killed are waited for */
+    WATCH_STEP_MS = 50,
+    WATCH_EVERY_MS = 1000,
+    WATCH_FAILED_MS = 5000,
+};
 
 struct store_embedded {
     char dir[STORE_PATH_BYTES], data[STORE_PATH_BYTES], log[STORE_PATH_BYTES],
@@ -252,6 +276,91 @@ static bool pg_ctl(const struct store_embedded *e, const char *const *verb, cons
                       : store_process_run(&e->user, argv, log, wait_ms, err);
 }
 
+/* Line `number` (from 1) of postmaster.pid in `out`; false when there is none. */
+static bool read_pid_line(const struct store_embedded *e, int number, char out[STORE_PATH_BYTES])
+{
+    struct cap_err ignored = {0};
+    char path[STORE_PATH_BYTES], *rest, *line = NULL;
+
+    if (!join(path, e->data, "postmaster.pid", &ignored))
+        return false;
+    CAP_AUTO_MEM char *text = cap_file_read(path, 65536, NULL, &ignored);
+    rest = text;
+    for (int i = 0; i < number; i++)
+        line = strsep(&rest, "\n");
+    if (!line)
+        return false;
+    snprintf(out, STORE_PATH_BYTES, "%s", line);
+    return true;
+}
+
+static pid_t read_pid(const struct store_embedded *e)
+{
+    char line[STORE_PATH_BYTES];
+
+    return read_pid_line(e, 1, line) ? (pid_t)strtol(line, NULL, 10) : 0;
+}
+
+/* The process is there, has not ended, and is a PostgreSQL. kill(pid, 0) alone says yes to a server
+ * that died but that nobody has reaped, as happens in a container whose process 1 reaps only its own
+ * programs, and to another program that has the number now. */
+static bool is_server(pid_t pid)
+{
+    struct cap_err ignored = {0};
+    char path[64], *name, *end;
+
+    waitpid(pid, NULL, WNOHANG); /* as process 1 we inherited it */
+    if (kill(pid, 0) != 0 && errno != EPERM)
+        return false;
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    CAP_AUTO_MEM char *text = cap_file_read(path, 4096, NULL, &ignored);
+    name = text ? strchr(text, '(') : NULL;
+    end = text ? strrchr(text, ')') : NULL;
+    if (!name || !end || strlen(end) < 3)
+        return true; /* no /proc here: kill's word counts */
+    return strncmp(name, "(post", strlen("(post")) == 0 && !strchr("ZX", end[2]);
+}
+
+static bool is_alive(const struct store_embedded *e)
+{
+    pid_t pid = read_pid(e);
+
+    return pid > 0 && is_server(pid);
+}
+
+static bool remove_lock(const char *dir, const char *name, struct cap_err *err)
+{
+    char path[STORE_PATH_BYTES];
+
+    if (!join(path, dir, name, err))
+        return false;
+    if (unlink(path) == 0 || errno == ENOENT)
+        return true;
+    return cap_fail(err, CAP_PERMISSION_DENIED, "could not remove \"%s\" of a dead server: %s",
+                    path, strerror(errno));
+}
+
+/* PostgreSQL takes what is_server says no to for a running server and starts no other beside it, so
+ * its two locks go: of the cluster and of the socket, which is ours alone. The backends of a killed
+ * server end by themselves. They are waited for, and PostgreSQL refuses to start while one is left: it
+ * asks the shared memory, as we do. */
+static bool drop_dead_locks(const struct store_embedded *e, struct cap_err *err)
+{
+    char line[STORE_PATH_BYTES];
+    unsigned long key;
+    struct shmid_ds info;
+    int segment;
+
+    if (read_pid_line(e, 7, line) && sscanf(line, "%lu %d", &key, &segment) == 2)
+        for (int ms = 0;
+             ms < BACKENDS_MS && shmctl(segment, IPC_STAT, &info) == 0 && info.shm_nattch > 0;
+             ms += WATCH_STEP_MS)
+            cap_sleep_ms(WATCH_STEP_MS);
+    if (read_pid_line(e, 5, line) && *line == '/' && !remove_lock(line, ".s.PGSQL.5432.lock", err))
+        return false;
+    return remove_lock(e->data, "postmaster.pid", err);
+}
+
 static bool is_running(const struct store_embedded *e, bool *out_running, struct cap_err *err)
 {
     const char *const verb[] = {"status", NULL};
@@ -270,19 +379,11 @@ static bool is_running(const struct store_embedded *e, bool *out_running, struct
 /* Line 5 of postmaster.pid: where the running server has its socket. */
 static bool read_socket_dir(struct store_embedded *e, struct cap_err *err)
 {
-    char path[STORE_PATH_BYTES];
-    char *rest, *line = NULL;
+    char line[STORE_PATH_BYTES];
 
-    if (!join(path, e->data, "postmaster.pid", err))
-        return false;
-    CAP_AUTO_MEM char *text = cap_file_read(path, 65536, NULL, err);
-    if (!text)
-        return false;
-    rest = text;
-    for (int i = 0; i < 5 && rest; i++)
-        line = strsep(&rest, "\n");
-    if (!rest || !line || *line != '/')
-        return cap_fail(err, CAP_INTERNAL, "\"%s\" does not say where the socket is", path);
+    if (!read_pid_line(e, 5, line) || *line != '/')
+        return cap_fail(err, CAP_INTERNAL, "\"%s/postmaster.pid\" does not say where the socket is",
+                        e->data);
     snprintf(e->socket_dir, sizeof e->socket_dir, "%s", line);
     return true;
 }
@@ -300,6 +401,8 @@ static bool start(const struct store_embedded *e, struct cap_err *err)
 
 static bool start_or_reuse(struct store_embedded *e, struct cap_err *err)
 {
+    if (exists(e->data, "postmaster.pid") && !is_alive(e) && !drop_dead_locks(e, err))
+        return false;
     if (!is_running(e, &e->reused, err))
         return false;
     if (e->reused)
@@ -383,30 +486,6 @@ struct store_embedded *store_embedded_open(const struct store_embedded_options *
 }
 
 /* ---- watching ---- */
-
-enum { WATCH_STEP_MS = 50, WATCH_EVERY_MS = 1000, WATCH_FAILED_MS = 5000 };
-
-/* Line 1 of postmaster.pid; 0 when there is none. */
-static pid_t read_pid(const struct store_embedded *e)
-{
-    struct cap_err ignored = {0};
-    char path[STORE_PATH_BYTES];
-
-    if (!join(path, e->data, "postmaster.pid", &ignored))
-        return 0;
-    CAP_AUTO_MEM char *text = cap_file_read(path, 65536, NULL, &ignored);
-    return text ? (pid_t)strtol(text, NULL, 10) : 0;
-}
-
-static bool is_alive(const struct store_embedded *e)
-{
-    pid_t pid = read_pid(e);
-
-    if (pid <= 0)
-        return false;
-    waitpid(pid, NULL, WNOHANG); /* as process 1 of a container we inherit it */
-    return kill(pid, 0) == 0 || errno == EPERM;
-}
 
 static void pause_watching(struct store_embedded *e, int ms)
 {

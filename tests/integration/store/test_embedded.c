@@ -4,6 +4,7 @@
 #include <pwd.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -157,6 +158,86 @@ static void a_server_that_dies_is_started_again(void **state)
     assert_true(postmaster_of(*state) != before);
     must_stop(e);
     assert_int_equal(postmaster_of(*state), 0);
+}
+
+/* 'Z' for one that is dead and that nobody reaped, '?' for none. */
+static char state_of(pid_t pid)
+{
+    struct cap_err err = {0};
+    char path[64];
+
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
+    CAP_AUTO_MEM char *text = cap_file_read(path, 4096, NULL, &err);
+    return text && strrchr(text, ')') ? strrchr(text, ')')[2] : '?';
+}
+
+static void kill_unreaped(const char *dir)
+{
+    pid_t pid = postmaster_of(dir);
+
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    while (state_of(pid) != 'Z')
+        cap_sleep_ms(5);
+}
+
+/* The store of a container: the server belongs to process 1, which reaps nobody. */
+static void be_in_a_container(const char *dir)
+{
+    struct store_embedded *e = must_open(dir);
+    pid_t before;
+
+    /* all killed at once, and started again */
+    store_embedded_free(e);
+    kill_unreaped(dir);
+    e = must_open(dir);
+    assert_false(store_embedded_reused(e));
+    free(harness_sql(store_embedded_conninfo(e), "SELECT 1"));
+    /* killed under a store that lives on */
+    store_embedded_watch(e);
+    before = postmaster_of(dir);
+    kill_unreaped(dir);
+    for (int i = 0; postmaster_of(dir) == before || postmaster_of(dir) == 0; i++) {
+        assert_true(i < 3000);
+        cap_sleep_ms(10);
+    }
+    must_stop(e);
+}
+
+static void a_dead_server_that_nobody_reaps_is_started_again(void **state)
+{
+    int status;
+    pid_t process_1 = fork();
+
+    if (process_1 == 0) {
+        prctl(PR_SET_CHILD_SUBREAPER, 1);
+        pid_t store = fork();
+        if (store == 0) {
+            be_in_a_container(*state);
+            _exit(0);
+        }
+        waitpid(store, &status, 0); /* and nobody else */
+        _exit(WIFEXITED(status) ? WEXITSTATUS(status) : 99);
+    }
+    waitpid(process_1, &status, 0);
+    assert_int_equal(status, 0);
+}
+
+/* The machine was cut off, and the number of the dead server now belongs to another program. */
+static void a_pid_that_another_program_has_now_is_no_server(void **state)
+{
+    struct store_embedded *e = must_open(*state);
+    struct cap_err err = {0};
+    char path[300], text[400];
+
+    must_stop(e);
+    snprintf(path, sizeof path, "%s/data/postmaster.pid", (char *)*state);
+    snprintf(text, sizeof text, "%d\n%s/data\n1\n5432\n%s/run\n\n        1        1\nready\n",
+             (int)getpid(), (char *)*state, (char *)*state);
+    assert_ok(cap_file_write(path, text, strlen(text), &err), &err);
+    e = must_open(*state);
+    assert_false(store_embedded_reused(e));
+    free(harness_sql(store_embedded_conninfo(e), "SELECT 1"));
+    must_stop(e);
 }
 
 /* A start that was killed in initdb leaves data.new; the next one begins again. */
@@ -416,6 +497,8 @@ int main(void)
         DIR_TEST(a_cluster_keeps_its_data_from_start_to_start),
         DIR_TEST(a_cluster_that_was_left_running_is_taken_over),
         DIR_TEST(a_server_that_dies_is_started_again),
+        DIR_TEST(a_dead_server_that_nobody_reaps_is_started_again),
+        DIR_TEST(a_pid_that_another_program_has_now_is_no_server),
         DIR_TEST(two_clusters_stand_beside_each_other),
         DIR_TEST(a_folder_serves_one_store),
         DIR_TEST(a_path_that_is_long_or_odd_is_fine),
