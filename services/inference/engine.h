@@ -157,6 +157,7 @@ struct infer_engine_report {
     /* why requests come without routing, as a sentence; NULL = they have it, or none is known */
     const char *routing_unknown;
     const char *counts_unknown; /* why token counts of answers are, likewise */
+    const char *server_says;    /* what a server says it is, if not the kind asked for */
     /* names of the fields above that somebody declared and nobody measured */
     const char *const *declared;
     int declared_count;

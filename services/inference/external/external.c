@@ -4,6 +4,7 @@
 #include "external/inside.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "external/external.h"
@@ -62,7 +63,7 @@ static struct infer_engine *open_external(const struct infer_engine_options *opt
 
     if (!engine)
         abort();
-    engine->base.ops = infer_engine_find(options->kind);
+    engine->base.ops = infer_external_find(options->kind);
     engine->client = cap_http_client_new();
     engine->call_count = options->concurrency > 0 ? options->concurrency : 1;
     engine->calls = calloc((size_t)engine->call_count, sizeof *engine->calls);
@@ -131,6 +132,7 @@ static void report_external(struct infer_engine *base, struct infer_engine_repor
         .context_tokens_max = or_unknown(server->context_tokens_max),
         .can_score = server->kind->scoring != INFER_SCORING_NONE,
         .routing_unknown = engine->routing.unknown,
+        .server_says = *server->says ? server->says : NULL,
         .counts_unknown = infer_notes_counts_unknown(&engine->notes, engine->counts_unknown,
                                                      sizeof engine->counts_unknown)
                               ? engine->counts_unknown
@@ -266,6 +268,14 @@ static const struct infer_engine_ops rows[] = {
 #include "external/kinds.def"
 #undef KIND
 };
+
+const struct infer_engine_ops *infer_external_find(const char *kind)
+{
+    for (size_t i = 0; i < CAP_COUNT_OF(rows); i++)
+        if (strcmp(rows[i].name, kind) == 0)
+            return &rows[i];
+    return NULL;
+}
 
 const struct infer_engine_ops *infer_external_ops_at(int index)
 {

@@ -10,6 +10,8 @@
 
 #include "engine.h"
 
+/* NULL when there is no such kind. */
+const struct infer_engine_ops *infer_external_find(const char *kind);
 /* The kinds as rows of engine.c; NULL past the end. */
 const struct infer_engine_ops *infer_external_ops_at(int index);
 

@@ -107,7 +107,7 @@ void infer_call_init(struct infer_call *call, const struct infer_server *server,
 bool infer_call_take_chunk(struct infer_call *call, const struct infer_chunk *chunk, int64_t at_ns,
                            struct infer_event *out);
 
-/* ---- body.c ---- */
+/* ---- kinds.c ---- */
 
 enum infer_body_way {
     INFER_BODY_STREAM,

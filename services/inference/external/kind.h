@@ -9,7 +9,6 @@
 #include <jansson.h>
 
 #include "engine.h"
-#include "external/scrape.h"
 
 /* How it tells log-likelihoods of a prompt. */
 enum infer_scoring {
@@ -25,8 +24,17 @@ enum infer_routing_way {
     INFER_ROUTING_AGAIN,     /* only in an answer that is not streamed: a second request */
 };
 
+/* The names of the series in its /metrics; NULL = it has no such series. */
+struct infer_series {
+    const char *running, *waiting; /* gauges: requests */
+    const char *kv_share;          /* gauge: 0 to 1 */
+    const char *cached;            /* counter: prompt tokens that needed no prefill */
+    const char *preempted;         /* counter: requests put back */
+};
+
 struct infer_external_kind {
     const char *name;
+    const char *speaks_as; /* the kind whose server it is, or passes for; NULL = its own */
 
     /* ---- is it ready, and who is it? ---- */
     const char *ready_path;   /* 200 when it can answer, 503 while loading; NULL: the model list */

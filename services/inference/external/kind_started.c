@@ -9,6 +9,7 @@ static void set_fields(json_t *body, const struct infer_request *request)
 
 const struct infer_external_kind infer_kind_ktransformers = {
     .name = "ktransformers",
+    .speaks_as = "sglang",
     .ready_path = "/ready",
     .version_path = "/server_info",
     .usage_on_request = true,

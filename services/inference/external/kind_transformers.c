@@ -38,9 +38,9 @@ static void set_fields(json_t *body, const struct infer_request *request)
 
 #define TRANSFORMERS(kind_name)                                                                    \
     {                                                                                              \
-        .name = kind_name, .ready_path = "/health", .refuses_other_names = true,                   \
-        .accepts_overlong = true, .stop_max = INT32_MAX, .seed_max = UINT32_MAX,                   \
-        .set_fields = set_fields,                                                                  \
+        .name = kind_name, .speaks_as = "transformers", .ready_path = "/health",                   \
+        .refuses_other_names = true, .accepts_overlong = true, .stop_max = INT32_MAX,              \
+        .seed_max = UINT32_MAX, .set_fields = set_fields,                                          \
     }
 
 const struct infer_external_kind infer_kind_transformers = TRANSFORMERS("transformers");

@@ -11,6 +11,30 @@
 #include "external/reply.h"
 #include "external/server.h"
 
+/* ---- the server's own counters ----
+ *
+ * Prometheus text, read once a second at most while a shard runs. What is kept are extremes and
+ * differences of a few series; a series that is missing is unknown, not 0. Several label sets of a
+ * name are summed, but of a share the largest is taken. */
+
+struct infer_scrape {
+    int samples;
+    double running_max, waiting_max, kv_share_max; /* NAN = unknown */
+    double cached_first, cached_last, preempted_first, preempted_last;
+};
+
+void infer_scrape_begin(struct infer_scrape *scrape);
+/* NUL-terminated text. */
+void infer_scrape_take(struct infer_scrape *scrape, const struct infer_series *series,
+                       const char *text);
+/* As a sentence; false when nothing was seen. */
+bool infer_scrape_tell(const struct infer_scrape *scrape, char *out, size_t room);
+
+/* The value of a series in Prometheus text; NAN when it is not there. */
+double infer_scrape_value(const char *text, const char *name, bool largest);
+
+/* ---- notes ---- */
+
 enum { INFER_NOTES_MAX = 16, INFER_NOTE_BYTES = 240 };
 
 struct infer_notes {

@@ -1,3 +1,5 @@
+/* The table of a request's experts is checked against what usage says and what the config declares,
+ * then counted by layer and expert; prompt rows before the cached ones, answer rows behind them. */
 #include "external/routing.h"
 
 #include <assert.h>
@@ -7,7 +9,214 @@
 
 #include "external/inside.h"
 
-/* ---- may we? ---- */
+/* Rows of [layers][top_k] expert ids, little-endian, each of `width` bytes. */
+struct table {
+    const uint8_t *data;
+    size_t bytes;
+    int64_t rows;
+    int layers, top_k, width;
+};
+
+/* ---- base64 ---- */
+
+static int digit_of(char c)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const char *at = c ? strchr(digits, c) : NULL;
+
+    return at ? (int)(at - digits) : -1;
+}
+
+/* The bytes, to be freed; NULL when it is no base64. */
+static uint8_t *decode(const char *text, size_t length, size_t *out_bytes)
+{
+    uint8_t *out = malloc(length / 4 * 3 + 3);
+    uint32_t bits = 0;
+    int held = 0;
+
+    assert(out);
+    *out_bytes = 0;
+    while (length > 0 && text[length - 1] == '=')
+        length--;
+    for (size_t i = 0; i < length; i++) {
+        int digit = digit_of(text[i]);
+
+        if (digit < 0) {
+            free(out);
+            return NULL;
+        }
+        bits = bits << 6 | (uint32_t)digit;
+        held += 6;
+        if (held >= 8) {
+            held -= 8;
+            out[(*out_bytes)++] = (uint8_t)(bits >> held);
+        }
+    }
+    return out;
+}
+
+/* ---- the shape ---- */
+
+static bool refuse_shape(const struct table *t, int64_t rows, struct cap_err *err)
+{
+    return cap_fail(err, CAP_DATA_LOSS,
+                    "%zu bytes of routing, %lld rows of %d layers and %d experts of %d bytes, "
+                    "where usage makes it %lld rows",
+                    t->bytes, (long long)t->rows, t->layers, t->top_k, t->width, (long long)rows);
+}
+
+static void shape_by_config(const struct infer_declared *declared, struct table *t)
+{
+    size_t row;
+
+    t->layers = declared->layers;
+    t->top_k = declared->top_k;
+    t->width = 4;
+    row = (size_t)t->layers * (size_t)t->top_k * 4;
+    t->rows = row > 0 && t->bytes % row == 0 ? (int64_t)(t->bytes / row) : -1;
+}
+
+static int width_of(const char *header)
+{
+    static const struct {
+        const char *descr;
+        int width;
+    } types[] = {{"'|u1'", 1}, {"'<u2'", 2}, {"'<i4'", 4}, {"'<u4'", 4}};
+
+    for (size_t i = 0; i < CAP_COUNT_OF(types); i++)
+        if (strstr(header, types[i].descr))
+            return types[i].width;
+    return 0;
+}
+
+/* {'descr': '|u1', 'fortran_order': False, 'shape': (9, 2, 4), } behind a magic and a length. */
+static bool shape_by_header(struct table *t, struct cap_err *err)
+{
+    char header[512] = "";
+    const char *shape;
+    size_t length, start = 10;
+
+    if (t->bytes < start || memcmp(t->data, "\x93NUMPY\x01", 7) != 0)
+        return cap_fail(err, CAP_DATA_LOSS, "the routing is no .npy file of version 1");
+    length = t->data[8] | (size_t)t->data[9] << 8;
+    if (length >= sizeof header || start + length > t->bytes)
+        return cap_fail(err, CAP_DATA_LOSS, "the .npy header of the routing has %zu bytes", length);
+    memcpy(header, t->data + start, length);
+    shape = strstr(header, "'shape':");
+    t->width = width_of(header);
+    if (!t->width || !strstr(header, "'fortran_order': False") || !shape ||
+        sscanf(shape, "'shape': (%ld, %d, %d", &t->rows, &t->layers, &t->top_k) != 3)
+        return cap_fail(err, CAP_DATA_LOSS, "an .npy header that we cannot read: %.120s", header);
+    t->data += start + length;
+    t->bytes -= start + length;
+    return true;
+}
+
+static bool check_shape(const struct table *t, const struct infer_declared *declared, int64_t rows,
+                        struct cap_err *err)
+{
+    if (t->top_k != declared->top_k ||
+        (t->layers != declared->layers && t->layers != declared->moe_layers))
+        return cap_fail(err, CAP_DATA_LOSS,
+                        "routing of %d layers and %d experts a token, declared are %d (%d with "
+                        "experts) and %d",
+                        t->layers, t->top_k, declared->layers, declared->moe_layers,
+                        declared->top_k);
+    if (t->rows == rows && rows > 0 &&
+        t->bytes == (size_t)rows * (size_t)t->layers * (size_t)t->top_k * (size_t)t->width)
+        return true;
+    return refuse_shape(t, rows, err);
+}
+
+/* ---- counting ---- */
+
+static int64_t id_at(const struct table *t, size_t index)
+{
+    const uint8_t *at = t->data + index * (size_t)t->width;
+    int64_t id = 0;
+
+    for (int i = t->width - 1; i >= 0; i--)
+        id = id << 8 | at[i];
+    return id;
+}
+
+static bool count_row(const struct table *t, int64_t row, const struct infer_declared *declared,
+                      uint32_t *sums, struct cap_err *err)
+{
+    for (int i = 0; i < declared->moe_layers; i++) {
+        int layer = t->layers == declared->layers ? declared->moe_layer_ids[i] : i;
+        size_t start = ((size_t)row * (size_t)t->layers + (size_t)layer) * (size_t)t->top_k;
+
+        for (size_t k = 0; k < (size_t)t->top_k; k++) {
+            int64_t id = id_at(t, start + k);
+
+            if (id >= declared->experts)
+                return cap_fail(err, CAP_DATA_LOSS,
+                                "the server says that expert %lld of %d was chosen", (long long)id,
+                                declared->experts);
+            sums[(size_t)i * (size_t)declared->experts + (size_t)id]++;
+        }
+    }
+    return true;
+}
+
+static bool count_rows(const struct table *t, const struct infer_declared *declared,
+                       const struct infer_routed_counts *counts, struct infer_routed *out,
+                       struct cap_err *err)
+{
+    int64_t first = counts->cached_tokens > 0 ? counts->cached_tokens : 0;
+    size_t cells = (size_t)declared->moe_layers * (size_t)declared->experts;
+
+    out->prefill = calloc(cells + 1, sizeof *out->prefill);
+    out->decode = calloc(cells + 1, sizeof *out->decode);
+    assert(out->prefill && out->decode);
+    for (int64_t row = first; row < t->rows; row++)
+        if (!count_row(t, row, declared, row < counts->prompt_tokens ? out->prefill : out->decode,
+                       err))
+            return false;
+    out->view =
+        (struct infer_routing){.source = "server per request",
+                               .moe_layers = declared->moe_layers,
+                               .experts = declared->experts,
+                               .top_k = declared->top_k,
+                               .moe_layer_ids = declared->moe_layer_ids,
+                               .prefill = first < counts->prompt_tokens ? out->prefill : NULL,
+                               .decode = t->rows > counts->prompt_tokens ? out->decode : NULL};
+    out->given = true;
+    return true;
+}
+
+bool infer_routed_read(const char *text, size_t length, bool npy,
+                       const struct infer_declared *declared,
+                       const struct infer_routed_counts *counts, struct infer_routed *out,
+                       struct cap_err *err)
+{
+    struct table table = {0};
+    CAP_AUTO_MEM uint8_t *bytes = decode(text, length, &table.bytes);
+    int64_t rows = (int64_t)counts->prompt_tokens + counts->output_tokens - 1;
+
+    infer_routed_done(out);
+    table.data = bytes;
+    if (!bytes)
+        return cap_fail(err, CAP_DATA_LOSS, "the routing is no base64: %.40s", text);
+    if (counts->prompt_tokens < 0 || counts->output_tokens < 0)
+        return cap_fail(err, CAP_DATA_LOSS, "routing without usage cannot be checked");
+    if (npy && !shape_by_header(&table, err))
+        return false;
+    if (!npy)
+        shape_by_config(declared, &table);
+    return check_shape(&table, declared, rows, err) &&
+           count_rows(&table, declared, counts, out, err);
+}
+
+void infer_routed_done(struct infer_routed *routed)
+{
+    free(routed->prefill);
+    free(routed->decode);
+    *routed = (struct infer_routed){0};
+}
+
+/* ---- whether an engine has it ---- */
 
 static const char not_started_so[] =
     "the server was started without --enable-return-routed-experts";
@@ -47,8 +256,6 @@ void infer_routing_begin(struct infer_routing_state *state)
     state->kept = state->left_out = 0;
     *state->why_left_out = '\0';
 }
-
-/* ---- having it ---- */
 
 static void leave_out(struct infer_routing_state *state, const char *why)
 {

@@ -1,3 +1,5 @@
+/* Waiting: a server that refuses connections may be starting, one that answers 503 is loading; each
+ * has a limit of its own. Then its model list must hold the name, for some servers answer any. */
 #include "external/server.h"
 
 #include <stdio.h>
@@ -16,6 +18,7 @@ enum {
     PAUSE_MS_MAX = 1000,
     REFUSED_MS = 10000, /* defaults of the options */
     LOADING_MS = 600000,
+    REFUSAL_MS_MAX = 30000,
 };
 
 static char *copy_text(const char *text, size_t length)
@@ -294,13 +297,114 @@ static void ask_version(struct infer_server *server)
     json_decref(json);
 }
 
+/* ---- which kind is it? ---- */
+
+static bool take(struct infer_guess *out, const char *kind, const char *name, const char *why)
+{
+    out->kind = infer_kind_find(kind);
+    out->name = name;
+    snprintf(out->why, sizeof out->why, "%s", why);
+    return true;
+}
+
+/* The model list: who owns its entries, and what only one server writes there. */
+static bool by_models(const json_t *models, struct infer_guess *out)
+{
+    static const struct {
+        const char *owner, *name;
+    } owners[] = {{"vllm", "vLLM"}, {"sglang", "SGLang"}, {"llamacpp", "llama.cpp"}};
+    const json_t *entry = json_array_get(json_object_get(models, "data"), 0);
+    const char *owner = json_string_value(json_object_get(entry, "owned_by"));
+    char why[100];
+
+    for (size_t i = 0; owner && i < CAP_COUNT_OF(owners); i++)
+        if (strcmp(owner, owners[i].owner) == 0) {
+            snprintf(why, sizeof why, "its models are owned by \"%s\"", owner);
+            return take(out, owner, owners[i].name, why);
+        }
+    if (owner && strcmp(owner, "moecap") == 0)
+        return take(out, "openai", "a node of moecap",
+                    "this is a moecap node; use --engine openai");
+    return json_object_get(json_object_get(entry, "meta"), "n_ctx") &&
+           take(out, "llamacpp", "llama.cpp", "its model list holds meta.n_ctx");
+}
+
+/* A path that answers 200 with an object that has this field. */
+static bool by_path(const struct infer_server *server, const char *path, const char *field,
+                    const char *kind, const char *name, struct infer_guess *out)
+{
+    CAP_AUTO(cap_arena) arena = cap_arena_new(2 * REPLY_BYTES_MAX);
+    struct cap_http_reply reply;
+    struct cap_err err = {0};
+    char why[100];
+    json_t *json;
+    bool has;
+
+    if (!infer_server_get(server, path, arena, &reply, &err) || reply.status != 200)
+        return false;
+    json = infer_reply_json(reply.body, reply.length);
+    has = json_object_get(json, field) != NULL;
+    json_decref(json);
+    snprintf(why, sizeof why, "%s answers with \"%s\"", path, field);
+    return has && take(out, kind, name, why);
+}
+
+/* Its way to refuse a field that nobody knows. */
+static bool by_refusal(const struct infer_server *server, struct infer_guess *out)
+{
+    static const char body[] = "{\"model\":\"moecap-engine-check\",\"prompt\":\"a\","
+                               "\"max_tokens\":1,\"moecap_engine_check\":1}";
+    CAP_AUTO(cap_arena) arena = cap_arena_new(2 * REPLY_BYTES_MAX);
+    CAP_AUTO_MEM char *url = infer_server_url(server, "/v1/completions");
+    const struct cap_http_ask ask = {
+        .url = url, .headers = server->headers, .body = body, .deadline_ms = REFUSAL_MS_MAX};
+    struct cap_http_reply reply;
+    struct cap_err err = {0};
+
+    return cap_http_fetch(&ask, arena, &reply, &err) && reply.status == 422 &&
+           strstr(reply.body, "Unexpected fields") &&
+           take(out, "transformers", "transformers serve",
+                "it refuses unknown fields with 422, as no other does");
+}
+
+/* What the server itself says. */
+static bool by_its_word(const struct infer_server *server, const json_t *models,
+                        struct infer_guess *out)
+{
+    return by_models(models, out) ||
+           by_path(server, "/server_info", "model_path", "sglang", "SGLang", out) ||
+           by_path(server, "/props", "default_generation_settings", "llamacpp", "llama.cpp", out);
+}
+
+void infer_guess_kind(const struct infer_server *server, const json_t *models,
+                      struct infer_guess *out)
+{
+    if (!by_its_word(server, models, out) &&
+        !by_path(server, "/version", "version", "vllm", "vLLM", out) && !by_refusal(server, out))
+        take(out, "openai", NULL, "nothing speaks for another");
+}
+
+/* A run is named after the engine that its submitter named: a reader must see when the server says
+ * something else. */
+static void note_other_kind(struct infer_server *server, const json_t *models)
+{
+    const struct infer_external_kind *kind = server->kind;
+    struct infer_guess guess;
+
+    if (by_its_word(server, models, &guess) && guess.kind != kind &&
+        (!kind->speaks_as || strcmp(kind->speaks_as, guess.kind->name) != 0))
+        snprintf(server->says, sizeof server->says, "%s (%.120s)", guess.name, guess.why);
+}
+
 bool infer_server_identify(struct infer_server *server, struct cap_err *err)
 {
     json_t *models = infer_server_models(server, err);
     bool found = models && find_model(server, models, err);
 
-    json_decref(models);
-    if (found)
+    if (found) {
         ask_version(server);
+        note_other_kind(server, models);
+    }
+    json_decref(models);
     return found;
 }

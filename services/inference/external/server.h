@@ -16,7 +16,7 @@
 #include "external/kind.h"
 #include "http/client.h"
 
-enum { INFER_SERVER_NOTE_BYTES = 300 };
+enum { INFER_SERVER_SAYS_BYTES = 160 };
 
 struct infer_server {
     const struct infer_external_kind *kind;
@@ -26,10 +26,11 @@ struct infer_server {
     const char *headers[2];    /* for cap_http_ask */
     struct infer_child *child; /* the node started it; NULL = it was there */
     /* what it says of itself */
-    char version[128];      /* "" = unknown */
-    int context_tokens_max; /* of prompt and answer together; 0 = unknown */
-    bool listed;            /* the model list holds the name */
-    bool offers_routing;    /* it was started so; only of kinds that tell it */
+    char version[128];                  /* "" = unknown */
+    int context_tokens_max;             /* of prompt and answer together; 0 = unknown */
+    bool listed;                        /* the model list holds the name */
+    char says[INFER_SERVER_SAYS_BYTES]; /* another kind than asked for; "" = nothing of that sort */
+    bool offers_routing;                /* it was started so; only of kinds that tell it */
 };
 
 bool infer_server_init(struct infer_server *server, const struct infer_external_kind *kind,
@@ -40,7 +41,8 @@ void infer_server_done(struct infer_server *server);
  * says that it is loading. */
 bool infer_server_wait(const struct infer_server *server,
                        const struct infer_engine_options *options, struct cap_err *err);
-/* Finds the model in its list and reads limits and version. */
+/* Finds the model in its list; reads limits, version, and whether it says that it is of another
+ * kind. */
 bool infer_server_identify(struct infer_server *server, struct cap_err *err);
 /* As it calls itself, cut to fit, UTF-8. */
 void infer_server_keep_version(struct infer_server *server, const char *version);
@@ -54,5 +56,17 @@ char *infer_server_url(const struct infer_server *server, const char *path);
 /* GET path; any status is success. */
 bool infer_server_get(const struct infer_server *server, const char *path, struct cap_arena *arena,
                       struct cap_http_reply *out_reply, struct cap_err *err);
+
+/* ---- which kind is it? ---- */
+
+struct infer_guess {
+    const struct infer_external_kind *kind;
+    const char *name; /* as people call it: "vLLM"; NULL = nothing speaks for one */
+    char why[200];
+};
+
+/* `models` is the reply of /v1/models. "openai" when nothing speaks for another. */
+void infer_guess_kind(const struct infer_server *server, const json_t *models,
+                      struct infer_guess *out);
 
 #endif

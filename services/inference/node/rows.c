@@ -260,6 +260,7 @@ static void set_engine(Moecap__V1__ShardReport *row, const struct infer_engine_r
     row->timing_boundary = text_or_empty(engine->timing_boundary);
     row->model_family = text_or_empty(engine->family);
     row->isa = text_or_empty(engine->isa);
+    row->server_says = text_or_empty(engine->server_says);
     row->moe_layers = count_or_0(engine->moe_layers);
     row->experts = count_or_0(engine->experts);
     row->top_k = count_or_0(engine->top_k);

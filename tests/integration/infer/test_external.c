@@ -590,6 +590,47 @@ static void version_and_context_are_read_where_each_kind_tells_them(void **state
     engine->ops->free(engine);
 }
 
+static void a_server_of_another_kind_is_told_to_readers(void **state)
+{
+    static const struct {
+        const char *kind, *models, *path, *body, *says;
+    } rows[] = {
+        {"vllm", "{\"data\":[{\"id\":\"m\",\"owned_by\":\"vllm\"}]}", NULL, NULL, NULL},
+        {"openai", "{\"data\":[{\"id\":\"m\"}]}", NULL, NULL, NULL},
+        {"vllm", "{\"data\":[{\"id\":\"m\",\"owned_by\":\"sglang\"}]}", NULL, NULL,
+         "SGLang (its models are owned by \"sglang\")"},
+        {"ktransformers", "{\"data\":[{\"id\":\"m\",\"owned_by\":\"sglang\"}]}", NULL, NULL, NULL},
+        {"vllm", "{\"data\":[{\"id\":\"m\",\"owned_by\":\"moecap\"}]}", NULL, NULL,
+         "a node of moecap (this is a moecap node"},
+        {"sglang", "{\"data\":[{\"id\":\"m\"}]}", "/props",
+         "{\"default_generation_settings\":{\"n_ctx\":4}}",
+         "llama.cpp (/props answers with \"default_generation_settings\")"},
+        {"openai", "{\"data\":[{\"id\":\"m\",\"owned_by\":\"vllm\"}]}", NULL, NULL,
+         "vLLM (its models are owned by \"vllm\")"},
+    };
+
+    for (size_t i = 0; i < CAP_COUNT_OF(rows); i++) {
+        struct infer_engine_report report;
+        struct infer_engine *engine;
+        struct cap_err err = {0};
+
+        stub_stop(*state);
+        *state = stub_start();
+        stub_reply(*state, "/v1/models", &(struct stub_reply){.body = rows[i].models});
+        if (rows[i].path)
+            stub_reply(*state, rows[i].path, &(struct stub_reply){.body = rows[i].body});
+        engine = drive_open(rows[i].kind, stub_url(*state), "m", &err);
+        assert_non_null(engine);
+        engine->ops->report(engine, &report);
+        if ((report.server_says == NULL) != (rows[i].says == NULL) ||
+            (rows[i].says && strncmp(report.server_says, rows[i].says, strlen(rows[i].says)) != 0))
+            fail_msg("row %zu: %s", i, report.server_says ? report.server_says : "nothing");
+        assert_true(drive_has_note(&report, "and the server says it is: ") ==
+                    (rows[i].says != NULL));
+        engine->ops->free(engine);
+    }
+}
+
 static void what_cannot_fit_into_the_context_is_not_sent(void **state)
 {
     static char long_text[40001];
@@ -911,6 +952,7 @@ int main(void)
         TEST(a_model_that_is_not_listed_is_refused_with_one_that_is),
         TEST(what_is_no_model_list_is_told),
         TEST(version_and_context_are_read_where_each_kind_tells_them),
+        TEST(a_server_of_another_kind_is_told_to_readers),
         TEST(what_cannot_fit_into_the_context_is_not_sent),
         TEST(a_refusal_is_mapped_to_what_it_means),
         TEST(overload_is_tried_again_and_counted),

@@ -17,8 +17,8 @@
 #include "drive.h"
 #include "inference/external/check.h"
 #include "inference/external/declared.h"
-#include "inference/external/routed.h"
-#include "inference/external/scrape.h"
+#include "inference/external/notes.h"
+#include "inference/external/routing.h"
 
 #define COMPLETIONS "/v1/completions"
 
