@@ -61,7 +61,7 @@ scene("every wrong field is marked at once, each with its range", async (stage) 
     seed: '"abc" is not a whole number from 0 to',
     url: 'engine "vllm" needs “Address of the server”, e.g. http://127.0.0.1:8000',
   };
-  await page.getByTestId("fault-count").filter({ hasText: "6 fields to put right" }).waitFor();
+  await page.getByTestId("fault-count").filter({ hasText: "6 fields need fixing" }).waitFor();
   for (const [field, text] of Object.entries(told))
     assert.ok((await page.getByTestId(`fault-${field}`).innerText()).includes(text), field);
 });
@@ -86,11 +86,11 @@ scene("the command line that is shown plans the same configuration", async (stag
   await page.getByLabel("Random share").fill("0.25");
   await page.getByLabel("Seed").fill("77");
   await page.getByLabel("Repeats").fill("2");
-  await page.getByText("For the record").click();
+  await page.getByText("Metadata").click();
   await page.getByLabel("Note").fill('it\'s "quoted" & more');
   await page.getByText("Generation", { exact: true }).click();
-  await page.getByLabel("Longest answer, tokens").fill("16");
-  await page.getByRole("checkbox", { name: /^Exact lengths/ }).check();
+  await page.getByLabel("Max tokens").fill("16");
+  await page.getByRole("checkbox", { name: /^Ignore end-of-sequence/ }).check();
   await planSays(page, "4 runs, 600 samples");
   const hash = await page.getByTestId("config-hash").getAttribute("title");
   const command = await page.getByTestId("command").innerText();
@@ -187,7 +187,7 @@ scene("a configuration that runs already is shown, not started anew", async (sta
     await page.getByRole("button", { name: "Submit" }).click();
     await page.waitForURL(/\/evaluations\//);
     assert.equal(await page.getByTestId("evaluation-id").innerText(), first.evaluation_id);
-    await page.getByText("nothing new was started").waitFor();
+    await page.getByText("no new run was started").waitFor();
   } finally {
     await cancel(first.evaluation_id);
   }

@@ -209,13 +209,10 @@ function provenanceColumns(): Column[] {
       width: 80,
       numeric: true,
     }),
-    fact(
-      "few_shot",
-      "Few-shot",
-      "Examples before the question; empty: the task's own",
-      (r) => r.run.spec.num_fewshot ?? null,
-      { width: 92, numeric: true },
-    ),
+    fact("few_shot", "Few-shot", "Few-shot examples; empty: task default", (r) => r.run.spec.num_fewshot ?? null, {
+      width: 92,
+      numeric: true,
+    }),
     fact(
       "prompt_format",
       "Prompt",

@@ -22,7 +22,7 @@ type GroupTitle = (typeof tables.groups)[number];
 type TextKnob = Exclude<KnobId, "tasks" | "ignore_eos" | "model_config">;
 
 /** Groups that are folded until they say something. */
-const folded: readonly GroupTitle[] = ["Generation", "Machine", "For the record"];
+const folded: readonly GroupTitle[] = ["Generation", "Machine", "Metadata"];
 
 export function Group({ group, ...props }: FormProps & { group: GroupTitle }) {
   const rows = knobs.filter((k) => k.group === group && isShown(k, props));
@@ -32,7 +32,7 @@ export function Group({ group, ...props }: FormProps & { group: GroupTitle }) {
     const declares = group === "Machine" && props.engine.needs_url;
     return (
       <Folded
-        title={declares ? "Declared: what the server cannot tell" : group}
+        title={declares ? "Declared by you (the server cannot report it)" : group}
         open={declares || rows.some((k) => k.kind !== "file" && saysSomething(props.form[k.id as TextKnob]))}
       >
         {fields}
@@ -199,7 +199,7 @@ function ModelField(props: FormProps) {
         {...bind(props, "model")}
         title="Model"
         placeholder={engine.needs_url ? "Qwen/Qwen3-30B-A3B" : "none"}
-        hint={engine.needs_url ? "The name that results are shown under." : "Any name: the null engine has no model."}
+        hint={engine.needs_url ? "Name shown with the results." : "Any name: the null engine has no model."}
       />
     );
   const options = [
@@ -315,11 +315,11 @@ function LoadKind({ form, set }: FormProps) {
     <div class="radios whole" role="radiogroup" aria-label="Kind of load">
       <label class="check">
         <input type="radio" name="loop" checked={form.loop === "closed"} onChange={choose("closed")} />
-        <span>Batch: a fixed number of requests in flight</span>
+        <span>Closed loop: a fixed number of requests in flight</span>
       </label>
       <label class="check">
         <input type="radio" name="loop" checked={form.loop === "open"} onChange={choose("open")} />
-        <span>Arrivals: requests at a mean rate, whether earlier ones have ended or not</span>
+        <span>Open loop: Poisson arrivals at a mean rate</span>
       </label>
     </div>
   );

@@ -55,7 +55,7 @@ interface Props {
 export function PlanPanel({ plan, missing, general, faults, command, sending, configTyped }: Props) {
   return (
     <aside class="plan" aria-label="Plan" data-testid="plan" data-checking={plan.checking}>
-      <h2>What would run</h2>
+      <h2>Preview</h2>
       <div class="verdict" role="status" aria-live="polite">
         {general.map((text) => (
           <p key={text} class="bad">
@@ -64,7 +64,7 @@ export function PlanPanel({ plan, missing, general, faults, command, sending, co
         ))}
         {faults > 0 ? (
           <p class="bad" data-testid="fault-count">
-            <Icon name="warning" /> {plural(faults, "field")} to put right
+            <Icon name="warning" /> {plural(faults, "field")} {faults === 1 ? "needs" : "need"} fixing
           </p>
         ) : plan.value ? (
           <Planned plan={plan.value} />
@@ -108,7 +108,7 @@ function Planned({ plan }: { plan: SubmitReply }) {
       ))}
       {plan.no_node && plan.warnings.length === 0 && (
         <p class="warn">
-          <Icon name="clock" /> No connected node can run this now; it would wait.
+          <Icon name="clock" /> No connected node can run this now, so it would wait.
         </p>
       )}
       <p class="soft hash">
@@ -145,7 +145,7 @@ function Command({ words, configTyped }: { words: string[]; configTyped: boolean
   };
   return (
     <section class="command" aria-label="Command line">
-      <h3>The same on the command line</h3>
+      <h3>Equivalent command</h3>
       <pre tabIndex={0}>
         <code ref={text} data-testid="command">
           {words.join(" \\\n  ")}
