@@ -45,6 +45,8 @@ static void free_call(struct cap_rpc_call *call)
         grpc_call_unref(call->grpc);
     cap_arena_free(call->message_arena);
     cap_arena_free(call->arena);
+    rpc_memory_give(&call->message_held, 0);
+    rpc_memory_give(&call->arena_held, 0);
     pthread_mutex_destroy(&call->lock);
     pthread_cond_destroy(&call->changed);
     free(call);

@@ -58,6 +58,13 @@ void rpc_poller_stop(struct rpc_poller *poller);
 /* Shared by all channels of the process; runs between cap_rpc_init and cap_rpc_shutdown. */
 grpc_completion_queue *rpc_client_queue(void);
 
+/* ---- memory.c: what large messages may take together ---- */
+
+/* The most that a message of this many bytes may cost; waits for it. Nothing for a small one. */
+bool rpc_memory_take(size_t message_bytes, size_t *out_held, struct cap_err *err);
+/* Gives back what is not needed any more. */
+void rpc_memory_give(size_t *io_held, size_t still_held);
+
 /* ---- wire.c: messages, metadata, deadlines ---- */
 
 grpc_byte_buffer *rpc_pack(const ProtobufCMessage *message);
@@ -142,6 +149,7 @@ struct cap_rpc_call {
     grpc_byte_buffer *arriving; /* gRPC writes it */
     bool receiving, receive_ended;
     struct cap_arena *message_arena; /* of the message received last */
+    size_t arena_held, message_held; /* server: taken from the budget for these two, see memory.c */
     struct cap_err failure;          /* found by us, e.g. a message that cannot be unpacked */
     grpc_metadata_array in_headers, in_trailers;
     bool in_headers_ready;

@@ -65,7 +65,7 @@ static void take_log(gpr_log_func_args *line)
 
 void cap_rpc_init(void)
 {
-    enum { KEEP_BYTES = 256 << 20 };
+    enum { KEEP_BYTES = 32 << 20 };
 
     /* Without these glibc gives every large message's memory back to the kernel and faults it in
      * again: 14 times the CPU of a 64 KiB call. Setting one turns the other's adaption off. */

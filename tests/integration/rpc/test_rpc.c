@@ -530,6 +530,79 @@ static void structure_that_needs_too_much_memory_is_refused(void **state)
     free(request.items);
 }
 
+/* ---- many large messages ---- */
+
+enum { SENDERS = 8, SENDER_ITEMS = 3000000 };
+
+struct bulk_sender {
+    struct fixture *fixture;
+    const request_type *request;
+    enum cap_code code;
+};
+
+static void *send_structure(void *argument)
+{
+    struct bulk_sender *sender = argument;
+    const struct cap_rpc_options options = {.timeout_ms = 60000};
+    CAP_AUTO(cap_arena) arena = cap_arena_new(1 << 20);
+    struct cap_err err = {0};
+    reply_type *reply = NULL;
+
+    echo_rpc_say(sender->fixture->channel, &options, sender->request, arena, &reply, &err);
+    sender->code = err.code;
+    return NULL;
+}
+
+static long status_kib(const char *row)
+{
+    FILE *file = fopen("/proc/self/status", "r");
+    char line[256];
+    long kib = -1;
+
+    while (file && fgets(line, sizeof line, file))
+        if (strncmp(line, row, strlen(row)) == 0)
+            kib = strtol(line + strlen(row), NULL, 10);
+    if (file)
+        fclose(file);
+    return kib;
+}
+
+/* Each could take 96 MiB: together they take what one budget has. */
+static void large_messages_take_turns_and_their_memory_returns(void **state)
+{
+    struct fixture *f = *state;
+    Moecap__Test__EchoItem item = MOECAP__TEST__ECHO_ITEM__INIT;
+    request_type request = make_request("", 0);
+    struct bulk_sender senders[SENDERS];
+    pthread_t threads[SENDERS];
+    long before, most, after;
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    print_message("skip: a sanitizer's own memory cannot be told from the server's\n");
+    skip();
+#endif
+    request.n_items = SENDER_ITEMS;
+    request.items = calloc(SENDER_ITEMS, sizeof *request.items);
+    for (int i = 0; i < SENDER_ITEMS; i++)
+        request.items[i] = &item;
+    before = status_kib("VmRSS:");
+    for (int i = 0; i < SENDERS; i++) {
+        senders[i] = (struct bulk_sender){f, &request, CAP_OK};
+        assert_int_equal(pthread_create(&threads[i], NULL, send_structure, &senders[i]), 0);
+    }
+    for (int i = 0; i < SENDERS; i++)
+        pthread_join(threads[i], NULL);
+    most = status_kib("VmHWM:") - before;
+    after = status_kib("VmRSS:") - before;
+    for (int i = 0; i < SENDERS; i++)
+        assert_int_equal(senders[i].code, CAP_RESOURCE_EXHAUSTED);
+    free(request.items);
+    print_message("%ld MiB at most, %ld MiB kept\n", most >> 10, after >> 10);
+    /* 8 times 6 MB, sent and received; up to 160 MiB for the messages */
+    if (most > 300 << 10 || after > 200 << 10)
+        fail_msg("%ld MiB at most, %ld MiB kept", most >> 10, after >> 10);
+}
+
 static void a_reply_that_does_not_fit_the_arena_is_refused(void **state)
 {
     struct fixture *f = *state;
@@ -772,6 +845,7 @@ int main(void)
         WITH_SERVER(a_sender_is_told_when_the_client_has_gone),
         cmocka_unit_test(messages_over_the_limit_are_refused),
         WITH_SERVER(structure_that_needs_too_much_memory_is_refused),
+        WITH_SERVER(large_messages_take_turns_and_their_memory_returns),
         WITH_SERVER(a_reply_that_does_not_fit_the_arena_is_refused),
         cmocka_unit_test(an_overloaded_server_refuses_at_once),
         cmocka_unit_test(idle_streams_of_one_client_leave_room_for_other_calls),
