@@ -12,6 +12,7 @@
 
 #include "base/buf.h"
 #include "base/file.h"
+#include "base/python_json.h"
 #include "log/log.h"
 
 enum { CONFIG_BYTES_MAX = 1 << 20, PATH_BYTES_MAX = 4096, CACHE_BYTES_MAX = 4 << 20 };
@@ -236,7 +237,7 @@ static int64_t context_of(const json_t *config)
 static void read_family(struct infer_model *model)
 {
     char file[PATH_BYTES_MAX];
-    CAP_AUTO_MEM char *text = NULL;
+    CAP_AUTO_MEM char *text = NULL, *strict = NULL;
     struct cap_err err = {0};
     json_error_t where;
     json_t *config = NULL;
@@ -245,9 +246,11 @@ static void read_family(struct infer_model *model)
 
     join(file, model->path, "config.json");
     text = cap_file_read_regular(file, CONFIG_BYTES_MAX, &length, &err);
+    if (text)
+        strict = cap_python_json(text, length, &length);
     if (!text)
         model->problem = copy(err.text);
-    else if (!(config = json_loadb(text, length, 0, &where)) ||
+    else if (!(config = json_loadb(strict, length, 0, &where)) ||
              !(type = json_string_value(json_object_get(config, "model_type")))) {
         cap_fail(&err, CAP_INVALID_ARGUMENT, "%s: %s", file,
                  config ? "there is no model_type" : where.text);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/file.h"
+#include "base/python_json.h"
 #include "jinja/jinja.h"
 
 enum { CONFIG_BYTES_MAX = 32 << 20, TEMPLATE_BYTES_MAX = 4 << 20 };
@@ -102,7 +103,8 @@ static json_t *read_json(const char *dir, const char *name, struct cap_err *err)
     size_t length = 0;
     CAP_AUTO_MEM char *text = read_optional(dir, name, CONFIG_BYTES_MAX, &length, err);
     json_error_t why;
-    json_t *json = text ? json_loadb(text, length, JSON_ALLOW_NUL, &why) : NULL;
+    CAP_AUTO_MEM char *strict = text ? cap_python_json(text, length, &length) : NULL;
+    json_t *json = strict ? json_loadb(strict, length, JSON_ALLOW_NUL, &why) : NULL;
 
     if (text && !json)
         cap_fail(err, CAP_INVALID_ARGUMENT, "%s, line %d: %.200s", name, why.line, why.text);

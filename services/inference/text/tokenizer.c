@@ -12,6 +12,7 @@
 #include "base/arena.h"
 #include "base/file.h"
 #include "base/map.h"
+#include "base/python_json.h"
 #include "base/utf8.h"
 #include "text/added.h"
 #include "text/bpe.h"
@@ -492,7 +493,7 @@ struct infer_tokenizer *infer_tokenizer_parse(const json_t *json, struct cap_err
 static json_t *read_file(const char *dir, enum file file, struct cap_err *err)
 {
     char path[PATH_MAX];
-    CAP_AUTO_MEM char *text = NULL;
+    CAP_AUTO_MEM char *text = NULL, *strict = NULL;
     json_error_t why;
     json_t *json;
     size_t length;
@@ -506,7 +507,8 @@ static json_t *read_file(const char *dir, enum file file, struct cap_err *err)
     text = cap_file_read_regular(path, INFER_TOKENIZER_FILE_BYTES_MAX, &length, err);
     if (!text)
         return NULL;
-    json = json_loadb(text, length, JSON_ALLOW_NUL, &why);
+    strict = cap_python_json(text, length, &length);
+    json = json_loadb(strict, length, JSON_ALLOW_NUL, &why);
     if (!json)
         cap_fail(err, CAP_INVALID_ARGUMENT, "file \"%s\", line %d: %.200s", path, why.line,
                  why.text);

@@ -68,6 +68,14 @@ try model inspect "$tmp/model" --json
 expect inspect-escapes-json 1 'x\u001B[2Jy\u202ez\rw\nproblems    none'
 try model inspect "$(printf '/nowhere\033[31m')"
 expect inspect-escape-argument 3 'there is no "/nowhere?[31m"'
+# what Python's json writes and reads: the length that transformers writes for "no limit", infinity
+cp -r $tiny "$tmp/python"
+sed 's/^{/{"model_max_length": 1000000000000000019884624838656, "x": Infinity,/' $tiny/tokenizer_config.json \
+    >"$tmp/python/tokenizer_config.json"
+try model inspect "$tmp/python"
+expect inspect-python-json 0 "problems    none"
+feed '"a b"' tokenize "$tmp/python"
+expect tokenize-python-json 0 "[64, 295]"
 # whatever lies in the place of a file, nothing waits for it
 for file in config.json generation_config.json model.safetensors tokenizer.json tokenizer_config.json chat_template.jinja; do
     rm -rf "$tmp/pipes"
