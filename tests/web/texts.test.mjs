@@ -47,7 +47,7 @@ scene(
     for (const address of ["/nothing", "/submit/x", "/" + "n".repeat(3000), "/runs/" + "r".repeat(3000)]) {
       const page = await stage.open(address);
       await page
-        .getByText(/no page|no run|has no|does not exist/i)
+        .getByText(/not found|no run|has no|does not exist/i)
         .first()
         .waitFor();
       await page.getByRole("link", { name: "Queue", exact: true }).waitFor();
