@@ -1,3 +1,7 @@
+/* Migrations, applied under an advisory lock: of any number of stores that start together one applies
+ * what is missing, and the others wait and find it done. All that is missing is one transaction, so
+ * that a failed start leaves the schema as it was.
+ */
 #include "migrate.h"
 
 #include <string.h>

@@ -1,6 +1,7 @@
 /* The row map against the schema, and messages with every field set through the store: a new field
  * of the .proto is in these tests without another line (docs/adding-a-field.md). */
 #include "digest/digest.h"
+#include "moecap/v1/evaluator.rpc.h"
 #include "rpc/rpc.h"
 #include "store/row_map.h"
 #include "wire/json.h"
@@ -31,6 +32,36 @@ static void each_map_fits_its_table(void **state)
                 fail_msg("%s.%s is NOT NULL, but its field is optional", table, c[i].column);
         }
     }
+}
+
+/* The words of an enum are written once, in the .proto; the database's CHECK must know them all. */
+static void assert_checked(struct world *w, const char *table, const char *column,
+                           const char *const *words)
+{
+    char sql[256];
+    size_t count = 0, quotes = 0;
+
+    snprintf(sql, sizeof sql,
+             "SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = '%s_%s_check'"
+             " AND conrelid = 'moecap.%s'::regclass",
+             table, column, table);
+    CAP_AUTO_MEM char *check = harness_sql(w->db, sql);
+    assert_non_null(check);
+    for (; words[count]; count++) {
+        char quoted[80];
+        snprintf(quoted, sizeof quoted, "'%s'", words[count]);
+        if (!strstr(check, quoted))
+            fail_msg("the CHECK of %s.%s lacks %s: %s", table, column, quoted, check);
+    }
+    for (const char *c = check; *c; c++)
+        quotes += *c == '\'';
+    assert_int_equal(quotes, 2 * count);
+}
+
+static void the_database_has_the_words_of_the_wire(void **state)
+{
+    assert_checked(*state, "run", "state", run_state_words);
+    assert_checked(*state, "verdict", "kind", verdict_kind_words);
 }
 
 /* ---- a message with everything in it ---- */
@@ -208,6 +239,7 @@ int main(void)
 #define WORLD_TEST(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
     const struct CMUnitTest tests[] = {
         WORLD_TEST(each_map_fits_its_table),
+        WORLD_TEST(the_database_has_the_words_of_the_wire),
         WORLD_TEST(every_field_of_a_batch_comes_back),
         WORLD_TEST(every_field_of_a_summary_comes_back),
     };
