@@ -3,17 +3,22 @@
  * take_bytes inside wait() only, which queues events; wait() hands them out one by one. */
 #include "http/client.h"
 
+#include <arpa/inet.h>
 #include <assert.h>
 #include <ctype.h>
 #include <curl/curl.h>
+#include <netdb.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/buf.h"
 #include "base/clock.h"
 #include "http/sse.h"
+#include "http/url.h"
 
 enum {
     DEADLINE_MS = 600000,
@@ -48,8 +53,16 @@ struct transfer {
     struct cap_sse sse;
     size_t read_bytes, reply_bytes_max, header_bytes;
     bool whole, head_seen, streamed, marked_end;
-    struct cap_err failure; /* of our own: a limit passed */
+    struct cap_err failure;                 /* of our own: a limit passed */
+    char refused_address[INET6_ADDRSTRLEN]; /* link-local, "" = none */
 };
+
+static atomic_bool link_local_allowed;
+
+void cap_http_allow_link_local(bool allowed)
+{
+    link_local_allowed = allowed;
+}
 
 struct cap_http_client {
     CURLM *multi;
@@ -214,6 +227,29 @@ static size_t take_header(char *bytes, size_t size, size_t count, void *arg)
     return 0;
 }
 
+/* A name may lead to any address; this is the one that would be asked. */
+static curl_socket_t open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *to)
+{
+    struct transfer *t = arg;
+    char address[NI_MAXHOST] = "";
+
+    (void)purpose;
+    getnameinfo(&to->addr, to->addrlen, address, sizeof address, NULL, 0, NI_NUMERICHOST);
+    address[strcspn(address, "%")] = '\0'; /* fe80::1%eth0 */
+    if (link_local_allowed || !cap_address_is_link_local(address))
+        return socket(to->family, to->socktype | SOCK_CLOEXEC, to->protocol);
+    snprintf(t->refused_address, sizeof t->refused_address, "%.45s", address);
+    return CURL_SOCKET_BAD;
+}
+
+static bool fail_link_local(struct cap_err *err, const char *url, const char *address)
+{
+    return cap_fail(err, CAP_INVALID_ARGUMENT,
+                    "%.200s leads to %s, which is link-local, where clouds keep a machine's "
+                    "credentials; the node's setting link_local allows it",
+                    url, address);
+}
+
 /* ---- setting up a transfer ---- */
 
 /* The address without a query, which may hold a secret. */
@@ -308,6 +344,8 @@ static void set_request(struct transfer *t, const struct cap_http_ask *ask)
     curl_easy_setopt(easy, CURLOPT_USERAGENT, "moecap/" MOECAP_VERSION);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, t->error_text);
     curl_easy_setopt(easy, CURLOPT_PRIVATE, t);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket);
+    curl_easy_setopt(easy, CURLOPT_OPENSOCKETDATA, t);
     curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_bytes);
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, t);
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, take_header);
@@ -341,6 +379,8 @@ bool cap_http_client_add(struct cap_http_client *client, const struct cap_http_a
 
     if (!check_url(ask->url, err))
         return false;
+    if (!link_local_allowed && cap_url_is_link_local(ask->url)) /* a proxy would go there */
+        return fail_link_local(err, ask->url, "an address");
     if (find_transfer(client, ask->id))
         return cap_fail(err, CAP_ALREADY_EXISTS, "request %llu is in flight already",
                         (unsigned long long)ask->id);
@@ -405,6 +445,10 @@ static void explain(const struct transfer *t, CURLcode code, struct cap_err *err
     char words[CURL_ERROR_SIZE];
     const char *reason = *t->error_text ? t->error_text : curl_easy_strerror(code);
 
+    if (*t->refused_address && code == CURLE_COULDNT_CONNECT) {
+        fail_link_local(err, t->url, t->refused_address);
+        return;
+    }
     if (t->failure.code != CAP_OK) {
         *err = t->failure;
         return;

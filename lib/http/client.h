@@ -59,6 +59,10 @@ struct cap_http_event {
     const struct cap_err *failure; /* FAILED: why; otherwise NULL */
 };
 
+/* Whether this process may ask link-local addresses (url.h says which), also those that a name leads to;
+ * it may not unless this is called. */
+void cap_http_allow_link_local(bool allowed);
+
 struct cap_http_client;
 
 struct cap_http_client *cap_http_client_new(void);

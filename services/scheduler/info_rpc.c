@@ -11,7 +11,7 @@
 struct models {
     Moecap__V1__ModelChoice **list; /* by name; room for all that the nodes name */
     size_t count;
-    bool any_path;
+    bool any_path, link_local;
     size_t nodes;
 };
 
@@ -96,6 +96,7 @@ static bool gather_models(Moecap__V1__NodeEntry *const *nodes, size_t count,
         const Moecap__V1__NodeHello *hello = nodes[i]->hello;
 
         out->any_path = out->any_path || hello->any_model_path;
+        out->link_local = out->link_local || hello->link_local;
         for (size_t m = 0; m < hello->n_models; m++)
             if (!merge_model(out, hello->models[m], arena))
                 return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "there are too many models to list");
@@ -144,6 +145,7 @@ static bool know_models(const struct models *models, struct cap_arena *arena,
     out->models = (struct cap_words){names, models->count};
     out->model_contexts = contexts;
     out->any_model_path = models->any_path;
+    out->link_local = models->link_local;
     out->nodes = models->nodes;
     return names && contexts;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "http/client.h"
 #include "log/log.h"
 #include "native/weights.h"
 #include "node/hardware.h"
@@ -170,6 +171,7 @@ static void dial(struct infer_node *node)
         .any_model_path = node->config->any_model_path,
         .commands = node->commands,
         .command_count = STARTED_KINDS,
+        .link_local = node->config->link_local,
     };
     if (*node->config->scheduler)
         node->client =
@@ -181,6 +183,7 @@ struct infer_node *infer_node_start(const struct infer_config *config, struct ca
     struct infer_node *node = calloc(1, sizeof *node);
 
     assert(node);
+    cap_http_allow_link_local(config->link_local);
     node->config = config;
     choose_name(node);
     infer_hardware_read(&node->hardware, config->probe);

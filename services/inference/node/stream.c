@@ -146,6 +146,7 @@ static Moecap__V1__NodeHello *make_hello(const struct infer_hello *hello, struct
     message->version = MOECAP_VERSION;
     message->endpoint = (char *)hello->endpoint;
     message->any_model_path = hello->any_model_path;
+    message->link_local = hello->link_local;
     message->hardware = infer_hardware_to_wire(hello->hardware, hardware);
     add_engines(message, hello, arena);
     add_precisions(message, hello->precisions);

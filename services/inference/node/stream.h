@@ -23,9 +23,9 @@ struct infer_hello {
     struct infer_models *models;
     const struct infer_hardware *hardware;
     const char *endpoint; /* "" = none */
-    bool any_model_path;
     const struct infer_server_command *commands; /* [command_count] that start servers */
     int command_count;
+    bool any_model_path, link_local;
 };
 
 struct infer_work_client;

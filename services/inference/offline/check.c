@@ -8,6 +8,7 @@
 #include "external/check.h"
 #include "external/kind.h"
 #include "external/reply.h"
+#include "http/client.h"
 #include "offline/offline.h"
 
 enum { REFUSED_MS = 2000, LOADING_MS = 600000 };
@@ -110,6 +111,7 @@ int infer_cmd_engine_check(int argc, char **argv)
     }
     if (!read_arguments(argc, argv, &arguments, &err))
         return infer_say_usage(as_json, verb, help, "%s", err.text);
+    cap_http_allow_link_local(true); /* whoever types the address may ask it */
     if (check_kind(arguments.options.kind, &err))
         found = infer_check(&arguments.options, &err);
     if (!found) {

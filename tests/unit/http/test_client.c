@@ -425,6 +425,38 @@ static void what_is_no_url_is_refused_at_once(void **state)
     }
 }
 
+/* There clouds keep a machine's credentials. The address is judged as libcurl reads it, and where a
+ * connection would go: here, to a proxy of the environment, as a name would lead there. */
+static void a_link_local_address_is_asked_only_when_that_is_allowed(void **state)
+{
+    static const char *const bad[] = {"http://169.254.169.254/latest", "http://2852039166/",
+                                      "http://[fe80::1]:80/", "http://[::ffff:169.254.169.254]/",
+                                      "http://metadata.google.internal/"};
+    CAP_AUTO(cap_http_client) client = cap_http_client_new();
+    struct cap_http_event event;
+    struct cap_err err = {0};
+
+    (void)state;
+    for (size_t i = 0; i < CAP_COUNT_OF(bad); i++) {
+        cap_err_clear(&err);
+        assert_false(cap_http_client_add(client, &(struct cap_http_ask){.url = bad[i]}, &err));
+        assert_int_equal(err.code, CAP_INVALID_ARGUMENT);
+        assert_non_null(strstr(err.text, "which is link-local"));
+    }
+    cap_err_clear(&err);
+    setenv("http_proxy", "http://169.254.1.1:9", 1);
+    assert_true(cap_http_client_add(client, &(struct cap_http_ask){.url = "http://h.test/"}, &err));
+    while (!cap_http_client_wait(client, 100, &event))
+        continue;
+    unsetenv("http_proxy");
+    assert_int_equal(event.kind, CAP_HTTP_FAILED);
+    assert_non_null(strstr(event.failure->text, "http://h.test/ leads to 169.254.1.1, which is"));
+    cap_http_allow_link_local(true);
+    assert_true(cap_http_client_add(client, &(struct cap_http_ask){.url = bad[0]}, &err));
+    cap_http_client_cancel(client, 0);
+    cap_http_allow_link_local(false);
+}
+
 static void cancelling_hangs_up_and_no_event_follows(void **state)
 {
     static const char *const pieces[] = {STREAM_HEAD "\r\ndata: a\n\ndata: b\n\n", NULL};
@@ -587,6 +619,7 @@ int main(void)
         cmocka_unit_test(a_reply_past_its_limit_is_refused),
         cmocka_unit_test(trailers_without_end_are_refused),
         cmocka_unit_test(what_is_no_url_is_refused_at_once),
+        cmocka_unit_test(a_link_local_address_is_asked_only_when_that_is_allowed),
         cmocka_unit_test(cancelling_hangs_up_and_no_event_follows),
         cmocka_unit_test(one_thread_drives_many_streams),
         cmocka_unit_test(a_fetch_waits_for_a_server_that_warms_up),
