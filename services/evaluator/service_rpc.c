@@ -391,11 +391,14 @@ static bool metrics_to_wire(struct cap_rpc_call *call, const struct eval_task *t
     return true;
 }
 
-/* The description as written: it may be a template. */
+/* What a reader is told of the task; else what its prompts begin with, as written. */
 static const char *description_of(const struct eval_task *task)
 {
-    const char *text = json_string_value(json_object_get(task->definition, "description"));
+    const json_t *metadata = json_object_get(task->definition, "metadata");
+    const char *text = json_string_value(json_object_get(metadata, "description"));
 
+    if (!text)
+        text = json_string_value(json_object_get(task->definition, "description"));
     return text ? text : "";
 }
 

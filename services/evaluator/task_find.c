@@ -27,7 +27,7 @@ static bool bring(const char *folder, int folder_length, const char *name,
 
     if (snprintf(path, sizeof path, "%.*s%s", folder_length, folder, name) >= (int)sizeof path)
         return cap_fail(err, CAP_INVALID_ARGUMENT, "the path of \"%.100s\" is too long", name);
-    out->text = cap_file_read(path, 1 << 20, &out->length, err);
+    out->text = cap_file_read_regular(path, 1 << 20, &out->length, err);
     if (!out->text)
         return false;
     if (!(out->name = strdup(name)))

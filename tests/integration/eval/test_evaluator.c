@@ -126,6 +126,15 @@ static void a_task_is_read_in_as_many_calls_as_it_has_missing_files(void **state
     assert_int_equal(strlen(reply->task->definition_sha256), 64);
 }
 
+static void every_shipped_task_says_what_it_is(void **state)
+{
+    static const char *const names[] = {"gsm-mini.yaml", "choice-mini.yaml", "gsm8k.yaml"};
+
+    (void)state;
+    for (size_t i = 0; i < CAP_COUNT_OF(names); i++)
+        assert_true(strlen(read_shipped(names[i])->description) > 20);
+}
+
 static void a_bad_task_is_refused_with_file_and_line(void **state)
 {
     Moecap__V1__TaskFile file = file_of("x.yaml", "task: x\ndoc_to_text: a\ndoc_to_targt: b\n");
@@ -532,6 +541,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_task_is_read_in_as_many_calls_as_it_has_missing_files),
+        cmocka_unit_test(every_shipped_task_says_what_it_is),
         cmocka_unit_test(a_bad_task_is_refused_with_file_and_line),
         cmocka_unit_test(prompts_come_in_the_order_of_the_documents),
         cmocka_unit_test(an_answer_gets_a_verdict_for_every_metric),
