@@ -1,5 +1,8 @@
-#include "cmd_grade.h"
-
+/* `grade`: a line of JSON in, a verdict out.
+ *
+ * The lines need not come from us: what a line says of gold, choices and answers takes the place of
+ * what a document and a node would say. A line that cannot be graded is named, the others are
+ * graded. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +11,8 @@
 #include "base/exit.h"
 #include "grade.h"
 #include "keys.h"
-#include "task_find.h"
+#include "service.h"
+#include "task_read.h"
 
 enum { LINE_BYTES_MAX = 16 << 20, LINE_ARENA_BYTES = 256 << 20, BAD_LINES_SHOWN = 20 };
 

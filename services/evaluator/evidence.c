@@ -2,7 +2,7 @@
  *
  * What a server says of itself is checked here once, so that no family has to: counts that cannot be
  * are unknown, times that cannot be are counted and left out. */
-#include "evidence.h"
+#include "measure.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -1,3 +1,8 @@
+/* Pipelines of filters: the table of steps, and the steps that need no pattern.
+ *
+ * A step changes the list of responses to one document, in place. It has a name, its own options
+ * (unknown ones are refused by name), and state that is opened once and then only read. What it
+ * does with a text is what the harness's filter of that name does (docs/graders.md). */
 #include "filter.h"
 
 #include <stdlib.h>

@@ -1,3 +1,9 @@
+/* From an answer to its verdicts.
+ *
+ * An answer is cut as the harness cuts it (thoughts, then stop strings), goes through the column's
+ * pipeline of filters, and what is left is judged by the column's metric. Nothing here fails the
+ * call: an answer that cannot be judged is wrong with a reason, or undecided where a pattern needed
+ * too much work. Reasons say what happened to the answer, never what would have been right. */
 #include "grade.h"
 
 #include <string.h>

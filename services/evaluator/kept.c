@@ -1,3 +1,9 @@
+/* A list of places, searched from its beginning: there are at most some dozens.
+ *
+ * Everything is decided under one lock and nothing is done there: kits are opened, filled and freed
+ * outside, so that a pool of megabytes holds nobody up. Two callers may compile the same task at
+ * once; the second finds the first's under its name and drops its own. A pinned kit is never
+ * taken out, so the limits may be passed for as long as calls need what they pinned. */
 #include "kept.h"
 
 #include <pthread.h>

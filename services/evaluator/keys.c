@@ -1,3 +1,4 @@
+/* Values as people and Python write them: near misses of names, typed keys, str() and literals. */
 #include "keys.h"
 
 #include <math.h>

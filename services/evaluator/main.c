@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cmd_grade.h"
 #include "kept.h"
 #include "measure.h"
 #include "service.h"

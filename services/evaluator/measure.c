@@ -1,4 +1,7 @@
-/* The tables of figures and families, and the summary made of them. */
+/* The tables of figures and families, and the summary made of them.
+ *
+ * Every row of the table becomes a figure of the summary, whether a family set it or not. A family
+ * is called once, with all the evidence, and sets its own rows: this file knows none of them. */
 #include "measure.h"
 
 #include <math.h>
@@ -178,5 +181,5 @@ void eval_measure_markdown(struct cap_buf *out)
                        table[i].formula, table[i].source, table[i].basis);
     cap_buf_add_str(out, "\n| family | reads |\n|---|---|\n");
     for (size_t i = 0; i < CAP_COUNT_OF(families); i++)
-        cap_buf_printf(out, "| `measure/%s.c` | %s |\n", families[i].name, families[i].reads);
+        cap_buf_printf(out, "| %s | %s |\n", families[i].name, families[i].reads);
 }

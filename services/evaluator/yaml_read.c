@@ -1,3 +1,10 @@
+/* YAML by libyaml, in two passes.
+ *
+ * The first looks at events only, and ends the reading where a file is too deep, too large or more
+ * than one document: libyaml would build all of it first, in time that grows with the square of
+ * depth, anchors and directives. The second builds the document and makes JSON values of it, by the
+ * implicit types of YAML 1.1 as PyYAML resolves them. An alias is the node that it names, so depth
+ * and number of values are counted once more there. */
 #include "yaml_read.h"
 
 #include <math.h>

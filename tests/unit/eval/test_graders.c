@@ -6,7 +6,7 @@
 
 #include "evaluator/grade.h"
 #include "evaluator/keys.h"
-#include "evaluator/task_find.h"
+#include "evaluator/task_read.h"
 
 struct bench {
     struct cap_arena *arena;

@@ -1,7 +1,7 @@
 /* Prompts: exact texts, few-shot draws, and what must never be in them. */
 #include "vectors.h"
 
-#include "evaluator/task_find.h"
+#include "evaluator/task_read.h"
 #include "evaluator/text/pyrandom.h"
 #include "rendering.h"
 

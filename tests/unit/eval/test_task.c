@@ -2,7 +2,6 @@
 #include "vectors.h"
 
 #include "base/buf.h"
-#include "evaluator/task_find.h"
 #include "evaluator/task_read.h"
 #include "evaluator/yaml_read.h"
 
