@@ -315,18 +315,19 @@ static bool up_to(int layer, int last)
 static const struct rule {
     const char *key;
     bool (*holds)(int layer, int value);
-    int min; /* a smaller value is not understood */
+    int min;            /* a smaller value is not understood */
+    const char *beside; /* without it the file is not whole: the code has a default of its own */
 } rules[] = {
-    {"decoder_sparse_step", every_nth, 1},       /* Qwen */
-    {"interleave_moe_layer_step", every_nth, 1}, /* Llama 4 */
-    {"moe_layer_frequency", every_nth, 1},       /* Arctic */
-    {"moe_layer_interval", every_nth, 1},        /* ERNIE, with the next two */
-    {"moe_layer_start_index", from, 0},
-    {"moe_layer_end_index", up_to, 0},           /* -1: to the last; see below */
-    {"first_k_dense_replace", from, 0},          /* DeepSeek, Kimi, GLM, dots, Ling */
-    {"moe_layer_freq", every_nth_from_first, 1}, /* the same */
-    {"num_dense_layers", from, 0},               /* LFM2, AFMoE */
-    {"moe_layer_num_skipped", from, 0},          /* Hunyuan */
+    {"decoder_sparse_step", every_nth, 1, NULL},                   /* Qwen */
+    {"interleave_moe_layer_step", every_nth, 1, NULL},             /* Llama 4 */
+    {"moe_layer_frequency", every_nth, 1, NULL},                   /* Arctic */
+    {"moe_layer_interval", every_nth, 1, "moe_layer_start_index"}, /* ERNIE, with the next two */
+    {"moe_layer_start_index", from, 0, "moe_layer_interval"},
+    {"moe_layer_end_index", up_to, 0, NULL},  /* -1: to the last; see below */
+    {"first_k_dense_replace", from, 0, NULL}, /* DeepSeek, Kimi, GLM, dots, Ling */
+    {"moe_layer_freq", every_nth_from_first, 1, "first_k_dense_replace"}, /* the same */
+    {"num_dense_layers", from, 0, NULL},                                  /* LFM2, AFMoE */
+    {"moe_layer_num_skipped", from, 0, NULL},                             /* Hunyuan */
 };
 
 static void narrow(struct layers *out, bool (*holds)(int layer, int value), int value)
@@ -392,6 +393,10 @@ static bool read_rules(const json_t *config, struct layers *out, struct cap_know
             number = out->count - 1; /* ERNIE counts it from the end */
         if (!json_is_integer(value) || number < rules[i].min || number > INT_MAX) {
             set_unknown(why, "\"%s\" is not understood", rules[i].key);
+            return false;
+        }
+        if (rules[i].beside && !find(config, rules[i].beside)) {
+            set_unknown(why, "\"%s\" is missing beside \"%s\"", rules[i].beside, rules[i].key);
             return false;
         }
         narrow(out, rules[i].holds, (int)number);

@@ -1,23 +1,32 @@
 /* The life of a program: service.h gives the order. What has begun is ended in the opposite order,
  * whichever step fails. SIGTERM and SIGINT are blocked before any thread exists; the main thread alone
- * waits for them. */
+ * waits for them, but for a thread that watches the start. */
 #include "service/service.h"
 
 #include <assert.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/exit.h"
 #include "base/file.h"
 #include "base/plain.h"
 #include "log/log.h"
 #include "service/admin.h"
 
-enum { CONFIG_ARENA_BYTES = 1 << 20, ROWS_MAX = 128, DRAIN_MS_DEFAULT = 5000 };
+enum {
+    CONFIG_ARENA_BYTES = 1 << 20,
+    ROWS_MAX = 128,
+    DRAIN_MS_DEFAULT = 5000,
+    START_WATCH_MS = 10,
+    START_STOP_MS = 8000, /* a start that was told to stop has as long to end by itself */
+};
 
 struct arguments {
     const char *listen, *ready_file, *log_levels;
@@ -228,19 +237,72 @@ static void stop_service(struct cap_service *service)
     cap_rpc_server_free(service->server);
 }
 
+/* While a service starts it reads files of others, which may never answer (a dead network drive, a
+ * device). A signal that comes then waits for the end of the start, but not for ever. */
+struct start_watch {
+    pthread_t thread;
+    const sigset_t *signals;
+    atomic_bool started;
+    int signal_number; /* that came meanwhile; 0 = none */
+};
+
+static void *watch_start(void *arg)
+{
+    static const struct timespec step = {.tv_nsec = START_WATCH_MS * 1000000L};
+    struct start_watch *watch = arg;
+    int waited_ms = 0;
+
+    while (!watch->started) {
+        if (!watch->signal_number) {
+            int number = sigtimedwait(watch->signals, NULL, &step);
+
+            watch->signal_number = number > 0 ? number : 0;
+            continue;
+        }
+        nanosleep(&step, NULL);
+        waited_ms += START_WATCH_MS;
+        if (waited_ms >= START_STOP_MS) {
+            cap_log(ERROR, "start_failed", "reason=%s signal=%d",
+                    CAP_LOG_Q("it was told to stop and its start does not end"),
+                    watch->signal_number);
+            _exit(CAP_EXIT_FAILED);
+        }
+    }
+    return NULL;
+}
+
+static void begin_watch(struct start_watch *watch, const sigset_t *signals)
+{
+    *watch = (struct start_watch){.signals = signals};
+    if (pthread_create(&watch->thread, NULL, watch_start, watch) != 0)
+        abort();
+}
+
+/* The signal that came meanwhile; 0 = none. */
+static int end_watch(struct start_watch *watch)
+{
+    watch->started = true;
+    pthread_join(watch->thread, NULL);
+    return watch->signal_number;
+}
+
 static bool serve_until_signal(struct cap_service *service, const struct arguments *arguments,
                                struct cap_admin *admin, const sigset_t *signals)
 {
+    struct start_watch watch;
     struct cap_err err = {0};
-    int signal_number = 0;
+    int signal_number;
     bool ok;
 
     cap_rpc_init();
+    begin_watch(&watch, signals);
     ok = start_service(service, arguments, admin, &err);
+    signal_number = end_watch(&watch);
     if (ok) {
         cap_log(INFO, "ready", "address=%s version=%s", *service->address ? service->address : "-",
                 MOECAP_VERSION);
-        sigwait(signals, &signal_number);
+        if (!signal_number)
+            sigwait(signals, &signal_number);
         cap_log(INFO, "stopping", "signal=%d", signal_number);
     } else {
         cap_log(ERROR, "start_failed", "reason=%s", CAP_LOG_Q(err.text));

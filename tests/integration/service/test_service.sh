@@ -96,3 +96,23 @@ while [ -d "/proc/$child" ] && ! grep -q '^State:.*Z' "/proc/$child/status" 2>/d
     sleep 0.05
 done
 echo "help, refusals, settings, ready file, two signals, a dead parent: as promised"
+
+# A start that reads what never answers ends when it is told to: here a pipe in the place of the node's cache.
+mkdir "$dir/models" "$dir/state"
+cp -r models/moecap-tiny "$dir/models/"
+mkfifo "$dir/state/model-digests"
+"$bin/moecap-inference" --scheduler "" --models "$dir/models" --state "$dir/state" --probe false 2>"$dir/log" &
+pid=$!
+sleep 1
+kill -TERM "$pid"
+tries=0
+while kill -0 "$pid" 2>/dev/null; do
+    tries=$((tries + 1))
+    [ $tries -lt 400 ] || fail "SIGTERM does not end a start that is stuck: $(cat "$dir/log")"
+    sleep 0.05
+done
+status=0
+wait "$pid" || status=$?
+pid=
+[ $status = 1 ] || fail "a stuck start ended with $status: $(cat "$dir/log")"
+grep -q 'its start does not end' "$dir/log" || fail "no word about it: $(cat "$dir/log")"

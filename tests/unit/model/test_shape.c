@@ -167,6 +167,9 @@ static const struct row rows[] = {
      TYPE("mixtral", 3) "\"num_local_experts\":8,"
                         "\"num_experts_per_tok\":2,\"moe_layer_stride\":2",
      8, 2, -1, NULL},
+    {"half of a rule",
+     TYPE("deepseek_v3", 3) "\"n_routed_experts\":8,\"num_experts_per_tok\":2,\"moe_layer_freq\":1",
+     8, 2, -1, NULL},
     {"a list that nobody knows", TYPE("deepseek_v3", 3) DEEPSEEK ",\"dense_mlp_idx\":[2]", 64, 6, 2,
      NULL},
     {"other words in a list",
