@@ -171,7 +171,7 @@ static bool capture(struct run *run, const struct node *body, struct scope *scop
     return flow != FAILED && run->err->code == CAP_OK;
 }
 
-/* A chain of filters around a block; the innermost has no operand of its own. */
+/* A chain of filters around a block; the innermost takes the text of the block. */
 static bool filter_text(struct run *run, const struct node *chain, struct scope *scope,
                         struct value *io_text)
 {

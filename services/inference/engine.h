@@ -181,7 +181,7 @@ struct infer_engine_ops {
     const char *name;     /* as users write it: "null", "native", "openai" */
     bool wants_directory; /* options.model is a directory on this node, not a mere name */
     struct infer_engine *(*open)(const struct infer_engine_options *options, struct cap_err *err);
-    /* A shard's clock starts, its warm-up is over: what is counted for the report starts anew. NULL
+    /* A shard's clock starts, its warm-up is over: what is counted for the report starts at 0. NULL
      * = nothing is counted. */
     void (*begin)(struct infer_engine *engine);
     void (*report)(struct infer_engine *engine, struct infer_engine_report *out_report);

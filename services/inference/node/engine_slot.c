@@ -39,7 +39,7 @@ bool infer_engine_slot_fits(const struct infer_engine_slot *slot,
     CAP_AUTO_MEM char *key = make_key(choice);
 
     if (choice->url && *choice->url)
-        return false; /* who answers there now is asked anew */
+        return false; /* another server may answer there now: it is asked again */
     return slot->engine && choice->concurrency <= slot->concurrency && strcmp(slot->key, key) == 0;
 }
 
@@ -73,7 +73,7 @@ static const struct infer_engine_ops *find_engine(const char *name, struct cap_e
     return NULL;
 }
 
-/* "http://host:80" is no beginning of "http://host:8000", nor of "http://host:80@other". */
+/* "http://host:80" does not begin "http://host:8000", nor "http://host:80@other". */
 static bool begins_url(const char *url, const char *beginning)
 {
     size_t length = strlen(beginning);
@@ -99,8 +99,7 @@ static bool check_tie(const char *name, const char *url, struct cap_err *err)
                     "the node sends %.64s only to URLs that begin with \"%.200s\"", name, tie);
 }
 
-/* The key goes to a URL that the submitter chose: no other variable may be asked for, whoever asks.
- */
+/* The key goes to a URL that the submitter chose, so nobody may ask for any other variable. */
 static bool find_key(const char *name, const char *url, const char **out, struct cap_err *err)
 {
     size_t length = name ? strlen(name) : 0;
@@ -114,7 +113,7 @@ static bool find_key(const char *name, const char *url, const char **out, struct
                         name);
     if (length >= 4 && strcmp(name + length - 4, "_URL") == 0)
         return cap_fail(err, CAP_PERMISSION_DENIED,
-                        "%.64s is no key but says to which URL one may be sent", name);
+                        "%.64s does not hold a key; it says to which URL one may be sent", name);
     if (!check_tie(name, url, err))
         return false;
     *out = getenv(name);
@@ -122,7 +121,7 @@ static bool find_key(const char *name, const char *url, const char **out, struct
                                     "the node has no environment variable %.64s", name);
 }
 
-/* Of the node's configuration, whatever the submission says. */
+/* From the node's own settings: a submission cannot name a command. */
 static const char *find_command(const struct infer_server_rules *rules, const char *kind)
 {
     for (int i = 0; i < rules->command_count; i++)

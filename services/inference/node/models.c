@@ -136,7 +136,7 @@ static void cache_add(const struct infer_models *models, const struct stat *info
 
     if (!cache_path(models, file))
         return;
-    old = cap_file_read(file, CACHE_BYTES_MAX / 2, &length, &err); /* past that: begin anew */
+    old = cap_file_read(file, CACHE_BYTES_MAX / 2, &length, &err); /* past that: start over */
     cap_err_clear(&err);
     cache_line(&text, info, sha256, path);
     if (old)

@@ -40,7 +40,7 @@ struct infer_node {
     struct infer_work_client *client;
     char name[65], endpoint[300];
     struct infer_server_command commands[STARTED_KINDS];
-    char *serve_path;        /* NULL: serve_model is no path */
+    char *serve_path;        /* NULL: serve_model is a name */
     const char *serve_model; /* "" = none */
 };
 
@@ -128,7 +128,7 @@ static bool start_endpoint(struct infer_node *node, struct cap_err *err)
     return true;
 }
 
-/* A served model that is a directory of its own is offered like the others. */
+/* A served model that was given as a directory is offered like the others. */
 static void open_models(struct infer_node *node)
 {
     const struct infer_config *config = node->config;

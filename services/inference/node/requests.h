@@ -79,7 +79,7 @@ void infer_timing_start(struct infer_timing *timing, int64_t submitted_ns);
 void infer_timing_tokens(struct infer_timing *timing, int64_t at_ns, int tokens);
 /* The last event only said "ended". */
 void infer_timing_closing(struct infer_timing *timing);
-/* The request has ended with so many tokens; -1 = unknown. */
+/* The request has ended, with this many tokens; -1 = unknown. */
 void infer_timing_end(struct infer_timing *timing, int output_tokens);
 /* Tokens of the first event, after the end; 0 = unknown: a rate over the events behind it counts the
  * others. */

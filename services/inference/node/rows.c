@@ -1,4 +1,4 @@
-/* Structs to rows: each row is packed as a message of its own and appended, see rows.h. */
+/* Structs to rows: each row is packed as one message and appended; see rows.h. */
 #include "node/rows.h"
 
 #include <assert.h>

@@ -18,7 +18,7 @@
 /* ---- what a node reports ----
  *
  * Times are microseconds since the shard's clock started; -1 = unknown. Token counts: -1 = unknown.
- * Everything is borrowed from whoever fills it in; nothing here owns memory.
+ * Everything is borrowed from the code that fills it in; nothing here owns memory.
  */
 
 struct infer_answer {
@@ -56,7 +56,7 @@ struct infer_shard_report {
 /* ---- as bytes ----
  *
  * Protocol Buffers define the concatenation of two packed messages as their merge, so each row is
- * packed as an AnswerRows of its own and appended: a batch is never held twice, and its bytes are
+ * packed as one AnswerRows and appended: a batch is never held twice, and its bytes are
  * final the moment they are written.
  */
 
@@ -121,7 +121,7 @@ void infer_expert_sums_pass(struct infer_expert_sums *sums, const struct infer_p
 /* A request's experts, of an engine that has no passes to show: nobody knows what else ran with it,
  * so they are counted in a bucket of their own, 0 on the wire. */
 void infer_expert_sums_routing(struct infer_expert_sums *sums, const struct infer_routing *routing);
-/* Writes the sums since the last flush as rows, and begins anew. Calls `full`, which must empty the
+/* Writes the sums since the last flush as rows, and begins again at 0. Calls `full`, which must empty the
  * rows, whenever they have grown to INFER_ROWS_FLUSH_BYTES: of a large model the sums alone can be
  * more than a batch holds. */
 void infer_expert_sums_flush(struct infer_expert_sums *sums, struct infer_rows *rows,

@@ -36,8 +36,8 @@
 
 enum {
     WARM_UP_TOKENS = 8,
-    BATCH_ANSWERS = 64, /* a batch goes out with so many answers, */
-    BATCH_AGE_MS = 500, /* or when its first row is so old */
+    BATCH_ANSWERS = 64, /* a batch goes out with this many answers, */
+    BATCH_AGE_MS = 500, /* or when its first row is this old */
     PROGRESS_MS = 500,
     WAIT_MS = 100, /* a stop is noticed within this and one step of the engine */
     LARGE_ANSWER_BYTES = 256 << 10,

@@ -2,7 +2,7 @@
  *
  * The worker's thread; it returns when the shard is done, stopped, or cannot go on. Order:
  *   1. warm-up, by one rule for every engine: the shard's first prompt is run once, alone, for at
- *      most 8 tokens. It is no answer; its passes are kept and marked, and no measure uses them.
+ *      most 8 tokens. It does not count as an answer; its passes are kept and marked, and no measure uses them.
  *   2. the clock starts; the load (load.h) says when requests start; every event is stamped by the
  *      engine where the token appeared.
  *   3. an answer becomes a row at once; rows go out (work.h) as numbered batches.
@@ -33,7 +33,7 @@ struct infer_shard_setup {
     const char *model_sha256; /* NULL = unknown */
     const struct cap_clock *clock;
     int open_loop_in_flight_max;
-    int silence_ms_max; /* an engine that says nothing for so long is lost */
+    int silence_ms_max; /* an engine that says nothing for this long is lost */
 };
 
 enum infer_shard_outcome infer_shard_run(const struct infer_shard_setup *setup,

@@ -242,7 +242,7 @@ static void take_prompts(struct infer_work *work, const Moecap__V1__PromptBatch 
         infer_work_prompts_end(work, in->run_id, in->shard);
 }
 
-/* A stop that stops nothing is no news: a scheduler may send any number of them. */
+/* A stop that stops nothing is not worth a line: a scheduler may send any number of them. */
 static void take_stop(struct infer_work *work, const Moecap__V1__Stop *in)
 {
     if (infer_work_stop(work, in->run_id, in->shard, in->fence))

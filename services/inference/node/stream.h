@@ -22,7 +22,7 @@ struct infer_hello {
     const char *const *precisions; /* of the native engine; NULL-terminated */
     struct infer_models *models;
     const struct infer_hardware *hardware;
-    const char *endpoint; /* "" = none */
+    const char *endpoint;                        /* "" = none */
     const struct infer_server_command *commands; /* [command_count] that start servers */
     int command_count;
     bool any_model_path, link_local;
@@ -30,7 +30,7 @@ struct infer_hello {
 
 struct infer_work_client;
 
-/* A scheduler that has not answered the hello for so long is dialled anew. */
+/* A scheduler that has not answered the hello for this long is dialled again. */
 enum { INFER_WELCOME_MS_MAX = 60000 };
 
 /* welcome_ms_max 0: the default above. */
@@ -58,7 +58,7 @@ enum {
     INFER_REDIAL_MS_MIN = 200,
     INFER_REDIAL_MS_MAX = 5000,
     INFER_REDIAL_REFUSED_MS_MAX = 300000, /* refused for good */
-    INFER_REDIAL_STREAM_MS_MIN = 5000,    /* a stream that lived so long was one */
+    INFER_REDIAL_STREAM_MS_MIN = 5000,    /* one that lived this long counts as a stream */
 };
 
 /* The reason of a stream that the scheduler ended without one. */

@@ -298,7 +298,7 @@ static bool open_for_shard(struct infer_worker *worker, const struct infer_assig
     return ok;
 }
 
-/* A model that stopped loading because nobody waits for it is no failure. */
+/* A model that stopped loading because nobody waits for it has not failed. */
 static enum infer_shard_outcome end_unopened(struct infer_worker *worker,
                                              const struct infer_assignment *assignment,
                                              struct cap_err *err)
@@ -339,7 +339,7 @@ static enum infer_shard_outcome run_assignment(struct infer_worker *worker,
     setup.engine->unwanted_arg = &wanted;
     outcome = infer_shard_run(&setup, err);
     setup.engine->unwanted = NULL;
-    if (outcome == INFER_SHARD_FAILED) /* it may be lost; the next shard opens it anew */
+    if (outcome == INFER_SHARD_FAILED) /* it may be lost; the next shard opens it again */
         infer_engine_slot_close(&worker->slot);
     return outcome;
 }
