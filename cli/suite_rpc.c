@@ -1,3 +1,6 @@
+/* From what the user said to connections: --server, MOECAP_SERVER, or the runtime file of the state
+ * folder name the scheduler, and the scheduler names store and evaluator. Only watching is patient;
+ * every other command says at once that nothing answers. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,3 +1,5 @@
+/* One walk over the text finds the longest stretch that may be shown as it is and the character that ends
+ * it; plain text puts a question mark there, JSON an escape. */
 #include "base/plain.h"
 
 #include <stdbool.h>

@@ -1,3 +1,7 @@
+/* A table is data: its fixed columns, and a group whose items become columns. The header needs the names
+ * of all items, and rows come page by page, so the pages are read twice when the names are not known:
+ * the first pass collects what the second writes. Cells guard against spreadsheets that would run
+ * a text as a formula, also behind characters that nobody sees. */
 #include "wire/table.h"
 
 #include <stdint.h>

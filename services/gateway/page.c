@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "gzip.h"
 #include "page.h"
 #include "service.h"
 

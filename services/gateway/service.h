@@ -41,7 +41,6 @@ bool gate_start(struct gate_service *service, const struct cap_http_server_optio
                 int *out_port, struct cap_err *err);
 void gate_stop(struct gate_service *service);
 
-
 /* query.c: false when a query parameter was refused (and answered): one that is not among `names`
  * (ending in NULL), is given twice, or is not text. */
 bool gate_accept(struct cap_http_request *http, const char *const *names);
@@ -56,6 +55,12 @@ bool gate_query_word(struct cap_http_request *http, const char *name, const char
                      char **out, struct cap_err *err);
 
 /* reply.c */
+/* Whether an Accept-Encoding header (NULL: none) takes gzip. */
+bool gate_takes_gzip(const char *accept_encoding);
+
+/* At most 4 GiB of text, packed into the empty `out`; false when out's limit is less: send the text
+ * as it is. */
+bool gate_gzip(const char *text, size_t length, struct cap_buf *out);
 /* True when a list of entity tags, as If-None-Match has it, holds this one. */
 bool gate_etag_known(const char *if_none_match, const char *etag);
 /* With an ETag of the text, 304 when the client has it already, packed for those who take gzip. */

@@ -10,7 +10,6 @@
 #include <zlib.h>
 
 #include "base/rand.h"
-#include "gzip.h"
 #include "page.h"
 #include "service.h"
 
