@@ -8,6 +8,8 @@ import { choice, flag, type Key, list, text } from "./urlstate.ts";
 
 type Row = (typeof tables.knobs)[number];
 export type KnobId = Row["id"];
+/** The knobs of a kind: "switch" is a box to tick. */
+export type OfKind<K extends Row["kind"]> = Extract<Row, { kind: K }>["id"];
 
 /** A row with the columns that only some rows have. */
 export interface Knob {
@@ -33,8 +35,9 @@ export const knobs: readonly Knob[] = tables.knobs;
 export const knobOf = (id: KnobId): Knob => knobs.find((k) => k.id === id)!;
 
 // A config.json may be large, so the address only names the run that declared it.
-type Typed = Exclude<KnobId, "model_config">;
-type Value<K extends KnobId> = K extends "tasks" ? readonly string[] : K extends "ignore_eos" ? boolean : string;
+type Typed = Exclude<KnobId, OfKind<"file">>;
+type Value<K extends KnobId> =
+  K extends OfKind<"list"> ? readonly string[] : K extends OfKind<"switch"> ? boolean : string;
 export type Form = { [K in Typed]: Value<K> } & { loop: "closed" | "open"; config_from: string };
 export type FieldName = keyof Form;
 
@@ -176,6 +179,14 @@ function fieldOf(knob: Knob, spec: Spec): string | boolean | readonly string[] {
   const isDefault = String(value) === knob.preset && !knob.words_when;
   if (value === undefined || value === null || value === "" || isDefault) return "";
   return value === 0 && !knob.tells_zero ? "" : String(value);
+}
+
+/** What a specification says of the knobs that are not among `told`, for whoever lists it all. */
+export function otherKnobs(spec: Spec, told: readonly KnobId[]): [string, string][] {
+  return knobs.flatMap((knob) => {
+    const value = told.includes(knob.id) ? "" : fieldOf(knob, spec);
+    return value === "" || value === false ? [] : [[knob.label, String(value)] as [string, string]];
+  });
 }
 
 /** The form that submits `spec` again. `runId` is where a declared config.json is read from. */

@@ -2,6 +2,7 @@
 import type { ComponentChildren } from "preact";
 import { bytes, counted, duration, parameters, plural, short } from "../../lib/format.ts";
 import { useResource } from "../../lib/resource.ts";
+import { type KnobId, otherKnobs } from "../../lib/spec.ts";
 import type { Events, NodeHardware, Run, ShardReport, Spec } from "../../lib/types.ts";
 import { ErrorBox } from "../../ui/errorbox.tsx";
 import { Icon } from "../../ui/icon.tsx";
@@ -130,8 +131,17 @@ function configuration(spec: Spec): Fact[] {
     ["Submitter", spec.submitter],
     ["Priority", spec.priority],
     ["Note", or(spec.note, "none")],
+    ...otherKnobs(spec, told),
   ];
 }
+
+/** Knobs that these cards tell in words of their own; a knob that is not here is told by its row of the table. */
+const told: readonly KnobId[] = [
+  ...(["model", "tasks", "engine", "precision", "concurrency", "rate", "limit", "sampling", "fewshot"] as const),
+  ...(["max_tokens", "temperature", "top_p", "top_k", "ignore_eos", "seed", "repeats", "format"] as const),
+  ...(["priority", "submitter", "note", "revision", "hardware", "device", "tensor", "pipeline", "data"] as const),
+  ...(["expert", "url", "served_model", "model_config", "key_env", "device_count"] as const),
+];
 
 function samplesOf(spec: Spec): string {
   const share = spec.sampling === undefined ? "" : `a random ${short(spec.sampling * 100)} %`;

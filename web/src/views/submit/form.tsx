@@ -3,7 +3,7 @@
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { bytes, plural } from "../../lib/format.ts";
-import { type Fault, type Form, type Knob, type KnobId, knobs } from "../../lib/spec.ts";
+import { type Fault, type Form, type Knob, type KnobId, knobs, type OfKind } from "../../lib/spec.ts";
 import { tables } from "../../lib/tables.ts";
 import type { EngineChoice, Info, ModelChoice, TaskChoice } from "../../lib/types.ts";
 import { type Option, Fault as FaultLine, controlProps, Labelled, SelectField, TextField } from "./field.tsx";
@@ -19,7 +19,7 @@ export interface FormProps {
 }
 
 type GroupTitle = (typeof tables.groups)[number];
-type TextKnob = Exclude<KnobId, "tasks" | "ignore_eos" | "model_config">;
+type TextKnob = Exclude<KnobId, OfKind<"list" | "switch" | "file">>;
 
 /** Groups that are folded until they say something. */
 const folded: readonly GroupTitle[] = ["Generation", "Machine", "Metadata"];
@@ -106,7 +106,7 @@ function PlainField({ knob, ...props }: FormProps & { knob: Knob }) {
         <input
           type="checkbox"
           name={knob.id}
-          checked={props.form[knob.id as "ignore_eos"]}
+          checked={props.form[knob.id as OfKind<"switch">]}
           onChange={(event) => props.set({ [knob.id]: event.currentTarget.checked })}
         />
         <span>
