@@ -29,6 +29,15 @@ bool sched_may_pass(const struct cap_err *err)
            err->code == CAP_CANCELLED || err->code == CAP_UNKNOWN;
 }
 
+uint32_t sched_smaller_batch(uint32_t batch, const struct cap_err *err)
+{
+    uint32_t smaller = err->code == CAP_RESOURCE_EXHAUSTED  ? batch / 2 /* long texts */
+                       : err->code == CAP_DEADLINE_EXCEEDED ? batch / 8 /* slow ones */
+                                                            : batch;
+
+    return smaller > 0 ? smaller : 1;
+}
+
 /* The pause before the next of so many tries; false when the program ends. */
 static bool pause_before_retry(struct sched_dispatcher *d, const char *what, const char *run_id,
                                int tries, const struct cap_err *err)
@@ -229,7 +238,7 @@ static void do_assign(struct sched_dispatcher *d, struct sched_job *job,
 {
     struct wanted wanted = {d, a};
     struct sched_assignment assignment = {.job = job,
-                                          .clients = &d->options.clients,
+                                          .evaluator = d->options.clients.evaluator,
                                           .prompt_batch = d->options.prompt_batch,
                                           .retry_ms = d->options.policy.retry_ms,
                                           .wanted = ask_wanted,
@@ -313,7 +322,8 @@ static void do_grade(struct sched_dispatcher *d, struct sched_job *job,
     while (!event.final && is_grading(d, a->run_id)) {
         struct cap_err err = {0};
 
-        if (sched_client_grade(&d->options.clients, job, batch, &event.count, &event.final, &err)) {
+        if (sched_evaluator_grade(d->options.clients.evaluator, job, batch, &event.count,
+                                  &event.final, &err)) {
             tries = 0;
             if (!event.final && event.count <= before) {
                 give_up_grading(d, a->run_id, true, "the verdicts are not of the answers sent");
@@ -326,8 +336,8 @@ static void do_grade(struct sched_dispatcher *d, struct sched_job *job,
             return;
         } else if (!pause_before_retry(d, "grade", a->run_id, tries++, &err)) {
             return;
-        } else if (err.code == CAP_RESOURCE_EXHAUSTED && batch > 1) {
-            batch /= 2; /* long answers: fewer of them fit a message */
+        } else {
+            batch = sched_smaller_batch(batch, &err);
         }
     }
 }
@@ -336,14 +346,15 @@ static void do_grade(struct sched_dispatcher *d, struct sched_job *job,
  * reply was lost: then the cancel is too late. False when the store could not say. */
 static bool end_finishing(struct sched_dispatcher *d, const char *run_id, bool tried)
 {
-    const struct sched_event done = {.kind = SCHED_RUN_DONE, .run_id = run_id};
+    struct sched_event done = {.kind = SCHED_RUN_DONE, .run_id = run_id};
     struct sched_seen seen = {.state = SCHED_RUN_GRADING};
     struct cap_err err = {0};
 
     if (tried && !sched_client_look(&d->options.clients, run_id, &seen, &err) &&
         sched_may_pass(&err))
         return false;
-    if (seen.state == SCHED_RUN_FINISHED)
+    done.reason = seen.state == SCHED_RUN_INVALID ? seen.reason : "";
+    if (seen.state == SCHED_RUN_FINISHED || seen.state == SCHED_RUN_INVALID)
         sched_dispatcher_event(d, &done);
     else
         give_up_grading(d, run_id, false, "cancelled");
@@ -353,7 +364,9 @@ static bool end_finishing(struct sched_dispatcher *d, const char *run_id, bool t
 static void do_finish(struct sched_dispatcher *d, struct sched_job *job,
                       const struct sched_action *a)
 {
-    const struct sched_event done = {.kind = SCHED_RUN_DONE, .run_id = a->run_id};
+    char invalid[SCHED_REASON_BYTES];
+    const struct sched_event done = {
+        .kind = SCHED_RUN_DONE, .run_id = a->run_id, .reason = invalid};
 
     for (int tries = 0;; tries++) {
         struct cap_err err = {0};
@@ -362,7 +375,7 @@ static void do_finish(struct sched_dispatcher *d, struct sched_job *job,
             if (end_finishing(d, a->run_id, tries > 0))
                 return;
             cap_fail(&err, CAP_UNAVAILABLE, "the store does not say whether the run is finished");
-        } else if (sched_client_finish(&d->options.clients, job, &err)) {
+        } else if (sched_evaluator_finish(d->options.clients.evaluator, job, invalid, &err)) {
             sched_dispatcher_event(d, &done);
             return;
         } else if (!sched_may_pass(&err)) {

@@ -10,9 +10,11 @@
 #include "step.h"
 
 struct cap_rpc_channel;
+struct sched_evaluator;
 
 struct sched_clients {
-    struct cap_rpc_channel *store, *evaluator;
+    struct cap_rpc_channel *store;
+    struct sched_evaluator *evaluator;
 };
 
 /* The grant's list is the caller's to free(). */
@@ -34,12 +36,6 @@ bool sched_client_look(const struct sched_clients *clients, const char *run_id,
                        struct sched_seen *out_seen, struct cap_err *err);
 /* Is the store there? */
 bool sched_client_reach(const struct sched_clients *clients);
-/* Grades at most `batch` answers; *out_all: nothing is left. */
-bool sched_client_grade(const struct sched_clients *clients, const struct sched_job *job,
-                        uint32_t batch, uint32_t *out_graded, bool *out_all, struct cap_err *err);
-/* Evidence to figures to the store. */
-bool sched_client_finish(const struct sched_clients *clients, const struct sched_job *job,
-                         struct cap_err *err);
 struct sched_lost {
     char run_id[CAP_ID_BYTES];
     uint64_t fence;

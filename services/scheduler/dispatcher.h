@@ -9,6 +9,7 @@
 #define SCHED_DISPATCHER_H
 
 #include "clients.h"
+#include "evaluator.h"
 #include "job.h"
 #include "step.h"
 #include "stream.h"
@@ -17,9 +18,9 @@ struct sched_dispatcher;
 
 /* A run to hand to a node. */
 struct sched_assignment {
-    const struct sched_job *job;
+    struct sched_job *job;
     struct sched_grant grant;
-    const struct sched_clients *clients;
+    struct sched_evaluator *evaluator;
     int prompt_batch;
     int64_t retry_ms;
     bool (*wanted)(void *arg); /* does the node still have the run under this fence? */
@@ -66,6 +67,8 @@ void sched_dispatcher_note(struct sched_dispatcher *dispatcher, const char *node
 bool sched_dispatcher_pause(struct sched_dispatcher *dispatcher, int64_t wait_ms);
 /* May this failure pass by itself? Whoever is asked is away or overloaded. */
 bool sched_may_pass(const struct cap_err *err);
+/* How many to ask for at a time after this failure. */
+uint32_t sched_smaller_batch(uint32_t batch, const struct cap_err *err);
 
 /* A view of one run for people. Strings are in the arena or borrowed from the job (hold it). */
 struct sched_view {

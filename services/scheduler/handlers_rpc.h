@@ -23,14 +23,6 @@ bool sched_handle_info(struct cap_rpc_call *call, const Moecap__V1__Empty *reque
                        Moecap__V1__InfoReply *reply, struct cap_err *err);
 bool sched_handle_work(struct cap_rpc_call *call, struct cap_err *err);
 
-/* clients_rpc.c: a run's task with its few-shot pool, and prompts of these samples, in order. */
-bool sched_client_task(const struct sched_clients *clients, const struct sched_job *job,
-                       struct cap_arena *arena, Moecap__V1__GetTaskReply **out_task,
-                       struct cap_err *err);
-bool sched_client_render(const struct sched_clients *clients, const struct sched_job *job,
-                         const Moecap__V1__GetTaskReply *task, const uint32_t *ordinals,
-                         size_t count, struct cap_arena *arena, Moecap__V1__RenderReply **out_reply,
-                         struct cap_err *err);
 /* find_rpc.c: everything in the arena, but for an evaluation_id that is `id` itself. */
 struct sched_found {
     const char *evaluation_id;

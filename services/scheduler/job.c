@@ -23,10 +23,8 @@ void sched_job_free(struct sched_job *job)
     if (!job || --job->references > 0)
         return;
     free(job->task);
-    free(job->model);
-    free(job->engine);
-    free(job->precision);
-    free(job->spec);
+    if (job->spec)
+        moecap__v1__evaluation_spec__free_unpacked(job->spec, NULL);
     free(job->grant.ordinals_left);
     free(job);
 }

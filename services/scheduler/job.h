@@ -10,6 +10,7 @@
 
 #include "base/auto.h"
 #include "base/rand.h"
+#include "moecap/v1/common.pb-c.h"
 #include "step.h"
 
 /* What the store gave with a lease. */
@@ -22,13 +23,14 @@ struct sched_grant {
 
 struct sched_job {
     char run_id[CAP_ID_BYTES], evaluation_id[CAP_ID_BYTES];
-    char *task, *model, *engine, *precision;
+    char *task;
     uint64_t task_id;
     uint32_t repeat;
-    int64_t concurrency;
-    uint8_t *spec; /* packed EvaluationSpec */
-    size_t spec_bytes;
+    Moecap__V1__EvaluationSpec *spec;
     _Atomic int references;
+    /* the evaluator ended, or did not answer in time, when it was asked for this run last: the next
+     * call for it is made alone (evaluator.h) */
+    _Atomic bool suspect;
 
     /* under the dispatcher's lock */
     int64_t queued_at_ms, started_at_ms, ended_at_ms; /* Unix time; 0 = not yet */

@@ -2,6 +2,8 @@
 #include "base/clock.h"
 #include "handlers_rpc.h"
 
+enum { POOL_BYTES_MAX = 72 << 20 };
+
 static void add_handlers(struct sched_service *service, struct cap_rpc_server *server)
 {
     static const struct scheduler_rpc_handlers handlers = {
@@ -21,6 +23,8 @@ static void add_handlers(struct sched_service *service, struct cap_rpc_server *s
 void sched_service_start(struct sched_service *service, const struct sched_settings *settings,
                          struct cap_rpc_server *server)
 {
+    /* a task comes with its whole few-shot pool */
+    const struct cap_rpc_channel_options store_options = {.receive_bytes_max = POOL_BYTES_MAX};
     struct sched_dispatcher_options options = {
         .policy = {.attempts_max = (int)settings->attempts_max,
                    .silent_ms_max = settings->silent_ms_max,
@@ -36,8 +40,7 @@ void sched_service_start(struct sched_service *service, const struct sched_setti
     };
 
     *service = (struct sched_service){
-        .clients = {.store = cap_rpc_channel_new(settings->store, NULL),
-                    .evaluator = cap_rpc_channel_new(settings->evaluator, NULL)},
+        .clients = {.store = cap_rpc_channel_new(settings->store, &store_options)},
         .streams = sched_streams_new(),
         .store_address = settings->store,
         .evaluator_address = settings->evaluator,
@@ -47,6 +50,7 @@ void sched_service_start(struct sched_service *service, const struct sched_setti
         .nodes_max = (int)settings->nodes_max,
         .started_at_ms = cap_clock_wall_ms(cap_clock_system()),
     };
+    service->clients.evaluator = sched_evaluator_new(settings->evaluator, service->clients.store);
     options.clients = service->clients;
     options.streams = service->streams;
     service->dispatcher = sched_dispatcher_new(&options);
@@ -69,6 +73,6 @@ void sched_service_stop(struct sched_service *service)
     sched_dispatcher_stop(service->dispatcher);
     sched_dispatcher_free(service->dispatcher);
     sched_streams_free(service->streams);
+    sched_evaluator_free(service->clients.evaluator);
     cap_rpc_channel_free(service->clients.store);
-    cap_rpc_channel_free(service->clients.evaluator);
 }

@@ -53,6 +53,22 @@ static char *copy_text(const char *text)
     return copy;
 }
 
+/* Not in an arena: there may be a hundred thousand runs, and a block of an arena is larger. */
+static Moecap__V1__EvaluationSpec *copy_spec(const Moecap__V1__EvaluationSpec *spec)
+{
+    size_t bytes = moecap__v1__evaluation_spec__get_packed_size(spec);
+    CAP_AUTO_MEM uint8_t *packed = malloc(bytes + 1);
+    Moecap__V1__EvaluationSpec *copy = NULL;
+
+    if (packed) {
+        moecap__v1__evaluation_spec__pack(spec, packed);
+        copy = moecap__v1__evaluation_spec__unpack(NULL, bytes, packed);
+    }
+    if (!copy)
+        abort();
+    return copy;
+}
+
 struct sched_job *sched_job_from_wire(const Moecap__V1__EvaluationSpec *spec, const char *run_id,
                                       const char *evaluation_id, const char *task, uint64_t task_id,
                                       uint32_t repeat)
@@ -62,17 +78,9 @@ struct sched_job *sched_job_from_wire(const Moecap__V1__EvaluationSpec *spec, co
     snprintf(job->run_id, sizeof job->run_id, "%s", run_id);
     snprintf(job->evaluation_id, sizeof job->evaluation_id, "%s", evaluation_id);
     job->task = copy_text(task);
-    job->model = copy_text(spec->model);
-    job->engine = copy_text(spec->engine);
-    job->precision = copy_text(spec->precision);
     job->task_id = task_id;
     job->repeat = repeat;
-    job->concurrency = cap_spec_get(spec, CAP_KNOB_concurrency).whole;
-    job->spec_bytes = moecap__v1__evaluation_spec__get_packed_size(spec);
-    job->spec = malloc(job->spec_bytes + 1);
-    if (!job->spec)
-        abort();
-    moecap__v1__evaluation_spec__pack(spec, job->spec);
+    job->spec = copy_spec(spec);
     return job;
 }
 
@@ -107,8 +115,8 @@ void sched_view_to_wire(const struct sched_view *view, Moecap__V1__RunProgress *
     out->started_at_ms = view->started_at_ms;
     out->ended_at_ms = view->ended_at_ms;
     out->attempts = (uint32_t)view->run.attempts;
-    out->model = job->model;
-    out->engine = job->engine;
-    out->precision = job->precision;
-    out->concurrency = (uint32_t)job->concurrency;
+    out->model = job->spec->model;
+    out->engine = job->spec->engine;
+    out->precision = job->spec->precision;
+    out->concurrency = (uint32_t)cap_spec_get(job->spec, CAP_KNOB_concurrency).whole;
 }

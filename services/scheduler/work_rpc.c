@@ -30,7 +30,6 @@
 #include "words/words.h"
 
 enum {
-    APPEND_ARENA_BYTES = 64 << 20,
     PROMPT_ARENA_BYTES = 512 << 20,
     SMALL_ARENA_BYTES = 1 << 20,
     PROMPT_BYTES_MAX = 7 << 20, /* a node takes messages of 8 MiB */
@@ -105,7 +104,6 @@ static bool send_assign(const struct sched_assignment *a, struct sched_stream *s
                         struct cap_err *err)
 {
     const struct sched_job *job = a->job;
-    CAP_AUTO(cap_arena) arena = cap_arena_new(PROMPT_ARENA_BYTES);
     Moecap__V1__Assign assign = MOECAP__V1__ASSIGN__INIT;
     Moecap__V1__LeaseRef lease = MOECAP__V1__LEASE_REF__INIT;
 
@@ -119,16 +117,12 @@ static bool send_assign(const struct sched_assignment *a, struct sched_stream *s
     assign.task = job->task;
     assign.repeat = job->repeat;
     assign.resumed = a->grant.attempt > 1 && a->grant.ordinal_count < a->grant.total;
-    assign.spec =
-        moecap__v1__evaluation_spec__unpack(cap_rpc_allocator(arena), job->spec_bytes, job->spec);
-    if (!assign.spec)
-        return cap_fail(err, CAP_INTERNAL, "the evaluation of run %s cannot be read", job->run_id);
+    assign.spec = job->spec;
     return send_if_wanted(a, stream, MOECAP__V1__NODE_COMMAND__BODY_ASSIGN, &assign, err);
 }
 
-static bool send_prompts(const struct sched_assignment *a, struct sched_stream *stream,
-                         const Moecap__V1__GetTaskReply *task, size_t from, size_t count,
-                         struct cap_err *err)
+static bool send_prompts(const struct sched_assignment *a, struct sched_stream *stream, size_t from,
+                         size_t count, struct cap_err *err)
 {
     CAP_AUTO(cap_arena) arena = cap_arena_new(PROMPT_ARENA_BYTES);
     Moecap__V1__PromptBatch batch = MOECAP__V1__PROMPT_BATCH__INIT;
@@ -138,8 +132,8 @@ static bool send_prompts(const struct sched_assignment *a, struct sched_stream *
     batch.shard = SCHED_SHARD;
     batch.last = from + count == a->grant.ordinal_count;
     if (count > 0) {
-        if (!sched_client_render(a->clients, a->job, task, a->grant.ordinals_left + from, count,
-                                 arena, &rendered, err))
+        if (!sched_evaluator_render(a->evaluator, a->job, a->grant.ordinals_left + from, count,
+                                    arena, &rendered, err))
             return false;
         batch.n_prompts = rendered->n_prompts;
         batch.prompts = rendered->prompts;
@@ -167,8 +161,7 @@ static bool be_patient(struct patience *p, struct sched_stream *stream, struct c
         return false;
     if (err->code == CAP_RESOURCE_EXHAUSTED && p->batch == 1 && ++p->alone > TRIES_ALONE_MAX)
         return false;
-    if (err->code == CAP_RESOURCE_EXHAUSTED && p->batch > 1)
-        p->batch = (p->batch + 1) / 2;
+    p->batch = sched_smaller_batch((uint32_t)p->batch, err);
     p->tries++;
     sched_count(SCHED_METRIC_store_retries_total, 1);
     cap_log(WARN, "retry", "what=prompts run=%s reason=%s", a->job->run_id, CAP_LOG_Q(err->text));
@@ -182,10 +175,8 @@ static bool be_patient(struct patience *p, struct sched_stream *stream, struct c
 bool sched_work_assign(const struct sched_assignment *a, struct sched_stream *stream,
                        struct cap_err *err)
 {
-    CAP_AUTO(cap_arena) arena = cap_arena_new(APPEND_ARENA_BYTES);
     struct patience patience = {.assignment = a, .batch = (size_t)a->prompt_batch};
     size_t at = 0, total = a->grant.ordinal_count;
-    Moecap__V1__GetTaskReply *task = NULL;
 
     if (!send_assign(a, stream, err))
         return false;
@@ -195,8 +186,7 @@ bool sched_work_assign(const struct sched_assignment *a, struct sched_stream *st
 
         if (!a->wanted(a->arg))
             return true;
-        if ((task || sched_client_task(a->clients, a->job, arena, &task, err)) &&
-            send_prompts(a, stream, task, at, count, err)) {
+        if (send_prompts(a, stream, at, count, err)) {
             at += count;
             patience.tries = patience.alone = 0;
             if (count == 0)

@@ -219,20 +219,27 @@ static bool copy_summary(struct store_conn *conn, const struct store_run *run,
                           BYTES_MAX, err);
 }
 
+struct finish_work {
+    const Moecap__V1__FinishRunRequest *request;
+    const char *invalid; /* why the run is no measurement, "" = it is one */
+};
+
 static bool finish(struct store_conn *conn, void *arg, struct cap_err *err)
 {
-    const Moecap__V1__FinishRunRequest *request = arg;
+    const struct finish_work *work = arg;
     struct store_run run;
 
-    if (!store_run_lock(conn, request->run_id, &run, err))
+    if (!store_run_lock(conn, work->request->run_id, &run, err))
         return false;
-    if (run.state == STORE_STATE_FINISHED)
+    if (run.state == STORE_STATE_FINISHED || run.state == STORE_STATE_INVALID)
         return true;
     if (run.state != STORE_STATE_GRADING)
         return cap_fail(err, CAP_FAILED_PRECONDITION, "run %s is %s and cannot become finished",
                         run.run_id, store_state_name(run.state));
-    return check_graded(conn, &run, err) && copy_summary(conn, &run, request->summary, err) &&
-           store_run_move_locked(conn, &run, STORE_STATE_FINISHED, "", err);
+    return check_graded(conn, &run, err) && copy_summary(conn, &run, work->request->summary, err) &&
+           store_run_move_locked(conn, &run,
+                                 *work->invalid ? STORE_STATE_INVALID : STORE_STATE_FINISHED,
+                                 work->invalid, err);
 }
 
 static bool check_figure(const Moecap__V1__Summary *summary, size_t index, struct cap_err *err)
@@ -271,9 +278,11 @@ bool store_finish_run(struct store_pg *pg, const Moecap__V1__FinishRunRequest *r
                       struct cap_arena *arena, Moecap__V1__Empty *reply, struct cap_err *err)
 {
     const Moecap__V1__Summary *summary = request->summary;
+    struct finish_work work = {request, store_text_fit(arena, request->invalid_reason)};
 
-    (void)arena;
     (void)reply;
+    if (!work.invalid)
+        return store_fail_full(err);
     if (!summary)
         return cap_fail(err, CAP_INVALID_ARGUMENT, "the request holds no summary");
     if (summary->n_figures > STORE_FIGURES_MAX || summary->n_histograms > STORE_HISTOGRAMS_MAX)
@@ -286,5 +295,5 @@ bool store_finish_run(struct store_pg *pg, const Moecap__V1__FinishRunRequest *r
     for (size_t i = 0; i < summary->n_histograms; i++)
         if (!check_histogram(summary, i, err))
             return false;
-    return store_pg_tx(pg, STORE_TX_WRITE, finish, (void *)request, err);
+    return store_pg_tx(pg, STORE_TX_WRITE, finish, &work, err);
 }

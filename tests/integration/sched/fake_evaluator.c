@@ -16,6 +16,20 @@ static bool let_in(struct cap_rpc_call *call, struct fake_evaluator **out, struc
     return !(*out)->away || cap_fail(err, CAP_UNAVAILABLE, "the evaluator is away");
 }
 
+static bool keep(struct cap_rpc_call *call, Moecap__V1__KeepReply *reply, struct cap_err *err)
+{
+    struct fake_evaluator *e = cap_rpc_self(call);
+
+    if (!let_in(call, &e, err))
+        return false;
+    while (evaluator_rpc_keep_next_request(call))
+        ;
+    reply->definition_sha256 = "a";
+    reply->fewshot_sha256 = "b";
+    e->kept++;
+    return true;
+}
+
 static bool render(struct cap_rpc_call *call, const Moecap__V1__RenderRequest *request,
                    Moecap__V1__RenderReply *reply, struct cap_err *err)
 {
@@ -78,7 +92,7 @@ static bool measure(struct cap_rpc_call *call, Moecap__V1__MeasureReply *reply, 
 }
 
 static const struct evaluator_rpc_handlers handlers = {
-    .render = render, .grade = grade, .measure = measure};
+    .keep = keep, .render = render, .grade = grade, .measure = measure};
 
 void fake_evaluator_start(struct fake_evaluator *evaluator)
 {

@@ -485,6 +485,7 @@ static bool read_evidence(struct cap_rpc_call *call, const Moecap__V1__ReadEvide
     pthread_mutex_lock(&store->lock);
     total = find(store, request->run_id)->total;
     pthread_mutex_unlock(&store->lock);
+    answer.status = MOECAP__V1__SAMPLE_STATUS__SAMPLE_STATUS_COMPLETED;
     evidence.answers = &answers;
     evidence.n_answers = 1;
     for (uint32_t i = 0; i < total; i++)

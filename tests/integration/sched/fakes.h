@@ -59,7 +59,7 @@ struct fake_evaluator {
     _Atomic bool away;       /* (any time) */
     _Atomic bool poison;     /* (any time) grading is refused for good */
     _Atomic bool unreadable; /* (any time) rendering is refused for good */
-    _Atomic int rendered, graded, measured, evidence_answers;
+    _Atomic int rendered, graded, measured, kept, evidence_answers;
     struct cap_rpc_server *server;
     int port;
 };

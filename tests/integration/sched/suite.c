@@ -30,6 +30,19 @@ void assert_ok(bool ok, const struct cap_err *err)
 
 /* ---- the evaluator ---- */
 
+static bool keep(struct cap_rpc_call *call, Moecap__V1__KeepReply *reply, struct cap_err *err)
+{
+    struct suite_evaluator *e = cap_rpc_self(call);
+
+    (void)err;
+    while (evaluator_rpc_keep_next_request(call))
+        ;
+    reply->definition_sha256 = "a";
+    reply->fewshot_sha256 = "b";
+    e->kept++;
+    return true;
+}
+
 static bool render(struct cap_rpc_call *call, const Moecap__V1__RenderRequest *request,
                    Moecap__V1__RenderReply *reply, struct cap_err *err)
 {
@@ -104,7 +117,7 @@ static bool measure(struct cap_rpc_call *call, Moecap__V1__MeasureReply *reply, 
 void suite_evaluator_start(struct suite *s)
 {
     static const struct evaluator_rpc_handlers handlers = {
-        .render = render, .grade = grade, .measure = measure};
+        .keep = keep, .render = render, .grade = grade, .measure = measure};
     struct cap_rpc_server_options options = {0};
     struct cap_err err = {0};
     char address[64];

@@ -42,7 +42,7 @@ struct suite_evaluator {
     struct cap_rpc_server *server;
     int port;
     _Atomic int render_fails, grade_fails, measure_fails; /* a code, 0 = works */
-    _Atomic int rendered, graded, measured;               /* samples, samples, runs */
+    _Atomic int rendered, graded, measured, kept;         /* samples, samples, runs, tasks */
 };
 
 struct suite {

@@ -548,8 +548,7 @@ static void attempts_come_to_an_end(void **state)
     add_node(house, &node, "one");
     submit_one(house, 1, run_id);
     assert_int_equal(watch(house, run_id, reason), STATE(FAILED));
-    assert_string_equal(reason,
-                        "failed after 3 attempts: out of memory");
+    assert_string_equal(reason, "failed after 3 attempts: out of memory");
     assert_int_equal(fake_store_run(&house->store, run_id).attempts, 3);
     fake_node_stop(&node);
 }
