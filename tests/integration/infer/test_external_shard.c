@@ -41,7 +41,8 @@ struct node {
     /* what was sent */
     int answers, failed;
     char errors[ANSWERS_MAX][160];
-    int gaps; /* of the last answer */
+    int gaps;                /* of the last answer */
+    double tokens_per_s_max; /* of the progress that people see */
     bool ended;
     struct cap_err failure; /* of the shard */
     Moecap__V1__AnswerRows *last_rows;
@@ -151,6 +152,9 @@ static void drain(struct node *node)
         } else if (out.kind == INFER_SEND_FAILED) {
             node->failure = out.failure;
             node->ended = true;
+        } else if (out.kind == INFER_SEND_PROGRESS &&
+                   out.progress.output_tokens_per_s > node->tokens_per_s_max) {
+            node->tokens_per_s_max = out.progress.output_tokens_per_s;
         }
         infer_outgoing_done(&out);
     }
@@ -393,6 +397,23 @@ static void a_length_that_was_not_kept_is_noted(void **state)
     assert_true(has_note(node, "2 of 2 answers have not the length that was asked for"));
 }
 
+/* Its chunks cannot be counted in tokens while they come, and people wait before the page. */
+static void progress_shows_tokens_also_of_a_server_that_counts_them_at_the_end(void **state)
+{
+    static const char token[] = "data: {\"choices\":[{\"text\":\"a \"}]}\n\n";
+    struct node *node = *state;
+    struct infer_spec spec = spec_for(node, "openai");
+
+    stub_reply(node->stub, COMPLETIONS, &good);
+    stub_reply(node->stub, COMPLETIONS,
+               &(struct stub_reply){.pieces = STREAM(token, token, token, token, answer, usage),
+                                    .pause_ms = 200});
+    lease(node, &spec, 1);
+    drain(node);
+    assert_int_equal(node->answers, 1);
+    assert_true(node->tokens_per_s_max > 0);
+}
+
 /* ---- failures ---- */
 
 static void a_warm_up_that_kills_the_server_fails_the_shard(void **state)
@@ -533,6 +554,7 @@ int main(void)
         TEST(a_servers_routing_reaches_its_sample_and_the_counts_of_the_run),
         TEST(answers_without_usage_have_no_counts_and_the_report_says_so),
         TEST(a_length_that_was_not_kept_is_noted),
+        TEST(progress_shows_tokens_also_of_a_server_that_counts_them_at_the_end),
         TEST(a_warm_up_that_kills_the_server_fails_the_shard),
         TEST(a_connection_that_breaks_fails_its_sample_and_not_the_run),
         TEST(a_server_that_stays_away_fails_the_shard_after_eight_samples),
