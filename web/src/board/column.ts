@@ -47,7 +47,7 @@ export function columnsOf(group: Group) {
         title,
         about,
         unit,
-        width: 108,
+        width: 102,
         numeric: true,
         source: "figure",
         value,

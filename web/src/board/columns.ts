@@ -34,16 +34,16 @@ function runColumns(): Column[] {
     fact("model", "Model", "The model that was asked for", (r) => r.run.spec.model, { width: 160, standard: true }),
     fact("task", "Task", "What was asked of it", (r) => r.run.task, { width: 132, standard: true }),
     fact("precision", "Precision", "What the engine computed with", (r) => r.run.spec.precision || null, {
-      width: 88,
+      width: 84,
       standard: true,
     }),
-    fact("engine", "Engine", "What ran the model", (r) => r.run.spec.engine, { width: 80, standard: true }),
+    fact("engine", "Engine", "What ran the model", (r) => r.run.spec.engine, { width: 76, standard: true }),
     fact(
       "batch",
       "Batch",
       "Requests in flight; or arrivals a second of an open loop",
       (r) => r.run.spec.load?.rate_per_s ?? r.run.spec.load?.concurrency ?? 1,
-      { width: 70, standard: true, numeric: true, text: (r) => loadText(r.run) },
+      { width: 66, standard: true, numeric: true, text: (r) => loadText(r.run) },
     ),
     fact("state", "State", "Where the run stands", (r) => r.run.state, { width: 140 }),
   ];
@@ -51,7 +51,12 @@ function runColumns(): Column[] {
 
 function costColumns(): Column[] {
   const { figure } = columnsOf("Cost");
-  return [figure("wall_s", "Duration", "s", "From the first request to the last end; loading is not counted", lower)];
+  return [
+    figure("wall_s", "Duration", "s", "From the first request to the last end; loading is not counted", {
+      ...lower,
+      width: 116,
+    }),
+  ];
 }
 
 function accuracyColumns(): Column[] {
@@ -63,7 +68,7 @@ function accuracyColumns(): Column[] {
         "Accuracy",
         "Right answers of all samples, by the task's first metric; bar: 95 % interval (Wilson), from 0 to 100 %",
         (r) => percentOf(headline(r)),
-        { ...higher, share: true, unit: "%", width: 164, standard: true, numeric: true },
+        { ...higher, share: true, unit: "%", width: 158, standard: true, numeric: true },
       ),
       figure: headline,
     },

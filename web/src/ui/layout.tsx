@@ -70,7 +70,9 @@ export function Layout({ title, wide, children }: { title: string; wide: boolean
           <a href="https://arxiv.org/abs/2412.07067" rel="noreferrer">
             Method (MoE-CAP)
           </a>{" "}
-          · docs/page.md and docs/metrics.md of the source explain this page and its figures
+          <span class="wide-only">
+            · docs/page.md and docs/metrics.md of the source explain this page and its figures
+          </span>
         </p>
       </footer>
       <TipLayer />
