@@ -6,7 +6,6 @@
 #include "clients.h"
 #include "handlers_rpc.h"
 #include "moecap/v1/store.rpc.h"
-#include "spec_wire.h"
 
 enum {
     CALL_ARENA_BYTES = 256 << 20,

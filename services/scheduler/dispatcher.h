@@ -100,6 +100,8 @@ struct sched_page {
 };
 void sched_dispatcher_page(struct sched_dispatcher *dispatcher, struct sched_page *page);
 void sched_views_free(struct sched_view *views, size_t count);
+/* As the wire tells it. Strings are borrowed from the view. */
+void sched_view_to_wire(const struct sched_view *view, Moecap__V1__RunProgress *out);
 /* Waits until something changed since *io_version or wait_ms passed. */
 void sched_dispatcher_wait(struct sched_dispatcher *dispatcher, uint64_t *io_version,
                            int64_t wait_ms);

@@ -3,7 +3,6 @@
 
 #include "handlers_rpc.h"
 #include "moecap/v1/store.rpc.h"
-#include "spec_wire.h"
 
 enum {
     COUNTED_MAX = 64,               /* runs whose samples are counted, each by a call */

@@ -1,10 +1,14 @@
-/* What this suite accepts now: for Submit to check against, and for Info to tell. */
+/* What this suite accepts now: for Submit to check against, and for Info to tell.
+ *
+ * Gathered for each call, without a cache: tasks from the store, models and engines from the
+ * hellos of the nodes that are connected, a model once however many nodes offer it; ranges, words and
+ * defaults from the table of knobs (lib/spec). Info answers without the store, too, and says what is
+ * missing; Submit cannot. */
 #include <string.h>
 
 #include "admit.h"
 #include "handlers_rpc.h"
 #include "moecap/v1/store.rpc.h"
-#include "spec_wire.h"
 
 /* ---- models, each once, however many nodes offer it ---- */
 

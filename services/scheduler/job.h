@@ -10,7 +10,8 @@
 
 #include "base/auto.h"
 #include "base/rand.h"
-#include "moecap/v1/common.pb-c.h"
+#include "moecap/v1/scheduler.pb-c.h"
+#include "spec/spec.h"
 #include "step.h"
 
 /* What the store gave with a lease. */
@@ -46,5 +47,18 @@ struct sched_job *sched_job_new(void);
 struct sched_job *sched_job_hold(struct sched_job *job); /* one more reference */
 void sched_job_free(struct sched_job *job);              /* drops a reference; the last one frees */
 CAP_DEFINE_AUTO(sched_job)
+
+Moecap__V1__RunState sched_state_to_wire(enum sched_run_state state);
+enum sched_run_state sched_state_from_wire(Moecap__V1__RunState state);
+
+/* What a node must have to run it. */
+void sched_needs_of(const Moecap__V1__EvaluationSpec *spec, struct sched_needs *out);
+/* A job with a copy of everything it needs; the caller's reference. */
+struct sched_job *sched_job_from_wire(const Moecap__V1__EvaluationSpec *spec, const char *run_id,
+                                      const char *evaluation_id, const char *task, uint64_t task_id,
+                                      uint32_t repeat);
+/* A run of it that waits. */
+void sched_run_from_spec(const Moecap__V1__EvaluationSpec *spec, const struct sched_job *job,
+                         struct sched_run *out);
 
 #endif

@@ -5,7 +5,6 @@
 
 #include "base/clock.h"
 #include "handlers_rpc.h"
-#include "spec_wire.h"
 #include "stream.h"
 
 enum { QUEUE_LIMIT_DEFAULT = 100, QUEUE_LIMIT_MAX = 1000, NODES_SHOWN_MAX = 4096 };

@@ -1,4 +1,13 @@
-/* Submit and Cancel. */
+/* Submit and Cancel.
+ *
+ * Submit: fill in what was left out, collect every fault, make the canonical form and its hash, plan
+ * the runs (one a task and repeat, each with its samples), and hand all of it to the store in one
+ * call. The store answers with the ids of the same configuration when that is queued or running
+ * already, so a reply that got lost does no harm: the call is repeated, and what it queued is taken
+ * over from the store. Nothing is kept here before the store has it.
+ *
+ * Cancel asks the dispatcher and waits a moment for the store to know, so that the reply tells which
+ * runs are cancelled and which had ended. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +19,6 @@
 #include "log/log.h"
 #include "metrics.h"
 #include "moecap/v1/store.rpc.h"
-#include "spec_wire.h"
 
 enum {
     LIST_ARENA_BYTES = 64 << 20,

@@ -149,3 +149,30 @@ void sched_dispatcher_nodes(struct sched_dispatcher *d,
         visit(arg, sched_node_at(d->state, i));
     pthread_mutex_unlock(&d->lock);
 }
+
+void sched_view_to_wire(const struct sched_view *view, Moecap__V1__RunProgress *out)
+{
+    const struct sched_job *job = view->job;
+
+    moecap__v1__run_progress__init(out);
+    out->run_id = (char *)view->run.id;
+    out->evaluation_id = (char *)view->run.evaluation_id;
+    out->task = job->task;
+    out->repeat = job->repeat;
+    out->state = sched_state_to_wire(view->run.state);
+    out->reason = (char *)view->run.reason;
+    out->samples_total = view->run.total;
+    out->samples_answered = view->run.answered;
+    out->samples_graded = view->run.graded;
+    out->node = (char *)view->node;
+    out->phase = (char *)view->phase;
+    out->output_tokens_per_s = view->output_tokens_per_s;
+    out->queued_at_ms = view->queued_at_ms;
+    out->started_at_ms = view->started_at_ms;
+    out->ended_at_ms = view->ended_at_ms;
+    out->attempts = (uint32_t)view->run.attempts;
+    out->model = job->spec->model;
+    out->engine = job->spec->engine;
+    out->precision = job->spec->precision;
+    out->concurrency = (uint32_t)cap_spec_get(job->spec, CAP_KNOB_concurrency).whole;
+}

@@ -5,7 +5,6 @@
 #include "base/clock.h"
 #include "handlers_rpc.h"
 #include "moecap/v1/store.rpc.h"
-#include "spec_wire.h"
 
 enum {
     WATCH_PAUSE_MS = 500,

@@ -14,6 +14,7 @@
 #include "model/cost.h"
 #include "moecap/v1/common.rpc.h"
 #include "moecap/v1/evaluator.rpc.h"
+#include "scheduler/step.h"
 #include "wire/json.h"
 #include "words/words.h"
 
@@ -103,6 +104,15 @@ static void json_has_the_same_words(void **state)
                             run_state_words[i]);
 }
 
+/* Its decisions know no messages, so it has a list of its own. */
+static void the_scheduler_calls_its_states_by_the_same_words(void **state)
+{
+    (void)state;
+    for (int i = 0; i < SCHED_RUN_STATE_COUNT; i++)
+        assert_string_equal(sched_state_name((enum sched_run_state)i), run_state_words[i]);
+    assert_null(run_state_words[SCHED_RUN_STATE_COUNT]);
+}
+
 /* "('queued', 'leased')" behind `mark`, without blanks and line ends, in `out`. */
 static void read_check(const char *sql, const char *mark, struct cap_buf *out)
 {
@@ -148,6 +158,7 @@ int main(void)
         cmocka_unit_test(a_server_is_told_from_an_engine_of_the_node),
         cmocka_unit_test(a_word_and_its_value_find_each_other),
         cmocka_unit_test(json_has_the_same_words),
+        cmocka_unit_test(the_scheduler_calls_its_states_by_the_same_words),
         cmocka_unit_test(the_database_checks_for_the_same_words),
     };
 
