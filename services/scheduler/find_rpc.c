@@ -4,10 +4,7 @@
 #include "handlers_rpc.h"
 #include "moecap/v1/store.rpc.h"
 
-enum {
-    COUNTED_MAX = 64,               /* runs whose samples are counted, each by a call */
-    EVALUATION_RUNS_MAX = 64 * 100, /* tasks and repeats: spec.def */
-};
+enum { EVALUATION_RUNS_MAX = 64 * 100 }; /* tasks and repeats: spec.def */
 
 static void fill_progress(const Moecap__V1__BoardRow *row, Moecap__V1__RunProgress *out)
 {
@@ -21,6 +18,10 @@ static void fill_progress(const Moecap__V1__BoardRow *row, Moecap__V1__RunProgre
     out->node = row->node;
     out->queued_at_ms = row->queued_at_ms;
     out->ended_at_ms = row->ended_at_ms;
+    out->samples_total = row->samples_total;
+    out->samples_answered = row->samples_answered;
+    out->samples_graded = row->samples_graded;
+    out->attempts = row->attempt_count;
     if (!row->spec)
         return;
     out->model = row->spec->model;
@@ -39,25 +40,16 @@ static bool get_run(const struct sched_service *service, const char *run_id,
     return store_rpc_get_run(service->clients.store, NULL, &request, arena, out_run, err);
 }
 
-static bool add_row(const struct sched_service *service, const Moecap__V1__BoardRow *row,
-                    struct cap_arena *arena, struct sched_found *found, struct cap_err *err)
+static bool add_row(const Moecap__V1__BoardRow *row, struct cap_arena *arena,
+                    struct sched_found *found, struct cap_err *err)
 {
     Moecap__V1__RunProgress *one = cap_arena_alloc(arena, sizeof *one);
-    Moecap__V1__GetRunReply *run;
 
     if (!one)
         return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "the evaluation has too many runs");
     fill_progress(row, one);
     found->runs[found->count++] = one;
     found->ended = found->ended && sched_state_ended(sched_state_from_wire(row->state));
-    if (found->count > COUNTED_MAX)
-        return true;
-    if (!get_run(service, row->run_id, arena, &run, err))
-        return false;
-    one->samples_total = run->samples_total;
-    one->samples_answered = run->samples_answered;
-    one->samples_graded = run->samples_graded;
-    one->attempts = (uint32_t)run->n_attempts;
     return true;
 }
 
@@ -103,7 +95,7 @@ static bool find_evaluation(const struct sched_service *service, const char *id,
     if (!found->runs)
         return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "the evaluation has too many runs");
     for (size_t i = rows->count; i > 0; i--)
-        if (!add_row(service, rows->list[i - 1], arena, found, err))
+        if (!add_row(rows->list[i - 1], arena, found, err))
             return false;
     return found->count > 0 ||
            cap_fail(err, CAP_NOT_FOUND, "no run or evaluation \"%.64s\" exists", id);
@@ -125,7 +117,7 @@ bool sched_find_in_store(const struct sched_service *service, const char *id,
         if (!found.runs || !run->row)
             return cap_fail(err, CAP_INTERNAL, "the store's answer about run %.64s is empty", id);
         found.evaluation_id = run->row->evaluation_id;
-        if (!add_row(service, run->row, arena, &found, err))
+        if (!add_row(run->row, arena, &found, err))
             return false;
     }
     *out = found;
