@@ -51,3 +51,26 @@ wait_for 20 store_starts
 grep -qa 'hunte[r]2' "/proc/$(pgrep -f "moecap-store.*$other" | head -1)/environ" || fail "the store does not know the URI"
 moecap --state "$other" down >/dev/null
 rm -rf "$other"
+
+# as the first process of a container: the orphan of a killed PostgreSQL is reaped, so that the store starts another
+if unshare --pid --fork --mount-proc true 2>/dev/null; then
+    other=$(mktemp -d /tmp/moecap-e2e.XXXXXX)
+    chmod 711 "$other"
+    MOECAP_STATE=$other unshare --pid --fork --mount-proc "$bin/moecap" up --ports auto --nodes 0 --no-tasks >"$other/said" &
+    container=$!
+    wait_for 60 grep -q 'the suite is ready' "$other/said"
+    gateway=$(sed -n 's/^starting gateway: //p' "$other/said")
+    kill -9 "$(pgrep -f "postgres -D $other" | head -1)"
+    ready() { [ "$(curl -s -o /dev/null -w '%{http_code}' "$gateway/readyz")" = 200 ]; }
+    lost() { ! ready; }
+    wait_for 10 lost
+    wait_for 30 ready
+    first=$(pgrep -P $container)
+    zombies=$(ps -o stat= --ppid "$first" | grep -c '^Z' || true)
+    [ "$zombies" -eq 0 ] || fail "$zombies zombies wait for the first process"
+    kill "$first"
+    wait $container || true
+    rm -rf "$other"
+else
+    echo "skip: no right to make a process namespace, so nothing is the first process of one"
+fi
