@@ -4,9 +4,9 @@
  * made. Everything in an ask is copied. A failure to get a reply (no connection, a broken one, a
  * deadline) is CAP_HTTP_FAILED; whatever the server answered, 404 and 500 too, is CAP_HTTP_DONE
  * with its status. A text/event-stream with a 2xx status arrives as one CAP_HTTP_PIECE an event,
- * stamped when its bytes were read, then CAP_HTTP_DONE. The data "[DONE]" is no piece but sets
+ * stamped when its bytes were read, then CAP_HTTP_DONE. The data "[DONE]" does not become a piece; it sets
  * `marked_end`, and what follows it is dropped; some servers just close, so a missing mark is for the
- * caller to judge. Comments are no events: who wants a limit on progress keeps the time itself.
+ * caller to judge. Comments do not become events: a caller that wants a limit on progress keeps the time itself.
  * Redirects are not followed. Proxies of the environment are used, except for this machine's own
  * addresses.
  *
@@ -34,7 +34,7 @@ struct cap_http_ask {           /* zero means the default in brackets */
     const char *body;           /* NUL-terminated; Content-Type: application/json unless given */
     int64_t deadline_ms;        /* [600000] for everything, from add to the last byte */
     int64_t connect_ms_max;     /* [10000] */
-    int64_t silence_s_max;      /* [off] no byte for so long: the reply is given up */
+    int64_t silence_s_max;      /* [off] without a byte for this long the reply is given up */
     size_t reply_bytes_max;     /* [64 MiB] of a body, or of a whole stream */
     size_t event_bytes_max;     /* [4 MiB] of one event of a stream */
     bool whole;                 /* a stream's bytes are collected as a body, too */
@@ -69,7 +69,7 @@ struct cap_http_client *cap_http_client_new(void);
 void cap_http_client_free(struct cap_http_client *client); /* hangs up whatever runs */
 CAP_DEFINE_AUTO(cap_http_client)
 
-/* Refuses what is no http or https URL, and an id that is in flight. Never blocks. */
+/* Refuses a URL that is not http or https, and an id that is in flight. Never blocks. */
 bool cap_http_client_add(struct cap_http_client *client, const struct cap_http_ask *ask,
                          struct cap_err *err);
 /* True with an event; false after wait_ms without one, or at once when nothing is in flight. Call

@@ -7,8 +7,8 @@
  * connections_max places are held, the connection that has waited longest between two requests goes,
  * then the one whose head, body or reading has taken longest. Running handlers and streams stay; they
  * have a limit of their own (streams_max), which leaves places for short requests. The same holds
- * among the connections of one address, when there are connections_per_peer_max; this machine is no
- * peer: one of its programs must not keep out the others. Where nobody can go, the new one is answered
+ * among the connections of one address, when there are connections_per_peer_max; this machine is not
+ * counted: one of its programs must not keep out the others. Where none can go, the new one is answered
  * with 503 or 429.
  *
  * One lock guards all of it; nothing blocks under it. A socket is only shut down here: MHD sees that,
@@ -138,7 +138,7 @@ static bool is_same_peer(const struct http_connection *a, const struct http_conn
     return memcmp(a->peer, b->peer, HTTP_PEER_BYTES) == 0;
 }
 
-/* Who goes first; negative: who stays. */
+/* The lowest goes first; negative ones stay. */
 static int order_of_leaving(enum http_phase phase)
 {
     static const int orders[] = {

@@ -147,7 +147,7 @@ void cap_http_reply_header(struct cap_http_request *request, const char *name, c
         cap_arena_strdup(request->arena, name), cap_arena_strdup(request->arena, value)};
 }
 
-/* Whoever is told that there is too much leaves: as an idle connection they would hold a place. */
+/* A client that is told to come back later leaves: its idle connection would hold a place. */
 static bool ends_connection(int status)
 {
     return status == 429 || status == 503;

@@ -1,7 +1,7 @@
 /* server.h — HTTP for our own small servers: routes, limits, bodies whole, replies whole or
  * streamed.
  *
- * Each connection has a thread of its own, so a handler may block; it must answer exactly once,
+ * Each connection has its own thread, so a handler may block; it must answer exactly once,
  * with cap_http_reply or cap_http_reply_stream. A handler that waits for something asks
  * cap_http_gone now and then: true when the client has hung up or the server is ending, and nobody
  * will read the answer. Bodies are read whole, up to a limit, before the handler runs. What no
@@ -55,7 +55,7 @@ struct cap_http_server_options { /* zero means the default in brackets */
     size_t arena_bytes_max; /* [64 MiB] what one request may allocate */
     int head_s_max;         /* [10] from connecting to the end of the first head, else 408 */
     int body_s_max;         /* [60] from there to the end of the body, else 408 */
-    int reply_s_max;        /* [300] to read a reply that is no stream, else cut off */
+    int reply_s_max;        /* [300] to read a reply that is not a stream, else cut off */
     int idle_s_max;         /* [20] between requests; for who reads nothing of a stream */
 };
 

@@ -215,7 +215,7 @@ static void try_metrics(struct check *check)
     json_object_set_new(check->out, "metrics", found);
 }
 
-/* ---- who is it? ---- */
+/* ---- which kind is it? ---- */
 
 static void list_models(struct check *check, const json_t *models)
 {

@@ -1,6 +1,6 @@
 /* child.h — a server that the node starts by a command of its own configuration.
  *
- * The command runs under /bin/sh in a process group of its own, with a log file, on a free port
+ * The command runs under /bin/sh in its own process group, with a log file, on a free port
  * that it is told in MOECAP_PORT. It comes from the node's settings alone, never from a submission,
  * and gets none of the node's keys. It is stopped with SIGTERM to the group, after STOP_MS with
  * SIGKILL; should the node itself be killed, a watcher in the group does the same. One user at a

@@ -36,7 +36,7 @@ struct infer_external_kind {
     const char *name;
     const char *speaks_as; /* the kind whose server it is, or passes for; NULL = its own */
 
-    /* ---- is it ready, and who is it? ---- */
+    /* ---- is it ready, and what is it? ---- */
     const char *ready_path;   /* 200 when it can answer, 503 while loading; NULL: the model list */
     const char *version_path; /* a JSON object with "version"; NULL: only by its answers */
     bool refuses_other_names; /* so a name that its list lacks may be tried */

@@ -49,7 +49,7 @@ void infer_kind_set_neutral(json_t *body, const struct infer_request *request)
 }
 
 /* No tokenizer that we know makes fewer tokens of a long text: for servers that never refuse a
- * prompt, text past its context by this measure surely is past it. */
+ * prompt, text that is past its context by this measure is past it. */
 enum { BYTES_PER_TOKEN_MAX = 16 };
 
 /* ---- what cannot be asked ---- */

@@ -87,7 +87,7 @@ static const char *first_text(const json_t *object, const char *const *names)
 static const char *const message_names[] = {"message",       "msg",   "detail",
                                             "error_message", "error", NULL};
 
-/* Servers write "error": null, "", false or {} to say that there is none. */
+/* Servers write "error": null, "", false or {} to say that nothing failed. */
 static bool is_something(const json_t *value)
 {
     return json_is_true(value) || json_string_length(value) > 0 || json_object_size(value) > 0 ||
@@ -202,7 +202,7 @@ void infer_reply_describe(const char *type, size_t length, char *out, size_t roo
     if (length == 0)
         snprintf(out, room, "no reason given");
     else
-        snprintf(out, room, "no error message, but %zu bytes of %s", length,
+        snprintf(out, room, "without an error message (%zu bytes of %s)", length,
                  *type ? type : "an unknown type");
 }
 
@@ -300,11 +300,11 @@ static void read_usage(const json_t *json, struct infer_chunk *out)
     out->counts.cached = count_of(json_object_get(usage, "prompt_tokens_details"), "cached_tokens");
 }
 
-/* False, with the reason in why, when so many tokens cannot be the output. */
+/* False, with the reason in why, when the output cannot have this many tokens. */
 static bool output_can_be(int count, const struct infer_seen *seen, char *why, size_t room)
 {
     if (count == INFER_COUNT_BAD)
-        snprintf(why, room, "its count of output tokens is no whole number from 0 up");
+        snprintf(why, room, "its count of output tokens is not a whole number from 0 up");
     else if (count == 0 && seen->text_bytes > 0)
         snprintf(why, room, "it counts 0 output tokens where %zu bytes of text came",
                  seen->text_bytes);
@@ -331,7 +331,7 @@ static bool prompt_can_be(int count, const struct infer_seen *seen, char *why, s
     size_t bytes = seen->prompt_bytes;
 
     if (count == INFER_COUNT_BAD)
-        snprintf(why, room, "its count of prompt tokens is no whole number from 0 up");
+        snprintf(why, room, "its count of prompt tokens is not a whole number from 0 up");
     else if (count >= 0 && count < seen->prompt_ids)
         snprintf(why, room, "it counts %d prompt tokens where %d were sent", count,
                  seen->prompt_ids);
@@ -350,7 +350,7 @@ static bool prompt_can_be(int count, const struct infer_seen *seen, char *why, s
 static bool cached_can_be(const struct infer_counts *counts, char *why, size_t room)
 {
     if (counts->cached == INFER_COUNT_BAD)
-        snprintf(why, room, "its count of cached tokens is no whole number from 0 up");
+        snprintf(why, room, "its count of cached tokens is not a whole number from 0 up");
     else if (counts->prompt >= 0 && counts->cached > counts->prompt)
         snprintf(why, room, "it counts %d cached tokens of %d prompt tokens", counts->cached,
                  counts->prompt);
@@ -493,7 +493,7 @@ static bool read_json(const char *name, const char *data, size_t length, struct 
     if (!json_is_object(chunk->json)) /* a named event may hold anything */
         return *name ||
                cap_fail(err, CAP_FAILED_PRECONDITION,
-                        "the server sent an event that is no JSON object (%zu bytes)", length);
+                        "the server sent an event that is not a JSON object (%zu bytes)", length);
     if (infer_reply_error(chunk->json, words, sizeof words))
         return fail_midway(words, err);
     choice = json_array_get(json_object_get(chunk->json, "choices"), 0);

@@ -27,7 +27,7 @@ static int digit_of(char c)
     return at ? (int)(at - digits) : -1;
 }
 
-/* The bytes, to be freed; NULL when it is no base64. */
+/* The bytes, to be freed; NULL when it is not base64. */
 static uint8_t *decode(const char *text, size_t length, size_t *out_bytes)
 {
     uint8_t *out = malloc(length / 4 * 3 + 3);
@@ -97,7 +97,7 @@ static bool shape_by_header(struct table *t, struct cap_err *err)
     size_t length, start = 10;
 
     if (t->bytes < start || memcmp(t->data, "\x93NUMPY\x01", 7) != 0)
-        return cap_fail(err, CAP_DATA_LOSS, "the routing is no .npy file of version 1");
+        return cap_fail(err, CAP_DATA_LOSS, "the routing is not an .npy file of version 1");
     length = t->data[8] | (size_t)t->data[9] << 8;
     if (length >= sizeof header || start + length > t->bytes)
         return cap_fail(err, CAP_DATA_LOSS, "the .npy header of the routing has %zu bytes", length);
@@ -198,7 +198,7 @@ bool infer_routed_read(const char *text, size_t length, bool npy,
     infer_routed_done(out);
     table.data = bytes;
     if (!bytes)
-        return cap_fail(err, CAP_DATA_LOSS, "the routing is no base64: %.40s", text);
+        return cap_fail(err, CAP_DATA_LOSS, "the routing is not base64");
     if (counts->prompt_tokens < 0 || counts->output_tokens < 0)
         return cap_fail(err, CAP_DATA_LOSS, "routing without usage cannot be checked");
     if (npy && !shape_by_header(&table, err))

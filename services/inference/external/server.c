@@ -1,5 +1,5 @@
 /* Waiting: a server that refuses connections may be starting, one that answers 503 is loading; each
- * has a limit of its own. Then its model list must hold the name, for some servers answer any. */
+ * has its limit. Then its model list must hold the name, for some servers answer any. */
 #include "external/server.h"
 
 #include <stdio.h>
@@ -189,12 +189,17 @@ bool infer_server_wait(const struct infer_server *server,
             return false;
         }
         if (is_unwanted(options))
-            return cap_fail(err, CAP_CANCELLED, "nobody wants the server any more");
-        if (waited_ms + pause_ms > limit_ms(server, options, readiness))
+            return cap_fail(err, CAP_CANCELLED, "the run no longer wants the server");
+        if (waited_ms + pause_ms <= limit_ms(server, options, readiness)) {
+            cap_sleep_ms(pause_ms);
+            pause_ms = pause_ms * 2 < PAUSE_MS_MAX ? pause_ms * 2 : PAUSE_MS_MAX;
+            continue;
+        }
+        if (readiness == LOADING || server->child)
             return cap_fail(err, CAP_UNAVAILABLE, "not ready after %lld s: %s",
                             (long long)(waited_ms / 1000), why.text);
-        cap_sleep_ms(pause_ms);
-        pause_ms = pause_ms * 2 < PAUSE_MS_MAX ? pause_ms * 2 : PAUSE_MS_MAX;
+        *err = why; /* nobody listens there: that says enough */
+        return false;
     }
 }
 
@@ -266,8 +271,8 @@ json_t *infer_server_models(const struct infer_server *server, struct cap_err *e
         return list;
     json_decref(list);
     say_reason(&reply, reason, sizeof reason);
-    cap_fail(err, CAP_FAILED_PRECONDITION, "%s/v1/models is no list of models: %s", server->base,
-             reason);
+    cap_fail(err, CAP_FAILED_PRECONDITION, "%s/v1/models did not answer with a list of models: %s",
+             server->base, reason);
     return NULL;
 }
 
@@ -349,7 +354,7 @@ static bool by_path(const struct infer_server *server, const char *path, const c
     return has && take(out, kind, name, why);
 }
 
-/* Its way to refuse a field that nobody knows. */
+/* How it refuses a field that no server has. */
 static bool by_refusal(const struct infer_server *server, struct infer_guess *out)
 {
     static const char body[] = "{\"model\":\"moecap-engine-check\",\"prompt\":\"a\","

@@ -1,6 +1,6 @@
 /* A request is parsed, given a served a prompt, and waits. A whole reply is written when every
  * served has ended; a streamed one begins with the first token, so that what fails before it still
- * gets an HTTP status. Whoever leaves early has their served cancelled. */
+ * gets an HTTP status. The requests of a client that leaves early are cancelled. */
 #include "serve/endpoint.h"
 
 #include <assert.h>
@@ -368,7 +368,7 @@ static const struct cap_http_route routes[] = {
     {"GET", "/metrics", metrics},
 };
 
-/* Who watches over programs asks for /health by the address of the machine. */
+/* Monitors ask for /health by the address of the machine. */
 static bool admit(struct cap_http_request *http, void *self)
 {
     const struct infer_serve *serve = self;
@@ -382,7 +382,7 @@ static bool admit(struct cap_http_request *http, void *self)
     return false;
 }
 
-/* The address at which it listens is a name of its own; every address of the machine is none. */
+/* The address at which it listens is one of its names, unless that means all addresses. */
 static void list_hosts(struct infer_serve *serve)
 {
     const struct infer_serve_options *options = &serve->options;

@@ -1,5 +1,5 @@
 /* One lock guards the list of waiting requests and every request that was submitted. Each request
- * has a condition of its own, on which only its connection's thread waits: a token wakes that one
+ * has its own condition, on which only its connection's thread waits: a token wakes that one
  * thread and no other, so that a hundred open streams cost a token nothing and disturb no timing.
  *
  * A request is in the list while it waits, then the worker holds it. Its memory is its

@@ -23,7 +23,7 @@
 enum infer_served_state {
     INFER_SERVED_WAITING, /* in the queue's list */
     INFER_SERVED_RUNNING, /* the worker has it; the engine may */
-    INFER_SERVED_ENDED,   /* nobody but its connection knows it */
+    INFER_SERVED_ENDED,   /* only its connection knows it */
 };
 
 /* One token's text, as the client will see it. */

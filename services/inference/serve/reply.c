@@ -26,7 +26,7 @@ static void add_event(struct cap_buf *out, json_t *value)
     cap_buf_add_str(out, "\n\n");
 }
 
-/* Texts come from models and folders: what is no UTF-8 must not end the program. */
+/* Texts come from models and folders: text that is not UTF-8 must not end the program. */
 static json_t *text_json(const char *text)
 {
     json_t *value = json_string(text);

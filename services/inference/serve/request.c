@@ -166,7 +166,7 @@ static bool read_stop(struct reading *reading, struct infer_request *out)
         json_t *text = json_is_string(value) ? value : json_array_get(value, i);
 
         if (!json_is_string(text) || json_string_length(text) == 0)
-            return refuse(reading, "stop", "holds something that is no text, or an empty one");
+            return refuse(reading, "stop", "holds something that is not text, or an empty text");
         if (!copy_text(reading, text, &stops[i]))
             return false;
     }
@@ -254,7 +254,7 @@ static bool read_ids(struct reading *reading, const json_t *list, struct infer_r
         json_t *id = json_array_get(list, i);
 
         if (!json_is_integer(id) || json_integer_value(id) < 0 || json_integer_value(id) > INT_MAX)
-            return refuse(reading, "prompt", "holds something that is no token id");
+            return refuse(reading, "prompt", "holds something that is not a token id");
         ids[i] = (uint32_t)json_integer_value(id);
     }
     out->prompt_ids = ids;

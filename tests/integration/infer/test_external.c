@@ -136,7 +136,7 @@ static void a_stream_that_is_no_whole_answer_fails_its_sample(void **state)
     } rows[] = {
         {{token_a}, "closed the stream before its end (request cmpl-7)"},
         {{token_a, usage_chunk}, "closed the stream before its end (request cmpl-7)"},
-        {{token_a, "data: {\"choices\":[{\"text\":\"2"}, "that is no JSON object"},
+        {{token_a, "data: {\"choices\":[{\"text\":\"2"}, "that is not a JSON object"},
         {{"data: {\"choices\":[{\"text\":\"4\",\"finish_reason\":\"\"}]}\n\n"},
          "closed the stream before its end"},
         {{done_mark}, "ended the stream without an answer"},
@@ -191,7 +191,7 @@ static void an_answer_that_is_not_streamed_is_told_as_what_it_is(void **state)
          "with an error: out of pages"},
         {NULL, "{\"detail\":\"out of pages\"}", "with an error: out of pages"},
         {NULL, "{\"choices\":[{\"text\":\"4\"}]}", "did not stream its answer"},
-        {"text/html", "<html>secret</html>", "no error message, but 19 bytes of text/html"},
+        {"text/html", "<html>secret</html>", "without an error message (19 bytes of text/html)"},
         {NULL, "", "did not stream its answer: no reason given"},
     };
     struct infer_request request = drive_request("x");
@@ -479,7 +479,7 @@ static void nobody_there_is_waited_for_only_so_long(void **state)
     assert_null(drive_open("vllm", stub_url(*state), "m", &err));
     took_ms = cap_clock_ms(cap_clock_system()) - start_ms;
     assert_int_equal(err.code, CAP_UNAVAILABLE);
-    assert_non_null(strstr(err.text, "not ready after 0 s: could not connect to http://127.0.0.1"));
+    assert_non_null(strstr(err.text, "could not connect to http://127.0.0.1"));
     assert_in_range(took_ms, 200, 5000);
 }
 
@@ -687,7 +687,7 @@ static void a_refusal_is_mapped_to_what_it_means(void **state)
          "{\"error\":{\"message\":\"EngineCore encountered an issue. See stack trace\",\"type\":"
          "\"InternalServerError\",\"code\":500}}",
          "the server's engine has died; it answered 500", CAP_UNAVAILABLE},
-        {500, "Internal Server Error", "answered 500: no error message, but 21 bytes",
+        {500, "Internal Server Error", "answered 500: without an error message (21 bytes",
          CAP_FAILED_PRECONDITION},
     };
     struct infer_engine *engine = drive_open_m("openai", *state);

@@ -160,10 +160,10 @@ static void what_cannot_be_is_refused(void **state)
     assert_non_null(strstr(err.text, "without usage"));
     cap_err_clear(&err);
     assert_false(infer_routed_read("*", 1, false, &declared, &counts, &routed, &err));
-    assert_non_null(strstr(err.text, "no base64"));
+    assert_non_null(strstr(err.text, "not base64"));
     cap_err_clear(&err);
     assert_false(infer_routed_read(text, strlen(text), true, &declared, &counts, &routed, &err));
-    assert_non_null(strstr(err.text, "no .npy file"));
+    assert_non_null(strstr(err.text, "not an .npy file"));
     cap_err_clear(&err);
     ids[2 * 6 + 3] = 4; /* of four experts */
     to_base64((const uint8_t *)ids, sizeof ids, text);

@@ -123,9 +123,9 @@ static void an_error_in_any_form_is_told_with_its_words(void **state)
         {"error", "", "middle: no reason given"},
         {"response.error", "{\"reason\": 1}", "middle: no reason given"},
         {"ping", "{\"error\": \"gone\"}", "middle: gone"},
-        {"", "<html>", "that is no JSON object (6 bytes)"},
-        {"", "[1]", "that is no JSON object (3 bytes)"},
-        {"", "{\"choices\": [{\"text\": \"a", "that is no JSON object"},
+        {"", "<html>", "that is not a JSON object (6 bytes)"},
+        {"", "[1]", "that is not a JSON object (3 bytes)"},
+        {"", "{\"choices\": [{\"text\": \"a", "that is not a JSON object"},
         {"", "{\"choices\": [{\"delta\": {\"content\": [{\"text\": \"a\"}]}}]}", "not a text"},
     };
 
@@ -232,7 +232,7 @@ static void a_foreign_body_is_not_quoted(void **state)
         infer_reply_refusal(500, "text/html", bodies[i], strlen(bodies[i]), &err);
         assert_null(strstr(err.text, "abc123"));
         assert_null(strstr(err.text, "secret"));
-        assert_non_null(strstr(err.text, "answered 500: no error message, but "));
+        assert_non_null(strstr(err.text, "answered 500: without an error message ("));
         assert_non_null(strstr(err.text, "bytes of text/html"));
     }
 }
@@ -270,9 +270,9 @@ static void counts_that_cannot_be_are_unknown_and_say_why(void **state)
         {{9, 0, 0, 9}, {SEEN}, 9, -1, 0, "0 output tokens where 60 bytes of text came"},
         {{0, 12, 0, 12}, {SEEN}, -1, 12, -1, "0 prompt tokens of 40 bytes"},
         {{9, 7, 0, 16}, {SEEN}, 9, -1, 0, "7 output tokens where text came in 10 chunks"},
-        {{9, -2, 0, -1}, {SEEN}, 9, -1, 0, "output tokens is no whole number"},
-        {{-2, 12, 0, -1}, {SEEN}, -1, 12, -1, "prompt tokens is no whole number"},
-        {{9, 12, -2, 21}, {SEEN}, 9, 12, -1, "cached tokens is no whole number"},
+        {{9, -2, 0, -1}, {SEEN}, 9, -1, 0, "output tokens is not a whole number"},
+        {{-2, 12, 0, -1}, {SEEN}, -1, 12, -1, "prompt tokens is not a whole number"},
+        {{9, 12, -2, 21}, {SEEN}, 9, 12, -1, "cached tokens is not a whole number"},
         {{9, 12, 10, 21}, {SEEN}, 9, 12, -1, "10 cached tokens of 9 prompt tokens"},
         {{9, 12, 0, 35}, {SEEN}, -1, -1, -1, "9 prompt and 12 output tokens, and 35 in all"},
         {{9, 2000000000, 0, -1}, {SEEN}, 9, -1, 0, "at most 16 were asked for"},

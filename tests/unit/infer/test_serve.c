@@ -109,7 +109,7 @@ static void a_refusal_names_the_field(void **state)
     refused("{\"prompt\": \"a\", \"n\": 2}", false, "n", "only as 1");
     refused("{\"prompt\": \"a\", \"logit_bias\": {\"5\": 1}}", false, "logit_bias",
             "not supported");
-    refused("{\"prompt\": \"a\", \"stop\": [\"\"]}", false, "stop", "an empty one");
+    refused("{\"prompt\": \"a\", \"stop\": [\"\"]}", false, "stop", "an empty text");
     refused("{\"prompt\": []}", false, "prompt", "missing or empty");
     refused("{\"prompt\": [\"a\", \"b\"], \"stream\": true}", false, "stream", "one prompt only");
     refused("{\"prompt\": \"a\", \"logprobs\": 1}", false, "logprobs", "together with echo");
