@@ -440,6 +440,15 @@ static const char *why_not_connected(const struct transfer *t, CURLcode code, co
     return out;
 }
 
+/* Length of "http://host:port": a connection that fails has nothing to do with the path. */
+static int origin_length(const char *url)
+{
+    const char *host = strstr(url, "://");
+
+    host = host ? host + 3 : url;
+    return (int)(host - url) + (int)strcspn(host, "/");
+}
+
 static void explain(const struct transfer *t, CURLcode code, struct cap_err *err)
 {
     char words[CURL_ERROR_SIZE];
@@ -460,8 +469,8 @@ static void explain(const struct transfer *t, CURLcode code, struct cap_err *err
     case CURLE_COULDNT_CONNECT:
     case CURLE_COULDNT_RESOLVE_HOST:
     case CURLE_COULDNT_RESOLVE_PROXY:
-        cap_fail(err, CAP_UNAVAILABLE, "could not connect to %s (%s)", t->url,
-                 why_not_connected(t, code, reason, words));
+        cap_fail(err, CAP_UNAVAILABLE, "could not connect to %.*s (%s)", origin_length(t->url),
+                 t->url, why_not_connected(t, code, reason, words));
         break;
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CONNECT_ERROR:

@@ -39,8 +39,10 @@ static bool fail_full(struct cap_err *err)
     return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "the header needs too much memory");
 }
 
-static void read_report(const Moecap__V1__ShardReport *report, struct eval_run *out)
+static bool read_report(const Moecap__V1__ShardReport *report, struct cap_arena *arena,
+                        struct eval_run *out)
 {
+    out->counts_unknown = cap_arena_strdup(arena, report->counts_unknown);
     out->reported = true;
     out->moe_layers = report->moe_layers;
     out->experts = report->experts;
@@ -49,6 +51,7 @@ static void read_report(const Moecap__V1__ShardReport *report, struct eval_run *
         if (strcmp(report->declared[i], "experts") == 0)
             out->shape_declared = true;
     out->in_engine = strcmp(report->timing_boundary, "engine") == 0;
+    return out->counts_unknown != NULL;
 }
 
 bool eval_run_read(const Moecap__V1__EvidenceHeader *header, struct cap_arena *arena,
@@ -73,9 +76,7 @@ bool eval_run_read(const Moecap__V1__EvidenceHeader *header, struct cap_arena *a
         .metric_count = header->task->n_metrics,
         .exact_tokens = generation && generation->ignore_eos ? generation->max_tokens : 0,
     };
-    if (header->report)
-        read_report(header->report, out);
-    return true;
+    return !header->report || read_report(header->report, arena, out) || fail_full(err);
 }
 
 /* ---- answers ---- */

@@ -44,6 +44,8 @@ struct eval_run {
     uint32_t moe_layers, experts, top_k;
     bool shape_declared; /* experts and top_k are what the submitter said */
     bool in_engine;      /* times were taken in the engine, not at an HTTP client */
+    const char
+        *counts_unknown; /* why the node left out token counts; NULL or "" = it does not say */
 };
 
 /* From the header; texts are copied into the arena. */

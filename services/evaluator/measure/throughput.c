@@ -20,6 +20,8 @@ static const char *why_no_wall(const struct eval_evidence *e)
 
 const char *eval_counts_problem(const struct eval_evidence *e)
 {
+    if (e->run.counts_unknown && *e->run.counts_unknown)
+        return e->run.counts_unknown;
     return e->impossible_counts > 0
                ? "the server's token counts cannot be: it counted 0 where text came"
                : "token counts are not known";

@@ -469,6 +469,23 @@ static void counts_of_a_server_that_cannot_be_are_unknown(void **state)
     assert_value(e, "ttft_ms_mean", 0.1);
 }
 
+static void the_node_says_why_it_left_out_token_counts(void **state)
+{
+    static const char why[] = "the server's counts cannot be for 1 of 1 answers: it counts 0 ...";
+    struct eval_run header = generating(1);
+    struct told told = {0, 100, 4000, 5000, -1, -1, -1, NULL, 0};
+    CAP_AUTO(eval_evidence) e = NULL;
+
+    (void)state;
+    header.in_engine = false;
+    header.counts_unknown = why;
+    e = eval_evidence_new(&header);
+    add_told(e, &told);
+    assert_none(e, "input_tokens_per_s", why);
+    assert_none(e, "output_tokens_per_s", why);
+    assert_none(e, "tpot_ms_mean", why);
+}
+
 static void time_per_token_counts_what_came_behind_the_first_chunk(void **state)
 {
     struct eval_run header = generating(2);
@@ -721,6 +738,7 @@ int main(void)
         cmocka_unit_test(an_interrupted_run_has_no_times_but_keeps_the_rest),
         cmocka_unit_test(unknown_token_counts_are_null_and_not_zero),
         cmocka_unit_test(counts_of_a_server_that_cannot_be_are_unknown),
+        cmocka_unit_test(the_node_says_why_it_left_out_token_counts),
         cmocka_unit_test(time_per_token_counts_what_came_behind_the_first_chunk),
         cmocka_unit_test(work_of_passes_is_what_the_engine_counted),
         cmocka_unit_test(load_of_an_interrupted_run_would_count_samples_twice),
