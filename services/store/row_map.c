@@ -218,7 +218,7 @@ static void add_number(struct cap_buf *out, const ProtobufCFieldDescriptor *leaf
         cap_buf_printf(out, "%.17g", *(const double *)at);
         break;
     default:
-        assert(!"a field of this type is not a number");
+        assert(false && "a field of this type is not a number");
     }
 }
 
@@ -316,7 +316,7 @@ static void add_value(struct store_copy *copy, const struct place *p, const char
         add_list(copy, p, base);
         break;
     default:
-        assert(!"a column of this kind is only read");
+        assert(false && "a column of this kind is only read");
     }
 }
 
@@ -356,7 +356,7 @@ static size_t find_places(enum store_map map, const ProtobufCMessageDescriptor *
     for (size_t i = 0; i < count; i++) {
         out_places[i] = (struct place){0};
         if (c[i].kind != STORE_KIND_MARK && !find_place(type, c[i].field, &out_places[i]))
-            assert(!"row_map.def names a field that its message does not have");
+            assert(false && "row_map.def names a field that its message does not have");
         out_places[i].column = &c[i];
     }
     return count;
@@ -412,7 +412,7 @@ static void read_number(const ProtobufCFieldDescriptor *leaf, char *at, const ch
         *(int32_t *)at = (int32_t)strtol(text, out_end, 10);
         break;
     default:
-        assert(!"a field of this type is not a number");
+        assert(false && "a field of this type is not a number");
     }
 }
 
@@ -575,7 +575,7 @@ static void bind_columns(const struct store_rows *rows, const ProtobufCMessageDe
         const char *name = store_rows_column_name(rows, (int)i);
         out->places[i] = (struct place){0};
         if (*name != '_' && !find_place(type, name, &out->places[i]))
-            assert(!"a column is neither a field of the message nor begins with _");
+            assert(false && "a column is neither a field of the message nor begins with _");
     }
 }
 

@@ -66,11 +66,11 @@ static Moecap__V1__Prompt render_one(const struct eval_task *task, const struct 
                                      const struct document *document)
 {
     struct cap_err err = {0};
-    Moecap__V1__Prompt prompt;
+    Moecap__V1__Prompt prompt = MOECAP__V1__PROMPT__INIT;
     Moecap__V1__TaskDoc wire = doc_of(document);
     CAP_AUTO(eval_pool) opened = open_pool(task, pool, pool_count);
-    CAP_AUTO(eval_render)
-    render = eval_render_open(task, opened, spec_of(settings), settings->repeat, &err);
+    CAP_AUTO(eval_render) render =
+        eval_render_open(task, opened, spec_of(settings), settings->repeat, &err);
 
     if (!render || !eval_render_prompt(render, &wire, arena, &prompt, &err))
         fail_msg("%s", err.text);
@@ -248,8 +248,7 @@ static void a_document_never_is_its_own_example(void **state)
     for (size_t y = 0; y < 2 * CAP_COUNT_OF(yamls); y++) {
         const char *yaml = yamls[y / 2];
         bool first = y % 2 == 1;
-        CAP_AUTO(eval_task)
-        task = open_yaml(
+        CAP_AUTO(eval_task) task = open_yaml(
             !first ? yaml
             : strstr(yaml, "fewshot_config")
                 ? "task: t\ntest_split: v\nfewshot_config: {split: v, sampler: first_n}\n"

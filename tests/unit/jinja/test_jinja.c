@@ -374,8 +374,7 @@ static void a_rendering_ends_when_it_is_asked_to_stop(void **state)
     json_t *context = json_object();
     CAP_AUTO_BUF(out, 1 << 20);
     struct cap_err err = {0};
-    CAP_AUTO(cap_jinja)
-    jinja =
+    CAP_AUTO(cap_jinja) jinja =
         cap_jinja_compile("{% for i in range(99999) %}{{ i }}{% endfor %}", &cap_jinja_chat, &err);
 
     (void)state;

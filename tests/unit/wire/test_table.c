@@ -113,8 +113,8 @@ static void a_formula_is_found_behind_what_cannot_be_seen(void **state)
     static const char *const harmless[] = {"a=1",
                                            "",
                                            " a",
-                                           "\xef\xbb\xbf"
-                                           "a",
+                                           ("\xef\xbb\xbf"
+                                            "a"),
                                            "1-1",
                                            "\xe2\x80\x9cx\xe2\x80\x9d"};
     CAP_AUTO_BUF(out, 1000);
