@@ -295,20 +295,18 @@ struct cap_tensors {
 /* Never waits: a pipe is opened without its other end, and refused. */
 static int open_regular(const char *path, struct stat *out_info, struct cap_err *err)
 {
-    CAP_AUTO_FD int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 
-    if (fd < 0 || fstat(fd, out_info) != 0) {
+    if (fd >= 0 && fstat(fd, out_info) == 0 && S_ISREG(out_info->st_mode))
+        return fd;
+    if (fd >= 0 && fstat(fd, out_info) == 0)
+        cap_fail(err, CAP_INVALID_ARGUMENT, "it is not a regular file");
+    else
         cap_fail(err, errno == ENOENT ? CAP_NOT_FOUND : CAP_UNAVAILABLE, "could not open it: %s",
                  strerror(errno));
-        return -1;
-    }
-    if (!S_ISREG(out_info->st_mode)) {
-        cap_fail(err, CAP_INVALID_ARGUMENT, "it is not a regular file");
-        return -1;
-    }
-    int kept = fd;
-    fd = -1;
-    return kept;
+    if (fd >= 0)
+        close(fd);
+    return -1;
 }
 
 static bool read_at(int fd, uint64_t at, void *out, size_t bytes, struct cap_err *err)
@@ -398,7 +396,7 @@ static bool open_file(struct cap_tensors *t, int file, struct cap_err *err)
     struct stat info;
     CAP_AUTO_FD int fd = open_regular(f->path, &info, err);
     CAP_AUTO_MEM char *text = NULL;
-    struct header header;
+    struct header header = {0};
     uint64_t length = 0;
     bool ok = false;
 

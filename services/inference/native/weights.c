@@ -123,7 +123,7 @@ static bool put_view(struct loader *load, const struct cap_weight_view *view, in
                      struct moe_weight *weight)
 {
     struct native_model *m = load->model;
-    struct cap_weight_block block;
+    struct cap_weight_block block = {0};
     for (int64_t at = 0; at < view->rows; at += block.rows) {
         if (!next_block(load, view, at, &block))
             return false;
@@ -203,7 +203,7 @@ static bool put_vectors(struct loader *load, const enum cap_weight *kinds, int c
     float *to = values;
     for (int i = 0; i < count; i++) {
         struct cap_weight_view view;
-        struct cap_weight_block block;
+        struct cap_weight_block block = {0};
         if (!view_of(load, kinds[i], layer, 0, &view))
             return false;
         for (int64_t row = 0; row < view.rows; row += block.rows) {
