@@ -145,6 +145,8 @@ bool jinja_get(struct run *run, struct value from, struct value key, struct valu
 
     if (from.kind == V_UNDEFINED)
         return jinja_fail(run, "\"%s\" is not defined", from.name ? from.name : "?");
+    if (key.kind == V_BOOL && from.kind != V_DICT)
+        key = jinja_int(key.b); /* ['no', 'yes'][true] is 'yes' */
     if (from.kind == V_DICT && key.kind == V_STR) {
         found = jinja_find(run, from.dict, key.s.text, key.s.length, out);
     } else if (from.kind == V_DICT) {

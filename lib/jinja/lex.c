@@ -250,11 +250,17 @@ static bool lex_symbol(struct lexer *lexer)
                     lexer->line, lexer->at);
 }
 
+/* Names may be written in any script: fields of data are. */
+static bool is_beyond_ascii(char c)
+{
+    return (unsigned char)c >= 0x80;
+}
+
 static bool lex_word(struct lexer *lexer)
 {
     const char *start = lexer->at;
 
-    while (isalnum((unsigned char)*lexer->at) || *lexer->at == '_')
+    while (isalnum((unsigned char)*lexer->at) || *lexer->at == '_' || is_beyond_ascii(*lexer->at))
         lexer->at++;
     return push_text(lexer, T_NAME, start, (size_t)(lexer->at - start));
 }
@@ -308,7 +314,8 @@ static bool lex_tag(struct lexer *lexer)
             ok = lex_string(lexer);
         else if (isdigit((unsigned char)*lexer->at))
             ok = lex_number(lexer);
-        else if (isalpha((unsigned char)*lexer->at) || *lexer->at == '_')
+        else if (isalpha((unsigned char)*lexer->at) || *lexer->at == '_' ||
+                 is_beyond_ascii(*lexer->at))
             ok = lex_word(lexer);
         else
             ok = lex_symbol(lexer);

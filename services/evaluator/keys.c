@@ -1,10 +1,12 @@
 /* Values as people and Python write them: near misses of names, typed keys, str() and literals. */
 #include "keys.h"
 
+#include <ctype.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <utf8proc.h>
 
 #include "base/buf.h"
 #include "base/near.h"
@@ -159,6 +161,46 @@ static void skip_blanks(struct literal *l)
         l->at++;
 }
 
+/* The code point of \xhh, \uhhhh or \Uhhhhhhhh, or of up to three octal digits; false: not one. */
+static bool read_code_point(struct literal *l, struct cap_buf *out)
+{
+    size_t digits = *l->at == 'x' ? 2 : *l->at == 'u' ? 4 : *l->at == 'U' ? 8 : 0, length = 0;
+    int base = digits ? 16 : 8;
+    char text[9], *end, utf8[4];
+    long point;
+    utf8proc_ssize_t size;
+
+    l->at += digits > 0;
+    digits = digits ? digits : 3;
+    while (length < digits && l->at < l->end && isxdigit((unsigned char)*l->at) &&
+           (base == 16 || (*l->at >= '0' && *l->at <= '7')))
+        text[length++] = *l->at++;
+    text[length] = '\0';
+    point = strtol(text, &end, base);
+    if (length == 0 || (base == 16 && length < digits) || !utf8proc_codepoint_valid((int)point))
+        return false;
+    size = utf8proc_encode_char((int)point, (utf8proc_uint8_t *)utf8);
+    cap_buf_add(out, utf8, (size_t)size);
+    return true;
+}
+
+/* Behind a backslash; as Python, an unknown escape stays as it is written. */
+static bool read_escape(struct literal *l, struct cap_buf *out)
+{
+    static const char from[] = "abfnrtv'\"\\", to[] = "\a\b\f\n\r\t\v'\"\\";
+    const char *known = *l->at ? strchr(from, *l->at) : NULL;
+
+    if (*l->at == 'x' || *l->at == 'u' || *l->at == 'U' || (*l->at >= '0' && *l->at <= '7'))
+        return read_code_point(l, out);
+    if (*l->at != '\n') { /* which goes, with its backslash */
+        if (!known)
+            cap_buf_add_char(out, '\\');
+        cap_buf_add_char(out, known ? to[known - from] : *l->at);
+    }
+    l->at++;
+    return true;
+}
+
 static json_t *read_string(struct literal *l)
 {
     CAP_AUTO_BUF(text, 1 << 20);
@@ -169,20 +211,30 @@ static json_t *read_string(struct literal *l)
 
         if (c == '\n')
             return NULL;
-        if (c == '\\' && l->at < l->end) {
-            const char *from = "nrt'\"\\", *known = strchr(from, *l->at);
-
-            if (!known || !*l->at)
-                return NULL; /* \x and the like: not in any task that we know */
-            c = "\n\r\t'\"\\"[known - from];
-            l->at++;
-        }
-        cap_buf_add_char(&text, c);
+        if (c != '\\' || l->at == l->end)
+            cap_buf_add_char(&text, c);
+        else if (!read_escape(l, &text))
+            return NULL;
     }
     if (l->at == l->end || text.overflowed)
         return NULL;
     l->at++;
     return json_stringn(text.data, text.length);
+}
+
+static json_t *read_word(struct literal *l)
+{
+    static const char *const words[] = {"True", "False", "None"};
+
+    for (size_t i = 0; i < CAP_COUNT_OF(words); i++) {
+        size_t length = strlen(words[i]);
+
+        if ((size_t)(l->end - l->at) >= length && memcmp(l->at, words[i], length) == 0) {
+            l->at += length;
+            return i == 2 ? json_null() : json_boolean(i == 0);
+        }
+    }
+    return NULL;
 }
 
 static json_t *read_number(struct literal *l)
@@ -217,7 +269,9 @@ static bool read_items(struct literal *l, char close, json_t *list)
         }
         if (l->at == l->end)
             return false;
-        item = *l->at == '\'' || *l->at == '"' ? read_string(l) : read_number(l);
+        item = *l->at == '\'' || *l->at == '"'  ? read_string(l)
+               : isupper((unsigned char)*l->at) ? read_word(l)
+                                                : read_number(l);
         if (!item || json_array_append_new(list, item) != 0)
             return false;
         skip_blanks(l);

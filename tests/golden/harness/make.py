@@ -237,7 +237,8 @@ def render_cases():
     for template in ("{{q|upper}} {% if a == '1' %}one{% else %}other{% endif %}\n", "{{ q[:3] }}", "{{q.split(' ')[-1]}}",
                      "{% for x in [1,2,3] %}{{loop.index}}{{x}}{% endfor %}", "{{ {'k': q, 'n': 1.0, 'b': true, 'z': none} }}",
                      "{{ q | replace('d', 'D') | trim }} {{ 7 // 2 }} {{ 7 / 2 }} {{ 1e16 }} {{ 0.1 + 0.2 }}",
-                     "{{ q|regex_replace('[0-9]', '#') }}", "{{ a|int + 1 }} {{ [3, 1, 2]|sort|join(',') }}"):
+                     "{{ q|regex_replace('[0-9]', '#') }}", "{{ a|int + 1 }} {{ [3, 1, 2]|sort|join(',') }}",
+                     "{{ ['no', 'yes'][true] }} {% set größe = q %}{{größe}}"):
         yield {"name": f"template {template}", "docs": rows(3, "d"),
                "yaml": PLAIN.replace("doc_to_text: q", f"doc_to_text: {json.dumps(template)}")}
 

@@ -292,6 +292,12 @@ static void python_lists_are_read_and_other_texts_are_not(void **state)
     assert_int_equal(json_integer_value(json_array_get(list, 2)), 3);
     assert_true(json_real_value(json_array_get(list, 3)) == -1.5);
     json_decref(list);
+    list = eval_python_list(eval_text_of("('\\xa0\\u00e9\\101\\d\\n', True, None, False)"));
+    assert_int_equal(json_array_size(list), 4);
+    assert_string_equal(json_string_value(json_array_get(list, 0)), "\u00a0\u00e9A\\d\n");
+    assert_true(json_is_true(json_array_get(list, 1)) && json_is_null(json_array_get(list, 2)));
+    json_decref(list);
+    assert_null(eval_python_list(eval_text_of("['\\xZZ']")));
     assert_null(eval_python_list(eval_text_of("[1, 2")));
     assert_null(eval_python_list(eval_text_of("[x]")));
     assert_null(eval_python_list(eval_text_of("[1] 2")));
