@@ -1,3 +1,6 @@
+/* A treap: a search tree by the caller's order, and a heap by random weights, which keep it shallow
+ * whatever the order in which items come. Each node counts its part, so that "how many come before"
+ * needs one way down. Weights come from a fixed seed, so that a test can be played again. */
 #include "base/sorted.h"
 
 #include <assert.h>

@@ -1,3 +1,6 @@
+/* A base URL is split by libcurl's own parser, which is also the one that asks it later: two readers that
+ * disagree on where the host ends are how a check is passed by. What libcurl accepts and we do not
+ * (a query, a password, port 0) is refused on top of that. */
 #include "http/url.h"
 
 #include <arpa/inet.h>
