@@ -103,8 +103,8 @@ static json_t *read_json(const char *dir, const char *name, struct cap_err *err)
     size_t length = 0;
     CAP_AUTO_MEM char *text = read_optional(dir, name, CONFIG_BYTES_MAX, &length, err);
     json_error_t why;
-    CAP_AUTO_MEM char *strict = text ? cap_python_json(text, length, &length) : NULL;
-    json_t *json = strict ? json_loadb(strict, length, JSON_ALLOW_NUL, &why) : NULL;
+    CAP_AUTO_MEM char *strict = cap_python_json(text ? text : "", length, &length);
+    json_t *json = text ? json_loadb(strict, length, JSON_ALLOW_NUL, &why) : NULL;
 
     if (text && !json)
         cap_fail(err, CAP_INVALID_ARGUMENT, "%s, line %d: %.200s", name, why.line, why.text);
