@@ -112,7 +112,7 @@ static bool send_body(struct infer_external *engine, struct infer_call *call, st
         .url = call->request->message_count > 0 ? engine->chat_url : engine->completions_url,
         .headers = engine->server.headers,
         .body = call->body,
-        .deadline_ms = INT32_MAX, /* infer_call_look keeps the time */
+        .deadline_ms = INT32_MAX, /* infer_call_check_time keeps the time */
         .reply_bytes_max = REPLY_BYTES_MAX,
         .event_bytes_max = EVENT_BYTES_MAX,
     };
@@ -519,28 +519,28 @@ static bool is_past(int64_t since_ns, int limit_ms, int64_t at_ns)
 static bool is_late(const struct infer_external *engine, const struct infer_call *call,
                     int64_t at_ns, struct cap_err *out)
 {
-    const struct infer_patience *patience = &engine->patience;
+    const struct infer_time_limits *limits = &engine->limits;
 
-    if (is_past(call->started_ns, patience->request_ms, at_ns))
+    if (is_past(call->started_ns, limits->request_ms, at_ns))
         return !cap_fail(out, CAP_DEADLINE_EXCEEDED,
                          "the server did not end the answer within %d s "
                          "(external_request_s_max of the node)",
-                         patience->request_ms / 1000);
+                         limits->request_ms / 1000);
     if (call->progress_ns > 0)
-        return is_past(call->progress_ns, patience->silence_ms, at_ns) &&
+        return is_past(call->progress_ns, limits->silence_ms, at_ns) &&
                !cap_fail(out, CAP_DEADLINE_EXCEEDED,
                          "the server sent no token for %d s (external_silence_s_max of the node)",
-                         patience->silence_ms / 1000);
-    return is_past(call->sent_ns, patience->first_token_ms, at_ns) &&
+                         limits->silence_ms / 1000);
+    return is_past(call->sent_ns, limits->first_token_ms, at_ns) &&
            !cap_fail(out, CAP_DEADLINE_EXCEEDED,
                      "the server sent no token within %d s (external_first_token_s_max of the "
                      "node)%s",
-                     patience->first_token_ms / 1000,
+                     limits->first_token_ms / 1000,
                      call->events > 0 ? ", only events without text" : "");
 }
 
-bool infer_call_look(struct infer_external *engine, struct infer_call *call, int64_t at_ns,
-                     struct infer_event *out)
+bool infer_call_check_time(struct infer_external *engine, struct infer_call *call, int64_t at_ns,
+                           struct infer_event *out)
 {
     struct cap_err err = {0};
 

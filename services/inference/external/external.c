@@ -74,9 +74,9 @@ static struct infer_engine *open_external(const struct infer_engine_options *opt
         return NULL;
     }
     engine->scrape_due_ns = INT64_MAX;
-    engine->patience = (struct infer_patience){.first_token_ms = options->first_token_ms_max,
-                                               .silence_ms = options->silence_ms_max,
-                                               .request_ms = options->request_ms_max};
+    engine->limits = (struct infer_time_limits){.first_token_ms = options->first_token_ms_max,
+                                                .silence_ms = options->silence_ms_max,
+                                                .request_ms = options->request_ms_max};
     infer_routing_decide(&engine->routing, &engine->server, &engine->declared,
                          options->routing_again);
     return &engine->base;
@@ -206,7 +206,7 @@ static bool look_at_calls(struct infer_external *engine, struct infer_event *out
     int64_t now_ns = cap_clock_ns(cap_clock_system());
 
     for (int i = 0; i < engine->call_count; i++)
-        if (infer_call_look(engine, &engine->calls[i], now_ns, out))
+        if (infer_call_check_time(engine, &engine->calls[i], now_ns, out))
             return true;
     return false;
 }

@@ -56,8 +56,8 @@ struct infer_call {
     size_t routed_length;
 };
 
-/* How long a server may take. */
-struct infer_patience {
+/* How long a server may take for a request; 0 = for ever. */
+struct infer_time_limits {
     int first_token_ms, silence_ms, request_ms;
 };
 
@@ -66,7 +66,7 @@ struct infer_external {
     struct infer_server server;
     struct infer_declared declared;
     const char *declared_fields[INFER_DECLARED_FIELDS_MAX];
-    struct infer_patience patience;
+    struct infer_time_limits limits;
     struct infer_notes notes;
     struct infer_routing_state routing;
     struct infer_scrape scrape;
@@ -96,10 +96,9 @@ void infer_call_end(struct infer_call *call);
 /* Something came for a call; true when it is an event. */
 bool infer_call_take(struct infer_external *engine, const struct cap_http_event *http,
                      struct infer_event *out);
-/* What time asks for: sends what is due again, ends what takes too long; true when that is an event.
- */
-bool infer_call_look(struct infer_external *engine, struct infer_call *call, int64_t now_ns,
-                     struct infer_event *out);
+/* Sends what is due again, ends what takes too long; true when that is an event. */
+bool infer_call_check_time(struct infer_external *engine, struct infer_call *call, int64_t now_ns,
+                           struct infer_event *out);
 
 /* Its parts that need no socket, for the fuzzer, too. */
 void infer_call_init(struct infer_call *call, const struct infer_server *server,

@@ -143,36 +143,44 @@ static bool says_error(const json_t *json, const char *name)
     return value && strcasecmp(value, "error") == 0;
 }
 
-/* A flat one: {"object": "error", "message": ...}, or a message where a choice should be. */
-static bool is_flat_error(const json_t *json)
+/* The part of `json` that tells of a failure; NULL when none does. */
+static const json_t *find_error(const json_t *json)
 {
-    if (says_error(json, "object") || says_error(json, "type") || says_error(json, "status") ||
-        json_is_false(json_object_get(json, "success")))
-        return true;
-    return !json_object_get(json, "choices") && !json_object_get(json, "usage") &&
-           (text_of(json, "message") || text_of(json, "msg"));
+    static const char *const names[] = {"error", "errors", "error_message", "error_msg"};
+    const json_t *choice = json_array_get(json_object_get(json, "choices"), 0);
+
+    for (size_t i = 0; i < CAP_COUNT_OF(names); i++)
+        if (is_something(json_object_get(json, names[i])))
+            return json_object_get(json, names[i]);
+    if (is_something(json_object_get(choice, "error")))
+        return json_object_get(choice, "error");
+    return says_error(json, "object") || says_error(json, "type") || says_error(json, "status") ||
+                   json_is_false(json_object_get(json, "success"))
+               ? json
+               : NULL;
+}
+
+/* What stands where a choice should: FastAPI's detail, or only a message. */
+static const json_t *find_complaint(const json_t *json)
+{
+    const json_t *detail = json_object_get(json, "detail");
+
+    if (json_object_get(json, "choices") || json_object_get(json, "usage"))
+        return NULL;
+    if (is_something(detail))
+        return detail;
+    return text_of(json, "message") || text_of(json, "msg") ? json : NULL;
 }
 
 bool infer_reply_error(const json_t *json, char *out, size_t room)
 {
-    static const char *const names[] = {"error", "errors", "error_message", "error_msg"};
-    const json_t *detail = json_object_get(json, "detail");
-    const json_t *choice = json_array_get(json_object_get(json, "choices"), 0);
-    const json_t *error = NULL;
+    const json_t *error = find_error(json);
 
-    for (size_t i = 0; i < CAP_COUNT_OF(names) && !error; i++)
-        if (is_something(json_object_get(json, names[i])))
-            error = json_object_get(json, names[i]);
-    if (!error && is_something(json_object_get(choice, "error")))
-        error = json_object_get(choice, "error");
-    if (!error && !choice && is_something(detail))
-        error = detail;
-    if (!error && is_flat_error(json))
-        error = json;
     if (!error)
-        return false;
-    say_error(error, out, room);
-    return true;
+        error = find_complaint(json);
+    if (error)
+        say_error(error, out, room);
+    return error != NULL;
 }
 
 /* The data of an event stream that holds one event. */
@@ -483,7 +491,7 @@ static bool read_json(const char *name, const char *data, size_t length, struct 
                       struct cap_err *err)
 {
     char words[INFER_REPLY_REASON_BYTES];
-    const json_t *choice;
+    const json_t *choice, *error;
 
     chunk->json = infer_reply_json(data, length);
     if (names_error(name))
@@ -494,8 +502,13 @@ static bool read_json(const char *name, const char *data, size_t length, struct 
         return *name ||
                cap_fail(err, CAP_FAILED_PRECONDITION,
                         "the server sent an event that is not a JSON object (%zu bytes)", length);
-    if (infer_reply_error(chunk->json, words, sizeof words))
+    error = find_error(chunk->json);
+    if (!error && !*name) /* a message under another name ("status") may be anything */
+        error = find_complaint(chunk->json);
+    if (error) {
+        say_error(error, words, sizeof words);
         return fail_midway(words, err);
+    }
     choice = json_array_get(json_object_get(chunk->json, "choices"), 0);
     if (choice && !read_choice(choice, chunk, err))
         return false;

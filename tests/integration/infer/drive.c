@@ -12,7 +12,7 @@
 
 enum { PATIENCE_MS = 20000, REFUSED_MS = 700, LOADING_MS = 1500 };
 
-struct drive_patience drive_patience;
+struct drive_limits drive_limits;
 
 struct infer_engine *drive_open(const char *kind, const char *url, const char *model,
                                 struct cap_err *err)
@@ -24,9 +24,9 @@ struct infer_engine *drive_open(const char *kind, const char *url, const char *m
                                            .concurrency = 2,
                                            .refused_ms_max = REFUSED_MS,
                                            .loading_ms_max = LOADING_MS,
-                                           .first_token_ms_max = drive_patience.first_token_ms,
-                                           .silence_ms_max = drive_patience.silence_ms,
-                                           .request_ms_max = drive_patience.request_ms};
+                                           .first_token_ms_max = drive_limits.first_token_ms,
+                                           .silence_ms_max = drive_limits.silence_ms,
+                                           .request_ms_max = drive_limits.request_ms};
 
     assert_non_null(ops);
     return ops->open(&options, err);

@@ -24,11 +24,11 @@ struct outcome {
 };
 
 /* How long the engines that are opened next wait for a server's tokens; 0 = for ever. */
-extern struct drive_patience {
+extern struct drive_limits {
     int first_token_ms, silence_ms, request_ms;
-} drive_patience;
+} drive_limits;
 
-/* NULL with err when the server is not accepted. Short limits of patience. */
+/* NULL with err when the server is not accepted. Short limits of time. */
 struct infer_engine *drive_open(const char *kind, const char *url, const char *model,
                                 struct cap_err *err);
 /* The same, which must work, after "/v1/models" was given a list with "m". */

@@ -811,16 +811,16 @@ static const char *const *trickle(const char *first, const char *piece)
     return pieces;
 }
 
-/* How a request to a server that sends this ends, with so much patience. */
+/* How a request to a server that sends this ends, with these limits. */
 static void assert_given_up(struct stub *stub, const struct stub_reply *reply,
-                            struct drive_patience patience, const char *says)
+                            struct drive_limits limits, const char *says)
 {
     struct infer_request request = drive_request("x");
     struct infer_engine *engine;
     struct outcome out;
     int abandoned = stub_abandoned(stub);
 
-    drive_patience = patience;
+    drive_limits = limits;
     engine = drive_open_m("openai", stub);
     stub_reply(stub, COMPLETIONS, reply);
     drive_run(engine, &request, &out);
@@ -828,7 +828,7 @@ static void assert_given_up(struct stub *stub, const struct stub_reply *reply,
     if (!strstr(out.failure.text, says))
         fail_msg("\"%s\" does not say \"%s\"", out.failure.text, says);
     engine->ops->free(engine);
-    drive_patience = (struct drive_patience){0};
+    drive_limits = (struct drive_limits){0};
     for (int i = 0; i < 100 && stub_abandoned(stub) == abandoned; i++)
         cap_sleep_ms(20);
     assert_int_equal(stub_abandoned(stub), abandoned + 1); /* nobody reads it any more */
@@ -837,7 +837,7 @@ static void assert_given_up(struct stub *stub, const struct stub_reply *reply,
 static void a_server_that_never_answers_is_given_up(void **state)
 {
     assert_given_up(*state, &(struct stub_reply){.silent_ms = 20000, .body = "{}"},
-                    (struct drive_patience){.first_token_ms = 200},
+                    (struct drive_limits){.first_token_ms = 200},
                     "sent no token within 0 s (external_first_token_s_max of the node)");
 }
 
@@ -858,13 +858,13 @@ static void comments_pings_and_empty_chunks_are_no_progress(void **state)
                  i > 0 ? ", only events without text" : "");
         assert_given_up(*state,
                         &(struct stub_reply){.pieces = trickle(NULL, nothings[i]), .pause_ms = 20},
-                        (struct drive_patience){.first_token_ms = 300}, says);
+                        (struct drive_limits){.first_token_ms = 300}, says);
         stub_stop(*state);
         *state = stub_start();
     }
     assert_given_up(*state,
                     &(struct stub_reply){.pieces = trickle(token_a, nothings[0]), .pause_ms = 20},
-                    (struct drive_patience){.first_token_ms = 5000, .silence_ms = 300},
+                    (struct drive_limits){.first_token_ms = 5000, .silence_ms = 300},
                     "sent no token for 0 s (external_silence_s_max of the node)");
 }
 
@@ -877,12 +877,12 @@ static void an_answer_that_does_not_end_is_cut_off(void **state)
     memset(huge + length, 'x', 80000);
     strcpy(huge + length + 80000, "\"}]}\n\n");
     assert_given_up(*state, &(struct stub_reply){.pieces = trickle(NULL, token_a), .pause_ms = 20},
-                    (struct drive_patience){.request_ms = 400},
+                    (struct drive_limits){.request_ms = 400},
                     "did not end the answer within 0 s (external_request_s_max of the node)");
     stub_stop(*state);
     *state = stub_start();
     assert_given_up(*state, &(struct stub_reply){.pieces = trickle(huge, token_a), .pause_ms = 20},
-                    (struct drive_patience){0},
+                    (struct drive_limits){0},
                     "does not end: 80000 bytes came in 1 chunks where at most 8 tokens");
 }
 
@@ -891,9 +891,9 @@ static void a_second_request_without_progress_ends_the_engine(void **state)
     struct infer_engine *engine;
     struct cap_err err = {0};
 
-    drive_patience = (struct drive_patience){.first_token_ms = 200};
+    drive_limits = (struct drive_limits){.first_token_ms = 200};
     engine = drive_open_m("openai", *state);
-    drive_patience = (struct drive_patience){0};
+    drive_limits = (struct drive_limits){0};
     stub_reply(*state, COMPLETIONS,
                &(struct stub_reply){.pieces = trickle(NULL, ": ping\n\n"), .pause_ms = 20});
     assert_false(run_until_lost(engine, 1, &err));

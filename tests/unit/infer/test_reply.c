@@ -145,6 +145,7 @@ static void what_says_nothing_is_no_error_and_no_token(void **state)
         {"ping", "", ""},
         {"ping", "{\"type\": \"ping\"}", ""},
         {"heartbeat", "12:00", ""},
+        {"status", "{\"message\": \"the model is warming up\", \"detail\": \"soon\"}", ""},
     };
 
     (void)state;
