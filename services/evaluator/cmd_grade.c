@@ -11,6 +11,7 @@
 #include "base/exit.h"
 #include "grade.h"
 #include "keys.h"
+#include "moecap/v1/evaluator.rpc.h"
 #include "service.h"
 #include "task_read.h"
 
@@ -153,12 +154,12 @@ static bool grade_doc(struct grading *g, struct eval_doc *doc, const json_t *lin
 
 static void print_verdict(const json_t *id, const struct eval_verdict *v)
 {
-    static const char *const names[] = {"", "correct", "wrong", "undecided"};
     json_t *out = json_object();
     char *text;
 
     json_object_set(out, "id", id ? (json_t *)id : json_null());
-    json_object_set_new(out, "verdict", json_string(names[v->kind]));
+    json_object_set_new(out, "verdict",
+                        json_string(verdict_kind_word((Moecap__V1__VerdictKind)v->kind)));
     json_object_set_new(out, "extracted", json_stringn(v->extracted.data, v->extracted.length));
     json_object_set_new(out, "reason", json_string(v->reason));
     if (v->unanswered)

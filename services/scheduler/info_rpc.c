@@ -284,6 +284,59 @@ static bool tell_limits(Moecap__V1__InfoReply *reply, struct cap_arena *arena)
     return true;
 }
 
+static void tell_range(const struct cap_knob *knob, Moecap__V1__Knob *out)
+{
+    bool is_real = knob->kind == CAP_KNOB_REAL, is_whole = knob->kind == CAP_KNOB_WHOLE;
+
+    if (is_real || is_whole) {
+        out->opt_least_case = MOECAP__V1__KNOB__OPT_LEAST_LEAST;
+        out->least = is_real ? knob->low : (double)knob->min;
+    }
+    if (knob->kind != CAP_KNOB_SWITCH) {
+        out->opt_most_case = MOECAP__V1__KNOB__OPT_MOST_MOST;
+        out->most = is_real ? knob->high : (double)knob->max;
+    }
+    out->above_least = knob->above_low;
+}
+
+static Moecap__V1__Knob *knob_of(const struct cap_knob *knob, struct cap_arena *arena)
+{
+    Moecap__V1__Knob *out = cap_arena_alloc(arena, sizeof *out);
+
+    if (!out)
+        return NULL;
+    moecap__v1__knob__init(out);
+    out->path = (char *)knob->path;
+    out->kind = (char *)cap_knob_kind_word(knob->kind);
+    out->label = (char *)knob->label;
+    out->help = (char *)knob->help;
+    out->unit = (char *)(knob->unit ? knob->unit : "");
+    out->unset = (char *)knob->unset;
+    out->preset = (char *)(knob->preset ? knob->preset : "");
+    out->example = (char *)(knob->example ? knob->example : "");
+    out->words_when = (char *)cap_knob_when_word(knob->words_when);
+    out->when = (char *)cap_knob_when_word(knob->when);
+    out->group = (char *)cap_knob_group_title(knob->group);
+    out->option = cap_arena_printf(arena, "--%s", knob->flag);
+    out->hashed = knob->hash != CAP_NOT_HASHED;
+    if (knob->words)
+        set_names(knob->words(), &out->words, &out->n_words);
+    tell_range(knob, out);
+    return out->option ? out : NULL;
+}
+
+static bool tell_knobs(Moecap__V1__InfoReply *reply, struct cap_arena *arena)
+{
+    reply->knobs = cap_arena_array(arena, CAP_KNOB_COUNT, sizeof *reply->knobs);
+    for (int i = 0; reply->knobs && i < CAP_KNOB_COUNT; i++) {
+        reply->knobs[i] = knob_of(&cap_knobs[i], arena);
+        if (!reply->knobs[i])
+            return false;
+        reply->n_knobs++;
+    }
+    return reply->knobs != NULL;
+}
+
 /* An empty evaluation with everything filled in that may be left out. */
 static bool tell_defaults(Moecap__V1__InfoReply *reply, struct cap_arena *arena)
 {
@@ -322,6 +375,7 @@ bool sched_handle_info(struct cap_rpc_call *call, const Moecap__V1__Empty *reque
         return false;
     reply->nodes = (uint32_t)count;
     return (tell_engines(reply, nodes, count, arena) && tell_models(reply, &models, arena) &&
-            tell_tasks(call, reply) && tell_limits(reply, arena) && tell_defaults(reply, arena)) ||
+            tell_tasks(call, reply) && tell_limits(reply, arena) && tell_defaults(reply, arena) &&
+            tell_knobs(reply, arena)) ||
            cap_fail(err, CAP_RESOURCE_EXHAUSTED, "there is too much to tell in one reply");
 }

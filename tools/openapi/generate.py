@@ -66,10 +66,9 @@ def read_unknown():
     return {("".join(word.capitalize() for word in message.split("_")), field) for message, field in rows}
 
 
-def read_knobs():
-    """The rows of spec.def by path; the module's one value is JSON."""
-    text = TABLES.read_text().split("tables = ", 1)[1].rsplit(" as const", 1)[0]
-    return {knob["path"]: knob for knob in json.loads(text)["knobs"]}
+def read_tables():
+    """The module's one value is JSON."""
+    return json.loads(TABLES.read_text().split("tables = ", 1)[1].rsplit(" as const", 1)[0])
 
 
 def of_knob(knob, schema):
@@ -101,7 +100,8 @@ class Schemas:
     """Made when they are first named, so that only what the paths need is in the document."""
 
     def __init__(self, protos):
-        self.protos, self.made, self.unknown, self.knobs = protos, {}, read_unknown(), read_knobs()
+        self.protos, self.made, self.unknown, self.tables = protos, {}, read_unknown(), read_tables()
+        self.knobs = {knob["path"]: knob for knob in self.tables["knobs"]}
         spec = protos.messages["EvaluationSpec"][0]
         # the parts of an evaluation: Load is under "load."
         self.part = {f.type_name.removeprefix(PACKAGE): f.name + "." for f in spec.field if f.type_name}
@@ -176,12 +176,14 @@ def or_null(schema):
 
 
 def resolve(node, schemas):
-    """{message: NAME} stands for a reply's schema, {input: NAME} for a request's."""
+    """{message: NAME} stands for a reply's schema, {input: NAME} for a request's, {words: NAME} for a list of words."""
     if isinstance(node, dict):
         if set(node) == {"message"}:
             return schemas.ref(node["message"])
         if set(node) == {"input"}:
             return schemas.ref(node["input"] + "Input")
+        if set(node) == {"words"}:
+            return schemas.tables[node["words"]]
         return {key: resolve(value, schemas) for key, value in node.items()}
     return [resolve(value, schemas) for value in node] if isinstance(node, list) else node
 
