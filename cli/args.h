@@ -36,7 +36,7 @@ struct cli_words {
     int count;
 };
 
-/* Fills `values`; what is no option goes to out_words; "--" ends the options; -h is --help. Several
+/* Fills `values`; other words go to out_words; "--" ends the options; -h is --help. Several
  * tables may be tried in turn. */
 struct cli_table {
     const struct cli_option *options;

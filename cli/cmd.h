@@ -42,7 +42,7 @@ struct cli_submit_options {
     bool dry_run, watch, quiet;
 };
 struct cli_board_options {
-    const char *model, *task, *engine, *evaluation;
+    const char *model, *task, *engine, *precision, *evaluation;
     bool all, csv;
     int64_t limit;
 };

@@ -209,6 +209,7 @@ static void add_empty(struct cap_buf *out)
     } filters[] = {{"--model", o->model},
                    {"--task", o->task},
                    {"--engine", o->engine},
+                   {"--precision", o->precision},
                    {"--evaluation", o->evaluation}};
     const char *separator = "no finished run has ";
     CAP_AUTO_BUF(text, 4096);
@@ -314,6 +315,7 @@ int cli_cmd_board(struct cli_context *context, const struct cli_words *words, st
     request.model = (char *)(o->model ? o->model : "");
     request.task = (char *)(o->task ? o->task : "");
     request.engine = (char *)(o->engine ? o->engine : "");
+    request.precision = (char *)(o->precision ? o->precision : "");
     request.evaluation_id = (char *)(o->evaluation ? o->evaluation : "");
     request.limit = (uint32_t)o->limit;
     request.with_unfinished = o->all;

@@ -201,8 +201,7 @@ int cli_cmd_help(struct cli_context *context, const struct cli_words *words, str
         }
         if (cli_print_group(name))
             return CLI_OK;
-        cap_fail(err, CAP_INVALID_ARGUMENT, "unknown command \"%s\"; moecap help lists them",
-                 name);
+        cap_fail(err, CAP_INVALID_ARGUMENT, "unknown command \"%s\"; moecap help lists them", name);
         return CLI_USAGE;
     }
     return CLI_OK;

@@ -14,14 +14,15 @@ struct cli_cancel_options cli_cancel_options;
 int cli_cmd_cancel(struct cli_context *context, const struct cli_words *words, struct cap_err *err)
 {
     CAP_AUTO(cli_suite) suite = cli_suite_open(context, err);
+    struct cli_words ids;
     Moecap__V1__CancelRequest request = MOECAP__V1__CANCEL_REQUEST__INIT;
 
-    if (!suite)
+    if (!suite || !cli_full_ids(context, words, &ids, err))
         return cli_exit_of(err->code);
-    for (int i = 0; i < words->count; i++) {
+    for (int i = 0; i < ids.count; i++) {
         Moecap__V1__CancelReply *reply;
 
-        request.id = (char *)words->items[i];
+        request.id = (char *)ids.items[i];
         request.reason = (char *)(cli_cancel_options.reason ? cli_cancel_options.reason
                                                             : "cancelled on the command line");
         if (!scheduler_rpc_cancel(suite->scheduler, NULL, &request, suite->arena, &reply, err))

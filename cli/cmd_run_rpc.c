@@ -24,11 +24,19 @@ enum {
 struct cli_export_options cli_export_options;
 struct cli_samples_options cli_samples_options;
 
-static bool get_run(struct cli_suite *suite, const char *id, Moecap__V1__GetRunReply **out,
+static bool get_run(struct cli_suite *suite, const char *word, Moecap__V1__GetRunReply **out,
                     struct cap_err *err)
 {
     Moecap__V1__GetRunRequest request = MOECAP__V1__GET_RUN_REQUEST__INIT;
+    const char *id;
 
+    if (strncmp(word, "eval-", 5) == 0)
+        return cap_fail(
+            err, CAP_INVALID_ARGUMENT,
+            "\"%s\" is an evaluation; moecap board --all --evaluation %s lists its runs", word,
+            word);
+    if (!cli_full_id(suite, word, &id, err))
+        return false;
     request.run_id = (char *)id;
     if (!store_rpc_get_run(suite->store, NULL, &request, suite->arena, out, err))
         return false;
@@ -349,13 +357,14 @@ static bool ask_samples(struct cli_suite *suite, const char *run_id, bool json,
                         struct cap_err *err)
 {
     const struct cli_samples_options *options = &cli_samples_options;
-    Moecap__V1__GetRunRequest run = MOECAP__V1__GET_RUN_REQUEST__INIT;
     Moecap__V1__ListSamplesRequest list = MOECAP__V1__LIST_SAMPLES_REQUEST__INIT;
 
     if (options->limit < 0 || options->limit > UINT32_MAX || options->after < 0 ||
         options->after > UINT32_MAX)
         return cap_fail(err, CAP_INVALID_ARGUMENT, "--limit and --after are numbers from 0 on");
-    run.run_id = list.run_id = (char *)run_id;
+    if (!get_run(suite, run_id, out_run, err))
+        return false;
+    list.run_id = (*out_run)->row->run_id;
     list.limit = options->limit ? (uint32_t)options->limit : SAMPLES_DEFAULT;
     list.verdict = (char *)(options->verdict ? options->verdict : "");
     list.with_routing = true;
@@ -364,8 +373,7 @@ static bool ask_samples(struct cli_suite *suite, const char *run_id, bool json,
         list.opt_after_case = MOECAP__V1__LIST_SAMPLES_REQUEST__OPT_AFTER_AFTER_ORDINAL;
         list.after_ordinal = (uint32_t)options->after;
     }
-    return store_rpc_get_run(suite->store, NULL, &run, suite->arena, out_run, err) &&
-           store_rpc_list_samples(suite->store, NULL, &list, suite->arena, out_page, err);
+    return store_rpc_list_samples(suite->store, NULL, &list, suite->arena, out_page, err);
 }
 
 int cli_cmd_run_samples(struct cli_context *context, const struct cli_words *words,
@@ -458,7 +466,7 @@ int cli_cmd_run_export(struct cli_context *context, const struct cli_words *word
             return cli_exit_of(err->code);
         cli_print_json(
             json_pack("{s:s,s:o}", "kind", "run", "run", cap_wire_to_json(&reply->base)));
-        if (!cli_export_options.no_samples && !export_samples(suite, words->items[i], err))
+        if (!cli_export_options.no_samples && !export_samples(suite, reply->row->run_id, err))
             return cli_exit_of(err->code);
     }
     return CLI_OK;

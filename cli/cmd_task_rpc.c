@@ -174,7 +174,7 @@ static bool read_lines(const char *path, struct lines *out, struct cap_err *err)
     *out = (struct lines){.text = cap_file_read_regular(path, DATA_BYTES_MAX, NULL, err)};
     if (!out->text)
         return false;
-    /* a byte order mark is no part of the first line */
+    /* a byte order mark is not part of the first line */
     for (char *line = out->text + (strncmp(out->text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0), *next; line;
          line = next) {
         next = strchr(line, '\n');
@@ -490,7 +490,7 @@ int cli_cmd_task_add(struct cli_context *context, const struct cli_words *words,
     return CLI_OK;
 }
 
-/* A shipped YAML whose data are not shipped (gsm8k) is no failure. */
+/* A shipped YAML without its data (gsm8k) is skipped. */
 static bool add_shipped(struct cli_suite *suite, const char *dir, const char *name,
                         struct cap_err *err)
 {

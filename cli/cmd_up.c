@@ -20,7 +20,7 @@ extern char **environ;
 
 enum { DETACH_MS_MAX = 180000, POLL_MS = 50, URI_BYTES = 2049 };
 
-/* Where the URI of --postgres goes on: arguments can be read by every user of the machine. */
+/* Carries the URI of --postgres: every user of the machine can read arguments. */
 static const char postgres_variable[] = "MOECAP_UP_POSTGRES";
 
 struct cli_up_options cli_up_options = {.nodes = 1, .port_base = 7860, .openai_port = -1};
@@ -87,7 +87,7 @@ static bool fill_in(struct cli_context *context, struct cap_err *err)
     return true;
 }
 
-/* ---- detached: the supervisor as a program of its own ---- */
+/* ---- detached: the supervisor as a separate program ---- */
 
 static bool spawn_supervisor(const struct cli_context *context, const char *dir, pid_t *out_pid,
                              struct cap_err *err)

@@ -403,7 +403,7 @@ static const Moecap__V1__SampleAnswer *find_sample(struct cli_suite *suite, char
                : NULL;
 }
 
-/* A run can finish without an answer, when every request was refused: that is no success. */
+/* A run can finish without an answer, when every request was refused: that is a failure, too. */
 static bool is_unanswered(struct cli_suite *suite, const Moecap__V1__RunProgress *run)
 {
     CAP_AUTO(cap_arena) arena = cap_arena_new(REPLY_BYTES_MAX);
@@ -549,5 +549,9 @@ int cli_watch_ids(struct cli_context *context, const char *const *ids, int count
 
 int cli_cmd_watch(struct cli_context *context, const struct cli_words *words, struct cap_err *err)
 {
-    return cli_watch_ids(context, words->items, words->count, err);
+    struct cli_words ids;
+
+    return cli_full_ids(context, words, &ids, err)
+               ? cli_watch_ids(context, ids.items, ids.count, err)
+               : cli_exit_of(err->code);
 }

@@ -137,7 +137,7 @@ static const struct cli_command watch = {
     .text = "On a terminal a bar for each run; elsewhere a line for each step; with --json an\n"
             "object for each change. Ends with the result of each run. Status 0 only if every\n"
             "run finished with answers. A scheduler that restarts is waited for. Ctrl-C stops\n"
-            "watching; the runs go on.\n"
+            "watching; the runs go on. The beginning of an id is enough if it is unique.\n"
             "\n"
             "  moecap watch eval-k3v5n7x2m4p8q9wz\n",
     .words_min = 1,
@@ -180,6 +180,8 @@ static const struct cli_option board_options[] = {
     CLI_OPTION(struct cli_board_options, task, "task", NULL, CLI_TEXT, "TASK", "only this task"),
     CLI_OPTION(struct cli_board_options, engine, "engine", NULL, CLI_TEXT, "KIND",
                "only this engine"),
+    CLI_OPTION(struct cli_board_options, precision, "precision", NULL, CLI_TEXT, "P",
+               "only this precision"),
     CLI_OPTION(struct cli_board_options, evaluation, "evaluation", NULL, CLI_TEXT, "ID",
                "only this evaluation"),
     CLI_OPTION(struct cli_board_options, all, "all", NULL, CLI_FLAG, NULL,

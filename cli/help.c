@@ -329,7 +329,7 @@ void cli_print_man(void)
 
 /* ---- completion for bash ---- */
 
-/* Whatever is written behind these is a path. */
+/* Their value is a path. */
 static bool takes_path(const struct cli_option *o)
 {
     return o->value && (strstr(o->value, "DIR") || strstr(o->value, "FILE"));
@@ -414,7 +414,7 @@ static size_t verbs_length(const struct cli_command *c)
     return c->raw && strspn(c->words, "abcdefghijklmnopqrstuvwxyz|") >= length ? length : 0;
 }
 
-/* What may stand behind the command's name, besides its options. */
+/* What may follow the command's name, besides its options. */
 static void print_operands(const struct cli_command *c)
 {
     if (strcmp(c->name, "help") == 0)
@@ -462,7 +462,7 @@ static void print_first_words(void)
     printf("\" ;;\n");
 }
 
-/* The command is the first word that is no option, and the next one. */
+/* The command is the first word that is not an option, and the next one. */
 void cli_print_completion(void)
 {
     printf("# bash completion of moecap; made from its table of commands\n"

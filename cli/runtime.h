@@ -32,7 +32,7 @@ bool cli_runtime_write(const char *state_dir, const struct cli_runtime *runtime,
                        struct cap_err *err);
 bool cli_runtime_read(const char *state_dir, struct cli_runtime *out, struct cap_err *err);
 void cli_runtime_remove(const char *state_dir);
-/* -1 when there is no such process. */
+/* -1 when the process does not exist. */
 int64_t cli_process_start_time(pid_t pid);
 bool cli_process_alive(const struct cli_process *process);
 /* Ends what the file names, the supervisor first. *out_count: how many were running. */

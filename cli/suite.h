@@ -31,10 +31,17 @@ bool cli_find_shipped(const struct cli_context *context, const char *name,
                       char out[CLI_PATH_BYTES]);
 /* The scheduler only. NULL with a sentence that says how to start a suite. */
 struct cli_suite *cli_suite_open(const struct cli_context *context, struct cap_err *err);
-/* The same for whom a restart of the scheduler is no reason to give up: waits up to a minute. */
+/* The same for commands that outlive a restart of the scheduler: waits up to a minute. */
 struct cli_suite *cli_suite_open_patient(const struct cli_context *context, struct cap_err *err);
 /* Also store and evaluator. */
 struct cli_suite *cli_suite_open_all(const struct cli_context *context, struct cap_err *err);
+/* The run or evaluation whose id begins so, when it is the only one among the latest; else the word
+ * itself, which the service then judges. False when several begin so. Needs the store. */
+bool cli_full_id(struct cli_suite *suite, const char *word, const char **out_id,
+                 struct cap_err *err);
+/* The same for every word; the suite is asked only when one is the beginning of an id. */
+bool cli_full_ids(const struct cli_context *context, const struct cli_words *words,
+                  struct cli_words *out, struct cap_err *err);
 void cli_suite_free(struct cli_suite *suite);
 CAP_DEFINE_AUTO(cli_suite)
 

@@ -8,10 +8,17 @@
 
 #include "base/plain.h"
 #include "moecap/v1/scheduler.rpc.h"
+#include "moecap/v1/store.rpc.h"
 #include "runtime.h"
 #include "suite.h"
 
-enum { SUITE_ARENA_BYTES = 512 << 20, CONNECT_MS = 5000, CONNECT_PATIENT_MS = 60000 };
+enum {
+    SUITE_ARENA_BYTES = 512 << 20,
+    CONNECT_MS = 5000,
+    CONNECT_PATIENT_MS = 60000,
+    RUN_ID_LENGTH = 20, /* "run-" and 16 characters */
+    EVAL_ID_LENGTH = 21,
+};
 
 bool cli_state_dir(const struct cli_context *context, char out[CLI_PATH_BYTES], struct cap_err *err)
 {
@@ -134,6 +141,67 @@ struct cli_suite *cli_suite_open_all(const struct cli_context *context, struct c
     suite->store = cap_rpc_channel_new(info->store_address, NULL);
     suite->evaluator = cap_rpc_channel_new(info->evaluator_address, NULL);
     return cap_take(suite);
+}
+
+/* *io_found is the only id so far that begins with the word. */
+static bool take_id(const char *id, const char *word, const char **io_found, struct cap_err *err)
+{
+    if (strncmp(id, word, strlen(word)) != 0 || (*io_found && strcmp(*io_found, id) == 0))
+        return true;
+    if (*io_found)
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "\"%s\" begins more than one id: %s, %s", word,
+                        *io_found, id);
+    *io_found = id;
+    return true;
+}
+
+/* "run-a2b" */
+static bool is_beginning(const char *word)
+{
+    return (strncmp(word, "run-", 4) == 0 && strlen(word) < RUN_ID_LENGTH) ||
+           (strncmp(word, "eval-", 5) == 0 && strlen(word) < EVAL_ID_LENGTH);
+}
+
+bool cli_full_id(struct cli_suite *suite, const char *word, const char **out_id,
+                 struct cap_err *err)
+{
+    bool is_run = strncmp(word, "run-", 4) == 0;
+    Moecap__V1__BoardRequest request = MOECAP__V1__BOARD_REQUEST__INIT;
+    Moecap__V1__BoardReply *reply;
+    const char *found = NULL;
+
+    *out_id = word;
+    if (!is_beginning(word))
+        return true;
+    request.with_unfinished = request.without_report = true;
+    request.figures = &(char *){"accuracy"};
+    request.n_figures = 1;
+    if (!store_rpc_board(suite->store, NULL, &request, suite->arena, &reply, err))
+        return false;
+    for (size_t i = 0; i < reply->n_rows; i++)
+        if (!take_id(is_run ? reply->rows[i]->run_id : reply->rows[i]->evaluation_id, word, &found,
+                     err))
+            return false;
+    if (found)
+        *out_id = found;
+    return true;
+}
+
+bool cli_full_ids(const struct cli_context *context, const struct cli_words *words,
+                  struct cli_words *out, struct cap_err *err)
+{
+    static struct cli_suite *suite; /* its arena has the ids, for the rest of the command */
+
+    *out = *words;
+    for (int i = 0; i < words->count; i++) {
+        if (!is_beginning(words->items[i]))
+            continue;
+        if (!suite && !(suite = cli_suite_open_all(context, err)))
+            return false;
+        if (!cli_full_id(suite, words->items[i], &out->items[i], err))
+            return false;
+    }
+    return true;
 }
 
 void cli_suite_free(struct cli_suite *suite)

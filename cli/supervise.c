@@ -1,6 +1,6 @@
 /* The supervisor: starts the programs in order, each when the one before is ready; restarts one
  * that dies, with a pause that doubles; ends them in the opposite order. Programs are started with
- * posix_spawn (never fork: gRPC forbids it) in process groups of their own, so that Ctrl-C reaches
+ * posix_spawn (never fork: gRPC forbids it) each in its own process group, so that Ctrl-C reaches
  * only the supervisor, which then ends them in order. A program ends by itself when the supervisor
  * dies (--die-with-parent), and what is left is found by `moecap down` through the runtime file.
  * The state folder's lock is held as long as the supervisor lives. */
@@ -33,7 +33,7 @@ enum {
     POLL_MS = 50,
     PAUSE_MS_MIN = 200,
     PAUSE_MS_MAX = 10000,
-    STEADY_MS = 30000,        /* living so long forgives earlier deaths */
+    STEADY_MS = 30000,        /* a program that lived this long is forgiven its earlier deaths */
     LOG_BYTES_MAX = 64 << 20, /* a larger log is set aside when its program starts */
 };
 
@@ -543,7 +543,8 @@ int cli_supervise(struct cli_context *context, const struct cli_up_options *opti
         abort();
     if (!lock_state(state_dir, err))
         return cli_exit_of(err->code);
-    cli_runtime_end(state_dir, &(int){0}, &(struct cap_err){0}); /* what a killed one left behind */
+    cli_runtime_end(state_dir, &(int){0},
+                    &(struct cap_err){0}); /* what a killed supervisor left running */
     init_supervisor(s, context, options, state_dir);
     ok = start_suite(s, err);
     while (ok && !asked_to_end(s))

@@ -12,7 +12,7 @@ _moecap() {
     --engine) COMPREPLY=($(compgen -W "native null openai vllm sglang transformers accelerate ktransformers moe-infinity moe-gen llamacpp tensorrt-llm" -- "$word")); return ;;
     --precision) COMPREPLY=($(compgen -W "f32 f16 bf16 int8 int4 fp8 fp4 mxfp4 nvfp4" -- "$word")); return ;;
     --task) COMPREPLY=($(compgen -W "$(_moecap_tasks)" -- "$word")); return ;;
-    --= | --server | --nodes | --postgres | --port-base | --openai-port | --log | --task | --engine | --precision | --batch-size | --rate | --limit | --sampling | --num-fewshot | --max-tokens | --temperature | --top-p | --top-k | --seed | --repeats | --priority | --submitter | --note | --revision | --hardware | --device-count | --tensor-parallel | --pipeline-parallel | --data-parallel | --expert-parallel | --url | --served-model | --api-key-env | --reason | --model | --task | --engine | --evaluation | --limit | --limit | --after) COMPREPLY=(); return ;;
+    --= | --server | --nodes | --postgres | --port-base | --openai-port | --log | --task | --engine | --precision | --batch-size | --rate | --limit | --sampling | --num-fewshot | --max-tokens | --temperature | --top-p | --top-k | --seed | --repeats | --priority | --submitter | --note | --revision | --hardware | --device-count | --tensor-parallel | --pipeline-parallel | --data-parallel | --expert-parallel | --url | --served-model | --api-key-env | --reason | --model | --task | --engine | --precision | --evaluation | --limit | --limit | --after) COMPREPLY=(); return ;;
     --ports) COMPREPLY=($(compgen -W "default auto" -- "$word")); return ;;
     --device) COMPREPLY=($(compgen -W "cpu cuda" -- "$word")); return ;;
     --verdict) COMPREPLY=($(compgen -W "correct wrong undecided" -- "$word")); return ;;
@@ -32,7 +32,7 @@ _moecap() {
     "watch"\ *) words="$globals $(_moecap_runs 1,2)" ;;
     "cancel"\ *) words="$globals --reason $(_moecap_runs 1,2)" ;;
     "queue"\ *) words="$globals" ;;
-    "board"\ *) words="$globals --model --task --engine --evaluation --all --limit --csv" ;;
+    "board"\ *) words="$globals --model --task --engine --precision --evaluation --all --limit --csv" ;;
     "run show") words="$globals $(_moecap_runs 1)" ;;
     "run samples") words="$globals --verdict --limit --after $(_moecap_runs 1)" ;;
     "run export") words="$globals --csv --no-samples $(_moecap_runs 1)" ;;

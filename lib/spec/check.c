@@ -114,8 +114,8 @@ void cap_spec_blame_field(struct cap_spec_faults *io_faults, const ProtobufCMess
 
     for (unsigned i = 0; i < type->n_fields; i++)
         cap_near_try(&near, type->fields[i].name);
-    cap_spec_blame(io_faults, CAP_INVALID_ARGUMENT, path, "spec.%s: there is no such field%s%s%s",
-                   path, near.best ? ", did you mean \"" : "", near.best ? near.best : "",
+    cap_spec_blame(io_faults, CAP_INVALID_ARGUMENT, path, "spec.%s: unknown field%s%s%s", path,
+                   near.best ? ", did you mean \"" : "", near.best ? near.best : "",
                    near.best ? "\"?" : "");
 }
 

@@ -7,7 +7,7 @@
 /* Whether the knob means something for this engine or load. */
 bool cap_spec_applies(const Moecap__V1__EvaluationSpec *spec, enum cap_knob_when when);
 
-/* `spec.limt: there is no such field, did you mean "limit"?` */
+/* `spec.limt: unknown field, did you mean "limit"?` */
 void cap_spec_blame_field(struct cap_spec_faults *io_faults, const ProtobufCMessageDescriptor *type,
                           const char *path, const char *name);
 /* `load.concurrency "many" is not a whole number from 1 to 4096, e.g. 4`; `shown` has the quotes. */

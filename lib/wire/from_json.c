@@ -24,7 +24,7 @@ static bool fail_unknown(const ProtobufCMessageDescriptor *type, const char *pat
 
     for (unsigned i = 0; i < type->n_fields; i++)
         cap_near_try(&near, type->fields[i].name);
-    return cap_fail_field(err, CAP_INVALID_ARGUMENT, path, "%s: there is no such field%s%s%s", path,
+    return cap_fail_field(err, CAP_INVALID_ARGUMENT, path, "%s: unknown field%s%s%s", path,
                           near.best ? ", did you mean \"" : "", near.best ? near.best : "",
                           near.best ? "\"?" : "");
 }

@@ -1,7 +1,7 @@
 /* A table is data: its fixed columns, and a group whose items become columns. The header needs the names
  * of all items, and rows come page by page, so the pages are read twice when the names are not known:
  * the first pass collects what the second writes. Cells guard against spreadsheets that would run
- * a text as a formula, also behind characters that nobody sees. */
+ * a text as a formula, also when it begins with characters that nobody sees. */
 #include "wire/table.h"
 
 #include <stdint.h>
@@ -75,8 +75,8 @@ const struct cap_table cap_board_table = {"board", "rows", board_columns,
 
 /* ---- cells ---- */
 
-/* Bytes of the first character, when it has no width of its own or is a blank: a spreadsheet looks
- * behind it. 0 when it is something else. */
+/* Bytes of the first character, when it has no width or is a blank: a spreadsheet looks past
+ * it. 0 when it is something else. */
 static size_t invisible(const char *text)
 {
     static const char *const characters[] = {" ",

@@ -1,6 +1,6 @@
 /* What those ask who watch over the suite.
  *
- * GET /healthz: we live. GET /readyz: which of the services behind us answer, each asked for something
+ * GET /healthz: we live. GET /readyz: which of the services that we need answer, each asked for something
  * that it must look up. Without the scheduler or the store there is nothing we can do: 503.
  *
  * GET /metrics: the counters of every program, as Prometheus reads them. Programs are told apart by
@@ -208,7 +208,7 @@ static void add_nodes(struct exposition *all, struct cap_rpc_channel *scheduler)
     }
 }
 
-/* ---- the text: all series of a name together, behind its HELP and TYPE ---- */
+/* ---- the text: all series of a name together, after its HELP and TYPE ---- */
 
 static int by_name(const void *left, const void *right)
 {

@@ -4,7 +4,7 @@
  *
  *     JSON    the reply as the service gives it, and the next page as a Link header
  *     CSV     the same page when the query has a limit; otherwise the whole list, page after page,
- *             because nobody looks for a Link header behind a file
+ *             because nobody looks for the Link header of a file
  *
  * A list is a row of data: its table (lib/wire/table.h), its request, the request's field that
  * takes next_after, and the call. What the query may hold is checked before anything is asked;
@@ -221,7 +221,7 @@ static bool ask_board(const struct gate_service *service, const ProtobufCMessage
     return true;
 }
 
-/* Names that are no figures are refused by the store. */
+/* The store refuses a name that is not a figure. */
 static bool query_figures(struct cap_http_request *http, Moecap__V1__BoardRequest *request,
                           struct cap_err *err)
 {

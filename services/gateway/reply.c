@@ -1,6 +1,6 @@
 /* What every reply has: an ETag of its text, packing for clients that take gzip, and one form of errors
- * ({"error": {"code", "message", "field", "fields"}}), whoever found the fault: a handler, a service
- * behind us, or the HTTP server. */
+ * ({"error": {"code", "message", "field", "fields"}}), whether a handler, a service that we
+ * called, or the HTTP server found the fault. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -47,7 +47,7 @@ static const char page_policy[] = "default-src 'none'; script-src 'self'; style-
                                   "connect-src 'self'; img-src 'self' data:; "
                                   "base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/* Whoever watches over programs asks by the address of the machine, and learns nothing secret. */
+/* Monitoring asks by the address of the machine, and learns nothing secret. */
 static bool is_probe(const char *path)
 {
     return strcmp(path, "/healthz") == 0 || strcmp(path, "/readyz") == 0;

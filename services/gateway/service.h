@@ -74,7 +74,7 @@ void gate_reply_message(struct cap_http_request *http, int status, const Protobu
 /* Takes the reference. */
 void gate_reply_json(struct cap_http_request *http, int status, json_t *json);
 void gate_reply_error(struct cap_http_request *http, const struct cap_err *err);
-/* The same where HTTP has a status of its own. */
+/* The same with a status that only HTTP has. */
 void gate_reply_error_as(struct cap_http_request *http, int status, const struct cap_err *err);
 /* The body of the HTTP server's own errors. */
 void gate_error_body(int status, const char *message, struct cap_buf *out);

@@ -81,7 +81,7 @@ static bool next(struct cap_http_request *http, void *arg, struct cap_buf *out)
 {
     struct stream *stream = arg;
 
-    if (!stream->begun) /* a browser that loses us comes back after so long */
+    if (!stream->begun) /* when a browser that loses us comes back */
         cap_buf_printf(out, "retry: %d\n\n", RETRY_MS);
     stream->begun = true;
     while (!stream->ops->wait(stream->state, STEP_MS)) {

@@ -156,7 +156,7 @@ says '{"field":"spec.repeats","message":"repeats 101 is not from 1 to 100"}'
 says '{"field":"spec.num_fewshot","message":"num_fewshot 60 is more than task \"gsm-mini\" has examples'
 says '{"field":"spec.generation.max_tokens","message":"generation.max_tokens 4096 never fits: the context of model \"moecap-tiny\" is'
 expect 0 post -d '{"dry_run": true, "spec": {"model": "moecap-tiny", "tasks": ["gsm-mini"]}, "dry_rum": true}' "$url/api/v1/evaluations"
-says 'dry_rum: there is no such field, did you mean \"dry_run\"?'
+says 'dry_rum: unknown field, did you mean \"dry_run\"?'
 expect 0 get "$url/api/v1/board?modl=x"
 says 'unknown parameter \"modl\", did you mean \"model\"?'
 says '"field":"modl"'
@@ -182,7 +182,7 @@ says '"field":"limit"'
 [ "$(status_of -X POST -H 'Content-Type: application/json' -H 'Origin: http://evil.example' -d '{}' "$url/api/v1/cancel")" = 403 ] ||
     fail "a foreign Origin may post"
 [ "$(status_of -X POST -d '{}' "$url/api/v1/cancel")" = 415 ] || fail "a form may post"
-[ "$(status_of -X POST -H 'Content-Type: application/jsonp' -d '{}' "$url/api/v1/cancel")" = 415 ] || fail "jsonp is no JSON"
+[ "$(status_of -X POST -H 'Content-Type: application/jsonp' -d '{}' "$url/api/v1/cancel")" = 415 ] || fail "jsonp passes for JSON"
 expect 0 get -X DELETE -D "$state/head" "$url/api/v1/board"
 says '{"error":{"code":"unimplemented","message":"DELETE is not allowed for /api/v1/board"}}'
 [ "$(status_of -X POST "$url/api/v1/board")" = 405 ] || fail "a POST to the board is not 405"

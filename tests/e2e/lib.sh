@@ -1,5 +1,5 @@
 # shellcheck shell=sh
-# For the scripts beside it: a suite of its own that ends with the script, and checks that say what failed.
+# For the scripts beside it: a separate suite that ends with the script, and checks that say what failed.
 #
 #     . tests/e2e/lib.sh
 #     start_suite --nodes 2

@@ -96,6 +96,6 @@ says 'the file is empty'
 expect 3 moecap task add "$state/none.yaml"
 says 'none.yaml'
 
-# a run that finishes without an answer is no success
+# a run that finishes without an answer is a failure
 expect 1 moecap submit --model moecap-tiny --task gsm-mini --num-fewshot 32 --limit 2 --watch
 says 'every sample failed, the first with: the prompt has '

@@ -199,7 +199,7 @@ scene("every row is as high as the arithmetic of scrolling takes it to be", asyn
   assert.deepEqual([...new Set(heights)], [40]);
 });
 
-scene("whoever comes back from a run finds the board as it was left", async (stage) => {
+scene("coming back from a run finds the board as it was left", async (stage) => {
   const page = await openBoard(stage, "?sort=batch");
   await page.locator(".grid").evaluate((box) => box.scrollTo(0, 8000));
   await page.waitForFunction(() => Number(document.querySelector("tbody [data-run]").ariaRowIndex) > 150);

@@ -1,4 +1,4 @@
-// What goes on, as it goes on: queue, evaluation and run while they change, in one tab and in two, and when the
+// Live views: queue, evaluation and run while they change, in one tab and in two, and when the
 // server goes away under them.
 import { assert, scene } from "./stage.mjs";
 import { cancel, crash, slowly, submit, takeGatewayAway } from "./suite.mjs";
@@ -64,7 +64,7 @@ scene("a run is cancelled from the queue, after a question that can be answered 
   }),
 );
 
-scene("the gateway goes away under the queue: a banner says so, and the queue goes on when it is back", (stage) =>
+scene("the gateway goes away under the queue: a banner says so, and the queue continues when it is back", (stage) =>
   withFour(async ({ runs }) => {
     stage.allow(connectionLost);
     const page = await stage.open("/queue");

@@ -62,7 +62,7 @@ scene("samples are filtered by verdict and searched by their words; the address 
 });
 
 scene(
-  "while a run goes on nobody sees what is right; when it has ended everybody does, without a reload",
+  "nobody sees the reference of an unfinished run; when it has ended everybody does, without a reload",
   async (stage) => {
     const { evaluation_id: id, runs } = await submit({
       model: "gold",

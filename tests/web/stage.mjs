@@ -1,4 +1,4 @@
-// A browser for the tests: one Chromium for all, for every test a context of its own, so that nothing that one
+// A browser for the tests: one Chromium for all, a separate context for every test, so that nothing that one
 // test stored is seen by the next. A page is listened to from its first byte: an error in its console, an exception
 // nobody caught or a breach of the content security policy fails the test that opened it.
 import { mkdir } from "node:fs/promises";

@@ -177,7 +177,7 @@ scene("the form of a run plans that run's configuration to the last declared wor
   }
 });
 
-scene("a configuration that runs already is shown, not started anew", async (stage) => {
+scene("a configuration that is running already is shown, and not started again", async (stage) => {
   const first = await submit({ model: "twice", tasks: ["gsm-mini"], load: { concurrency: 2 }, ...slowly(20) });
   try {
     const page = await stage.open(

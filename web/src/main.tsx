@@ -1,4 +1,4 @@
-// The page starts here: an address names a view, every view is a file of its own.
+// The page starts here: an address names a view, every view has its own file.
 import "./style/theme.css";
 import "./style/base.css";
 import "./style/layout.css";

@@ -296,9 +296,9 @@ static void what_is_not_of_the_knobs_kind_is_told_with_range_and_example(void **
         {"'generation': {'ignore_eos': 1}", "spec.generation.ignore_eos",
          "generation.ignore_eos 1 is not true or false"},
         {"'generation': 5", "spec.generation", "generation is not an object"},
-        {"'limt': 5", "spec.limt", "spec.limt: there is no such field, did you mean \"limit\"?"},
+        {"'limt': 5", "spec.limt", "spec.limt: unknown field, did you mean \"limit\"?"},
         {"'load': {'concurency': 5}", "spec.load.concurency",
-         "spec.load.concurency: there is no such field, did you mean \"concurrency\"?"},
+         "spec.load.concurency: unknown field, did you mean \"concurrency\"?"},
         {"'load': {'concurrency': 4, 'rate_per_s': 5}", "spec.load.rate_per_s",
          "load.rate_per_s excludes load.concurrency"},
     };

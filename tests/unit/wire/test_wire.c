@@ -261,7 +261,7 @@ static void check_refusal(const char *text, const char *sentence)
 static void wrong_fields_are_named_by_their_path(void **state)
 {
     (void)state;
-    check_refusal("{\"spek\": {}}", "spek: there is no such field, did you mean \"spec\"?");
+    check_refusal("{\"spek\": {}}", "spek: unknown field, did you mean \"spec\"?");
     check_refusal("{\"spec\": []}", "spec: expected an object");
     check_refusal("{\"spec\": {\"limit\": -1}}",
                   "spec.limit: expected a whole number from 0 to 4294967295");

@@ -79,7 +79,7 @@ interface LineProps {
   best: string[];
 }
 
-// On a narrow screen the name stands in a line of its own, so that the values have the whole width.
+// On a narrow screen the name has its own line, so that the values have the whole width.
 function Line(props: LineProps) {
   const { column, rows } = props;
   const name = (
@@ -125,8 +125,8 @@ function Values({ column, rows, best }: LineProps) {
             </>
           )}
           {column.figure ? <FigureValue figure={column.figure(row)} share={column.share} /> : factText(column, row)}
-          {i > 0 && column.figure && (
-            <span class="soft change">{changeText(base, column.value(row), column.share)}</span>
+          {i > 0 && (
+            <span class="soft change">{column.figure && changeText(base, column.value(row), column.share)}</span>
           )}
         </td>
       ))}

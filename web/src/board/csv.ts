@@ -54,7 +54,7 @@ function figureCells(column: Column): Cell[] {
 
 const cell = (value: Value): string => (typeof value === "number" ? String(value) : text(value ?? ""));
 
-// A spreadsheet would run these as formulas, also behind what has no width; the API's CSV does the same.
+// A spreadsheet would run these as formulas, also after characters without width; the API's CSV does the same.
 const formula =
   /^(?:[\t\r\n]|[\s\u0000-\u001f\u00ad\u061c\u1680\u2000-\u200f\u2060\ufeff]*[=+\-@\uff0b\uff0d\uff1d\uff20])/;
 

@@ -1,4 +1,4 @@
-// The data behind the picture: what is shown, or everything as the API has it. Every file is whole.
+// Downloads: this view, or everything that the API has. Every file is whole.
 import { useState } from "preact/hooks";
 import type { Column } from "./column.ts";
 import { toCsv } from "./csv.ts";

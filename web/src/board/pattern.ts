@@ -162,7 +162,7 @@ function parse(source: string): Node {
     return { is: "one", fits: one() };
   }
 
-  /** A character, or a class of them behind a backslash. */
+  /** A character, or a class of them that a backslash introduces. */
   function one(): (c: string) => boolean {
     if (!take("\\")) return same(source[at++]!);
     const c = source[at++] ?? fail();

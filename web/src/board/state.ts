@@ -43,8 +43,8 @@ export const knownSort = (keys: readonly string[], columns: readonly { id: strin
 
 export const formatSort = (keys: readonly SortKey[]): string[] => keys.map((k) => (k.desc ? "-" : "") + k.id);
 
-/** A press on a column's head: its first direction, then the other, then none. It sorts alone, or with `add` behind
- *  those that sort already. */
+/** A press on a column's head: its first direction, then the other, then none. It sorts alone, or with `add` after the
+ *  keys that are there. */
 export function pressSort(keys: readonly SortKey[], id: string, firstDesc: boolean, add: boolean): SortKey[] {
   const old = keys.find((k) => k.id === id);
   const alone = keys.length === 1 && old !== undefined;

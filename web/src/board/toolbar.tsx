@@ -22,7 +22,7 @@ interface Props {
 }
 
 export function Toolbar({ rows, shown, all, columns, state, set }: Props) {
-  const [open, setOpen] = useState(false); // on narrow screens the tools wait behind a button
+  const [open, setOpen] = useState(false); // on narrow screens a button opens the tools
   return (
     <div class={"toolbar" + (open ? " open" : "")} role="group" aria-label="Filters, order and columns">
       <SearchField state={state} set={set} />

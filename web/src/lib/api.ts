@@ -17,7 +17,7 @@ const keptBytesMax = 8 * 1024 * 1024; // of replies as they were sent; as object
 // Replies by address with their ETag. An unchanged reply is the same object again, so nothing is drawn again.
 const kept = new Map<string, { etag: string; value: unknown; bytes: number }>();
 
-// Asked for before anyone is there to show it; whoever asks first gets that answer.
+// Requests that were started before a view needs them; the first view that asks gets the answer.
 const ahead = new Map<string, Promise<Result<any>>>();
 
 /** Starts a request that `get` will be called for in a moment. */
@@ -52,7 +52,7 @@ export async function post<T>(path: string, body: unknown, signal?: AbortSignal)
   return answer.ok ? read<T>(answer.value) : answer;
 }
 
-/** Whether this error only says that nobody answered, here or behind the gateway: the banner tells it already. */
+/** Whether this error only says that nobody answered, neither the gateway nor a service that it asked: the banner says so already. */
 export function isAway(error: ApiError): boolean {
   return error.status === 0 || error.code === "unavailable";
 }

@@ -7,7 +7,7 @@ export function figureOf(row: BoardRow, id: string): Figure | undefined {
   return row.figures.find((f) => f.id === id);
 }
 
-/** What counts: a value beyond what is possible is shown, but is no result. */
+/** The value that counts: one beyond a physical limit is shown, but is not a result. */
 export function valueOf(figure: Figure | undefined): number | null {
   return figure && figure.value !== undefined && !figure.invalid ? figure.value : null;
 }

@@ -1,4 +1,4 @@
-// What goes on, as server-sent events: progress of an evaluation or run until it ends, and the queue. The browser
+// Live state, as server-sent events: progress of an evaluation or run until it ends, and the queue. The browser
 // connects again by itself when the connection breaks; we do when it was refused, and at once when the server is back.
 import { useEffect, useState } from "preact/hooks";
 import type { ApiError } from "./api.ts";

@@ -29,7 +29,7 @@ export const number = (fallback: number, min: number, max: number): Key<number> 
   format: String,
 });
 
-/** Words by comma; a comma within a word is escaped. Empty is a state of its own where the default is not empty. */
+/** Words by comma; a comma within a word is escaped. Where the default is not empty, empty is a state, too. */
 export const list = (fallback: readonly string[] = []): Key<readonly string[]> => ({
   fallback,
   parse: (t) => (t === "" ? [] : t.split(/(?<!\\),/).map((w) => w.replace(/\\([\\,])/g, "$1"))),

@@ -27,7 +27,7 @@ export function HistogramChart({ histogram, title, marks }: { histogram: Histogr
         <b>{title}</b>{" "}
         <span class="soft">
           {plural(total, "value")}
-          {marks.map((m) => ` · ${m.name} ${microseconds(m.us)}`).join("")}
+          {marks.map((m) => ` · ${unbroken(`${m.name} ${microseconds(m.us)}`)}`).join("")}
         </span>
       </figcaption>
       <div ref={frame} class="chart" style={{ height: `${height}px` }}>
@@ -62,7 +62,7 @@ function Chart({ buckets, width, marks, label }: { buckets: Bucket[]; width: num
             />
           ),
       )}
-      {logTicks(min, max, Math.floor(inner.width / tickWidth)).map((t) => (
+      {apart(logTicks(min, max, Math.floor(inner.width / tickWidth)), x).map((t) => (
         <g key={t} class="tick">
           <line x1={x(t)} x2={x(t)} y1={base} y2={base + 4} />
           <text x={x(t)} y={height - 6} text-anchor="middle">
@@ -89,6 +89,14 @@ function Chart({ buckets, width, marks, label }: { buckets: Bucket[]; width: num
         ))}
     </svg>
   );
+}
+
+const unbroken = (text: string): string => text.replaceAll(" ", "\u00a0");
+
+/** Those whose labels do not lie on each other. */
+function apart(ticks: readonly number[], x: (us: number) => number): number[] {
+  let last = -Infinity;
+  return ticks.filter((t) => x(t) - last >= tickWidth && ((last = x(t)), true));
 }
 
 // Names of marks that lie close together lean away from each other.

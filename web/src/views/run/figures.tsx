@@ -150,6 +150,7 @@ const groupOrder = ["Accuracy", "Performance", "MoE", "Cost", "System", "Provena
 function groupsOf(run: Run): [string, Figure[]][] {
   const groups = new Map<string, Figure[]>();
   for (const figure of run.row.figures) {
+    if (figure.id === "accuracy") continue; // the headline metric once more
     const group = isShare(run, figure) ? "Accuracy" : (columns.find((c) => c.id === figure.id)?.group ?? "More");
     groups.set(group, [...(groups.get(group) ?? []), figure]);
   }
