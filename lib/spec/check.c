@@ -9,7 +9,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/auto.h"
 #include "base/near.h"
+#include "base/python_json.h"
 #include "base/utf8.h"
 #include "http/url.h"
 
@@ -272,14 +274,18 @@ CAP_SPEC_CHECK(url)
         cap_spec_blame(io_faults, CAP_INVALID_ARGUMENT, knob->path, "external.url %s", err.text);
 }
 
-/* What is not JSON is told here, not by a node after a wait in the queue. */
+/* What is not JSON is told here, not by a node after a wait in the queue. JSON as Python writes it:
+ * config files of models hold Infinity. */
 CAP_SPEC_CHECK(json)
 {
     json_error_t where;
-    json_t *json = value->is_set ? json_loads(value->text, 0, &where) : NULL;
+    size_t length = 0;
+    CAP_AUTO_MEM char *strict =
+        value->is_set ? cap_python_json(value->text, strlen(value->text), &length) : NULL;
+    json_t *json = strict ? json_loadb(strict, length, 0, &where) : NULL;
 
     (void)spec;
-    if (value->is_set && !json)
+    if (strict && !json)
         cap_spec_blame(io_faults, CAP_INVALID_ARGUMENT, knob->path, "%s is not JSON: line %d: %s",
                        knob->path, where.line, where.text);
     json_decref(json);

@@ -224,6 +224,14 @@ static void spellings_of_a_precision_are_the_tables_words(void **state)
         "bfloat16");
 }
 
+/* NVIDIA's Nemotron-3-Super ships Infinity in its config.json, as Python's json writes it. */
+static void a_declared_config_may_hold_what_python_writes(void **state)
+{
+    (void)state;
+    assert_accepted("'engine': 'vllm', 'external': {'url': 'http://h', 'model_config': "
+                    "'[Infinity, -Infinity, NaN]'}");
+}
+
 /* ---- refusals ---- */
 
 static void every_wrong_value_is_named_with_its_range(void **state)
