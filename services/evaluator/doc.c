@@ -416,6 +416,10 @@ bool eval_doc_shown_target(struct eval_doc *doc, struct eval_text *out, struct c
     json_t *value = value_of(doc, doc->form->target, "doc_to_target", &rendered, err);
     json_t *list = NULL;
 
+    if (json_is_string(value) && !rendered) { /* digits of a field are no number here */
+        *out = eval_json_text(value);
+        return true;
+    }
     return value && as_list(doc, value, rendered, &list, err) &&
            answer_text(doc, json_array_get(list, 0), out, err);
 }

@@ -131,8 +131,9 @@ static bool grade_exact_match(const void *state, const struct eval_metric_input 
 static const char *const exact_match_keys[] = {"regexes_to_ignore", "ignore_case",
                                                "ignore_punctuation", "ignore_numbers", NULL};
 
+/* 2: remove_whitespace strips both ends, multi_choice_regex tries the longest choice first. */
 const struct eval_metric_ops eval_metric_exact_match = {
-    "exact_match",    "1", EVAL_NEEDS_TEXT, exact_match_keys, open_exact_match, grade_exact_match,
+    "exact_match",    "2", EVAL_NEEDS_TEXT, exact_match_keys, open_exact_match, grade_exact_match,
     free_exact_match,
 };
 

@@ -226,6 +226,8 @@ def render_cases():
            "yaml": choice + "num_fewshot: 1\n"}
     yield {"name": "right answers that are texts", "pool": [{"q": "x", "c": ["no", "yes"], "a": "yes"}],
            "docs": [{"q": "y", "c": ["no", "yes"], "a": "no"}], "yaml": choice + "num_fewshot: 1\n"}
+    yield {"name": "a field of digits is shown as it is", "pool": [{"q": "x", "c": ["no", "yes"], "a": "1"}],
+           "docs": [{"q": "y", "c": ["no", "yes"], "a": "0"}], "yaml": choice + "num_fewshot: 1\n"}
     yield {"name": "a template that gives digits", "pool": options, "docs": options[:3],
            "yaml": choice.replace("doc_to_target: a", "doc_to_target: '{{a}}'") + "num_fewshot: 1\n"}
     yield {"name": "several right answers", "pool": [{"q": "x", "a": ["one", "eins"]}],
