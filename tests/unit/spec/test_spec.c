@@ -625,6 +625,7 @@ int main(void)
         TEST(a_model_and_a_task_are_enough),
         TEST(what_is_left_out_stays_absent),
         TEST(spellings_of_a_precision_are_the_tables_words),
+        TEST(a_declared_config_may_hold_what_python_writes),
         TEST(every_wrong_value_is_named_with_its_range),
         TEST(what_is_not_of_the_knobs_kind_is_told_with_range_and_example),
         TEST(texts_have_a_length_and_are_utf8),
