@@ -1,4 +1,4 @@
-/* serve_args.h — `model serve DIR`: a node without a scheduler, as flags of the service. */
+/* args.h — `model serve DIR`: a node without a scheduler, as flags of the service. */
 #ifndef INFER_SERVE_ARGS_H
 #define INFER_SERVE_ARGS_H
 

@@ -1,4 +1,4 @@
-/* serve.h — the node's OpenAI-compatible HTTP endpoint, so that other tools can measure our engine.
+/* endpoint.h — the node's OpenAI-compatible HTTP endpoint, so that other tools can measure our engine.
  *
  * /v1/models, /v1/completions, /v1/chat/completions (whole and streamed), /health, /version,
  * /metrics. docs/openai-endpoint.md says what each field does. Connection threads parse and wait;
@@ -21,8 +21,8 @@ struct infer_serve_options {
     const struct infer_models *models;
     const char *model; /* for requests that name none; "" = they must */
     bool any_model;    /* the engine takes any name (it has no directories) */
-    const char
-        *allowed_hosts; /* names under which it may be reached, besides localhost and `host` */
+    /* names under which it may be reached, besides localhost and `host` */
+    const char *allowed_hosts;
     int concurrency, waiting_max; /* of the queue: how many connections may wait for an answer */
 };
 

@@ -1,4 +1,4 @@
-/* serve_reply.h — what the endpoint says, as OpenAI writes it. Pure: structs in, JSON text out. */
+/* reply.h — what the endpoint says, as OpenAI writes it. Pure: structs in, JSON text out. */
 #ifndef INFER_SERVE_REPLY_H
 #define INFER_SERVE_REPLY_H
 

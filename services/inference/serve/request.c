@@ -1,3 +1,7 @@
+/* A body is read field by field into what an engine takes. Three rules: a field that we know and do
+ * not do is refused, since to ignore it would change the answer; a field that we do not know is
+ * ignored, as other servers do; absent and null are the same. The first field at fault ends the
+ * reading, and its name goes to the client as OpenAI's "param". */
 #include "serve/request.h"
 
 #include <jansson.h>

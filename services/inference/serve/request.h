@@ -1,4 +1,4 @@
-/* serve_request.h — an OpenAI request body, checked and turned into what an engine takes. */
+/* request.h — an OpenAI request body, checked and turned into what an engine takes. */
 #ifndef INFER_SERVE_REQUEST_H
 #define INFER_SERVE_REQUEST_H
 
