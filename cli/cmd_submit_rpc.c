@@ -94,6 +94,21 @@ static int refuse(const struct cli_context *context, const struct cap_spec_fault
     return status;
 }
 
+/* "run-a2b3  gsm-mini, 600 samples (repeat 1 of 2)" */
+static void print_planned(const Moecap__V1__SubmitReply *reply, const Moecap__V1__PlannedRun *run)
+{
+    CAP_AUTO_BUF(line, 1024);
+    unsigned repeats = 0;
+
+    for (size_t i = 0; i < reply->n_runs; i++)
+        repeats += strcmp(reply->runs[i]->task, run->task) == 0;
+    cap_buf_printf(&line, "%s%s%.256s, %u sample%s", run->run_id, *run->run_id ? "  " : "",
+                   run->task, run->samples, run->samples == 1 ? "" : "s");
+    if (repeats > 1)
+        cap_buf_printf(&line, " (repeat %u of %u)", run->repeat + 1, repeats);
+    cli_say("  %s", line.data);
+}
+
 static void print_plan(const struct cli_submit_options *o, const Moecap__V1__SubmitReply *reply)
 {
     for (size_t i = 0; i < reply->n_warnings; i++)
@@ -110,9 +125,7 @@ static void print_plan(const struct cli_submit_options *o, const Moecap__V1__Sub
     else
         cli_say("%s (config %.12s):", reply->evaluation_id, reply->config_hash);
     for (size_t i = 0; i < reply->n_runs; i++)
-        cli_say("  %s%s%s, repeat %u, %u samples", reply->runs[i]->run_id,
-                *reply->runs[i]->run_id ? "  " : "", reply->runs[i]->task, reply->runs[i]->repeat,
-                reply->runs[i]->samples);
+        print_planned(reply, reply->runs[i]);
     if (!o->dry_run && !o->watch)
         cli_say("follow it: moecap watch %s", reply->evaluation_id);
 }

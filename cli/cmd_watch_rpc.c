@@ -43,7 +43,7 @@ struct watcher {
     pthread_mutex_t lock;        /* guards the rest, the followers' progress, and stdout */
     struct line lines[RUNS_MAX]; /* what was printed last, for plain output */
     int line_count, drawn;       /* lines on the terminal now */
-    int failed, unanswered, runs;
+    int failed, runs;
 };
 
 /* One id; err belongs to its thread until that has ended. */
@@ -386,41 +386,6 @@ static bool follow_all(struct watcher *w, const char *const *ids, struct cap_err
 
 /* ---- the end ---- */
 
-/* A sample of the run with that status; NULL when there is none. */
-static const Moecap__V1__SampleAnswer *find_sample(struct cli_suite *suite, char *run_id,
-                                                   char *status, struct cap_arena *arena,
-                                                   struct cap_err *err)
-{
-    Moecap__V1__ListSamplesRequest request = MOECAP__V1__LIST_SAMPLES_REQUEST__INIT;
-    Moecap__V1__ListSamplesReply *reply;
-
-    request.run_id = run_id;
-    request.limit = 1;
-    request.status = status;
-    return store_rpc_list_samples(suite->store, NULL, &request, arena, &reply, err) &&
-                   reply->n_samples > 0
-               ? reply->samples[0]->answer
-               : NULL;
-}
-
-/* A run can finish without an answer, when every request was refused: that is a failure, too. */
-static bool is_unanswered(struct cli_suite *suite, const Moecap__V1__RunProgress *run)
-{
-    CAP_AUTO(cap_arena) arena = cap_arena_new(REPLY_BYTES_MAX);
-    const Moecap__V1__SampleAnswer *failed;
-    struct cap_err err = {0};
-
-    if (!suite || run->state != MOECAP__V1__RUN_STATE__RUN_STATE_FINISHED ||
-        find_sample(suite, run->run_id, "completed", arena, &err) || err.code != CAP_OK)
-        return false;
-    failed = find_sample(suite, run->run_id, "failed", arena, &err);
-    if (!failed)
-        return false;
-    cap_plain_line(stderr, "%s: every sample failed, the first with: %s", run->run_id,
-                   failed->error);
-    return true;
-}
-
 static const Moecap__V1__Figure *known_figure(const Moecap__V1__BoardRow *row, const char *id)
 {
     for (size_t i = 0; i < row->n_figures; i++)
@@ -475,12 +440,9 @@ static void end_all(struct watcher *w, struct cli_suite *all)
         const Moecap__V1__Progress *progress = w->followers[i].progress;
 
         for (size_t k = 0; progress && k < progress->n_runs; k++) {
-            bool unanswered = is_unanswered(all, progress->runs[k]);
-
             w->runs++;
             w->failed += has_failed(progress->runs[k]->state);
-            w->unanswered += unanswered;
-            if (all && !w->json && !unanswered)
+            if (all && !w->json)
                 print_result(all, progress->runs[k]);
         }
         cap_arena_free(w->followers[i].arena);
@@ -544,7 +506,7 @@ int cli_watch_ids(struct cli_context *context, const char *const *ids, int count
         fprintf(stderr, "the run did not finish\n");
     else if (w->failed > 0 && !w->json)
         fprintf(stderr, "%d of %d runs did not finish\n", w->failed, w->runs);
-    return w->failed + w->unanswered > 0 ? CLI_NEGATIVE : CLI_OK;
+    return w->failed > 0 ? CLI_NEGATIVE : CLI_OK;
 }
 
 int cli_cmd_watch(struct cli_context *context, const struct cli_words *words, struct cap_err *err)

@@ -59,7 +59,7 @@ says 'is link-local'
 expect 3 moecap submit --model moecap-tiny --task gsm-mini --precision fp8
 says 'precision "fp8" is not one that engine "native" computes in'
 expect 0 moecap submit --model moecap-tiny --task gsm-mini,choice-mini --precision bfloat16 --dry-run
-says 'choice-mini, repeat'
+says 'choice-mini, '
 expect 3 moecap submit --engine null --model none --task gsm-mini --note "$(printf 'caf\351')"
 says 'note is not UTF-8'
 expect 3 moecap watch run-doesnotexist
@@ -77,7 +77,7 @@ says 'no connected node can run this now: no connected node with engine "native"
 
 # a dry run plans and queues nothing
 expect 0 moecap submit --model moecap-tiny --task gsm-mini --limit 7 --repeats 2 --dry-run
-says 'gsm-mini, repeat 1, 7 samples'
+says 'gsm-mini, 7 samples (repeat 2 of 2)'
 expect 0 moecap queue
 says '0 waiting, 0 running'
 expect 0 moecap board
@@ -98,4 +98,4 @@ says 'none.yaml'
 
 # a run that finishes without an answer is a failure
 expect 1 moecap submit --model moecap-tiny --task gsm-mini --num-fewshot 32 --limit 2 --watch
-says 'every sample failed, the first with: the prompt has '
+says 'no sample completed; the first failed with: the prompt has '
