@@ -219,6 +219,7 @@ void eval_evidence_add_answer(struct eval_evidence *e, const Moecap__V1__SampleA
     e->completed += completed;
     e->failed += !completed;
     e->truncated += completed && strcmp(a->finish_reason, "length") == 0;
+    e->without_reason += completed && *a->finish_reason == '\0';
     if (completed)
         add_tokens(e, &counts);
     if (a->timing)

@@ -65,7 +65,11 @@ void eval_measure_counts(struct eval_evidence *e, struct eval_figures *f)
     eval_figure_set(f, EVAL_FIGURE_served, (double)e->served);
     eval_figure_set(f, EVAL_FIGURE_completed, (double)e->completed);
     eval_figure_set(f, EVAL_FIGURE_failed, (double)e->failed);
-    eval_figure_set(f, EVAL_FIGURE_truncated, (double)e->truncated);
+    if (e->without_reason == 0)
+        eval_figure_set(f, EVAL_FIGURE_truncated, (double)e->truncated);
+    else
+        eval_figure_none(f, EVAL_FIGURE_truncated,
+                         "the server gave no finish reason for some of the samples");
     if (e->run.metric_count > 0 && e->verdicts[0] == attempted)
         eval_figure_set(f, EVAL_FIGURE_unanswered, (double)e->unanswered);
     else

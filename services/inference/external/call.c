@@ -308,9 +308,10 @@ bool infer_call_take_chunk(struct infer_call *call, const struct infer_chunk *ch
 
 static bool check_size(const struct infer_call *call, struct cap_err *err)
 {
-    size_t tokens = call->request->max_tokens > 0 ? (size_t)call->request->max_tokens : 0;
+    size_t tokens = (size_t)call->request->max_tokens;
 
-    return (call->seen.text_bytes <= tokens * BYTES_A_TOKEN_MAX + BYTES_MORE_MAX &&
+    return call->request->max_tokens <= 0 ||
+           (call->seen.text_bytes <= tokens * BYTES_A_TOKEN_MAX + BYTES_MORE_MAX &&
             (size_t)call->chunks <= tokens * CHUNKS_A_TOKEN_MAX + CHUNKS_MORE_MAX) ||
            cap_fail(err, CAP_FAILED_PRECONDITION,
                     "the answer does not end: %zu bytes came in %d chunks where at most %zu tokens "

@@ -50,6 +50,7 @@ static void add_told(struct eval_evidence *e, const struct told *told)
     Moecap__V1__Timing timing = MOECAP__V1__TIMING__INIT;
 
     answer.status = MOECAP__V1__SAMPLE_STATUS__SAMPLE_STATUS_COMPLETED;
+    answer.finish_reason = "stop";
     answer.timing = &timing;
     timing.submitted_us = told->submitted_us;
     timing.ended_us = told->ended_us;
@@ -486,6 +487,19 @@ static void the_node_says_why_it_left_out_token_counts(void **state)
     assert_none(e, "tpot_ms_mean", why);
 }
 
+static void without_a_finish_reason_nobody_knows_what_was_cut(void **state)
+{
+    Moecap__V1__SampleAnswer answer = MOECAP__V1__SAMPLE_ANSWER__INIT;
+    struct eval_run header = generating(1);
+    CAP_AUTO(eval_evidence) e = eval_evidence_new(&header);
+
+    (void)state;
+    answer.status = MOECAP__V1__SAMPLE_STATUS__SAMPLE_STATUS_COMPLETED;
+    eval_evidence_add_answer(e, &answer);
+    assert_none(e, "truncated", "the server gave no finish reason for some of the samples");
+    assert_value(e, "completed", 1);
+}
+
 static void time_per_token_counts_what_came_behind_the_first_chunk(void **state)
 {
     struct eval_run header = generating(2);
@@ -739,6 +753,7 @@ int main(void)
         cmocka_unit_test(unknown_token_counts_are_null_and_not_zero),
         cmocka_unit_test(counts_of_a_server_that_cannot_be_are_unknown),
         cmocka_unit_test(the_node_says_why_it_left_out_token_counts),
+        cmocka_unit_test(without_a_finish_reason_nobody_knows_what_was_cut),
         cmocka_unit_test(time_per_token_counts_what_came_behind_the_first_chunk),
         cmocka_unit_test(work_of_passes_is_what_the_engine_counted),
         cmocka_unit_test(load_of_an_interrupted_run_would_count_samples_twice),
