@@ -515,6 +515,25 @@ static json_t *read_file(const char *dir, enum file file, struct cap_err *err)
     return json;
 }
 
+/* A model may bring its tokenizer in another form only. */
+static void tell_other_form(const char *dir, struct cap_err *err)
+{
+    static const char *const forms[] = {"tokenizer.model", "tiktoken.model", "vocab.json",
+                                        "vocab.txt"};
+    char path[PATH_MAX];
+
+    for (size_t i = 0; i < CAP_COUNT_OF(forms) && err->code == CAP_NOT_FOUND; i++) {
+        if (snprintf(path, sizeof path, "%s/%s", dir, forms[i]) >= (int)sizeof path ||
+            !cap_file_exists(path))
+            continue;
+        cap_err_clear(err);
+        cap_fail(err, CAP_UNIMPLEMENTED,
+                 "model \"%s\" has its tokenizer in %s only; supported: tokenizer.json, which "
+                 "transformers writes (AutoTokenizer.from_pretrained(...).save_pretrained(...))",
+                 dir, forms[i]);
+    }
+}
+
 struct infer_tokenizer *infer_tokenizer_open(const char *dir, struct cap_err *err)
 {
     struct infer_tokenizer *t = NULL;
@@ -523,6 +542,7 @@ struct infer_tokenizer *infer_tokenizer_open(const char *dir, struct cap_err *er
 
     for (int file = 0; file < FILE_COUNT && err->code == CAP_OK; file++)
         files.json[file] = json[file] = read_file(dir, (enum file)file, err);
+    tell_other_form(dir, err);
     if (err->code == CAP_OK && !(t = parse(&files, err)))
         cap_fail_in(err, "model \"%s\"", dir);
     for (int file = 0; file < FILE_COUNT; file++)

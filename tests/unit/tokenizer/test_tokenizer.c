@@ -519,6 +519,22 @@ static void missing_file_is_named(void **state)
     assert_non_null(strstr(err.text, "could not open \"/nowhere/tokenizer.json\""));
 }
 
+static void a_tokenizer_in_another_form_is_named_with_the_way_out(void **state)
+{
+    char dir[] = "/tmp/moecap-tokenizer-XXXXXX", path[128];
+    struct cap_err err = {0};
+
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    snprintf(path, sizeof path, "%s/tokenizer.model", dir);
+    assert_true(cap_file_write(path, "x", 1, &err));
+    assert_null(infer_tokenizer_open(dir, &err));
+    assert_non_null(strstr(err.text, "has its tokenizer in tokenizer.model only"));
+    assert_non_null(strstr(err.text, "save_pretrained"));
+    unlink(path);
+    rmdir(dir);
+}
+
 /* ---- back to text ---- */
 
 static void check_round_trip(const char *text)
@@ -623,6 +639,7 @@ int main(void)
         cmocka_unit_test(files_that_disagree_are_both_named),
         cmocka_unit_test(text_that_is_not_utf8_is_refused_with_its_place),
         cmocka_unit_test(missing_file_is_named),
+        cmocka_unit_test(a_tokenizer_in_another_form_is_named_with_the_way_out),
         cmocka_unit_test(every_text_comes_back),
         cmocka_unit_test(broken_bytes_become_one_mark_each),
         cmocka_unit_test(specials_are_left_out_on_demand),
