@@ -62,20 +62,22 @@ static void read_specials(struct infer_chat *chat, const json_t *file)
 }
 
 /* chat_template: a text, or [{"name": "default", "template": ...}, ...]; NULL = none. */
-static const char *find_template(const json_t *config)
+static const json_t *find_template(const json_t *config)
 {
-    json_t *value = json_object_get(config, "chat_template"), *item;
-    const char *first = NULL;
+    const json_t *value = json_object_get(config, "chat_template"), *first = NULL;
+    json_t *item;
     size_t i;
 
     if (json_is_string(value))
-        return json_string_value(value);
+        return value;
     json_array_foreach(value, i, item)
     {
         const char *name = json_string_value(json_object_get(item, "name"));
-        const char *text = json_string_value(json_object_get(item, "template"));
+        const json_t *text = json_object_get(item, "template");
 
-        if (name && text && strcmp(name, "default") == 0)
+        if (!json_is_string(text))
+            continue;
+        if (name && strcmp(name, "default") == 0)
             return text;
         first = first ? first : text;
     }
@@ -83,13 +85,16 @@ static const char *find_template(const json_t *config)
 }
 
 /* One that does not compile hinders only those who want to chat. */
-static void compile(struct infer_chat *chat, const char *text, const char *source,
+static void compile(struct infer_chat *chat, const char *text, size_t length, const char *source,
                     const struct cap_clock *clock)
 {
     struct cap_jinja_options options = cap_jinja_chat;
 
     options.clock = clock ? clock : cap_clock_system();
-    chat->template = cap_jinja_compile(text, &options, &chat->problem);
+    if (strlen(text) != length)
+        cap_fail(&chat->problem, CAP_UNIMPLEMENTED, "a template cannot hold U+0000");
+    else
+        chat->template = cap_jinja_compile(text, &options, &chat->problem);
     chat->source = source;
     if (!chat->template) {
         chat->problem.code = CAP_UNIMPLEMENTED;
@@ -116,9 +121,10 @@ static bool read_files(struct infer_chat *chat, const char *dir, const struct ca
 {
     static const char template_file[] = "chat_template.jinja",
                       config_file[] = "tokenizer_config.json";
-    CAP_AUTO_MEM char *text = read_optional(dir, template_file, TEMPLATE_BYTES_MAX, NULL, err);
+    size_t length = 0;
+    CAP_AUTO_MEM char *text = read_optional(dir, template_file, TEMPLATE_BYTES_MAX, &length, err);
     json_t *config = NULL, *specials = NULL;
-    const char *template;
+    const json_t *template;
 
     if (err->code == CAP_OK)
         config = read_json(dir, config_file, err);
@@ -129,9 +135,11 @@ static bool read_files(struct infer_chat *chat, const char *dir, const struct ca
         read_specials(chat, specials);
         chat->adds_bos = json_is_true(json_object_get(config, "add_bos_token")) &&
                          json_object_get(chat->names, "bos_token");
-        template = text ? text : find_template(config);
-        if (template)
-            compile(chat, template, text ? template_file : config_file, clock);
+        if (text)
+            compile(chat, text, length, template_file, clock);
+        else if ((template = find_template(config)) != NULL)
+            compile(chat, json_string_value(template), json_string_length(template), config_file,
+                    clock);
     }
     json_decref(config);
     json_decref(specials);

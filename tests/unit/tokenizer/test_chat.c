@@ -169,6 +169,13 @@ static void a_template_that_does_not_compile_hinders_only_chat(void **state)
     assert_string_equal(err.text, infer_chat_problem(chat));
 }
 
+static void a_template_with_nul_is_refused_and_not_cut(void **state)
+{
+    (void)state;
+    put("tokenizer_config.json", "{\"chat_template\": \"a\\u0000{{ b }}\"}");
+    check_failure("chat template of tokenizer_config.json: a template cannot hold U+0000");
+}
+
 static void a_filter_in_a_branch_that_is_not_taken_may_be_unknown(void **state)
 {
     (void)state;
@@ -206,6 +213,7 @@ int main(void)
         IN_DIR(extra_names_and_json_messages_reach_the_template),
         IN_DIR(missing_template_and_its_failures_are_sentences),
         IN_DIR(a_template_that_does_not_compile_hinders_only_chat),
+        IN_DIR(a_template_with_nul_is_refused_and_not_cut),
         IN_DIR(a_filter_in_a_branch_that_is_not_taken_may_be_unknown),
         IN_DIR(bos_is_added_only_when_there_is_one),
     };
