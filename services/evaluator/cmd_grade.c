@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/exit.h"
+#include "base/plain.h"
 #include "grade.h"
 #include "keys.h"
 #include "moecap/v1/evaluator.rpc.h"
@@ -170,7 +171,8 @@ static void print_verdict(const json_t *id, const struct eval_verdict *v)
     json_decref(out);
     if (!text)
         abort();
-    puts(text);
+    cap_plain_json(stdout, text);
+    putchar('\n');
     free(text);
 }
 
@@ -221,7 +223,7 @@ static void take_line(struct grading *g, const char *text, size_t length)
     if (err.code == CAP_OK)
         return;
     if (g->bad++ < BAD_LINES_SHOWN)
-        fprintf(stderr, "grade: line %zu: %s\n", g->line, err.text);
+        cap_plain_line(stderr, "grade: line %zu: %s", g->line, err.text);
 }
 
 static int grade_all(struct grading *g)
@@ -310,12 +312,12 @@ int eval_cmd_grade(int argc, char **argv)
         return 0;
     }
     if (!read_command(argc, argv, &command, &err)) {
-        fprintf(stderr, "grade: %s\n", err.text);
+        cap_plain_line(stderr, "grade: %s", err.text);
         return CAP_EXIT_USAGE;
     }
     if (!(task = g.task = eval_task_find(command.name, command.tasks, &err)) ||
         !pick_column(task, command.filter, &g.column, &err)) {
-        fprintf(stderr, "grade: %s\n", err.text);
+        cap_plain_line(stderr, "grade: %s", err.text);
         return (int)cap_exit_of_input(err.code);
     }
     return grade_all(&g);

@@ -18,6 +18,13 @@ run=$(run_ids "$id")
 expect 0 moecap run samples "$run" --limit 2
 says 'experts are unknown: the null engine reports no routing'
 says 'more: --after 1'
+# the beginning of an id is enough, and an evaluation is not taken for a run
+expect 0 moecap run show "$(echo "$run" | cut -c1-12)"
+says "run         $run"
+expect 0 moecap watch "$(echo "$id" | cut -c1-12)"
+says 'finished  100/100'
+expect 3 moecap run show "$id"
+says 'is an evaluation; moecap board --all --evaluation'
 
 # the same seed draws the same samples, another seed others
 plan() {

@@ -231,7 +231,7 @@ static const char *why_not(const struct infer_server *server, const struct infer
     if (way == INFER_ROUTING_IN_STREAM && !server->offers_routing)
         return not_started_so;
     if (declared->moe_layers == 0 || declared->experts == 0 || declared->top_k == 0)
-        return "the server may tell routing, but without --model-config its shape is unknown";
+        return "pass --model-config so that the server's routing can be interpreted";
     if (way == INFER_ROUTING_AGAIN && !may_ask_again)
         return "the server tells routing only to a second request, which external_routing_again of "
                "the node turns on";

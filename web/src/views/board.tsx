@@ -43,7 +43,7 @@ export function BoardView() {
   return (
     <>
       <h1 class="away-from-eyes">Board</h1>
-      <Lead summary={summary} rows={rows.length} loading={!data.ready} />
+      <Lead summary={summary} rows={shown.length} loading={!data.ready} />
       <Toolbar rows={rows} shown={shown} all={all} columns={columns} state={state} set={set} />
       <Count data={data} shown={shown.length} state={state} set={set} />
       {data.error && <ErrorBox error={data.error} retry={data.retry} />}

@@ -167,7 +167,11 @@ function Outcome({ run: { row, samples_answered: answered, samples_total: total 
       <Icon name={row.state === "cancelled" ? "ban" : "warning"} />
       <div>
         <b>{words[row.state]}</b>
-        {row.reason ? `: ${row.reason}` : "; no reason was recorded."}
+        {row.reason
+          ? row.reason.startsWith("failed after ")
+            ? row.reason.slice(6)
+            : `: ${row.reason}`
+          : "; no reason was recorded."}
         <br />
         <span class="soft">
           {answered > 0
