@@ -128,3 +128,44 @@ json_t *drive_asked(struct stub *stub, const char *path, int nth)
     assert_non_null(json);
     return json;
 }
+
+/* One request to a server of that kind which sends these bytes. */
+void drive_stream(struct stub *stub, const char *kind, const char *const *pieces,
+                  struct outcome *out)
+{
+    struct infer_request request = drive_request("2 * 21 =");
+    struct infer_engine *engine = drive_open_m(kind, stub);
+
+    stub_reply(stub, COMPLETIONS, &(struct stub_reply){.pieces = pieces, .pause_ms = 2});
+    drive_run(engine, &request, out);
+    engine->ops->free(engine);
+}
+
+bool drive_until_lost(struct infer_engine *engine, int requests, struct cap_err *err)
+{
+    struct infer_request request = drive_request("x");
+    struct infer_event event;
+
+    for (int i = 0; i < requests; i++) {
+        struct cap_err refused = {0};
+
+        assert_true(engine->ops->submit(engine, &request, &refused));
+        while (!engine->ops->wait(engine, 100, &event, err) || event.kind == INFER_TOKENS)
+            if (err->code != CAP_OK)
+                return true;
+        assert_int_equal(event.kind, INFER_FAILED);
+    }
+    return !engine->ops->wait(engine, 1, &event, err) && err->code != CAP_OK;
+}
+
+int drive_start_stub(void **state)
+{
+    *state = stub_start();
+    return 0;
+}
+
+int drive_stop_stub(void **state)
+{
+    stub_stop(*state);
+    return 0;
+}

@@ -20,8 +20,6 @@
 #include "inference/external/notes.h"
 #include "inference/external/routing.h"
 
-#define COMPLETIONS "/v1/completions"
-
 /* Three layers, the first one dense: experts of the others are 4, two a token. */
 static const char config[] = "{\"num_hidden_layers\":3,\"n_routed_experts\":4,"
                              "\"num_experts_per_tok\":2,\"first_k_dense_replace\":1}";

@@ -17,9 +17,6 @@
 #include "inference/serve/queue.h"
 #include "moecap/v1/inference.pb-c.h"
 
-#define COMPLETIONS "/v1/completions"
-#define STREAM(...) ((const char *const[]){__VA_ARGS__, NULL})
-
 static const char answer[] =
     "data: {\"id\":\"cmpl-7\",\"choices\":[{\"text\":\" 4\"}]}\n\n"
     "data: {\"choices\":[{\"text\":\"2\",\"finish_reason\":\"stop\"}]}\n\n";

@@ -10,8 +10,6 @@
 
 #include "drive.h"
 
-#define COMPLETIONS "/v1/completions"
-
 static const char context_reply[] =
     "{\"choices\":[{\"text\":\"x\"}],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":1}}";
 
