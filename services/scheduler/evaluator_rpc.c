@@ -18,8 +18,9 @@ enum {
     ASK_MS_MAX = 30000,      /* of one Render, Grade or message of Keep */
     MEASURE_MS_MAX = 600000, /* of all evidence of a run */
     KEEP_PIECE_BYTES = 1 << 20,
-    TASKS_NAMED_MAX = 1024, /* whose names are remembered */
-    GONE_MS_MAX = 100,      /* so soon after a call a connection that broke is seen to be broken */
+    POOL_ARENA_BYTES = 256 << 20, /* of a pool of 64 MiB */
+    TASKS_NAMED_MAX = 1024,       /* whose names are remembered */
+    GONE_MS_MAX = 100, /* so soon after a call a connection that broke is seen to be broken */
     GONE_STEP_MS = 10,
     AWAY_MS_MAX = 200, /* so long a suspect waits for the evaluator to be there */
 };
@@ -154,6 +155,31 @@ static void remember_names(struct sched_evaluator *e, const struct sched_job *jo
     pthread_mutex_unlock(&e->lock);
 }
 
+/* The task's few-shot pool, which may be larger than a message, put beside it. */
+static bool read_pool(const struct sched_evaluator *e, Moecap__V1__GetTaskReply *task,
+                      struct cap_arena *arena, struct cap_err *err)
+{
+    size_t count = task->task->fewshot_samples;
+
+    task->fewshot = cap_arena_array(arena, count + 1, sizeof *task->fewshot);
+    while (task->fewshot && task->n_fewshot < count) {
+        Moecap__V1__ReadDocsRequest request = MOECAP__V1__READ_DOCS_REQUEST__INIT;
+        Moecap__V1__ReadDocsReply *piece;
+
+        request.task_id = task->task_id;
+        request.opt_pool_case = MOECAP__V1__READ_DOCS_REQUEST__OPT_POOL_POOL_FROM;
+        request.pool_from = (uint32_t)task->n_fewshot;
+        if (!store_rpc_read_docs(e->store, NULL, &request, arena, &piece, err))
+            return false;
+        if (piece->n_docs == 0 || piece->n_docs > count - task->n_fewshot)
+            return cap_fail(err, CAP_INTERNAL, "the few-shot pool has not the %zu examples said",
+                            count);
+        memcpy(task->fewshot + task->n_fewshot, piece->docs, piece->n_docs * sizeof *piece->docs);
+        task->n_fewshot += piece->n_docs;
+    }
+    return task->fewshot || cap_fail(err, CAP_RESOURCE_EXHAUSTED, "the few-shot pool is too large");
+}
+
 /* In pieces, since a pool may be larger than a message. */
 static bool send_pool(struct cap_rpc_call *call, const Moecap__V1__GetTaskReply *task)
 {
@@ -212,12 +238,11 @@ static bool name_task(struct sched_evaluator *e, struct sched_job *job, bool aga
 
     if (!again && find_names(e, job, out))
         return true;
-    arena = cap_arena_new(CALL_ARENA_BYTES);
+    arena = cap_arena_new(POOL_ARENA_BYTES);
     request.name = job->task;
     request.task_id = job->task_id;
-    request.with_fewshot = true;
     if (!store_rpc_get_task(e->store, NULL, &request, arena, &task, err) ||
-        !keep(e, job, task, out, err))
+        !read_pool(e, task, arena, err) || !keep(e, job, task, out, err))
         return false;
     remember_names(e, job, out);
     return true;

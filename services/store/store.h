@@ -32,8 +32,11 @@ enum {
     STORE_TASK_NAME_BYTES_MAX = 128,
     STORE_TASK_METRICS_MAX = 64,
     STORE_TASK_DOCS_MAX = 1000000,
-    STORE_TASK_BYTES_MAX = 256 << 20,  /* of all documents of a task */
-    STORE_FEWSHOT_BYTES_MAX = 6 << 20, /* of its few-shot pool */
+    STORE_TASK_BYTES_MAX = 256 << 20,   /* of all documents of a task */
+    STORE_FEWSHOT_BYTES_MAX = 64 << 20, /* of its few-shot pool; the evaluator keeps as much */
+    STORE_POOL_WHOLE_BYTES_MAX = 6
+                                 << 20, /* of a pool that comes with GetTask: a message has 8 MiB */
+    STORE_POOL_PIECE_BYTES = 4 << 20,
     STORE_DEFINITION_BYTES_MAX = 1 << 20,
     STORE_DOC_BYTES_MAX = 1 << 20,
     STORE_DOCS_READ_MAX = 256,

@@ -59,8 +59,27 @@ struct get_work {
     Moecap__V1__GetTaskReply *reply;
 };
 
+static bool check_pool_fits(struct store_conn *conn, const struct get_work *work,
+                            struct cap_err *err)
+{
+    CAP_AUTO(store_rows) rows =
+        store_pg_ask(conn, err,
+                     "SELECT 1 FROM task_sample WHERE task_id = $1 AND fewshot"
+                     " HAVING sum(octet_length(doc::text)) > $2",
+                     STORE_ARGS(store_arg_uint(work->reply->task_id),
+                                store_arg_int(STORE_POOL_WHOLE_BYTES_MAX)));
+
+    if (rows && store_rows_count(rows) > 0)
+        return cap_fail(err, CAP_FAILED_PRECONDITION,
+                        "the few-shot pool has more than %d MiB: read it in pieces, by ReadDocs",
+                        STORE_POOL_WHOLE_BYTES_MAX >> 20);
+    return rows != NULL;
+}
+
 static bool get_fewshot(struct store_conn *conn, const struct get_work *work, struct cap_err *err)
 {
+    if (!check_pool_fits(conn, work, err))
+        return false;
     CAP_AUTO(store_rows) rows =
         store_pg_ask(conn, err,
                      "SELECT {doc d} FROM task_sample d WHERE task_id = $1 AND fewshot"
@@ -133,12 +152,32 @@ static bool read_docs(struct store_conn *conn, void *arg, struct cap_err *err)
     return true;
 }
 
+static bool read_pool(struct store_conn *conn, void *arg, struct cap_err *err)
+{
+    const struct docs_work *work = arg;
+    CAP_AUTO(store_rows) rows = store_pg_ask(
+        conn, err,
+        "SELECT {doc d} FROM"
+        " (SELECT *, sum(octet_length(doc::text)) OVER (ORDER BY ordinal) AS bytes"
+        "   FROM task_sample WHERE task_id = $1 AND fewshot AND ordinal >= $2"
+        "   ORDER BY ordinal LIMIT $3) d"
+        " WHERE bytes <= $4 OR ordinal = $2 ORDER BY ordinal",
+        STORE_ARGS(store_arg_uint(work->request->task_id), store_arg_uint(work->request->pool_from),
+                   store_arg_int(STORE_DOCS_READ_MAX), store_arg_int(STORE_POOL_PIECE_BYTES)));
+
+    return rows &&
+           (work->reply->docs = store_rows_list(rows, &moecap__v1__task_doc__descriptor, NULL,
+                                                work->arena, &work->reply->n_docs, err));
+}
+
 bool store_read_docs(struct store_pg *pg, const Moecap__V1__ReadDocsRequest *request,
                      struct cap_arena *arena, Moecap__V1__ReadDocsReply *reply, struct cap_err *err)
 {
     struct docs_work work = {.request = request, .arena = arena, .reply = reply};
     CAP_AUTO_BUF(ordinals, 12 * (STORE_DOCS_READ_MAX + 1));
 
+    if (request->opt_pool_case == MOECAP__V1__READ_DOCS_REQUEST__OPT_POOL_POOL_FROM)
+        return store_pg_tx(pg, STORE_TX_READ, read_pool, &work, err);
     if (request->n_ordinals > STORE_DOCS_READ_MAX)
         return cap_fail(err, CAP_INVALID_ARGUMENT, "%zu documents asked for, at most %d a call",
                         request->n_ordinals, STORE_DOCS_READ_MAX);

@@ -152,7 +152,6 @@ static bool choose_uid(struct cap_map *taken, const json_t *doc, const char *jso
 static bool check_size(const struct store_task_put *put, bool fewshot, size_t length,
                        struct cap_err *err)
 {
-    /* The whole pool goes to the evaluator with each batch of samples. */
     if (fewshot && put->fewshot_bytes + length > STORE_FEWSHOT_BYTES_MAX)
         return cap_fail(err, CAP_INVALID_ARGUMENT,
                         "the few-shot pool exceeds %d bytes: keep fewer examples",

@@ -39,7 +39,7 @@ printf '\357\273\277{"question": "a", "answer": "1", "score": NaN}\n{"question":
 expect 0 moecap task add "$dir/python.yaml"
 expect 0 moecap submit --engine null --model m --task python --watch
 
-# Long documents, and a pool that is larger than a message.
+# Long documents, and a pool that is larger than a message (15 MB): added, and asked.
 python3 - "$dir" <<'PYTHON'
 import json, sys
 with open(sys.argv[1] + "/long.jsonl", "w") as f:
@@ -47,10 +47,11 @@ with open(sys.argv[1] + "/long.jsonl", "w") as f:
         f.write(json.dumps({"question": f"{i} " + "x" * 900000, "answer": "1"}) + "\n")
 with open(sys.argv[1] + "/pool.jsonl", "w") as f:
     for i in range(1000):
-        f.write(json.dumps({"question": f"{i} " + "x" * 5000, "answer": "1"}) + "\n")
+        f.write(json.dumps({"question": f"{i} " + "x" * 15000, "answer": "1"}) + "\n")
 PYTHON
 printf 'task: long\n%s\nsamples_file: long.jsonl\nfewshot_file: pool.jsonl\nfewshot_split: train\n' "$head" >"$dir/long.yaml"
 expect 0 moecap task add "$dir/long.yaml"
+expect 0 moecap submit --engine null --model m --task long --num-fewshot 2 --limit 4 --watch
 
 # A template that fails for an example only is found when the task is added.
 printf 'task: bad\n%s\nsamples_file: plain.jsonl\nfewshot_file: bad.jsonl\nfewshot_split: train\n' "$head" >"$dir/bad.yaml"

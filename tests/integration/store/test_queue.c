@@ -57,6 +57,48 @@ static bool read_docs(struct world *w, uint64_t task_id, uint32_t *ordinals, siz
     return store_read_docs(w->pg, &request, w->arena, out, err);
 }
 
+static void a_pool_is_read_in_pieces(void **state)
+{
+    struct world *w = *state;
+    char sha256[65], *shot = malloc(900001);
+    Moecap__V1__TaskInfo task = task_of("large-pool", "{\"k\":3}", sha256);
+    Moecap__V1__PutTaskReply stored;
+    Moecap__V1__ReadDocsRequest request = MOECAP__V1__READ_DOCS_REQUEST__INIT;
+    Moecap__V1__ReadDocsReply piece;
+    Moecap__V1__GetTaskRequest get = MOECAP__V1__GET_TASK_REQUEST__INIT;
+    Moecap__V1__GetTaskReply got;
+    struct cap_err err = {0};
+    CAP_AUTO(store_task_put) p = store_task_put_open(&task, &err);
+    size_t pieces = 0, count = 0;
+
+    assert_true(store_task_put_add(p, false, "{\"a\":1}", &err));
+    for (int i = 0; i < 10; i++) { /* 9 MB */
+        snprintf(shot, 900001, "{\"n\":%d,\"x\":\"%0*d\"}", i, 899000, i);
+        assert_ok(store_task_put_add(p, true, shot, &err), &err);
+    }
+    moecap__v1__put_task_reply__init(&stored);
+    assert_ok(store_task_put_end(p, w->pg, w->arena, &stored, &err), &err);
+    get.name = "large-pool";
+    assert_ok(store_get_task(w->pg, &get, w->arena, &got, &err), &err);
+    request.task_id = got.task_id;
+    request.opt_pool_case = MOECAP__V1__READ_DOCS_REQUEST__OPT_POOL_POOL_FROM;
+    for (;; pieces++) {
+        moecap__v1__read_docs_reply__init(&piece);
+        request.pool_from = (uint32_t)count;
+        assert_ok(store_read_docs(w->pg, &request, w->arena, &piece, &err), &err);
+        if (piece.n_docs == 0)
+            break;
+        assert_int_equal(piece.docs[0]->ordinal, count);
+        count += piece.n_docs;
+    }
+    assert_int_equal(count, 10);
+    assert_int_equal(pieces, 3);
+    get.with_fewshot = true;
+    assert_false(store_get_task(w->pg, &get, w->arena, &got, &err));
+    assert_int_equal(err.code, CAP_FAILED_PRECONDITION);
+    free(shot);
+}
+
 static void a_task_comes_back_byte_by_byte(void **state)
 {
     /* Order of keys, blanks, escapes and the escape of U+0000 are part of a document. */
@@ -419,6 +461,7 @@ int main(void)
 #define WORLD_TEST(f) cmocka_unit_test_setup_teardown(f, world_setup, world_teardown)
     const struct CMUnitTest tests[] = {
         WORLD_TEST(a_task_comes_back_byte_by_byte),
+        WORLD_TEST(a_pool_is_read_in_pieces),
         WORLD_TEST(new_data_replace_a_task_and_the_old_stay_readable),
         WORLD_TEST(equal_documents_get_uids_of_their_own),
         WORLD_TEST(bad_task_data_are_refused_by_place),
