@@ -18,7 +18,7 @@ done
 
 # what it can do is told before anyone submits
 expect 0 moecap engine check "$url"
-says 'kind          openai, for it is a node of moecap'
+says 'kind          openai, for this is a moecap node'
 says 'completions   yes: 16 tokens in 17 chunks'
 says 'exact length  yes: 32 tokens, asked for 32'
 says 'scoring       yes'
