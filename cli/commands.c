@@ -34,7 +34,7 @@ static const struct cli_option up_options[] = {
                "folder of task YAML files to add at the start (the shipped ones)"),
     CLI_OPTION(struct cli_up_options, no_tasks, "no-tasks", NULL, CLI_FLAG, NULL, "add no tasks"),
     CLI_OPTION(struct cli_up_options, log, "log", NULL, CLI_TEXT, "LEVELS",
-               "e.g. info,conduct:debug"),
+               "e.g. info,dispatcher:debug"),
 };
 
 static const struct cli_command up = {
@@ -391,7 +391,7 @@ static const struct cli_command admin_log = {
     .text = "A level, or levels by module (source file without .c): debug, info, warn, error.\n"
             "Lasts until the program ends; `up --log` and MOECAP_LOG set it from the start.\n"
             "\n"
-            "  moecap admin log scheduler info,conduct:debug\n",
+            "  moecap admin log scheduler info,dispatcher:debug\n",
     .words_min = 2,
     .words_max = 2,
     .run = cli_cmd_admin_log,

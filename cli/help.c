@@ -165,7 +165,7 @@ static const char *const variable_texts[][2] = {
                        "root /var/lib/moecap"},
     {"MOECAP_UP_POSTGRES",
      "URI for up, when --postgres is not given; arguments can be read by all"},
-    {"MOECAP_LOG", "what programs log, e.g. info,conduct:debug"},
+    {"MOECAP_LOG", "what programs log, e.g. info,dispatcher:debug"},
 };
 
 static const char *const file_texts[][2] = {
