@@ -49,6 +49,8 @@ static bool render(struct cap_rpc_call *call, const Moecap__V1__RenderRequest *r
     struct suite_evaluator *e = cap_rpc_self(call);
     struct cap_arena *arena = cap_rpc_arena(call);
 
+    if (e->ends_for_seed && request->spec->seed == e->ends_for_seed)
+        _exit(1);
     if (e->render_fails)
         return cap_fail(err, (enum cap_code)e->render_fails, "the template has a hole");
     reply->prompts = cap_arena_array(arena, request->n_docs, sizeof *reply->prompts);
@@ -99,6 +101,7 @@ static bool measure(struct cap_rpc_call *call, Moecap__V1__MeasureReply *reply, 
 
     while ((evidence = evaluator_rpc_measure_next_request(call)) != NULL)
         answers += (double)evidence->n_answers;
+    e->evidence_answers += (int)answers;
     if (e->measure_fails)
         return cap_fail(err, (enum cap_code)e->measure_fails, "the ruler is broken");
     reply->summary = cap_arena_alloc(arena, sizeof *reply->summary);
@@ -279,7 +282,7 @@ static void put_task(struct suite *s)
     assert_ok(cap_rpc_close(call, &err), &err);
 }
 
-int suite_setup(void **state)
+struct suite *suite_new(void)
 {
     struct suite *s = calloc(1, sizeof *s);
     struct cap_err err = {0};
@@ -289,20 +292,26 @@ int suite_setup(void **state)
     s->arena = cap_arena_new(ARENA_BYTES);
     suite_evaluator_start(s);
     suite_store_start(s);
-    suite_scheduler_start(s);
     s->to_store = cap_rpc_channel_new(s->store.address, NULL);
-    s->to_scheduler = cap_rpc_channel_new(s->scheduler.address, NULL);
     assert_ok(cap_rpc_channel_wait(s->to_store, 10000, &err), &err);
-    assert_ok(cap_rpc_channel_wait(s->to_scheduler, 10000, &err), &err);
     put_task(s);
+    return s;
+}
+
+int suite_setup(void **state)
+{
+    struct suite *s = suite_new();
+    struct cap_err err = {0};
+
+    suite_scheduler_start(s);
+    s->to_scheduler = cap_rpc_channel_new(s->scheduler.address, NULL);
+    assert_ok(cap_rpc_channel_wait(s->to_scheduler, 10000, &err), &err);
     *state = s;
     return 0;
 }
 
-int suite_teardown(void **state)
+void suite_free(struct suite *s)
 {
-    struct suite *s = *state;
-
     for (int i = 0; i < SUITE_NODES_MAX; i++)
         suite_end(&s->nodes[i], SIGKILL);
     cap_rpc_channel_free(s->to_scheduler);
@@ -317,6 +326,11 @@ int suite_teardown(void **state)
         harness_dir_remove(s->dir);
     cap_arena_free(s->arena);
     free(s);
+}
+
+int suite_teardown(void **state)
+{
+    suite_free(*state);
     return 0;
 }
 

@@ -43,6 +43,9 @@ struct suite_evaluator {
     int port;
     _Atomic int render_fails, grade_fails, measure_fails; /* a code, 0 = works */
     _Atomic int rendered, graded, measured, kept;         /* samples, samples, runs, tasks */
+    _Atomic int evidence_answers;
+    uint64_t
+        ends_for_seed; /* the process ends when it is asked for prompts of such a run; 0 = never */
 };
 
 struct suite {
@@ -56,6 +59,9 @@ struct suite {
 /* cmocka's fixtures. The task "mini" of SUITE_SAMPLES documents is there. */
 int suite_setup(void **state);
 int suite_teardown(void **state);
+/* The same without a scheduler. */
+struct suite *suite_new(void);
+void suite_free(struct suite *s);
 
 /* Starts a node of that name; `environment` is one more "NAME=value" or NULL. */
 void suite_node_start(struct suite *s, int which, const char *name, const char *environment);

@@ -1,6 +1,6 @@
 /* One thread dials and reads; one beats and sends batches, the next when the last is acknowledged.
  */
-#include "fakes.h"
+#include "node.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -24,14 +24,14 @@ static int64_t now_ms(void)
 
 /* ---- saying ---- */
 
-static void fill_lease(const struct fake_node *node, Moecap__V1__LeaseRef *lease)
+static void fill_lease(const struct node *node, Moecap__V1__LeaseRef *lease)
 {
     moecap__v1__lease_ref__init(lease);
     lease->run_id = (char *)node->run_id;
     lease->fence = node->fence;
 }
 
-static void send_hello(struct fake_node *node, struct cap_rpc_call *call)
+static void send_hello(struct node *node, struct cap_rpc_call *call)
 {
     static char *engines[] = {"null"};
     Moecap__V1__NodeMessage message = MOECAP__V1__NODE_MESSAGE__INIT;
@@ -45,7 +45,7 @@ static void send_hello(struct fake_node *node, struct cap_rpc_call *call)
     scheduler_rpc_work_send_request(call, &message);
 }
 
-static void send_beat_locked(struct fake_node *node)
+static void send_beat_locked(struct node *node)
 {
     Moecap__V1__NodeMessage message = MOECAP__V1__NODE_MESSAGE__INIT;
     Moecap__V1__NodeBeat beat = MOECAP__V1__NODE_BEAT__INIT;
@@ -59,7 +59,7 @@ static void send_beat_locked(struct fake_node *node)
     scheduler_rpc_work_send_request(node->call, &message);
 }
 
-static void send_failed_locked(struct fake_node *node)
+static void send_failed_locked(struct node *node)
 {
     Moecap__V1__NodeMessage message = MOECAP__V1__NODE_MESSAGE__INIT;
     Moecap__V1__ShardFailed failed = MOECAP__V1__SHARD_FAILED__INIT;
@@ -75,7 +75,7 @@ static void send_failed_locked(struct fake_node *node)
     node->holds = false;
 }
 
-static void send_stopped_locked(struct fake_node *node)
+static void send_stopped_locked(struct node *node)
 {
     Moecap__V1__NodeMessage message = MOECAP__V1__NODE_MESSAGE__INIT;
     Moecap__V1__LeaseRef lease;
@@ -86,7 +86,7 @@ static void send_stopped_locked(struct fake_node *node)
     scheduler_rpc_work_send_request(node->call, &message);
 }
 
-static size_t pack_rows_locked(struct fake_node *node, uint8_t *out)
+static size_t pack_rows_locked(struct node *node, uint8_t *out)
 {
     Moecap__V1__AnswerRows rows = MOECAP__V1__ANSWER_ROWS__INIT;
     Moecap__V1__SampleAnswer answers[BATCH], *list[BATCH];
@@ -98,14 +98,16 @@ static size_t pack_rows_locked(struct fake_node *node, uint8_t *out)
         moecap__v1__sample_answer__init(answer);
         answer->ordinal = node->ordinals[i];
         answer->uid = node->uids[i];
-        answer->status = MOECAP__V1__SAMPLE_STATUS__SAMPLE_STATUS_COMPLETED;
+        answer->status = node->fails_samples ? MOECAP__V1__SAMPLE_STATUS__SAMPLE_STATUS_FAILED
+                                             : MOECAP__V1__SAMPLE_STATUS__SAMPLE_STATUS_COMPLETED;
+        answer->error = node->fails_samples ? "the server is out of tokens" : "";
         rows.n_answers++;
     }
     node->sent = (uint32_t)rows.n_answers;
     return moecap__v1__answer_rows__pack(&rows, out);
 }
 
-static void send_batch_locked(struct fake_node *node)
+static void send_batch_locked(struct node *node)
 {
     uint8_t packed[ROWS_BYTES_MAX], digest[CAP_SHA256_BYTES];
     Moecap__V1__NodeMessage message = MOECAP__V1__NODE_MESSAGE__INIT;
@@ -119,7 +121,8 @@ static void send_batch_locked(struct fake_node *node)
     batch.seq = node->seq;
     batch.rows = (ProtobufCBinaryData){bytes, packed};
     batch.sha256 = (ProtobufCBinaryData){sizeof digest, digest};
-    batch.answers = batch.completed = node->sent;
+    batch.answers = node->sent;
+    batch.completed = node->fails_samples ? 0 : node->sent;
     batch.last = node->at + node->sent == node->count;
     message.body_case = MOECAP__V1__NODE_MESSAGE__BODY_ANSWERS;
     message.answers = &batch;
@@ -129,10 +132,31 @@ static void send_batch_locked(struct fake_node *node)
     node->batches++;
 }
 
-static void work_locked(struct fake_node *node)
+static void send_progress_locked(struct node *node)
 {
-    if (!node->holds || !node->complete || node->waiting_ack)
+    Moecap__V1__NodeMessage message = MOECAP__V1__NODE_MESSAGE__INIT;
+    Moecap__V1__NodeProgress progress = MOECAP__V1__NODE_PROGRESS__INIT;
+    Moecap__V1__LeaseRef lease;
+
+    fill_lease(node, &lease);
+    progress.lease = &lease;
+    progress.phase = (char *)node->says;
+    message.body_case = MOECAP__V1__NODE_MESSAGE__BODY_PROGRESS;
+    message.progress = &progress;
+    scheduler_rpc_work_send_request(node->call, &message);
+}
+
+static void work_locked(struct node *node)
+{
+    if (!node->holds || !node->complete || node->waiting_ack || node->lazy)
         return;
+    if (node->says) {
+        send_progress_locked(node);
+        cap_sleep_ms(50); /* so that it is heard before the stream breaks */
+        node->holds = false;
+        cap_rpc_cancel(node->call);
+        return;
+    }
     if (node->fail_with) {
         send_failed_locked(node);
         return;
@@ -146,7 +170,7 @@ static void work_locked(struct fake_node *node)
 
 static void *run_sender(void *arg)
 {
-    struct fake_node *node = arg;
+    struct node *node = arg;
     int64_t beat_at = 0, work_at = 0;
     bool up = true;
 
@@ -169,7 +193,7 @@ static void *run_sender(void *arg)
 
 /* ---- listening ---- */
 
-static void take_assign_locked(struct fake_node *node, const Moecap__V1__Assign *assign)
+static void take_assign_locked(struct node *node, const Moecap__V1__Assign *assign)
 {
     snprintf(node->run_id, sizeof node->run_id, "%s", assign->lease->run_id);
     node->fence = assign->lease->fence;
@@ -180,12 +204,12 @@ static void take_assign_locked(struct fake_node *node, const Moecap__V1__Assign 
     node->assigned++;
 }
 
-static void take_prompts_locked(struct fake_node *node, const Moecap__V1__PromptBatch *batch)
+static void take_prompts_locked(struct node *node, const Moecap__V1__PromptBatch *batch)
 {
     if (!node->holds || strcmp(node->run_id, batch->run_id) != 0)
         return;
     for (size_t i = 0; i < batch->n_prompts; i++) {
-        assert_true(node->count < FAKE_SAMPLES);
+        assert_true(node->count < SUITE_SAMPLES);
         node->ordinals[node->count] = batch->prompts[i]->ordinal;
         snprintf(node->uids[node->count], sizeof node->uids[0], "%s", batch->prompts[i]->uid);
         node->count++;
@@ -193,11 +217,14 @@ static void take_prompts_locked(struct fake_node *node, const Moecap__V1__Prompt
     node->complete = batch->last;
 }
 
-static void take_ack_locked(struct fake_node *node, const Moecap__V1__Ack *ack)
+static void take_ack_locked(struct node *node, const Moecap__V1__Ack *ack)
 {
     if (!node->holds || ack->seq != node->seq || strcmp(node->run_id, ack->run_id) != 0 ||
         !node->waiting_ack)
         return;
+    node->acks++;
+    if (node->store_has && node->acks > *node->store_has)
+        node->early_acks++;
     node->seq++;
     node->at += node->sent;
     node->waiting_ack = false;
@@ -205,7 +232,7 @@ static void take_ack_locked(struct fake_node *node, const Moecap__V1__Ack *ack)
         node->holds = false;
 }
 
-static void take_stop_locked(struct fake_node *node, const Moecap__V1__Stop *stop)
+static void take_stop_locked(struct node *node, const Moecap__V1__Stop *stop)
 {
     node->stops++;
     node->stopped_at_ms = now_ms();
@@ -215,7 +242,7 @@ static void take_stop_locked(struct fake_node *node, const Moecap__V1__Stop *sto
     send_stopped_locked(node);
 }
 
-static void take_locked(struct fake_node *node, const Moecap__V1__NodeCommand *command)
+static void take_locked(struct node *node, const Moecap__V1__NodeCommand *command)
 {
     switch ((int)command->body_case) {
     case MOECAP__V1__NODE_COMMAND__BODY_ASSIGN:
@@ -235,7 +262,7 @@ static void take_locked(struct fake_node *node, const Moecap__V1__NodeCommand *c
     }
 }
 
-static void converse(struct fake_node *node, struct cap_rpc_call *call)
+static void converse(struct node *node, struct cap_rpc_call *call)
 {
     Moecap__V1__NodeCommand *command = scheduler_rpc_work_next_reply(call);
     pthread_t sender;
@@ -266,12 +293,10 @@ static void converse(struct fake_node *node, struct cap_rpc_call *call)
 static void *run_node(void *arg)
 {
     const struct cap_rpc_options options = {.timeout_ms = CAP_RPC_NO_DEADLINE};
-    struct fake_node *node = arg;
+    struct node *node = arg;
     struct cap_rpc_channel *channel;
-    char target[32];
 
-    snprintf(target, sizeof target, "127.0.0.1:%d", node->scheduler_port);
-    channel = cap_rpc_channel_new(target, NULL);
+    channel = cap_rpc_channel_new(node->scheduler, NULL);
     while (!node->ending) {
         struct cap_rpc_call *call = scheduler_rpc_work_open(channel, &options);
         struct cap_err err = {0};
@@ -292,13 +317,13 @@ static void *run_node(void *arg)
     return NULL;
 }
 
-void fake_node_start(struct fake_node *node)
+void node_start(struct node *node)
 {
     pthread_mutex_init(&node->lock, NULL);
     assert_int_equal(pthread_create(&node->thread, NULL, run_node, node), 0);
 }
 
-void fake_node_stop(struct fake_node *node)
+void node_stop(struct node *node)
 {
     node->ending = true;
     pthread_mutex_lock(&node->lock);
