@@ -68,7 +68,8 @@ const char *cap_knob_group_title(enum cap_knob_group group)
 /* ---- a field of the message ---- */
 
 struct place {
-    ProtobufCMessage *message; /* the part that holds the field; NULL when it is not there */
+    ProtobufCMessage *message;              /* the part that holds the field; NULL: not there */
+    const ProtobufCMessageDescriptor *type; /* of that part */
     const ProtobufCFieldDescriptor *field;
 };
 
@@ -76,22 +77,23 @@ struct place {
 static struct place find_place(const Moecap__V1__EvaluationSpec *spec, const char *path,
                                struct cap_arena *arena)
 {
-    const ProtobufCMessageDescriptor *type = spec->base.descriptor;
+    struct place place = {(ProtobufCMessage *)&spec->base, spec->base.descriptor, NULL};
     const char *dot = strchr(path, '.');
     const ProtobufCFieldDescriptor *part;
     ProtobufCMessage **slot;
     char name[32];
 
-    if (!dot)
-        return (struct place){(ProtobufCMessage *)&spec->base,
-                              protobuf_c_message_descriptor_get_field_by_name(type, path)};
-    snprintf(name, sizeof name, "%.*s", (int)(dot - path), path);
-    part = protobuf_c_message_descriptor_get_field_by_name(type, name);
-    type = part->descriptor;
-    slot = (ProtobufCMessage **)((char *)spec + part->offset);
-    if (!*slot && arena && (*slot = cap_arena_alloc(arena, type->sizeof_message)))
-        protobuf_c_message_init(type, *slot);
-    return (struct place){*slot, protobuf_c_message_descriptor_get_field_by_name(type, dot + 1)};
+    if (dot) {
+        snprintf(name, sizeof name, "%.*s", (int)(dot - path), path);
+        part = protobuf_c_message_descriptor_get_field_by_name(place.type, name);
+        place.type = part->descriptor;
+        slot = (ProtobufCMessage **)((char *)spec + part->offset);
+        if (!*slot && arena && (*slot = cap_arena_alloc(arena, place.type->sizeof_message)))
+            protobuf_c_message_init(place.type, *slot);
+        place.message = *slot;
+    }
+    place.field = protobuf_c_message_descriptor_get_field_by_name(place.type, dot ? dot + 1 : path);
+    return place;
 }
 
 static void *slot_of(struct place place)
@@ -107,31 +109,18 @@ static uint32_t *case_of(struct place place)
     return in_oneof ? (uint32_t *)((char *)place.message + place.field->quantifier_offset) : NULL;
 }
 
-/* The field with which this one shares a oneof, as rate and concurrency do; NULL for most. */
-static const ProtobufCFieldDescriptor *rival_of(const ProtobufCMessageDescriptor *type,
-                                                const ProtobufCFieldDescriptor *field)
+/* The field with which it shares a oneof, as rate and concurrency do; NULL for most. */
+static const ProtobufCFieldDescriptor *rival_of(struct place place)
 {
-    for (unsigned i = 0; i < type->n_fields; i++) {
-        const ProtobufCFieldDescriptor *other = &type->fields[i];
+    for (unsigned i = 0; i < place.type->n_fields; i++) {
+        const ProtobufCFieldDescriptor *other = &place.type->fields[i];
 
-        if (other != field && (field->flags & other->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) &&
-            other->quantifier_offset == field->quantifier_offset)
+        if (other != place.field &&
+            (place.field->flags & other->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) &&
+            other->quantifier_offset == place.field->quantifier_offset)
             return other;
     }
     return NULL;
-}
-
-static const ProtobufCMessageDescriptor *part_type(const char *path)
-{
-    static const Moecap__V1__EvaluationSpec none = MOECAP__V1__EVALUATION_SPEC__INIT;
-    const ProtobufCMessageDescriptor *type = none.base.descriptor;
-    size_t length = strcspn(path, ".");
-    char name[32];
-
-    if (!path[length])
-        return type;
-    snprintf(name, sizeof name, "%.*s", (int)length, path);
-    return protobuf_c_message_descriptor_get_field_by_name(type, name)->descriptor;
 }
 
 static void read_slot(const ProtobufCFieldDescriptor *field, const void *slot,
@@ -164,9 +153,7 @@ struct cap_knob_value cap_spec_get(const Moecap__V1__EvaluationSpec *spec, enum 
     struct place place = find_place(spec, cap_knobs[id].path, NULL);
     bool in_oneof = place.field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF;
     struct cap_knob_value value = {
-        .text = "",
-        .tells_zero = in_oneof,
-        .has_none = in_oneof && !rival_of(part_type(cap_knobs[id].path), place.field)};
+        .text = "", .tells_zero = in_oneof, .has_none = in_oneof && !rival_of(place)};
 
     if (!place.message || (in_oneof && *case_of(place) != place.field->id))
         return value;
@@ -227,7 +214,7 @@ static void set_value(Moecap__V1__EvaluationSpec *spec, enum cap_knob_id id,
 {
     const struct cap_knob *knob = &cap_knobs[id];
     struct place place = find_place(spec, knob->path, arena);
-    const ProtobufCFieldDescriptor *rival = rival_of(part_type(knob->path), place.field);
+    const ProtobufCFieldDescriptor *rival = rival_of(place);
     const char *copy = value.text ? cap_arena_strdup(arena, value.text) : "";
     bool ok = place.message && copy;
 
@@ -358,9 +345,14 @@ static void set_json_list(Moecap__V1__EvaluationSpec *spec, enum cap_knob_id id,
         if (!is_text(item))
             cap_spec_blame(io_faults, CAP_INVALID_ARGUMENT, field, "%s is not a name", field);
         items[i] = cap_arena_strdup(arena, is_text(item) ? json_string_value(item) : "");
+        if (!items[i])
+            break;
     }
+    if (i < count)
+        cap_spec_blame(io_faults, CAP_RESOURCE_EXHAUSTED, cap_knobs[id].path, "%s is too long",
+                       cap_knobs[id].path);
     *(char ***)slot_of(place) = items;
-    *(size_t *)((char *)place.message + place.field->quantifier_offset) = count;
+    *(size_t *)((char *)place.message + place.field->quantifier_offset) = i;
 }
 
 /* False when the JSON is not of the knob's kind. */
@@ -428,6 +420,8 @@ static void read_members(Moecap__V1__EvaluationSpec *spec, const char *part, con
         const struct cap_knob *knob;
         char path[72];
 
+        if (io_faults->count == CAP_SPEC_FAULTS_MAX) /* a body of a million wrong names ends here */
+            return;
         snprintf(path, sizeof path, "%s%s%.40s", part, *part ? "." : "", name);
         knob = cap_knob_find(path);
         if (json_is_null(member) && field) /* the same as leaving it out */

@@ -5,7 +5,7 @@
  * read and write the field through the message's descriptor. From a row come the option of `moecap
  * submit` and its help, the check, the canonical form, the limits and defaults that Info tells, the
  * schema in docs/openapi.json and the field of the page's form (bin/moecap-tables prints the last two).
- * So a new knob is a row, a field of the message and whoever makes use of it: docs/adding-a-knob.md.
+ * So a new knob is a row, a field of the message and the code that makes use of it: docs/adding-a-knob.md.
  *
  * The way of a submission:
  *     the command line   cap_spec_set_text for each option

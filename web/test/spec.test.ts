@@ -156,6 +156,7 @@ test("every knob of the table has a place in the form, in the specification and 
 });
 
 test("a refusal is said beside its field without the field's path", () => {
+  assert.equal(besideField("spec.tasks", "tasks is empty: name at least one task"), "empty: name at least one task");
   assert.equal(besideField("spec.limit", "limit -3 is not from 0 to 4294967295"), "-3 is not from 0 to 4294967295");
   assert.equal(
     besideField("spec.external.url", 'engine "vllm" needs external.url, e.g. http://127.0.0.1:8000'),

@@ -389,6 +389,33 @@ static void all_wrong_values_are_told_at_once(void **state)
     assert_non_null(strstr(err.text, "; "));
 }
 
+static void a_flood_of_wrong_names_and_a_list_without_end_are_told_briefly(void **state)
+{
+    CAP_AUTO(cap_arena) small = cap_arena_new(64 << 10);
+    struct cap_spec_faults faults = {.count = 0};
+    Moecap__V1__EvaluationSpec *spec;
+    json_t *json = json_object(), *tasks = json_array();
+    char name[32];
+
+    (void)state;
+    for (int i = 0; i < 100000; i++) {
+        snprintf(name, sizeof name, "limit%d", i);
+        json_object_set_new(json, name, json_null());
+    }
+    assert_non_null(cap_spec_from_json(json, arena, &faults));
+    assert_int_equal(faults.count, CAP_SPEC_FAULTS_MAX);
+    json_decref(json);
+    faults.count = 0;
+    for (int i = 0; i < 5000; i++)
+        json_array_append_new(tasks, json_string("a-task-with-a-name"));
+    json = json_pack("{s:o}", "tasks", tasks);
+    assert_non_null(spec = cap_spec_from_json(json, small, &faults));
+    assert_string_equal(faults.items[0].sentence, "tasks is too long");
+    for (size_t i = 0; i < spec->n_tasks; i++)
+        assert_non_null(spec->tasks[i]);
+    json_decref(json);
+}
+
 static void tasks_are_named_once_each(void **state)
 {
     struct cap_spec_faults faults;
@@ -632,6 +659,7 @@ int main(void)
         TEST(not_a_number_is_in_no_range),
         TEST(known_precisions_that_our_engine_lacks_are_no_misspelling),
         TEST(all_wrong_values_are_told_at_once),
+        TEST(a_flood_of_wrong_names_and_a_list_without_end_are_told_briefly),
         TEST(tasks_are_named_once_each),
         TEST(an_address_that_cannot_be_asked_is_refused),
         TEST(an_address_holds_no_password_and_no_second_meaning),

@@ -137,7 +137,7 @@ export function fieldOfPath(path: string): KnobId | null {
 /** A refusal as it is said beside its field: without the field's path, and other fields by their titles. */
 export function besideField(path: string, message: string): string {
   const bare = path.replace(/^spec\./, "");
-  const rest = message.startsWith(bare + " ") ? message.slice(bare.length + 1) : message;
+  const rest = message.startsWith(bare + " ") ? message.slice(bare.length + 1).replace(/^is /, "") : message;
   return knobs.filter((k) => k.path.includes(".")).reduce((said, k) => said.replaceAll(k.path, `“${k.label}”`), rest);
 }
 
@@ -181,7 +181,7 @@ function fieldOf(knob: Knob, spec: Spec): string | boolean | readonly string[] {
   return value === 0 && !knob.tells_zero ? "" : String(value);
 }
 
-/** What a specification says of the knobs that are not among `told`, for whoever lists it all. */
+/** What a specification says of the knobs that are not among `told`, for a list of it all. */
 export function otherKnobs(spec: Spec, told: readonly KnobId[]): [string, string][] {
   return knobs.flatMap((knob) => {
     const value = told.includes(knob.id) ? "" : fieldOf(knob, spec);
