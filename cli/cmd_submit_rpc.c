@@ -30,7 +30,7 @@ static void set_file(Moecap__V1__EvaluationSpec *spec, enum cap_knob_id id, cons
     if (content)
         cap_spec_set_text(spec, id, content, arena, io_faults);
     else
-        cap_spec_blame(io_faults, err.code, knob->path, "%s: %s", knob->path, err.text);
+        cap_spec_blame(io_faults, CAP_INVALID_ARGUMENT, knob->path, "%s: %s", knob->path, err.text);
 }
 
 static void set_knob(Moecap__V1__EvaluationSpec *spec, enum cap_knob_id id,
