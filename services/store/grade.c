@@ -17,6 +17,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/map.h"
 #include "moecap/v1/evaluator.rpc.h"
 #include "row_map.h"
 #include "run.h"
@@ -73,33 +74,20 @@ bool store_read_ungraded(struct store_pg *pg, const Moecap__V1__ReadUngradedRequ
 
 struct put_work {
     const Moecap__V1__PutVerdictsRequest *request;
+    const char *ordinals; /* of the verdicts, as an array */
+    struct cap_arena *arena;
     Moecap__V1__PutVerdictsReply *reply;
 };
 
-/* COPY has no ON CONFLICT, so that the verdicts pass through a table of the session. */
-static bool stage_verdicts(struct store_conn *conn, const Moecap__V1__PutVerdictsRequest *request,
+static bool check_answered(struct store_conn *conn, const struct put_work *work,
                            const struct store_run *run, struct cap_err *err)
-{
-    enum { BYTES_MAX = 64 << 20 };
-    const struct store_map_rows rows = {STORE_MAP_verdict, request->verdicts, request->n_verdicts,
-                                        &run->run_no, 1};
-
-    return store_pg_script(conn,
-                           "CREATE TEMPORARY TABLE IF NOT EXISTS new_verdict"
-                           " (LIKE verdict INCLUDING DEFAULTS) ON COMMIT DELETE ROWS",
-                           err) &&
-           store_map_copy(conn, "COPY new_verdict (run_no, {verdict}) FROM STDIN", &rows, BYTES_MAX,
-                          err);
-}
-
-static bool check_answered(struct store_conn *conn, const struct store_run *run,
-                           struct cap_err *err)
 {
     CAP_AUTO(store_rows) rows =
         store_pg_ask(conn, err,
-                     "SELECT ordinal FROM new_verdict v WHERE (SELECT true FROM sample s"
-                     "  WHERE s.run_no = $1 AND s.ordinal = v.ordinal) IS NULL LIMIT 1",
-                     STORE_ARGS(store_arg_int(run->run_no)));
+                     "SELECT o FROM unnest($2::bigint[]) AS u(o) WHERE"
+                     " (SELECT true FROM sample WHERE run_no = $1 AND ordinal = o) IS NULL"
+                     " LIMIT 1",
+                     STORE_ARGS(store_arg_int(run->run_no), store_arg_text(work->ordinals)));
 
     if (!rows)
         return false;
@@ -107,6 +95,59 @@ static bool check_answered(struct store_conn *conn, const struct store_run *run,
         return true;
     return cap_fail(err, CAP_INVALID_ARGUMENT, "sample %s of run %s has no answer to grade",
                     store_rows_text(rows, 0, 0), run->run_id);
+}
+
+/* False when the key was there. */
+static bool note_key(struct cap_map *keys, uint32_t ordinal, const char *metric,
+                     const char *version)
+{
+    CAP_AUTO_BUF(key, 1 << 20);
+
+    cap_buf_printf(&key, "%u\n%s\n%s", ordinal, metric, version);
+    if (cap_map_get(keys, key.data))
+        return false;
+    cap_map_put(keys, key.data, keys); /* any value */
+    return true;
+}
+
+/* Notes the verdicts of these samples that are stored. */
+static bool find_stored(struct store_conn *conn, const struct put_work *work,
+                        const struct store_run *run, struct cap_map *keys, struct cap_err *err)
+{
+    CAP_AUTO(store_rows) rows =
+        store_pg_ask(conn, err,
+                     "SELECT ordinal, metric, version FROM unnest($2::bigint[]) AS u(o)"
+                     " JOIN verdict ON run_no = $1 AND ordinal = o",
+                     STORE_ARGS(store_arg_int(run->run_no), store_arg_text(work->ordinals)));
+
+    for (size_t i = 0; rows && i < store_rows_count(rows); i++)
+        note_key(keys, store_rows_u32(rows, i, 0), store_rows_text(rows, i, 1),
+                 store_rows_text(rows, i, 2));
+    return rows != NULL;
+}
+
+/* The run's row is locked, so nobody adds verdicts meanwhile: what is not stored can be copied. */
+static bool copy_new(struct store_conn *conn, const struct put_work *work,
+                     const struct store_run *run, struct cap_err *err)
+{
+    enum { BYTES_MAX = 64 << 20 };
+    const Moecap__V1__PutVerdictsRequest *request = work->request;
+    CAP_AUTO(cap_map) keys = cap_map_new();
+    Moecap__V1__Verdict **list =
+        cap_arena_array(work->arena, request->n_verdicts + 1, sizeof *list);
+    struct store_map_rows rows = {STORE_MAP_verdict, list, 0, &run->run_no, 1};
+
+    if (!list)
+        return store_fail_full(err);
+    if (!find_stored(conn, work, run, keys, err))
+        return false;
+    for (size_t i = 0; i < request->n_verdicts; i++) {
+        Moecap__V1__Verdict *v = request->verdicts[i];
+        if (note_key(keys, v->ordinal, v->metric, v->version))
+            list[rows.count++] = v;
+    }
+    return store_map_copy(conn, "COPY verdict (run_no, {verdict}) FROM STDIN", &rows, BYTES_MAX,
+                          err);
 }
 
 static bool count_graded(struct store_conn *conn, const struct store_run *run, uint32_t *out_count,
@@ -140,11 +181,7 @@ static bool put_verdicts(struct store_conn *conn, void *arg, struct cap_err *err
         return cap_fail(err, CAP_FAILED_PRECONDITION,
                         "run %s is %s; verdicts are taken while it is grading or after it finished",
                         run.run_id, store_state_name(run.state));
-    return stage_verdicts(conn, work->request, &run, err) && check_answered(conn, &run, err) &&
-           store_pg_do(conn, err,
-                       "INSERT INTO verdict (run_no, {verdict}) SELECT run_no, {verdict}"
-                       " FROM new_verdict ON CONFLICT DO NOTHING",
-                       STORE_NO_ARGS) &&
+    return check_answered(conn, work, &run, err) && copy_new(conn, work, &run, err) &&
            count_graded(conn, &run, &work->reply->samples_graded, err);
 }
 
@@ -172,15 +209,25 @@ bool store_put_verdicts(struct store_pg *pg, const Moecap__V1__PutVerdictsReques
                         struct cap_arena *arena, Moecap__V1__PutVerdictsReply *reply,
                         struct cap_err *err)
 {
-    struct put_work work = {request, reply};
+    struct put_work work = {.request = request, .arena = arena, .reply = reply};
+    uint32_t last = UINT32_MAX;
+    CAP_AUTO_BUF(ordinals, 16 * (STORE_VERDICTS_MAX + 1));
 
-    (void)arena;
     if (request->n_verdicts > STORE_VERDICTS_MAX)
         return cap_fail(err, CAP_INVALID_ARGUMENT, "%zu verdicts, at most %d a call",
                         request->n_verdicts, STORE_VERDICTS_MAX);
-    for (size_t i = 0; i < request->n_verdicts; i++)
-        if (!check_verdict(request->verdicts[i], err))
+    cap_buf_add_char(&ordinals, '{');
+    for (size_t i = 0; i < request->n_verdicts; i++) {
+        const Moecap__V1__Verdict *v = request->verdicts[i];
+        if (!check_verdict(v, err))
             return false;
+        if (i > 0 && v->ordinal == last) /* another metric of the same sample */
+            continue;
+        cap_buf_add_str(&ordinals, ordinals.length > 1 ? "," : "");
+        store_add_uint(&ordinals, last = v->ordinal);
+    }
+    cap_buf_add_char(&ordinals, '}');
+    work.ordinals = ordinals.data;
     return store_pg_tx(pg, STORE_TX_WRITE, put_verdicts, &work, err);
 }
 
@@ -283,6 +330,9 @@ bool store_finish_run(struct store_pg *pg, const Moecap__V1__FinishRunRequest *r
     (void)reply;
     if (!work.invalid)
         return store_fail_full(err);
+    if (strlen(work.invalid) > STORE_REASON_BYTES_MAX)
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "the reason has %zu bytes, at most %d",
+                        strlen(work.invalid), STORE_REASON_BYTES_MAX);
     if (!summary)
         return cap_fail(err, CAP_INVALID_ARGUMENT, "the request holds no summary");
     if (summary->n_figures > STORE_FIGURES_MAX || summary->n_histograms > STORE_HISTOGRAMS_MAX)

@@ -336,7 +336,7 @@ static void a_board_that_cannot_be_is_refused_by_field(void **state)
 
     must_put_task(w, 2);
     request.after = "run-none";
-    refuse_board(w, &request, "after", "there is no such run");
+    refuse_board(w, &request, "after", "that run does not exist");
     request.after = must_enqueue(w, 2, 2, 1);
     refuse_board(w, &request, "after", "that run has not ended");
     request.after = "";
@@ -358,7 +358,7 @@ static void a_board_that_cannot_be_is_refused_by_field(void **state)
     wanted[1] = "ttft_ms_p51";
     request.n_figures = 2;
     refuse_board(w, &request, "figures",
-                 "there is no figure \"ttft_ms_p51\", did you mean \"ttft_ms_p50\"?");
+                 "unknown figure \"ttft_ms_p51\", did you mean \"ttft_ms_p50\"?");
 }
 
 static void a_board_holds_the_figures_that_were_asked_for(void **state)

@@ -455,7 +455,8 @@ struct gathering {
     do {                                                                                           \
         void *joined =                                                                             \
             cap_arena_array(g->arena, all->n_##member + e->n_##member + 1, sizeof *all->member);   \
-        memcpy(joined, all->member, all->n_##member * sizeof *all->member);                        \
+        if (all->n_##member > 0)                                                                   \
+            memcpy(joined, all->member, all->n_##member * sizeof *all->member);                    \
         all->member = joined;                                                                      \
         for (size_t i = 0; i < e->n_##member; i++)                                                 \
             all->member[all->n_##member++] = (void *)cap_rpc_copy(&e->member[i]->base, g->arena);  \
