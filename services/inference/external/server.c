@@ -19,6 +19,7 @@ enum {
     REFUSED_MS = 10000, /* defaults of the options */
     LOADING_MS = 600000,
     REFUSAL_MS_MAX = 30000,
+    NAME_BYTES = 96, /* of a model's name in a sentence */
 };
 
 static char *copy_text(const char *text, size_t length)
@@ -227,6 +228,7 @@ static bool find_model(struct infer_server *server, const json_t *list, struct c
 {
     const json_t *data = json_object_get(list, "data"), *entry;
     const char *other = NULL;
+    char shown[NAME_BYTES];
     size_t i;
 
     json_array_foreach(data, i, entry)
@@ -244,11 +246,12 @@ static bool find_model(struct infer_server *server, const json_t *list, struct c
     if (!other)
         return cap_fail(err, CAP_NOT_FOUND, "the server lists no model, so not \"%s\" either",
                         server->model);
+    infer_reply_words(shown, sizeof shown, other);
     return cap_fail(err, CAP_NOT_FOUND,
                     "the server does not offer \"%s\" but %zu other%s, such as \"%s\": name one "
                     "with --served-model",
                     server->model, json_array_size(data), json_array_size(data) == 1 ? "" : "s",
-                    other);
+                    shown);
 }
 
 json_t *infer_server_models(const struct infer_server *server, struct cap_err *err)

@@ -165,6 +165,13 @@ static void sglangs_health_is_never_asked(void **state)
 
 static void a_model_that_is_not_listed_is_refused_with_one_that_is(void **state)
 {
+    static const char long_name[] =
+        "{\"data\":[{\"id\":\"a\\u001b[2J"
+        "\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9"
+        "\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9"
+        "\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9"
+        "\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9"
+        "\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9\"}]}";
     struct cap_err err = {0};
     struct infer_engine *engine;
 
@@ -173,6 +180,14 @@ static void a_model_that_is_not_listed_is_refused_with_one_that_is(void **state)
     assert_null(drive_open("llamacpp", stub_url(*state), "m", &err));
     assert_int_equal(err.code, CAP_NOT_FOUND);
     assert_non_null(strstr(err.text, "does not offer \"m\" but 1 other, such as \"other\""));
+    cap_err_clear(&err);
+    stub_reply(*state, "/v1/models", &(struct stub_reply){.body = long_name});
+    stub_reply(*state, "/v1/models", &(struct stub_reply){.body = long_name});
+    assert_null(drive_open("llamacpp", stub_url(*state), "m", &err)); /* uses up the first list */
+    cap_err_clear(&err);
+    assert_null(drive_open("llamacpp", stub_url(*state), "m", &err));
+    assert_non_null(strstr(err.text, "such as \"a [2J\xc3\xa9\xc3\xa9")); /* cut, and harmless */
+    assert_non_null(strstr(err.text, "\": name one with --served-model"));
     cap_err_clear(&err);
     /* a kind that refuses other names itself may serve what it does not list */
     engine = drive_open("transformers", stub_url(*state), "/models/m", &err);
