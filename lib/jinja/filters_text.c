@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "jinja/filters.h"
+#include "jinja/internal.h"
 
 enum {
     PATTERN_BYTES_MAX = 16 << 10,

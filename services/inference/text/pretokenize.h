@@ -1,5 +1,6 @@
-/* pretokenize.h — cuts text into the words that BPE works on, as tokenizer.json's pre_tokenizer
- * says: Split by a pattern, Digits, ByteLevel, and sequences of them.
+/* pretokenize.h — text to the words that BPE works on, as tokenizer.json says: the normalizer
+ * (Unicode forms, or nothing), then the pre_tokenizer (Split by a pattern, Digits, ByteLevel, and
+ * sequences of them).
  *
  * The patterns are Oniguruma's; they run on PCRE2 with `\s` pinned to Unicode's White_Space. Steps
  * are immutable once read; a scratch belongs to one call.
@@ -11,6 +12,24 @@
 
 #include "base/arena.h"
 #include "text/tokenizer.h"
+
+/* ---- the normalizer ---- */
+
+enum { INFER_NORMALIZE_STEPS_MAX = 8 };
+
+struct infer_normalizer {
+    int steps[INFER_NORMALIZE_STEPS_MAX]; /* utf8proc options */
+    int step_count;
+};
+
+/* `json` may be NULL or null. */
+bool infer_normalizer_read(const json_t *json, struct infer_normalizer *out, struct cap_err *err);
+
+/* The text itself when there is nothing to do, else a copy in the arena. */
+bool infer_normalize(const struct infer_normalizer *normalizer, struct cap_arena *arena,
+                     const char **text, size_t *length, struct cap_err *err);
+
+/* ---- the pre-tokenizer ---- */
 
 struct infer_pretokenizer;
 

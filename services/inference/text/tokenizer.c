@@ -16,7 +16,6 @@
 #include "base/utf8.h"
 #include "text/added.h"
 #include "text/bpe.h"
-#include "text/normalize.h"
 #include "text/pretokenize.h"
 
 enum { AROUND_MAX = 64 };
