@@ -30,8 +30,8 @@ enum {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
-static size_t taken;     /* by all calls, now */
-static size_t used_most; /* by messages that were unpacked, since memory went back to the system */
+static size_t taken; /* by all calls, now */
+static size_t came;  /* bytes of large messages since memory last went back to the system */
 
 bool rpc_memory_take(size_t message_bytes, size_t *out_held, struct cap_err *err)
 {
@@ -49,8 +49,10 @@ bool rpc_memory_take(size_t message_bytes, size_t *out_held, struct cap_err *err
     pthread_mutex_lock(&lock);
     while (ok && taken > 0 && taken + wanted > BUDGET_BYTES)
         ok = pthread_cond_clockwait(&changed, &lock, CLOCK_MONOTONIC, &until) == 0;
-    if (ok)
+    if (ok) {
         taken += wanted;
+        came += message_bytes;
+    }
     pthread_mutex_unlock(&lock);
     if (!ok)
         return cap_fail(err, CAP_RESOURCE_EXHAUSTED,
@@ -68,11 +70,9 @@ void rpc_memory_give(size_t *io_held, size_t still_held)
     pthread_mutex_lock(&lock);
     taken -= *io_held - still_held;
     *io_held = still_held;
-    if (still_held > 0 && taken > used_most)
-        used_most = taken;
-    trim = taken == 0 && used_most >= TRIM_BYTES;
+    trim = taken == 0 && came >= TRIM_BYTES;
     if (trim)
-        used_most = 0;
+        came = 0;
     pthread_cond_broadcast(&changed);
     pthread_mutex_unlock(&lock);
     if (trim)
