@@ -13,8 +13,8 @@
  *   the lease of a node run out that it is busy storing for.
  *
  * Locks, in this order
- *   the run's row (store_run_lock), then the shard's row. Everyone who changes a run takes them in
- *   this order, so no two wait for each other. The run's row is held to the end of the transaction:
+ *   the run's row (store_run_lock), then the shard's row. Every transaction that changes a run takes them in
+ *   this order, so that no two wait for each other. The run's row is held to the end of the transaction:
  *   batches of one run are stored one after the other, those of different runs side by side.
  *
  * What can interleave
@@ -37,7 +37,7 @@
 
 enum {
     /* Lines are longer than the packed rows: small numbers are a byte there and up to 20 here, a
-     * byte that is no text becomes six. */
+     * byte outside UTF-8 becomes six. */
     LINES_BYTES_MAX = 16 * STORE_BATCH_BYTES_MAX,
     SUMS_BYTES_MAX = 64 << 20, /* expert counts of a batch, with those that are stored */
     COUNT_KEY_BYTES = 48,
@@ -88,9 +88,10 @@ static bool check_routing(const Moecap__Store__RawAnswer *answer, struct cap_are
     if (routing.len == 0 ||
         moecap__v1__sample_routing__unpack(cap_rpc_allocator(arena), routing.len, routing.data))
         return true;
-    return cap_fail(err, CAP_INVALID_ARGUMENT,
-                    "the routing of sample %u is no SampleRouting, or the batch is too large",
-                    answer->ordinal);
+    return cap_fail(
+        err, CAP_INVALID_ARGUMENT,
+        "the routing of sample %u is not a valid SampleRouting, or the batch is too large",
+        answer->ordinal);
 }
 
 static bool check_answers(const struct work *work, struct cap_err *err)
@@ -125,11 +126,12 @@ static bool unpack_rows(struct work *work, struct cap_err *err)
         moecap__store__raw_rows__unpack(cap_rpc_allocator(work->arena), packed->len, packed->data);
     if (!work->rows)
         return cap_fail(err, CAP_INVALID_ARGUMENT,
-                        "the rows of the batch are no AnswerRows, or too large");
+                        "the rows of the batch are not valid AnswerRows, or too large");
     report = &work->rows->report;
     if (report->len > 0 && !moecap__v1__shard_report__unpack(cap_rpc_allocator(work->arena),
                                                              report->len, report->data))
-        return cap_fail(err, CAP_INVALID_ARGUMENT, "the report of the batch is no ShardReport");
+        return cap_fail(err, CAP_INVALID_ARGUMENT,
+                        "the report of the batch is not a valid ShardReport");
     return check_answers(work, err);
 }
 

@@ -158,7 +158,7 @@ static bool fail_figure(const char *id, struct cap_err *err)
                           near.best ? "\"?" : "");
 }
 
-/* A name that is no figure would be left out without a word. Figures of every run are a table; any
+/* A name that no figure has would be left out without a word. Figures of every run are a table; any
  * other is a metric of a task, of its current version or an older one. */
 static bool check_figures(struct store_conn *conn, const Moecap__V1__BoardRequest *request,
                           struct cap_err *err)
@@ -223,7 +223,7 @@ static bool check_board(const Moecap__V1__BoardRequest *request, struct cap_err 
 {
     if (request->state != MOECAP__V1__RUN_STATE__RUN_STATE_UNSPECIFIED &&
         !*run_state_word(request->state))
-        return cap_fail_field(err, CAP_INVALID_ARGUMENT, "state", "%d is no state of a run",
+        return cap_fail_field(err, CAP_INVALID_ARGUMENT, "state", "%d is not a state of a run",
                               (int)request->state);
     if (request->n_figures > STORE_BOARD_FIGURES_MAX)
         return cap_fail_field(err, CAP_INVALID_ARGUMENT, "figures",

@@ -219,7 +219,7 @@ static void add_quoted(struct cap_buf *buf, const char *text, const char *escape
     cap_buf_add_char(buf, '\'');
 }
 
-/* Written anew at each start: the folder may have been moved. */
+/* Written at each start, since the folder may have been moved. */
 static bool write_settings(const struct store_embedded *e, struct cap_err *err)
 {
     char path[STORE_PATH_BYTES];
@@ -558,6 +558,6 @@ bool store_embedded_stop(struct store_embedded *embedded, struct cap_err *err)
     stop_watching(embedded);
     if (!pg_ctl(embedded, verb, "pg_ctl.log", STOP_MS, NULL, err))
         return false;
-    rmdir(embedded->socket_dir); /* empty now; made anew by the next start */
+    rmdir(embedded->socket_dir); /* empty now; the next start makes it again */
     return true;
 }

@@ -268,7 +268,7 @@ static bool copy_summary(struct store_conn *conn, const struct store_run *run,
 
 struct finish_work {
     const Moecap__V1__FinishRunRequest *request;
-    const char *invalid; /* why the run is no measurement, "" = it is one */
+    const char *invalid; /* why the run does not count as a measurement, "" = it does */
 };
 
 static bool finish(struct store_conn *conn, void *arg, struct cap_err *err)

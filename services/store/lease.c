@@ -34,7 +34,7 @@
 enum { EVERY_SHARD = -1 };
 
 /* Takes leases away and closes their attempts; answers shard, fence and node of those it ended.
- * With expired_max, only so many that are past their deadline. The shards are locked in order, as
+ * With expired_max, only leases past their deadline, and at most that many. The shards are locked in order, as
  * Renew does, so that the two cannot wait for each other. */
 static struct store_rows *end_leases(struct store_conn *conn, const struct store_run *run,
                                      int64_t shard, size_t expired_max, const char *outcome,

@@ -333,7 +333,7 @@ static struct store_conn *acquire(struct store_pg *pg, struct cap_err *err)
     return conn;
 }
 
-/* Whoever lost its connection takes the idle ones for lost too: the server went away. */
+/* When one connection is lost, the idle ones count as lost, too: the server went away. */
 static void drop_idle(struct store_pg *pg)
 {
     struct store_conn *idle;

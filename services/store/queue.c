@@ -3,7 +3,7 @@
  * What it guarantees
  *   An evaluation, its runs, their shards and the event "queued" of each are one transaction.
  *   Of one configuration at most one evaluation is open (the unique index evaluation_open): the
- *   second submitter gets the ids of the first, whoever of two comes first. When that one ends
+ *   second submitter gets the ids of the first. When that evaluation ends
  *   between our INSERT and our look, we insert again (the loop in `enqueue`).
  *   Nothing waits in the queue that no scheduler takes: a run has one shard, its task and repeat are
  *   of its spec and come once, its samples exist. What does not fit is refused with the place.

@@ -14,7 +14,7 @@
  *
  * What can interleave
  *   A caller that stops a run saw it a moment ago; Lease, Append and Sweep may have moved it on. The
- *   order to stop holds for every state that is no end (is_from). Two last runs of an evaluation that
+ *   order to stop holds for every state but the ends (is_from). Two last runs of an evaluation that
  *   end at once: the evaluation's row is locked before its runs are counted, so the second sees the
  *   first.
  */
@@ -202,8 +202,8 @@ static const char *verb_of(enum store_state to)
     }
 }
 
-/* Whoever stops a run may be a step behind: Lease, Append and Sweep move it between queue and
- * grading meanwhile. The order to stop holds for every state that is no end. */
+/* A caller that stops a run may be a step behind: Lease, Append and Sweep move it between queue and
+ * grading meanwhile. The order to stop holds for every state but the ends. */
 static bool is_from(const struct move *move, enum store_state state)
 {
     bool stops = (BITS_STOPPED >> move->to & 1U) != 0;

@@ -373,7 +373,7 @@ static void a_run_that_makes_no_sense_is_refused(void **state)
     assert_int_equal(sql_int(w, "SELECT count(*) FROM moecap.evaluation"), 0);
 }
 
-/* Such a run would wait for ever: the scheduler makes what its spec asks for, and nothing else. */
+/* Such a run would wait forever: the scheduler makes what its spec asks for, and nothing else. */
 static void a_run_that_its_spec_does_not_ask_for_is_refused(void **state)
 {
     struct world *w = *state;

@@ -344,7 +344,7 @@ static void a_board_that_cannot_be_is_refused_by_field(void **state)
     refuse_board(w, &request, "limit", "limit is 1001, at most 1000");
     request.limit = 0;
     request.state = (Moecap__V1__RunState)99;
-    refuse_board(w, &request, "state", "99 is no state of a run");
+    refuse_board(w, &request, "state", "99 is not a state of a run");
     request.state = MOECAP__V1__RUN_STATE__RUN_STATE_UNSPECIFIED;
     memset(name, 'x', sizeof name - 1);
     for (size_t i = 0; i < CAP_COUNT_OF(wanted); i++)

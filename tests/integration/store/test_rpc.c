@@ -457,7 +457,7 @@ static void a_routing_that_is_none_is_refused(void **state)
     batch.sha256 = (ProtobufCBinaryData){sizeof sha256, sha256};
     request.batch = &batch;
     REFUSED(s, append, &request, AppendReply, CAP_INVALID_ARGUMENT,
-            "the routing of sample 0 is no SampleRouting, or the batch is too large");
+            "the routing of sample 0 is not a valid SampleRouting, or the batch is too large");
 }
 
 static void a_sweep_forgets_old_events_only_when_told_to(void **state)
@@ -498,7 +498,7 @@ static void requests_that_lack_a_part_are_refused(void **state)
     batch.rows = (ProtobufCBinaryData){sizeof garbage, garbage};
     batch.sha256 = (ProtobufCBinaryData){sizeof sha256, sha256};
     REFUSED(s, append, &append_request, AppendReply, CAP_INVALID_ARGUMENT,
-            "the rows of the batch are no AnswerRows, or too large");
+            "the rows of the batch are not valid AnswerRows, or too large");
     REFUSED(s, enqueue, &enqueue_request, EnqueueReply, CAP_INVALID_ARGUMENT,
             "the request holds no spec");
     REFUSED(s, finish_run, &finish_request, Empty, CAP_INVALID_ARGUMENT,
