@@ -107,32 +107,32 @@ static json_t *as_text(const json_t *value)
     return json_stringn(text.data, text.length);
 }
 
+/* Replaces what `key` holds by its text; false where it has none. */
+static bool make_text(json_t *object, const char *key, const json_t *value)
+{
+    json_t *text = as_text(value);
+
+    return text && json_object_set_new(object, key, text) == 0;
+}
+
 /* The state is a copy of the step's own options, all values texts. */
 static void *open_map(const json_t *options, struct cap_err *err)
 {
     json_t *state = json_deep_copy(options), *dict = json_object_get(state, "mapping_dict"),
-           *fallback = json_object_get(state, "default_value"), *value, *text = NULL;
-    const char *key, *wrong = NULL;
+           *fallback = json_object_get(state, "default_value"), *value;
+    const char *key;
+    bool ok = json_is_object(dict) ||
+              cap_fail(err, CAP_INVALID_ARGUMENT, "mapping_dict must map texts to texts");
 
-    if (json_is_object(dict)) {
-        json_object_foreach(dict, key, value)
-        {
-            if ((text = as_text(value)))
-                json_object_set_new(dict, key, text);
-            else
-                wrong = key;
-        }
+    json_object_foreach(dict, key, value)
+    {
+        if (ok && !make_text(dict, key, value))
+            ok = cap_fail(err, CAP_INVALID_ARGUMENT,
+                          "mapping_dict gives \"%.80s\" neither a text nor a number", key);
     }
-    if (fallback && !json_is_null(fallback) && (text = as_text(fallback)))
-        json_object_set_new(state, "default_value", text);
-    if (!json_is_object(dict))
-        cap_fail(err, CAP_INVALID_ARGUMENT, "mapping_dict must map texts to texts");
-    else if (wrong)
-        cap_fail(err, CAP_INVALID_ARGUMENT,
-                 "mapping_dict gives \"%.80s\" neither a text nor a number", wrong);
-    else if (fallback && !json_is_null(fallback) && !text)
-        cap_fail(err, CAP_INVALID_ARGUMENT, "default_value must be a text or a number");
-    else
+    if (ok && fallback && !json_is_null(fallback) && !make_text(state, "default_value", fallback))
+        ok = cap_fail(err, CAP_INVALID_ARGUMENT, "default_value must be a text or a number");
+    if (ok)
         return state;
     json_decref(state);
     return NULL;

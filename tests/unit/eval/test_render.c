@@ -1,6 +1,9 @@
 /* Prompts: exact texts, few-shot draws, and what must never be in them. */
 #include "vectors.h"
 
+#include <pthread.h>
+
+#include "evaluator/kept.h"
 #include "evaluator/task_read.h"
 #include "evaluator/text/pyrandom.h"
 #include "rendering.h"
@@ -383,6 +386,72 @@ static void too_small_a_pool_is_refused(void **state)
                                   "and 64 is the most");
 }
 
+/* ---- tasks that stay between calls ---- */
+
+enum { KEEPERS = 4, KEEPER_ROUNDS = 300, KEPT_MAX = 3 };
+
+/* Works with one of six tasks, of which three may stay: finds it, or brings it. */
+static void *keep_and_forget(void *argument)
+{
+    struct eval_kept *kept = argument;
+    uintptr_t wrong = 0;
+
+    for (unsigned i = 0; i < KEEPER_ROUNDS; i++) {
+        char definition[128], sha256[CAP_SHA256_HEX_BYTES], name[8];
+        struct cap_err err = {0};
+        struct eval_kit *kit;
+
+        snprintf(name, sizeof name, "t%u", i % 6);
+        snprintf(definition, sizeof definition,
+                 "{\"task\":\"%s\",\"doc_to_text\":\"q\",\"doc_to_target\":\"a\"}", name);
+        cap_sha256_hex(definition, strlen(definition), sha256);
+        kit = eval_kept_find(kept, sha256, "", &err);
+        if (!kit) {
+            cap_err_clear(&err);
+            kit = eval_kit_open(definition, &err);
+            eval_kit_end(kit, &err);
+            kit = eval_kept_add(kept, kit);
+        }
+        wrong += strcmp(kit->task->name, name) != 0;
+        eval_kept_release(kept, kit);
+    }
+    return (void *)wrong;
+}
+
+static void many_threads_share_what_is_kept(void **state)
+{
+    CAP_AUTO(eval_kept) kept = eval_kept_new(64 << 20, KEPT_MAX);
+    pthread_t threads[KEEPERS];
+
+    (void)state;
+    for (int i = 0; i < KEEPERS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, keep_and_forget, kept), 0);
+    for (int i = 0; i < KEEPERS; i++) {
+        void *wrong;
+
+        pthread_join(threads[i], &wrong);
+        assert_null(wrong);
+    }
+    assert_true(eval_kept_count(kept) <= KEPT_MAX);
+}
+
+/* A kit larger than all that may stay serves its call and is then forgotten. */
+static void a_kit_without_room_serves_the_call_that_brought_it(void **state)
+{
+    CAP_AUTO(eval_kept) kept = eval_kept_new(1000, 10);
+    struct cap_err err = {0};
+    struct eval_kit *kit =
+        eval_kit_open("{\"task\":\"t\",\"doc_to_text\":\"q\",\"doc_to_target\":\"a\"}", &err);
+
+    (void)state;
+    assert_true(eval_kit_end(kit, &err));
+    kit = eval_kept_add(kept, kit);
+    assert_string_equal(kit->task->name, "t");
+    assert_int_equal(eval_kept_count(kept), 1);
+    eval_kept_release(kept, kit);
+    assert_int_equal(eval_kept_count(kept), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -400,6 +469,8 @@ int main(void)
         cmocka_unit_test(bad_documents_are_named),
         cmocka_unit_test(an_undefined_field_is_an_error_and_not_an_empty_text),
         cmocka_unit_test(too_small_a_pool_is_refused),
+        cmocka_unit_test(many_threads_share_what_is_kept),
+        cmocka_unit_test(a_kit_without_room_serves_the_call_that_brought_it),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);
