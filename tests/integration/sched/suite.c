@@ -242,6 +242,15 @@ void suite_scheduler_start(struct suite *s)
     start(s, &s->scheduler, "scheduler", "scheduler", more, NULL);
 }
 
+void suite_real_evaluator_start(struct suite *s)
+{
+    char listen[64];
+    const char *const more[] = {"--listen", listen, NULL};
+
+    snprintf(listen, sizeof listen, "127.0.0.1:%d", s->evaluator.port);
+    start(s, &s->real_evaluator, "evaluator", "evaluator", more, NULL);
+}
+
 void suite_node_start(struct suite *s, int which, const char *name, const char *environment)
 {
     const char *const more[] = {
@@ -318,6 +327,7 @@ void suite_free(struct suite *s)
     cap_rpc_channel_free(s->to_store);
     suite_end(&s->scheduler, SIGTERM);
     suite_end(&s->store, SIGTERM);
+    suite_end(&s->real_evaluator, SIGTERM);
     cap_rpc_server_free(s->evaluator.server);
     harness_database_drop(s->db);
     if (getenv("MOECAP_TEST_KEEP"))

@@ -50,7 +50,7 @@ struct suite_evaluator {
 
 struct suite {
     char *db, *dir;
-    struct suite_program store, scheduler, nodes[SUITE_NODES_MAX];
+    struct suite_program store, scheduler, real_evaluator, nodes[SUITE_NODES_MAX];
     struct suite_evaluator evaluator;
     struct cap_rpc_channel *to_scheduler, *to_store;
     struct cap_arena *arena;
@@ -69,6 +69,8 @@ void suite_scheduler_start(struct suite *s);
 void suite_store_start(struct suite *s);
 void suite_evaluator_start(struct suite *s);
 void suite_evaluator_stop(struct suite *s);
+/* The program itself, in place of the test's, which was stopped. */
+void suite_real_evaluator_start(struct suite *s);
 /* Sends the signal and waits for the end. */
 void suite_end(struct suite_program *program, int signal_number);
 
