@@ -39,6 +39,8 @@ bool sched_node_entries(struct sched_service *service, struct cap_arena *arena,
                         Moecap__V1__NodeEntry ***out_entries, size_t *out_count,
                         struct cap_err *err);
 /* info_rpc.c: what exists now: tasks in the store, models on nodes. In the arena. */
+struct sched_offers *sched_offers_new(void);
+void sched_offers_free(struct sched_offers *offers);
 struct sched_known;
 bool sched_gather_known(struct sched_service *service, struct cap_arena *arena,
                         struct sched_known *out, struct cap_err *err);

@@ -1,14 +1,18 @@
 /* What this suite accepts now: for Submit to check against, and for Info to tell.
  *
- * Gathered for each call, without a cache: tasks from the store, models and engines from the
+ * Tasks are asked from the store for each call; models and engines are gathered from the
  * hellos of the nodes that are connected, a model once however many nodes offer it; ranges, words and
  * defaults from the table of knobs (lib/spec). Info answers without the store, too, and says what is
  * missing; Submit cannot. */
+#include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "admit.h"
 #include "handlers_rpc.h"
 #include "moecap/v1/store.rpc.h"
+
+enum { OFFERS_ARENA_BYTES = 256 << 20 };
 
 /* ---- models, each once, however many nodes offer it ---- */
 
@@ -136,6 +140,53 @@ static bool know_tasks(const Moecap__V1__ListTasksReply *tasks, struct cap_arena
     return names && pools;
 }
 
+/* What all nodes offer, gathered when a node has come or gone, not with every submission. */
+struct sched_offers {
+    pthread_mutex_t lock; /* guards everything */
+    uint64_t version;     /* of the streams; UINT64_MAX = nothing is gathered */
+    struct cap_arena *arena;
+    struct models models;
+};
+
+struct sched_offers *sched_offers_new(void)
+{
+    struct sched_offers *offers = calloc(1, sizeof *offers);
+
+    if (!offers)
+        abort();
+    offers->version = UINT64_MAX;
+    pthread_mutex_init(&offers->lock, NULL);
+    return offers;
+}
+
+void sched_offers_free(struct sched_offers *offers)
+{
+    if (!offers)
+        return;
+    cap_arena_free(offers->arena);
+    pthread_mutex_destroy(&offers->lock);
+    free(offers);
+}
+
+static bool gather_offers_locked(struct sched_service *service, struct cap_err *err)
+{
+    struct sched_offers *offers = service->offers;
+    uint64_t version = sched_streams_version(service->streams);
+    Moecap__V1__NodeEntry **nodes = NULL;
+    size_t count;
+
+    if (offers->version == version)
+        return true;
+    offers->version = UINT64_MAX;
+    cap_arena_free(offers->arena);
+    offers->arena = cap_arena_new(OFFERS_ARENA_BYTES);
+    if (!sched_node_entries(service, offers->arena, &nodes, &count, err) ||
+        !gather_models(nodes, count, offers->arena, &offers->models, err))
+        return false;
+    offers->version = version;
+    return true;
+}
+
 static bool know_models(const struct models *models, struct cap_arena *arena,
                         struct sched_known *out)
 {
@@ -143,7 +194,9 @@ static bool know_models(const struct models *models, struct cap_arena *arena,
     uint32_t *contexts = cap_arena_array(arena, models->count + 1, sizeof *contexts);
 
     for (size_t i = 0; names && contexts && i < models->count; i++) {
-        names[i] = models->list[i]->name;
+        names[i] = cap_arena_strdup(arena, models->list[i]->name);
+        if (!names[i])
+            return false;
         contexts[i] = models->list[i]->opt_context_case ? models->list[i]->context_tokens : 0;
     }
     out->models = (struct cap_words){names, models->count};
@@ -158,16 +211,16 @@ bool sched_gather_known(struct sched_service *service, struct cap_arena *arena,
                         struct sched_known *out, struct cap_err *err)
 {
     Moecap__V1__ListTasksReply *tasks;
-    Moecap__V1__NodeEntry **nodes = NULL;
-    struct models models;
-    size_t count;
+    bool ok;
 
     if (!list_tasks(service, arena, &tasks, err))
         return cap_fail_in(err, "store");
-    return sched_node_entries(service, arena, &nodes, &count, err) &&
-           gather_models(nodes, count, arena, &models, err) &&
-           ((know_tasks(tasks, arena, out) && know_models(&models, arena, out)) ||
-            cap_fail(err, CAP_RESOURCE_EXHAUSTED, "there are too many tasks to list"));
+    pthread_mutex_lock(&service->offers->lock);
+    ok = gather_offers_locked(service, err) &&
+         ((know_tasks(tasks, arena, out) && know_models(&service->offers->models, arena, out)) ||
+          cap_fail(err, CAP_RESOURCE_EXHAUSTED, "there are too many tasks to list"));
+    pthread_mutex_unlock(&service->offers->lock);
+    return ok;
 }
 
 /* ---- for Info ---- */

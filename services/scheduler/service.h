@@ -19,6 +19,7 @@ struct sched_service {
     struct sched_dispatcher *dispatcher;
     struct sched_streams *streams;
     struct sched_renewals *renewals;
+    struct sched_offers *offers;
     struct sched_clients clients;
     const char *store_address, *evaluator_address;
     int64_t beat_ms, lease_ms, retry_ms, started_at_ms;

@@ -42,6 +42,7 @@ void sched_service_start(struct sched_service *service, const struct sched_setti
     *service = (struct sched_service){
         .clients = {.store = cap_rpc_channel_new(settings->store, &store_options)},
         .streams = sched_streams_new(),
+        .offers = sched_offers_new(),
         .store_address = settings->store,
         .evaluator_address = settings->evaluator,
         .beat_ms = settings->beat_ms,
@@ -73,6 +74,7 @@ void sched_service_stop(struct sched_service *service)
     sched_dispatcher_stop(service->dispatcher);
     sched_dispatcher_free(service->dispatcher);
     sched_streams_free(service->streams);
+    sched_offers_free(service->offers);
     sched_evaluator_free(service->clients.evaluator);
     cap_rpc_channel_free(service->clients.store);
 }

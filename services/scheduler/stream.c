@@ -27,7 +27,8 @@ struct sched_stream {
 };
 
 struct sched_streams {
-    pthread_mutex_t lock; /* guards the map and every stream's users and log */
+    pthread_mutex_t lock; /* guards the map, the version and every stream's users and log */
+    uint64_t version;
     pthread_cond_t unused;
     struct cap_map *by_node;
 };
@@ -72,6 +73,7 @@ struct sched_stream *sched_stream_open(struct sched_streams *streams, struct cap
     memcpy(out_node_id, stream->node_id, CAP_ID_BYTES);
     pthread_mutex_lock(&streams->lock);
     cap_map_put(streams->by_node, stream->node_id, stream);
+    streams->version++;
     pthread_mutex_unlock(&streams->lock);
     return stream;
 }
@@ -80,6 +82,7 @@ void sched_stream_close(struct sched_streams *streams, struct sched_stream *stre
 {
     pthread_mutex_lock(&streams->lock);
     cap_map_remove(streams->by_node, stream->node_id);
+    streams->version++;
     while (stream->users > 0)
         pthread_cond_wait(&streams->unused, &streams->lock);
     pthread_mutex_unlock(&streams->lock);
@@ -88,6 +91,16 @@ void sched_stream_close(struct sched_streams *streams, struct sched_stream *stre
     free(stream->hello);
     free(stream->beat);
     free(stream);
+}
+
+uint64_t sched_streams_version(struct sched_streams *streams)
+{
+    uint64_t version;
+
+    pthread_mutex_lock(&streams->lock);
+    version = streams->version;
+    pthread_mutex_unlock(&streams->lock);
+    return version;
 }
 
 struct sched_stream *sched_stream_use(struct sched_streams *streams, const char *node_id)

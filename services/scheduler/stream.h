@@ -40,6 +40,8 @@ const void *sched_stream_hello(const struct sched_stream *stream, size_t *out_by
 void sched_stream_note_beat(struct sched_stream *stream, const void *beat, size_t bytes);
 const void *sched_stream_beat(struct sched_stream *stream, struct cap_arena *arena,
                               size_t *out_bytes);
+/* Changes when a node comes or goes. */
+uint64_t sched_streams_version(struct sched_streams *streams);
 int64_t sched_stream_since_ms(const struct sched_stream *stream); /* Unix time */
 /* Held while something is sent. A node that does not read makes its sender wait: see
  * sched_streams_drop_stuck. */
