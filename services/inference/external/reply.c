@@ -380,11 +380,12 @@ static bool add_up(const struct infer_counts *counts, char *why, size_t room)
 bool infer_counts_check(struct infer_counts *counts, const struct infer_seen *seen, char *why,
                         size_t room)
 {
-    char first[200] = "", second[200] = "", third[200] = "", fourth[200] = "";
-    bool output = output_can_be(counts->output, seen, first, sizeof first);
-    bool prompt = prompt_can_be(counts->prompt, seen, second, sizeof second);
-    bool cached = cached_can_be(counts, third, sizeof third);
-    bool sum = add_up(counts, fourth, sizeof fourth);
+    char reasons[4][200] = {"", "", "", ""};
+    bool output = output_can_be(counts->output, seen, reasons[0], sizeof reasons[0]);
+    bool prompt = prompt_can_be(counts->prompt, seen, reasons[1], sizeof reasons[1]);
+    bool cached = cached_can_be(counts, reasons[2], sizeof reasons[2]);
+    bool sum = add_up(counts, reasons[3], sizeof reasons[3]);
+    size_t length = 0;
 
     if (!output || !sum)
         counts->output = INFER_COUNT_UNKNOWN;
@@ -392,10 +393,11 @@ bool infer_counts_check(struct infer_counts *counts, const struct infer_seen *se
         counts->prompt = INFER_COUNT_UNKNOWN;
     if (!cached || !prompt || !sum)
         counts->cached = INFER_COUNT_UNKNOWN;
-    if (output && prompt && cached && sum)
-        return true;
-    snprintf(why, room, "%s", !output ? first : !prompt ? second : !cached ? third : fourth);
-    return false;
+    for (size_t i = 0; i < CAP_COUNT_OF(reasons) && length < room; i++)
+        if (*reasons[i])
+            length += (size_t)snprintf(why + length, room - length, "%s%s", length ? "; " : "",
+                                       reasons[i]);
+    return output && prompt && cached && sum;
 }
 
 /* ---- chunks ---- */

@@ -71,7 +71,7 @@ struct infer_seen {
     int context_tokens_max; /* 0 = unknown */
 };
 
-/* Counts that cannot be become unknown; false then, and why[room] says of the first one why. */
+/* Counts that cannot be become unknown; false then, and why[room] says of each one why. */
 bool infer_counts_check(struct infer_counts *counts, const struct infer_seen *seen, char *why,
                         size_t room);
 

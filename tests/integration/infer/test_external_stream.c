@@ -201,7 +201,8 @@ static void counts_that_cannot_be_are_unknown_and_the_report_says_why(void **sta
     assert_non_null(report.counts_unknown);
     assert_string_equal(report.counts_unknown,
                         "the server's counts cannot be for 1 of 1 answers: it counts 0 output "
-                        "tokens where 3 bytes of text came");
+                        "tokens where 3 bytes of text came; it counts 0 prompt tokens of 8 bytes "
+                        "of text");
     assert_true(drive_has_note(&report, "the server's counts cannot be for 1 of 1 answers"));
     engine->ops->free(engine);
 }
