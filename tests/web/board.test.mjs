@@ -192,6 +192,16 @@ scene(
   { width: 900, height: 700 },
 );
 
+scene("a pin pressed by the keyboard moves the row, and the keyboard stays in the table", async (stage) => {
+  const page = await openBoard(stage);
+  await rows(page).nth(3).getByRole("button", { name: /^Pin/ }).focus();
+  await page.keyboard.press("Enter");
+  await page.getByTestId("pinned").getByTestId("row").first().waitFor();
+  assert.match(await page.evaluate(() => document.activeElement.getAttribute("aria-label")), /^Pin/);
+  await page.keyboard.press("ArrowDown");
+  assert.equal(await page.evaluate(() => document.activeElement.closest("[data-at]")?.dataset.at), "4:1");
+});
+
 scene("every row is as high as the arithmetic of scrolling takes it to be", async (stage) => {
   const page = await openBoard(stage);
   await rows(page).nth(2).getByRole("button", { name: /^Pin/ }).click();

@@ -44,7 +44,7 @@ export function Grid({ pinned, rows, columns, best, state, set, busy }: Props) {
         headHeight + stuck * rowHeight,
       );
   };
-  const { active, ...keys } = useKeys(box, { rows: all, cols, start: { row: -1, col: leadColumns }, show });
+  const { active, hold, ...keys } = useKeys(box, { rows: all, cols, start: { row: -1, col: leadColumns }, show });
   const seen = windowOf(Math.max(0, top - pinned.length * rowHeight), height, rowHeight, rows.length);
   const isDrawn =
     active.row < pinned.length || (active.row >= pinned.length + seen.first && active.row < pinned.length + seen.last);
@@ -59,6 +59,7 @@ export function Grid({ pinned, rows, columns, best, state, set, busy }: Props) {
       best={best}
       state={state}
       set={set}
+      hold={hold}
       busy={busy}
       activeCol={colOf(index)}
       {...(index < stuck ? { top: headHeight + index * rowHeight } : {})}

@@ -1,6 +1,7 @@
 // One run: comparison, pin, then a cell a column.
 import type { Best } from "./best.ts";
 import { Cell } from "./cell.tsx";
+import type { Place } from "./keys.ts";
 import type { Column } from "./column.ts";
 import type { Row } from "./rows.ts";
 import { type BoardState, compareMax, type SetBoard, toggled } from "./state.ts";
@@ -16,12 +17,13 @@ interface Props {
   best: Best;
   state: BoardState;
   set: SetBoard;
+  hold: (place: Place) => void;
   busy: boolean;
   activeCol: number | null;
   top?: number;
 }
 
-export function BoardRow({ row, index, columns, best, state, set, busy, activeCol, top }: Props) {
+export function BoardRow({ row, index, columns, best, state, set, hold, busy, activeCol, top }: Props) {
   const pinned = state.pin.includes(row.id);
   const compared = state.cmp.includes(row.id);
   const isFull = !compared && state.cmp.length >= compareMax;
@@ -58,7 +60,10 @@ export function BoardRow({ row, index, columns, best, state, set, busy, activeCo
           aria-pressed={pinned}
           aria-label={"Pin " + name}
           tabIndex={tab(1)}
-          onClick={() => set({ pin: toggled(state.pin, row.id) })}
+          onClick={(event) => {
+            if (event.detail === 0) hold({ row: index, col: 1 }); // by the keyboard
+            set({ pin: toggled(state.pin, row.id) });
+          }}
         >
           <Icon name="pin" filled={pinned} />
         </button>

@@ -41,7 +41,11 @@ export function useKeys(box: RefObject<HTMLElement | null>, table: Table) {
     const place = placeOf(event);
     if (place && (place.row !== active.row || place.col !== active.col)) setActive(place);
   };
-  return { active, onKeyDown, onFocusIn };
+  /** Keeps the keyboard at a place whose row is about to move. */
+  const hold = (place: Place) => {
+    wanted.current = place;
+  };
+  return { active, hold, onKeyDown, onFocusIn };
 }
 
 function placeOf(event: Event): Place | null {
