@@ -53,7 +53,8 @@ void eval_expr_free(struct eval_expr *expr)
     free(expr);
 }
 
-static json_t *expr_value(const struct eval_expr *expr, const json_t *doc, bool *out_rendered,
+static json_t *expr_value(const struct eval_expr *expr, const json_t *doc,
+                          const struct cap_jinja_stop *stop, bool *out_rendered,
                           struct cap_err *err)
 {
     CAP_AUTO_BUF(text, EVAL_EXPR_BYTES_MAX);
@@ -66,7 +67,7 @@ static json_t *expr_value(const struct eval_expr *expr, const json_t *doc, bool 
     field = json_object_get(doc, json_string_value(expr->written));
     if (field)
         return json_deep_copy(field);
-    if (!cap_jinja_render(expr->template, doc, &text, err))
+    if (!cap_jinja_render_until(expr->template, doc, stop, &text, err))
         return NULL;
     if (text.overflowed) {
         cap_fail(err, CAP_INVALID_ARGUMENT, "the text exceeds %d bytes", EVAL_EXPR_BYTES_MAX);
@@ -91,7 +92,7 @@ static bool fail_full(struct cap_err *err)
 static json_t *value_of(struct eval_doc *doc, const struct eval_expr *expr, const char *key,
                         bool *out_rendered, struct cap_err *err)
 {
-    json_t *value = expr_value(expr, doc->json, out_rendered, err);
+    json_t *value = expr_value(expr, doc->json, doc->stop, out_rendered, err);
 
     if (!value) {
         cap_fail_in(err, "%s", key);

@@ -11,6 +11,8 @@
 
 #include "task.h"
 
+struct cap_jinja_stop;
+
 enum {
     EVAL_DOC_BYTES_MAX = 1 << 20,
     EVAL_EXPR_BYTES_MAX = 4 << 20 /* of what a template may produce */
@@ -27,6 +29,7 @@ struct eval_doc {
     json_t *values; /* a list that keeps what expressions gave */
     const struct eval_text *choices;
     size_t choice_count;
+    const struct cap_jinja_stop *stop; /* of the expressions; the caller may set it after opening */
 };
 
 /* Parses `json` and makes the choices. `form` is the task's, or that of its few-shot examples. */

@@ -12,6 +12,7 @@
 
 #include "base/buf.h"
 #include "base/rand.h"
+#include "jinja/jinja.h"
 #include "keys.h"
 
 struct eval_render {
@@ -21,6 +22,7 @@ struct eval_render {
     uint32_t repeat;
     bool chat;
     struct eval_draw draw;
+    const struct cap_jinja_stop *stop; /* may be NULL */
 };
 
 static bool fail_full(struct cap_err *err)
@@ -94,6 +96,17 @@ void eval_render_free(struct eval_render *render)
         return;
     eval_draw_done(&render->draw);
     free(render);
+}
+
+void eval_render_until(struct eval_render *render, const struct cap_jinja_stop *stop)
+{
+    render->stop = stop;
+}
+
+static bool check_wanted(const struct eval_render *r, struct cap_err *err)
+{
+    return !r->stop || !r->stop->asked(r->stop->self) ||
+           cap_fail(err, CAP_CANCELLED, "the caller is gone");
 }
 
 /* ---- one turn ---- */
@@ -293,7 +306,8 @@ static bool choose_examples(struct eval_render *r, const Moecap__V1__TaskDoc *do
         !eval_draw_choose(&r->draw, doc->ordinal, keyed ? &key : NULL, err))
         return false;
     for (size_t i = 0; i < r->draw.shots; i++)
-        if (!eval_pool_example(r->pool, r->draw.chosen[i], arena, &examples[i], err))
+        if (!check_wanted(r, err) ||
+            !eval_pool_example(r->pool, r->draw.chosen[i], arena, &examples[i], err))
             return false;
     *out = examples;
     return true;
@@ -332,9 +346,10 @@ bool eval_render_prompt(struct eval_render *r, const Moecap__V1__TaskDoc *wire,
     if (wire->ordinal > EVAL_ORDINAL_MAX)
         return cap_fail(err, CAP_INVALID_ARGUMENT, "ordinal %u is above %d", wire->ordinal,
                         EVAL_ORDINAL_MAX);
-    ok = choose_examples(r, wire, arena, &examples, err) &&
+    ok = check_wanted(r, err) && choose_examples(r, wire, arena, &examples, err) &&
          eval_doc_open(&doc, r->task, &r->task->form, wire->json, strlen(wire->json), arena, err);
     if (ok) {
+        doc.stop = r->stop;
         ok = render_doc(r, &doc, examples, arena, out, err);
         eval_doc_done(&doc);
     }

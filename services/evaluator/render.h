@@ -28,6 +28,9 @@ struct eval_render *eval_render_open(const struct eval_task *task, struct eval_p
 void eval_render_free(struct eval_render *render);
 CAP_DEFINE_AUTO(eval_render)
 
+/* Who may lose interest in the prompts: then rendering fails with CAP_CANCELLED. Borrowed. */
+void eval_render_until(struct eval_render *render, const struct cap_jinja_stop *stop);
+
 /* Documents in rising order of ordinals are cheapest. Also checks that the document has a right
  * answer. Failures name the document. `out` is filled from the arena, but for doc's own texts. */
 bool eval_render_prompt(struct eval_render *render, const Moecap__V1__TaskDoc *doc,

@@ -10,6 +10,7 @@
 
 #include "digest/digest.h"
 #include "grade.h"
+#include "jinja/jinja.h"
 #include "kept.h"
 #include "keys.h"
 #include "measure.h"
@@ -175,6 +176,11 @@ static bool handle_keep(struct cap_rpc_call *call, Moecap__V1__KeepReply *reply,
 
 /* ---- Render ---- */
 
+static bool is_gone(void *call)
+{
+    return cap_rpc_cancelled(call);
+}
+
 static bool render_all(struct cap_rpc_call *call, const Moecap__V1__RenderRequest *request,
                        struct eval_render *render, Moecap__V1__RenderReply *reply,
                        struct cap_err *err)
@@ -187,8 +193,7 @@ static bool render_all(struct cap_rpc_call *call, const Moecap__V1__RenderReques
 
         if (!prompt)
             return fail_full(err);
-        if (!check_waiting(call, err) ||
-            !eval_render_prompt(render, request->docs[i], cap_rpc_arena(call), prompt, err))
+        if (!eval_render_prompt(render, request->docs[i], cap_rpc_arena(call), prompt, err))
             return false;
         reply->prompts[reply->n_prompts++] = prompt;
     }
@@ -199,15 +204,17 @@ static bool render_all(struct cap_rpc_call *call, const Moecap__V1__RenderReques
 static bool handle_render(struct cap_rpc_call *call, const Moecap__V1__RenderRequest *request,
                           Moecap__V1__RenderReply *reply, struct cap_err *err)
 {
+    const struct cap_jinja_stop stop = {is_gone, call};
     BORROWED(b, call);
     CAP_AUTO(eval_render) render = NULL;
 
     if (!check_batch(call, request->n_docs, err) ||
         !borrow(&b, request->definition, request->definition_sha256, request->fewshot_sha256,
                 request->fewshot, request->n_fewshot, err) ||
-        !(render =
-              eval_render_open(b.kit->task, b.kit->pool, request->spec, request->repeat, err)) ||
-        !render_all(call, request, render, reply, err))
+        !(render = eval_render_open(b.kit->task, b.kit->pool, request->spec, request->repeat, err)))
+        return false;
+    eval_render_until(render, &stop);
+    if (!render_all(call, request, render, reply, err))
         return false;
     reply->definition_sha256 = cap_arena_strdup(cap_rpc_arena(call), b.kit->definition_sha256);
     reply->fewshot_sha256 = cap_arena_strdup(cap_rpc_arena(call), b.kit->fewshot_sha256);

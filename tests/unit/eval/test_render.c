@@ -6,6 +6,7 @@
 #include "evaluator/kept.h"
 #include "evaluator/task_read.h"
 #include "evaluator/text/pyrandom.h"
+#include "jinja/jinja.h"
 #include "rendering.h"
 
 static int set_up(void **state)
@@ -386,6 +387,34 @@ static void too_small_a_pool_is_refused(void **state)
                                   "and 64 is the most");
 }
 
+static bool asked_often(void *count)
+{
+    return ++*(int *)count > 3;
+}
+
+static void rendering_ends_when_nobody_waits_any_more(void **state)
+{
+    CAP_AUTO(eval_task) task = open_yaml(DRAWN);
+    struct document examples[40], doc = {7, "u", "{\"q\": \"last?\", \"a\": \"x\"}"};
+    struct settings settings = {.has_num_fewshot = true, .num_fewshot = 10};
+    Moecap__V1__TaskDoc wire = doc_of(&doc);
+    Moecap__V1__Prompt prompt;
+    int count = 0;
+    const struct cap_jinja_stop stop = {asked_often, &count};
+    struct cap_err err = {0};
+    CAP_AUTO(eval_pool) pool = NULL;
+    CAP_AUTO(eval_render) render = NULL;
+
+    (void)state;
+    make_pool(examples, 40);
+    pool = open_pool(task, examples, 40);
+    assert_non_null(render = eval_render_open(task, pool, spec_of(&settings), 0, &err));
+    eval_render_until(render, &stop);
+    assert_false(eval_render_prompt(render, &wire, arena, &prompt, &err));
+    assert_int_equal(err.code, CAP_CANCELLED);
+    assert_int_equal(count, 4);
+}
+
 /* ---- tasks that stay between calls ---- */
 
 enum { KEEPERS = 4, KEEPER_ROUNDS = 300, KEPT_MAX = 3 };
@@ -469,6 +498,7 @@ int main(void)
         cmocka_unit_test(bad_documents_are_named),
         cmocka_unit_test(an_undefined_field_is_an_error_and_not_an_empty_text),
         cmocka_unit_test(too_small_a_pool_is_refused),
+        cmocka_unit_test(rendering_ends_when_nobody_waits_any_more),
         cmocka_unit_test(many_threads_share_what_is_kept),
         cmocka_unit_test(a_kit_without_room_serves_the_call_that_brought_it),
     };
