@@ -98,71 +98,89 @@ static bool check_answered(struct store_conn *conn, const struct put_work *work,
 }
 
 /* False when the key was there. */
-static bool note_key(struct cap_map *keys, uint32_t ordinal, const char *metric,
-                     const char *version)
+static bool note(struct cap_map *keys, const char *key)
 {
-    CAP_AUTO_BUF(key, 1 << 20);
-
-    cap_buf_printf(&key, "%u\n%s\n%s", ordinal, metric, version);
-    if (cap_map_get(keys, key.data))
+    if (cap_map_get(keys, key))
         return false;
-    cap_map_put(keys, key.data, keys); /* any value */
+    cap_map_put(keys, key, keys); /* any value */
     return true;
 }
 
-/* Notes the verdicts of these samples that are stored. */
-static bool find_stored(struct store_conn *conn, const struct put_work *work,
-                        const struct store_run *run, struct cap_map *keys, struct cap_err *err)
+/* What is graded, before and with this call: verdicts by "ordinal metric version", samples by
+ * "ordinal". */
+struct graded {
+    struct cap_map *verdicts, *samples;
+    uint32_t samples_new;
+};
+
+/* False when there is such a verdict. */
+static bool note_verdict(struct graded *graded, uint32_t ordinal, const char *metric,
+                         const char *version, bool is_new)
 {
-    CAP_AUTO(store_rows) rows =
-        store_pg_ask(conn, err,
-                     "SELECT ordinal, metric, version FROM unnest($2::bigint[]) AS u(o)"
-                     " JOIN verdict ON run_no = $1 AND ordinal = o",
-                     STORE_ARGS(store_arg_int(run->run_no), store_arg_text(work->ordinals)));
+    CAP_AUTO_BUF(key, 1 << 20);
+
+    cap_buf_printf(&key, "%u", ordinal);
+    graded->samples_new += note(graded->samples, key.data) && is_new;
+    cap_buf_printf(&key, "\n%s\n%s", metric, version);
+    return note(graded->verdicts, key.data);
+}
+
+/* Notes the verdicts of these samples that are stored. LATERAL with OFFSET 0: one look into the index
+ * for each sample, whatever the planner thinks of a table that it has no statistics of. */
+static bool find_stored(struct store_conn *conn, const struct put_work *work,
+                        const struct store_run *run, struct graded *graded, struct cap_err *err)
+{
+    CAP_AUTO(store_rows) rows = store_pg_ask(
+        conn, err,
+        "SELECT o, v.metric, v.version FROM unnest($2::bigint[]) AS u(o), LATERAL"
+        " (SELECT metric, version FROM verdict WHERE run_no = $1 AND ordinal = o OFFSET 0) AS v",
+        STORE_ARGS(store_arg_int(run->run_no), store_arg_text(work->ordinals)));
 
     for (size_t i = 0; rows && i < store_rows_count(rows); i++)
-        note_key(keys, store_rows_u32(rows, i, 0), store_rows_text(rows, i, 1),
-                 store_rows_text(rows, i, 2));
+        note_verdict(graded, store_rows_u32(rows, i, 0), store_rows_text(rows, i, 1),
+                     store_rows_text(rows, i, 2), false);
     return rows != NULL;
 }
 
 /* The run's row is locked, so nobody adds verdicts meanwhile: what is not stored can be copied. */
 static bool copy_new(struct store_conn *conn, const struct put_work *work,
-                     const struct store_run *run, struct cap_err *err)
+                     const struct store_run *run, uint32_t *out_samples_new, struct cap_err *err)
 {
     enum { BYTES_MAX = 64 << 20 };
     const Moecap__V1__PutVerdictsRequest *request = work->request;
-    CAP_AUTO(cap_map) keys = cap_map_new();
+    CAP_AUTO(cap_map) verdicts = cap_map_new();
+    CAP_AUTO(cap_map) samples = cap_map_new();
+    struct graded graded = {verdicts, samples, 0};
     Moecap__V1__Verdict **list =
         cap_arena_array(work->arena, request->n_verdicts + 1, sizeof *list);
     struct store_map_rows rows = {STORE_MAP_verdict, list, 0, &run->run_no, 1};
 
     if (!list)
         return store_fail_full(err);
-    if (!find_stored(conn, work, run, keys, err))
+    if (!find_stored(conn, work, run, &graded, err))
         return false;
     for (size_t i = 0; i < request->n_verdicts; i++) {
         Moecap__V1__Verdict *v = request->verdicts[i];
-        if (note_key(keys, v->ordinal, v->metric, v->version))
+        if (note_verdict(&graded, v->ordinal, v->metric, v->version, true))
             list[rows.count++] = v;
     }
+    *out_samples_new = graded.samples_new;
     return store_map_copy(conn, "COPY verdict (run_no, {verdict}) FROM STDIN", &rows, BYTES_MAX,
                           err);
 }
 
-static bool count_graded(struct store_conn *conn, const struct store_run *run, uint32_t *out_count,
-                         struct cap_err *err)
+static bool count_graded(struct store_conn *conn, const struct store_run *run, uint32_t samples_new,
+                         uint32_t *out_count, struct cap_err *err)
 {
     CAP_AUTO(store_rows) rows =
         store_pg_ask(conn, err,
-                     "UPDATE run SET samples_graded ="
-                     "  (SELECT count(DISTINCT ordinal) FROM verdict WHERE run_no = $1),"
+                     "UPDATE run SET samples_graded = samples_graded + $2,"
                      " graded_below = coalesce((SELECT ordinal FROM sample s WHERE run_no = $1"
                      "   AND ordinal >= graded_below AND (SELECT true FROM verdict v"
                      "    WHERE v.run_no = $1 AND v.ordinal = s.ordinal LIMIT 1) IS NULL"
                      "   ORDER BY ordinal LIMIT 1), graded_below)"
                      " WHERE run_no = $1 RETURNING samples_graded",
-                     STORE_ARGS(store_arg_int(run->run_no)));
+                     STORE_ARGS(store_arg_int(run->run_no), store_arg_int(samples_new)));
 
     if (!rows)
         return false;
@@ -174,6 +192,7 @@ static bool put_verdicts(struct store_conn *conn, void *arg, struct cap_err *err
 {
     struct put_work *work = arg;
     struct store_run run;
+    uint32_t samples_new = 0;
 
     if (!store_run_lock(conn, work->request->run_id, &run, err))
         return false;
@@ -181,8 +200,8 @@ static bool put_verdicts(struct store_conn *conn, void *arg, struct cap_err *err
         return cap_fail(err, CAP_FAILED_PRECONDITION,
                         "run %s is %s; verdicts are taken while it is grading or after it finished",
                         run.run_id, store_state_name(run.state));
-    return check_answered(conn, work, &run, err) && copy_new(conn, work, &run, err) &&
-           count_graded(conn, &run, &work->reply->samples_graded, err);
+    return check_answered(conn, work, &run, err) && copy_new(conn, work, &run, &samples_new, err) &&
+           count_graded(conn, &run, samples_new, &work->reply->samples_graded, err);
 }
 
 static bool check_verdict(const Moecap__V1__Verdict *v, struct cap_err *err)

@@ -85,6 +85,36 @@ static void the_first_verdict_of_a_version_stays_and_versions_add_up(void **stat
     assert_string_equal(evidence->verdicts[0]->reason, "bytes <0xFF> that are no text");
 }
 
+/* Whatever the order, the repeats and the metrics: a sample with a verdict counts once. */
+static void a_sample_counts_as_graded_once(void **state)
+{
+    struct world *w = *state;
+    Moecap__V1__PutVerdictsRequest request = MOECAP__V1__PUT_VERDICTS_REQUEST__INIT;
+    Moecap__V1__PutVerdictsReply reply = MOECAP__V1__PUT_VERDICTS_REPLY__INIT;
+    Moecap__V1__Verdict v[4] = {correct(), correct(), correct(), correct()};
+    Moecap__V1__Verdict *list[] = {&v[0], &v[1], &v[2], &v[3]};
+    struct cap_err err = {0};
+    uint32_t graded;
+
+    must_put_task(w, 4);
+    request.run_id = must_enqueue(w, 4, 4, 1);
+    must_answer_all(w, request.run_id, 4, 4);
+    assert_ok(put_one(w, request.run_id, v[0], &graded, &err), &err);
+    v[0].ordinal = 2;
+    v[1].metric = "other"; /* of sample 0, which has a verdict */
+    v[2].ordinal = 2;
+    v[2].metric = "other";
+    v[3].ordinal = 2; /* as the first */
+    request.verdicts = list;
+    request.n_verdicts = 4;
+    for (int i = 0; i < 2; i++) {
+        assert_ok(store_put_verdicts(w->pg, &request, w->arena, &reply, &err), &err);
+        assert_int_equal(reply.samples_graded, 2);
+        assert_int_equal(sql_int(w, "SELECT count(*) FROM moecap.verdict"), 4);
+    }
+    assert_int_equal(sql_int(w, "SELECT count(DISTINCT ordinal) FROM moecap.verdict"), 2);
+}
+
 static void verdicts_that_belong_nowhere_are_refused(void **state)
 {
     struct world *w = *state;
@@ -686,6 +716,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WORLD_TEST(answers_meet_their_documents_by_id),
         WORLD_TEST(the_first_verdict_of_a_version_stays_and_versions_add_up),
+        WORLD_TEST(a_sample_counts_as_graded_once),
         WORLD_TEST(verdicts_that_belong_nowhere_are_refused),
         WORLD_TEST(a_run_finishes_once_and_only_when_all_is_graded),
         WORLD_TEST(the_board_shows_figures_and_their_reasons),
