@@ -183,7 +183,7 @@ static bool read_line(const struct reader *r, char *line, struct cap_err *err)
     text = trim(text);
     row = find_row(r->config, text, strlen(text));
     if (row == r->config->row_count)
-        return cap_fail(err, CAP_INVALID_ARGUMENT, "there is no setting \"%s\"", text);
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "unknown setting \"%s\"", text);
     return put(r, row, trim(equals + 1), CAP_CONFIG_FILE, err);
 }
 

@@ -21,7 +21,7 @@ void cap_digest_free(struct cap_digest *digest);
 CAP_DEFINE_AUTO(cap_digest)
 
 void cap_digest_add(struct cap_digest *digest, const void *data, size_t length);
-/* Ends the digest; it then starts anew. */
+/* Ends the digest; it then starts again. */
 void cap_digest_end(struct cap_digest *digest, uint8_t out[CAP_SHA256_BYTES]);
 
 void cap_sha256(const void *data, size_t length, uint8_t out[CAP_SHA256_BYTES]);

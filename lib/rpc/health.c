@@ -75,7 +75,7 @@ static bool check(struct cap_rpc_call *call, const Grpc__Health__V1__HealthCheck
     status = status_locked(health, request->service);
     pthread_mutex_unlock(&health->lock);
     if (status == STATUS(SERVICE_UNKNOWN))
-        return cap_fail(err, CAP_NOT_FOUND, "there is no service \"%s\"", request->service);
+        return cap_fail(err, CAP_NOT_FOUND, "unknown service \"%s\"", request->service);
     reply->status = (Grpc__Health__V1__HealthCheckResponse__ServingStatus)status;
     return true;
 }

@@ -306,7 +306,7 @@ static void refuse_unknown(struct cap_rpc_call *call)
 {
     struct cap_err err = {0};
 
-    cap_fail(&err, CAP_UNIMPLEMENTED, "there is no method %.*s",
+    cap_fail(&err, CAP_UNIMPLEMENTED, "unknown method %.*s",
              (int)GRPC_SLICE_LENGTH(call->details.method),
              (const char *)GRPC_SLICE_START_PTR(call->details.method));
     rpc_handler_refuse(call, &err);

@@ -286,7 +286,7 @@ static void health_answers_for_every_service(void **state)
     assert_int_equal(health_of(f, "moecap.test.Echo", &err), HEALTH(NOT_SERVING));
     assert_int_equal(health_of(f, "nobody", &err), -1);
     assert_int_equal(err.code, CAP_NOT_FOUND);
-    assert_string_equal(err.text, "there is no service \"nobody\"");
+    assert_string_equal(err.text, "unknown service \"nobody\"");
 }
 
 static int next_status(struct cap_rpc_call *watch)

@@ -369,7 +369,7 @@ static void an_unknown_method_is_named(void **state)
     method.path = "/moecap.test.Echo/Shout";
     assert_false(cap_rpc_unary(f->channel, &method, NULL, &request.base, f->arena, &reply, &err));
     assert_int_equal(err.code, CAP_UNIMPLEMENTED);
-    assert_string_equal(err.text, "there is no method /moecap.test.Echo/Shout");
+    assert_string_equal(err.text, "unknown method /moecap.test.Echo/Shout");
 }
 
 static void a_deadline_ends_the_call_on_both_sides(void **state)

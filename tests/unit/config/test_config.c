@@ -132,7 +132,7 @@ static void a_bad_line_in_a_file_is_named(void **state)
     assert_true(mkstemp(path) >= 0);
     assert_true(cap_file_write(path, "depth_max = 2\nwidth = 3\n", 24, &err));
     assert_false(READ(&r, "--config", path));
-    assert_non_null(strstr(r.err.text, ":2: there is no setting \"width\""));
+    assert_non_null(strstr(r.err.text, ":2: unknown setting \"width\""));
     remove(path);
     cap_arena_free(r.arena);
 }
