@@ -98,6 +98,15 @@ static struct entry *next_entry(struct eval_pool *pool)
     return &pool->entries[pool->count];
 }
 
+void eval_pool_digest_add(struct cap_digest *digest, const char *json)
+{
+    size_t length = strlen(json);
+
+    /* the lengths keep two documents from looking like one */
+    cap_digest_add(digest, &length, sizeof length);
+    cap_digest_add(digest, json, length);
+}
+
 static bool add_document(struct eval_pool *pool, const char *uid, const char *json,
                          struct cap_err *err)
 {
@@ -115,9 +124,7 @@ static bool add_document(struct eval_pool *pool, const char *uid, const char *js
     if (!entry->uid || !entry->json)
         return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "the few-shot pool needs too much memory");
     entry->length = length;
-    /* the lengths keep two documents from looking like one */
-    cap_digest_add(pool->digest, &length, sizeof length);
-    cap_digest_add(pool->digest, json, length);
+    eval_pool_digest_add(pool->digest, json);
     pool->bytes += length;
     pool->count++;
     return true;

@@ -58,6 +58,10 @@ bool eval_pool_add_samples(struct eval_pool *pool, struct cap_err *err);
 /* The digest of the documents, "" of none. Nothing is added afterwards. */
 const char *eval_pool_end(struct eval_pool *pool);
 
+/* The same of documents that are in no pool yet, without looking into them: to ask whether such a pool
+ * is at hand. Begin with cap_digest_new(). */
+void eval_pool_digest_add(struct cap_digest *digest, const char *json);
+
 size_t eval_pool_count(const struct eval_pool *pool);
 size_t eval_pool_bytes(struct eval_pool *pool); /* of memory; grows with the examples made */
 /* The example's texts live with the pool or in `arena`. */

@@ -103,6 +103,26 @@ static void keep(struct borrowed *b, struct eval_kit **io_kit)
     *io_kit = NULL;
 }
 
+/* What came whole may be at hand from an earlier call: its digests are much cheaper than a look into
+ * each document. */
+static bool find_whole(struct borrowed *b, const char *definition,
+                       Moecap__V1__TaskDoc *const *fewshot, size_t count)
+{
+    CAP_AUTO(cap_digest) digest = cap_digest_new();
+    char task[CAP_SHA256_HEX_BYTES], pool[CAP_SHA256_HEX_BYTES] = "";
+    uint8_t bytes[CAP_SHA256_BYTES];
+    struct cap_err ignored = {0};
+
+    cap_sha256_hex(definition, strlen(definition), task);
+    for (size_t i = 0; i < count; i++)
+        eval_pool_digest_add(digest, fewshot[i]->json);
+    cap_digest_end(digest, bytes);
+    if (count > 0)
+        cap_hex(bytes, sizeof bytes, pool);
+    b->kit = eval_kept_find(b->kept, task, pool, &ignored);
+    return b->kit != NULL;
+}
+
 /* By digests, or whole: then it is kept, for the next call. */
 static bool borrow(struct borrowed *b, const char *definition, const char *definition_sha256,
                    const char *fewshot_sha256, Moecap__V1__TaskDoc *const *fewshot, size_t count,
@@ -117,6 +137,8 @@ static bool borrow(struct borrowed *b, const char *definition, const char *defin
         b->kit = eval_kept_find(b->kept, definition_sha256, fewshot_sha256, err);
         return b->kit != NULL;
     }
+    if (find_whole(b, definition, fewshot, count))
+        return true;
     if (!(kit = eval_kit_open(definition, err)) || !add_examples(kit, fewshot, count, err) ||
         !eval_kit_end(kit, err))
         return false;
