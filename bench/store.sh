@@ -30,7 +30,7 @@ work=$(mktemp -d /tmp/moecap-bench.XXXXXX)
 chmod 711 "$work"
 store=
 clean_up() {
-    [ -z "$store" ] || { kill "$store" 2>/dev/null && wait "$store" || true; }
+    if [ -n "$store" ] && kill "$store" 2>/dev/null; then wait "$store" || true; fi
     rm -rf "$work"
 }
 trap clean_up EXIT INT TERM

@@ -122,7 +122,7 @@ void store_map_expand(const char *sql, struct cap_buf *out)
             cap_buf_add_char(out, *c++);
         else if (*c) {
             brace = strcspn(++c, "}");
-            assert(c[brace] && brace < sizeof text);
+            assert(brace < sizeof text && c[brace]);
             snprintf(text, sizeof text, "%.*s", (int)brace, c);
             expand_one(text, out);
             c += brace + 1;
@@ -215,7 +215,7 @@ static void add_number(struct cap_buf *out, const ProtobufCFieldDescriptor *leaf
         store_add_int(out, *(const int32_t *)at);
         break;
     case PROTOBUF_C_TYPE_DOUBLE:
-        cap_buf_printf(out, "%.17g", *(const double *)at);
+        cap_buf_printf(out, "%.17g", *(const double *)(const void *)at);
         break;
     default:
         assert(false && "a field of this type is not a number");
@@ -414,7 +414,8 @@ static void read_number(const ProtobufCFieldDescriptor *leaf, char *at, const ch
         *(int64_t *)at = read_digits(text, out_end);
         break;
     case PROTOBUF_C_TYPE_DOUBLE:
-        *(double *)at = strtod(text, out_end); /* knows NaN and Infinity as PostgreSQL does */
+        *(double *)(void *)at =
+            strtod(text, out_end); /* knows NaN and Infinity as PostgreSQL does */
         break;
     case PROTOBUF_C_TYPE_BOOL:
     case PROTOBUF_C_TYPE_INT32:
