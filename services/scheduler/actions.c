@@ -1,5 +1,14 @@
-/* One action at a time: ask the store, the evaluator or a node, and feed back what came of it. What
- * is away is asked again, with growing pauses; nothing of a run is lost meanwhile. */
+/* One action at a time: ask the store, the evaluator or a node, and feed back what came of it.
+ *
+ * Patience. Whatever may pass by itself (sched_may_pass: away, overloaded, too late, a broken
+ * connection) is asked again with growing pauses, for as long as the run is still in the state that
+ * asked for it; nothing of a run is lost meanwhile, since everything here may be repeated. What can
+ * never pass is an event with `final`, and its sentence becomes the run's reason.
+ *
+ * Lost replies. A deed whose reply was lost looks refused when it is asked for again: so after a
+ * refusal the store is asked how it has the run (ask_store, find_from, end_finishing), and the
+ * scheduler goes on from there.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,7 +47,7 @@ uint32_t sched_smaller_batch(uint32_t batch, const struct cap_err *err)
     return smaller > 0 ? smaller : 1;
 }
 
-/* The pause before the next of so many tries; false when the program ends. */
+/* Pauses before the next try, longer after each; false when the program ends. */
 static bool pause_before_retry(struct sched_dispatcher *d, const char *what, const char *run_id,
                                int tries, const struct cap_err *err)
 {
@@ -248,7 +257,7 @@ static void do_assign(struct sched_dispatcher *d, struct sched_job *job,
     struct cap_err err = {0};
 
     if (!stream)
-        return; /* its leaving is an event of its own */
+        return; /* that it left is another event */
     if (copy_grant(d, job, a->fence, &assignment.grant) &&
         !d->options.assign(&assignment, stream, &err) && ask_wanted(&wanted)) {
         const struct sched_event event = {.kind = SCHED_SHARD_REFUSED,

@@ -7,10 +7,10 @@
 
 #include "base/clock.h"
 #include "base/wait.h"
-#include "handlers_rpc.h"
 #include "log/log.h"
 #include "metrics.h"
 #include "moecap/v1/store.rpc.h"
+#include "service.h"
 
 enum {
     BATCH_ARENA_BYTES = 64 << 20,

@@ -4,8 +4,8 @@
 #include <string.h>
 
 #include "clients.h"
-#include "handlers_rpc.h"
 #include "moecap/v1/store.rpc.h"
+#include "service.h"
 
 enum {
     CALL_ARENA_BYTES = 256 << 20,

@@ -1,4 +1,24 @@
-/* The one lock around the one state: events go in, actions are handed to the pools. */
+/* The one lock around the one state: events go in, actions are handed to the pools.
+ *
+ * Threads. Handlers, the store's appenders, the renewer and the ticker feed events, each under the
+ * lock, each for as long as a step takes. The actions of a step are put into the queue of a pool
+ * before the lock is let go, so actions of one kind begin in the order in which they were decided;
+ * they may end in any order, and their outcome comes back as an event that carries the fence or the
+ * state that it speaks of. There is a pool for each thing that may be waited for: the store,
+ * assignments, stops, the end of streams (which waits for nobody), grading.
+ *
+ * Locks. The dispatcher's lock is the innermost but for the job's references, which are atomic: no
+ * call leaves while it is held, no other lock is taken under it. A stream's order lock may be held
+ * while the dispatcher's is taken (work_rpc.c asks whether a run is still wanted), never the other
+ * way round.
+ *
+ * Memory. A run here is two things: what decisions need (struct sched_run, in the state) and what
+ * people and calls need (struct sched_job). Both are forgotten when ENDED_KEPT_MAX later runs have
+ * ended; who still looks at a job holds a reference.
+ *
+ * At the end. Actions that wait are dropped, but for moves: somebody may have been told of them, so
+ * they are tried once more each.
+ */
 #include "dispatcher.h"
 
 #include <stdio.h>
@@ -13,7 +33,7 @@
 enum {
     ENDED_KEPT_MAX = 4096,
     SLICE_MS = 50,
-    STUCK_LEASES = 2, /* a node that reads nothing for the time of so many leases is dropped */
+    STUCK_LEASES = 2, /* a node that reads nothing for the time of two leases is dropped */
 };
 
 static const enum sched_pool_name pool_of[SCHED_ACTION_COUNT] = {

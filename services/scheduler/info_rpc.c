@@ -9,8 +9,8 @@
 #include <string.h>
 
 #include "admit.h"
-#include "handlers_rpc.h"
 #include "moecap/v1/store.rpc.h"
+#include "service.h"
 
 enum { OFFERS_ARENA_BYTES = 256 << 20 };
 

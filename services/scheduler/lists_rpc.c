@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "handlers_rpc.h"
+#include "service.h"
 #include "stream.h"
 
 enum { QUEUE_LIMIT_DEFAULT = 100, QUEUE_LIMIT_MAX = 1000, NODES_SHOWN_MAX = 4096 };

@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "handlers_rpc.h"
 #include "log/log.h"
 #include "moecap/v1/store.rpc.h"
+#include "service.h"
 
 enum { RESTORE_PAUSE_MS = 500, WAIT_MS_MAX = 5000, SLICE_MS = 20, SPEC_ARENA_BYTES = 4 << 20 };
 

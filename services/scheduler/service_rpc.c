@@ -1,6 +1,6 @@
 /* The service's life, and the table of its handlers. */
 #include "base/clock.h"
-#include "handlers_rpc.h"
+#include "service.h"
 
 enum { POOL_BYTES_MAX = 72 << 20 };
 

@@ -169,7 +169,7 @@ enum sched_action_kind {
     SCHED_DO_LEASE,   /* ask the store: run_id for node_id */
     SCHED_DO_ASSIGN,  /* tell node_id to work on run_id under fence, and send it prompts */
     SCHED_DO_STOP,    /* tell node_id to stop run_id; reason */
-    SCHED_DO_DROP,    /* end the stream of node_id, so that it registers anew; reason */
+    SCHED_DO_DROP,    /* end the stream of node_id, so that it registers again; reason */
     SCHED_DO_RELEASE, /* tell the store that the lease under fence has ended; reason */
     SCHED_DO_GRADE,   /* grade what is not graded yet */
     SCHED_DO_FINISH,  /* measure and store the summary */

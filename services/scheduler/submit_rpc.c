@@ -15,10 +15,10 @@
 #include "admit.h"
 #include "base/clock.h"
 #include "digest/digest.h"
-#include "handlers_rpc.h"
 #include "log/log.h"
 #include "metrics.h"
 #include "moecap/v1/store.rpc.h"
+#include "service.h"
 
 enum {
     LIST_ARENA_BYTES = 64 << 20,

@@ -23,10 +23,10 @@
 #include "append_rpc.h"
 #include "base/clock.h"
 #include "base/utf8.h"
-#include "handlers_rpc.h"
 #include "log/log.h"
 #include "metrics.h"
 #include "moecap/v1/store.rpc.h"
+#include "service.h"
 #include "words/words.h"
 
 enum {

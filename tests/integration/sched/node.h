@@ -22,7 +22,7 @@ struct node {
     _Atomic bool twice;    /* (any time) every batch is sent twice */
     _Atomic bool deaf;     /* (any time) neither beats nor reads: SIGSTOP */
     _Atomic bool lazy;     /* (any time) beats and delivers nothing */
-    _Atomic int die_after; /* (any time) > 0: break the stream and forget after so many */
+    _Atomic int die_after; /* (any time) > 0: break the stream and forget after that many batches */
     const char *says; /* the phase it tells when it is assigned a run; it breaks the stream then */
     _Atomic int *store_has; /* batches that the store has, to compare with what is acknowledged */
     _Atomic int streams, batches, stops, assigned, acks, early_acks;

@@ -1,4 +1,4 @@
-/* suite.h — a whole suite for the scheduler's tests: moecap-store on a database of its own,
+/* suite.h — a whole suite for the scheduler's tests: moecap-store on a private database,
  * moecap-scheduler, nodes with the null engine, all real programs; the evaluator is played by the
  * test, so that it can be away, slow or wrong.
  *
@@ -82,7 +82,7 @@ Moecap__V1__SubmitReply *must_submit(struct suite *s, Moecap__V1__EvaluationSpec
 /* The last word on a run: watches until it has ended and fails unless it ended so. The progress is
  * the arena's. */
 Moecap__V1__RunProgress *must_end(struct suite *s, const char *id, Moecap__V1__RunState state);
-/* Waits until the store holds so many answers of the run. */
+/* Waits until the store holds that many answers of the run. */
 void must_answer(struct suite *s, const char *run_id, uint32_t answers);
 Moecap__V1__GetRunReply *must_get_run(struct suite *s, const char *run_id);
 Moecap__V1__ListQueueReply *must_list_queue(struct suite *s);

@@ -67,7 +67,7 @@ static void a_node_that_vanishes_is_replaced_and_nothing_is_done_twice(void **st
     node_stop(&second);
 }
 
-static void a_silent_node_loses_its_run_and_registers_anew(void **state)
+static void a_silent_node_loses_its_run_and_registers_again(void **state)
 {
     struct house *house = *state;
     static struct node silent = {.pace_ms = 30}, other = {0};
@@ -487,7 +487,7 @@ static int run_group(void)
         IN_HOUSE(a_run_goes_all_the_way),
         IN_HOUSE(many_runs_on_several_nodes_end_although_the_store_fails_now_and_then),
         IN_HOUSE(a_node_that_vanishes_is_replaced_and_nothing_is_done_twice),
-        IN_HOUSE(a_silent_node_loses_its_run_and_registers_anew),
+        IN_HOUSE(a_silent_node_loses_its_run_and_registers_again),
         IN_HOUSE(a_node_that_beats_keeps_its_lease_however_long_the_store_takes),
         IN_HOUSE(a_batch_is_taken_from_the_node_that_holds_the_lease_only),
         IN_HOUSE(cancel_stops_the_node_within_a_second),

@@ -1,7 +1,7 @@
-/* Gold reaches no node, in no field of no message: of every task that is shipped.
+/* Gold reaches no node, in no field of any message: of every task that is shipped.
  *
  * Each task of tasks/ is put into the store with documents of ours in which whatever is not asked is
- * marked: the right answer, and fields that only whoever holds the whole document could pass on. The
+ * marked: the right answer, and fields that only a holder of the whole document could pass on. The
  * real evaluator renders, the real scheduler assigns, and this test is the node: it goes through every
  * text and every byte string of every command, by the messages' own descriptors, so that a field
  * that comes tomorrow is looked at, too.

@@ -249,7 +249,7 @@ static void a_hello_that_names_too_much_or_nothing_is_refused(void **state)
 
 enum { WIDE_NODES = 5, WIDE_MODELS = 1024 };
 
-/* A stream whose hello names WIDE_MODELS models of its own. */
+/* A stream whose hello names WIDE_MODELS models that no other has. */
 static struct cap_rpc_call *open_wide_node(struct house *house, int number)
 {
     static char names[WIDE_NODES][WIDE_MODELS][24];

@@ -22,7 +22,7 @@ static void join_many(struct stage *stage, int count)
     }
 }
 
-/* Runs that none of these nodes can take; each needs a model of its own when `apart`. */
+/* Runs that none of these nodes can take; with `apart`, each needs another model. */
 static void add_many(struct stage *stage, int from, int count, bool apart)
 {
     for (int i = from; i < from + count; i++) {

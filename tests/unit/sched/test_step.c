@@ -348,7 +348,7 @@ static void attempts_that_store_nothing_are_counted_and_end(void **state)
     assert_string_equal(run_of(stage, "r")->reason, "failed after 3 attempts: out of memory");
 }
 
-static void an_attempt_that_stored_answers_starts_the_count_anew(void **state)
+static void an_attempt_that_stored_answers_starts_the_count_again(void **state)
 {
     struct stage *stage = *state;
     struct sched_run run = run_named("r");
@@ -772,7 +772,7 @@ int main(void)
         ON_STAGE(cancel_of_a_finishing_that_is_given_up_ends_cancelled),
         ON_STAGE(a_bad_model_fails_the_run_with_the_nodes_sentence),
         ON_STAGE(attempts_that_store_nothing_are_counted_and_end),
-        ON_STAGE(an_attempt_that_stored_answers_starts_the_count_anew),
+        ON_STAGE(an_attempt_that_stored_answers_starts_the_count_again),
         ON_STAGE(prompts_that_cannot_be_made_stop_the_node_and_fail_the_run),
         ON_STAGE(a_poisoned_grading_fails_the_run),
         ON_STAGE(a_node_that_stops_by_itself_gives_the_run_back),
