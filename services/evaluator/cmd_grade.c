@@ -80,7 +80,7 @@ static bool read_scores(struct grading *g, const json_t *list, struct eval_answe
             json_is_object(entry) ? json_object_get(entry, "log_likelihood") : entry;
 
         if (!json_is_number(sum))
-            return cap_fail(err, CAP_INVALID_ARGUMENT, "scores: entry %zu is no number", i + 1);
+            return cap_fail(err, CAP_INVALID_ARGUMENT, "scores: entry %zu is not a number", i + 1);
         scores[i].log_likelihood = json_number_value(sum);
         scores[i].greedy = json_is_true(json_object_get(entry, "greedy"));
     }
@@ -103,7 +103,7 @@ static bool read_texts(struct grading *g, const json_t *line, struct eval_answer
         const json_t *text = list ? json_array_get(list, i) : one;
 
         if (!json_is_string(text) && !json_is_null(text))
-            return cap_fail(err, CAP_INVALID_ARGUMENT, "\"text\" is no text");
+            return cap_fail(err, CAP_INVALID_ARGUMENT, "\"text\" is not a text");
         texts[i] = json_is_string(text) ? eval_json_text(text) : eval_text_of("");
         if (g->command->cut)
             texts[i] = eval_answer_text(g->task, texts[i]);

@@ -150,7 +150,7 @@ bool eval_doc_open_json(struct eval_doc *doc, const struct eval_task *task,
     *doc = (struct eval_doc){.task = task, .form = form, .arena = arena, .values = json_array()};
     if (!json_is_object(json)) {
         eval_doc_done(doc);
-        return cap_fail(err, CAP_INVALID_ARGUMENT, "the document is no JSON object");
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "the document is not a JSON object");
     }
     doc->json = json_incref(json);
     if (make_choices(doc, err))
@@ -417,7 +417,7 @@ bool eval_doc_shown_target(struct eval_doc *doc, struct eval_text *out, struct c
     json_t *value = value_of(doc, doc->form->target, "doc_to_target", &rendered, err);
     json_t *list = NULL;
 
-    if (json_is_string(value) && !rendered) { /* digits of a field are no number here */
+    if (json_is_string(value) && !rendered) { /* the digits of a field stay a text here */
         *out = eval_json_text(value);
         return true;
     }

@@ -255,7 +255,7 @@ static bool read_removals(struct removals *r, const json_t *list, const char *ke
     json_array_foreach((json_t *)list, i, pattern)
     {
         if (!json_is_string(pattern))
-            return cap_fail(err, CAP_INVALID_ARGUMENT, "%s: entry %zu is no text", key, i + 1);
+            return cap_fail(err, CAP_INVALID_ARGUMENT, "%s: entry %zu is not a text", key, i + 1);
         if (!(r->regexes[r->count] = eval_regex_open(eval_json_text(pattern), err)))
             return cap_fail_in(err, "%s", key);
         r->count++;

@@ -33,7 +33,7 @@ struct eval_text eval_json_str(struct cap_arena *arena, const json_t *value);
 /* A Python literal list or tuple of numbers and strings ("['a', \"b\", 3]"); NULL when it is none.
  */
 json_t *eval_python_list(struct eval_text text);
-/* JSON as Python's json reads it (base/python_json.h); NULL where that is no JSON either. */
+/* JSON as Python's json reads it (base/python_json.h); NULL where even that is not JSON. */
 json_t *eval_python_json(const char *text, size_t length);
 
 #endif

@@ -156,7 +156,7 @@ void eval_measure_metric(const struct eval_evidence *e, size_t metric, Moecap__V
 void eval_wilson(uint64_t correct, uint64_t count, double *out_low, double *out_high);
 /* Percentile of sorted values, between two of them by linear interpolation. */
 double eval_percentile(const double *sorted, size_t count, double percent);
-/* Why times of this run are no measurement; NULL: they are. */
+/* Why times of this run do not measure anything; NULL: they do. */
 const char *eval_timing_problem(const struct eval_evidence *e);
 
 /* Why there is no figure of these passes; NULL: there can be one. Only a rate needs times. */

@@ -45,7 +45,7 @@ static bool read_ignored(struct exact_match *m, const json_t *list, struct cap_e
     json_array_foreach((json_t *)list, i, pattern)
     {
         if (!json_is_string(pattern))
-            return cap_fail(err, CAP_INVALID_ARGUMENT, "regexes_to_ignore: entry %zu is no text",
+            return cap_fail(err, CAP_INVALID_ARGUMENT, "regexes_to_ignore: entry %zu is not a text",
                             i + 1);
         if (!(m->ignore[i] = eval_regex_open(eval_json_text(pattern), err)))
             return cap_fail_in(err, "regexes_to_ignore");

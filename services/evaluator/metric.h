@@ -49,7 +49,7 @@ struct eval_metric_ops {
     const char *name;
     const char *version; /* of verdicts: a change of meaning is a new version */
     enum eval_needs needs;
-    const char *const *keys;                                   /* options of its own */
+    const char *const *keys;                                   /* the options that only it has */
     void *(*open)(const json_t *options, struct cap_err *err); /* NULL: no options */
     bool (*grade)(const void *state, const struct eval_metric_input *in,
                   struct eval_metric_result *out, struct cap_err *err);

@@ -77,7 +77,7 @@ static bool read_task(struct eval_task *task, struct cap_err *err)
         return cap_fail(err, CAP_INVALID_ARGUMENT, "the task has no name");
     if (!is_task_name(task->name))
         return cap_fail(err, CAP_INVALID_ARGUMENT,
-                        "\"%.80s\" is no name: 1 to 128 letters, digits, \"_\", \"-\" and \".\"",
+                        "\"%.80s\" is not a name: 1 to 128 letters, digits, \"_\", \"-\" and \".\"",
                         task->name);
     return true;
 }

@@ -4,7 +4,8 @@
 
 #include "measure.h"
 
-/* Of a run's answers, before what the others say of gaps and tokens is no picture of the run. */
+/* This share of the answers may be silent about gaps or first tokens. Beyond it the others do not
+ * represent the run. */
 enum { WITHOUT_GAPS_PERCENT_MAX = 2 };
 
 const char *eval_timing_problem(const struct eval_evidence *e)
@@ -39,7 +40,7 @@ static double mean(const struct eval_values *values)
     return sum / (double)values->count;
 }
 
-/* A percentile needs so many values that one is expected beyond it. */
+/* A percentile needs enough values that one is expected beyond it. */
 static const struct {
     double percent;
     size_t needed;

@@ -1,8 +1,8 @@
 /* text.h — texts as Python's str sees them: code points, Unicode white space, full case mapping.
  *
  * Graders must agree with reference graders written in Python, so these are Python's rules, not C's
- * and not POSIX's (docs/graders.md). A text is a slice of valid UTF-8 that may hold U+0000; whoever
- * takes bytes from outside calls eval_text_valid first. Results are borrowed from their input or
+ * and not POSIX's (docs/graders.md). A text is a slice of valid UTF-8 that may hold U+0000; code
+ * that takes bytes from outside calls eval_text_valid first. Results are borrowed from their input or
  * live in the arena; where the arena is full they are EVAL_TEXT_NONE. Any thread.
  *
  *     struct eval_text t = eval_text_valid(arena, bytes, length);

@@ -67,7 +67,7 @@ gives bad_lines '{"id":1,"verdict":"correct","extracted":"1","reason":""}'
 gives bad_lines '{"id":5,"verdict":"correct","extracted":"1","reason":""}'
 says bad_lines 'grade: line 2: not JSON'
 says bad_lines 'grade: line 4: there is no "gold"'
-says bad_lines 'grade: line 5: the document is no JSON object'
+says bad_lines 'grade: line 5: the document is not a JSON object'
 says bad_lines 'grade: line 6: there is no "text"'
 says bad_lines 'grade: 4 of 7 lines could not be graded'
 

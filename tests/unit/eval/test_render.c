@@ -348,7 +348,7 @@ static void bad_documents_are_named(void **state)
     (void)state;
     refuse(choice, "{\"question\": \"x\", \"choices\": [1,2,3,4], \"answer\": 4}",
            "document 3 (\"u3\"): the right answer \"4\" is none of the 4 choices");
-    refuse(plain, "[1]", "document 3 (\"u3\"): the document is no JSON object");
+    refuse(plain, "[1]", "document 3 (\"u3\"): the document is not a JSON object");
     refuse(plain, "{\"q\": \"\", \"a\": \"x\"}",
            "document 3 (\"u3\"): doc_to_text gives an empty text");
     refuse(plain, "{\"q\": [1], \"a\": \"x\"}", "document 3 (\"u3\"): doc_to_text gives no text");

@@ -89,9 +89,10 @@ static void a_value_of_the_wrong_kind_is_named(void **state)
     assert_refused(HEAD "output_type: loglikelihood\n",
                    "t.yaml:4: output_type: \"loglikelihood\" is not supported; it is "
                    "generate_until or multiple_choice");
-    assert_refused("task: a b\ndoc_to_text: q\ndoc_to_target: a\n",
-                   "t.yaml:1: task: \"a b\" is no name: 1 to 128 letters, digits, \"_\", \"-\" and "
-                   "\".\"");
+    assert_refused(
+        "task: a b\ndoc_to_text: q\ndoc_to_target: a\n",
+        "t.yaml:1: task: \"a b\" is not a name: 1 to 128 letters, digits, \"_\", \"-\" and "
+        "\".\"");
 }
 
 static void missing_keys_are_named(void **state)
