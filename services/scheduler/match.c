@@ -82,7 +82,8 @@ static void list_offers(const struct sched_state *state, const struct sched_need
         const char *const *name = list_of(node, check);
 
         for (; passed(node, needs) == check && name && *name; name++) {
-            if (cap_map_put(seen, *name, node) || cap_map_count(seen) > OFFERS_SHOWN_MAX)
+            if (strstr(*name, SCHED_AT_URL) || cap_map_put(seen, *name, node) ||
+                cap_map_count(seen) > OFFERS_SHOWN_MAX)
                 continue;
             cap_buf_printf(out, "%s%s", out->length ? ", " : "", *name);
         }

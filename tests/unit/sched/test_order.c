@@ -135,7 +135,7 @@ static void each_node_gets_one_run(void **state)
 
 /* ---- capability ---- */
 
-static const char *const native_engine[] = {"native", "null", NULL};
+static const char *const native_engine[] = {"native", "null", "moe-gen" SCHED_AT_URL, NULL};
 static const char *const precisions[] = {"f32", "bf16", NULL};
 static const char *const models[] = {"moecap-tiny", NULL};
 
@@ -182,6 +182,7 @@ static void the_reason_why_nobody_can_run_it_names_what_is_there(void **state)
     join_native(stage, "n", 0, false);
     assert_why(stage, needs_of("vllm", "fp8", "cuda", "x"),
                "no connected node has engine \"vllm\" (connected: native, null)");
+    assert_why(stage, needs_of("moe-gen" SCHED_AT_URL, "", "", "m"), ""); /* any node */
     started.starts_server = true;
     assert_why(stage, started,
                "no connected node has a command that starts engine \"moe-gen\": set "
