@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/buf.h"
 #include "keys.h"
 
 /* ---- texts ---- */
@@ -258,6 +259,7 @@ static const char *const shared_keys[] = {"metric",         "aggregation", "high
 static bool refuse_name(const char *name, enum eval_needs needs, struct cap_err *err)
 {
     const char *names[CAP_COUNT_OF(metrics) + 1] = {NULL}, *nearest;
+    CAP_AUTO_BUF(known, 1 << 12);
     bool elsewhere = false;
     size_t count = 0;
 
@@ -272,9 +274,14 @@ static bool refuse_name(const char *name, enum eval_needs needs, struct cap_err 
                         needs == EVAL_NEEDS_TEXT ? "output_type multiple_choice"
                                                  : "output_type generate_until");
     nearest = eval_key_nearest(names, name);
-    return cap_fail(err, CAP_INVALID_ARGUMENT, "there is no metric \"%.80s\"%s%s%s", name,
-                    nearest ? "; did you mean \"" : "", nearest ? nearest : "",
-                    nearest ? "\"?" : "");
+    if (nearest)
+        return cap_fail(err, CAP_INVALID_ARGUMENT,
+                        "there is no metric \"%.80s\"; did you mean \"%s\"?", name, nearest);
+    for (size_t i = 0; i < count; i++)
+        cap_buf_printf(&known, "%s%s", i ? ", " : "", names[i]);
+    return cap_fail(err, CAP_INVALID_ARGUMENT,
+                    "there is no metric \"%.80s\" here: leave it out; there are %s", name,
+                    known.data);
 }
 
 static bool check_keys(const struct eval_metric_ops *ops, const json_t *options,

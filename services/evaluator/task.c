@@ -420,9 +420,10 @@ static bool read_generation_kwargs(struct eval_task *task, struct cap_err *err)
 {
     static const char *const keys[] = {
         "until",       "max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens",
-        "temperature", "do_sample",    "top_p",          NULL};
+        "temperature", "do_sample",    "top_p",          "num_beams",  NULL};
     const json_t *generation = json_object_get(task->definition, "generation_kwargs");
     bool sample = true;
+    long beams = 1;
 
     if (generation && !json_is_object(generation))
         return cap_fail(err, CAP_INVALID_ARGUMENT, "it must have keys, such as until");
@@ -431,8 +432,12 @@ static bool read_generation_kwargs(struct eval_task *task, struct cap_err *err)
         !read_max_tokens(task, generation, err) ||
         !eval_key_real(generation, "temperature", 0, 100, &task->temperature, err) ||
         !eval_key_real(generation, "top_p", 0, 1, &task->top_p, err) ||
-        !eval_key_bool(generation, "do_sample", &sample, err))
+        !eval_key_bool(generation, "do_sample", &sample, err) ||
+        !eval_key_int(generation, "num_beams", 1, 1000, &beams, err))
         return false;
+    if (beams > 1)
+        return cap_fail(err, CAP_INVALID_ARGUMENT,
+                        "num_beams: a search with several beams is not supported; leave it out");
     if (!sample)
         task->temperature = 0;
     return true;

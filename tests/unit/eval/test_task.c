@@ -216,6 +216,18 @@ static void keys_about_groups_have_no_effect_or_are_refused_with_what_to_do(void
                    "each, which includes it");
 }
 
+static void what_is_not_supported_is_told_with_what_is(void **state)
+{
+    (void)state;
+    assert_accepted(HEAD "generation_kwargs: {num_beams: 1, until: [x]}\n");
+    assert_refused(HEAD "generation_kwargs: {num_beams: 4}\n",
+                   "t.yaml:4: generation_kwargs: num_beams: a search with several beams is not "
+                   "supported; leave it out");
+    assert_refused(HEAD "metric_list:\n  - metric: bleu\n",
+                   "t.yaml:4: metric_list: there is no metric \"bleu\" here: leave it out; there "
+                   "are exact_match");
+}
+
 static void includes_are_asked_for_until_all_are_there(void **state)
 {
     struct eval_task_file files[] = {
@@ -368,6 +380,7 @@ int main(void)
         cmocka_unit_test(brackets_anchors_and_directives_without_end_are_refused_early),
         cmocka_unit_test(standard_tags_are_obeyed),
         cmocka_unit_test(keys_about_groups_have_no_effect_or_are_refused_with_what_to_do),
+        cmocka_unit_test(what_is_not_supported_is_told_with_what_is),
         cmocka_unit_test(includes_are_asked_for_until_all_are_there),
         cmocka_unit_test(a_circle_of_includes_ends),
         cmocka_unit_test(scalars_are_those_of_pyyaml),
