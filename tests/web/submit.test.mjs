@@ -59,7 +59,7 @@ scene("every wrong field is marked at once, each with its range", async (stage) 
     sampling: "7 is not above 0 and up to 1",
     repeats: "1000 is not from 1 to 100",
     seed: '"abc" is not a whole number from 0 to',
-    url: 'engine "vllm" needs “Address of the server”, e.g. http://127.0.0.1:8000',
+    url: 'engine "vllm" needs this, e.g. http://127.0.0.1:8000',
   };
   await page.getByTestId("fault-count").filter({ hasText: "6 fields need fixing" }).waitFor();
   for (const [field, text] of Object.entries(told))

@@ -160,7 +160,7 @@ test("a refusal is said beside its field without the field's path", () => {
   assert.equal(besideField("spec.limit", "limit -3 is not from 0 to 4294967295"), "-3 is not from 0 to 4294967295");
   assert.equal(
     besideField("spec.external.url", 'engine "vllm" needs external.url, e.g. http://127.0.0.1:8000'),
-    'engine "vllm" needs “Address of the server”, e.g. http://127.0.0.1:8000',
+    'engine "vllm" needs this, e.g. http://127.0.0.1:8000',
   );
 });
 

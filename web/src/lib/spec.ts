@@ -138,7 +138,9 @@ export function fieldOfPath(path: string): KnobId | null {
 export function besideField(path: string, message: string): string {
   const bare = path.replace(/^spec\./, "");
   const rest = message.startsWith(bare + " ") ? message.slice(bare.length + 1).replace(/^is /, "") : message;
-  return knobs.filter((k) => k.path.includes(".")).reduce((said, k) => said.replaceAll(k.path, `“${k.label}”`), rest);
+  return knobs
+    .filter((k) => k.path.includes("."))
+    .reduce((said, k) => said.replaceAll(k.path, k.path === bare ? "this" : `“${k.label}”`), rest);
 }
 
 /** Whether a fault is told before anyone tried to submit: not of what is still empty, unless the engine asks for it. */

@@ -21,11 +21,15 @@ export interface FormProps {
 type GroupTitle = (typeof tables.groups)[number];
 type TextKnob = Exclude<KnobId, OfKind<"list" | "switch" | "file">>;
 
+/** On the engine depends what the other fields offer. */
+const first: readonly KnobId[] = ["engine", "url"];
+
 /** Groups that are folded until they say something. */
 const folded: readonly GroupTitle[] = ["Generation", "Machine", "Metadata"];
 
 export function Group({ group, ...props }: FormProps & { group: GroupTitle }) {
-  const rows = knobs.filter((k) => k.group === group && isShown(k, props));
+  const shown = knobs.filter((k) => k.group === group && isShown(k, props));
+  const rows = [...shown.filter((k) => first.includes(k.id)), ...shown.filter((k) => !first.includes(k.id))];
   const fields = rows.map((knob) => <KnobField key={knob.id} knob={knob} {...props} />);
   if (group === "Tasks") return <Tasks {...props} />;
   if (folded.includes(group)) {
