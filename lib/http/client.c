@@ -28,6 +28,7 @@ enum {
     RETRY_PAUSE_MS_MAX = 5000,
     HEADER_BYTES_MAX = 1 << 20,
     TYPE_BYTES = 64,
+    UNSTREAMED_BYTES_MAX = 64 << 10, /* kept of a stream that has no event yet */
 };
 static const size_t reply_bytes_default = 64 << 20;
 static const size_t event_bytes_default = 4 << 20;
@@ -52,7 +53,7 @@ struct transfer {
     struct cap_buf body;
     struct cap_sse sse;
     size_t read_bytes, reply_bytes_max, header_bytes;
-    bool whole, head_seen, streamed, marked_end;
+    bool whole, head_seen, streamed, has_event, marked_end;
     struct cap_err failure;                 /* of our own: a limit passed */
     char refused_address[INET6_ADDRSTRLEN]; /* link-local, "" = none */
 };
@@ -141,6 +142,9 @@ static void take_sse_event(void *self, const char *name, const char *data, size_
     struct transfer *t = self;
     struct queued *q;
 
+    if (!t->has_event)
+        cap_buf_clear(&t->body);
+    t->has_event = true;
     if (t->marked_end)
         return;
     if (is_end_mark(data)) {
@@ -206,9 +210,10 @@ static size_t take_bytes(char *bytes, size_t size, size_t count, void *arg)
                  t->url, t->reply_bytes_max >> 10);
         return 0;
     }
+    if (!t->streamed || (!t->has_event && t->body.length + length <= UNSTREAMED_BYTES_MAX))
+        cap_buf_add(&t->body, bytes, length);
     if (t->streamed)
         return cap_sse_add(&t->sse, bytes, length, &t->failure) ? length : 0;
-    cap_buf_add(&t->body, bytes, length);
     return length;
 }
 

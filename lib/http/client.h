@@ -6,7 +6,8 @@
  * with its status. A text/event-stream with a 2xx status arrives as one CAP_HTTP_PIECE an event,
  * stamped when its bytes were read, then CAP_HTTP_DONE. The data "[DONE]" does not become a piece; it sets
  * `marked_end`, and what follows it is dropped; some servers just close, so a missing mark is for the
- * caller to judge. Comments do not become events: a caller that wants a limit on progress keeps the time itself.
+ * caller to judge. A stream without a single event has its bytes as `data` of CAP_HTTP_DONE: it may
+ * be an error that only calls itself a stream. Comments do not become events: a caller that wants a limit on progress keeps the time itself.
  * Redirects are not followed. Proxies of the environment are used, except for this machine's own
  * addresses.
  *

@@ -41,12 +41,22 @@ static const char *value_of(const char *line, size_t length, const char *field, 
     return line + name;
 }
 
+/* A JSON object where a field should stand: some servers write their errors so. */
+static bool is_bare_object(const char *line, size_t length)
+{
+    return length >= 2 && line[0] == '{' && line[length - 1] == '}';
+}
+
 /* Other fields (id, retry) say nothing to us. */
 static void take_field(struct cap_sse *sse, const char *line, size_t length)
 {
     size_t bytes;
     const char *value = value_of(line, length, "data", &bytes);
 
+    if (!value && is_bare_object(line, length)) {
+        value = line;
+        bytes = length;
+    }
     if (value) {
         if (sse->has_data)
             cap_buf_add_char(&sse->data, '\n');

@@ -434,11 +434,16 @@ static void explain_unstreamed(const struct cap_http_event *http, struct cap_err
 }
 
 /* False, with why, when the stream has not ended as it should. */
-static bool check_end(struct infer_external *engine, struct infer_call *call, bool marked,
-                      struct cap_err *err)
+static bool check_end(struct infer_external *engine, struct infer_call *call,
+                      const struct cap_http_event *http, struct cap_err *err)
 {
     const char *reason = call->finish_reason;
+    char words[INFER_REPLY_REASON_BYTES];
+    bool marked = http->marked_end;
 
+    if (call->events == 0 && infer_reply_body_error(http->data, http->length, words, sizeof words))
+        return cap_fail(err, CAP_FAILED_PRECONDITION, "the server answered with an error: %s",
+                        words);
     if (!*reason && !marked)
         return cap_fail(err, CAP_UNAVAILABLE, "the server closed the stream before its end");
     if (call->chunks == 0)
@@ -468,7 +473,7 @@ static bool take_end(struct infer_external *engine, struct infer_call *call,
         explain_unstreamed(http, &err);
         return fail_call(engine, call, http->at_ns, &err, out);
     }
-    if (!check_end(engine, call, http->marked_end, &err))
+    if (!check_end(engine, call, http, &err))
         return fail_call(engine, call, http->at_ns, &err, out);
     call->ended_ns = http->at_ns;
     if (!*call->finish_reason) /* [DONE] alone: what could have become a stop string is text */

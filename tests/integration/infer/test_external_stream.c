@@ -112,6 +112,12 @@ static void a_stream_that_is_no_whole_answer_fails_its_sample(void **state)
         {{TOKEN_A, TOKEN_END, "event: error\ndata: {\"message\":\"out of pages\"}\n\n"},
          "failed in the middle: out of pages"},
         {{"event: error\n\n"}, "failed in the middle: no reason given"},
+        {{"{\"error\":{\"message\":\"out of pages\"}}"}, "out of pages"},
+        {{"{\n \"error\": {\n  \"message\": \"out of pages\"\n }\n}\n"},
+         "answered with an error: out of pages"},
+        {{TOKEN_A, "{\"error\":{\"message\":\"out of pages\"}}\n"},
+         "failed in the middle: out of pages"},
+        {{"<html>secret</html>\n"}, "closed the stream before its end"},
     };
     struct infer_request request = drive_request("x");
     struct infer_engine *engine = drive_open_m("vllm", *state);

@@ -92,6 +92,14 @@ static void a_name_belongs_to_its_event_only(void **state)
     check_events(stream, cut);
 }
 
+static void a_bare_object_is_data(void **state)
+{
+    (void)state;
+    check_events("{\"error\": \"x\"}\n\n", "<{\"error\": \"x\"}>");
+    check_events("data: a\n\n{\"error\": \"x\"}", "<a><{\"error\": \"x\"}>");
+    check_events("{\n\"error\": \"x\"\n}\n\ndata: b\n\n", "<b>"); /* several lines are none */
+}
+
 static void an_event_without_its_empty_line_is_not_lost(void **state)
 {
     (void)state;
@@ -607,6 +615,7 @@ int main(void)
         cmocka_unit_test(events_are_the_same_however_the_bytes_are_cut),
         cmocka_unit_test(comments_and_other_fields_say_nothing),
         cmocka_unit_test(a_name_belongs_to_its_event_only),
+        cmocka_unit_test(a_bare_object_is_data),
         cmocka_unit_test(an_event_without_its_empty_line_is_not_lost),
         cmocka_unit_test(an_event_past_the_limit_is_refused),
         cmocka_unit_test(a_stream_arrives_event_by_event),
