@@ -63,16 +63,31 @@ struct value jinja_strip(struct run *run, struct value s, struct value set, bool
     return jinja_str(from, (size_t)(to - from));
 }
 
-/* Where the text first has `part`; NULL when nowhere. Looking for the next one costs no more than
- * what lies before it. */
+/* Whether the text has `part` here, of which `rest` bytes are left. A long one is paid for only where
+ * its beginning fits. */
+static bool is_here(struct run *run, const char *at, size_t rest, struct value part)
+{
+    size_t head = part.s.length < 16 ? part.s.length : 16;
+
+    return part.s.length <= rest && memcmp(at, part.s.text, head) == 0 &&
+           jinja_charge(run, part.s.length) && memcmp(at, part.s.text, part.s.length) == 0;
+}
+
+/* Where the text first has `part`; NULL when nowhere. It costs what lies before it, not what lies
+ * behind: so looking for all of them costs the text once. (memmem() may look at all of it.) */
 static const char *find_first(struct run *run, const char *at, const char *end, struct value part)
 {
-    const char *hit;
+    const char *from = at;
 
-    if (!jinja_charge(run, part.s.length + 1))
-        return NULL;
-    hit = memmem(at, (size_t)(end - at), part.s.text, part.s.length);
-    return jinja_charge(run, (size_t)((hit ? hit : end) - at)) ? hit : NULL;
+    if (part.s.length == 0)
+        return at;
+    while (jinja_charge(run, 1) &&
+           (from = memchr(from, part.s.text[0], (size_t)(end - from))) != NULL) {
+        if (is_here(run, from, (size_t)(end - from), part))
+            break;
+        from++;
+    }
+    return jinja_charge(run, (size_t)((from ? from : end) - at)) ? from : NULL;
 }
 
 struct value jinja_replace(struct run *run, struct value s, struct value from, struct value to,
@@ -300,17 +315,16 @@ static bool all_of(struct run *run, struct value s, bool letters, bool digits, b
 
 static int64_t find_text(struct run *run, struct value s, struct value part, bool last)
 {
-    const char *hit = NULL, *at = s.s.text, *end = at + s.s.length;
+    const char *at = s.s.text, *end = at + s.s.length, *hit = NULL;
 
     if (part.kind != V_STR)
         return -1;
-    while ((at = find_first(run, at, end, part)) != NULL) {
-        hit = at;
-        if (!last || part.s.length == 0 || at == end)
-            break;
-        at++;
-    }
-    return hit ? (int64_t)jinja_utf8_count(run, jinja_str(s.s.text, (size_t)(hit - s.s.text))) : -1;
+    if (!last)
+        hit = find_first(run, at, end, part);
+    for (size_t i = s.s.length + 1; last && !hit && i > 0 && jinja_charge(run, 1); i--)
+        if (is_here(run, at + i - 1, s.s.length + 1 - i, part))
+            hit = at + i - 1;
+    return hit ? (int64_t)jinja_utf8_count(run, jinja_str(at, (size_t)(hit - at))) : -1;
 }
 
 static int64_t count_text(struct run *run, struct value s, struct value part)
