@@ -489,6 +489,29 @@ static bool fail_named(const char *data, size_t length, const json_t *json, stru
     return fail_midway(words, err);
 }
 
+/* "[ERROR] out of memory": plain text among the events of a model server, but not a page of HTML. */
+static bool is_plain_error(const char *data)
+{
+    static const char *const words[] = {"error",     "exception",     "failed",
+                                        "traceback", "out of memory", NULL};
+
+    return !strpbrk(data, "<{") && has_any(data, words);
+}
+
+/* An event whose data is not an object: only a named one may hold anything. */
+static bool take_other(const char *name, const char *data, size_t length, struct cap_err *err)
+{
+    char words[INFER_REPLY_REASON_BYTES];
+
+    if (*name)
+        return true;
+    if (!is_plain_error(data))
+        return cap_fail(err, CAP_FAILED_PRECONDITION,
+                        "the server sent an event that is not a JSON object (%zu bytes)", length);
+    say(words, sizeof words, "", data);
+    return fail_midway(words, err);
+}
+
 static bool read_json(const char *name, const char *data, size_t length, struct infer_chunk *chunk,
                       struct cap_err *err)
 {
@@ -500,10 +523,8 @@ static bool read_json(const char *name, const char *data, size_t length, struct 
         return fail_named(data, length, chunk->json, err);
     if (is_blank(data, length))
         return true;
-    if (!json_is_object(chunk->json)) /* a named event may hold anything */
-        return *name ||
-               cap_fail(err, CAP_FAILED_PRECONDITION,
-                        "the server sent an event that is not a JSON object (%zu bytes)", length);
+    if (!json_is_object(chunk->json))
+        return take_other(name, data, length, err);
     error = find_error(chunk->json);
     if (!error && !*name) /* a message under another name ("status") may be anything */
         error = find_complaint(chunk->json);

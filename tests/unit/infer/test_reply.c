@@ -123,6 +123,8 @@ static void an_error_in_any_form_is_told_with_its_words(void **state)
         {"error", "", "middle: no reason given"},
         {"response.error", "{\"reason\": 1}", "middle: no reason given"},
         {"ping", "{\"error\": \"gone\"}", "middle: gone"},
+        {"", "[ERROR] CUDA out of memory", "middle: [ERROR] CUDA out of memory"},
+        {"", "<html>error: secret", "that is not a JSON object (19 bytes)"},
         {"", "<html>", "that is not a JSON object (6 bytes)"},
         {"", "[1]", "that is not a JSON object (3 bytes)"},
         {"", "{\"choices\": [{\"text\": \"a", "that is not a JSON object"},
