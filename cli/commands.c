@@ -9,7 +9,7 @@ const struct cli_option cli_global_options[] = {
     CLI_OPTION(struct cli_globals, state, "state", NULL, CLI_TEXT, "DIR",
                "folder of the local suite; else MOECAP_STATE, else $XDG_STATE_HOME/moecap"),
     CLI_OPTION(struct cli_globals, json, "json", NULL, CLI_FLAG, NULL,
-               "print JSON, one object a line"),
+               "print JSON, one object per line"),
     CLI_OPTION(struct cli_globals, help, "help", NULL, CLI_FLAG, NULL, "show this help"),
 };
 const size_t cli_global_option_count = CAP_COUNT_OF(cli_global_options);

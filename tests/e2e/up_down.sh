@@ -56,8 +56,9 @@ rm -rf "$other"
 if unshare --pid --fork --mount-proc true 2>/dev/null; then
     other=$(mktemp -d /tmp/moecap-e2e.XXXXXX)
     chmod 711 "$other"
-    MOECAP_STATE=$other unshare --pid --fork --mount-proc "$bin/moecap" up --ports auto --nodes 0 --no-tasks >"$other/said" &
+    MOECAP_STATE=$other unshare --pid --fork --kill-child --mount-proc "$bin/moecap" up --ports auto --nodes 0 --no-tasks >"$other/said" &
     container=$!
+    companions="$companions $container"
     wait_for 60 grep -q 'the suite is ready' "$other/said"
     gateway=$(sed -n 's/^starting gateway: //p' "$other/said")
     kill -9 "$(pgrep -f "postgres -D $other" | head -1)"
