@@ -258,7 +258,8 @@ void infer_reply_refusal(int status, const char *type, const char *body, size_t 
                  reason);
     else if (status == 401 || status == 403)
         cap_fail(out, CAP_PERMISSION_DENIED,
-                 "the server wants a key, or another one; it answered %d: %s", status, reason);
+                 "the server refuses access, or wants another key; it answered %d: %s", status,
+                 reason);
     else if (status == 429 || status == 503)
         cap_fail(out, CAP_RESOURCE_EXHAUSTED, "the server is overloaded; it answered %d: %s",
                  status, reason);
