@@ -1,4 +1,9 @@
-/* submit: queues an evaluation. */
+/* submit: queues an evaluation.
+ *
+ * Its options are the rows of lib/spec/spec.def (commands.c makes them), so nothing here knows a knob.
+ * What was written goes into the message knob by knob. A value that cannot be read, or has no room in
+ * its field, is left out and told together with what the scheduler says of the rest, which is then only
+ * asked for a plan. Sentences come with paths of the message and are printed with options. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
