@@ -18,7 +18,7 @@ static void start_scheduler(struct house *house)
                                             .ageing_ms = 60000,
                                             .retry_ms = 20,
                                             .tick_ms = 20,
-                                            .nodes_max = 8,
+                                            .nodes_max = 128,
                                             .prompt_batch = 16};
     struct cap_err err = {0};
 
