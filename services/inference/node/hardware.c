@@ -90,7 +90,7 @@ static void read_devices(struct infer_hardware *out)
 
     out->device_count = native_devices(found, INFER_DEVICES_MAX);
     for (int i = 0; i < out->device_count; i++) {
-        snprintf(out->devices[i], sizeof out->devices[i], "%s", found[i].name);
+        snprintf(out->devices[i], sizeof out->devices[i], "%.95s", found[i].name);
         out->device_memory_bytes += found[i].memory_bytes;
     }
 }
