@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "grade.h"
+
 struct eval_evidence *eval_evidence_new(const struct eval_run *run)
 {
     struct eval_evidence *e = calloc(1, sizeof *e);
@@ -212,14 +214,16 @@ static void add_tokens(struct eval_evidence *e, const struct counts *c)
 void eval_evidence_add_answer(struct eval_evidence *e, const Moecap__V1__SampleAnswer *a)
 {
     bool completed = a->status == MOECAP__V1__SAMPLE_STATUS__SAMPLE_STATUS_COMPLETED;
+    enum eval_end end = eval_end_of(a->finish_reason);
     struct counts counts = counts_of(e, a);
 
     e->answers++;
     e->served += completed || (counts.has_output && counts.output > 0) || has_first(a);
     e->completed += completed;
     e->failed += !completed;
-    e->truncated += completed && strcmp(a->finish_reason, "length") == 0;
+    e->truncated += completed && end == EVAL_END_CUT;
     e->without_reason += completed && *a->finish_reason == '\0';
+    e->strange_reason += completed && *a->finish_reason && end == EVAL_END_UNKNOWN;
     if (completed)
         add_tokens(e, &counts);
     if (a->timing)

@@ -154,6 +154,27 @@ static bool grade_scores(struct eval_doc *doc, const struct eval_gold *gold,
     return true;
 }
 
+/* A tool call or a filter ends an answer before its limit. */
+enum eval_end eval_end_of(const char *finish_reason)
+{
+    static const char *const whole[] = {
+        "stop",           "eos",        "eos_token",     "end_turn",   "stop_sequence",
+        "stop_sequences", "stop_token", "end_of_text",   "tool_calls", "tool_use",
+        "tool_call",      "tool",       "function_call", "complete",   "completed",
+        "content_filter", "sensitive",  "safety",        "refusal",    "recitation"};
+    static const char *const cut[] = {"length",         "max_tokens",        "max_length",
+                                      "max_new_tokens", "max_output_tokens", "model_length",
+                                      "token_limit",    "context_length"};
+
+    for (size_t i = 0; finish_reason && i < CAP_COUNT_OF(whole); i++)
+        if (strcasecmp(finish_reason, whole[i]) == 0)
+            return EVAL_END_WHOLE;
+    for (size_t i = 0; finish_reason && i < CAP_COUNT_OF(cut); i++)
+        if (strcasecmp(finish_reason, cut[i]) == 0)
+            return EVAL_END_CUT;
+    return EVAL_END_UNKNOWN;
+}
+
 bool eval_grade_column(struct eval_doc *doc, const struct eval_gold *gold,
                        const struct eval_answer *answer, size_t column,
                        struct eval_regex_work *work, struct eval_verdict *out_verdict,
@@ -165,7 +186,7 @@ bool eval_grade_column(struct eval_doc *doc, const struct eval_gold *gold,
         .metric = c->id,
         .version = doc->task->metrics[c->metric].ops->version,
         .extracted = eval_text_of(""),
-        .truncated = answer->finish_reason && strcmp(answer->finish_reason, "length") == 0,
+        .truncated = eval_end_of(answer->finish_reason) == EVAL_END_CUT,
     };
     bool ok;
 

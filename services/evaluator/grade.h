@@ -18,12 +18,21 @@ enum eval_verdict_kind {
     EVAL_UNDECIDED = 3, /* nobody could say; counts as wrong, shown apart */
 };
 
+/* What the word for an answer's end says of it. Servers have many words for two things. */
+enum eval_end {
+    EVAL_END_WHOLE,
+    EVAL_END_CUT,     /* at the token limit */
+    EVAL_END_UNKNOWN, /* no word, or one that we do not know */
+};
+
+enum eval_end eval_end_of(const char *finish_reason);
+
 struct eval_answer {
     bool failed;
     const char *error;             /* why, of a failed one */
     const struct eval_text *texts; /* valid UTF-8; several only where a line of `grade` has them */
     size_t text_count;
-    const char *finish_reason; /* "length": cut at the token limit */
+    const char *finish_reason; /* in the engine's words; "" or NULL = unknown */
     const struct eval_score *scores;
     size_t score_count;
 };

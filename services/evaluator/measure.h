@@ -83,6 +83,7 @@ struct eval_evidence {
     struct eval_run run;
     uint64_t answers, served, completed, truncated, failed;
     uint64_t without_reason; /* completed answers that do not say why they ended */
+    uint64_t strange_reason; /* completed answers that say it in a word that we do not know */
     uint64_t prompt_tokens, output_tokens;
     uint64_t without_prompt_tokens, without_output_tokens; /* completed answers that do not say */
     uint64_t impossible_counts; /* of these, answers whose server said what cannot be */

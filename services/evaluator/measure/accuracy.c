@@ -65,11 +65,15 @@ void eval_measure_counts(struct eval_evidence *e, struct eval_figures *f)
     eval_figure_set(f, EVAL_FIGURE_served, (double)e->served);
     eval_figure_set(f, EVAL_FIGURE_completed, (double)e->completed);
     eval_figure_set(f, EVAL_FIGURE_failed, (double)e->failed);
-    if (e->without_reason == 0)
-        eval_figure_set(f, EVAL_FIGURE_truncated, (double)e->truncated);
-    else
+    if (e->without_reason > 0)
         eval_figure_none(f, EVAL_FIGURE_truncated,
                          "the server gave no finish reason for some of the samples");
+    else if (e->strange_reason > 0)
+        eval_figure_none(f, EVAL_FIGURE_truncated,
+                         "the server gave a finish reason that we do not know for some of the "
+                         "samples");
+    else
+        eval_figure_set(f, EVAL_FIGURE_truncated, (double)e->truncated);
     if (e->run.metric_count > 0 && e->verdicts[0] == attempted)
         eval_figure_set(f, EVAL_FIGURE_unanswered, (double)e->unanswered);
     else

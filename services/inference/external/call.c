@@ -12,7 +12,8 @@
  * max_tokens allow does not end: it is cut off, too.
  *
  * Order of an ending: the event of the request first, then, if it was the last straw, the loss of the
- * engine as a whole: LOST_MAX requests in a row lost their connection, or LATE_MAX were too late. */
+ * engine as a whole: LOST_MAX requests in a row lost their connection or met overload at
+ * every try, or LATE_MAX were too late. */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -183,9 +184,13 @@ static void count_loss(struct infer_external *engine, const struct cap_err *why)
 {
     if (engine->lost.code != CAP_OK)
         return;
-    if (why->code == CAP_UNAVAILABLE && ++engine->lost_in_a_row >= LOST_MAX)
+    if ((why->code == CAP_UNAVAILABLE || why->code == CAP_RESOURCE_EXHAUSTED) &&
+        ++engine->lost_in_a_row >= LOST_MAX)
         cap_fail(&engine->lost, CAP_UNAVAILABLE,
-                 "the server is gone: %d requests in a row lost it, the last one: %.300s",
+                 why->code == CAP_UNAVAILABLE
+                     ? "the server is gone: %d requests in a row lost it, the last one: %.300s"
+                     : "the server stays overloaded: %d requests in a row were given up, the last "
+                       "one: %.300s",
                  engine->lost_in_a_row, why->text);
     if (why->code == CAP_DEADLINE_EXCEEDED && ++engine->late_in_a_row >= LATE_MAX)
         cap_fail(&engine->lost, CAP_UNAVAILABLE,

@@ -136,11 +136,24 @@ static void say_error(const json_t *error, char *out, size_t room)
     say(out, room, location.data, words);
 }
 
+/* "error", "response.failed", "exception": the last part of the name tells, so that "error_rate"
+ * or "failover" are no failures. */
+static bool names_error(const char *name)
+{
+    static const char *const ends[] = {"error", "exception", "failed", "failure", "aborted"};
+    size_t length = strlen(name);
+
+    for (size_t i = 0; i < CAP_COUNT_OF(ends); i++)
+        if (length >= strlen(ends[i]) && strcasecmp(name + length - strlen(ends[i]), ends[i]) == 0)
+            return true;
+    return false;
+}
+
 static bool says_error(const json_t *json, const char *name)
 {
     const char *value = text_of(json, name);
 
-    return value && strcasecmp(value, "error") == 0;
+    return value && names_error(value);
 }
 
 /* The part of `json` that tells of a failure; NULL when none does. */
@@ -414,16 +427,28 @@ static const char *finish_reason_of(const json_t *choice)
     return reason && strcasecmp(reason, "null") != 0 && strcmp(reason, "None") != 0 ? reason : NULL;
 }
 
+/* "insufficient_system_resource", "network_error" and the like: each server has its own. */
 bool infer_reason_is_failure(const char *reason)
 {
-    static const char *const words[] = {"abort",     "aborted",       "error",   "cancel",
-                                        "cancelled", "failed",        "failure", "canceled",
-                                        "timeout",   "internal_error"};
+    static const char *const stems[] = {
+        "abort",    "error",   "cancel",       "fail",      "timeout",     "timed_out", "interrupt",
+        "overload", "preempt", "insufficient", "exception", "unavailable", NULL};
 
-    for (size_t i = 0; i < CAP_COUNT_OF(words); i++)
-        if (strcasecmp(reason, words[i]) == 0)
-            return true;
-    return false;
+    return has_any(reason, stems);
+}
+
+/* One answer is asked for: what stands under another index is another answer. */
+static const json_t *first_choice(const json_t *json)
+{
+    const json_t *choice;
+    size_t i;
+
+    json_array_foreach(json_object_get(json, "choices"), i, choice)
+    {
+        if (json_integer_value(json_object_get(choice, "index")) == 0)
+            return choice;
+    }
+    return NULL;
 }
 
 /* A chat's text is in its delta, or in a message where a server sends all at once. The first chunk
@@ -468,14 +493,6 @@ static bool fail_midway(const char *words, struct cap_err *err)
 {
     return cap_fail(err, is_dead(words) ? CAP_UNAVAILABLE : CAP_FAILED_PRECONDITION,
                     "the server failed in the middle: %s", words);
-}
-
-/* "error", "response.error", "fatal_error" */
-static bool names_error(const char *name)
-{
-    size_t length = strlen(name);
-
-    return length >= 5 && strcasecmp(name + length - 5, "error") == 0;
 }
 
 /* Its data may be JSON of any shape, or plain text. */
@@ -533,7 +550,7 @@ static bool read_json(const char *name, const char *data, size_t length, struct 
         say_error(error, words, sizeof words);
         return fail_midway(words, err);
     }
-    choice = json_array_get(json_object_get(chunk->json, "choices"), 0);
+    choice = first_choice(chunk->json);
     if (choice && !read_choice(choice, chunk, err))
         return false;
     read_usage(chunk->json, chunk);

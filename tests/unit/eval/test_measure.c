@@ -500,6 +500,36 @@ static void without_a_finish_reason_nobody_knows_what_was_cut(void **state)
     assert_value(e, "completed", 1);
 }
 
+static void the_words_of_many_servers_say_what_was_cut(void **state)
+{
+    static const struct {
+        const char *words[2];
+        int cut; /* -1: unknown */
+    } rows[] = {
+        {{"stop", "length"}, 1},   {{"max_tokens", "MAX_TOKENS"}, 2}, {{"model_length", "eos"}, 1},
+        {{"end_turn", "STOP"}, 0}, {{"stop", "banana"}, -1},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < CAP_COUNT_OF(rows); i++) {
+        Moecap__V1__SampleAnswer answer = MOECAP__V1__SAMPLE_ANSWER__INIT;
+        struct eval_run header = generating(2);
+        CAP_AUTO(eval_evidence) e = eval_evidence_new(&header);
+
+        answer.status = MOECAP__V1__SAMPLE_STATUS__SAMPLE_STATUS_COMPLETED;
+        for (int k = 0; k < 2; k++) {
+            answer.finish_reason = (char *)rows[i].words[k];
+            eval_evidence_add_answer(e, &answer);
+        }
+        if (rows[i].cut >= 0)
+            assert_value(e, "truncated", rows[i].cut);
+        else
+            assert_none(e, "truncated",
+                        "the server gave a finish reason that we do not know for some of the "
+                        "samples");
+    }
+}
+
 static void time_per_token_counts_what_came_behind_the_first_chunk(void **state)
 {
     struct eval_run header = generating(2);
@@ -754,6 +784,7 @@ int main(void)
         cmocka_unit_test(counts_of_a_server_that_cannot_be_are_unknown),
         cmocka_unit_test(the_node_says_why_it_left_out_token_counts),
         cmocka_unit_test(without_a_finish_reason_nobody_knows_what_was_cut),
+        cmocka_unit_test(the_words_of_many_servers_say_what_was_cut),
         cmocka_unit_test(time_per_token_counts_what_came_behind_the_first_chunk),
         cmocka_unit_test(work_of_passes_is_what_the_engine_counted),
         cmocka_unit_test(load_of_an_interrupted_run_would_count_samples_twice),

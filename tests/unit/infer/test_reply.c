@@ -125,6 +125,10 @@ static void an_error_in_any_form_is_told_with_its_words(void **state)
         {"ping", "{\"error\": \"gone\"}", "middle: gone"},
         {"", "[ERROR] CUDA out of memory", "middle: [ERROR] CUDA out of memory"},
         {"", "<html>error: secret", "that is not a JSON object (19 bytes)"},
+        {"exception", "{\"x\": 1}", "middle: no reason given"},
+        {"response.failed", "{\"response\": {\"status\": \"failed\"}}", "middle: no reason given"},
+        {"", "{\"status\": \"failed\", \"choices\": []}", "middle: no reason given"},
+        {"", "{\"type\": \"response.failed\", \"message\": \"gone\"}", "middle: gone"},
         {"", "<html>", "that is not a JSON object (6 bytes)"},
         {"", "[1]", "that is not a JSON object (3 bytes)"},
         {"", "{\"choices\": [{\"text\": \"a", "that is not a JSON object"},
@@ -160,6 +164,36 @@ static void what_says_nothing_is_no_error_and_no_token(void **state)
         assert_false(chunk.has_choice);
         infer_chunk_done(&chunk);
     }
+}
+
+static void what_a_server_gave_up_has_many_words(void **state)
+{
+    static const char *const failures[] = {"abort",       "ERROR",
+                                           "cancelled",   "network_error",
+                                           "overloaded",  "insufficient_system_resource",
+                                           "interrupted", "request_timeout"};
+    static const char *const ends[] = {"stop",       "length",         "end_turn",
+                                       "tool_calls", "content_filter", "banana"};
+
+    (void)state;
+    for (size_t i = 0; i < CAP_COUNT_OF(failures); i++)
+        assert_true(infer_reason_is_failure(failures[i]));
+    for (size_t i = 0; i < CAP_COUNT_OF(ends); i++)
+        assert_false(infer_reason_is_failure(ends[i]));
+}
+
+static void a_choice_of_another_index_is_another_answer(void **state)
+{
+    struct infer_chunk chunk = chunk_of("{\"choices\": [{\"index\": 1, \"text\": \"b\"}]}");
+
+    (void)state;
+    assert_false(chunk.has_choice);
+    assert_string_equal(chunk.text, "");
+    infer_chunk_done(&chunk);
+    chunk = chunk_of(
+        "{\"choices\": [{\"index\": 1, \"text\": \"b\"}, {\"index\": 0, \"text\": \"a\"}]}");
+    assert_string_equal(chunk.text, "a");
+    infer_chunk_done(&chunk);
 }
 
 static void a_finish_reason_is_a_word_or_none(void **state)
@@ -395,6 +429,8 @@ int main(void)
         cmocka_unit_test(an_error_in_any_form_is_told_with_its_words),
         cmocka_unit_test(what_says_nothing_is_no_error_and_no_token),
         cmocka_unit_test(a_finish_reason_is_a_word_or_none),
+        cmocka_unit_test(what_a_server_gave_up_has_many_words),
+        cmocka_unit_test(a_choice_of_another_index_is_another_answer),
         cmocka_unit_test(a_refusal_is_read_in_every_shape),
         cmocka_unit_test(a_foreign_body_is_not_quoted),
         cmocka_unit_test(a_long_message_is_cut),
