@@ -3,8 +3,8 @@
  * Rows are grouped by expert, so that an expert's weights are read once for all its rows. First
  * every (expert, slice of its inner width) is a unit: gates and ups together, silu(gate) * up at
  * once. Then every slice of the output is a unit, which walks all experts in order of their number
- * and adds into its own columns of y: no two threads share an output, and a row's sum has one order,
- * whatever rows are beside it.
+ * and adds into its own columns of y: no two threads share an output, and a row's sum has one
+ * order, whatever rows are beside it.
  */
 #include <string.h>
 

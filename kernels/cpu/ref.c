@@ -1,5 +1,5 @@
-/* The definition of each operator: plain loops, sums in double. Nothing here is fast, and nothing here
- * follows what a backend does: when the two disagree, this file is right (tests/kernels). */
+/* The definition of each operator: plain loops, sums in double. Nothing here is fast, and nothing
+ * here follows what a backend does: when the two disagree, this file is right (tests/kernels). */
 #include "cpu/ref.h"
 
 #include <math.h>

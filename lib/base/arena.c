@@ -1,6 +1,7 @@
-/* An arena is a list of blocks; the first one is being filled. Blocks grow with the arena up to 1 MiB, so
- * that large arenas have few, and a request above that gets one of its own size. The limit counts what
- * was asked for, not what the blocks hold: the same requests meet it at the same place. */
+/* An arena is a list of blocks; the first one is being filled. Blocks grow with the arena up to 1
+ * MiB, so that large arenas have few, and a request above that gets one of its own size. The limit
+ * counts what was asked for, not what the blocks hold: the same requests meet it at the same place.
+ */
 #include "base/arena.h"
 
 #include <stdalign.h>

@@ -1,6 +1,6 @@
-/* A growing buffer that remembers that it overflowed: writers add without looking, and whoever uses the
- * text asks once. The capacity doubles up to the limit; an empty buffer owns no memory and still
- * holds a NUL. */
+/* A growing buffer that remembers that it overflowed: writers add without looking, and whoever uses
+ * the text asks once. The capacity doubles up to the limit; an empty buffer owns no memory and
+ * still holds a NUL. */
 #include "base/buf.h"
 
 #include <assert.h>

@@ -1,5 +1,6 @@
 /* Failures as sentences. A text may quote what others chose, so every way of writing one ends in
- * finish_text: cut to the size with "...", and UTF-8 again, because it goes into messages that must be. */
+ * finish_text: cut to the size with "...", and UTF-8 again, because it goes into messages that must
+ * be. */
 #include "base/err.h"
 
 #include <assert.h>

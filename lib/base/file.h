@@ -15,8 +15,8 @@ char *cap_file_read(const char *path, size_t bytes_max, size_t *out_length, stru
 char *cap_file_read_regular(const char *path, size_t bytes_max, size_t *out_length,
                             struct cap_err *err);
 
-/* Opened for reading; NULL when it is a pipe or a device. The caller's to fclose(). What is in /proc
- * and would keep a reader waiting fails when it is read. */
+/* Opened for reading; NULL when it is a pipe or a device. The caller's to fclose(). What is in
+ * /proc and would keep a reader waiting fails when it is read. */
 FILE *cap_file_open_regular(const char *path, struct cap_err *err);
 
 /* Writes beside `path`, then renames: readers see the old file or the whole new one. */

@@ -1,5 +1,6 @@
-/* A hash map with its entries in a dense array, in the order of insertion, and a table of slots that
- * points into it: iteration is a loop over an array, and removing moves the last entry into the hole. */
+/* A hash map with its entries in a dense array, in the order of insertion, and a table of slots
+ * that points into it: iteration is a loop over an array, and removing moves the last entry into
+ * the hole. */
 #include "base/map.h"
 
 #include <assert.h>

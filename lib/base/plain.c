@@ -1,5 +1,5 @@
-/* One walk over the text finds the longest stretch that may be shown as it is and the character that ends
- * it; plain text puts a question mark there, JSON an escape. */
+/* One walk over the text finds the longest stretch that may be shown as it is and the character
+ * that ends it; plain text puts a question mark there, JSON an escape. */
 #include "base/plain.h"
 
 #include <stdbool.h>
@@ -43,8 +43,8 @@ static uint32_t decode(const unsigned char *text, int size)
 }
 
 /* Bytes at the beginning of `text` that may be shown as they are. What ends them is one character
- * of *out_size bytes, *out_character (or U+FFFD for a byte that is not UTF-8); 0 bytes at the end of
- * the text. Characters in `keep` may be shown, too. */
+ * of *out_size bytes, *out_character (or U+FFFD for a byte that is not UTF-8); 0 bytes at the end
+ * of the text. Characters in `keep` may be shown, too. */
 static size_t harmless(const char *text, size_t length, const char *keep, size_t *out_size,
                        uint32_t *out_character)
 {

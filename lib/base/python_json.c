@@ -1,6 +1,6 @@
-/* One pass over the text. Strings are skipped whole, so that a word inside of one stays; outside of them
- * only the three words and numbers that a strict reader refuses are replaced. Nothing is parsed: what is
- * wrong stays wrong, and the strict reader behind this one says where. */
+/* One pass over the text. Strings are skipped whole, so that a word inside of one stays; outside of
+ * them only the three words and numbers that a strict reader refuses are replaced. Nothing is
+ * parsed: what is wrong stays wrong, and the strict reader behind this one says where. */
 #include "base/python_json.h"
 
 #include <math.h>

@@ -1,5 +1,5 @@
-/* UTF-8 as Unicode defines it: no longer forms than needed, no surrogates, nothing above U+10FFFF. What
- * is not UTF-8 is found, cut or replaced here, so that everything after it may rely on it. */
+/* UTF-8 as Unicode defines it: no longer forms than needed, no surrogates, nothing above U+10FFFF.
+ * What is not UTF-8 is found, cut or replaced here, so that everything after it may rely on it. */
 #include "base/utf8.h"
 
 #include <stdbool.h>

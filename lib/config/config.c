@@ -1,6 +1,7 @@
-/* Settings from four sources. Every row begins with its default; then the file, the environment and the
- * flags are put over it in this order, each value through put(), which checks its type and range and
- * notes where it came from. The same rows print the help, the sample file and docs/config.md. */
+/* Settings from four sources. Every row begins with its default; then the file, the environment and
+ * the flags are put over it in this order, each value through put(), which checks its type and
+ * range and notes where it came from. The same rows print the help, the sample file and
+ * docs/config.md. */
 #include "config/config.h"
 
 #include <ctype.h>

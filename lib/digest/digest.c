@@ -1,5 +1,5 @@
-/* SHA-256 through OpenSSL's EVP interface. Files are read in pieces, and the caller may end a long one
- * between two pieces: digesting a model of hundreds of GB takes minutes. */
+/* SHA-256 through OpenSSL's EVP interface. Files are read in pieces, and the caller may end a long
+ * one between two pieces: digesting a model of hundreds of GB takes minutes. */
 #include "digest/digest.h"
 #include "base/file.h"
 

@@ -1,18 +1,18 @@
 /* Who is connected, since when in which phase; what has to go, and when.
  *
- * Too slow: MHD's own limit is on silence, so that a client which sends a byte now and then would keep
- * its thread for ever; here each phase as a whole has an end, which a thread keeps.
+ * Too slow: MHD's own limit is on silence, so that a client which sends a byte now and then would
+ * keep its thread for ever; here each phase as a whole has an end, which a thread keeps.
  *
  * Too many: a new client always gets a place while another one holds its own for nothing. When all
- * connections_max places are held, the connection that has waited longest between two requests goes,
- * then the one whose head, body or reading has taken longest. Running handlers and streams stay; they
- * have a limit of their own (streams_max), which leaves places for short requests. The same holds
- * among the connections of one address, when there are connections_per_peer_max; this machine is not
- * counted: one of its programs must not keep out the others. Where none can go, the new one is answered
- * with 503 or 429.
+ * connections_max places are held, the connection that has waited longest between two requests
+ * goes, then the one whose head, body or reading has taken longest. Running handlers and streams
+ * stay; they have a limit of their own (streams_max), which leaves places for short requests. The
+ * same holds among the connections of one address, when there are connections_per_peer_max; this
+ * machine is not counted: one of its programs must not keep out the others. Where none can go, the
+ * new one is answered with 503 or 429.
  *
- * One lock guards all of it; nothing blocks under it. A socket is only shut down here: MHD sees that,
- * ends the request, and closes. */
+ * One lock guards all of it; nothing blocks under it. A socket is only shut down here: MHD sees
+ * that, ends the request, and closes. */
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>

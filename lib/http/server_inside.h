@@ -52,8 +52,8 @@ struct http_connections {
 void http_connections_init(struct http_connections *all,
                            const struct cap_http_server_options *options);
 void http_connections_done(struct http_connections *all);
-/* `address` is the peer's; NULL = this machine. The new connection may end at once, with its answer,
- * where no other can make room. */
+/* `address` is the peer's; NULL = this machine. The new connection may end at once, with its
+ * answer, where no other can make room. */
 struct http_connection *http_connection_add(struct http_connections *all, int fd,
                                             const struct sockaddr *address);
 void http_connection_remove(struct http_connections *all, struct http_connection *connection);

@@ -4,8 +4,9 @@
  * skipped; several data lines of an event are joined with LF; an empty line ends an event. An event
  * may have a name ("event: error"), which says what its data is; the last name of an event counts.
  * An event with a name and no data is given, too: browsers drop it, but an error without words is
- * still an error. A line that is a JSON object without "data:" counts as data: errors come so. What came without the empty line is given at the end of the stream: servers forget
- * it. One user at a time.
+ * still an error. A line that is a JSON object without "data:" counts as data: errors come so. What
+ * came without the empty line is given at the end of the stream: servers forget it. One user at a
+ * time.
  *
  *     struct cap_sse sse;
  *     cap_sse_init(&sse, 1 << 20, on_event, me);

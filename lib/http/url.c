@@ -1,6 +1,6 @@
-/* A base URL is split by libcurl's own parser, which is also the one that asks it later: two readers that
- * disagree on where the host ends are how a check is passed by. What libcurl accepts and we do not
- * (a query, a password, port 0) is refused on top of that. */
+/* A base URL is split by libcurl's own parser, which is also the one that asks it later: two
+ * readers that disagree on where the host ends are how a check is passed by. What libcurl accepts
+ * and we do not (a query, a password, port 0) is refused on top of that. */
 #include "http/url.h"
 
 #include <arpa/inet.h>
@@ -16,8 +16,8 @@ static bool fail(struct cap_err *err, const char *url, const char *why)
     return cap_fail(err, CAP_INVALID_ARGUMENT, "\"%.*s\" %s", SHOWN_MAX, url, why);
 }
 
-/* What is asked for is put behind it, and a blank or a backslash is read in one way here and in another
- * there. */
+/* What is asked for is put behind it, and a blank or a backslash is read in one way here and in
+ * another there. */
 static bool is_base(const char *url)
 {
     for (; *url; url++)

@@ -1,6 +1,6 @@
-/* Filters on texts and numbers. Each charges the budget of the run (internal.h) for the bytes it touches
- * before it touches them, since one filter on a long text costs more than a thousand short steps.
- * Regular expressions run with PCRE2's own limits on matching and memory. */
+/* Filters on texts and numbers. Each charges the budget of the run (internal.h) for the bytes it
+ * touches before it touches them, since one filter on a long text costs more than a thousand short
+ * steps. Regular expressions run with PCRE2's own limits on matching and memory. */
 #include <ctype.h>
 #include <math.h>
 #include <pcre2.h>

@@ -1,7 +1,8 @@
 /* internal.h — the interpreter's own types; included in lib/jinja only.
  *
- * lex.c cuts the text into tokens, parse.c makes a tree of nodes, exec.c (statements) and eval.c
- * (expressions) walk it. Values live in the arena of one rendering. A failure sets run->err and unwinds by false.
+ * lex.c cuts the text into tokens. parse_statement.c and parse_expression.c make a tree of nodes out
+ * of them. exec.c (statements) and eval.c (expressions) walk the tree. Values live in the arena of
+ * one rendering. A failure sets run->err, and every function on the way up returns false.
  */
 #ifndef CAP_JINJA_INTERNAL_H
 #define CAP_JINJA_INTERNAL_H
@@ -206,10 +207,12 @@ bool jinja_fail(struct run *run, const char *fmt, ...) __attribute__((format(pri
 
 /* The budget. Whatever goes through a text or a list first charges the bytes it will touch; what is
  * done once for every node charges STEP_WORK. False, with a sentence, when the budget is used up,
- * when someone asked to stop, and for ever after any failure: a loop that charges ends by itself. */
+ * when someone asked to stop, and for ever after any failure: a loop that charges ends by itself.
+ */
 bool jinja_charge(struct run *run, size_t work);
-/* Before anything that calls itself: a node's operands, an item of a list. jinja_ascend() undoes it.
- * False past DEPTH_MAX, so a list that contains itself is an error and not the end of the stack. */
+/* Before anything that calls itself: a node's operands, an item of a list. jinja_ascend() undoes
+ * it. False past DEPTH_MAX, so a list that contains itself is an error and not the end of the
+ * stack. */
 bool jinja_descend(struct run *run);
 void jinja_ascend(struct run *run);
 

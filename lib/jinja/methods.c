@@ -63,8 +63,8 @@ struct value jinja_strip(struct run *run, struct value s, struct value set, bool
     return jinja_str(from, (size_t)(to - from));
 }
 
-/* Whether the text has `part` here, of which `rest` bytes are left. A long one is paid for only where
- * its beginning fits. */
+/* Whether the text has `part` here, of which `rest` bytes are left. A long one is paid for only
+ * where its beginning fits. */
 static bool is_here(struct run *run, const char *at, size_t rest, struct value part)
 {
     size_t head = part.s.length < 16 ? part.s.length : 16;

@@ -1,6 +1,6 @@
-/* Log lines. A line is put together in its thread and written at once, so that lines of several threads
- * do not mix. The levels by module are one table under a read-write lock; Admin.SetLogLevel replaces it
- * whole while the program runs. */
+/* Log lines. A line is put together in its thread and written at once, so that lines of several
+ * threads do not mix. The levels by module are one table under a read-write lock; Admin.SetLogLevel
+ * replaces it whole while the program runs. */
 #include "log/log.h"
 
 #include <pthread.h>
@@ -129,7 +129,7 @@ void cap_log_write(enum cap_log_level level, const char *file_name, const char *
                    service_name, (int)module_length(file_name), file_name, event);
     if (*context)
         cap_buf_printf(&line, " %s", context);
-    if (*fields) { /* with names that peers chose: nothing in them begins a line or steers a terminal */
+    if (*fields) { /* may hold names that peers chose: none may begin a line or steer a terminal */
         cap_buf_add_char(&line, ' ');
         cap_plain_add(&line, fields);
     }

@@ -1,10 +1,10 @@
 /* family.h — one row for each architecture: its parts, their keys, the names of its tensors. Inside
  * lib/model.
  *
- * To add a family whose parts exist: a file with its row (qwen3_moe.c is the example), and the row's
- * address in families.c. A part that no family has used yet gets a kind in model.h, its weights
- * become rows of weights.c, and the engine's forward pass learns the kind. docs/adding-a-family.md
- * walks through both.
+ * To add a family whose parts exist: a file with its row (qwen3_moe.c is the example), and the
+ * row's address in families.c. A part that no family has used yet gets a kind in model.h, its
+ * weights become rows of weights.c, and the engine's forward pass learns the kind.
+ * docs/adding-a-family.md walks through both.
  *
  * Which layers have experts is read by shape.h, the same for all families.
  */

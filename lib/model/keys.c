@@ -1,4 +1,5 @@
-/* One key of config.json at a time: its type and its bounds, or a sentence with the key and the value. */
+/* One key of config.json at a time: its type and its bounds, or a sentence with the key and the
+ * value. */
 #include "model/keys.h"
 
 #include <limits.h>

@@ -11,8 +11,8 @@
 
 #include "base/err.h"
 
-/* DIR/NAME as an object, the caller's reference; read as Python's json reads it (python_json.h). NULL
- * with a sentence: no regular file, no JSON, no object. */
+/* DIR/NAME as an object, the caller's reference; read as Python's json reads it (python_json.h).
+ * NULL with a sentence: no regular file, no JSON, no object. */
 json_t *cap_keys_read_file(const char *dir, const char *name, struct cap_err *err);
 
 bool cap_keys_has(const json_t *object, const char *key);

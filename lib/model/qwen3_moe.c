@@ -1,5 +1,5 @@
-/* Qwen3-MoE: softmax router, experts without a shared one, a norm of each head of q and k. The tensors
- * have the usual names. */
+/* Qwen3-MoE: softmax router, experts without a shared one, a norm of each head of q and k. The
+ * tensors have the usual names. */
 #include "model/family.h"
 #include "model/keys.h"
 

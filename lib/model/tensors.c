@@ -1,4 +1,5 @@
-/* A directory of safetensors: which files there are, what their headers say, where each tensor lies.
+/* A directory of safetensors: which files there are, what their headers say, where each tensor
+ * lies.
  *
  * A file is an 8-byte length, a header of JSON, and the numbers of all tensors without a gap. What
  * the format's own reader refuses is refused here, too: overlaps, gaps, bytes behind the last

@@ -106,7 +106,8 @@ const char *cap_tensors_shape_text(const int64_t *shape, int rank,
                                    char out[CAP_TENSORS_SHAPE_BYTES]);
 
 /* Checks a safetensors header (without its length) against the bytes of data behind it. `name` is
- * the file's, for messages. For tests and fuzzing; cap_tensors_open does the same for every file. */
+ * the file's, for messages. For tests and fuzzing; cap_tensors_open does the same for every file.
+ */
 bool cap_tensors_check_header(const char *json, size_t length, uint64_t data_bytes,
                               const char *name, struct cap_err *err);
 

@@ -5,8 +5,8 @@
  * parameters and loading all walk that table. Experts may be stored one tensor each or fused
  * ([E, 2I, H] gate above up, and [E, H, I]); a view hides the difference.
  *
- * Numbers are read in blocks of whole rows, and each block is searched for NaN and infinities, which
- * no sound checkpoint has.
+ * Numbers are read in blocks of whole rows, and each block is searched for NaN and infinities,
+ * which no sound checkpoint has.
  *
  *     struct cap_weight_reader reader = {.tensors = tensors};
  *     cap_weights_view(model, tensors, CAP_WEIGHT_EXPERT_GATE, layer, expert, &view);

@@ -6,8 +6,9 @@
  * poller calls the tag's function, which locks the call, notes what came and drops the reference.
  * Lock order: none; a server's lock and a call's are never held together.
  *
- * Reading order: call.c (life), send.c, receive.c, then server.c (accepting too), shares.c, workers.c,
- * handler.c, then client.c (channels and calls); poller.c, wire.c, status.c, health.c serve them.
+ * Reading order: call.c (life), send.c, receive.c, then server.c (accepting too), shares.c,
+ * workers.c, handler.c, then client.c (channels and calls); poller.c, wire.c, status.c, health.c
+ * serve them.
  */
 #ifndef CAP_RPC_INTERNAL_H
 #define CAP_RPC_INTERNAL_H

@@ -1,5 +1,5 @@
-/* Who may hold how much of a server: a stream holds its worker for as long as it lives, so one client
- * with idle streams could keep every worker, and nothing else would be served.
+/* Who may hold how much of a server: a stream holds its worker for as long as it lives, so one
+ * client with idle streams could keep every worker, and nothing else would be served.
  *
  * Three limits, all counted from the moment a stream is accepted until its handler is done:
  *
@@ -9,11 +9,12 @@
  *
  * A stream above the last two is refused at once (RESOURCE_EXHAUSTED, with the limit in the
  * sentence). Above the first, the stream that has waited longest for its client to say something is
- * ended in its favour, if it waited stream_idle_ms or more. A client that works keeps its place, one that
- * only holds it loses it to those who ask. The scheduler gives nodes, which beat every 3 s, longer.
+ * ended in its favour, if it waited stream_idle_ms or more. A client that works keeps its place,
+ * one that only holds it loses it to those who ask. The scheduler gives nodes, which beat every 3
+ * s, longer.
  *
- * server->lock guards the list and the counts. A call stays in the list until its handler is done, so
- * its grpc_call may be cancelled under that lock; gRPC tells of the cancellation on the poller.
+ * server->lock guards the list and the counts. A call stays in the list until its handler is done,
+ * so its grpc_call may be cancelled under that lock; gRPC tells of the cancellation on the poller.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -106,8 +107,8 @@ void rpc_share_busy(struct cap_rpc_call *call)
     atomic_store(&call->idle_since_ms, 0);
 }
 
-/* Ends the stream that has been idle the longest; its place is free from now on, although its worker
- * needs a moment to notice. */
+/* Ends the stream that has been idle the longest; its place is free from now on, although its
+ * worker needs a moment to notice. */
 static bool evict_locked(struct cap_rpc_server *server)
 {
     int64_t oldest_ms = cap_clock_ms(cap_clock_system()) - server->options.stream_idle_ms;

@@ -1,5 +1,5 @@
-/* How a call ended, on the wire and in sentences: a status with its details (google.rpc.Status), and
- * among them the fields of the request that are wrong (google.rpc.BadRequest). */
+/* How a call ended, on the wire and in sentences: a status with its details (google.rpc.Status),
+ * and among them the fields of the request that are wrong (google.rpc.BadRequest). */
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>

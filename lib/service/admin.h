@@ -1,5 +1,6 @@
-/* admin.h — what every program that serves tells and is asked: moecap.v1.Admin (settings, counters, log
- * level), its counters as messages, and whether a program is well, as container health checks ask. */
+/* admin.h — what every program that serves tells and is asked: moecap.v1.Admin (settings, counters,
+ * log level), its counters as messages, and whether a program is well, as container health checks
+ * ask. */
 #ifndef CAP_ADMIN_H
 #define CAP_ADMIN_H
 

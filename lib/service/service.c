@@ -1,6 +1,6 @@
 /* The life of a program: service.h gives the order. What has begun is ended in the opposite order,
- * whichever step fails. SIGTERM and SIGINT are blocked before any thread exists; the main thread alone
- * waits for them, but for a thread that watches the start. */
+ * whichever step fails. SIGTERM and SIGINT are blocked before any thread exists; the main thread
+ * alone waits for them, but for a thread that watches the start. */
 #include "service/service.h"
 
 #include <assert.h>

@@ -1,6 +1,6 @@
-/* Whether an evaluation can be right, as far as it says so itself: for each knob its range, length and
- * words by the table, then the rule of its row. What exists (tasks, models, nodes) the scheduler
- * checks behind this (services/scheduler/admit.c).
+/* Whether an evaluation can be right, as far as it says so itself: for each knob its range, length
+ * and words by the table, then the rule of its row. What exists (tasks, models, nodes) the
+ * scheduler checks behind this (services/scheduler/admit.c).
  *
  * Every fault is collected; a knob has one at most, but for the list of tasks. */
 #include "spec/check.h"
@@ -150,8 +150,8 @@ bool cap_spec_faults_fail(const struct cap_spec_faults *faults, struct cap_err *
            cap_fail_field(err, faults->items[0].code, faults->items[0].field, "%s", text.data);
 }
 
-/* The knob whose path begins the text, where the path is a word of its own; NULL without one. Within a
- * sentence only paths with a dot are meant: "limit" is also a word. */
+/* The knob whose path begins the text, where the path is a word of its own; NULL without one.
+ * Within a sentence only paths with a dot are meant: "limit" is also a word. */
 static const struct cap_knob *knob_at(const char *text, bool at_start)
 {
     size_t length = strspn(text, "abcdefghijklmnopqrstuvwxyz_.");
@@ -255,8 +255,8 @@ CAP_SPEC_CHECK(one_device)
                        (long long)value->whole);
 }
 
-/* Results are public, so an address holds no secret; and it has one meaning, for us, for the node and
- * for libcurl. */
+/* Results are public, so an address holds no secret; and it has one meaning, for us, for the node
+ * and for libcurl. */
 CAP_SPEC_CHECK(url)
 {
     const struct cap_engine *engine = cap_engine_find(spec->engine);
@@ -291,7 +291,8 @@ CAP_SPEC_CHECK(json)
     json_decref(json);
 }
 
-/* What is named is sent to the submitter's URL, so only what the node's owner set aside for that. */
+/* What is named is sent to the submitter's URL, so only what the node's owner set aside for that.
+ */
 CAP_SPEC_CHECK(key)
 {
     static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_";

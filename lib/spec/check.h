@@ -10,7 +10,8 @@ bool cap_spec_applies(const Moecap__V1__EvaluationSpec *spec, enum cap_knob_when
 /* `spec.limt: unknown field, did you mean "limit"?` */
 void cap_spec_blame_field(struct cap_spec_faults *io_faults, const ProtobufCMessageDescriptor *type,
                           const char *path, const char *name);
-/* `load.concurrency "many" is not a whole number from 1 to 4096, e.g. 4`; `shown` has the quotes. */
+/* `load.concurrency "many" is not a whole number from 1 to 4096, e.g. 4`; `shown` has the quotes.
+ */
 void cap_spec_blame_kind(struct cap_spec_faults *io_faults, const struct cap_knob *knob,
                          const char *shown);
 /* `load.concurrency 0 is not from 1 to 4096` */

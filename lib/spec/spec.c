@@ -1,17 +1,20 @@
 /* The table of knobs over the message's descriptor.
  *
- * A row names its field by a path, "load.concurrency"; find_place looks it up in the descriptors that
- * protoc-gen-c makes, so the message's own type says how the value is kept and whether nothing can be
- * told from 0 (a field of a oneof). Everything else here stands on reading and writing such a place:
+ * A row names its field by a path, "load.concurrency"; find_place looks it up in the descriptors
+ * that protoc-gen-c makes, so the message's own type says how the value is kept and whether nothing
+ * can be told from 0 (a field of a oneof). Everything else here stands on reading and writing such
+ * a place:
  *
  *     from text   cap_spec_set_text, an option of the command line: a number out of range, of any
- *                 length, is told by the row's range
- *     from JSON   cap_spec_from_json, a body of the API: what is of another kind is told and left out,
- *                 so that the rest can still be judged
- *     defaults    cap_spec_fill, row by row: the engine stands before the precision, which depends on it
- *     canonical   cap_spec_canonical: every hashed knob, in nested objects with sorted keys. Nothing
- *                 asked for is null where the field can tell it from 0, else 0 or "". This form is what
- *                 the config hash is made of, so none of its rules may change (unit.spec_golden)
+ *                 length, is refused with the row's range
+ *     from JSON   cap_spec_from_json, a body of the API: a value of the wrong kind is reported and
+ *                 left out, so that the rest can still be judged
+ *     defaults    cap_spec_fill, row by row: the engine stands before the precision, which depends
+ *                 on it
+ *     canonical   cap_spec_canonical: every hashed knob, in nested objects with sorted keys. A knob
+ *                 that was not given is null where the field can tell that from 0, else 0 or "".
+ *                 The config hash is made of this form, so none of its rules may change
+ *                 (unit.spec_golden)
  *     limits      cap_spec_limits: SubmitLimits by the names of its fields
  *
  * A place is never kept: the message may grow a part at any write. */

@@ -1,16 +1,18 @@
 /* spec.h — an evaluation's knobs as a table, and what everybody does with them.
  *
- * An evaluation is a message, moecap.v1.EvaluationSpec, from the submitter to the node. Nobody copies
- * it into a struct of their own: spec.def has one row for each of its fields, and the functions here
- * read and write the field through the message's descriptor. From a row come the option of `moecap
- * submit` and its help, the check, the canonical form, the limits and defaults that Info tells, the
- * schema in docs/openapi.json and the field of the page's form (bin/moecap-tables prints the last two).
- * So a new knob is a row, a field of the message and the code that makes use of it: docs/adding-a-knob.md.
+ * An evaluation is a message, moecap.v1.EvaluationSpec, from the submitter to the node. Nobody
+ * copies it into a struct of their own: spec.def has one row for each of its fields, and the
+ * functions here read and write the field through the message's descriptor. From a row come the
+ * option of `moecap submit` and its help, the check, the canonical form, the limits and defaults
+ * that Info tells, the schema in docs/openapi.json and the field of the page's form
+ * (bin/moecap-tables prints the last two). So a new knob is a row, a field of the message and the
+ * code that makes use of it: docs/adding-a-knob.md.
  *
  * The way of a submission:
  *     the command line   cap_spec_set_text for each option
  *     the gateway        cap_spec_from_json for the body
- *     the scheduler      cap_spec_fill, cap_spec_check, then what exists (admit.c), cap_spec_canonical
+ *     the scheduler      cap_spec_fill, cap_spec_check, cap_spec_canonical; admit.c checks between
+ *                        the last two that tasks, models and nodes exist
  * Each of them collects every fault, not the first. A sentence names a knob by its path, as the API
  * does; cap_spec_as_options says the same with the options of the command line.
  *
@@ -149,13 +151,13 @@ struct cap_knob_value {
 struct cap_knob_value cap_spec_get(const Moecap__V1__EvaluationSpec *spec, enum cap_knob_id id);
 
 /* Sets a knob from what people write; a list gets one more item for each call, or for each part
- * between commas. What is wrong with it goes to io_faults, and the knob stays as it was. Strings are
- * copied. */
+ * between commas. What is wrong with it goes to io_faults, and the knob stays as it was. Strings
+ * are copied. */
 void cap_spec_set_text(Moecap__V1__EvaluationSpec *spec, enum cap_knob_id id, const char *text,
                        struct cap_arena *arena, struct cap_spec_faults *io_faults);
 
-/* The knobs that can be read; what is wrong with the others goes to io_faults. NULL past the arena's
- * limit. */
+/* The knobs that can be read; what is wrong with the others goes to io_faults. NULL past the
+ * arena's limit. */
 Moecap__V1__EvaluationSpec *cap_spec_from_json(const json_t *json, struct cap_arena *arena,
                                                struct cap_spec_faults *io_faults);
 
@@ -166,8 +168,8 @@ bool cap_spec_fill(Moecap__V1__EvaluationSpec *spec, struct cap_arena *arena);
 /* Whatever can be said without knowing what exists. `spec` is filled. */
 void cap_spec_check(const Moecap__V1__EvaluationSpec *spec, struct cap_spec_faults *io_faults);
 
-/* JSON with sorted keys, of a filled spec: its SHA-256 is the config hash. NULL when it cannot be made:
- * text that is not UTF-8. */
+/* JSON with sorted keys, of a filled spec: its SHA-256 is the config hash. NULL when it cannot be
+ * made: text that is not UTF-8. */
 const char *cap_spec_canonical(const Moecap__V1__EvaluationSpec *spec, struct cap_arena *arena,
                                struct cap_err *err);
 

@@ -1,6 +1,6 @@
-/* JSON to messages, by their descriptors. The first fault ends it: with the path of the field, and with
- * what was expected. Everything is allocated in the caller's arena, whose limit is the limit of what a
- * client can make us allocate; lists have their own maximum. */
+/* JSON to messages, by their descriptors. The first fault ends it: with the path of the field, and
+ * with what was expected. Everything is allocated in the caller's arena, whose limit is the limit
+ * of what a client can make us allocate; lists have their own maximum. */
 #include <stdio.h>
 #include <string.h>
 

@@ -1,9 +1,9 @@
 /* json.h — messages as JSON, by their descriptors, in both directions.
  *
- * Field names are those of the .proto. Out: what is unknown is left out (a oneof that holds nothing,
- * a field of unknown.def that is zero), any other zero is a zero; bytes are hexadecimal, enum values
- * are words ("queued"), NaN is null. In: an unknown field, a wrong kind or a number out of range is
- * refused with the field's path, in the sentence and in err->field. Pure; any thread.
+ * Field names are those of the .proto. Out: what is unknown is left out (a oneof that holds
+ * nothing, a field of unknown.def that is zero), any other zero is a zero; bytes are hexadecimal,
+ * enum values are words ("queued"), NaN is null. In: an unknown field, a wrong kind or a number out
+ * of range is refused with the field's path, in the sentence and in err->field. Pure; any thread.
  */
 #ifndef CAP_WIRE_JSON_H
 #define CAP_WIRE_JSON_H

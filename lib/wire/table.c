@@ -1,7 +1,7 @@
-/* A table is data: its fixed columns, and a group whose items become columns. The header needs the names
- * of all items, and rows come page by page, so the pages are read twice when the names are not known:
- * the first pass collects what the second writes. Cells guard against spreadsheets that would run
- * a text as a formula, also when it begins with characters that nobody sees. */
+/* A table is data: its fixed columns, and a group whose items become columns. The header needs the
+ * names of all items, and rows come page by page, so the pages are read twice when the names are
+ * not known: the first pass collects what the second writes. Cells guard against spreadsheets that
+ * would run a text as a formula, also when it begins with characters that nobody sees. */
 #include "wire/table.h"
 
 #include <stdint.h>
@@ -314,8 +314,8 @@ static bool add_pages(const struct cap_table *table, struct items *io_items, boo
     return err->code == CAP_OK;
 }
 
-/* When rows name items that the header lacks, everything is written again, with them. Rows that come
- * meanwhile may do so once more. */
+/* When rows name items that the header lacks, everything is written again, with them. Rows that
+ * come meanwhile may do so once more. */
 bool cap_table_write(const struct cap_table *table, char *const *names, size_t name_count,
                      cap_table_page *page, void *arg, struct cap_buf *out, struct cap_err *err)
 {

@@ -1,10 +1,10 @@
 /* table.h — rows of a reply as CSV, in one dialect wherever people get one: the API, the command
  * line, and the page, which does the same in web/src/board/csv.ts.
  *
- * The dialect is RFC 4180 in UTF-8: a header, lines that end in CR LF, quotes where they are needed.
- * A value stands in the unit that the API has (shares from 0 to 1, times as the column's name says);
- * what is unknown is an empty cell. A text that a spreadsheet would take for a formula has an
- * apostrophe in front; numbers never do.
+ * The dialect is RFC 4180 in UTF-8: a header, lines that end in CR LF, quotes where they are
+ * needed. A value stands in the unit that the API has (shares from 0 to 1, times as the column's
+ * name says); what is unknown is an empty cell. A text that a spreadsheet would take for a formula
+ * has an apostrophe in front; numbers never do.
  *
  * A table names the rows' member in the reply's JSON and how each cell is found in a row. Besides
  * the fixed columns a table may have a group: a list in each row (figures, verdicts) whose items
@@ -51,8 +51,8 @@ extern const struct cap_table cap_board_table; /* of BoardReply */
  * the last, or with err when there was none to get. */
 typedef json_t *cap_table_page(void *arg, bool first, struct cap_err *err);
 
-/* Header and rows. With item names the group has these columns, in this order; with none, those that
- * the rows name. Then the rows are read twice, because the header stands before them. */
+/* Header and rows. With item names the group has these columns, in this order; with none, those
+ * that the rows name. Then the rows are read twice, because the header stands before them. */
 bool cap_table_write(const struct cap_table *table, char *const *names, size_t name_count,
                      cap_table_page *page, void *arg, struct cap_buf *out, struct cap_err *err);
 

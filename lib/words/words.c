@@ -1,5 +1,5 @@
-/* The tables of the *.def files beside this one, each read into an array where it is asked for, and looked up by a loop:
- * none has more than a few dozen rows. */
+/* The tables of the *.def files beside this one, each read into an array where it is asked for, and
+ * looked up by a loop: none has more than a few dozen rows. */
 #include "words/words.h"
 
 #include <string.h>

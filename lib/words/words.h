@@ -9,9 +9,9 @@
  *
  * The last three are enums of the wire. For each enum of a .proto protoc-gen-moecap makes the list
  * run_state_words[], run_state_word(value) and run_state_from_word(word, &value), in the .rpc.h
- * beside the messages; JSON has the same words (lib/wire). Nobody writes a second list: the page takes
- * web/src/lib/tables.ts, which bin/moecap-tables prints from here, and the database's CHECKs are
- * compared with these words by a test.
+ * beside the messages; JSON has the same words (lib/wire). Nobody writes a second list: the page
+ * takes web/src/lib/tables.ts, which bin/moecap-tables prints from here, and the database's CHECKs
+ * are compared with these words by a test.
  *
  * Immutable; any thread.
  */

@@ -4,7 +4,8 @@
  * description: the name of a field, a Jinja template, a number, or a list. A text is the name of a
  * field if the document has such a field, and a template otherwise, as in lm-evaluation-harness.
  * Expressions are immutable: any thread. A view of a document (struct eval_doc) has one user at a
- * time; all that it returns lives in the arena, or in JSON values that it keeps until eval_doc_done.
+ * time; all that it returns lives in the arena, or in JSON values that it keeps until
+ * eval_doc_done.
  */
 #ifndef EVAL_DOC_H
 #define EVAL_DOC_H

@@ -1,7 +1,7 @@
 /* From the messages of Measure to sums.
  *
- * What a server says of itself is checked here once, so that no family has to: counts that cannot be
- * are unknown, times that cannot be are counted and left out. */
+ * What a server says of itself is checked here once, so that no family has to: counts that cannot
+ * be are unknown, times that cannot be are counted and left out. */
 #include "measure.h"
 
 #include <stdlib.h>
@@ -94,7 +94,8 @@ static bool has_first(const Moecap__V1__SampleAnswer *a)
     return a->timing && a->timing->opt_first_case == MOECAP__V1__TIMING__OPT_FIRST_FIRST_TOKEN_US;
 }
 
-/* A server that counts 0 tokens of a prompt, or of an answer of which a piece came, does not count. */
+/* A server that counts 0 tokens of a prompt, or of an answer of which a piece came, does not count.
+ */
 static struct counts counts_of(const struct eval_evidence *e, const Moecap__V1__SampleAnswer *a)
 {
     bool of_server = e->run.reported && !e->run.in_engine;

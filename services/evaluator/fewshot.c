@@ -1,8 +1,8 @@
 /* The pool and the draws, as fewshot.h promises them.
  *
- * A pool is written by one thread, then read by many: only the examples' texts are made later, under
- * the pool's lock, each once. Two documents are equal when their JSON with sorted keys is the same
- * text; its digest is kept, so that no document has to be parsed to be compared.
+ * A pool is written by one thread, then read by many: only the examples' texts are made later,
+ * under the pool's lock, each once. Two documents are equal when their JSON with sorted keys is the
+ * same text; its digest is kept, so that no document has to be parsed to be compared.
  *
  * A draw repeats history: the generator is seeded once, and each document below the one that is
  * asked for draws as it would have drawn, with its own content left out where that counts. The

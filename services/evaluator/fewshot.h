@@ -1,13 +1,14 @@
 /* fewshot.h — few-shot examples: the pool of a task, and which of them a document is shown.
  *
- * A pool is filled once, checked while it is filled, and immutable afterwards, but for the examples'
- * texts: each is made when it is first shown, under the pool's lock. Any number of threads then.
+ * A pool is filled once, checked while it is filled, and immutable afterwards, but for the
+ * examples' texts: each is made when it is first shown, under the pool's lock. Any number of
+ * threads then.
  *
  * Choices are those of lm-evaluation-harness 0.4.13. One generator (Python's random.Random) serves
- * the whole task, in the order of its documents: what the document at `ordinal` is shown is found by
- * choosing for all documents before it, so that any replica gives the same prompt for any batch.
- * Where the pool's split is the evaluated one, one more example than needed is drawn, and those that
- * equal the document are dropped; where that leaves too few, the draw is repeated from a pool
+ * the whole task, in the order of its documents: what the document at `ordinal` is shown is found
+ * by choosing for all documents before it, so that any replica gives the same prompt for any batch.
+ * Where the pool's split is the evaluated one, one more example than needed is drawn, and those
+ * that equal the document are dropped; where that leaves too few, the draw is repeated from a pool
  * without them. A document never is its own example: that also holds where the harness does not
  * look, because the pool is what is evaluated under another name. A draw has one user at a time.
  *
@@ -58,8 +59,8 @@ bool eval_pool_add_samples(struct eval_pool *pool, struct cap_err *err);
 /* The digest of the documents, "" of none. Nothing is added afterwards. */
 const char *eval_pool_end(struct eval_pool *pool);
 
-/* The same of documents that are in no pool yet, without looking into them: to ask whether such a pool
- * is at hand. Begin with cap_digest_new(). */
+/* The same of documents that are in no pool yet, without looking into them: to ask whether such a
+ * pool is at hand. Begin with cap_digest_new(). */
 void eval_pool_digest_add(struct cap_digest *digest, const char *json);
 
 size_t eval_pool_count(const struct eval_pool *pool);

@@ -2,12 +2,12 @@
  * moecap_number.
  *
  * All but the last do what the harness's filters of that name do, with Python's findall and its
- * groups. moecap_number is the number that MoE-CAP 2026 takes from an answer (docs/graders.md): five
- * forms of an explicit answer are searched for everywhere, a sixth (a line that only says "answer",
- * and the number below it) in the last three lines; of all that is found, the number that ends last
- * counts. Only where nothing is found do the last three lines get a second look: one with a word
- * such as "total" gives its last number, one that is just a number gives itself. Decimals are not
- * read. */
+ * groups. moecap_number is the number that MoE-CAP 2026 takes from an answer (docs/graders.md):
+ * five forms of an explicit answer are searched for everywhere, a sixth (a line that only says
+ * "answer", and the number below it) in the last three lines; of all that is found, the number that
+ * ends last counts. Only where nothing is found do the last three lines get a second look: one with
+ * a word such as "total" gives its last number, one that is just a number gives itself. Decimals
+ * are not read. */
 #include "filter.h"
 
 #include <assert.h>
@@ -372,8 +372,8 @@ static struct eval_regex *open_built(const struct cap_buf *pattern, struct cap_e
     return eval_regex_open((struct eval_text){pattern->data, pattern->length}, err);
 }
 
-/* The texts as alternatives, the longest pattern first: one that begins as another must not hide it.
- * Of equally long ones the first of the document comes first. */
+/* The texts as alternatives, the longest pattern first: one that begins as another must not hide
+ * it. Of equally long ones the first of the document comes first. */
 static bool add_longest_first(const struct eval_text *texts, size_t count, struct cap_arena *arena,
                               struct cap_buf *out)
 {

@@ -3,7 +3,7 @@
  * A kit is a task with one pool of its examples. Keeping it saves the caller megabytes a call and
  * this program the compiling; forgetting it is always allowed, since a caller who hears NOT_FOUND
  * sends the task whole. Kits are immutable and are shared by any number of calls: a call pins the
- * kit while it works (the count of pins is the store's own, under its lock). Beyond bytes_max or
+ * kit while it works (the pins are counted here, under the lock). Beyond bytes_max or
  * count_max the kit that was used longest ago goes, unless it is pinned.
  *
  *     struct eval_kit *kit = eval_kept_find(kept, definition_sha256, fewshot_sha256, err);
@@ -36,7 +36,8 @@ CAP_DEFINE_AUTO(eval_kit)
 /* Closes the pool; where nothing was added, the examples in the definition become the pool. */
 bool eval_kit_end(struct eval_kit *kit, struct cap_err *err);
 
-/* The kit of that task and pool, pinned; fewshot_sha256 NULL: with any pool. NOT_FOUND: not kept. */
+/* The kit of that task and pool, pinned; fewshot_sha256 NULL: with any pool. NOT_FOUND: not kept.
+ */
 struct eval_kit *eval_kept_find(struct eval_kept *kept, const char *definition_sha256,
                                 const char *fewshot_sha256, struct cap_err *err);
 /* Keeps an ended kit, which is not the caller's any more, and pins it; where another of its name is

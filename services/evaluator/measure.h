@@ -1,8 +1,8 @@
 /* measure.h — from a run's evidence to its figures, each with its reason where there is none.
  *
- * The messages of Measure are read by evidence.c and nowhere else: what the families need of them is
- * kept as sums, and as lists of durations, bounded by the limits below (past one the figures that it
- * feeds say so). One user at a time.
+ * The messages of Measure are read by evidence.c and nowhere else: what the families need of them
+ * is kept as sums, and as lists of durations, bounded by the limits below (past one the figures
+ * that it feeds say so). One user at a time.
  *
  *     CAP_AUTO(eval_evidence) evidence = eval_evidence_new(&run);
  *     eval_evidence_add(evidence, message);  // ... until there are no more

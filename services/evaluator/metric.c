@@ -3,8 +3,8 @@
  * Of texts: equality after deletions and foldings that are applied to both sides, in the order and
  * with the quirks of the reference, which keeps its texts in numpy's arrays. Of choices: the one
  * taken is the first of the likeliest; acc compares the sums, acc_norm divides each by its choice's
- * length in code points, acc_bytes in bytes (the choice's own text, without the delimiter before it).
- * At the end the table, and how an entry of metric_list is read. */
+ * length in code points, acc_bytes in bytes (the choice's own text, without the delimiter before
+ * it). At the end the table, and how an entry of metric_list is read. */
 #include "metric.h"
 
 #include <math.h>

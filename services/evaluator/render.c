@@ -1,9 +1,9 @@
 /* Prompts, by the harness's rules (0.4.13, Task.fewshot_context and what it calls).
  *
  * As one text: description, then each example as question, delimiter, answer and the examples'
- * delimiter, then the question. As a chat: the description, as it is written, is the system message;
- * each example is a user's and an assistant's turn. A prefix of the answer (gen_prefix) stands
- * behind the question, after the delimiter where neither side brings a blank. */
+ * delimiter, then the question. As a chat: the description, as it is written, is the system
+ * message; each example is a user's and an assistant's turn. A prefix of the answer (gen_prefix)
+ * stands behind the question, after the delimiter where neither side brings a blank. */
 #include "render.h"
 
 #include <math.h>

@@ -1,8 +1,8 @@
 /* render.h — samples to prompts, as lm-evaluation-harness makes them.
  *
  * A prompt is description, few-shot examples with their answers, and the question; the sample's own
- * answer never goes in (fewshot.h). Any replica gives the same prompt for any batch. Any thread; one
- * render a batch.
+ * answer never goes in (fewshot.h). Any replica gives the same prompt for any batch. Any thread;
+ * one render a batch.
  *
  *     CAP_AUTO(eval_render) render = eval_render_open(task, pool, spec, repeat, err);
  *     ok = render && eval_render_prompt(render, doc, arena, &prompt, err);

@@ -34,10 +34,10 @@ void eval_count(enum eval_counter counter, int64_t amount);
 /* `service` is borrowed for the server's life. */
 void eval_service_add(struct eval_service *service, struct cap_rpc_server *server);
 
-/* `moecap-evaluator grade`: verdicts on answers made anywhere, without services (cmd_grade.c). argv[0]
- * is "grade". Reads standard input, writes standard output; returns the exit status: 0, 1 when a
- * line could not be graded, 2 when the command line is wrong, 3 when there is no such task, grader
- * or filter. */
+/* `moecap-evaluator grade`: verdicts on answers made anywhere, without services (cmd_grade.c).
+ * argv[0] is "grade". Reads standard input, writes standard output; returns the exit status: 0, 1
+ * when a line could not be graded, 2 when the command line is wrong, 3 when there is no such task,
+ * grader or filter. */
 int eval_cmd_grade(int argc, char **argv);
 
 #endif

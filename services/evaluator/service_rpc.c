@@ -103,8 +103,8 @@ static void keep(struct borrowed *b, struct eval_kit **io_kit)
     *io_kit = NULL;
 }
 
-/* What came whole may be at hand from an earlier call: its digests are much cheaper than a look into
- * each document. */
+/* What came whole may be at hand from an earlier call: its digests are much cheaper than a look
+ * into each document. */
 static bool find_whole(struct borrowed *b, const char *definition,
                        Moecap__V1__TaskDoc *const *fewshot, size_t count)
 {

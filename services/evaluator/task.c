@@ -168,7 +168,8 @@ static const char *pool_split(struct eval_task *task)
 }
 
 /* The harness leaves a document out of its own examples where the pool's split, as written, is the
- * test split, as written: both may be unwritten. Ours holds wherever the pool is what is evaluated. */
+ * test split, as written: both may be unwritten. Ours holds wherever the pool is what is evaluated.
+ */
 static void compare_splits(struct eval_task *task, const char *pool)
 {
     const char *named = json_string_value(shots_key(task, "split", "fewshot_split"));

@@ -1,10 +1,10 @@
 /* yaml_read.h — YAML as JSON values, with the line of each top-level key.
  *
  * The values are those that PyYAML's safe loader would give (YAML 1.1: yes and no are booleans), so
- * that tasks written for lm-evaluation-harness mean the same; the standard tags (!!null, !!str, ...)
- * are obeyed, others such as !function refused. One file is one document. Depth and number of nodes,
- * anchors and directives are limited before libyaml builds anything, since its work grows with their
- * square. Any thread.
+ * that tasks written for lm-evaluation-harness mean the same; the standard tags (!!null, !!str,
+ * ...) are obeyed, others such as !function refused. One file is one document. Depth and number of
+ * nodes, anchors and directives are limited before libyaml builds anything, since its work grows
+ * with their square. Any thread.
  */
 #ifndef EVAL_YAML_READ_H
 #define EVAL_YAML_READ_H

@@ -5,17 +5,18 @@
  *   transaction. The ledger's key is (run, shard, seq). Sent again with the same digest under the
  *   same fence, a batch is acknowledged and nothing is written; with another digest, or under an
  *   older fence, it is refused. So a sender may repeat a batch for as long as it has no answer.
- *   Batches of a shard come in order: `seq` is shard.seq_next, which goes on over all leases, so that
- *   the next holder continues behind the last batch that was stored.
- *   Only the node that the attempt names may send, when the request says who sends.
- *   A stored batch is a sign of life: it extends the lease by its length from now on, in the same
- *   transaction. Beats of the node stand behind its batches, so a store that is slow must not let
- *   the lease of a node run out that it is busy storing for.
+ *   Batches of a shard come in order: `seq` is shard.seq_next, which goes on over all leases, so
+ *   that the next holder continues behind the last batch that was stored. Only the node that the
+ *   attempt names may send, when the request says who sends. A stored batch is a sign of life: it
+ *   extends the lease by its length from now on, in the same transaction. Beats of the node stand
+ *   behind its batches, so a store that is slow must not let the lease of a node run out that it is
+ *   busy storing for.
  *
  * Locks, in this order
- *   the run's row (store_run_lock), then the shard's row. Every transaction that changes a run takes them in
- *   this order, so that no two wait for each other. The run's row is held to the end of the transaction:
- *   batches of one run are stored one after the other, those of different runs side by side.
+ *   the run's row (store_run_lock), then the shard's row. Every transaction that changes a run
+ *   takes them in this order, so that no two wait for each other. The run's row is held to the end
+ *   of the transaction: batches of one run are stored one after the other, those of different runs
+ *   side by side.
  *
  * What can interleave
  *   Renew touches the shard's row without the run's: its deadline and ours are both from the

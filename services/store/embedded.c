@@ -1,21 +1,21 @@
 /* The private cluster.
  *
- * Start, in this order: take DIR/lock; make the folders; initdb into DIR/data.new and rename, so that
- * a kill in between leaves no half cluster; write DIR/data/moecap.conf; look for a server that runs;
- * start one if there is none. Where the socket is, a running server knows best: line 5 of its
+ * Start, in this order: take DIR/lock; make the folders; initdb into DIR/data.new and rename, so
+ * that a kill in between leaves no half cluster; write DIR/data/moecap.conf; look for a server that
+ * runs; start one if there is none. Where the socket is, a running server knows best: line 5 of its
  * postmaster.pid.
  *
  * What it guarantees
  *   The server outlives this program: killed with -9, the next start finds it and uses it. Asked to
- *   stop, this program stops it, too. A server that dies by itself is started again by the thread of
- *   store_embedded_watch.
- *   A dead server is never taken for a live one: not one that nobody has reaped, and not another
- *   program that has its number now (is_server). So the first start after a crash of everything works.
- *   Two servers never run on one cluster: PostgreSQL itself refuses while a backend of the old one is
- *   left, and DIR/lock lets one store in.
+ *   stop, this program stops it, too. A server that dies by itself is started again by the thread
+ *   of store_embedded_watch. A dead server is never taken for a live one: not one that nobody has
+ *   reaped, and not another program that has its number now (is_server). So the first start after a
+ *   crash of everything works. Two servers never run on one cluster: PostgreSQL itself refuses
+ *   while a backend of the old one is left, and DIR/lock lets one store in.
  *
- * Threads: one, and after store_embedded_watch the watcher, which owns the server from then on until
- * store_embedded_stop or _free has joined it. Programs are started by posix_spawn only (process.c).
+ * Threads: one, and after store_embedded_watch the watcher, which owns the server from then on
+ * until store_embedded_stop or _free has joined it. Programs are started by posix_spawn only
+ * (process.c).
  */
 #include "embedded.h"
 
@@ -302,8 +302,8 @@ static pid_t read_pid(const struct store_embedded *e)
 }
 
 /* The process is there, has not ended, and is a PostgreSQL. kill(pid, 0) alone says yes to a server
- * that died but that nobody has reaped, as happens in a container whose process 1 reaps only its own
- * programs, and to another program that has the number now. */
+ * that died but that nobody has reaped, as happens in a container whose process 1 reaps only its
+ * own programs, and to another program that has the number now. */
 static bool is_server(pid_t pid)
 {
     struct cap_err ignored = {0};
@@ -342,8 +342,8 @@ static bool remove_lock(const char *dir, const char *name, struct cap_err *err)
 
 /* PostgreSQL takes what is_server says no to for a running server and starts no other beside it, so
  * its two locks go: of the cluster and of the socket, which is ours alone. The backends of a killed
- * server end by themselves. They are waited for, and PostgreSQL refuses to start while one is left: it
- * asks the shared memory, as we do. */
+ * server end by themselves. They are waited for, and PostgreSQL refuses to start while one is left:
+ * it asks the shared memory, as we do. */
 static bool drop_dead_locks(const struct store_embedded *e, struct cap_err *err)
 {
     char line[STORE_PATH_BYTES];

@@ -1,5 +1,5 @@
-/* Which nodes there have been and what happened, for people and not for decisions; and what retention
- * forgets of it.
+/* Which nodes there have been and what happened, for people and not for decisions; and what
+ * retention forgets of it.
  */
 #include <string.h>
 

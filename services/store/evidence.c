@@ -34,7 +34,8 @@ static const struct kind kinds[] = {
     {"SELECT s.ordinal AS _ordinal, {answer.base s} FROM sample s" OF_RUN
      " AND s.ordinal > $2 ORDER BY s.ordinal LIMIT $3",
      1, STORE_EVIDENCE_ANSWERS_MAX, &moecap__v1__sample_answer__descriptor, INTO(answers)},
-    /* The latest version of each sample and metric. Pages are cut by ordinal and hold whole samples. */
+    /* The latest version of each sample and metric. Pages are cut by ordinal and hold whole
+     * samples. */
     {"WITH r AS (SELECT run_no FROM run WHERE run_id = $1),"
      " o AS (SELECT DISTINCT ordinal FROM verdict WHERE run_no = (SELECT run_no FROM r)"
      "   AND ordinal > $2 ORDER BY ordinal LIMIT $3)"

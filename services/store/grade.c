@@ -8,8 +8,8 @@
  *   every sample of it is graded. A figure has a finite value or a reason.
  *
  * run.graded_below is where the search for ungraded samples begins: no sample below it waits for a
- * verdict. It only grows, so that reading the next batch of a long run does not walk over those that
- * are graded.
+ * verdict. It only grows, so that reading the next batch of a long run does not walk over those
+ * that are graded.
  *
  * Locks: the run's row, for both writes. ReadUngraded takes none: what it answers may be graded by
  * another call meanwhile, whose verdicts then stay and ours are skipped.
@@ -125,8 +125,8 @@ static bool note_verdict(struct graded *graded, uint32_t ordinal, const char *me
     return note(graded->verdicts, key.data);
 }
 
-/* Notes the verdicts of these samples that are stored. LATERAL with OFFSET 0: one look into the index
- * for each sample, whatever the planner thinks of a table that it has no statistics of. */
+/* Notes the verdicts of these samples that are stored. LATERAL with OFFSET 0: one look into the
+ * index for each sample, whatever the planner thinks of a table that it has no statistics of. */
 static bool find_stored(struct store_conn *conn, const struct put_work *work,
                         const struct store_run *run, struct graded *graded, struct cap_err *err)
 {

@@ -4,23 +4,23 @@
  *   At most one lease of a shard is valid. Its fence counts the leases of the shard and grows with
  *   each; every write of evidence carries it. Every lease is a row of `attempt`, with how it ended.
  *   Only the database's clock judges a deadline: no time of any host enters a statement.
- *   A lease past its deadline may be taken away, by Sweep or by the next Lease, and holds until that
- *   happens: Renew and Append still extend it. Nobody else has worked on the shard by then, so
- *   nothing is lost by being late, and after a stall of the database no work is repeated needlessly.
- *   A deadline is never further ahead than the length of its lease (shard.lease_ms, which Lease and
- *   Renew set): when the database's clock was set back, Sweep cuts it, so that no run stands still
- *   for as long as the clock went back.
- *   A run of which no shard is leased any more waits in the queue again, in the same transaction.
+ *   A lease past its deadline may be taken away, by Sweep or by the next Lease, and holds until
+ *   that happens: Renew and Append still extend it. Nobody else has worked on the shard by then, so
+ *   nothing is lost by being late, and after a stall of the database no work is repeated
+ *   needlessly. A deadline is never further ahead than the length of its lease (shard.lease_ms,
+ *   which Lease and Renew set): when the database's clock was set back, Sweep cuts it, so that no
+ *   run stands still for as long as the clock went back. A run of which no shard is leased any more
+ *   waits in the queue again, in the same transaction.
  *
- * Locks: the run's row, then its shards in order. Renew, which changes nothing but a deadline, and the
- * cut of Sweep lock shards only, in the order of run and shard, one statement for each lease.
+ * Locks: the run's row, then its shards in order. Renew, which changes nothing but a deadline, and
+ * the cut of Sweep lock shards only, in the order of run and shard, one statement for each lease.
  *
  * What can interleave
- *   Two nodes that ask for one shard: the run's row lets one in first, the other then finds the lease.
- *   The holder itself may ask again (its reply was lost): it gets a new fence, and the old one dies.
- *   Renew and the end of a lease meet at the shard's row: Renew first extends what then ends, or
- *   finds that the fence holds nothing and reports it lost. Of a shard that is done under this fence
- *   nothing is lost: its last batch came meanwhile.
+ *   Two nodes that ask for one shard: the run's row lets one in first, the other then finds the
+ *   lease. The holder itself may ask again (its reply was lost): it gets a new fence, and the old
+ *   one dies. Renew and the end of a lease meet at the shard's row: Renew first extends what then
+ *   ends, or finds that the fence holds nothing and reports it lost. Of a shard that is done under
+ *   this fence nothing is lost: its last batch came meanwhile.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -34,8 +34,8 @@
 enum { EVERY_SHARD = -1 };
 
 /* Takes leases away and closes their attempts; answers shard, fence and node of those it ended.
- * With expired_max, only leases past their deadline, and at most that many. The shards are locked in order, as
- * Renew does, so that the two cannot wait for each other. */
+ * With expired_max, only leases past their deadline, and at most that many. The shards are locked
+ * in order, as Renew does, so that the two cannot wait for each other. */
 static struct store_rows *end_leases(struct store_conn *conn, const struct store_run *run,
                                      int64_t shard, size_t expired_max, const char *outcome,
                                      struct cap_err *err)
@@ -370,8 +370,8 @@ struct overdue {
     size_t count;
 };
 
-/* The runs with a lease that is past its deadline. What a clock that was set back left too far ahead
- * is cut first; it is overdue after its own length, as if it had been extended now. */
+/* The runs with a lease that is past its deadline. What a clock that was set back left too far
+ * ahead is cut first; it is overdue after its own length, as if it had been extended now. */
 static bool find_overdue(struct store_conn *conn, void *arg, struct cap_err *err)
 {
     struct overdue *found = arg;

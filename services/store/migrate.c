@@ -1,6 +1,6 @@
-/* Migrations, applied under an advisory lock: of any number of stores that start together one applies
- * what is missing, and the others wait and find it done. All that is missing is one transaction, so
- * that a failed start leaves the schema as it was.
+/* Migrations, applied under an advisory lock: of any number of stores that start together one
+ * applies what is missing, and the others wait and find it done. All that is missing is one
+ * transaction, so that a failed start leaves the schema as it was.
  */
 #include "migrate.h"
 

@@ -2,20 +2,20 @@
  *
  * What it guarantees
  *   A body is run until it committed, until it failed for good, or TRIES_MAX times. Serialization
- *   failures and deadlocks are tried again after a pause that doubles; a lost connection is replaced
- *   and the body run again on the new one. After a connection lost during COMMIT nobody knows the
- *   outcome: the body runs again all the same, so every body must find its own work done.
- *   A failure has a gRPC code and one sentence, from the table of SQLSTATEs (sqlstate_rules).
- *   No call waits without a limit: for a connection acquire_ms_max, for a server that is away
+ *   failures and deadlocks are tried again after a pause that doubles; a lost connection is
+ *   replaced and the body run again on the new one. After a connection lost during COMMIT nobody
+ *   knows the outcome: the body runs again all the same, so every body must find its own work done.
+ *   A failure has a gRPC code and one sentence, from the table of SQLSTATEs (sqlstate_rules). No
+ *   call waits without a limit: for a connection acquire_ms_max, for a server that is away
  *   connect_ms_max, for a statement statement_ms_max (the server ends it).
  *
  * How
  *   `idle` holds connections that nobody uses, `open_count` counts all. A transaction takes an idle
  *   one, or makes one while fewer than the maximum exist, or waits. A connection that was lost is
- *   closed, and the idle ones with it (the server went away); nothing watches them in between, and the
- *   next use connects again.
- *   A failed statement records on its connection how it failed (enum failure), which store_pg_tx reads
- *   to decide. Statements are prepared at their first use on a connection, keyed by their text.
+ *   closed, and the idle ones with it (the server went away); nothing watches them in between, and
+ *   the next use connects again. A failed statement records on its connection how it failed (enum
+ *   failure), which store_pg_tx reads to decide. Statements are prepared at their first use on a
+ *   connection, keyed by their text.
  *
  * Locks: one, over `idle` and `open_count`, never held while a statement runs. A connection has one
  * user at a time, and a thread uses one connection at a time: a body that began another transaction

@@ -45,8 +45,8 @@ struct store_pg_options { /* zero means the default in brackets */
 };
 
 /* The password as container platforms mount secrets: the file's first line without its end, for the
- * caller to free. NULL when there is no such file, when that line is empty, or when another line with
- * text follows: then it is not a password file. No sentence holds any of its text. */
+ * caller to free. NULL when there is no such file, when that line is empty, or when another line
+ * with text follows: then it is not a password file. No sentence holds any of its text. */
 char *store_pg_password_read(const char *path, struct cap_err *err);
 
 /* Connects once, so that a wrong address fails here. */
@@ -89,8 +89,8 @@ enum { STORE_ARGS_MAX = 24 };
         sizeof((const struct store_arg[]){__VA_ARGS__}) / sizeof(struct store_arg)
 #define STORE_NO_ARGS NULL, 0
 
-/* One statement, prepared at its first use on a connection; `sql` is a literal, in which braces stand
- * for the columns of a map (row_map.h). NULL on failure. */
+/* One statement, prepared at its first use on a connection; `sql` is a literal, in which braces
+ * stand for the columns of a map (row_map.h). NULL on failure. */
 struct store_rows *store_pg_ask(struct store_conn *conn, struct cap_err *err, const char *sql,
                                 const struct store_arg *args, size_t count);
 /* The same when only success matters. */
@@ -98,7 +98,8 @@ bool store_pg_do(struct store_conn *conn, struct cap_err *err, const char *sql,
                  const struct store_arg *args, size_t count);
 /* Any text, several statements too, without parameters or preparation: migrations. */
 bool store_pg_script(struct store_conn *conn, const char *sql, struct cap_err *err);
-/* `sql` is COPY … FROM STDIN, with braces as above; data are the lines of its text format (rows.h). */
+/* `sql` is COPY … FROM STDIN, with braces as above; data are the lines of its text format (rows.h).
+ */
 bool store_pg_copy(struct store_conn *conn, const char *sql, const char *data, size_t length,
                    struct cap_err *err);
 

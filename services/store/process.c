@@ -1,6 +1,6 @@
 /* The programs of PostgreSQL: as whom they run (never as root), where they are (the newest, or the
- * version that made the cluster), and running one with its output in a file, whose last lines are the
- * reason when it fails.
+ * version that made the cluster), and running one with its output in a file, whose last lines are
+ * the reason when it fails.
  */
 #include "embedded.h"
 

@@ -5,8 +5,8 @@
  *   Of one configuration at most one evaluation is open (the unique index evaluation_open): the
  *   second submitter gets the ids of the first. When that evaluation ends
  *   between our INSERT and our look, we insert again (the loop in `enqueue`).
- *   Nothing waits in the queue that no scheduler takes: a run has one shard, its task and repeat are
- *   of its spec and come once, its samples exist. What does not fit is refused with the place.
+ *   Nothing waits in the queue that no scheduler takes: a run has one shard, its task and repeat
+ *   are of its spec and come once, its samples exist. What does not fit is refused with the place.
  *
  * Locks: none but the unique index; the rows are new. ListActive reads a page of evaluations and
  * their runs in one snapshot; between pages runs may move on, so a scheduler that starts asks for

@@ -390,7 +390,8 @@ bool store_map_copy(struct store_conn *conn, const char *sql, const struct store
 
 /* ---- rows to messages ---- */
 
-/* Digits with or without a sign; the lists of an answer have hundreds, and strtoll takes its time. */
+/* Digits with or without a sign; the lists of an answer have hundreds, and strtoll takes its time.
+ */
 static int64_t read_digits(const char *text, char **out_end)
 {
     bool negative = *text == '-';

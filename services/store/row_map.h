@@ -2,8 +2,8 @@
  *
  * row_map.def has one map for each table: which column is which field, what kind of value it is and
  * what NULL means. From it come the lists of columns in statements, the lines of COPY and, with
- * protobuf-c's descriptors, the messages that a SELECT answers. A new field of a message is a row of
- * that file: docs/adding-a-field.md.
+ * protobuf-c's descriptors, the messages that a SELECT answers. A new field of a message is a row
+ * of that file: docs/adding-a-field.md.
  *
  * In a statement braces stand for a map's columns (store_pg_ask and store_pg_copy fill them in):
  *
@@ -11,9 +11,10 @@
  *     SELECT {verdict v} FROM verdict v                as they are read, from the alias v
  *     SELECT {answer.base s answer.} FROM sample s     one part, into the sub-message `answer`
  *
- * What is read is bound by name: a column of the result is the field of that name ("timing.ended_us"
- * lies in a sub-message, which is there once a column of it is not NULL). So any statement may add
- * fields by `AS field`. Columns that begin with "_" are for the statement's own code.
+ * What is read is bound by name: a column of the result is the field of that name
+ * ("timing.ended_us" lies in a sub-message, which is there once a column of it is not NULL). So any
+ * statement may add fields by `AS field`. Columns that begin with "_" are for the statement's own
+ * code.
  */
 #ifndef STORE_ROW_MAP_H
 #define STORE_ROW_MAP_H
@@ -35,8 +36,8 @@ enum store_map {
 
 /* ---- messages to rows ---- */
 
-/* Messages of one type that become rows of one COPY: each line has `keys`, the message's number from
- * 0 if `numbered`, then the columns of `map`. */
+/* Messages of one type that become rows of one COPY: each line has `keys`, the message's number
+ * from 0 if `numbered`, then the columns of `map`. */
 struct store_map_rows {
     enum store_map map;
     const void *messages; /* protobuf-c's array of pointers to `count` of them */
@@ -48,9 +49,6 @@ struct store_map_rows {
 /* `sql` is COPY … FROM STDIN. INVALID_ARGUMENT past bytes_max; nothing is sent for no messages. */
 bool store_map_copy(struct store_conn *conn, const char *sql, const struct store_map_rows *rows,
                     size_t bytes_max, struct cap_err *err);
-/* One message's columns, added to the line that is open. */
-struct store_copy;
-void store_map_add(struct store_copy *copy, enum store_map map, const ProtobufCMessage *message);
 
 /* ---- rows to messages ---- */
 

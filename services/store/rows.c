@@ -1,6 +1,6 @@
-/* What libpq answered, read by type; and COPY lines, written column by column. The escapes of COPY's
- * text format and the stand-ins for bytes that PostgreSQL does not take are made in one pass over a
- * text (store_copy_text); texts that fit, nearly all, are added in one piece.
+/* What libpq answered, read by type; and COPY lines, written column by column. The escapes of
+ * COPY's text format and the stand-ins for bytes that PostgreSQL does not take are made in one pass
+ * over a text (store_copy_text); texts that fit, nearly all, are added in one piece.
  */
 #include "rows.h"
 

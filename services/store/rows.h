@@ -8,8 +8,8 @@
  *
  * Lines. One call a column, in the order of the COPY statement's list, then store_copy_end_row.
  * Whatever bytes come in, what goes out is UTF-8 without U+0000, as PostgreSQL wants its text: a
- * byte that does not fit becomes "<0xNN>", the notation of byte tokens. Nothing fails until the end:
- * ask `lines.overflowed` once.
+ * byte that does not fit becomes "<0xNN>", the notation of byte tokens. Nothing fails until the
+ * end: ask `lines.overflowed` once.
  */
 #ifndef STORE_ROWS_H
 #define STORE_ROWS_H

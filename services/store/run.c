@@ -1,22 +1,21 @@
 /* A run's row, the moves between its states, and events.
  *
  * What it guarantees
- *   A state changes by the table `may_follow` only, by store_run_move_locked only, in the transaction
- *   that gives the reason for it, and with an event. Every state says where the run is: of a queued
- *   run no shard is leased, of a leased or running one at least one is, of one that grades or has
- *   ended none. So every move but those to leased and running ends the run's leases.
+ *   A state changes by the table `may_follow` only, by store_run_move_locked only, in the
+ *   transaction that gives the reason for it, and with an event. Every state says where the run is:
+ *   of a queued run no shard is leased, of a leased or running one at least one is, of one that
+ *   grades or has ended none. So every move but those to leased and running ends the run's leases.
  *   A run that has ended stays as it is; only a finished one may yet turn out invalid. An invalid
- *   run keeps its figures and the time of its end.
- *   An evaluation has ended when its last run has: from then on the same configuration makes a new
- *   one.
+ *   run keeps its figures and the time of its end. An evaluation has ended when its last run has:
+ *   from then on the same configuration makes a new one.
  *
  * Locks: the run's row, then its shards, then the row of its evaluation.
  *
  * What can interleave
- *   A caller that stops a run saw it a moment ago; Lease, Append and Sweep may have moved it on. The
- *   order to stop holds for every state but the ends (is_from). Two last runs of an evaluation that
- *   end at once: the evaluation's row is locked before its runs are counted, so the second sees the
- *   first.
+ *   A caller that stops a run saw it a moment ago; Lease, Append and Sweep may have moved it on.
+ *   The order to stop holds for every state but the ends (is_from). Two last runs of an evaluation
+ *   that end at once: the evaluation's row is locked before its runs are counted, so the second
+ *   sees the first.
  */
 #include "run.h"
 

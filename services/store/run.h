@@ -1,9 +1,9 @@
 /* run.h — what the verbs share inside a transaction: a run's row, its state, its leases, events.
  *
- * A transaction that changes anything of a run locks its row first (store_run_lock), then rows of its shards,
- * in their order, then the row of its evaluation: one order, so that no two transactions wait for
- * each other. store_run_move_locked is the only writer of a state; it writes the event, ends leases,
- * and ends the evaluation with its last run.
+ * A transaction that changes anything of a run locks its row first (store_run_lock), then rows of
+ * its shards, in their order, then the row of its evaluation: one order, so that no two
+ * transactions wait for each other. store_run_move_locked is the only writer of a state; it writes
+ * the event, ends leases, and ends the evaluation with its last run.
  */
 #ifndef STORE_RUN_H
 #define STORE_RUN_H

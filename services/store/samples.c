@@ -1,5 +1,5 @@
-/* The samples of a run and its expert counts, page by page: a page begins behind a key, so that page
- * 1,000 costs what page 1 does. Gold is shown only once the run has ended.
+/* The samples of a run and its expert counts, page by page: a page begins behind a key, so that
+ * page 1,000 costs what page 1 does. Gold is shown only once the run has ended.
  */
 #include <stdio.h>
 #include <string.h>

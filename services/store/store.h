@@ -2,10 +2,10 @@
  *
  *     bool store_<verb>(pg, request, arena, reply, err)
  *
- * `reply` is initialised by the caller; what it points to lies in `arena` or is static, so both live
- * as long as the reply is used. Failed, it may hold anything. Any thread; each call is one or more
- * transactions of its own. proto/moecap/v1/store.proto says what each promises and which codes it
- * fails with.
+ * `reply` is initialised by the caller; what it points to lies in `arena` or is static, so both
+ * live as long as the reply is used. Failed, it may hold anything. Any thread; each call is one or
+ * more transactions of its own. proto/moecap/v1/store.proto says what each promises and which codes
+ * it fails with.
  *
  *     struct store_service service = {.pg = pg};
  *     store_service_add(&service, server);   // before the server starts
@@ -32,10 +32,9 @@ enum {
     STORE_TASK_NAME_BYTES_MAX = 128,
     STORE_TASK_METRICS_MAX = 64,
     STORE_TASK_DOCS_MAX = 1000000,
-    STORE_TASK_BYTES_MAX = 256 << 20,   /* of all documents of a task */
-    STORE_FEWSHOT_BYTES_MAX = 64 << 20, /* of its few-shot pool; the evaluator keeps as much */
-    STORE_POOL_WHOLE_BYTES_MAX = 6
-                                 << 20, /* of a pool that comes with GetTask: a message has 8 MiB */
+    STORE_TASK_BYTES_MAX = 256 << 20,     /* of all documents of a task */
+    STORE_FEWSHOT_BYTES_MAX = 64 << 20,   /* of its few-shot pool; the evaluator keeps as much */
+    STORE_POOL_WHOLE_BYTES_MAX = 6 << 20, /* of a pool in GetTask's reply; a message holds 8 MiB */
     STORE_POOL_PIECE_BYTES = 4 << 20,
     STORE_DEFINITION_BYTES_MAX = 1 << 20,
     STORE_DOC_BYTES_MAX = 1 << 20,
@@ -155,8 +154,8 @@ struct store_pruned {
     int64_t runs, events, ledger_rows;
 };
 /* Events of the suite that are older than `days` > 0; of runs that ended longer ago their events,
- * and the ledger's rows but the last of each attempt. Never evidence, attempts, figures, or anything
- * of a run that has not ended. Called with each sweep, so each call is bounded. event.c */
+ * and the ledger's rows but the last of each attempt. Never evidence, attempts, figures, or
+ * anything of a run that has not ended. Called with each sweep, so each call is bounded. event.c */
 bool store_prune(struct store_pg *pg, int days, struct store_pruned *out_pruned,
                  struct cap_err *err);
 

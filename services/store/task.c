@@ -1,6 +1,6 @@
-/* Reading tasks: a list by pages, one version of one task, some of its documents. The current version
- * of a name is what a new evaluation uses; older ones are read by task_id, for the runs that used
- * them.
+/* Reading tasks: a list by pages, one version of one task, some of its documents. The current
+ * version of a name is what a new evaluation uses; older ones are read by task_id, for the runs
+ * that used them.
  */
 #include "row_map.h"
 #include "run.h"

@@ -1,9 +1,10 @@
 /* A task on its way into the store: its documents come one by one. Each gets its uid and adds its
  * bytes to the digest of the data, then waits as a COPY line until the transaction at the end.
  *
- * A task is (name, definition, data): put again with the same three nothing changes; with others the
- * new row becomes current and the old one stays for the runs that used it. Of two that put tasks of
- * one name at once, the second waits (an advisory lock on the name) and then replaces the first.
+ * A task is (name, definition, data): put again with the same three nothing changes; with others
+ * the new row becomes current and the old one stays for the runs that used it. Of two that put
+ * tasks of one name at once, the second waits (an advisory lock on the name) and then replaces the
+ * first.
  */
 #include <inttypes.h>
 #include <jansson.h>

@@ -99,8 +99,8 @@ static const char *why_no_gaps(const struct eval_evidence *e)
                                                              : "no token times";
 }
 
-/* The first piece of an answer may bring several tokens, whose time nobody saw. Where that number is
- * not known for more than a few answers, there is no time per token. */
+/* The first piece of an answer may bring several tokens, whose time nobody saw. Where that number
+ * is not known for more than a few answers, there is no time per token. */
 static bool drop_tpot(struct eval_evidence *e)
 {
     if (e->without_first_count * 100 <= e->decoded * WITHOUT_GAPS_PERCENT_MAX)

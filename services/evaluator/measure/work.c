@@ -7,7 +7,8 @@
  * utilisation of them; that needs a table of hardware, which is not here. */
 #include "measure.h"
 
-/* Every pass that has a time must have said it: a sum over some of them would not be that of the run. */
+/* Every pass that has a time must have said it: a sum over some of them would not be that of the
+ * run. */
 static const char *why_none(const struct eval_evidence *e, enum eval_phase phase, uint64_t said,
                             bool rate)
 {

@@ -1,5 +1,5 @@
-/* MT19937, and what Python's random module makes of it: seeding by init_by_array, numbers in [0, 1),
- * and sample() with its two ways of choosing, of which the smaller in memory is taken. */
+/* MT19937, and what Python's random module makes of it: seeding by init_by_array, numbers in [0,
+ * 1), and sample() with its two ways of choosing, of which the smaller in memory is taken. */
 #include "text/pyrandom.h"
 
 #include <assert.h>

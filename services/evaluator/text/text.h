@@ -2,8 +2,8 @@
  *
  * Graders must agree with reference graders written in Python, so these are Python's rules, not C's
  * and not POSIX's (docs/graders.md). A text is a slice of valid UTF-8 that may hold U+0000; code
- * that takes bytes from outside calls eval_text_valid first. Results are borrowed from their input or
- * live in the arena; where the arena is full they are EVAL_TEXT_NONE. Any thread.
+ * that takes bytes from outside calls eval_text_valid first. Results are borrowed from their input
+ * or live in the arena; where the arena is full they are EVAL_TEXT_NONE. Any thread.
  *
  *     struct eval_text t = eval_text_valid(arena, bytes, length);
  *     t = eval_text_strip(t);

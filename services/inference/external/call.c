@@ -1,19 +1,19 @@
 /* One request from submit to its event: sent, streamed, tried again, ended.
  *
- * A request is tried again only while no byte of its reply has come, after a connection that failed,
- * 429 or 503; the pause doubles. A stream has ended well when the server said so: by [DONE], or by a
- * finish reason and then the end of the connection. Everything else fails the sample with its reason:
- * an error in any form, a connection that closes early, a request that the server gave up. A finish
- * reason that the server did not give stays unknown.
+ * A request is tried again only while no byte of its reply has come, after a connection that
+ * failed, 429 or 503; the pause doubles. A stream has ended well when the server said so: by
+ * [DONE], or by a finish reason and then the end of the connection. Everything else fails the
+ * sample with its reason: an error in any form, a connection that closes early, a request that the
+ * server gave up. A finish reason that the server did not give stays unknown.
  *
  * A server that takes too long is not lost by that alone, but three limits hold for each request:
  * until its first token, between two tokens, and for all of it. Only tokens are progress; comments,
  * pings and empty chunks keep a connection open and say nothing. An answer far longer than its
  * max_tokens allow does not end: it is cut off, too.
  *
- * Order of an ending: the event of the request first, then, if it was the last straw, the loss of the
- * engine as a whole: LOST_MAX requests in a row lost their connection or met overload at
- * every try, or LATE_MAX were too late. */
+ * Order of an ending: the event of the request first, then, if it was the last straw, the loss of
+ * the engine as a whole: LOST_MAX requests in a row lost their connection or met overload at every
+ * try, or LATE_MAX were too late. */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -279,8 +279,8 @@ static int count_tokens(struct infer_call *call, const struct infer_chunk *chunk
     return call->counted - before;
 }
 
-/* True when it is an event; its strings belong to chunk and call. Some servers leave the stop string
- * in the text: whatever came from it on is cut here. */
+/* True when it is an event; its strings belong to chunk and call. Some servers leave the stop
+ * string in the text: whatever came from it on is cut here. */
 bool infer_call_take_chunk(struct infer_call *call, const struct infer_chunk *chunk, int64_t at_ns,
                            struct infer_event *out)
 {

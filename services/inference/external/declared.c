@@ -1,5 +1,5 @@
-/* The shape of any model by lib/model's table of keys, its parameters where the family is known. What
- * the config does not say plainly is unknown, with the sentence that says why. */
+/* The shape of any model by lib/model's table of keys, its parameters where the family is known.
+ * What the config does not say plainly is unknown, with the sentence that says why. */
 #include "external/declared.h"
 
 #include <jansson.h>

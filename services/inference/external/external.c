@@ -1,6 +1,6 @@
-/* The engine: opening, requests, waiting, the report and the server's own metrics. Each request is a
- * call (call.c); all of them are driven by `wait`, on the worker's thread: one poll of their sockets,
- * a look at the clock, and the first event that comes of it. */
+/* The engine: opening, requests, waiting, the report and the server's own metrics. Each request is
+ * a call (call.c); all of them are driven by `wait`, on the worker's thread: one poll of their
+ * sockets, a look at the clock, and the first event that comes of it. */
 #include "external/inside.h"
 
 #include <stdlib.h>

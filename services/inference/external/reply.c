@@ -1,5 +1,5 @@
-/* Read from the outside in: bytes to JSON, JSON to an error or a chunk, a chunk's counts against what
- * came. Nothing here keeps a state; call.c does. */
+/* Read from the outside in: bytes to JSON, JSON to an error or a chunk, a chunk's counts against
+ * what came. Nothing here keeps a state; call.c does. */
 #include "external/reply.h"
 
 #include <math.h>
@@ -507,7 +507,8 @@ static bool fail_named(const char *data, size_t length, const json_t *json, stru
     return fail_midway(words, err);
 }
 
-/* "[ERROR] out of memory": plain text among the events of a model server, but not a page of HTML. */
+/* "[ERROR] out of memory": plain text among the events of a model server, but not a page of HTML.
+ */
 static bool is_plain_error(const char *data)
 {
     static const char *const words[] = {"error",     "exception",     "failed",

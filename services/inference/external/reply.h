@@ -1,10 +1,10 @@
-/* reply.h — what servers send: JSON of which they choose every byte, errors in many forms, the chunks
- * of a stream, and counts that may be wrong. Pure.
+/* reply.h — what servers send: JSON of which they choose every byte, errors in many forms, the
+ * chunks of a stream, and counts that may be wrong. Pure.
  *
- * JSON of a few MiB may be parsed into gigabytes, so its values are counted first. Words of a server
- * are stored and shown, so they are cut to their room as UTF-8 and without control characters. A
- * body that is not an error message in a known form is never quoted: the URL may lead to something
- * other than a model server, and everybody reads reasons.
+ * JSON of a few MiB may be parsed into gigabytes, so its values are counted first. Words of a
+ * server are stored and shown, so they are cut to their room as UTF-8 and without control
+ * characters. A body that is not an error message in a known form is never quoted: the URL may lead
+ * to something other than a model server, and everybody reads reasons.
  *
  * A chunk is not a token: it may hold several, or half a character, or nothing. What is counted is
  * usage: in every chunk, in the last one with a choice, in a separate one, or nowhere.
@@ -23,23 +23,24 @@ enum {
     INFER_REPLY_REASON_BYTES = 256,   /* of a server's own words in a sentence of ours */
 };
 
-/* NULL when it is not JSON, or has more than INFER_REPLY_VALUES_MAX values. Strings may hold NULs. */
+/* NULL when it is not JSON, or has more than INFER_REPLY_VALUES_MAX values. Strings may hold NULs.
+ */
 json_t *infer_reply_json(const char *text, size_t length);
 
-/* At most room - 1 bytes; '?' for bytes that are not a character, a blank for a control character. NULL is
- * "". */
+/* At most room - 1 bytes; '?' for bytes that are not a character, a blank for a control character.
+ * NULL is "". */
 void infer_reply_words(char *out, size_t room, const char *text);
 
 /* ---- errors ---- */
 
-/* True when `json` is an error in any form, or holds one: OpenAI's nested object, a flat one, a text,
- * FastAPI's detail (a text or a list that names fields), a choice that failed. Its words go to
- * `out`; "no reason given" when it has none. */
+/* True when `json` is an error in any form, or holds one: OpenAI's nested object, a flat one, a
+ * text, FastAPI's detail (a text or a list that names fields), a choice that failed. Its words go
+ * to `out`; "no reason given" when it has none. */
 bool infer_reply_error(const json_t *json, char *out, size_t room);
 /* The same of a body, which may also be an event stream with one error. False: it is none. */
 bool infer_reply_body_error(const char *body, size_t length, char *out, size_t room);
-/* A reply that did not succeed, as a failure: its status, the server's words if it gave any, and a code
- * that tells what to do. OUT_OF_RANGE: the prompt is too long; NOT_FOUND: no such model;
+/* A reply that did not succeed, as a failure: its status, the server's words if it gave any, and a
+ * code that tells what to do. OUT_OF_RANGE: the prompt is too long; NOT_FOUND: no such model;
  * INVALID_ARGUMENT: a field that the server does not like; PERMISSION_DENIED: the key;
  * RESOURCE_EXHAUSTED: overloaded; UNAVAILABLE: it has died; FAILED_PRECONDITION: anything else.
  * `out` is clean. */
@@ -93,15 +94,16 @@ struct infer_chunk {
     struct infer_counts counts;
 };
 
-/* An event of a stream, taken apart. `name` is the event's ("" = it has none): an event "error" is a
- * failure whatever its data; one of another name is a chunk if it holds choices, an error if it holds
- * one, and otherwise says nothing (a ping), as does an event without data. False with the server's
- * own words when it is an error, or a sentence when it is not JSON. */
+/* An event of a stream, taken apart. `name` is the event's ("" = it has none): an event "error" is
+ * a failure whatever its data; one of another name is a chunk if it holds choices, an error if it
+ * holds one, and otherwise says nothing (a ping), as does an event without data. False with the
+ * server's own words when it is an error, or a sentence when it is not JSON. */
 bool infer_chunk_read(const char *name, const char *data, size_t length, struct infer_chunk *out,
                       struct cap_err *err);
 void infer_chunk_done(struct infer_chunk *chunk);
 
-/* The server's words for a request that it gave up: "abort", "error", ...: no answer has ended so. */
+/* The server's words for a request that it gave up: "abort", "error", ...: no answer has ended so.
+ */
 bool infer_reason_is_failure(const char *finish_reason);
 
 #endif

@@ -8,10 +8,10 @@
  *
  * and the chosen experts with their weights are those of the router over m (Shazeer et al., arXiv
  * 1701.06538; the exact variants are the kinds of model.h). A dense layer is one expert with weight
- * 1. Attention is grouped (arXiv 2305.13245), scaled by cap_model_attention.scale, and sees a window
- * where the layer has one. Rotation is half-split, by angles made here in double. Each operator is
- * defined in kernels/moe_backend.h; HF Transformers' models of the same families are the reference
- * that tests/unit/native/test_golden.c compares with.
+ * 1. Attention is grouped (arXiv 2305.13245), scaled by cap_model_attention.scale, and sees a
+ * window where the layer has one. Rotation is half-split, by angles made here in double. Each
+ * operator is defined in kernels/moe_backend.h; HF Transformers' models of the same families are
+ * the reference that tests/unit/native/test_golden.c compares with.
  *
  * What goes up to the device before a pass: ids, positions, the page table, cosines and sines. What
  * comes down: the logits that were asked for, and once after the last layer the expert ids of all

@@ -8,8 +8,8 @@
  *     native_forward_run(fw, kv, &rows, err) && native_forward_logits(fw, pick, n, logits, err);
  *
  * A pass over many rows of a large model takes seconds. So the forward pass asks
- * between two layers whether it is still wanted (native_forward_ask), and ends there when it is not: CANCELLED. What
- * its rows wrote to their pages is then of no use.
+ * between two layers whether it is still wanted (native_forward_ask), and ends there when it is
+ * not: CANCELLED. What its rows wrote to their pages is then of no use.
  */
 #ifndef NATIVE_FORWARD_H
 #define NATIVE_FORWARD_H

@@ -1,9 +1,9 @@
 /* The next token from its logits: weigh, keep the likeliest, draw.
  *
  * The order of the candidates is part of the result, since the draw walks through them: likeliest
- * first, ties by the lower id. Top-k and top-p mostly keep a few of a vocabulary of 150,000, so that
- * sorting all of them would cost more than the pass of a small model. A heap gives as many as are
- * kept, in the same order: linear to build, and a logarithm for each that is taken.
+ * first, ties by the lower id. Top-k and top-p mostly keep a few of a vocabulary of 150,000, so
+ * that sorting all of them would cost more than the pass of a small model. A heap gives as many as
+ * are kept, in the same order: linear to build, and a logarithm for each that is taken.
  */
 #include "native/sampler.h"
 
@@ -79,8 +79,9 @@ static double weigh(const float *logits, int vocab, double temperature,
     return sum;
 }
 
-/* The candidates that top-k and top-p leave, likeliest first, end up at the end of `all`, in reverse:
- * rank r is all[vocab - 1 - r]. Returns how many, and their sum. Only these are put in order. */
+/* The candidates that top-k and top-p leave, likeliest first, end up at the end of `all`, in
+ * reverse: rank r is all[vocab - 1 - r]. Returns how many, and their sum. Only these are put in
+ * order. */
 static int keep_likeliest(struct native_candidate *all, int vocab,
                           const struct native_sampling *sampling, double sum, double *out_sum)
 {

@@ -1,4 +1,5 @@
-/* endpoint.h — the node's OpenAI-compatible HTTP endpoint, so that other tools can measure our engine.
+/* endpoint.h — the node's OpenAI-compatible HTTP endpoint, so that other tools can measure our
+ * engine.
  *
  * /v1/models, /v1/completions, /v1/chat/completions (whole and streamed), /health, /version,
  * /metrics. docs/openai-endpoint.md says what each field does. Connection threads parse and wait;

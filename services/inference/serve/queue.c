@@ -5,8 +5,8 @@
  * A request is in the list while it waits, then the worker holds it. Its memory is its
  * connection's; leave() therefore blocks until the worker has let go. What can interleave: the
  * client leaves while the request waits (it is taken out of the list), while it runs (the worker
- * sees `abandoned` and ends it), or after its end (nothing to do); the worker refuses the whole list
- * when a shard comes, and each waiting connection finds its failure. */
+ * sees `abandoned` and ends it), or after its end (nothing to do); the worker refuses the whole
+ * list when a shard comes, and each waiting connection finds its failure. */
 #include "serve/queue.h"
 
 #include <assert.h>
