@@ -29,6 +29,7 @@ enum {
     HEADER_BYTES_MAX = 1 << 20,
     TYPE_BYTES = 64,
     UNSTREAMED_BYTES_MAX = 64 << 10, /* kept of a stream that has no event yet */
+    MARKED_END_MS_MAX = 100,         /* from [DONE] to the end of the reply */
 };
 static const size_t reply_bytes_default = 64 << 20;
 static const size_t event_bytes_default = 4 << 20;
@@ -54,6 +55,7 @@ struct transfer {
     struct cap_sse sse;
     size_t read_bytes, reply_bytes_max, header_bytes;
     bool whole, head_seen, streamed, has_event, marked_end;
+    int64_t marked_ns;                      /* when [DONE] was read */
     struct cap_err failure;                 /* of our own: a limit passed */
     char refused_address[INET6_ADDRSTRLEN]; /* link-local, "" = none */
 };
@@ -149,6 +151,7 @@ static void take_sse_event(void *self, const char *name, const char *data, size_
         return;
     if (is_end_mark(data)) {
         t->marked_end = true;
+        t->marked_ns = cap_clock_ns(cap_clock_system());
         return;
     }
     q = queue_event(t, CAP_HTTP_PIECE);
@@ -530,6 +533,8 @@ static void queue_done(struct transfer *t)
     q->event.status = status_of(t->easy);
     q->event.streamed = t->streamed;
     q->event.marked_end = t->marked_end;
+    if (t->marked_end)
+        q->event.at_ns = t->marked_ns;
     if (curl_easy_getinfo(t->easy, CURLINFO_RETRY_AFTER, &retry_after) == CURLE_OK &&
         retry_after > 0)
         q->event.retry_after_s = (int)retry_after;
@@ -549,12 +554,34 @@ static void collect_ended(struct cap_http_client *client)
         if (message->msg != CURLMSG_DONE)
             continue;
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &t);
-        if (code == CURLE_OK)
+        if (code == CURLE_OK || t->marked_end)
             queue_done(t);
         else
             queue_failure(t, code);
         free_transfer(t);
     }
+}
+
+/* A stream is whole at [DONE]. A server that does not end its reply then (it keeps the connection
+ * open, or sends on) is not waited for; the pause lets the others' connections be used again.
+ * Returns how long the next one may still take, at most `left_ms`. */
+static int64_t end_marked(struct cap_http_client *client, int64_t left_ms)
+{
+    struct transfer *next;
+
+    for (struct transfer *t = client->transfers; t; t = next) {
+        int64_t waited_ms = (cap_clock_ns(cap_clock_system()) - t->marked_ns) / 1000000;
+
+        next = t->next;
+        if (!t->marked_end)
+            continue;
+        if (waited_ms >= MARKED_END_MS_MAX) {
+            queue_done(t);
+            free_transfer(t);
+        } else if (MARKED_END_MS_MAX - waited_ms < left_ms)
+            left_ms = MARKED_END_MS_MAX - waited_ms;
+    }
+    return left_ms;
 }
 
 /* ---- the client ---- */
@@ -629,9 +656,9 @@ bool cap_http_client_wait(struct cap_http_client *client, int wait_ms,
 
         curl_multi_perform(client->multi, &running);
         collect_ended(client);
+        left = end_marked(client, until - now_ms());
         if (hand_out(client, out_event))
             return true;
-        left = until - now_ms();
         if (left <= 0)
             return false;
         curl_multi_poll(client->multi, NULL, 0, (int)left, NULL);

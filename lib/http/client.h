@@ -5,11 +5,12 @@
  * deadline) is CAP_HTTP_FAILED; whatever the server answered, 404 and 500 too, is CAP_HTTP_DONE
  * with its status. A text/event-stream with a 2xx status arrives as one CAP_HTTP_PIECE an event,
  * stamped when its bytes were read, then CAP_HTTP_DONE. The data "[DONE]" does not become a piece;
- * it sets `marked_end`, and what follows it is dropped; some servers just close, so a missing mark
- * is for the caller to judge. A stream without a single event has its bytes as `data` of
- * CAP_HTTP_DONE: it may be an error that only calls itself a stream. Comments do not become events:
- * a caller that wants a limit on progress keeps the time itself. Redirects are not followed.
- * Proxies of the environment are used, except for this machine's own addresses.
+ * it sets `marked_end`, and what follows it is dropped: the reply has ended then, also where the
+ * server keeps the connection open or breaks it. Some servers just close, so a missing mark is for
+ * the caller to judge. A stream without a single event has its bytes as `data` of CAP_HTTP_DONE: it
+ * may be an error that only calls itself a stream. Comments do not become events: a caller that
+ * wants a limit on progress keeps the time itself. Redirects are not followed. Proxies of the
+ * environment are used, except for this machine's own addresses.
  *
  *     cap_http_client_add(client, &(struct cap_http_ask){.id = 7, .url = url, .body = json}, err);
  *     while (pending > 0)

@@ -269,6 +269,32 @@ static void a_stream_arrives_event_by_event(void **state)
     assert_null(strstr(s.request, "Expect"));
 }
 
+static void a_stream_is_whole_at_its_mark_however_the_reply_ends(void **state)
+{
+    static const char *const broken[] = {
+        STREAM_HEAD "Transfer-Encoding: chunked\r\n\r\n17\r\ndata: a\n\ndata: [DONE]\n\n\r\n",
+        "9\r\ndat", NULL};
+    static const char *goes_on[200] = {
+        STREAM_HEAD "Transfer-Encoding: chunked\r\n\r\n17\r\ndata: a\n\ndata: [DONE]\n\n\r\n"};
+    const char *const *scripts[] = {broken, goes_on};
+
+    (void)state;
+    for (size_t i = 1; i < CAP_COUNT_OF(goes_on) - 1; i++)
+        goes_on[i] = "4\r\n: a\n\r\n";
+    for (size_t i = 0; i < CAP_COUNT_OF(scripts); i++) {
+        struct script s = {.pieces = scripts[i], .pause_ms = 20};
+        CAP_AUTO_BUF(out, 10000);
+        struct cap_http_event last;
+
+        start_script(&s);
+        last = run(&(struct cap_http_ask){.id = 1, .url = url_of(s.port, "/")}, &out);
+        end_script(&s);
+        assert_int_equal(last.kind, CAP_HTTP_DONE);
+        assert_true(last.marked_end);
+        assert_string_equal(out.data, "<a>");
+    }
+}
+
 static void a_stream_that_just_closes_is_done_without_a_mark(void **state)
 {
     static const char *const pieces[] = {STREAM_HEAD "\r\ndata: a\n\n", "data: b", NULL};
@@ -619,6 +645,7 @@ int main(void)
         cmocka_unit_test(an_event_without_its_empty_line_is_not_lost),
         cmocka_unit_test(an_event_past_the_limit_is_refused),
         cmocka_unit_test(a_stream_arrives_event_by_event),
+        cmocka_unit_test(a_stream_is_whole_at_its_mark_however_the_reply_ends),
         cmocka_unit_test(a_stream_that_just_closes_is_done_without_a_mark),
         cmocka_unit_test(a_stream_that_is_cut_is_a_failure),
         cmocka_unit_test(an_error_status_is_an_answer),
