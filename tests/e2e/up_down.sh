@@ -56,17 +56,19 @@ rm -rf "$other"
 if unshare --pid --fork --mount-proc true 2>/dev/null; then
     other=$(mktemp -d /tmp/moecap-e2e.XXXXXX)
     chmod 711 "$other"
-    MOECAP_STATE=$other unshare --pid --fork --kill-child --mount-proc "$bin/moecap" up --ports auto --nodes 0 --no-tasks >"$other/said" &
+    MOECAP_STATE=$other unshare --pid --fork --mount-proc "$bin/moecap" up --ports auto --nodes 0 --no-tasks >"$other/said" &
     container=$!
-    companions="$companions $container"
+    wait_for 10 pgrep -P $container
+    first=$(pgrep -P $container)
+    companions="$companions $first" # unshare itself ignores the signal
     wait_for 60 grep -q 'the suite is ready' "$other/said"
     gateway=$(sed -n 's/^starting gateway: //p' "$other/said")
-    kill -9 "$(pgrep -f "postgres -D $other" | head -1)"
+    killed=$(pgrep -f "postgres -D $other" | head -1)
+    kill -9 "$killed"
+    again() { pgrep -f "postgres -D $other" | head -1 | grep -vqx "$killed"; }
     ready() { [ "$(curl -s -o /dev/null -w '%{http_code}' "$gateway/readyz")" = 200 ]; }
-    lost() { ! ready; }
-    wait_for 10 lost
+    wait_for 30 again
     wait_for 30 ready
-    first=$(pgrep -P $container)
     zombies=$(ps -o stat= --ppid "$first" | grep -c '^Z' || true)
     [ "$zombies" -eq 0 ] || fail "$zombies zombies wait for the first process"
     kill "$first"
