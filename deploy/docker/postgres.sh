@@ -23,7 +23,7 @@ alone() {
 
 make_cluster() {
     secret=$(head -n 1 "$password" 2>/dev/null | tr -d '\r' | sed "s/'/''/g") || true
-    [ -n "$secret" ] || fail "the password file $password is missing or begins with no text"
+    [ -n "$secret" ] || fail "the password file $password is missing or has an empty first line"
     rm -rf "$data.new" # a first start that was killed
     "$bin/initdb" -D "$data.new" -U postgres -A peer -E UTF8 --locale=C.UTF-8 >/dev/null
     printf 'local all postgres peer\nhost moecap moecap all scram-sha-256\n' >"$data.new/pg_hba.conf"

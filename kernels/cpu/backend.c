@@ -100,7 +100,7 @@ static enum moe_status device_sync(struct moe_dev *dev)
 static const char *device_failure(const struct moe_dev *dev)
 {
     (void)dev;
-    return "memory for scratch cannot be had";
+    return "no memory for scratch space";
 }
 
 const struct moe_backend moe_backend_cpu = {

@@ -51,7 +51,7 @@ struct cpu_isa {
     const char *name;
     int tile_rows; /* that run fastest; at most CPU_TILE_ROWS */
     cpu_tile tile_f32, tile_bf16, tile_bf16_rounded /* or NULL */, tile_i8;
-    /* x [k] to k_padded numbers of the kind, zeros behind */
+    /* x [k] to k_padded numbers of the kind, zeros after */
     void (*prepare)(enum cpu_act act, const float *x, int k, int k_padded, char *out);
     void (*silu_mul)(float *out, const float *gate, const float *up, int n);
     void (*axpy)(float *y, float a, const float *x, int n); /* y += a x */

@@ -15,7 +15,7 @@
 
 #include <stddef.h>
 
-/* Ends with a NUL behind its length; the caller's to free(). Line numbers stay the same. */
+/* Ends with a NUL after its length; the caller's to free(). Line numbers stay the same. */
 char *cap_python_json(const char *text, size_t length, size_t *out_length);
 
 #endif

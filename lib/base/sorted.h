@@ -31,7 +31,7 @@ void cap_sorted_put(struct cap_sorted *sorted, void *item);
 /* False when it was not in. */
 bool cap_sorted_remove(struct cap_sorted *sorted, const void *item);
 size_t cap_sorted_count(const struct cap_sorted *sorted);
-/* The first item behind `key`, which need not be in; of all when key is NULL. NULL: none. */
+/* The first item after `key`, which need not be in; of all when key is NULL. NULL: none. */
 void *cap_sorted_after(const struct cap_sorted *sorted, const void *key);
 /* How many items `before` holds for; it holds for a first part of them and not for the rest. */
 size_t cap_sorted_count_while(const struct cap_sorted *sorted,

@@ -220,7 +220,7 @@ static size_t take_bytes(char *bytes, size_t size, size_t count, void *arg)
     return length;
 }
 
-/* libcurl limits the headers before a body but keeps all that come behind one. */
+/* libcurl limits the headers before a body but keeps all that come after one. */
 static size_t take_header(char *bytes, size_t size, size_t count, void *arg)
 {
     struct transfer *t = arg;

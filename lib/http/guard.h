@@ -28,7 +28,7 @@ bool cap_http_is_json(const struct cap_http_request *request);
 
 /* ---- its parts, pure ---- */
 
-/* Host is one of the names, with a port or without, and nothing behind that. */
+/* Host is one of the names, with a port or without, and nothing after that. */
 bool cap_http_host_allowed(const char *host, const char *allowed_hosts);
 /* Origin is the page that is served under this Host. */
 bool cap_http_same_origin(const char *origin, const char *host);

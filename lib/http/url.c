@@ -16,7 +16,7 @@ static bool fail(struct cap_err *err, const char *url, const char *why)
     return cap_fail(err, CAP_INVALID_ARGUMENT, "\"%.*s\" %s", SHOWN_MAX, url, why);
 }
 
-/* What is asked for is put behind it, and a blank or a backslash is read in one way here and in
+/* What is asked for is put after it, and a blank or a backslash is read in one way here and in
  * another there. */
 static bool is_base(const char *url)
 {

@@ -68,7 +68,7 @@ bool jinja_f_capitalize(struct run *run, struct value in, const struct arguments
     return jinja_method(run, as_text(run, in), "capitalize", args, out);
 }
 
-/* Every word begins with a capital; a word begins behind a blank or one of -([{<. */
+/* Every word begins with a capital; a word begins after a blank or one of -([{<. */
 bool jinja_f_title(struct run *run, struct value in, const struct arguments *args,
                    struct value *out)
 {
@@ -270,7 +270,7 @@ static bool substitute(struct run *run, const pcre2_code *code, pcre2_match_cont
             return false;
         copied = at[1];
         from = at[1];
-        if (at[1] == at[0]) /* an empty match: go on behind the next character */
+        if (at[1] == at[0]) /* an empty match: go on after the next character */
             from += from < text.s.length ? jinja_utf8_next(text.s.text + from, text.s.length - from)
                                          : 1;
     }

@@ -51,7 +51,7 @@ static bool print_number(struct run *run, const struct spec *spec, const struct 
     if (!isfinite(x) && strchr("dixXo", spec->verb))
         return jinja_fail(run, "%%%c needs a finite number", spec->verb);
     if (precision > PRECISION_MAX)
-        return jinja_fail(run, "a format writes at most %d digits behind the point", PRECISION_MAX);
+        return jinja_fail(run, "a format writes at most %d digits after the point", PRECISION_MAX);
     *out_negative = signbit(x) && x != 0;
     x = fabs(x);
     whole =

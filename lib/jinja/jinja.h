@@ -27,7 +27,7 @@
 struct cap_jinja;
 
 struct cap_jinja_options {
-    bool trim_blocks;              /* drop the newline behind a block tag */
+    bool trim_blocks;              /* drop the newline after a block tag */
     bool lstrip_blocks;            /* drop the blanks before a block tag that begins its line */
     bool keep_trailing_newline;    /* of the template */
     bool strict;                   /* using an undefined value is an error, not an empty text */

@@ -1,5 +1,5 @@
 /* Text to tokens, with Jinja's rules of white space: "-" at a tag strips all blanks on that side,
- * "+" keeps them; trim_blocks drops one newline behind a block tag; lstrip_blocks drops the blanks
+ * "+" keeps them; trim_blocks drops one newline after a block tag; lstrip_blocks drops the blanks
  * before a block tag or comment that begins its line. */
 #include <ctype.h>
 #include <errno.h>
@@ -15,7 +15,7 @@ struct lexer {
     struct token *tokens;
     size_t count, capacity;
     int line;
-    bool strip_next, drop_newline; /* what the last tag asks of the text behind it */
+    bool strip_next, drop_newline; /* what the last tag asks of the text after it */
     struct cap_err *err;
 };
 

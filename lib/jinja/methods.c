@@ -74,7 +74,7 @@ static bool is_here(struct run *run, const char *at, size_t rest, struct value p
 }
 
 /* Where the text first has `part`; NULL when nowhere. It costs what lies before it, not what lies
- * behind: so looking for all of them costs the text once. (memmem() may look at all of it.) */
+ * after: so looking for all of them costs the text once. (memmem() may look at all of it.) */
 static const char *find_first(struct run *run, const char *at, const char *end, struct value part)
 {
     const char *from = at;
@@ -179,7 +179,7 @@ static bool rsplit(struct run *run, struct value s, const struct arguments *args
     return true;
 }
 
-/* (before, separator, behind); all of it is before when the separator is not there. */
+/* (before, separator, after); all of it is before when the separator is not there. */
 static bool partition(struct run *run, struct value s, struct value by, struct value *out)
 {
     const char *hit =

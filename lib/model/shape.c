@@ -396,7 +396,8 @@ static bool read_rules(const json_t *config, struct layers *out, struct cap_know
             return false;
         }
         if (rules[i].beside && !find(config, rules[i].beside)) {
-            set_unknown(why, "\"%s\" is missing beside \"%s\"", rules[i].beside, rules[i].key);
+            set_unknown(why, "\"%s\" is missing, although \"%s\" is there", rules[i].beside,
+                        rules[i].key);
             return false;
         }
         narrow(out, rules[i].holds, (int)number);

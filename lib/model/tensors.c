@@ -2,7 +2,7 @@
  * lies.
  *
  * A file is an 8-byte length, a header of JSON, and the numbers of all tensors without a gap. What
- * the format's own reader refuses is refused here, too: overlaps, gaps, bytes behind the last
+ * the format's own reader refuses is refused here, too: overlaps, gaps, bytes after the last
  * tensor, a shape that does not match its bytes. The header is read whole, up to its limit.
  */
 #include "model/tensors.h"
@@ -213,7 +213,7 @@ static bool check_borders(const struct header *s, uint64_t data_bytes, struct ca
     }
     if (at != data_bytes)
         return cap_fail(err, CAP_DATA_LOSS,
-                        "%" PRIu64 " bytes behind the last tensor belong to no tensor",
+                        "%" PRIu64 " bytes after the last tensor belong to no tensor",
                         data_bytes - at);
     return true;
 }

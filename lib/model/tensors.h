@@ -105,7 +105,7 @@ enum { CAP_TENSORS_SHAPE_BYTES = 160 };
 const char *cap_tensors_shape_text(const int64_t *shape, int rank,
                                    char out[CAP_TENSORS_SHAPE_BYTES]);
 
-/* Checks a safetensors header (without its length) against the bytes of data behind it. `name` is
+/* Checks a safetensors header (without its length) against the bytes of data after it. `name` is
  * the file's, for messages. For tests and fuzzing; cap_tensors_open does the same for every file.
  */
 bool cap_tensors_check_header(const char *json, size_t length, uint64_t data_bytes,

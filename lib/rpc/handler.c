@@ -9,7 +9,7 @@
 #include "log/log.h"
 #include "rpc/internal.h"
 
-/* Queues reply and status; they go out behind what the handler has sent, if possible as one batch.
+/* Queues reply and status; they go out after what the handler has sent, if possible as one batch.
  */
 static void finish(struct cap_rpc_call *call, const ProtobufCMessage *reply,
                    const struct cap_err *err)

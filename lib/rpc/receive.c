@@ -26,7 +26,7 @@ void rpc_receive_start_locked(struct cap_rpc_call *call, rpc_event *on_event)
     grpc_op op = {GRPC_OP_RECV_MESSAGE, 0, NULL, {{0}}};
 
     if (call->receiving || call->receive_ended || call->in.bytes > RECEIVE_MARK)
-        return; /* one at a time, none behind the end */
+        return; /* one at a time, none after the end */
     op.data.recv_message.recv_message = &call->arriving;
     call->receiving = true;
     rpc_call_batch_locked(call, &op, 1, &call->on_receive, on_event);
@@ -51,7 +51,7 @@ bool rpc_receive_note_locked(struct cap_rpc_call *call, bool ok)
     return came;
 }
 
-/* Reads on behind the only message of a unary side, too: then the end is what comes. */
+/* Reads on after the only message of a unary side, too: then the end is what comes. */
 grpc_byte_buffer *rpc_receive_bytes(struct cap_rpc_call *call)
 {
     grpc_byte_buffer *bytes = NULL;

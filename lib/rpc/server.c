@@ -260,7 +260,7 @@ static void on_request(struct rpc_tag *tag, bool ok)
     if (ready) {
         dispatch(call);
     } else {
-        cap_fail(&err, CAP_CANCELLED, "the request never came");
+        cap_fail(&err, CAP_CANCELLED, "the request never arrived");
         rpc_handler_refuse(call, &err);
     }
     rpc_call_unreference(call);

@@ -1,6 +1,6 @@
 /* Whether an evaluation can be right, as far as it says so itself: for each knob its range, length
  * and words by the table, then the rule of its row. What exists (tasks, models, nodes) the
- * scheduler checks behind this (services/scheduler/admit.c).
+ * scheduler checks after this (services/scheduler/admit.c).
  *
  * Every fault is collected; a knob has one at most, but for the list of tasks. */
 #include "spec/check.h"

@@ -308,7 +308,7 @@ const struct eval_filter_ops eval_filter_remove = {"remove", remove_keys, open_r
 /* ---- multi_choice_regex ---- */
 
 /* A letter in parentheses by the task's own pattern; else one of the document's choices found in
- * the text, as its letter; else a bare letter behind a colon. */
+ * the text, as its letter; else a bare letter after a colon. */
 struct multi_choice_state {
     struct extractor extractor;
     struct eval_text fallback; /* owned */

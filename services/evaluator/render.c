@@ -3,7 +3,7 @@
  * As one text: description, then each example as question, delimiter, answer and the examples'
  * delimiter, then the question. As a chat: the description, as it is written, is the system
  * message; each example is a user's and an assistant's turn. A prefix of the answer (gen_prefix)
- * stands behind the question, after the delimiter where neither side brings a blank. */
+ * follows the question, after the delimiter where neither side brings a blank. */
 #include "render.h"
 
 #include <math.h>
@@ -135,7 +135,7 @@ static void add_question(struct cap_buf *buf, const struct eval_form *form,
     add(buf, prefix);
 }
 
-/* What stands between a prefix and the answer behind it. */
+/* What stands between a prefix and the answer after it. */
 static const char *prefix_blank(const struct eval_example *example)
 {
     return example->prefix.length > 0 && example->answer.length > 0 &&
@@ -229,7 +229,7 @@ static bool render_messages(struct eval_render *r, const struct asked *asked,
 
 /* ---- what is asked for ---- */
 
-/* Each choice behind the delimiter; behind a chat template's own marks there is none. */
+/* Each choice after the delimiter; after a chat template's own marks there is none. */
 static bool add_continuations(struct eval_render *r, const struct eval_doc *doc,
                               struct cap_arena *arena, Moecap__V1__Prompt *out, struct cap_err *err)
 {

@@ -132,8 +132,9 @@ static bool borrow(struct borrowed *b, const char *definition, const char *defin
 
     if (!*definition && *definition_sha256) {
         if (count > 0)
-            return cap_fail(err, CAP_INVALID_ARGUMENT,
-                            "few-shot documents come beside the definition, not beside its digest");
+            return cap_fail(
+                err, CAP_INVALID_ARGUMENT,
+                "send few-shot documents with the task's definition, not with its digest");
         b->kit = eval_kept_find(b->kept, definition_sha256, fewshot_sha256, err);
         return b->kit != NULL;
     }

@@ -53,7 +53,7 @@ struct eval_shots {
     bool draws_one_more;        /* drawn with the document's own example in mind, see fewshot.h */
     bool same_documents;        /* the pool is what is evaluated: ordinals mean the same */
     const json_t *samples;      /* the pool, where the definition itself holds it; else NULL */
-    struct eval_text delimiter; /* behind each example */
+    struct eval_text delimiter; /* after each example */
     struct eval_form form;
 };
 

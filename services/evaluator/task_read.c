@@ -300,7 +300,7 @@ void eval_grader_list(struct cap_buf *out)
 
 /* ---- by name ---- */
 
-/* The folder of the program with `tail` behind it. */
+/* The folder of the program with `tail` after it. */
 static bool beside_program(const char *tail, char out[PATH_BYTES])
 {
     char program[PATH_BYTES];

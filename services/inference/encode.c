@@ -134,7 +134,7 @@ struct context {
     bool plain; /* no chat template made it, and it is not empty: it gets the special tokens */
 };
 
-/* The tokens of context + continuation that are behind the context's. Where one token spans both
+/* The tokens of context + continuation that are after the context's. Where one token spans both
  * texts there may be none: then the continuation is encoded alone. */
 static bool encode_continuation(const struct infer_codec *codec, const struct context *context,
                                 const char *continuation, struct infer_tokens *out,

@@ -3,7 +3,7 @@
  * Plain text gets the tokenizer's special tokens (a bos where the model wants one); what a chat
  * template made already has them. For scoring, blanks at the end of the context move to the
  * continuation and the two are encoded together, because tokens do not end where texts do: the
- * continuation's tokens are those behind the context's own (the rule of lm-eval, so that figures
+ * continuation's tokens are those after the context's own (the rule of lm-eval, so that figures
  * can be compared). A continuation that disappears in the context's last token ("Ans" + "wer") is
  * encoded alone. An empty context is one bos token, or eos for a model without bos. Any thread.
  */

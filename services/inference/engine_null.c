@@ -192,7 +192,7 @@ static bool submit(struct infer_engine *base, const struct infer_request *reques
                     engine->slot_count);
 }
 
-/* The slot whose next event is due first, beginning behind the one served last. */
+/* The slot whose next event is due first, beginning after the one served last. */
 static int earliest(const struct null_engine *engine)
 {
     int best = -1;

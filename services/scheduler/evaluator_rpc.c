@@ -172,7 +172,8 @@ static bool read_pool(const struct sched_evaluator *e, Moecap__V1__GetTaskReply 
         if (!store_rpc_read_docs(e->store, NULL, &request, arena, &piece, err))
             return false;
         if (piece->n_docs == 0 || piece->n_docs > count - task->n_fewshot)
-            return cap_fail(err, CAP_INTERNAL, "the few-shot pool has not the %zu examples said",
+            return cap_fail(err, CAP_INTERNAL,
+                            "the few-shot pool does not have the %zu examples that were announced",
                             count);
         memcpy(task->fewshot + task->n_fewshot, piece->docs, piece->n_docs * sizeof *piece->docs);
         task->n_fewshot += piece->n_docs;

@@ -6,11 +6,11 @@
  *   same fence, a batch is acknowledged and nothing is written; with another digest, or under an
  *   older fence, it is refused. So a sender may repeat a batch for as long as it has no answer.
  *   Batches of a shard come in order: `seq` is shard.seq_next, which goes on over all leases, so
- *   that the next holder continues behind the last batch that was stored. Only the node that the
- *   attempt names may send, when the request says who sends. A stored batch is a sign of life: it
- *   extends the lease by its length from now on, in the same transaction. Beats of the node stand
- *   behind its batches, so a store that is slow must not let the lease of a node run out that it is
- *   busy storing for.
+ *   that the next holder continues after the last batch that was stored.
+ *   Only the node that the attempt names may send, when the request says who sends.
+ *   A stored batch is a sign of life: it extends the lease by its length from now on, in the same
+ *   transaction. Beats of the node stand behind its batches, so a store that is slow must not let
+ *   the lease of a node run out that it is busy storing for.
  *
  * Locks, in this order
  *   the run's row (store_run_lock), then the shard's row. Every transaction that changes a run
@@ -231,7 +231,7 @@ static bool check_ordinals(struct store_conn *conn, const struct work *work, str
         "   SELECT unnest(ordinals)::bigint FROM shard WHERE run_no = $1 AND shard = $2) AS f)"
         " UNION ALL (SELECT o, 'has an answer already' FROM unnest($3::bigint[]) AS u(o)"
         "   WHERE (SELECT true FROM sample WHERE run_no = $1 AND ordinal = o))"
-        " UNION ALL (SELECT o, 'comes twice' FROM unnest($3::bigint[]) AS u(o)"
+        " UNION ALL (SELECT o, 'appears twice' FROM unnest($3::bigint[]) AS u(o)"
         "   GROUP BY o HAVING count(*) > 1)"
         " LIMIT 1",
         STORE_ARGS(store_arg_int(work->run.run_no), store_arg_int(work->lease->shard),

@@ -2,7 +2,7 @@
  * however many samples the runs have.
  *
  * The order never changes under a reader who follows the pages: by the time of the end, or, with
- * unfinished runs or by state, in the order of queueing. A page begins behind a run ("after"), and
+ * unfinished runs or by state, in the order of queueing. A page begins after a run ("after"), and
  * where a run stands never changes, so pages neither repeat nor drop one.
  */
 #include <string.h>

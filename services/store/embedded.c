@@ -8,10 +8,12 @@
  * What it guarantees
  *   The server outlives this program: killed with -9, the next start finds it and uses it. Asked to
  *   stop, this program stops it, too. A server that dies by itself is started again by the thread
- *   of store_embedded_watch. A dead server is never taken for a live one: not one that nobody has
- *   reaped, and not another program that has its number now (is_server). So the first start after a
- *   crash of everything works. Two servers never run on one cluster: PostgreSQL itself refuses
- *   while a backend of the old one is left, and DIR/lock lets one store in.
+ *   of store_embedded_watch.
+ *   A dead server is never taken for a live one: not one that nobody has reaped, and not another
+ *   program that has its number now (is_server). So the first start after a crash of everything
+ *   works.
+ *   Two servers never run on one cluster: PostgreSQL itself refuses while a backend of the old one
+ *   is left, and DIR/lock lets one store in.
  *
  * Threads: one, and after store_embedded_watch the watcher, which owns the server from then on
  * until store_embedded_stop or _free has joined it. Programs are started by posix_spawn only

@@ -1,7 +1,7 @@
 /* ReadEvidence: everything that the measures of a run are computed from, in pages of bounded size.
  *
  * The header comes first, then one kind of rows after the other (the table `kinds`), each page a
- * transaction of its own that begins behind the key of the last row. A run that is grading does not
+ * transaction of its own that begins after the key of the last row. A run that is grading does not
  * change any more, so that pages need no common snapshot and no connection is held between them.
  */
 #include <string.h>
@@ -16,7 +16,7 @@ enum {
     MESSAGE_BYTES = 1 << 20, /* rows with long lists are split over messages of about this size */
 };
 
-/* One kind of rows. `sql` takes the run's id, the parts of the key that the page begins behind, and
+/* One kind of rows. `sql` takes the run's id, the parts of the key that the page begins after, and
  * how many rows; its first columns are the key. */
 struct kind {
     const char *sql;
@@ -59,7 +59,7 @@ static const struct kind kinds[] = {
 struct reading {
     const char *run_id;
     const struct kind *kind;
-    int64_t key[KEY_PARTS_MAX];  /* the page begins behind it; -1 is below every key */
+    int64_t key[KEY_PARTS_MAX];  /* the page begins after it; -1 is below every key */
     int64_t last[KEY_PARTS_MAX]; /* of the page; a body may run twice, so it does not move `key` */
     struct cap_arena *arena;     /* emptied for each page */
     ProtobufCMessage **items;

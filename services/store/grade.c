@@ -322,7 +322,7 @@ static bool check_figure(const Moecap__V1__Summary *summary, size_t index, struc
                         f->id);
     for (size_t i = 0; i < index; i++)
         if (strcmp(summary->figures[i]->id, f->id) == 0)
-            return cap_fail(err, CAP_INVALID_ARGUMENT, "figure \"%.64s\" comes twice", f->id);
+            return cap_fail(err, CAP_INVALID_ARGUMENT, "figure \"%.64s\" appears twice", f->id);
     return true;
 }
 
@@ -336,7 +336,7 @@ static bool check_histogram(const Moecap__V1__Summary *summary, size_t index, st
                         STORE_BUCKETS_MAX);
     for (size_t i = 0; i < index; i++)
         if (strcmp(summary->histograms[i]->id, h->id) == 0)
-            return cap_fail(err, CAP_INVALID_ARGUMENT, "histogram \"%.64s\" comes twice", h->id);
+            return cap_fail(err, CAP_INVALID_ARGUMENT, "histogram \"%.64s\" appears twice", h->id);
     return true;
 }
 

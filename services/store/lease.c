@@ -7,20 +7,23 @@
  *   A lease past its deadline may be taken away, by Sweep or by the next Lease, and holds until
  *   that happens: Renew and Append still extend it. Nobody else has worked on the shard by then, so
  *   nothing is lost by being late, and after a stall of the database no work is repeated
- *   needlessly. A deadline is never further ahead than the length of its lease (shard.lease_ms,
- *   which Lease and Renew set): when the database's clock was set back, Sweep cuts it, so that no
- *   run stands still for as long as the clock went back. A run of which no shard is leased any more
- *   waits in the queue again, in the same transaction.
+ *   needlessly.
+ *   A deadline is never further ahead than the length of its lease (shard.lease_ms, which Lease and
+ *   Renew set): when the database's clock was set back, Sweep cuts it, so that no run stands still
+ *   for as long as the clock went back.
+ *   A run of which no shard is leased any more waits in the queue again, in the same transaction.
  *
  * Locks: the run's row, then its shards in order. Renew, which changes nothing but a deadline, and
  * the cut of Sweep lock shards only, in the order of run and shard, one statement for each lease.
  *
  * What can interleave
  *   Two nodes that ask for one shard: the run's row lets one in first, the other then finds the
- *   lease. The holder itself may ask again (its reply was lost): it gets a new fence, and the old
- *   one dies. Renew and the end of a lease meet at the shard's row: Renew first extends what then
- *   ends, or finds that the fence holds nothing and reports it lost. Of a shard that is done under
- *   this fence nothing is lost: its last batch came meanwhile.
+ *   lease.
+ *   The holder itself may ask again (its reply was lost): it gets a new fence, and the old one
+ *   dies.
+ *   Renew and the end of a lease meet at the shard's row: Renew first extends what then ends, or
+ *   finds that the fence holds nothing and reports it lost. Of a shard that is done under this
+ *   fence nothing is lost: its last batch came meanwhile.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -5,17 +5,18 @@
  *   failures and deadlocks are tried again after a pause that doubles; a lost connection is
  *   replaced and the body run again on the new one. After a connection lost during COMMIT nobody
  *   knows the outcome: the body runs again all the same, so every body must find its own work done.
- *   A failure has a gRPC code and one sentence, from the table of SQLSTATEs (sqlstate_rules). No
- *   call waits without a limit: for a connection acquire_ms_max, for a server that is away
+ *   A failure has a gRPC code and one sentence, from the table of SQLSTATEs (sqlstate_rules).
+ *   No call waits without a limit: for a connection acquire_ms_max, for a server that is away
  *   connect_ms_max, for a statement statement_ms_max (the server ends it).
  *
  * How
  *   `idle` holds connections that nobody uses, `open_count` counts all. A transaction takes an idle
  *   one, or makes one while fewer than the maximum exist, or waits. A connection that was lost is
  *   closed, and the idle ones with it (the server went away); nothing watches them in between, and
- *   the next use connects again. A failed statement records on its connection how it failed (enum
- *   failure), which store_pg_tx reads to decide. Statements are prepared at their first use on a
- *   connection, keyed by their text.
+ *   the next use connects again.
+ *   A failed statement records on its connection how it failed (enum failure), which store_pg_tx
+ *   reads to decide. Statements are prepared at their first use on a connection, keyed by their
+ *   text.
  *
  * Locks: one, over `idle` and `open_count`, never held while a statement runs. A connection has one
  * user at a time, and a thread uses one connection at a time: a body that began another transaction
@@ -620,8 +621,8 @@ char *store_pg_password_read(const char *path, struct cap_err *err)
     }
     line = strcspn(text, "\r\n");
     if (line == 0)
-        cap_fail(err, CAP_INVALID_ARGUMENT, "postgres_password_file: \"%s\" begins with no text",
-                 path);
+        cap_fail(err, CAP_INVALID_ARGUMENT,
+                 "postgres_password_file: \"%s\" has an empty first line", path);
     else if (!is_one_line(text, line, length))
         cap_fail(err, CAP_INVALID_ARGUMENT,
                  "postgres_password_file: \"%s\" is not one line of text", path);

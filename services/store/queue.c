@@ -107,7 +107,7 @@ static bool check_once(const Moecap__V1__EnqueueRequest *request, struct cap_err
     qsort(sorted, request->n_runs, sizeof *sorted, by_task_and_repeat);
     for (size_t i = 1; i < request->n_runs; i++)
         if (by_task_and_repeat(&sorted[i - 1], &sorted[i]) == 0)
-            return cap_fail(err, CAP_INVALID_ARGUMENT, "repeat %u of task \"%.128s\" comes twice",
+            return cap_fail(err, CAP_INVALID_ARGUMENT, "repeat %u of task \"%.128s\" appears twice",
                             sorted[i]->repeat, sorted[i]->task);
     return true;
 }

@@ -52,7 +52,7 @@ bool store_map_copy(struct store_conn *conn, const char *sql, const struct store
 
 /* ---- rows to messages ---- */
 
-/* Where a list ends before its rows do: behind rows_max of them, or when what was read takes more
+/* Where a list ends before its rows do: after rows_max of them, or when what was read takes more
  * than bytes_max of the arena, row_bytes for each row counted as well. One row is always read. */
 struct store_cut {
     size_t rows_max, bytes_max, row_bytes;

@@ -6,16 +6,17 @@
  *   of a queued run no shard is leased, of a leased or running one at least one is, of one that
  *   grades or has ended none. So every move but those to leased and running ends the run's leases.
  *   A run that has ended stays as it is; only a finished one may yet turn out invalid. An invalid
- *   run keeps its figures and the time of its end. An evaluation has ended when its last run has:
- *   from then on the same configuration makes a new one.
+ *   run keeps its figures and the time of its end.
+ *   An evaluation has ended when its last run has: from then on the same configuration makes a new
+ *   one.
  *
  * Locks: the run's row, then its shards, then the row of its evaluation.
  *
  * What can interleave
  *   A caller that stops a run saw it a moment ago; Lease, Append and Sweep may have moved it on.
- *   The order to stop holds for every state but the ends (is_from). Two last runs of an evaluation
- *   that end at once: the evaluation's row is locked before its runs are counted, so the second
- *   sees the first.
+ *   The order to stop holds for every state but the ends (is_from).
+ *   Two last runs of an evaluation that end at once: the evaluation's row is locked before its runs
+ *   are counted, so the second sees the first.
  */
 #include "run.h"
 

@@ -1,4 +1,4 @@
-/* The samples of a run and its expert counts, page by page: a page begins behind a key, so that
+/* The samples of a run and its expert counts, page by page: a page begins after a key, so that
  * page 1,000 costs what page 1 does. Gold is shown only once the run has ended.
  */
 #include <stdio.h>

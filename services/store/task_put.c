@@ -118,7 +118,7 @@ static bool own_uid(const json_t *doc, char uid[UID_BYTES], struct cap_err *err)
     return true;
 }
 
-/* 16 hex digits of the text's digest, "-2" and so on behind them for the same text again. */
+/* 16 hex digits of the text's digest, "-2" and so on after them for the same text again. */
 static void made_uid(const struct cap_map *taken, const char *json, char uid[UID_BYTES])
 {
     char hex[CAP_SHA256_HEX_BYTES];

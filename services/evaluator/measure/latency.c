@@ -137,6 +137,6 @@ void eval_measure_latency(struct eval_evidence *e, struct eval_figures *f)
     /* Asked for exact lengths and did not get them: these are times of another experiment. */
     for (unsigned id = EVAL_FIGURE_ttft_ms_mean; id <= EVAL_FIGURE_e2e_ms_p99; id++)
         if (eval_figure_has(f, id))
-            eval_figure_invalid(f, id, "%llu answers have not the %u tokens that were asked for",
+            eval_figure_invalid(f, id, "%llu answers do not have the %u tokens that were asked for",
                                 (unsigned long long)e->other_length, e->run.exact_tokens);
 }

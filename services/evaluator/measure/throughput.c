@@ -22,9 +22,9 @@ const char *eval_counts_problem(const struct eval_evidence *e)
 {
     if (e->run.counts_unknown && *e->run.counts_unknown)
         return e->run.counts_unknown;
-    return e->impossible_counts > 0
-               ? "the server's token counts cannot be: it counted 0 where text came"
-               : "token counts are not known";
+    return e->impossible_counts > 0 ? "the server's token counts are impossible: it counted 0 "
+                                      "tokens of an answer that has text"
+                                    : "token counts are not known";
 }
 
 static void measure_tokens(const struct eval_evidence *e, double wall_s, struct eval_figures *f)

@@ -1,7 +1,7 @@
 /* Compiled patterns and matching, by PCRE2 with its compiler for machine code.
  *
  * A pattern is translated first (regex_translate.c). Matching walks a text as Python's finditer
- * does: behind an empty match it may not match empty at the same place again. A limit on steps and
+ * does: after an empty match it may not match empty at the same place again. A limit on steps and
  * memory ends any match; then the answer is undecided, not wrong. */
 #include "text/regex.h"
 

@@ -215,7 +215,7 @@ static bool is_case_ignorable(int32_t c)
     }
 }
 
-/* A capital sigma at `at` ends a word: a cased letter before it and none behind it, not counting
+/* A capital sigma at `at` ends a word: a cased letter before it and none after it, not counting
  * ignorable characters between. */
 static bool is_final_sigma(struct eval_text text, size_t at)
 {

@@ -27,7 +27,7 @@ struct eval_text eval_text_of(const char *c_string);
 /* A copy with every byte that is not UTF-8 replaced by U+FFFD; the input itself when all is well.
  */
 struct eval_text eval_text_valid(struct cap_arena *arena, const char *data, size_t length);
-/* With a NUL behind it. */
+/* With a NUL after it. */
 const char *eval_text_c(struct cap_arena *arena, struct eval_text text);
 
 bool eval_text_equal(struct eval_text a, struct eval_text b);

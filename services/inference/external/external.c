@@ -165,7 +165,7 @@ static bool submit_external(struct infer_engine *base, const struct infer_reques
 
 /* ---- metrics ---- */
 
-/* Their request has the id behind the calls'. A server without metrics is asked once. */
+/* Their request has the id after the calls'. A server without metrics is asked once. */
 static void ask_metrics(struct infer_external *engine)
 {
     const struct cap_http_ask ask = {

@@ -38,10 +38,10 @@ void infer_notes_answer(struct infer_notes *notes, const struct infer_request *r
 bool infer_notes_counts_unknown(const struct infer_notes *notes, char *out, size_t room)
 {
     if (notes->impossible > 0)
-        snprintf(out, room, "the server's counts cannot be for %d of %d answers: %s",
+        snprintf(out, room, "the server's counts are impossible for %d of %d answers: %s",
                  notes->impossible, notes->answers, notes->why_impossible);
     else if (notes->without_usage > 0)
-        snprintf(out, room, "the server told no usage with %d of %d answers", notes->without_usage,
+        snprintf(out, room, "the server sent no usage with %d of %d answers", notes->without_usage,
                  notes->answers);
     return notes->impossible > 0 || notes->without_usage > 0;
 }
@@ -68,13 +68,14 @@ static void write_answers(struct infer_notes *notes)
                         "was shorter than the prompts",
                         (long long)notes->cached_tokens, (long long)notes->prompt_tokens);
     if (notes->impossible > 0)
-        infer_notes_add(notes,
-                        "the server's counts cannot be for %d of %d answers, so they are unknown: "
-                        "%s",
-                        notes->impossible, notes->answers, notes->why_impossible);
+        infer_notes_add(
+            notes,
+            "the server's counts are impossible for %d of %d answers, so they are unknown: "
+            "%s",
+            notes->impossible, notes->answers, notes->why_impossible);
     if (notes->without_usage > 0)
         infer_notes_add(notes,
-                        "the server told no usage with %d of %d answers: their token counts "
+                        "the server sent no usage with %d of %d answers: their token counts "
                         "are unknown",
                         notes->without_usage, notes->answers);
     if (notes->without_reason > 0)
@@ -84,11 +85,11 @@ static void write_answers(struct infer_notes *notes)
                         notes->without_reason, notes->answers);
     if (notes->unmarked > 0)
         infer_notes_add(notes,
-                        "%d of %d streams ended behind their finish reason without [DONE], which "
+                        "%d of %d streams ended after their finish reason without [DONE], which "
                         "servers of this kind send: their usage may be missing",
                         notes->unmarked, notes->answers);
     if (notes->other_length > 0)
-        infer_notes_add(notes, "%d of %d answers have not the length that was asked for",
+        infer_notes_add(notes, "%d of %d answers do not have the length that was asked for",
                         notes->other_length, notes->answers);
 }
 
@@ -106,7 +107,7 @@ static void write_declared(struct infer_notes *notes, const struct infer_declare
     if (!declared->given)
         return;
     infer_notes_add(notes,
-                    "declared by the submitter, not told by the server: the model's shape "
+                    "declared by the submitter, not reported by the server: the model's shape "
                     "(%s, %d layers, experts %s, top-k %s)",
                     *declared->family ? declared->family : "family not said", declared->layers,
                     count_text(declared->experts, experts), count_text(declared->top_k, top_k));

@@ -15,8 +15,7 @@ enum { LOCATION_BYTES_MAX = 120 };
 
 /* ---- JSON and words ---- */
 
-/* Every value but the first of a list stands behind a comma, and every first one behind a bracket
- * or a brace. */
+/* Every value but the first of a list follows a comma, the first one a bracket or a brace. */
 static size_t count_values(const char *text, size_t length)
 {
     size_t count = 1;

@@ -1,5 +1,5 @@
 /* The table of a request's experts is checked against what usage says and what the config declares,
- * then counted by layer and expert; prompt rows before the cached ones, answer rows behind them. */
+ * then counted by layer and expert; prompt rows before the cached ones, answer rows after them. */
 #include "external/routing.h"
 
 #include <assert.h>
@@ -89,7 +89,7 @@ static int width_of(const char *header)
     return 0;
 }
 
-/* {'descr': '|u1', 'fortran_order': False, 'shape': (9, 2, 4), } behind a magic and a length. */
+/* {'descr': '|u1', 'fortran_order': False, 'shape': (9, 2, 4), } after a magic and a length. */
 static bool shape_by_header(struct table *t, struct cap_err *err)
 {
     char header[512] = "";
@@ -227,13 +227,14 @@ static const char *why_not(const struct infer_server *server, const struct infer
     enum infer_routing_way way = server->kind->routing;
 
     if (way == INFER_ROUTING_NONE)
-        return "servers of this kind do not tell the experts of a request";
+        return "servers of this kind do not report the experts of a request";
     if (way == INFER_ROUTING_IN_STREAM && !server->offers_routing)
         return not_started_so;
     if (declared->moe_layers == 0 || declared->experts == 0 || declared->top_k == 0)
         return "pass --model-config so that the server's routing can be interpreted";
     if (way == INFER_ROUTING_AGAIN && !may_ask_again)
-        return "the server tells routing only to a second request, which external_routing_again of "
+        return "the server reports routing only for a second request, which external_routing_again "
+               "of "
                "the node turns on";
     return NULL;
 }
@@ -273,7 +274,7 @@ const struct infer_routing *infer_routing_take(struct infer_routing_state *state
 
     if (!call->routed) {
         if (state->in_stream)
-            leave_out(state, "the server told none");
+            leave_out(state, "the server reported none");
         return NULL;
     }
     if (!infer_routed_read(call->routed, call->routed_length, state->again, declared, &counts,
@@ -322,7 +323,7 @@ void infer_routing_take_again(struct infer_routing_state *state, struct infer_ca
     } else if (!choice) {
         leave_out(state, "the second request was refused or lost");
     } else if (!is_same_answer(reply, call)) {
-        leave_out(state, "the second request was answered otherwise than the first");
+        leave_out(state, "the second request got another answer than the first");
     } else {
         keep(call, routed);
     }

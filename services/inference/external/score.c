@@ -2,7 +2,7 @@
  *
  * A call that scores is several requests, one after the other: the context alone, whose usage says
  * how many tokens it has, then context and each continuation with the log-probabilities of the
- * prompt. A continuation's tokens are those behind the context's own (the rule of encode.h, so that
+ * prompt. A continuation's tokens are those after the context's own (the rule of encode.h, so that
  * figures can be compared); one token is generated each time, for few servers generate none. */
 #include "external/inside.h"
 
@@ -163,11 +163,11 @@ static bool take_continuation(const struct infer_server *server, struct infer_ca
                         call->continuation, call->request->continuations[call->continuation]);
     if (!read_continuation(server, call, reply, prompt_tokens, out))
         return cap_fail(err, CAP_UNIMPLEMENTED,
-                        "the server tells no log-probabilities of a prompt, which scoring "
+                        "the server reports no log-probabilities of a prompt, which scoring "
                         "continuations needs; use a task that generates");
     if (!is_possible(out))
         return cap_fail(err, CAP_DATA_LOSS,
-                        "the server tells a log-likelihood of %g, which cannot be",
+                        "the server reports a log-likelihood of %g, which is impossible",
                         out->log_likelihood);
     call->continuation++;
     return true;

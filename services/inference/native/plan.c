@@ -64,7 +64,7 @@ void native_plan_remove(struct native_session *s, struct native_active *active)
     s->pages_unreserved += active->pages_reserved;
 }
 
-/* Adds rows for `count` tokens behind the sequence's length. Pages were reserved at admission. */
+/* Adds rows for `count` tokens after the sequence's length. Pages were reserved at admission. */
 static void add_rows(struct native_session *s, struct native_item item, const int32_t *ids,
                      int count)
 {

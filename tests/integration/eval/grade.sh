@@ -85,6 +85,6 @@ run none 2 </dev/null
 says none 'name a task or a grader'
 run empty 0 gsm8k </dev/null
 run help 0 --help </dev/null
-gives help '  gsm8k-strict       the number behind the first ####, as lm-eval'\''s strict-match'
+gives help '  gsm8k-strict       the number after the first ####, as lm-eval'\''s strict-match'
 
 exit $bad

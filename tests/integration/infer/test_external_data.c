@@ -263,8 +263,8 @@ static void routing_that_is_not_offered_says_what_is_missing(void **state)
         const char *kind, *says;
     } rows[] = {
         {"sglang", "the server was started without --enable-return-routed-experts"},
-        {"vllm", "only to a second request, which external_routing_again of the node turns on"},
-        {"llamacpp", "servers of this kind do not tell the experts of a request"},
+        {"vllm", "only for a second request, which external_routing_again of the node turns on"},
+        {"llamacpp", "servers of this kind do not report the experts of a request"},
     };
     struct infer_engine_report report;
 
@@ -331,7 +331,7 @@ static void another_answer_has_other_experts(void **state)
     engine = open_routed(*state, "vllm", true);
     run_to_end(engine, &event);
     assert_null(event.routing);
-    assert_true(has_note(engine, "answered otherwise than the first"));
+    assert_true(has_note(engine, "got another answer than the first"));
     engine->ops->free(engine);
 }
 

@@ -204,7 +204,7 @@ static void the_report_says_what_was_seen_and_what_was_declared(void **state)
     assert_int_equal(report->n_declared, 4);
     assert_string_equal(report->declared[0], "model_family");
     assert_true(has_note(node, "prefix cache held 6 of 10 prompt tokens"));
-    assert_true(has_note(node, "declared by the submitter, not told by the server"));
+    assert_true(has_note(node, "declared by the submitter, not reported by the server"));
     assert_true(has_note(node, "parameters are unknown: "));
     assert_int_equal(node->gaps, 1); /* two chunks, two tokens */
 }
@@ -329,8 +329,8 @@ static void counts_that_cannot_be_are_absent_and_the_report_says_why(void **stat
     assert_int_equal(node->last_rows->answers[0]->opt_prompt_tokens_case, 0);
     assert_non_null(
         strstr(node->last_rows->report->counts_unknown,
-               "cannot be for 1 of 1 answers: it counts 0 output tokens where 2 bytes"));
-    assert_true(has_note(node, "the server's counts cannot be for 1 of 1 answers"));
+               "are impossible for 1 of 1 answers: it counts 0 output tokens where 2 bytes"));
+    assert_true(has_note(node, "the server's counts are impossible for 1 of 1 answers"));
 }
 
 /* Experts 0, 1 and 1 of two, in one layer: two rows of the prompt, one of the answer. */
@@ -378,7 +378,7 @@ static void answers_without_usage_have_no_counts_and_the_report_says_so(void **s
     assert_int_equal(node->failed, 0);
     assert_int_equal(node->last_rows->answers[0]->opt_output_tokens_case, 0);
     assert_int_equal(node->gaps, 0);
-    assert_true(has_note(node, "the server told no usage with 1 of 1 answers"));
+    assert_true(has_note(node, "the server sent no usage with 1 of 1 answers"));
     assert_true(has_note(node, "the server's version is unknown"));
 }
 
@@ -391,7 +391,7 @@ static void a_length_that_was_not_kept_is_noted(void **state)
     lease_exact(node, &spec, 2, true);
     drain(node);
     assert_int_equal(node->failed, 0);
-    assert_true(has_note(node, "2 of 2 answers have not the length that was asked for"));
+    assert_true(has_note(node, "2 of 2 answers do not have the length that was asked for"));
 }
 
 /* Its chunks cannot be counted in tokens while they come, and people wait before the page. */

@@ -147,7 +147,7 @@ static void a_reason_without_the_mark_is_an_end_with_a_note(void **state)
     assert_true(out.done);
     assert_string_equal(out.finish, "length");
     engine->ops->report(engine, &report);
-    assert_true(drive_has_note(&report, "1 of 1 streams ended behind their finish reason"));
+    assert_true(drive_has_note(&report, "1 of 1 streams ended after their finish reason"));
     engine->ops->free(engine);
 }
 
@@ -206,10 +206,10 @@ static void counts_that_cannot_be_are_unknown_and_the_report_says_why(void **sta
     engine->ops->report(engine, &report);
     assert_non_null(report.counts_unknown);
     assert_string_equal(report.counts_unknown,
-                        "the server's counts cannot be for 1 of 1 answers: it counts 0 output "
+                        "the server's counts are impossible for 1 of 1 answers: it counts 0 output "
                         "tokens where 3 bytes of text came; it counts 0 prompt tokens of 8 bytes "
                         "of text");
-    assert_true(drive_has_note(&report, "the server's counts cannot be for 1 of 1 answers"));
+    assert_true(drive_has_note(&report, "the server's counts are impossible for 1 of 1 answers"));
     engine->ops->free(engine);
 }
 

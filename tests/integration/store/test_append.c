@@ -162,7 +162,7 @@ static void each_answer_is_of_the_shard_new_and_there_once(void **state)
     batch = batch_of(w, run, 0, held.fence, 2, 1, 2, false, 2);
     batch->answers[1].ordinal = 1;
     assert_refused(append(w, batch, &appended, &err), &err, CAP_INVALID_ARGUMENT,
-                   "sample 1 comes twice");
+                   "sample 1 appears twice");
     cap_err_clear(&err);
     batch = batch_of(w, run, 0, held.fence, 2, 1, 2, false, 3);
     batch->answers[0].uid = "s2'; DROP TABLE moecap.run; --";

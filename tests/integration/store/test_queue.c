@@ -395,7 +395,7 @@ static void a_run_that_its_spec_does_not_ask_for_is_refused(void **state)
     twice[0] = twice[1] = &d->run;
     d->request.runs = twice;
     d->request.n_runs = 2;
-    refuse(w, d, CAP_INVALID_ARGUMENT, "repeat 0 of task \"mini\" comes twice");
+    refuse(w, d, CAP_INVALID_ARGUMENT, "repeat 0 of task \"mini\" appears twice");
     d = draft(w, 2, 1);
     d->spec.engine = "";
     refuse(w, d, CAP_INVALID_ARGUMENT, "the spec names no model or no engine");

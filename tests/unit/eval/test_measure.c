@@ -457,7 +457,8 @@ static void counts_of_a_server_that_cannot_be_are_unknown(void **state)
 {
     struct eval_run header = generating(1);
     struct told told = {0, 100, 4000, 5000, 0, 0, -1, NULL, 0};
-    static const char why[] = "the server's token counts cannot be: it counted 0 where text came";
+    static const char why[] =
+        "the server's token counts are impossible: it counted 0 tokens of an answer that has text";
     CAP_AUTO(eval_evidence) e = NULL;
 
     (void)state;
@@ -472,7 +473,8 @@ static void counts_of_a_server_that_cannot_be_are_unknown(void **state)
 
 static void the_node_says_why_it_left_out_token_counts(void **state)
 {
-    static const char why[] = "the server's counts cannot be for 1 of 1 answers: it counts 0 ...";
+    static const char why[] =
+        "the server's counts are impossible for 1 of 1 answers: it counts 0 ...";
     struct eval_run header = generating(1);
     struct told told = {0, 100, 4000, 5000, -1, -1, -1, NULL, 0};
     CAP_AUTO(eval_evidence) e = NULL;
@@ -689,7 +691,7 @@ static void a_fixed_length_that_was_not_kept_makes_times_invalid(void **state)
     header.exact_tokens = 4;
     e = eval_evidence_new(&header);
     add_answer(e, 0, 1000, 2000, 3000, 3, 3);
-    assert_invalid(e, "tpot_ms_mean", "1 answers have not the 4 tokens that were asked for");
+    assert_invalid(e, "tpot_ms_mean", "1 answers do not have the 4 tokens that were asked for");
 }
 
 static void sub_second_walls_are_not_rounded(void **state)

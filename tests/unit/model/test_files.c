@@ -183,7 +183,7 @@ static void overlaps_and_gaps_are_refused(void **state)
     expect(&c, "16 bytes before tensor \"lm_head.weight\" belong to no tensor");
     checkpoint_make(&c);
     json_object_del(c.header, "model.layers.1.mlp.experts.2.down_proj.weight");
-    expect(&c, "64 bytes behind the last tensor belong to no tensor");
+    expect(&c, "64 bytes after the last tensor belong to no tensor");
     checkpoint_make(&c);
     set_offsets(&c, "model.layers.1.mlp.experts.2.down_proj.weight", 4);
     expect(&c, "bytes of data: it is truncated or damaged");

@@ -210,8 +210,9 @@ static void a_password_file_is_one_line(void **state)
 {
     static const char *const good[][2] = {
         {"top secret", "top secret"}, {"top\n", "top"}, {"top \r\n", "top "}, {"top\n\n", "top"}};
-    static const char *const bad[][2] = {
-        {"", "begins with no text"}, {"\ntop", "begins with no text"}, {"a\nb", "is not one line"}};
+    static const char *const bad[][2] = {{"", "has an empty first line"},
+                                         {"\ntop", "has an empty first line"},
+                                         {"a\nb", "is not one line"}};
 
     (void)state;
     for (size_t i = 0; i < CAP_COUNT_OF(good); i++) {
