@@ -1,9 +1,10 @@
-/* A list of places, searched from its beginning: there are at most some dozens.
+/* Kits lie in a list of places, which is searched from its beginning: there are some dozens at
+ * most.
  *
- * Everything is decided under one lock and nothing is done there: kits are opened, filled and freed
- * outside, so that a pool of megabytes holds nobody up. Two callers may compile the same task at
- * once; the second finds the first's under its name and drops its own. A pinned kit is never
- * taken out, so the limits may be passed for as long as calls need what they pinned. */
+ * Everything is decided under one lock, and no work is done there: kits are opened, filled and
+ * freed outside, so that a pool of megabytes holds nobody up. Two callers may compile the same task
+ * at once; the second finds the first one's kit under its digests and drops its own. A pinned kit
+ * is never taken out, so the limits may be exceeded for as long as calls need what they pinned. */
 #include "kept.h"
 
 #include <pthread.h>

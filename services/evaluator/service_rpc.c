@@ -1,10 +1,10 @@
 /* The handlers of moecap.v1.Evaluator.
  *
- * Each checks how much is asked for, finds the task, and lets the files beside do the work, one
- * document at a time, directly on the messages. A task with its few-shot pool comes whole or under
- * its digests (proto/moecap/v1/evaluator.proto says how a caller does that); here both become a kit
- * that is pinned for the call. Work ends with the call: a handler looks between two documents
- * whether anybody still waits. */
+ * Each checks how much is asked for, finds the task, and leaves the work to the other files of this
+ * folder, one document at a time, directly on the messages. A task with its few-shot pool comes
+ * whole or under its digests (proto/moecap/v1/evaluator.proto says how a caller does that); here
+ * both become a kit that is pinned for the call. Work ends with the call: a handler looks between
+ * two documents whether anybody still waits. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -103,45 +103,49 @@ static void keep(struct borrowed *b, struct eval_kit **io_kit)
     *io_kit = NULL;
 }
 
-/* What came whole may be at hand from an earlier call: its digests are much cheaper than a look
- * into each document. */
-static bool find_whole(struct borrowed *b, const char *definition,
-                       Moecap__V1__TaskDoc *const *fewshot, size_t count)
+/* The task of a request: whole (then it is kept for the next call), or under its digests. */
+struct sent_task {
+    const char *definition, *definition_sha256;
+    const char *fewshot_sha256; /* NULL: any pool */
+    Moecap__V1__TaskDoc *const *fewshot;
+    size_t fewshot_count;
+};
+
+/* A task that was sent whole may be kept from an earlier call: its digests cost much less than
+ * reading each document. */
+static bool find_whole(struct borrowed *b, const struct sent_task *sent)
 {
     CAP_AUTO(cap_digest) digest = cap_digest_new();
     char task[CAP_SHA256_HEX_BYTES], pool[CAP_SHA256_HEX_BYTES] = "";
     uint8_t bytes[CAP_SHA256_BYTES];
     struct cap_err ignored = {0};
 
-    cap_sha256_hex(definition, strlen(definition), task);
-    for (size_t i = 0; i < count; i++)
-        eval_pool_digest_add(digest, fewshot[i]->json);
+    cap_sha256_hex(sent->definition, strlen(sent->definition), task);
+    for (size_t i = 0; i < sent->fewshot_count; i++)
+        eval_pool_digest_add(digest, sent->fewshot[i]->json);
     cap_digest_end(digest, bytes);
-    if (count > 0)
+    if (sent->fewshot_count > 0)
         cap_hex(bytes, sizeof bytes, pool);
     b->kit = eval_kept_find(b->kept, task, pool, &ignored);
     return b->kit != NULL;
 }
 
-/* By digests, or whole: then it is kept, for the next call. */
-static bool borrow(struct borrowed *b, const char *definition, const char *definition_sha256,
-                   const char *fewshot_sha256, Moecap__V1__TaskDoc *const *fewshot, size_t count,
-                   struct cap_err *err)
+static bool borrow(struct borrowed *b, const struct sent_task *sent, struct cap_err *err)
 {
     CAP_AUTO(eval_kit) kit = NULL;
 
-    if (!*definition && *definition_sha256) {
-        if (count > 0)
+    if (!*sent->definition && *sent->definition_sha256) {
+        if (sent->fewshot_count > 0)
             return cap_fail(
                 err, CAP_INVALID_ARGUMENT,
                 "send few-shot documents with the task's definition, not with its digest");
-        b->kit = eval_kept_find(b->kept, definition_sha256, fewshot_sha256, err);
+        b->kit = eval_kept_find(b->kept, sent->definition_sha256, sent->fewshot_sha256, err);
         return b->kit != NULL;
     }
-    if (find_whole(b, definition, fewshot, count))
+    if (find_whole(b, sent))
         return true;
-    if (!(kit = eval_kit_open(definition, err)) || !add_examples(kit, fewshot, count, err) ||
-        !eval_kit_end(kit, err))
+    if (!(kit = eval_kit_open(sent->definition, err)) ||
+        !add_examples(kit, sent->fewshot, sent->fewshot_count, err) || !eval_kit_end(kit, err))
         return false;
     keep(b, &kit);
     return true;
@@ -149,7 +153,8 @@ static bool borrow(struct borrowed *b, const char *definition, const char *defin
 
 /* ---- Keep ---- */
 
-/* An example may fail that no document was ever shown. */
+/* Makes every example once: one that fails would otherwise be found by the first document that is
+ * shown it. */
 static bool check_examples(struct cap_rpc_call *call, struct eval_kit *kit, struct cap_err *err)
 {
     for (size_t i = 0; i < eval_pool_count(kit->pool); i++) {
@@ -228,12 +233,12 @@ static bool handle_render(struct cap_rpc_call *call, const Moecap__V1__RenderReq
                           Moecap__V1__RenderReply *reply, struct cap_err *err)
 {
     const struct cap_jinja_stop stop = {is_gone, call};
+    const struct sent_task sent = {request->definition, request->definition_sha256,
+                                   request->fewshot_sha256, request->fewshot, request->n_fewshot};
     BORROWED(b, call);
     CAP_AUTO(eval_render) render = NULL;
 
-    if (!check_batch(call, request->n_docs, err) ||
-        !borrow(&b, request->definition, request->definition_sha256, request->fewshot_sha256,
-                request->fewshot, request->n_fewshot, err) ||
+    if (!check_batch(call, request->n_docs, err) || !borrow(&b, &sent, err) ||
         !(render = eval_render_open(b.kit->task, b.kit->pool, request->spec, request->repeat, err)))
         return false;
     eval_render_until(render, &stop);
@@ -374,12 +379,12 @@ static bool grade_item(struct batch *b, const Moecap__V1__GradeItem *item, struc
 static bool handle_grade(struct cap_rpc_call *call, const Moecap__V1__GradeRequest *request,
                          Moecap__V1__GradeReply *reply, struct cap_err *err)
 {
+    const struct sent_task sent = {request->definition, request->definition_sha256};
     BORROWED(borrowed, call);
     CAP_AUTO(eval_regex_work) work = eval_regex_work_new();
     struct batch b = {call, NULL, work, reply};
 
-    if (!check_batch(call, request->n_items, err) ||
-        !borrow(&borrowed, request->definition, request->definition_sha256, NULL, NULL, 0, err))
+    if (!check_batch(call, request->n_items, err) || !borrow(&borrowed, &sent, err))
         return false;
     b.task = borrowed.kit->task;
     reply->verdicts = NEW_LIST(call, Moecap__V1__Verdict, request->n_items * b.task->column_count);

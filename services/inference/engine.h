@@ -95,6 +95,8 @@ struct infer_routing {
     const uint32_t *prefill, *decode; /* [moe_layers][experts] selections; NULL = no such rows */
 };
 
+enum { INFER_FINISH_REASON_BYTES = 32 }; /* of a copy of one; a longer one is cut */
+
 enum infer_event_kind { INFER_TOKENS, INFER_DONE, INFER_FAILED, INFER_PASS };
 
 /* Strings and arrays are valid until the next wait. A pass comes before the tokens it made. */

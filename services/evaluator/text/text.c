@@ -1,6 +1,6 @@
-/* Python's str on UTF-8: white space, case and punctuation by Unicode's tables (utf8proc). Results
- * share the input's bytes where nothing changed, and are written into the arena, for which the
- * worst case is asked at once, where something did. */
+/* Python's str on UTF-8: white space, case and punctuation by Unicode's tables (utf8proc). A
+ * result shares the input's bytes where nothing changed. Where something did, it is written into
+ * the arena, in room for the worst case. */
 #include "text/text.h"
 
 #include <stdint.h>

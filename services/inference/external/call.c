@@ -237,7 +237,7 @@ static void keep_counts(struct infer_call *call, const struct infer_counts *told
     keep_count(&call->counts.total, told->total);
 }
 
-static void keep_routed(struct infer_call *call, const char *base64, size_t length)
+void infer_call_keep_routed(struct infer_call *call, const char *base64, size_t length)
 {
     free(call->routed);
     call->routed = malloc(length + 1); /* not strndup: it may hold NULs */
@@ -258,7 +258,7 @@ static void keep_facts(struct infer_call *call, const struct infer_chunk *chunk)
     if (chunk->id && !*call->server_id)
         infer_reply_words(call->server_id, sizeof call->server_id, chunk->id);
     if (chunk->routed_experts)
-        keep_routed(call, chunk->routed_experts, chunk->routed_length);
+        infer_call_keep_routed(call, chunk->routed_experts, chunk->routed_length);
     cap_buf_add(&call->text, chunk->text, chunk->text_length);
     call->chunks += chunk->has_choice;
     call->seen.text_bytes += chunk->text_length + reasoning;

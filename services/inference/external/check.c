@@ -1,5 +1,6 @@
-/* Every trial is one request through the engine that an evaluation would open, so that what is told
- * here is what will happen there. A trial that fails is a finding with its reason, not an error. */
+/* `engine check`: a series of trials. Each is one request through the engine that an evaluation
+ * would open, so that an evaluation meets what is reported here. A trial that fails is a finding
+ * with its reason, not an error. */
 #include "external/check.h"
 
 #include <stdlib.h>
@@ -28,7 +29,7 @@ struct check {
 
 struct trial {
     struct infer_event end; /* DONE or FAILED */
-    char finish[32], text[TEXT_BYTES];
+    char finish[INFER_FINISH_REASON_BYTES], text[TEXT_BYTES];
     int chunks, reasoning_chunks;
     int64_t first_ns; /* from submit to the first token; 0 = none */
     struct infer_score score;

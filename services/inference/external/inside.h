@@ -43,8 +43,8 @@ struct infer_call {
     int chunks;    /* with a choice */
     bool counting; /* every one of them told how many tokens there were; the last time: */
     int counted;
-    char finish_reason[32];              /* "" = none yet */
-    char server_id[INFER_CALL_ID_BYTES]; /* the server's name of the request; "" */
+    char finish_reason[INFER_FINISH_REASON_BYTES]; /* "" = none yet */
+    char server_id[INFER_CALL_ID_BYTES];           /* the server's name of the request; "" */
     struct infer_output_text flow;
     struct cap_buf text; /* the answer as the server wrote it */
     struct cap_buf rest; /* of the text that may be shown: what only the end let go */
@@ -81,7 +81,7 @@ struct infer_external {
     char counts_unknown[INFER_NOTE_BYTES + 80];
     /* of the event that was handed out last */
     struct infer_chunk chunk;
-    char finish_reason[32];
+    char finish_reason[INFER_FINISH_REASON_BYTES];
     char *rest;
     struct infer_score *scores;
 };
@@ -96,6 +96,8 @@ void infer_call_end(struct infer_call *call);
 /* Something came for a call; true when it is an event. */
 bool infer_call_take(struct infer_external *engine, const struct cap_http_event *http,
                      struct infer_event *out);
+/* Keeps a copy of the experts as the server wrote them, instead of an earlier one. */
+void infer_call_keep_routed(struct infer_call *call, const char *base64, size_t length);
 /* Sends what is due again, ends what takes too long; true when that is an event. */
 bool infer_call_check_time(struct infer_external *engine, struct infer_call *call, int64_t now_ns,
                            struct infer_event *out);

@@ -1,6 +1,6 @@
-/* The kinds, and a request as each of them wants it: what may be asked, and the JSON that is
- * posted. Every field that changes an answer is sent, since servers' defaults differ; what only one
- * kind knows is in its row. Pure. */
+/* The kinds of servers, and a request as each of them wants it: what may be asked, and the JSON
+ * that is posted. Every field that changes an answer is sent, since servers' defaults differ; what
+ * only one kind knows is in its row. Pure. */
 #include "external/inside.h"
 
 #include <string.h>

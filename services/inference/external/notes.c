@@ -1,4 +1,5 @@
-/* Counted as answers come, written as sentences when the report is asked for. */
+/* Notes count while answers come, and become sentences when the shard's report is made. The
+ * server's own counters (Prometheus text) are read in the second half of this file. */
 #include "external/notes.h"
 
 #include <math.h>

@@ -1,5 +1,6 @@
-/* Read from the outside in: bytes to JSON, JSON to an error or a chunk, a chunk's counts against
- * what came. Nothing here keeps a state; call.c does. */
+/* Reads what servers send, from the outside in: bytes become JSON, JSON becomes an error or a
+ * chunk, and the counts of a chunk are checked against what has come. Nothing here keeps state;
+ * call.c does. */
 #include "external/reply.h"
 
 #include <math.h>

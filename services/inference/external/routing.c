@@ -1,5 +1,6 @@
-/* The table of a request's experts is checked against what usage says and what the config declares,
- * then counted by layer and expert; prompt rows before the cached ones, answer rows after them. */
+/* The experts of each request. A server sends a table of them. It is checked against the server's
+ * usage and against what the config declares, then counted by layer and expert: first the rows of
+ * the prompt, without the cached ones, then those of the answer. */
 #include "external/routing.h"
 
 #include <assert.h>
@@ -299,17 +300,6 @@ static bool is_same_answer(const json_t *reply, const struct infer_call *call)
            json_integer_value(json_object_get(usage, "completion_tokens")) == call->counts.output;
 }
 
-static void keep(struct infer_call *call, const json_t *routed)
-{
-    size_t length = json_string_length(routed);
-
-    free(call->routed);
-    call->routed = malloc(length + 1);
-    assert(call->routed);
-    memcpy(call->routed, json_string_value(routed), length + 1);
-    call->routed_length = length;
-}
-
 void infer_routing_take_again(struct infer_routing_state *state, struct infer_call *call,
                               const char *body, size_t length)
 {
@@ -325,7 +315,7 @@ void infer_routing_take_again(struct infer_routing_state *state, struct infer_ca
     } else if (!is_same_answer(reply, call)) {
         leave_out(state, "the second request got another answer than the first");
     } else {
-        keep(call, routed);
+        infer_call_keep_routed(call, json_string_value(routed), json_string_length(routed));
     }
     json_decref(reply);
 }

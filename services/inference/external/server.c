@@ -1,5 +1,8 @@
-/* Waiting: a server that refuses connections may be starting, one that answers 503 is loading; each
- * has its limit. Then its model list must hold the name, for some servers answer any. */
+/* Finds out whether a server can be used, and what it is.
+ *
+ * A server that refuses connections may be starting; one that answers 503 is loading a model. Both
+ * are waited for, each with its own limit. Then the model's name must be in the server's list,
+ * since some servers answer to any name. */
 #include "external/server.h"
 
 #include <stdio.h>

@@ -1,6 +1,10 @@
-/* A request is parsed, given a served a prompt, and waits. A whole reply is written when every
- * served has ended; a streamed one begins with the first token, so that what fails before it still
- * gets an HTTP status. The requests of a client that leaves early are cancelled. */
+/* From an HTTP request to its reply.
+ *
+ * The body is parsed, and each of its prompts becomes one served request in the queue (queue.h); a
+ * second one, the scorer, is added where log-probabilities of the prompt are wanted. Then the
+ * connection's thread waits. A whole reply is written when all of them have ended. A streamed reply
+ * begins with the first token, so that what fails before it still gets an HTTP status. When the
+ * client leaves early, its requests are cancelled. */
 #include "serve/endpoint.h"
 
 #include <assert.h>
@@ -29,7 +33,7 @@ struct infer_serve {
     struct cap_http_server *server;
 };
 
-/* One HTTP request with its served; in the request's arena. */
+/* One HTTP request with its served requests; in the arena of the HTTP request. */
 struct exchange {
     struct infer_serve *serve;
     struct infer_serve_request request;
@@ -55,7 +59,7 @@ static void reply_failure(struct cap_http_request *http, const struct cap_err *e
     cap_http_reply(http, cap_http_status_of(err->code), "application/json", body.data, body.length);
 }
 
-/* ---- served ---- */
+/* ---- served requests ---- */
 
 static void leave_all(struct exchange *exchange)
 {
@@ -120,7 +124,7 @@ static bool fail_large(struct cap_err *err)
                     "the reply is too large; ask for fewer prompts or tokens at a time");
 }
 
-/* Reads a served to its end; one that was not submitted has nothing to read. */
+/* Reads a served request to its end; one that was not submitted has nothing to read. */
 static bool read_all(struct cap_http_request *http, struct exchange *exchange, int index,
                      struct cap_err *err)
 {

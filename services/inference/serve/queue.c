@@ -1,4 +1,6 @@
-/* One lock guards the list of waiting requests and every request that was submitted. Each request
+/* The queue of served requests, shared by connection threads and the worker.
+ *
+ * One lock guards the list of waiting requests and every request that was submitted. Each request
  * has its own condition, on which only its connection's thread waits: a token wakes that one
  * thread and no other, so that a hundred open streams cost a token nothing and disturb no timing.
  *

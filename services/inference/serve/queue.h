@@ -47,7 +47,7 @@ struct infer_served {
     size_t piece_count, piece_capacity, piece_at, text_at;
     /* once ENDED */
     struct cap_err failure;
-    char finish_reason[32];                          /* "" = unknown */
+    char finish_reason[INFER_FINISH_REASON_BYTES];   /* "" = unknown */
     int prompt_tokens, output_tokens, cached_tokens; /* -1 = unknown */
     struct infer_score *scores;                      /* [score_count] */
     int score_count;

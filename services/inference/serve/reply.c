@@ -1,4 +1,4 @@
-/* JSON as OpenAI writes it, out of served requests that have ended, or of their pieces. What is
+/* Replies: JSON as OpenAI writes it, made of served requests that have ended, or of pieces. What is
  * unknown is null: a count of tokens, a finish reason. Log-probabilities of a prompt come from a
  * second served request, the scorer, which scored the same prompt. */
 #include "serve/reply.h"

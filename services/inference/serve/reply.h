@@ -14,8 +14,8 @@ struct infer_serve_reply {
     int64_t created_s;
 };
 
-/* The whole reply: of each prompt the served that generated and its text, and the one that scored
- * it (meaningful if the request wants logprobs). */
+/* The whole reply. Each prompt has the served request that generated, its text, and the served
+ * request that scored the prompt (meaningful if the client wants logprobs). */
 void infer_serve_reply_whole(const struct infer_serve_reply *reply,
                              const struct infer_served *served, const struct infer_served *scorers,
                              const struct cap_buf *texts, struct cap_buf *out);

@@ -1,7 +1,9 @@
-/* A body is read field by field into what an engine takes. Three rules: a field that we know and do
- * not do is refused, since to ignore it would change the answer; a field that we do not know is
- * ignored, as other servers do; absent and null are the same. The first field at fault ends the
- * reading, and its name goes to the client as OpenAI's "param". */
+/* Reads a request's body, field by field, into what an engine takes.
+ *
+ * There are three rules. A field that we know but do not support is refused, since to ignore it
+ * would change the answer. A field that we do not know is ignored, as other servers do. Absent and
+ * null are the same. Reading ends at the first wrong field, and the client gets its name as
+ * OpenAI's "param". */
 #include "serve/request.h"
 
 #include <jansson.h>
@@ -102,8 +104,7 @@ static bool copy_text(struct reading *reading, const json_t *value, const char *
     return *out || fail_full(reading);
 }
 
-/* ---- fields that we know and do not do: refused, because ignoring them would change the answer
- * ---- */
+/* ---- fields that we know but do not support: to ignore them would change the answer ---- */
 
 static bool is_nothing(const json_t *value)
 {
