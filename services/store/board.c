@@ -15,12 +15,34 @@
 
 /* ---- figures ---- */
 
-/* Figures of all rows, in one statement and in the board's order; `ids` are the wanted ones beside
- * the headline metric, a line each, or "" for all. */
-static bool read_figures(struct store_conn *conn, struct cap_arena *arena,
-                         const struct store_rows *runs, Moecap__V1__BoardRow **rows, size_t count,
-                         const char *run_nos, const char *ids, struct cap_err *err)
+/* Rows of a reply, and the result that they were read from, with each run's number in its first
+ * column. */
+struct page {
+    const struct store_rows *runs;
+    Moecap__V1__BoardRow **rows;
+    size_t count;
+};
+
+static void add_run_nos(struct cap_buf *out, const struct page *page)
 {
+    cap_buf_add_char(out, '{');
+    for (size_t i = 0; i < page->count; i++) {
+        cap_buf_add_str(out, i ? "," : "");
+        store_add_int(out, store_rows_int(page->runs, i, 0));
+    }
+    cap_buf_add_char(out, '}');
+}
+
+/* Gives the rows of a page their figures, all with one statement, in the page's order. `ids` are the
+ * figures that are wanted beside the headline metric, one on each line, or "" for all. */
+static bool add_figures(struct store_conn *conn, const struct page *page, const char *ids,
+                        struct cap_arena *arena, struct cap_err *err)
+{
+    CAP_AUTO_BUF(run_nos, 32 * STORE_BOARD_ROWS_MAX);
+    Moecap__V1__Figure **figures;
+    size_t total, at = 0;
+
+    add_run_nos(&run_nos, page);
     CAP_AUTO(store_rows) found =
         store_pg_ask(conn, err,
                      "SELECT f.run_no AS _run_no, {figure f}"
@@ -29,37 +51,20 @@ static bool read_figures(struct store_conn *conn, struct cap_arena *arena,
                      "  OR id = (SELECT t.metrics[1] FROM run r JOIN task t USING (task_id)"
                      "   WHERE r.run_no = u.run_no)"
                      " ORDER BY i, position",
-                     STORE_ARGS(store_arg_text(run_nos), store_arg_text(ids)));
-    Moecap__V1__Figure **figures;
-    size_t total, at = 0;
-
+                     STORE_ARGS(store_arg_text(run_nos.data), store_arg_text(ids)));
     if (!found || !(figures = store_rows_list(found, &moecap__v1__figure__descriptor, NULL, arena,
                                               &total, err)))
         return false;
-    for (size_t i = 0; i < count; i++) {
-        rows[i]->figures = &figures[at];
-        while (at < total && store_rows_int(found, at, 0) == store_rows_int(runs, i, 0)) {
-            rows[i]->n_figures++;
+    for (size_t i = 0; i < page->count; i++) {
+        Moecap__V1__BoardRow *row = page->rows[i];
+
+        row->figures = &figures[at];
+        while (at < total && store_rows_int(found, at, 0) == store_rows_int(page->runs, i, 0)) {
+            row->n_figures++;
             at++;
         }
     }
     return true;
-}
-
-/* `runs` has the number of each row's run in its first column. */
-static bool add_figures(struct store_conn *conn, struct cap_arena *arena,
-                        const struct store_rows *runs, Moecap__V1__BoardRow **rows, size_t count,
-                        const char *ids, struct cap_err *err)
-{
-    CAP_AUTO_BUF(run_nos, 32 * STORE_BOARD_ROWS_MAX);
-
-    cap_buf_add_char(&run_nos, '{');
-    for (size_t i = 0; i < count; i++) {
-        cap_buf_add_str(&run_nos, i ? "," : "");
-        store_add_int(&run_nos, store_rows_int(runs, i, 0));
-    }
-    cap_buf_add_char(&run_nos, '}');
-    return read_figures(conn, arena, runs, rows, count, run_nos.data, ids, err);
 }
 
 /* ---- Board ---- */
@@ -196,7 +201,8 @@ static bool read_board(struct store_conn *conn, void *arg, struct cap_err *err)
         reply->opt_next_case = MOECAP__V1__BOARD_REPLY__OPT_NEXT_NEXT_AFTER;
         reply->next_after = reply->rows[reply->n_rows - 1]->run_id;
     }
-    return add_figures(conn, work->arena, rows, reply->rows, reply->n_rows, work->figures, err);
+    return add_figures(conn, &(struct page){rows, reply->rows, reply->n_rows}, work->figures,
+                       work->arena, err);
 }
 
 static const char *join_figures(const Moecap__V1__BoardRequest *request, struct cap_arena *arena,
@@ -269,7 +275,7 @@ static bool get_run(struct store_conn *conn, void *arg, struct cap_err *err)
     if (store_rows_count(row) == 0)
         return cap_fail(err, CAP_NOT_FOUND, "run \"%.64s\" does not exist", work->run_id);
     if (!store_row_fill(row, 0, &reply->base, work->arena, err) ||
-        !add_figures(conn, work->arena, row, &reply->row, 1, "", err))
+        !add_figures(conn, &(struct page){row, &reply->row, 1}, "", work->arena, err))
         return false;
     reply->samples_total = reply->row->samples_total;
     reply->samples_answered = reply->row->samples_answered;
