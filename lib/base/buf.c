@@ -1,5 +1,5 @@
-/* A growing buffer that remembers that it overflowed: writers add without looking, and whoever uses
- * the text asks once. The capacity doubles up to the limit; an empty buffer owns no memory and
+/* A growing buffer that remembers that it overflowed: writers add without looking, and the reader
+ * of the text asks once. The capacity doubles up to the limit; an empty buffer owns no memory and
  * still holds a NUL. */
 #include "base/buf.h"
 

@@ -1,4 +1,4 @@
-/* Whole files. A file's size is no promise: it may be a pipe, stand in /proc, or grow and shrink
+/* Whole files. A file's size promises nothing: it may be a pipe, stand in /proc, or grow and shrink
  * while it is read, so reading goes on to the end and stops at the limit. Whether a file is a
  * regular one is asked of the open descriptor, which was opened without waiting: the name may mean
  * another file by then. */

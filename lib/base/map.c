@@ -139,8 +139,8 @@ void *cap_map_get(const struct cap_map *map, const char *key)
     return cap_map_get_n(map, key, strlen(key));
 }
 
-/* An empty slot in the middle of a run would hide what lies behind it: whoever may lie in the gap
- * moves there, which makes a gap where it was. A key may not lie before its home. */
+/* An empty slot in the middle of a run would hide what comes after it: an entry that may lie in the
+ * gap moves there, which makes a gap where it was. A key may not lie before its home. */
 static void close_gap(struct cap_map *map, size_t gap)
 {
     size_t mask = map->slot_count - 1;

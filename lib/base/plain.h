@@ -4,7 +4,7 @@
  * act instead of being shown: escape sequences (ESC, and the C1 controls, which start one in a
  * single character), a carriage return or a backspace that writes over what stands there, controls
  * of the writing direction that make a line read differently from what it says, and bytes that are
- * no UTF-8, which some terminals take for C1 controls. Every program that prints foreign text
+ * not UTF-8, which some terminals take for C1 controls. Every program that prints foreign text
  * prints it through this module:
  *
  *     cap_plain_line(stderr, "moecap: %s", err.text);     one line; also a line feed becomes '?'

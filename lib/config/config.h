@@ -79,8 +79,8 @@ struct cap_config {
     size_t row_count;
 };
 
-/* Fills `values` (the table's struct). argv without the program's name; what is no setting goes to
- * out_rest (at most argc entries). `sources` has one entry a row, or is NULL. */
+/* Fills `values` (the table's struct). argv without the program's name; what is not a setting goes
+ * to out_rest (at most argc entries). `sources` has one entry a row, or is NULL. */
 bool cap_config_read(const struct cap_config *config, int argc, char **argv, void *values,
                      struct cap_arena *arena, enum cap_config_source *sources, char **out_rest,
                      int *out_rest_count, struct cap_err *err);

@@ -206,7 +206,7 @@ static enum flow exec_if(struct run *run, const struct node *node, struct scope 
             return jinja_exec(run, node->body, scope);
         if (!orelse || orelse->kind != N_IF || orelse->next)
             return jinja_exec(run, orelse, scope);
-        node = orelse; /* an elif: a chain of them is no deeper than one */
+        node = orelse; /* an elif: a chain of them is not deeper than one */
     }
 }
 

@@ -1,8 +1,8 @@
 /* internal.h — the interpreter's own types; included in lib/jinja only.
  *
- * lex.c cuts the text into tokens. parse_statement.c and parse_expression.c make a tree of nodes out
- * of them. exec.c (statements) and eval.c (expressions) walk the tree. Values live in the arena of
- * one rendering. A failure sets run->err, and every function on the way up returns false.
+ * lex.c cuts the text into tokens. parse_statement.c and parse_expression.c make a tree of nodes
+ * out of them. exec.c (statements) and eval.c (expressions) walk the tree. Values live in the arena
+ * of one rendering. A failure sets run->err, and every function on the way up returns false.
  */
 #ifndef CAP_JINJA_INTERNAL_H
 #define CAP_JINJA_INTERNAL_H
@@ -277,7 +277,7 @@ bool jinja_function(struct run *run, const char *name, const struct arguments *a
 bool jinja_get(struct run *run, struct value from, struct value key, struct value *out);
 /* The i-th positional argument or the named one; undefined when absent. */
 struct value jinja_argument(const struct arguments *args, size_t index, const char *name);
-/* Without the characters of `set` at its ends, or without blanks when that is no text. */
+/* Without the characters of `set` at its ends, or without blanks when that is not a text. */
 struct value jinja_strip(struct run *run, struct value s, struct value set, bool left, bool right);
 /* has letters, all of that case */
 bool jinja_only_case(struct run *run, struct value s, bool upper);

@@ -44,8 +44,8 @@ void cap_log_write(enum cap_log_level level, const char *file_name, const char *
 const char *cap_log_quoted(const char *text);
 #define CAP_LOG_Q(text) cap_log_quoted(text)
 
-/* For lines that a peer can cause as often as it likes: so many in a period, the others are counted
- * and told with the next one. {0} is a new one. Guarded by the caller.
+/* For lines that a peer can cause as often as it likes: a limited number in a period, the others
+ * are counted and told with the next one. {0} is a new one. Guarded by the caller.
  *
  *     if (cap_log_may(&limit, now_ms, &untold))
  *         cap_log(INFO, "stop", "... untold=%d", untold);

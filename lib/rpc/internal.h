@@ -2,7 +2,7 @@
  *
  * A call has one lock. gRPC wants batches of one kind to be serialised; we start all of them under
  * that lock. A batch is outstanding from its start until the poller hands its tag back; each holds
- * a reference on the call, and so does the owner (the handler, or whoever opened the call). The
+ * a reference on the call, and so does the owner (the handler, or the opener of the call). The
  * poller calls the tag's function, which locks the call, notes what came and drops the reference.
  * Lock order: none; a server's lock and a call's are never held together.
  *
@@ -69,7 +69,7 @@ void rpc_memory_give(size_t *io_held, size_t still_held);
 /* ---- wire.c: messages, metadata, deadlines ---- */
 
 grpc_byte_buffer *rpc_pack(const ProtobufCMessage *message);
-/* NULL with err: bytes that are no such message, or more structure than they may need. */
+/* NULL with err: bytes that are not such a message, or more structure than they may need. */
 ProtobufCMessage *rpc_unpack(const ProtobufCMessageDescriptor *type, struct cap_arena *arena,
                              grpc_byte_buffer *bytes, struct cap_err *err);
 gpr_timespec rpc_deadline_after_ms(int64_t ms);

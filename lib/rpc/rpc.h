@@ -116,7 +116,8 @@ bool cap_rpc_send(struct cap_rpc_call *call, const ProtobufCMessage *message);
  * cap_rpc_cancelled tells, on a client cap_rpc_close. */
 ProtobufCMessage *cap_rpc_receive(struct cap_rpc_call *call);
 /* Waits until cap_rpc_receive has something to say, a message or the end; false when wait_ms passed
- * before. For whoever has something to do meanwhile; the thread that receives. */
+ * before. For a caller that has something else to do in the meantime; call it on the thread that
+ * receives. */
 bool cap_rpc_wait(struct cap_rpc_call *call, int64_t wait_ms);
 /* Server: by the client, its deadline or its death. Client: by cap_rpc_cancel. */
 bool cap_rpc_cancelled(struct cap_rpc_call *call);

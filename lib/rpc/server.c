@@ -21,7 +21,7 @@
 #include "rpc/internal.h"
 
 enum {
-    ACCEPT_SLOTS = 4, /* more brought nothing */
+    ACCEPT_SLOTS = 4, /* more did not help */
     WORKERS_MAX_DEFAULT = 64,
     QUEUE_MAX_DEFAULT = 256,
     STREAMS_PER_CONNECTION_MAX = 1024,

@@ -64,7 +64,7 @@ grpc_byte_buffer *rpc_pack(const ProtobufCMessage *message)
 }
 
 /* What one message may take of the arena: four megabytes of empty sub-messages on the wire are 160
- * in memory. Remembers a refusal, to tell it from bytes that are no message. */
+ * in memory. Remembers a refusal, to tell it from bytes that are not a message. */
 struct budget {
     struct cap_arena *arena;
     size_t bytes_left;

@@ -44,10 +44,10 @@ struct cap_words cap_engine_words(void);
 /* Ids of the figures of every run. */
 struct cap_words cap_figure_words(void);
 
-/* Our own engine's, and all. */
+/* Those that our own engine computes in, and all. */
 struct cap_words cap_precision_computed(void);
 struct cap_words cap_precision_words(void);
-/* "BFloat16" -> "bf16"; NULL when nobody calls a precision so. */
+/* "BFloat16" -> "bf16"; NULL when it is not a spelling of any precision. */
 const char *cap_precision_from(const char *spelling);
 
 #endif

@@ -204,7 +204,7 @@ static struct store_conn *open_conn(const struct store_pg *pg, enum failure *out
                                     struct cap_err *err)
 {
     struct store_conn *conn = calloc(1, sizeof *conn);
-    /* a later key wins over what an earlier one brought; NULL is no value */
+    /* a later key wins over an earlier one; NULL is not a value */
     const char *const keys[] = {"dbname", "application_name", "client_encoding", "password", NULL};
     const char *const values[] = {pg->conninfo, "moecap-store", "UTF8", pg->password, NULL};
 

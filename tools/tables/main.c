@@ -1,6 +1,7 @@
-/* moecap-tables: the tables of lib/spec, lib/words and the enums of the wire as one JSON object, in the
- * form of a TypeScript module. `tools/generate-docs.sh` writes it to web/src/lib/tables.ts, from which
- * the page makes its form and its types, and tools/openapi/generate.py the limits in docs/openapi.json.
+/* moecap-tables: the tables of lib/spec, lib/words and the enums of the wire as one JSON object, in
+ * the form of a TypeScript module. `tools/generate-docs.sh` writes it to web/src/lib/tables.ts,
+ * from which the page makes its form and its types, and tools/openapi/generate.py the limits in
+ * docs/openapi.json.
  */
 #include <jansson.h>
 #include <stdio.h>
@@ -46,7 +47,7 @@ static json_t *engines_json(void)
     return list;
 }
 
-/* "1 to 4096", "above 0, up to 1"; a text's limit is no news to anyone. */
+/* "1 to 4096", "above 0, up to 1"; a text's limit is not worth saying. */
 static json_t *range_json(const struct cap_knob *knob)
 {
     if (knob->kind == CAP_KNOB_WHOLE)

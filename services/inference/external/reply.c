@@ -137,7 +137,7 @@ static void say_error(const json_t *error, char *out, size_t room)
 }
 
 /* "error", "response.failed", "exception": the last part of the name tells, so that "error_rate"
- * or "failover" are no failures. */
+ * or "failover" are not failures. */
 static bool names_error(const char *name)
 {
     static const char *const ends[] = {"error", "exception", "failed", "failure", "aborted"};

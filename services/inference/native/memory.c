@@ -41,7 +41,8 @@ static const struct version versions[] = {
     {"/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file "},
 };
 
-/* What one group leaves; UINT64_MAX when it is not there or has no limit ("max" is no number). */
+/* What one group leaves; UINT64_MAX when it is not there or has no limit ("max" is not a number).
+ * */
 static uint64_t left_in(const struct version *v, const char *group)
 {
     char path[PATH_MAX];

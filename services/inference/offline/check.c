@@ -111,7 +111,7 @@ int infer_cmd_engine_check(int argc, char **argv)
     }
     if (!read_arguments(argc, argv, &arguments, &err))
         return infer_say_usage(as_json, verb, help, "%s", err.text);
-    cap_http_allow_link_local(true); /* whoever types the address may ask it */
+    cap_http_allow_link_local(true); /* the person who types the address may ask it */
     if (check_kind(arguments.options.kind, &err))
         found = infer_check(&arguments.options, &err);
     if (!found) {

@@ -177,7 +177,7 @@ static const char gpt2_pattern[] =
     "\\t-\\r\\x{20}\\x{85}\\x{a0}\\x{1680}\\x{2000}-\\x{200a}\\x{2028}\\x{2029}\\x{202f}\\x{205f}" \
     "\\x{3000}"
 
-/* PCRE2's \s also counts U+180E, which is no white space. */
+/* PCRE2's \s also counts U+180E, which is not white space. */
 static bool pin_white_space(const char *pattern, size_t length, struct cap_buf *out)
 {
     bool in_class = false;
