@@ -1,3 +1,20 @@
+/* One queue and one thread for each node's stream; append_rpc.h says why.
+ *
+ * What it guarantees
+ *   Batches are stored in the order in which they came. A batch is acknowledged only after the
+ *   store has it and the dispatcher knows it (store_batch). A batch is taken only from the node
+ *   that holds the lease. One that the store refuses for good ends the lease, and what follows of
+ *   that lease is not stored. While the store is away, the same batch is tried again with growing
+ *   pauses, and nothing overtakes it.
+ *
+ * Locks: one, over the queue, and it is held for no call. The reader of the stream waits under it
+ * only while the queue is full. `refused_run` and `refused_fence` belong to the thread that stores.
+ *
+ * What can interleave
+ *   The stream may end while a batch is tried: what waits then gets LAST_APPENDS_MS_MAX at most,
+ *   and the node sends the rest again on its next stream. The lease may go to another node between
+ *   the look at its holder and Append: the store's fence refuses the batch.
+ */
 #include "append_rpc.h"
 
 #include <pthread.h>

@@ -1,3 +1,10 @@
+/* Calls of the evaluator: Keep, Render, Grade and Measure, each between begin_ask and end_ask.
+ *
+ * begin_ask lets calls pass side by side, but for a call of a suspect, which is alone (`calls`,
+ * `waiting_alone`, `alone`); suspects that wait go before calls that come later, so that they are
+ * not starved. end_ask decides what a call that failed says about its run. The digests of each task
+ * that was sent are remembered by the task's id. The lock guards both and is held for no call.
+ */
 #include "evaluator.h"
 
 #include <pthread.h>

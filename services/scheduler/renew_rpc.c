@@ -1,3 +1,7 @@
+/* The leases that are due lie in a map by run, so that two beats of a node are one renewal. The
+ * thread takes up to RENEW_CALL_MAX of them, renews them with one call, and looks again. The lock
+ * guards the map and is held for no call; what a reply calls lost becomes an event of the
+ * dispatcher. */
 #include "renew.h"
 
 #include <pthread.h>

@@ -1,3 +1,14 @@
+/* The connected nodes, by id, and what several threads share of each stream.
+ *
+ * A stream has its handler, which made it, and users, which found it by its id. sched_stream_close
+ * takes it out of the map and then waits for the users, so nobody is left with a freed stream.
+ *
+ * Locks. streams->lock guards the map, the users and the limits on log lines; nothing that may
+ * block is called under it. A stream's `order` is held while something is sent, which may take long
+ * when the node does not read: `sending_since_ms` says since when, and sched_streams_drop_stuck
+ * reads it without that lock. A stream's `beat_lock` guards its last beat. Nothing here takes a lock
+ * while it holds another; a sender may take the dispatcher's while it holds `order` (dispatcher.c).
+ */
 #include "stream.h"
 
 #include <pthread.h>
