@@ -18,7 +18,6 @@
 #define NATIVE_SESSION_H
 
 #include "engine.h"
-#include "native/sampler.h"
 #include "native/weights.h"
 
 enum {
@@ -33,6 +32,13 @@ struct native_session_options {
     int context_tokens_max; /* of one request, prompt and answer; 0 = the model's own */
     uint64_t kv_bytes_max;  /* 0 = half of the machine's memory. When it cannot hold `concurrency`
                                full contexts, requests wait for pages */
+};
+
+struct native_sampling {
+    double temperature; /* 0 = greedy */
+    int top_k;          /* 0 = off */
+    double top_p;       /* 1 (or 0) = off */
+    uint64_t seed;      /* the same seed and logits give the same tokens */
 };
 
 struct native_tokens {

@@ -13,8 +13,7 @@
 #include "base/clock.h"
 #include "base/exit.h"
 #include "base/file.h"
-#include "native/forward.h"
-#include "native/sampler.h"
+#include "native/internal.h"
 
 enum {
     TOKENS_FILE_BYTES_MAX = 64 << 20,

@@ -15,7 +15,7 @@
 
 #include <jansson.h>
 
-#include "native/forward.h"
+#include "native/internal.h"
 #include "native/session.h"
 
 struct golden {

@@ -4,7 +4,7 @@
 
 #include "base/file.h"
 #include "fixture.h"
-#include "native/memory.h"
+#include "native/internal.h"
 
 struct groups {
     char root[64], membership[96];
