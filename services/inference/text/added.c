@@ -1,5 +1,5 @@
 /* A trie of the tokens' bytes, walked from every place where one can begin. */
-#include "text/added.h"
+#include "text/inside.h"
 
 #include <stdlib.h>
 #include <string.h>

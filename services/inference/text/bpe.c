@@ -4,7 +4,7 @@
  * back into its bytes, so that encoding works on bytes alone. A word starts as one symbol per
  * byte. Each pair of neighbours that may merge is a candidate in a heap; the best one is taken, if
  * both its symbols are still there, and brings in up to two new candidates. */
-#include "text/bpe.h"
+#include "text/inside.h"
 
 #include <stdlib.h>
 #include <string.h>

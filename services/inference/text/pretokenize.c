@@ -3,7 +3,7 @@
  * Forms are utf8proc's. It is slow and most text is plain, so only stretches that may change go
  * through it. Cutting goes by the steps of pre_tokenizer: each step cuts every word of the one
  * before it. Patterns are compiled once, matched with limits, and never fail silently. */
-#include "text/pretokenize.h"
+#include "text/inside.h"
 
 #include <pcre2.h>
 #include <stdlib.h>

@@ -14,9 +14,7 @@
 #include "base/map.h"
 #include "base/python_json.h"
 #include "base/utf8.h"
-#include "text/added.h"
-#include "text/bpe.h"
-#include "text/pretokenize.h"
+#include "text/inside.h"
 
 enum { AROUND_MAX = 64 };
 static const size_t ARENA_BYTES_MAX = (size_t)1 << 30;
