@@ -1,5 +1,6 @@
-/* status and admin: what programs tell about themselves. status: what `up` started here, and whether it answers; or the programs of a suite elsewhere. A
- * program is asked for its settings (moecap.v1.Admin), which all of them answer. */
+/* status and admin: what programs tell about themselves. `status` shows what `up` started here and
+ * whether it answers, or the programs of a suite elsewhere. A program is asked for its settings
+ * (moecap.v1.Admin), which all of them answer. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

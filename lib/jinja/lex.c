@@ -71,7 +71,7 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t' || c == '\n' || c == '\r' || c == '\f' || c == '\v';
 }
 
-/* Where the text before a tag ends, after the tag's own wish and lstrip_blocks. */
+/* Where the text before a tag ends, after the tag's own mark and lstrip_blocks. */
 static const char *end_of_text(const struct lexer *lexer, const char *start, const char *tag)
 {
     const char *end = tag;

@@ -84,7 +84,7 @@ void gate_reply_refusal(struct cap_http_request *http, const struct cap_err *err
 
 void gate_page(struct cap_http_request *http, void *self); /* page.c */
 
-/* stream.c: server-sent events, for at most watchers_max readers. `wait` waits up to wait_ms for
+/* streams_rpc.c: server-sent events, for at most watchers_max readers. `wait` waits up to wait_ms for
  * something to happen; `add` then adds events and returns false after the last; `end` is called
  * once in any case. A comment goes out when nothing else did for heartbeat_ms. */
 struct gate_stream_ops {
@@ -101,7 +101,7 @@ void gate_add_error_event(struct cap_buf *out, const struct cap_err *err);
 
 extern const char *const gate_openapi; /* docs/openapi.json, put into the program by the build */
 
-/* queue_feed_rpc.c: the queue as its watchers see it, asked for once for all of them. */
+/* streams_rpc.c: the queue as its watchers see it, asked for once for all of them. */
 struct gate_feed *gate_feed_new(struct cap_rpc_channel *scheduler);
 void gate_feed_free(struct gate_feed *feed);
 

@@ -1,4 +1,5 @@
-/* outside.h — the store and the evaluator, as dispatcher.c asks them. Blocking calls; any thread.
+/* clients.h — the store, as the dispatcher asks it (the evaluator: evaluator.h). Blocking calls; any
+ * thread.
  *
  * UNAVAILABLE and its like mean: try again. Everything here may be repeated safely.
  */

@@ -1,4 +1,4 @@
-/* The store over gRPC. */
+/* The store over gRPC: each function makes one request, calls, and keeps what the dispatcher needs. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

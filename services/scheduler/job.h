@@ -1,7 +1,7 @@
 /* job.h — what is known about a run beside what decisions need: who asked, what for, how far it is.
  *
  * Immutable but for the part marked; that one is guarded by the dispatcher's lock. Freed when the
- * conduct forgets the run; users hold a reference meanwhile.
+ * dispatcher forgets the run; users hold a reference meanwhile.
  */
 #ifndef SCHED_JOB_H
 #define SCHED_JOB_H

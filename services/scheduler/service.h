@@ -76,7 +76,7 @@ bool sched_handle_info(struct cap_rpc_call *call, const Moecap__V1__Empty *reque
                        Moecap__V1__InfoReply *reply, struct cap_err *err);
 bool sched_handle_work(struct cap_rpc_call *call, struct cap_err *err);
 
-/* find_rpc.c: everything in the arena, but for an evaluation_id that is `id` itself. */
+/* watch_rpc.c: everything in the arena, but for an evaluation_id that is `id` itself. */
 struct sched_found {
     const char *evaluation_id;
     Moecap__V1__RunProgress **runs;

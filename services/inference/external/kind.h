@@ -52,7 +52,7 @@ struct infer_external_kind {
     enum infer_routing_way routing;
     bool marks_end; /* its streams end with [DONE]: without it something may be missing */
     const struct infer_series *series; /* of its /metrics; NULL = we read none */
-    /* Adds sampling and length, all but the fields that every kind gets (body.c). */
+    /* Adds sampling and length, all but the fields that every kind gets (kinds.c). */
     void (*set_fields)(json_t *body, const struct infer_request *request);
 };
 

@@ -109,7 +109,7 @@ void infer_work_put_progress(struct infer_work *work, const struct infer_lease *
 void infer_work_end(struct infer_work *work, const struct infer_lease *lease,
                     const struct cap_err *failure);
 
-/* ---- for counters, and for the endpoint, which refuses outside requests during a lease ---- */
+/* ---- for counters, and for the endpoint, which refuses requests during a lease ---- */
 
 enum infer_work_state infer_work_state(struct infer_work *work);
 

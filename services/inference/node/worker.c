@@ -6,7 +6,7 @@
  * What is guaranteed:
  *   1. No other thread touches the engine, a session of it, or a request in flight. So none of
  *      them has a lock, and a shard is measured with nothing beside it.
- *   2. A leased shard goes first. Requests over HTTP that run get OUTSIDE_GRACE_MS to end, new
+ *   2. A leased shard goes first. Requests over HTTP that run get SERVED_GRACE_MS to end, new
  *      ones are refused until the shard has ended.
  *   3. An engine is kept open from one piece of work to the next that fits it (engine_slot.c).
  *      After a shard failed it is closed: it may be lost.
@@ -36,7 +36,7 @@
 enum {
     IDLE_WAIT_MS = 500,
     SERVE_WAIT_MS = 20,
-    OUTSIDE_GRACE_MS = 5000, /* outside requests may end before a shard begins */
+    SERVED_GRACE_MS = 5000, /* for served requests to end before a shard begins */
 };
 
 struct infer_worker {
@@ -50,7 +50,7 @@ struct infer_worker {
     uint64_t last_id;
 };
 
-/* ---- outside requests ---- */
+/* ---- served requests: those of the HTTP endpoint ---- */
 
 static void end_served(struct infer_worker *worker, struct infer_served **served,
                        const struct infer_event *done, const struct cap_err *failure)
@@ -206,10 +206,10 @@ static void serve(struct infer_worker *worker)
     }
 }
 
-/* Outside requests make way for a shard. */
+/* Served requests make way for a shard. */
 static void clear_running(struct infer_worker *worker, const char *why)
 {
-    int64_t until_ms = cap_clock_ms(cap_clock_system()) + OUTSIDE_GRACE_MS;
+    int64_t until_ms = cap_clock_ms(cap_clock_system()) + SERVED_GRACE_MS;
     struct cap_err err = {0};
 
     infer_queue_refuse(worker->options.queue, why);

@@ -1,5 +1,5 @@
 /* A shard on an external engine, through the worker: what its report says, what fails a sample and
- * what the shard, and where a key may go. The test plays the scheduler by calling the desk. */
+ * what the shard, and where a key may go. The test plays the scheduler by calling infer_work. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

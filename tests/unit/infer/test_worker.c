@@ -1,5 +1,4 @@
-/* The worker with the null engine, and the desk in front of it; the test plays the scheduler by
- * calling the desk directly. */
+/* The worker with the null engine. The test plays the scheduler: it calls infer_work directly. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -480,7 +479,7 @@ static void open_loop_requests_are_submitted_when_due(void **state)
     assert_true(node->last_rows->report->ended_us > 80000);
 }
 
-/* ---- outside requests ---- */
+/* ---- served requests ---- */
 
 static void read_all(struct node *node, struct infer_served *served, struct cap_buf *out)
 {
