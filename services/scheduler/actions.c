@@ -16,7 +16,7 @@
 #include "base/clock.h"
 #include "dispatcher_inside.h"
 #include "log/log.h"
-#include "metrics.h"
+#include "service.h"
 
 enum { PAUSE_GROWTH_MAX = 8, GRADE_BATCH = 128 };
 

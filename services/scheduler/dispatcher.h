@@ -2,14 +2,13 @@
  *
  * One lock guards the state; it is never held while another program is asked. Actions are handed to
  * threads in pools (dispatcher_inside.h), which carry them out (actions.c); what comes of them is fed back. What
- * people see is copied out under the lock (views.c). Nothing is kept that the store does not know:
+ * people see is copied out under the lock. Nothing is kept that the store does not know:
  * after a restart, sched_restore reads it again. Any thread.
  */
 #ifndef SCHED_DISPATCHER_H
 #define SCHED_DISPATCHER_H
 
 #include "clients.h"
-#include "evaluator.h"
 #include "job.h"
 #include "step.h"
 #include "stream.h"

@@ -1,4 +1,4 @@
-/* dispatcher_inside.h — what is behind struct sched_dispatcher; for dispatcher.c, actions.c and views.c only. */
+/* dispatcher_inside.h — what is behind struct sched_dispatcher; for dispatcher.c and actions.c only. */
 #ifndef SCHED_DISPATCHER_INSIDE_H
 #define SCHED_DISPATCHER_INSIDE_H
 

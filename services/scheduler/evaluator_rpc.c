@@ -5,7 +5,7 @@
  * not starved. end_ask decides what a call that failed says about its run. The digests of each task
  * that was sent are remembered by the task's id. The lock guards both and is held for no call.
  */
-#include "evaluator.h"
+#include "clients.h"
 
 #include <pthread.h>
 #include <stdio.h>

@@ -30,7 +30,7 @@ struct sched_job {
     Moecap__V1__EvaluationSpec *spec;
     _Atomic int references;
     /* the evaluator ended, or did not answer in time, when it was asked for this run last: the next
-     * call for it is made alone (evaluator.h) */
+     * call for it is made alone (clients.h) */
     _Atomic bool suspect;
 
     /* under the dispatcher's lock */

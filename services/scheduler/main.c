@@ -1,5 +1,4 @@
 /* moecap-scheduler: settings, the service. Order of life in lib/service/service.h. */
-#include "metrics.h"
 #include "service.h"
 #include "service/service.h"
 

@@ -1,14 +1,15 @@
-/* service.h — what the handlers share. */
+/* service.h — what the handlers share: the service and its life, its counters, each handler. */
 #ifndef SCHED_SERVICE_H
 #define SCHED_SERVICE_H
 
 #include <pthread.h>
 
 #include "dispatcher.h"
+#include "metrics/metrics.h"
 #include "moecap/v1/evaluator.pb-c.h"
 #include "moecap/v1/scheduler.rpc.h"
 #include "moecap/v1/store.pb-c.h"
-#include "renew.h"
+#include "node_store_rpc.h"
 #include "rpc/rpc.h"
 
 struct sched_settings { /* as in config.def */
@@ -58,6 +59,18 @@ void sched_work_stop(struct sched_stream *stream, const char *run_id, uint64_t f
 /* The store has the batch: the node may forget it. */
 void sched_work_ack(struct sched_stream *stream, const char *run_id, uint64_t seq);
 
+/* ---- counters of this program; rows in metrics.def. Any thread. ---- */
+
+enum sched_metric {
+#define METRIC(name, kind, help) SCHED_METRIC_##name,
+#include "metrics.def"
+#undef METRIC
+    SCHED_METRIC_COUNT
+};
+
+struct cap_metrics *sched_metrics(void);
+void sched_count(enum sched_metric metric, int64_t amount);
+
 /* ---- handlers: one function for each method of moecap.v1.Scheduler ---- */
 
 bool sched_handle_submit(struct cap_rpc_call *call, const Moecap__V1__SubmitRequest *request,
@@ -85,7 +98,7 @@ struct sched_found {
 };
 bool sched_find_in_store(const struct sched_service *service, const char *id,
                          struct cap_arena *arena, struct sched_found *out, struct cap_err *err);
-/* restore_rpc.c: adds what is unknown here; once, failing when the store is away. */
+/* Adds what is unknown here; once, failing when the store is away. */
 bool sched_restore_once(struct sched_service *service, struct cap_err *err);
 /* lists_rpc.c: connected nodes with what each said of itself, in the arena. */
 bool sched_node_entries(struct sched_service *service, struct cap_arena *arena,

@@ -16,7 +16,6 @@
 #include "base/clock.h"
 #include "digest/digest.h"
 #include "log/log.h"
-#include "metrics.h"
 #include "moecap/v1/store.rpc.h"
 #include "service.h"
 

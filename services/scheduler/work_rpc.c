@@ -1,8 +1,8 @@
 /* Scheduler.Work: one handler for each node, for as long as it is connected.
  *
  * Threads. The handler's thread reads the node's stream and does nothing that may take long: a beat
- * changes the state in O(1) and notes the lease for renewal (renew.h), a batch goes into a queue
- * (append_rpc.h). Others send on the stream: the thread that stores batches sends acknowledgements,
+ * changes the state in O(1) and notes the lease for renewal, a batch goes into a queue
+ * (node_store_rpc.h for both). Others send on the stream: the thread that stores batches sends acknowledgements,
  * the dispatcher's pools send assignments, prompts and stops. Sends of one stream that must keep
  * their order hold the stream's order lock (stream.h).
  *
@@ -20,12 +20,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "append_rpc.h"
 #include "base/clock.h"
 #include "base/utf8.h"
 #include "log/log.h"
-#include "metrics.h"
 #include "moecap/v1/store.rpc.h"
+#include "node_store_rpc.h"
 #include "service.h"
 #include "words/words.h"
 

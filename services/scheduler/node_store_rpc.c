@@ -1,31 +1,36 @@
-/* One queue and one thread for each node's stream; append_rpc.h says why.
+/* From connected nodes to the store, beside the threads that read the nodes' streams.
  *
- * What it guarantees
- *   Batches are stored in the order in which they came. A batch is acknowledged only after the
- *   store has it and the dispatcher knows it (store_batch). A batch is taken only from the node
- *   that holds the lease. One that the store refuses for good ends the lease, and what follows of
- *   that lease is not stored. While the store is away, the same batch is tried again with growing
- *   pauses, and nothing overtakes it.
+ * What it guarantees. Batches of one node are appended in the order in which they came. The store
+ * has a batch before the run moves on, and the run moves on before the node may forget the batch.
+ * After a batch that the store never took, nothing of that stream is stored: the node sends it again
+ * on its next stream. A lease whose batch was refused for good is stored no more. A lease that is
+ * noted while the store is asked goes with the next call.
  *
- * Locks: one, over the queue, and it is held for no call. The reader of the stream waits under it
- * only while the queue is full. `refused_run` and `refused_fence` belong to the thread that stores.
+ * Threads. One for each node that has sent answers, and one that renews for all nodes. The reader of
+ * a stream takes a queue's lock for a moment; it waits only when the queue is full.
  *
- * What can interleave
- *   The stream may end while a batch is tried: what waits then gets LAST_APPENDS_MS_MAX at most,
- *   and the node sends the rest again on its next stream. The lease may go to another node between
- *   the look at its holder and Append: the store's fence refuses the batch.
- */
-#include "append_rpc.h"
+ * Locks. Each queue and the list of leases have their own lock. Neither is held while the store, the
+ * dispatcher or a node is called, and neither is taken under the other. `refused_run` and
+ * `refused_fence` have none: they belong to the thread that stores.
+ *
+ * What can interleave. A lease may end or go to another node while its batch waits: the dispatcher
+ * is asked just before the append, and the store, which compares fences, has the last word. The
+ * stream may end at any time: what waits is stored for LAST_APPENDS_MS_MAX more, then dropped. A
+ * renewal may cross the end of its lease: the store names it as lost, and the dispatcher ignores
+ * that when the run has another fence by now. */
+#include "node_store_rpc.h"
 
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/auto.h"
 #include "base/clock.h"
+#include "base/map.h"
 #include "base/wait.h"
+#include "dispatcher.h"
 #include "log/log.h"
-#include "metrics.h"
 #include "moecap/v1/store.rpc.h"
 #include "service.h"
 
@@ -296,4 +301,143 @@ void sched_append_free(struct sched_append *a)
     pthread_mutex_destroy(&a->lock);
     pthread_cond_destroy(&a->changed);
     free(a);
+}
+
+/* ==== leases, renewed together ====
+ *
+ * The leases that are due lie in a map by run, so that two beats of a node are one renewal. The
+ * thread takes up to RENEW_CALL_MAX of them, renews them with one call, and looks again. What a
+ * reply calls lost becomes an event of the dispatcher. */
+
+enum { RENEW_ARENA_BYTES = 8 << 20, RENEW_CALL_MAX = 1024 /* leases; the store takes 4096 */ };
+
+struct sched_renewals {
+    struct cap_rpc_channel *store;
+    struct sched_dispatcher *dispatcher;
+    int64_t lease_ms;
+    pthread_t thread;
+    pthread_mutex_t lock; /* guards what follows; held for no call */
+    pthread_cond_t came;
+    struct cap_map *due; /* run id -> struct due */
+    bool ending;
+};
+
+struct due {
+    char run_id[CAP_ID_BYTES];
+    uint64_t fence;
+};
+
+/* What is due now, at most RENEW_CALL_MAX; 0 = the program ends. */
+static size_t wait_for_due(struct sched_renewals *r, struct due out[RENEW_CALL_MAX])
+{
+    size_t count = 0;
+
+    pthread_mutex_lock(&r->lock);
+    while (cap_map_count(r->due) == 0 && !r->ending)
+        pthread_cond_wait(&r->came, &r->lock);
+    while (cap_map_count(r->due) > 0 && count < RENEW_CALL_MAX && !r->ending) {
+        struct due *due = cap_map_value_at(r->due, cap_map_count(r->due) - 1);
+
+        out[count++] = *due;
+        cap_map_remove(r->due, due->run_id);
+        free(due);
+    }
+    pthread_mutex_unlock(&r->lock);
+    return count;
+}
+
+static void tell_lost(struct sched_renewals *r, const Moecap__V1__RenewReply *reply)
+{
+    for (size_t i = 0; i < reply->n_lost; i++) {
+        const struct sched_event lost = {.kind = SCHED_LEASE_LOST,
+                                         .run_id = reply->lost[i]->run_id,
+                                         .fence = reply->lost[i]->fence};
+
+        sched_dispatcher_event(r->dispatcher, &lost);
+    }
+}
+
+static void renew(struct sched_renewals *r, const struct due *due, size_t count)
+{
+    const struct cap_rpc_options options = {.timeout_ms = r->lease_ms};
+    CAP_AUTO(cap_arena) arena = cap_arena_new(RENEW_ARENA_BYTES);
+    Moecap__V1__RenewRequest request = MOECAP__V1__RENEW_REQUEST__INIT;
+    Moecap__V1__LeaseRef refs[RENEW_CALL_MAX], *list[RENEW_CALL_MAX];
+    Moecap__V1__RenewReply *reply;
+    struct cap_err err = {0};
+
+    for (size_t i = 0; i < count; i++) {
+        list[i] = &refs[i];
+        moecap__v1__lease_ref__init(list[i]);
+        list[i]->run_id = (char *)due[i].run_id;
+        list[i]->shard = SCHED_SHARD;
+        list[i]->fence = due[i].fence;
+    }
+    request.leases = list;
+    request.n_leases = count;
+    request.lease_ms = (uint32_t)r->lease_ms;
+    if (store_rpc_renew(r->store, &options, &request, arena, &reply, &err))
+        tell_lost(r, reply);
+    else
+        cap_log(WARN, "renew_failed", "leases=%zu reason=%s", count, CAP_LOG_Q(err.text));
+}
+
+static void *renew_due(void *argument)
+{
+    struct sched_renewals *r = argument;
+    struct due due[RENEW_CALL_MAX];
+    size_t count;
+
+    while ((count = wait_for_due(r, due)) > 0)
+        renew(r, due, count);
+    return NULL;
+}
+
+void sched_renewals_note(struct sched_renewals *r, const char *run_id, uint64_t fence)
+{
+    struct due *due = calloc(1, sizeof *due);
+
+    if (!due)
+        abort();
+    snprintf(due->run_id, sizeof due->run_id, "%s", run_id);
+    due->fence = fence;
+    pthread_mutex_lock(&r->lock);
+    free(cap_map_put(r->due, due->run_id, due)); /* the latest lease of a run is the one it has */
+    pthread_cond_signal(&r->came);
+    pthread_mutex_unlock(&r->lock);
+}
+
+struct sched_renewals *sched_renewals_new(struct cap_rpc_channel *store,
+                                          struct sched_dispatcher *dispatcher, int64_t lease_ms)
+{
+    struct sched_renewals *r = calloc(1, sizeof *r);
+
+    if (!r)
+        abort();
+    r->store = store;
+    r->dispatcher = dispatcher;
+    r->lease_ms = lease_ms;
+    r->due = cap_map_new();
+    pthread_mutex_init(&r->lock, NULL);
+    pthread_cond_init(&r->came, NULL);
+    if (pthread_create(&r->thread, NULL, renew_due, r) != 0)
+        abort();
+    return r;
+}
+
+void sched_renewals_free(struct sched_renewals *r)
+{
+    if (!r)
+        return;
+    pthread_mutex_lock(&r->lock);
+    r->ending = true;
+    pthread_cond_signal(&r->came);
+    pthread_mutex_unlock(&r->lock);
+    pthread_join(r->thread, NULL);
+    for (size_t i = 0; i < cap_map_count(r->due); i++)
+        free(cap_map_value_at(r->due, i));
+    cap_map_free(r->due);
+    pthread_mutex_destroy(&r->lock);
+    pthread_cond_destroy(&r->came);
+    free(r);
 }
