@@ -1,11 +1,11 @@
-/* Many idle nodes, many runs that none of them can take: what does it cost the scheduler, and how long
- * do submissions take meanwhile?
+/* Many idle nodes, many runs that none of them can take: what does it cost the scheduler, and how
+ * long do submissions take meanwhile?
  *
  *     bench-queue SCHEDULER PID NODES RUNS
  *
- * SCHEDULER is the address of a scheduler whose nodes_max admits so many, PID its process. The nodes
- * are streams of this process that beat every 3 s and offer one engine; the runs ask for another.
- * bench/queue.sh starts a suite for it and prints what must hold.
+ * SCHEDULER is the address of a scheduler whose nodes_max admits so many, PID its process. The
+ * nodes are streams of this process that beat every 3 s and offer one engine; the runs ask for
+ * another. bench/queue.sh starts a suite for it and prints what must hold.
  */
 #include <pthread.h>
 #include <stdatomic.h>

@@ -4,8 +4,8 @@
  *     bench-store HOST:PORT SAMPLES
  *
  * Append takes batches of 256 with token ids, timings, passes and expert counts; grading goes in
- * batches of 256; evidence is read whole. One connection, one call at a time, so what is measured is
- * the store and its database.
+ * batches of 256; evidence is read whole. One connection, one call at a time, so what is measured
+ * is the store and its database.
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,6 @@
-/* How fast this machine reads memory: every thread sums its own part of a block that no cache holds,
- * ROUNDS times, and its best round counts. bench-engine divides what decoding reads by this rate. */
+/* How fast this machine reads memory: every thread sums its own part of a block that no cache
+ * holds, ROUNDS times, and its best round counts. bench-engine divides what decoding reads by this
+ * rate. */
 #include "probe.h"
 
 #include <pthread.h>

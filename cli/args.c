@@ -1,5 +1,5 @@
-/* Options from argv by their rows: a row says where its value goes and of what kind it is, so a command
- * that gets an option needs no code for it. Words and options may be mixed. */
+/* Options from argv by their rows: a row says where its value goes and of what kind it is, so a
+ * command that gets an option needs no code for it. Words and options may be mixed. */
 #include "args.h"
 
 #include <ctype.h>

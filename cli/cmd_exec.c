@@ -1,5 +1,5 @@
-/* Offline work belongs to the program that owns it: as git does, we become it. With --json we run it
- * and make an object of its failure, as of any other command's. Also help and version. */
+/* Offline work belongs to the program that owns it: as git does, we become it. With --json we run
+ * it and make an object of its failure, as of any other command's. Also help and version. */
 #include <errno.h>
 #include <spawn.h>
 #include <stdio.h>

@@ -1,9 +1,10 @@
 /* submit: queues an evaluation.
  *
- * Its options are the rows of lib/spec/spec.def (commands.c makes them), so nothing here knows a knob.
- * What was written goes into the message knob by knob. A value that cannot be read, or has no room in
- * its field, is left out and told together with what the scheduler says of the rest, which is then only
- * asked for a plan. Sentences come with paths of the message and are printed with options. */
+ * Its options are the rows of lib/spec/spec.def (commands.c makes them), so nothing here knows a
+ * knob. What was written goes into the message knob by knob. A value that cannot be read, or has no
+ * room in its field, is left out and told together with what the scheduler says of the rest, which
+ * is then only asked for a plan. Sentences come with paths of the message and are printed with
+ * options. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,8 +58,8 @@ static void set_knob(Moecap__V1__EvaluationSpec *spec, enum cap_knob_id id,
         cap_spec_set_text(spec, id, value, arena, io_faults);
 }
 
-/* The scheduler says what is wrong with values that could be read and sent; together with those that
- * could not. Otherwise its answer is the reason. */
+/* The scheduler says what is wrong with values that could be read and sent; together with those
+ * that could not. Otherwise its answer is the reason. */
 static bool submit_spec(struct cli_suite *suite, const Moecap__V1__SubmitRequest *request,
                         Moecap__V1__SubmitReply **out_reply, struct cap_spec_faults *io_faults,
                         struct cap_err *err)
@@ -73,8 +74,8 @@ static bool submit_spec(struct cli_suite *suite, const Moecap__V1__SubmitRequest
     return ok && io_faults->count == 0;
 }
 
-/* Every fault on its line, with the names of options; the last one is the failure. A value that is not
- * even of its option's kind is a wrong command line. */
+/* Every fault on its line, with the names of options; the last one is the failure. A value that is
+ * not even of its option's kind is a wrong command line. */
 static int refuse(const struct cli_context *context, const struct cap_spec_faults *faults,
                   struct cap_err *err)
 {

@@ -1,7 +1,7 @@
 /* command.h — a command of `moecap`: a row in commands.c.
  *
- * run() gets the words that follow the command's name, after its options were parsed into `values`. It
- * returns an exit status; on failure it fills err, which main prints with a hint.
+ * run() gets the words that follow the command's name, after its options were parsed into `values`.
+ * It returns an exit status; on failure it fills err, which main prints with a hint.
  */
 #ifndef CLI_COMMAND_H
 #define CLI_COMMAND_H

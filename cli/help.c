@@ -406,7 +406,8 @@ static void print_group_case(size_t index)
     printf("\" ;;\n");
 }
 
-/* "inspect|forward|serve DIR ...": the length of the verbs; 0 when it begins with something else. */
+/* "inspect|forward|serve DIR ...": the length of the verbs; 0 when it begins with something else.
+ */
 static size_t verbs_length(const struct cli_command *c)
 {
     size_t length = strcspn(c->words, " ");

@@ -1,6 +1,6 @@
-/* What people read. A table is measured before it is printed, so that its columns are as wide as their
- * cells, counted in characters; for a narrow terminal it drops the columns that matter least. Every
- * text goes through base/plain.h, because names and messages come from others. */
+/* What people read. A table is measured before it is printed, so that its columns are as wide as
+ * their cells, counted in characters; for a narrow terminal it drops the columns that matter least.
+ * Every text goes through base/plain.h, because names and messages come from others. */
 #include "out.h"
 
 #include <assert.h>

@@ -1,6 +1,6 @@
-/* The runtime file: written whole whenever something changed, read by every other command. A process id
- * alone does not tell whose process it is, for ids are used again: the start time from /proc does. A
- * zombie is dead. */
+/* The runtime file: written whole whenever something changed, read by every other command. A
+ * process id alone does not tell whose process it is, for ids are used again: the start time from
+ * /proc does. A zombie is dead. */
 #include "runtime.h"
 
 #include <jansson.h>

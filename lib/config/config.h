@@ -2,7 +2,7 @@
  *
  * A program lists its settings in config.def, one row each:
  *
- *     CONF(queue_depth_max, int, 4096, 1, 1000000, "batches", "Batches waiting; one more is refused.")
+ *     CONF(queue_depth_max, int, 4096, 1, 1000000, "batches", "Batches waiting at most.")
  *     CONF(postgres,        str, "",   0, 1024,    "URI",     "The database; empty = embedded.")
  *
  * (for str: least and most bytes; for bool: 0, 1) and makes of it

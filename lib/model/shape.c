@@ -48,10 +48,10 @@ static const json_t *find(const json_t *object, const char *key)
 /* ---- how many ---- */
 
 static const char *const experts_keys[] = {
-    "num_experts",       /* Qwen, OLMoE, Jamba, Hunyuan, Ling, Gemma 4, LFM2, Kimi-Linear */
-    "n_routed_experts",  /* DeepSeek, Kimi-K2, GLM, dots, MiMo, Nemotron, LongCat */
-    "num_local_experts", /* Mixtral, gpt-oss, Llama 4, Granite, Phi, MiniMax, Grok, Arctic, JetMoE */
-    "moe_num_experts",   /* ERNIE, Step, DBRX, Aria */
+    "num_experts",             /* Qwen, OLMoE, Jamba, Hunyuan, Ling, Gemma 4, LFM2, Kimi-Linear */
+    "n_routed_experts",        /* DeepSeek, Kimi-K2, GLM, dots, MiMo, Nemotron, LongCat */
+    "num_local_experts",       /* Mixtral, gpt-oss, Llama 4, Granite, Phi, MiniMax, Grok, Arctic */
+    "moe_num_experts",         /* ERNIE, Step, DBRX, Aria */
     "moe_num_primary_experts", /* SmallThinker */
     "num_routed_experts",
     NULL};

@@ -1,7 +1,8 @@
 /* What those ask who watch over the suite.
  *
- * GET /healthz: we live. GET /readyz: which of the services that we need answer, each asked for something
- * that it must look up. Without the scheduler or the store there is nothing we can do: 503.
+ * GET /healthz: we live. GET /readyz: which of the services that we need answer, each asked for
+ * something that it must look up. Without the scheduler or the store there is nothing we can do:
+ * 503.
  *
  * GET /metrics: the counters of every program, as Prometheus reads them. Programs are told apart by
  * the label service, nodes by the label node; a node's are those of its last beat, asked from the

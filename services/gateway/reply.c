@@ -1,5 +1,5 @@
-/* What every reply has: an ETag of its text, packing for clients that take gzip, and one form of errors
- * ({"error": {"code", "message", "field", "fields"}}), whether a handler, a service that we
+/* What every reply has: an ETag of its text, packing for clients that take gzip, and one form of
+ * errors ({"error": {"code", "message", "field", "fields"}}), whether a handler, a service that we
  * called, or the HTTP server found the fault. */
 #include <stdio.h>
 #include <stdlib.h>

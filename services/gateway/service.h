@@ -1,9 +1,9 @@
 /* service.h — what the gateway's handlers share, and what each does.
  *
- * A handler runs on its connection's thread and may block. Every request passes the guard (http/guard.h) first:
- * the HTTP server asks it when the headers are there.
- * API replies are JSON; an error is {"error": {"code", "message"}} with the HTTP status that fits,
- * and names the field to blame, in the body or the query, where there is one.
+ * A handler runs on its connection's thread and may block. Every request passes the guard
+ * (http/guard.h) first: the HTTP server asks it when the headers are there. API replies are JSON;
+ * an error is {"error": {"code", "message"}} with the HTTP status that fits, and names the field to
+ * blame, in the body or the query, where there is one.
  */
 #ifndef GATE_SERVICE_H
 #define GATE_SERVICE_H
@@ -84,8 +84,8 @@ void gate_reply_refusal(struct cap_http_request *http, const struct cap_err *err
 
 void gate_page(struct cap_http_request *http, void *self); /* page.c */
 
-/* streams_rpc.c: server-sent events, for at most watchers_max readers. `wait` waits up to wait_ms for
- * something to happen; `add` then adds events and returns false after the last; `end` is called
+/* streams_rpc.c: server-sent events, for at most watchers_max readers. `wait` waits up to wait_ms
+ * for something to happen; `add` then adds events and returns false after the last; `end` is called
  * once in any case. A comment goes out when nothing else did for heartbeat_ms. */
 struct gate_stream_ops {
     bool (*wait)(void *state, int64_t wait_ms);

@@ -1,9 +1,9 @@
 /* Two questions to a submission before it is queued.
  *
- * Can it run here? The table of knobs has judged each value by itself (cap_spec_check). What is asked
- * now needs to know what exists: tasks and their few-shot examples from the store; models, their
- * contexts and what a node may ask for from the nodes that are connected. What a node would find out
- * with the first prompt is said at once.
+ * Can it run here? The table of knobs has judged each value by itself (cap_spec_check). What is
+ * asked now needs to know what exists: tasks and their few-shot examples from the store; models,
+ * their contexts and what a node may ask for from the nodes that are connected. What a node would
+ * find out with the first prompt is said at once.
  *
  * Which samples does a run take? A share is drawn by seed and task, so that every repeat and every
  * machine takes the same ones; then the first `limit` of those. The draw never changes between

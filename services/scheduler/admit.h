@@ -1,5 +1,5 @@
-/* admit.h — what becomes of a submission: is it one that can run here, and which samples does each of
- * its runs take. Pure functions; any thread. */
+/* admit.h — what becomes of a submission: is it one that can run here, and which samples does each
+ * of its runs take. Pure functions; any thread. */
 #ifndef SCHED_ADMIT_H
 #define SCHED_ADMIT_H
 

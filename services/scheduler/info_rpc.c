@@ -1,9 +1,9 @@
 /* What this suite accepts now: for Submit to check against, and for Info to tell.
  *
  * Tasks are asked from the store for each call; models and engines are gathered from the
- * hellos of the nodes that are connected, a model once however many nodes offer it; ranges, words and
- * defaults from the table of knobs (lib/spec). Info answers without the store, too, and says what is
- * missing; Submit cannot. */
+ * hellos of the nodes that are connected, a model once however many nodes offer it; ranges, words
+ * and defaults from the table of knobs (lib/spec). Info answers without the store, too, and says
+ * what is missing; Submit cannot. */
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>

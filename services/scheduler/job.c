@@ -1,4 +1,5 @@
-/* A run beside decisions: made from what the store has of it, kept as long as somebody looks at it. */
+/* A run beside decisions: made from what the store has of it, kept as long as somebody looks at it.
+ */
 #include "job.h"
 
 #include <stdio.h>

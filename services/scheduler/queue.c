@@ -7,8 +7,8 @@
  * waits longest. A submitter's being served changes the level of all its runs at once, and keeps
  * their order within each line: that is why lines need no sorting (state.h).
  *
- * Cost, with n runs that wait and l lines of the classes that a node can run: a run that comes, goes
- * or changes its place O(log n); a node that becomes idle O(l log n); a beat nothing at all.
+ * Cost, with n runs that wait and l lines of the classes that a node can run: a run that comes,
+ * goes or changes its place O(log n); a node that becomes idle O(l log n); a beat nothing at all.
  * unit.sched_cost counts it.
  */
 #include <stdio.h>

@@ -33,8 +33,8 @@ struct sched_service {
     pthread_t restorer;
 };
 
-/* Makes everything and begins to take over what the store knows; the handlers are added to `server`,
- * which is not started yet. Settings' strings are borrowed. */
+/* Makes everything and begins to take over what the store knows; the handlers are added to
+ * `server`, which is not started yet. Settings' strings are borrowed. */
 void sched_service_start(struct sched_service *service, const struct sched_settings *settings,
                          struct cap_rpc_server *server);
 /* Ends the nodes' streams; each handler returns soon. */

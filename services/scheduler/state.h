@@ -8,9 +8,9 @@
  *     BUSY   being leased, leased, running or grading     in state->busy
  *
  * A *class* is what runs need of a node; the runs of one class can run on the same nodes. Within a
- * class, the runs of one submitter and one priority form a *line*: at any time, and
- * however often others were served, the one that was queued first comes first. So choosing a run for a node compares the
- * heads of the lines of the classes it can run, never the runs behind them.
+ * class, the runs of one submitter and one priority form a *line*: at any time, and however often
+ * others were served, the one that was queued first comes first. So choosing a run for a node
+ * compares the heads of the lines of the classes it can run, never the runs behind them.
  *
  * Nodes find classes by what they offer (sched_queue.buckets), classes find nodes among the idle.
  * One rule keeps a beat cheap: at the end of each step, no idle node could take a run that waits in

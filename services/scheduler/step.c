@@ -13,9 +13,9 @@
  *
  * Who holds a run. The store is asked for a lease (leasing), grants it (leased), the node is told
  * and gets the prompts, batches are stored (running), the last batch is stored (grading), verdicts
- * and summary are stored. What ends a lease before that: the node leaves, falls silent, lets go, says
- * in its beats for too long that it does not hold the run, or stores nothing for too long; the store
- * takes the lease away; or somebody cancels. Then the run waits again, or has ended.
+ * and summary are stored. What ends a lease before that: the node leaves, falls silent, lets go,
+ * says in its beats for too long that it does not hold the run, or stores nothing for too long; the
+ * store takes the lease away; or somebody cancels. Then the run waits again, or has ended.
  *
  * Whose fault it is. An attempt that stored nothing counts against the run (attempts_max in a row).
  * What ends a node twice in the same phase, or fails twice with the same sentence of a server that
@@ -181,7 +181,8 @@ static void evict(struct step *s, struct sched_node *node, const char *run_id, u
 {
     bool again = node->stopping && strcmp(node->run_id, run_id) == 0;
 
-    /* a node that goes on beating with it is told again, but not with every beat: it may not read */
+    /* a node that goes on beating with it is told again, but not with every beat: it may not read
+     */
     if (again && node->fence == fence && s->now_ms - node->stop_sent_ms < s->state->policy.retry_ms)
         return;
     if (!*node->run_id || again)
@@ -363,8 +364,8 @@ static struct sched_run *run_of(const struct step *s, const struct sched_node *n
     return run && is_active(run) && strcmp(run->node_id, node->id) == 0 ? run : NULL;
 }
 
-/* Whatever ends a node twice is counted against the run that the node had: what it said it was doing
- * was the same, and nothing was stored between. One that had not begun says nothing. */
+/* Whatever ends a node twice is counted against the run that the node had: what it said it was
+ * doing was the same, and nothing was stored between. One that had not begun says nothing. */
 static bool ends_nodes(struct sched_run *run)
 {
     if (!*run->phase)
@@ -408,8 +409,8 @@ static void lose_silent_nodes(struct step *s)
     }
 }
 
-/* Nobody holds a run for ever: not a node that beats and delivers nothing, nor one that does not come
- * back with the lease that it had from an earlier scheduler. */
+/* Nobody holds a run for ever: not a node that beats and delivers nothing, nor one that does not
+ * come back with the lease that it had from an earlier scheduler. */
 static void check_progress(struct step *s, struct sched_run *run)
 {
     const struct sched_policy *policy = &s->state->policy;
@@ -478,8 +479,8 @@ static void on_node_says(struct step *s)
         snprintf(run->phase, sizeof run->phase, "%s", s->event->reason);
 }
 
-/* We believe that the node has a run, and for too long it has not named it: an assignment on its way
- * takes a moment, not that long. */
+/* We believe that the node has a run, and for too long it has not named it: an assignment on its
+ * way takes a moment, not that long. */
 static void miss_run(struct step *s, struct sched_node *node)
 {
     struct sched_run *run = run_of(s, node);
@@ -645,7 +646,8 @@ static void on_answers_stored(struct step *s)
     start_grading(s, run);
 }
 
-/* The beginning of a sentence without its numbers: "not ready after 9 s" is "not ready after 10 s". */
+/* The beginning of a sentence without its numbers: "not ready after 9 s" is "not ready after 10 s".
+ */
 static void keep_words(const char *text, char out[SCHED_FAILURE_BYTES])
 {
     size_t length = 0;

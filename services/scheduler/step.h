@@ -2,10 +2,10 @@
  *
  *     sched_step(state, &event, now_ms, &actions);
  *
- * The caller (dispatcher.c) feeds what happened and carries out what comes back; a simulation does the
- * same with a made-up world. No I/O, no clock, no lock in here. The state belongs to one thread at
- * a time. A run's state is written by move() in step.c alone; the store's own table of legal moves
- * guards the same rules once more.
+ * The caller (dispatcher.c) feeds what happened and carries out what comes back; a simulation does
+ * the same with a made-up world. No I/O, no clock, no lock in here. The state belongs to one thread
+ * at a time. A run's state is written by move() in step.c alone; the store's own table of legal
+ * moves guards the same rules once more.
  *
  * One run is one shard (number SCHED_SHARD) on one node, because runs measure performance.
  */

@@ -6,8 +6,9 @@
  * Locks. streams->lock guards the map, the users and the limits on log lines; nothing that may
  * block is called under it. A stream's `order` is held while something is sent, which may take long
  * when the node does not read: `sending_since_ms` says since when, and sched_streams_drop_stuck
- * reads it without that lock. A stream's `beat_lock` guards its last beat. Nothing here takes a lock
- * while it holds another; a sender may take the dispatcher's while it holds `order` (dispatcher.c).
+ * reads it without that lock. A stream's `beat_lock` guards its last beat. Nothing here takes a
+ * lock while it holds another; a sender may take the dispatcher's while it holds `order`
+ * (dispatcher.c).
  */
 #include "stream.h"
 

@@ -1,7 +1,7 @@
 /* stream.h — the stream to a connected node, which others may send on while it lives.
  *
- * Made by the handler that serves the stream; found by node id; sched_stream_close waits until nobody
- * uses it any more, so that the handler may return. Any thread.
+ * Made by the handler that serves the stream; found by node id; sched_stream_close waits until
+ * nobody uses it any more, so that the handler may return. Any thread.
  *
  * What is sent while the order is held is seen by the node in that order. Whoever assigns asks,
  * with the order held, whether the run is still wanted: so no Stop overtakes its assignment.
@@ -55,8 +55,8 @@ void sched_stream_end_stop(struct sched_stream *stream);
 bool sched_stream_may_log(struct sched_streams *streams, struct sched_stream *stream,
                           int *out_untold);
 
-/* Cancels the stream of one node, of each node that has not read what was sent for longer than that,
- * or every stream: the program ends. None waits for a node. */
+/* Cancels the stream of one node, of each node that has not read what was sent for longer than
+ * that, or every stream: the program ends. None waits for a node. */
 void sched_streams_drop(struct sched_streams *streams, const char *node_id);
 void sched_streams_drop_stuck(struct sched_streams *streams, int64_t sending_ms_max);
 void sched_streams_cancel(struct sched_streams *streams);

@@ -1,13 +1,13 @@
 /* Submit and Cancel.
  *
- * Submit: fill in what was left out, collect every fault, make the canonical form and its hash, plan
- * the runs (one a task and repeat, each with its samples), and hand all of it to the store in one
- * call. The store answers with the ids of the same configuration when that is queued or running
+ * Submit: fill in what was left out, collect every fault, make the canonical form and its hash,
+ * plan the runs (one a task and repeat, each with its samples), and hand all of it to the store in
+ * one call. The store answers with the ids of the same configuration when that is queued or running
  * already, so a reply that got lost does no harm: the call is repeated, and what it queued is taken
  * over from the store. Nothing is kept here before the store has it.
  *
- * Cancel asks the dispatcher and waits a moment for the store to know, so that the reply tells which
- * runs are cancelled and which had ended. */
+ * Cancel asks the dispatcher and waits a moment for the store to know, so that the reply tells
+ * which runs are cancelled and which had ended. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -285,7 +285,8 @@ static const struct sched_view *find_view(const struct sched_view *views, size_t
     return NULL;
 }
 
-/* It had ended, or has ended otherwise meanwhile. One that is forgotten by now had ended long ago. */
+/* It had ended, or has ended otherwise meanwhile. One that is forgotten by now had ended long ago.
+ */
 static bool came_late(const struct sched_view *before, const struct sched_view *after)
 {
     return sched_state_ended(before->run.state) || !after ||

@@ -1,9 +1,9 @@
-/* Watch: the progress of an evaluation or a run, until it ends; and what the store knows of one that
- * is not (or no longer) known here.
+/* Watch: the progress of an evaluation or a run, until it ends; and what the store knows of one
+ * that is not (or no longer) known here.
  *
- * A watcher looks when something has changed, at most every WATCH_STEP_MS; a change of state is sent
- * at once, counts alone every WATCH_PAUSE_MS. It ends when the store knows the end, so that no death
- * of this program undoes what was told. */
+ * A watcher looks when something has changed, at most every WATCH_STEP_MS; a change of state is
+ * sent at once, counts alone every WATCH_PAUSE_MS. It ends when the store knows the end, so that no
+ * death of this program undoes what was told. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -33,8 +33,8 @@ static void add_run_nos(struct cap_buf *out, const struct page *page)
     cap_buf_add_char(out, '}');
 }
 
-/* Gives the rows of a page their figures, all with one statement, in the page's order. `ids` are the
- * figures that are wanted beside the headline metric, one on each line, or "" for all. */
+/* Gives the rows of a page their figures, all with one statement, in the page's order. `ids` are
+ * the figures that are wanted beside the headline metric, one on each line, or "" for all. */
 static bool add_figures(struct store_conn *conn, const struct page *page, const char *ids,
                         struct cap_arena *arena, struct cap_err *err)
 {

@@ -1,8 +1,8 @@
-/* The words of an enum. The enum in the .proto is the one table of them: C takes them from here, JSON
- * from the descriptor (lib/wire), the database's CHECK and the page from the same list.
+/* The words of an enum. The enum in the .proto is the one table of them: C takes them from here,
+ * JSON from the descriptor (lib/wire), the database's CHECK and the page from the same list.
  *
- * RUN_STATE_QUEUED of RunState is "queued", as lib/wire writes it. The value 0 says "not told", so it
- * stands behind no word of a list; as a word it is "".
+ * RUN_STATE_QUEUED of RunState is "queued", as lib/wire writes it. The value 0 says "not told", so
+ * it stands behind no word of a list; as a word it is "".
  */
 #include <ctype.h>
 #include <string.h>

@@ -34,7 +34,8 @@ CAP_DEFINE_AUTO(infer_outbox)
 void infer_outbox_put(struct infer_outbox *outbox, const struct infer_batch *batch);
 bool infer_outbox_has_room(const struct infer_outbox *outbox);
 /* The first batch not sent on this connection, then marked sent; NULL when there is none, or when
- * what is sent and not acknowledged would exceed the window with it. Borrowed until the next call. */
+ * what is sent and not acknowledged would exceed the window with it. Borrowed until the next call.
+ */
 const struct infer_batch *infer_outbox_next(struct infer_outbox *outbox);
 /* Forgets batches up to seq. */
 void infer_outbox_ack(struct infer_outbox *outbox, uint64_t seq);

@@ -17,9 +17,9 @@
 /* ---- when the next request may start: the shape of the traffic ----
  *
  * Closed loop: a fixed number of requests is in flight; one that ends makes room for the next. Open
- * loop: Poisson arrivals at a mean rate, whether or not earlier ones have ended. An open-loop request
- * counts as submitted when it was due, not when the node got round to it: otherwise a slow engine
- * would slow its own load and its waiting time would vanish from the figures ("coordinated
+ * loop: Poisson arrivals at a mean rate, whether or not earlier ones have ended. An open-loop
+ * request counts as submitted when it was due, not when the node got round to it: otherwise a slow
+ * engine would slow its own load and its waiting time would vanish from the figures ("coordinated
  * omission").
  *
  * Pure: no clock, no thread; the caller says what time it is. Same seed, same arrivals.
@@ -81,8 +81,8 @@ void infer_timing_tokens(struct infer_timing *timing, int64_t at_ns, int tokens)
 void infer_timing_closing(struct infer_timing *timing);
 /* The request has ended, with this many tokens; -1 = unknown. */
 void infer_timing_end(struct infer_timing *timing, int output_tokens);
-/* Tokens of the first event, after the end; 0 = unknown: a rate over the events behind it counts the
- * others. */
+/* Tokens of the first event, after the end; 0 = unknown: a rate over the events behind it counts
+ * the others. */
 int infer_timing_first_tokens(const struct infer_timing *timing);
 /* The gaps, or none where chunks are not tokens. Borrowed. */
 size_t infer_timing_gaps(const struct infer_timing *timing, const uint32_t **out_gaps_us);

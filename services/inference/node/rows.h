@@ -121,9 +121,9 @@ void infer_expert_sums_pass(struct infer_expert_sums *sums, const struct infer_p
 /* A request's experts, of an engine that has no passes to show: nobody knows what else ran with it,
  * so they are counted in a bucket of their own, 0 on the wire. */
 void infer_expert_sums_routing(struct infer_expert_sums *sums, const struct infer_routing *routing);
-/* Writes the sums since the last flush as rows, and begins again at 0. Calls `full`, which must empty the
- * rows, whenever they have grown to INFER_ROWS_FLUSH_BYTES: of a large model the sums alone can be
- * more than a batch holds. */
+/* Writes the sums since the last flush as rows, and begins again at 0. Calls `full`, which must
+ * empty the rows, whenever they have grown to INFER_ROWS_FLUSH_BYTES: of a large model the sums
+ * alone can be more than a batch holds. */
 void infer_expert_sums_flush(struct infer_expert_sums *sums, struct infer_rows *rows,
                              void (*full)(void *arg), void *arg);
 

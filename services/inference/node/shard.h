@@ -2,15 +2,16 @@
  *
  * The worker's thread; it returns when the shard is done, stopped, or cannot go on. Order:
  *   1. warm-up, by one rule for every engine: the shard's first prompt is run once, alone, for at
- *      most 8 tokens. It does not count as an answer; its passes are kept and marked, and no measure uses them.
- *   2. the clock starts; the load (requests.h) says when requests start; every event is stamped by the
- *      engine where the token appeared.
+ *      most 8 tokens. It does not count as an answer; its passes are kept and marked, and no
+ *      measure uses them.
+ *   2. the clock starts; the load (requests.h) says when requests start; every event is stamped by
+ *      the engine where the token appeared.
  *   3. an answer becomes a row at once; rows go out (work.h) as numbered batches.
  *   4. the last batch carries the report.
  * A request that fails is a FAILED answer with its reason, and the shard goes on; a warm-up that
  * fails as every request would (no such model, nothing of this kind, the server dead) fails the
- * shard with its reason. An engine that is
- * lost fails the shard; what was answered before is delivered first.
+ * shard with its reason. An engine that is lost fails the shard; what was answered before is
+ * delivered first.
  */
 #ifndef INFER_SHARD_H
 #define INFER_SHARD_H

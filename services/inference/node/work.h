@@ -64,7 +64,8 @@ void infer_work_close(struct infer_work *work);
 /* ---- the receiving thread ---- */
 
 /* A stream is up; returns its generation. A beat goes out first, then the outbox again, of which at
- * most window_bytes are on their way at a time (0 = no limit), so that no beat stands far behind. */
+ * most window_bytes are on their way at a time (0 = no limit), so that no beat stands far behind.
+ */
 uint64_t infer_work_connected(struct infer_work *work, int beat_ms, size_t window_bytes);
 void infer_work_disconnected(struct infer_work *work);
 /* Replaces a lease that is still here: the scheduler knows better. A bad spec or prompt fails the
@@ -88,7 +89,8 @@ void infer_outgoing_done(struct infer_outgoing *out);
 
 /* ---- the worker ---- */
 
-/* Waits for a complete assignment; the worker owns it. False when none came in wait_ms, or after close. */
+/* Waits for a complete assignment; the worker owns it. False when none came in wait_ms, or after
+ * close. */
 bool infer_work_take(struct infer_work *work, int wait_ms,
                      struct infer_assignment **out_assignment);
 bool infer_work_closed(struct infer_work *work);

@@ -1,9 +1,9 @@
 /* worker.h — the one thread that owns the engine.
  *
  * It takes leased shards (work.h) and, while there is none, requests from the HTTP
- * endpoint (serve/queue.h). The engine it opened last stays open and is used again when the next work
- * wants the same model, precision and device with no more requests in flight. A leased shard goes
- * first: its requests that run get a few seconds to end, new ones are refused, so that nothing
+ * endpoint (serve/queue.h). The engine it opened last stays open and is used again when the next
+ * work wants the same model, precision and device with no more requests in flight. A leased shard
+ * goes first: its requests that run get a few seconds to end, new ones are refused, so that nothing
  * disturbs what is being measured.
  */
 #ifndef INFER_WORKER_H

@@ -163,8 +163,8 @@ static bool feed(struct run *run, int end, struct cap_err *err)
     return true;
 }
 
-/* Dynamic rope turns all positions again once the sequence outgrows the training length: then the cache
- * is of no use for the next token. */
+/* Dynamic rope turns all positions again once the sequence outgrows the training length: then the
+ * cache is of no use for the next token. */
 static void forget_if_turned(struct run *run)
 {
     const struct cap_rope *rope = &run->model->shape->rope;

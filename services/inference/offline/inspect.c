@@ -1,8 +1,8 @@
 /* model inspect DIR: what a model directory holds, and whether our engine would take it.
  *
- * Everything is gathered as one JSON object, which --json prints; the text is made from it, with every
- * string made plain first. Of a family that our engine does not run, the shape is told as far as its
- * keys are known (model/shape.h). */
+ * Everything is gathered as one JSON object, which --json prints; the text is made from it, with
+ * every string made plain first. Of a family that our engine does not run, the shape is told as far
+ * as its keys are known (model/shape.h). */
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>

@@ -5,7 +5,8 @@
  *     pretokenize.c  what lies between them becomes words
  *     bpe.c          a word becomes ids
  *
- * tokenizer.c reads tokenizer.json and calls them. What is read is immutable afterwards; any thread.
+ * tokenizer.c reads tokenizer.json and calls them. What is read is immutable afterwards; any
+ * thread.
  */
 #ifndef INFER_TEXT_INSIDE_H
 #define INFER_TEXT_INSIDE_H

@@ -429,7 +429,8 @@ static int status_as(const struct fixture *f, const char *headers, const char *m
     return status;
 }
 
-/* As the gateway keeps them out: a page's name that leads here, a page that posts without asking. */
+/* As the gateway keeps them out: a page's name that leads here, a page that posts without asking.
+ */
 static void a_foreign_page_neither_reads_nor_runs_the_model(void **state)
 {
 #define JSON "Content-Type: application/json\r\n"

@@ -1,5 +1,6 @@
-/* External engines against a scripted server: readiness, identity, what is sent, refusals, loss. The replies are written after what real servers send. docs/engines.md has the 22 points
- * that an adapter must handle and names the test of each. */
+/* External engines against a scripted server: readiness, identity, what is sent, refusals, loss.
+ * The replies are written after what real servers send. docs/engines.md has the 22 points that an
+ * adapter must handle and names the test of each. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
-/* node.h — a node that does as the test says: slow, twice, deaf, dying, failing. It speaks real gRPC
- * and lives in this process.
+/* node.h — a node that does as the test says: slow, twice, deaf, dying, failing. It speaks real
+ * gRPC and lives in this process.
  *
  * Fields marked (any time) may be changed while it runs.
  */

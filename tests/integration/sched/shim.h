@@ -1,7 +1,8 @@
 /* shim.h — stands between the scheduler and the real store, passes every call on, and makes faults.
  *
- * What the store does is what the store does: nothing is imitated here. A call can be refused before
- * it reaches the store, its reply can be lost after the deed was done, and calls can take longer.
+ * What the store does is what the store does: nothing is imitated here. A call can be refused
+ * before it reaches the store, its reply can be lost after the deed was done, and calls can take
+ * longer.
  *
  *     shim_start(&shim, store_address);      serves on shim.address
  *     shim.lose_percent = 10;

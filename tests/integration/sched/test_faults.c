@@ -348,7 +348,8 @@ static void a_submission_whose_reply_is_lost_is_conducted_all_the_same(void **st
 
 /* ---- what a batch's acknowledgement means ---- */
 
-/* A node forgets what is acknowledged: a batch that only the scheduler has would be lost with it. */
+/* A node forgets what is acknowledged: a batch that only the scheduler has would be lost with it.
+ */
 static void a_batch_is_acknowledged_when_the_store_has_it(void **state)
 {
     struct house *house = *state;

@@ -1,10 +1,10 @@
 /* Gold reaches no node, in no field of any message: of every task that is shipped.
  *
- * Each task of tasks/ is put into the store with documents of ours in which whatever is not asked is
- * marked: the right answer, and fields that only a holder of the whole document could pass on. The
- * real evaluator renders, the real scheduler assigns, and this test is the node: it goes through every
- * text and every byte string of every command, by the messages' own descriptors, so that a field
- * that comes tomorrow is looked at, too.
+ * Each task of tasks/ is put into the store with documents of ours in which whatever is not asked
+ * is marked: the right answer, and fields that only a holder of the whole document could pass on.
+ * The real evaluator renders, the real scheduler assigns, and this test is the node: it goes
+ * through every text and every byte string of every command, by the messages' own descriptors, so
+ * that a field that comes tomorrow is looked at, too.
  */
 #include <dirent.h>
 
@@ -230,8 +230,8 @@ static struct cap_rpc_call *join(struct suite *s)
     return call;
 }
 
-/* Beats, and looks at all that comes, until the last prompt of a run has come; answers that it gives
- * the run up. */
+/* Beats, and looks at all that comes, until the last prompt of a run has come; answers that it
+ * gives the run up. */
 static void read_run(struct cap_rpc_call *call, struct look *look)
 {
     Moecap__V1__LeaseRef held = MOECAP__V1__LEASE_REF__INIT, *leases = &held;

@@ -111,7 +111,8 @@ static bool keep_last(void *arg, const ProtobufCMessage *message, struct cap_err
     return true;
 }
 
-/* The node that held the lease goes on behind the last batch that was stored, under its old fence. */
+/* The node that held the lease goes on behind the last batch that was stored, under its old fence.
+ */
 static void a_run_that_was_under_way_goes_on(void **state)
 {
     struct world *w = *state;

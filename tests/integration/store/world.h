@@ -1,8 +1,8 @@
 /* world.h — a store with a task, an evaluation and runs, for the tests of this folder.
  *
  * Every test gets a database of its own: world_setup and world_teardown are cmocka's fixtures, the
- * test finds the world in *state. Helpers with must_ fail the test when the store refuses; what they
- * answer lies in the world's arena.
+ * test finds the world in *state. Helpers with must_ fail the test when the store refuses; what
+ * they answer lies in the world's arena.
  */
 #ifndef WORLD_H
 #define WORLD_H
@@ -53,7 +53,8 @@ struct draft_evaluation {
 };
 struct draft_evaluation *draft(struct world *world, uint32_t samples, int tag);
 /* One run of the first `samples`; the run's id. `tag` tells configurations apart. A smaller
- * shard_size cuts the run into several shards, which Enqueue refuses but older databases may hold. */
+ * shard_size cuts the run into several shards, which Enqueue refuses but older databases may hold.
+ */
 char *must_enqueue(struct world *world, uint32_t samples, uint32_t shard_size, int tag);
 
 bool lease(struct world *world, const char *run_id, uint32_t shard, const char *node, uint32_t ms,

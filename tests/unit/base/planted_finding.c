@@ -1,5 +1,5 @@
-/* A mistake that the sanitizer of this build finds: the test is that the program then ends and fails.
- * Built with a sanitizer only (CMakeLists.txt), one mistake for each. */
+/* A mistake that the sanitizer of this build finds: the test is that the program then ends and
+ * fails. Built with a sanitizer only (CMakeLists.txt), one mistake for each. */
 #include <limits.h>
 #include <pthread.h>
 #include <stdio.h>

@@ -237,7 +237,8 @@ static void the_evaluations_seed_changes_draws_and_samples(void **state)
     assert_string_equal(prompt.text, again.text);
 }
 
-/* Also where the harness does not look: the pool is what is evaluated, under a name of another key. */
+/* Also where the harness does not look: the pool is what is evaluated, under a name of another key.
+ */
 static void a_document_never_is_its_own_example(void **state)
 {
     static const char *const yamls[] = {

@@ -1,4 +1,5 @@
-/* The node's small parts, each alone: traffic shape, time stamps, text, outbox, assignments, models. */
+/* The node's small parts, each alone: traffic shape, time stamps, text, outbox, assignments,
+ * models. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

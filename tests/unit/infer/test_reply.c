@@ -1,4 +1,5 @@
-/* What servers send: chunks of a stream, the forms in which they say no, and counts that cannot be. */
+/* What servers send: chunks of a stream, the forms in which they say no, and counts that cannot be.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
-/* The endpoint: requests that are read or refused, replies as OpenAI writes them, and the queue between
- * its connections and the engine. */
+/* The endpoint: requests that are read or refused, replies as OpenAI writes them, and the queue
+ * between its connections and the engine. */
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
-/* Mixtral as a family of this test alone: parts that exist, under other keys and names. It shows what
- * docs/adding-a-family.md promises: one file and one row. The table at the end takes the place of
- * lib/model's. */
+/* Mixtral as a family of this test alone: parts that exist, under other keys and names. It shows
+ * what docs/adding-a-family.md promises: one file and one row. The table at the end takes the place
+ * of lib/model's. */
 #include "model/family.h"
 
 static bool read_attention(const json_t *config, const struct cap_model *model, int layer,

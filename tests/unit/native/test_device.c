@@ -1,6 +1,6 @@
-/* A device that fails at the n-th call, for every n: the engine says so and goes on living. The table
- * at the end takes the place of the kernels' own: it has one more row, which is all that a backend
- * needs to be found, listed and announced. */
+/* A device that fails at the n-th call, for every n: the engine says so and goes on living. The
+ * table at the end takes the place of the kernels' own: it has one more row, which is all that a
+ * backend needs to be found, listed and announced. */
 #include "fixture.h"
 
 extern const struct moe_backend moe_backend_cpu;

@@ -84,7 +84,8 @@ static int likelier_first(const void *a, const void *b)
     return x->id < y->id ? -1 : 1;
 }
 
-/* The definition: all candidates in order, then top-k, then top-p of what it left, then one draw. */
+/* The definition: all candidates in order, then top-k, then top-p of what it left, then one draw.
+ */
 static int32_t sample_by_sorting(const float *values, const struct native_sampling *s,
                                  struct cap_rand *rand)
 {

@@ -1,5 +1,5 @@
-/* Which evaluations are accepted here, where tasks, models and nodes are known, and which samples a run
- * takes. What a value says by itself is tested in tests/unit/spec. */
+/* Which evaluations are accepted here, where tasks, models and nodes are known, and which samples a
+ * run takes. What a value says by itself is tested in tests/unit/spec. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,0 +1,44 @@
+/* evaluator.h — the evaluator, as the scheduler asks it: prompts, verdicts, figures.
+ *
+ * A task is sent once. The evaluator keeps it, compiled, with its few-shot pool, under digests that
+ * it answers with; calls name the task by these. When it says NOT_FOUND, because it was restarted
+ * or has forgotten, the task is read from the store and sent again.
+ *
+ * What ends the evaluator is found out. An evaluator that ends, or does not answer in time, while
+ * it works for several runs at once says nothing about which of them did it. So each of these runs
+ * is *suspect*, and the next call for a suspect is made alone: it waits until no other call is on
+ * its way, and others wait until it is over. If the evaluator, there before, is gone after it, the
+ * run is to blame: the call fails for good, with that sentence, and the others go on. A call that
+ * succeeds clears its run. An evaluator that is away when it is asked blames nobody.
+ *
+ * Messages are handed on as they are, so that what a newer program put into them survives. Blocking
+ * calls; any thread. UNAVAILABLE and its like mean: try again, in smaller pieces after
+ * RESOURCE_EXHAUSTED and DEADLINE_EXCEEDED. Everything here may be repeated safely.
+ */
+#ifndef SCHED_EVALUATOR_H
+#define SCHED_EVALUATOR_H
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "job.h"
+#include "moecap/v1/evaluator.pb-c.h"
+
+struct cap_rpc_channel;
+struct sched_evaluator;
+
+/* `store` is borrowed: tasks and documents come from there. */
+struct sched_evaluator *sched_evaluator_new(const char *address, struct cap_rpc_channel *store);
+void sched_evaluator_free(struct sched_evaluator *evaluator);
+
+/* Prompts of these samples of the run's task, in order; in the arena. */
+bool sched_evaluator_render(struct sched_evaluator *evaluator, struct sched_job *job,
+                            const uint32_t *ordinals, size_t count, struct cap_arena *arena,
+                            Moecap__V1__RenderReply **out_reply, struct cap_err *err);
+/* Grades at most `batch` answers that the store has; *out_all: nothing is left. */
+bool sched_evaluator_grade(struct sched_evaluator *evaluator, struct sched_job *job, uint32_t batch,
+                           uint32_t *out_graded, bool *out_all, struct cap_err *err);
+/* Evidence to figures to the store. out_invalid: why the run is no measurement, "" = it is one. */
+bool sched_evaluator_finish(struct sched_evaluator *evaluator, struct sched_job *job,
+                            char out_invalid[SCHED_REASON_BYTES], struct cap_err *err);
+
+#endif
