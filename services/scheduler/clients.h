@@ -1,9 +1,4 @@
-<<<<<<< Updated upstream
 /* clients.h — the store and the evaluator, as the scheduler asks them.
-=======
-/* clients.h — the store, as the dispatcher asks it (the evaluator: evaluator.h). Blocking calls;
- * any thread.
->>>>>>> Stashed changes
  *
  * Blocking calls; any thread. UNAVAILABLE and its like mean: try again. Everything here may be
  * repeated safely.

@@ -1,13 +1,9 @@
-<<<<<<< Updated upstream
 /* The store over gRPC: one call a function, from plain arguments to a message and back.
  *
  * No state and no lock: any number of threads, each call with its own arena. Nothing is tried again
  * here; who asks knows how long it is worth waiting (actions.c). A reply that was lost leaves open
  * whether the store has done it: each call may be repeated, under the same fence or from the same
  * state, and sched_client_look says what became of it. */
-=======
-/* The store over gRPC: each function is one call, and keeps what is needed of its reply. */
->>>>>>> Stashed changes
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

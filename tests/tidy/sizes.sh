@@ -1,11 +1,5 @@
 #!/bin/sh
-<<<<<<< Updated upstream
 # Fails for files over 800 lines; reports functions over 70, the longest first, and the medians.
-=======
-# Fails for files over 800 lines, for those over 80 that do not open with a comment about their idea, and
-# for lines over 100 columns, which the formatter leaves alone in comments.
-# Reports functions over 70 lines, the longest first, and the medians.
->>>>>>> Stashed changes
 set -eu
 cd "$(dirname "$0")/../.."
 bad=0
@@ -18,11 +12,6 @@ for file in $sources; do
         bad=1
     fi
 done
-# shellcheck disable=SC2086 # a list of files
-if LC_ALL=C.UTF-8 grep -nE '^.{101,}$' $sources; then
-    echo "these lines are over 100 columns"
-    bad=1
-fi
 command -v ctags >/dev/null || { echo "skip: ctags not found, function sizes not measured"; exit $bad; }
 # shellcheck disable=SC2086 # a list of files
 ctags --languages=C --kinds-C=f --fields=+ne -x --_xformat='%{line} %{end} %F:%n %N' -f - $sources 2>/dev/null |
