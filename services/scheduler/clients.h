@@ -53,14 +53,14 @@ bool sched_client_sweep(const struct sched_clients *clients, struct sched_lost *
 /* ---- the evaluator: prompts, verdicts, figures ----
  *
  * A task is sent once. The evaluator keeps it, compiled, with its few-shot pool, under digests that
- * it answers with; calls name the task by these. When it says NOT_FOUND, because it was restarted or
- * has forgotten, the task is read from the store and sent again.
+ * it answers with; calls name the task by these. When it says NOT_FOUND, because it was restarted
+ * or has forgotten, the task is read from the store and sent again.
  *
- * What ends the evaluator is found out. An evaluator that ends, or does not answer in time, while it
- * works for several runs at once says nothing about which of them did it. So each of these runs is
- * *suspect*, and the next call for a suspect is made alone: it waits until no other call is on its
- * way, and others wait until it is over. If the evaluator, there before, is gone after it, the run
- * is to blame: the call fails for good, with that sentence, and the others go on. A call that
+ * What ends the evaluator is found out. An evaluator that ends, or does not answer in time, while
+ * it works for several runs at once says nothing about which of them did it. So each of these runs
+ * is *suspect*, and the next call for a suspect is made alone: it waits until no other call is on
+ * its way, and others wait until it is over. If the evaluator, there before, is gone after it, the
+ * run is to blame: the call fails for good, with that sentence, and the others go on. A call that
  * succeeds clears its run. An evaluator that is away when it is asked blames nobody.
  *
  * Messages are handed on as they are, so that what a newer program put into them survives. After

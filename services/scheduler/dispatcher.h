@@ -1,9 +1,9 @@
 /* dispatcher.h — feeds sched_step with what happens and carries out what it decides.
  *
  * One lock guards the state; it is never held while another program is asked. Actions are handed to
- * threads in pools (dispatcher_inside.h), which carry them out (actions.c); what comes of them is fed back. What
- * people see is copied out under the lock. Nothing is kept that the store does not know:
- * after a restart, sched_restore reads it again. Any thread.
+ * threads in pools (dispatcher_inside.h), which carry them out (actions.c); what comes of them is
+ * fed back. What people see is copied out under the lock. Nothing is kept that the store does not
+ * know: after a restart, sched_restore reads it again. Any thread.
  */
 #ifndef SCHED_DISPATCHER_H
 #define SCHED_DISPATCHER_H
@@ -53,7 +53,7 @@ bool sched_dispatcher_knows(struct sched_dispatcher *dispatcher, const char *run
 /* Who has the run under this fence, as seen from this node. */
 enum sched_holder {
     SCHED_HELD,              /* the node: the lease was given to it */
-    SCHED_HELD_SINCE_BEFORE, /* the node, from before this scheduler began, or the run is complete */
+    SCHED_HELD_SINCE_BEFORE, /* the node, since before this scheduler; or the run is complete */
     SCHED_HELD_BY_ANOTHER,
     SCHED_HELD_BY_NOBODY, /* as far as is known here */
 };
@@ -80,12 +80,12 @@ struct sched_view {
     bool stored;       /* the store knows of the state, so that no death of ours undoes it */
 };
 
-/* The run or the runs of the evaluation with that id, in the order in which they were added. *out is
- * the caller's: sched_views_free. */
+/* The run or the runs of the evaluation with that id, in the order in which they were added. *out
+ * is the caller's: sched_views_free. */
 size_t sched_dispatcher_views(struct sched_dispatcher *dispatcher, const char *id,
                               struct sched_view **out);
-/* Runs that have not ended: by arrival (queued_at_ms, then run id) from behind a place in that order,
- * or those on nodes first and then by position. */
+/* Runs that have not ended: by arrival (queued_at_ms, then run id) from behind a place in that
+ * order, or those on nodes first and then by position. */
 struct sched_page {
     bool by_arrival;
     int64_t after_ms; /* INT64_MIN, "" = from the beginning */

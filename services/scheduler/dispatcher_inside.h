@@ -1,4 +1,5 @@
-/* dispatcher_inside.h — what is behind struct sched_dispatcher; for dispatcher.c and actions.c only. */
+/* dispatcher_inside.h — what is behind struct sched_dispatcher; for dispatcher.c and actions.c
+ * only. */
 #ifndef SCHED_DISPATCHER_INSIDE_H
 #define SCHED_DISPATCHER_INSIDE_H
 
@@ -9,8 +10,8 @@
 #include "dispatcher.h"
 
 /* Actions that may wait for different things wait in different pools, so that an absent evaluator
- * holds up no lease, a slow node no Stop, and a node that does not read no other node's end. Threads
- * are made when needed. */
+ * holds up no lease, a slow node no Stop, and a node that does not read no other node's end.
+ * Threads are made when needed. */
 enum sched_pool_name {
     SCHED_POOL_STORE,
     SCHED_POOL_ASSIGN,

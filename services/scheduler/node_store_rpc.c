@@ -2,15 +2,15 @@
  *
  * What it guarantees. Batches of one node are appended in the order in which they came. The store
  * has a batch before the run moves on, and the run moves on before the node may forget the batch.
- * After a batch that the store never took, nothing of that stream is stored: the node sends it again
- * on its next stream. A lease whose batch was refused for good is stored no more. A lease that is
- * noted while the store is asked goes with the next call.
+ * After a batch that the store never took, nothing of that stream is stored: the node sends it
+ * again on its next stream. A lease whose batch was refused for good is stored no more. A lease
+ * that is noted while the store is asked goes with the next call.
  *
- * Threads. One for each node that has sent answers, and one that renews for all nodes. The reader of
- * a stream takes a queue's lock for a moment; it waits only when the queue is full.
+ * Threads. One for each node that has sent answers, and one that renews for all nodes. The reader
+ * of a stream takes a queue's lock for a moment; it waits only when the queue is full.
  *
- * Locks. Each queue and the list of leases have their own lock. Neither is held while the store, the
- * dispatcher or a node is called, and neither is taken under the other. `refused_run` and
+ * Locks. Each queue and the list of leases have their own lock. Neither is held while the store,
+ * the dispatcher or a node is called, and neither is taken under the other. `refused_run` and
  * `refused_fence` have none: they belong to the thread that stores.
  *
  * What can interleave. A lease may end or go to another node while its batch waits: the dispatcher

@@ -1,5 +1,5 @@
-/* The service's life: makes everything, takes over what the store knows, ends in the opposite order.
- * Also the table of its handlers, and its counters.
+/* The service's life: makes everything, takes over what the store knows, ends in the opposite
+ * order. Also the table of its handlers, and its counters.
  *
  * Handlers are served at once, but those that speak of runs or nodes wait until one thread has
  * restored what the store knows to be unfinished (sched_restore_wait). At the end the restorer and

@@ -2,9 +2,9 @@
  *
  * Threads. The handler's thread reads the node's stream and does nothing that may take long: a beat
  * changes the state in O(1) and notes the lease for renewal, a batch goes into a queue
- * (node_store_rpc.h for both). Others send on the stream: the thread that stores batches sends acknowledgements,
- * the dispatcher's pools send assignments, prompts and stops. Sends of one stream that must keep
- * their order hold the stream's order lock (stream.h).
+ * (node_store_rpc.h for both). Others send on the stream: the thread that stores batches sends
+ * acknowledgements, the dispatcher's pools send assignments, prompts and stops. Sends of one stream
+ * that must keep their order hold the stream's order lock (stream.h).
  *
  * What it guarantees. A node is heard however long the store takes, so a beat always keeps its
  * lease. An answer is acknowledged only when the store has it. Answers are taken only from the node

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Fails for files over 800 lines; reports functions over 70, the longest first, and the medians.
+# Fails for files over 800 lines, and for lines over 100 columns, which the formatter leaves alone in comments.
+# Reports functions over 70 lines, the longest first, and the medians.
 set -eu
 cd "$(dirname "$0")/../.."
 bad=0
@@ -12,6 +13,11 @@ for file in $sources; do
         bad=1
     fi
 done
+# shellcheck disable=SC2086 # a list of files
+if LC_ALL=C.UTF-8 grep -nE '^.{101,}$' $sources; then
+    echo "these lines are over 100 columns"
+    bad=1
+fi
 command -v ctags >/dev/null || { echo "skip: ctags not found, function sizes not measured"; exit $bad; }
 # shellcheck disable=SC2086 # a list of files
 ctags --languages=C --kinds-C=f --fields=+ne -x --_xformat='%{line} %{end} %F:%n %N' -f - $sources 2>/dev/null |
