@@ -2,8 +2,6 @@
 
 #include <string.h>
 
-#include "engine_native.h"
-#include "engine_null.h"
 #include "external/external.h"
 
 /* Engines in this process; servers have rows of their own (external/kinds.def). */

@@ -198,6 +198,9 @@ struct infer_engine_ops {
     void (*free)(struct infer_engine *engine);
 };
 
+/* The engines that run in this process; rows of engine.c. */
+extern const struct infer_engine_ops infer_engine_native_ops, infer_engine_null_ops;
+
 /* NULL when there is no such kind. */
 const struct infer_engine_ops *infer_engine_find(const char *name);
 /* The row at index, NULL past the end: for messages and registration. */

@@ -1,4 +1,8 @@
-/* Our own engine behind the vtable: texts become tokens on the way in, tokens texts on the way out.
+/* Our own engine (native/) and text (text/) behind the vtable of engine.h.
+ *
+ * The session deals in tokens; here texts become tokens and tokens texts: chat template, special
+ * tokens, whole characters, stop strings that span tokens. A request past the context is refused
+ * with its numbers. An answer's tokens are counted with the eos that ended it.
  *
  * The session makes the events of engine.h itself, without texts; one step of it yields a pass and
  * the events of several requests. `wait` hands them out one by one, adds the texts, and steps again
@@ -9,7 +13,7 @@
  * be taken for one of the slot's next request. The strings of an answer that ended stay until the
  * next wait, as the vtable promises. Everything belongs to the worker's thread.
  */
-#include "engine_native.h"
+#include "engine.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "counters.h"
 #include "http/client.h"
 #include "log/log.h"
 #include "native/weights.h"
@@ -26,6 +27,17 @@ static const struct cap_config_row rows[] = {
 
 const struct cap_config infer_config_table = {
     .program = "inference", .rows = rows, .row_count = CAP_COUNT_OF(rows)};
+
+static const struct cap_metric_row counter_rows[] = {
+#define METRIC(name, kind, help) {#name, CAP_METRIC_##kind, help},
+#include "metrics.def"
+#undef METRIC
+};
+
+static _Atomic int64_t counts[INFER_M_COUNT];
+
+struct cap_metrics infer_counters = {
+    .program = "inference", .rows = counter_rows, .values = counts, .row_count = INFER_M_COUNT};
 
 struct infer_node {
     const struct infer_config *config;

@@ -16,7 +16,7 @@
 #include "base/rand.h"
 #include "counters.h"
 #include "http/guard.h"
-#include "serve/reply.h"
+#include "serve/inside.h"
 
 enum {
     TEXT_BYTES_MAX = 16 << 20,

@@ -4,7 +4,7 @@
  * /v1/models, /v1/completions, /v1/chat/completions (whole and streamed), /health, /version,
  * /metrics. docs/openai-endpoint.md says what each field does. Connection threads parse and wait;
  * the one worker runs the engine (serve/queue.h). request.c reads requests, reply.c writes
- * replies, this pair joins them.
+ * replies (both are in inside.h), this pair joins them.
  */
 #ifndef INFER_SERVE_H
 #define INFER_SERVE_H

@@ -1,7 +1,7 @@
 /* Replies: JSON as OpenAI writes it, made of served requests that have ended, or of pieces. What is
  * unknown is null: a count of tokens, a finish reason. Log-probabilities of a prompt come from a
  * second served request, the scorer, which scored the same prompt. */
-#include "serve/reply.h"
+#include "serve/inside.h"
 
 #include <assert.h>
 #include <jansson.h>

@@ -4,7 +4,7 @@
  * would change the answer. A field that we do not know is ignored, as other servers do. Absent and
  * null are the same. Reading ends at the first wrong field, and the client gets its name as
  * OpenAI's "param". */
-#include "serve/request.h"
+#include "serve/inside.h"
 
 #include <jansson.h>
 #include <limits.h>

@@ -16,8 +16,7 @@
 #include "base/buf.h"
 #include "base/clock.h"
 #include "base/err.h"
-#include "inference/serve/reply.h"
-#include "inference/serve/request.h"
+#include "inference/serve/inside.h"
 
 /* ---- requests ---- */
 

@@ -1,11 +1,38 @@
-/* reply.h — what the endpoint says, as OpenAI writes it. Pure: structs in, JSON text out. */
-#ifndef INFER_SERVE_REPLY_H
-#define INFER_SERVE_REPLY_H
+/* inside.h — OpenAI's JSON in both directions, for this folder's own files: request.c reads a body,
+ * reply.c writes what the endpoint says, endpoint.c calls the first before the queue and the second
+ * after it. Pure: no socket, no lock; any thread.
+ */
+#ifndef INFER_SERVE_INSIDE_H
+#define INFER_SERVE_INSIDE_H
 
-#include "base/buf.h"
+#include "base/arena.h"
 #include "node/models.h"
 #include "serve/queue.h"
-#include "serve/request.h"
+
+/* ==== a request body, checked and turned into what an engine takes ==== */
+
+enum { INFER_SERVE_PROMPTS_MAX = 128 };
+
+/* Strings and arrays live in the arena given to the parser. */
+struct infer_serve_request {
+    bool chat;
+    const char *model; /* NULL = the request names none */
+    bool stream, include_usage;
+    bool echo;
+    int logprobs;                  /* -1 = not wanted; else how many alternatives a token */
+    struct infer_request *prompts; /* [prompt_count] */
+    int prompt_count;
+};
+
+/* False with a sentence; *out_param then names the field, or is NULL. */
+bool infer_serve_parse(const char *body, size_t length, bool chat, struct cap_arena *arena,
+                       struct infer_serve_request *out, const char **out_param,
+                       struct cap_err *err);
+
+/* ==== what the endpoint says, as OpenAI writes it ====
+ *
+ * Structs in, JSON text out.
+ */
 
 /* What all parts of one reply share. */
 struct infer_serve_reply {
