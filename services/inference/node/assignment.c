@@ -1,6 +1,6 @@
 /* Copies of what came over the wire, in one arena whose limit is the setting prompt_mib_max;
  * checks of what a node must know before it runs anything. */
-#include "node/assignment.h"
+#include "node/work.h"
 
 #include <assert.h>
 #include <stdlib.h>

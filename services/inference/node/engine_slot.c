@@ -2,7 +2,7 @@
  * which command starts one. What a submission may ask for is narrowed here to what the node's
  * owner set aside for it: keys are variables MOECAP_KEY_..., tied to URLs where the owner tied
  * them, and commands come from the node's own settings alone. */
-#include "node/engine_slot.h"
+#include "node/worker.h"
 
 #include <assert.h>
 #include <stdio.h>

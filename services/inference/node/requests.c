@@ -1,11 +1,9 @@
 /* A shard's requests: arrivals, time stamps, and what an answer is made of. Pure. */
-#include "node/requests.h"
+#include "node/shard.h"
 
 #include <assert.h>
 #include <math.h>
 #include <stdlib.h>
-
-#include "node/rows.h"
 
 /* ---- when the next request may start ---- */
 

@@ -31,8 +31,6 @@
 #include <string.h>
 
 #include "log/log.h"
-#include "node/requests.h"
-#include "node/rows.h"
 
 enum {
     WARM_UP_TOKENS = 8,

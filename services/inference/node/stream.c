@@ -25,7 +25,7 @@
 #include "engine.h"
 #include "log/log.h"
 #include "moecap/v1/scheduler.rpc.h"
-#include "node/engine_slot.h"
+#include "node/worker.h"
 #include "service/admin.h"
 #include "words/words.h"
 

@@ -3,7 +3,8 @@
  * Three threads meet here, and only here. The receiving thread brings what the scheduler says
  * (assign, prompts, ack, stop). The worker takes a complete assignment, and puts down what it has
  * made: batches, progress, the end. The sending thread takes what is to go out. One lock; no wire
- * types; no call leaves while it is held, except into plain data (assignment.c, outbox.c).
+ * types; no call leaves while it is held, except into plain data: an assignment (assignment.c) and
+ * the outbox (work.c).
  *
  * Invariants: a batch stays in the outbox until the scheduler acknowledged it as stored; a lost
  * stream loses nothing, for the next one sends the outbox again; what belongs to a lease that is no
@@ -12,13 +13,125 @@
  *
  *     worker:    while (infer_work_take(work, wait_ms, &a)) run(a), infer_work_put_batch(...);
  *     sender:    while (infer_work_next(work, generation, &message)) send(&message);
+ *
+ * In reading order: what the scheduler assigned, what it has not acknowledged yet, and the lease
+ * that holds both.
  */
 #ifndef INFER_WORK_H
 #define INFER_WORK_H
 
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/auto.h"
 #include "base/clock.h"
-#include "node/assignment.h"
-#include "node/outbox.h"
+#include "base/err.h"
+#include "digest/digest.h"
+#include "engine.h"
+
+/* ==== an assignment: one shard of work, and its prompts as they arrive ====
+ *
+ * Filled by the thread that talks to the scheduler; handed over whole to the worker when the last
+ * prompt is there, so no two threads ever hold one. Strings and prompts live in its arena, whose
+ * limit is what keeps a scheduler from filling this node's memory.
+ */
+
+enum {
+    INFER_RUN_ID_BYTES = 64,
+    INFER_STOPS_MAX = 16,
+    INFER_MESSAGES_MAX = 4096,
+    INFER_CONTINUATIONS_MAX = 256,
+    INFER_CONCURRENCY_MAX = 4096
+};
+
+struct infer_lease {
+    char run_id[INFER_RUN_ID_BYTES];
+    uint32_t shard;
+    uint64_t fence;
+};
+
+/* The parts of an EvaluationSpec that a node acts on. */
+struct infer_spec {
+    const char *engine, *model, *precision, *device;
+    int concurrency;   /* closed loop; 0 = open loop */
+    double rate_per_s; /* open loop: mean arrivals a second */
+    uint64_t seed;
+    const char *url, *served_model, *api_key_env, *model_config; /* external servers */
+};
+
+struct infer_prompt {
+    uint32_t ordinal;
+    const char *uid;
+    struct infer_request request; /* its id is the prompt's index + 1 */
+};
+
+struct infer_assignment {
+    struct infer_lease lease;
+    struct infer_spec spec;
+    uint64_t seq_next;
+    int prompts_expected;
+    bool resumed;
+    struct infer_prompt *prompts;
+    int prompt_count, prompt_capacity;
+    struct cap_arena *arena;
+};
+
+struct infer_assignment *infer_assignment_new(const struct infer_lease *lease, size_t bytes_max);
+void infer_assignment_free(struct infer_assignment *assignment);
+CAP_DEFINE_AUTO(infer_assignment)
+
+/* Copies the spec's strings into the assignment and checks what a node must know to run it. */
+bool infer_assignment_spec(struct infer_assignment *assignment, const struct infer_spec *spec,
+                           struct cap_err *err);
+/* Copies a prompt in, keeping the order. Fails past the byte limit, and on a prompt that has too
+ * many messages, stop strings or continuations. One without a text has an empty one. */
+bool infer_assignment_add(struct infer_assignment *assignment, const struct infer_prompt *prompt,
+                          struct cap_err *err);
+
+bool infer_lease_same(const struct infer_lease *a, const struct infer_lease *b);
+
+/* ==== the outbox: batches that the scheduler has not acknowledged yet, in order ====
+ *
+ * A batch is kept until its acknowledgement, byte for byte, so that one sent twice has the same
+ * digest and the store can tell a repetition from a contradiction. Not thread-safe: work.c's lock
+ * guards it.
+ */
+
+struct infer_batch {
+    uint64_t seq;
+    uint8_t sha256[CAP_SHA256_BYTES];
+    uint8_t *rows; /* owned */
+    size_t length;
+    uint32_t answers, completed;
+    bool last;
+};
+
+struct infer_outbox;
+
+struct infer_outbox *infer_outbox_new(size_t bytes_max);
+void infer_outbox_free(struct infer_outbox *outbox);
+CAP_DEFINE_AUTO(infer_outbox)
+
+/* Takes the batch and its rows. It is taken even past bytes_max: what is measured is never thrown
+ * away; infer_outbox_has_room tells the worker to start nothing new. */
+void infer_outbox_put(struct infer_outbox *outbox, const struct infer_batch *batch);
+bool infer_outbox_has_room(const struct infer_outbox *outbox);
+/* The first batch not sent on this connection, then marked sent; NULL when there is none, or when
+ * what is sent and not acknowledged would exceed the window with it. Borrowed until the next call.
+ */
+const struct infer_batch *infer_outbox_next(struct infer_outbox *outbox);
+/* Forgets batches up to seq. */
+void infer_outbox_ack(struct infer_outbox *outbox, uint64_t seq);
+/* A new connection: everything still here is to be sent again, at most window_bytes of it at a time
+ * (0 = no limit; one batch always goes). */
+void infer_outbox_rewind(struct infer_outbox *outbox, size_t window_bytes);
+void infer_outbox_clear(struct infer_outbox *outbox);
+size_t infer_outbox_count(const struct infer_outbox *outbox);
+size_t infer_outbox_bytes(const struct infer_outbox *outbox);
+
+/* ==== the lease ==== */
 
 enum infer_work_state {
     INFER_WORK_IDLE,       /* no lease */

@@ -30,7 +30,6 @@
 
 #include "counters.h"
 #include "log/log.h"
-#include "node/engine_slot.h"
 #include "node/shard.h"
 
 enum {

@@ -12,11 +12,10 @@
 #include <cmocka.h>
 
 #include "base/file.h"
-#include "inference/node/assignment.h"
 #include "inference/node/hardware.h"
 #include "inference/node/models.h"
-#include "inference/node/outbox.h"
-#include "inference/node/requests.h"
+#include "inference/node/shard.h"
+#include "inference/node/work.h"
 #include "inference/text/output.h"
 
 /* ---- load ---- */
