@@ -47,7 +47,8 @@ static bool read_after(const Moecap__V1__ListQueueRequest *request, struct sched
         return cap_fail_field(err, CAP_INVALID_ARGUMENT, "after",
                               "after: only the order of arrival has pages");
     if (!dot || dot == request->after || dot - request->after > 15 || strlen(dot) > CAP_ID_BYTES ||
-        strspn(request->after, "0123456789") != (size_t)(dot - request->after))
+        strspn(request->after, "0123456789") != (size_t)(dot - request->after) ||
+        strncmp(dot, ".run-", 5) != 0)
         return cap_fail_field(err, CAP_INVALID_ARGUMENT, "after",
                               "after: \"%.64s\" is not a place in this list; begin without it",
                               request->after);

@@ -69,8 +69,8 @@ static void pages_of_the_queue_neither_repeat_nor_drop_a_run(void **state)
     page = queue_page(house, 1000, page->next_after, arena, &err);
     assert_int_equal(page->n_entries, RUNS - 2 + pages);
     assert_int_equal(page->opt_next_case, MOECAP__V1__LIST_QUEUE_REPLY__OPT_NEXT__NOT_SET);
-    for (size_t i = 0; i < 4; i++) {
-        const char *places[] = {"run-1", "12", ".run-1", "-5.run-1"};
+    for (size_t i = 0; i < 6; i++) {
+        const char *places[] = {"run-1", "12", ".run-1", "-5.run-1", "1.5", "12.abc"};
 
         assert_null(queue_page(house, 1, places[i], arena, &err));
         assert_int_equal(err.code, CAP_INVALID_ARGUMENT);
