@@ -71,7 +71,7 @@ static const struct cli_command status = {
     .words = "",
     .summary = "the programs of the suite, and whether they answer",
     .text = "Of the local suite: address, process, restarts; with --server what its scheduler\n"
-            "tells. Status 0 when everything answers, 1 when something is down or silent,\n"
+            "reports. Status 0 when everything answers, 1 when something is down or silent,\n"
             "4 when there is no suite.\n"
             "\n"
             "  moecap status --json\n"

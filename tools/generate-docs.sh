@@ -27,7 +27,7 @@ made='Made from the tables by `tools/generate-docs.sh`; do not edit.'
 } >"$out/docs/config.md"
 {
     printf '# Counters\n\n%s\n\n' "$made"
-    printf '`moecap admin metrics PROGRAM` prints them as Prometheus reads them; the gateway serves all of them at\n`/metrics`, each with the label `service`, those of a node (as told with its last beat) with the label `node` as well.\n'
+    printf '`moecap admin metrics PROGRAM` prints them as Prometheus reads them; the gateway serves all of them at\n`/metrics`, each with the label `service`, those of a node (as sent with its last beat) with the label `node` as well.\n'
     for service in $services; do echo; "$bin/moecap-$service" --print-counters; done
 } >"$out/docs/counters.md"
 for service in $services; do

@@ -84,7 +84,7 @@ struct sched_view {
  * is the caller's: sched_views_free. */
 size_t sched_dispatcher_views(struct sched_dispatcher *dispatcher, const char *id,
                               struct sched_view **out);
-/* Runs that have not ended: by arrival (queued_at_ms, then run id) from behind a place in that
+/* Runs that have not ended: by arrival (queued_at_ms, then run id) from after a place in that
  * order, or those on nodes first and then by position. */
 struct sched_page {
     bool by_arrival;

@@ -97,6 +97,16 @@ static void wait_for_room_locked(struct sched_append *a, const struct batch *bat
 
 static void *store_batches(void *argument);
 
+/* No lease can be ended for it; the node goes on sending it, so the log must know why. */
+static void drop_nameless(struct sched_append *a)
+{
+    int untold;
+
+    if (sched_stream_may_log(a->options.service->streams, a->options.stream, &untold))
+        cap_log(WARN, "answers_refused", "node=%s reason=%s untold=%d", a->options.node_name,
+                CAP_LOG_Q("the batch names no lease, or is too large to be copied"), untold);
+}
+
 void sched_append_put(struct sched_append *a, const Moecap__V1__AnswerBatch *message)
 {
     struct batch *batch = calloc(1, sizeof *batch);
@@ -107,6 +117,7 @@ void sched_append_put(struct sched_append *a, const Moecap__V1__AnswerBatch *mes
     batch->message = (Moecap__V1__AnswerBatch *)cap_rpc_copy(&message->base, batch->arena);
     batch->bytes = message->rows.len + sizeof *message;
     if (!batch->message || !message->lease) {
+        drop_nameless(a);
         free_batch(batch);
         return;
     }

@@ -286,7 +286,7 @@ static void on_grading_failed(struct step *s)
 }
 
 /* A cancel that comes after the summary is stored has come too late. A run of which no sample
- * completed has a summary, and is no measurement. */
+ * completed has a summary, and is not a measurement. */
 static void on_run_done(struct step *s)
 {
     struct sched_run *run = find_run(s, s->event->run_id);

@@ -9,7 +9,7 @@
  * What it guarantees. A node is heard however long the store takes, so a beat always keeps its
  * lease. An answer is acknowledged only when the store has it. Answers are taken only from the node
  * that holds the lease. When the stream ends, the node's batches that are here are stored first,
- * then the dispatcher hears that the node has left, so that the next node begins behind them.
+ * then the dispatcher hears that the node has left, so that the next node begins after them.
  *
  * What can interleave. A Stop and the acknowledgement of the last batch may cross; both are true. A
  * beat that was sent before an assignment arrived names no lease; it takes nothing away. A node

@@ -205,7 +205,7 @@ static const struct infer_added_token *find(const struct infer_added *added,
         if (!token)
             continue;
         if (token->single_word && !stands_alone(c->text, c->length, i, i + length)) {
-            i += length - 1; /* the search goes on behind a token that was turned down */
+            i += length - 1; /* the search goes on after a token that was turned down */
             continue;
         }
         *out_from = token->lstrip ? skip_space_left(c->text, c->at, i) : i;

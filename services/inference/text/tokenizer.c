@@ -209,7 +209,7 @@ static bool read_map(struct reading *r, const json_t *map, struct cap_err *err)
 }
 
 /* A token that only has a role: its id is that of the vocabulary's entry. One that the vocabulary
- * lacks is no token of this model. */
+ * lacks is not a token of this model. */
 static bool read_role(struct reading *r, const json_t *value, enum file file, struct cap_err *err)
 {
     const json_t *content = json_is_object(value) ? json_object_get(value, "content") : value;

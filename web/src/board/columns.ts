@@ -45,7 +45,7 @@ function runColumns(): Column[] {
       (r) => r.run.spec.load?.rate_per_s ?? r.run.spec.load?.concurrency ?? 1,
       { width: 66, standard: true, numeric: true, text: (r) => loadText(r.run) },
     ),
-    fact("state", "State", "Where the run stands", (r) => r.run.state, { width: 140 }),
+    fact("state", "State", "Where the run is: queued, running, finished, ...", (r) => r.run.state, { width: 140 }),
   ];
 }
 
@@ -237,7 +237,7 @@ function provenanceColumns(): Column[] {
       width: 130,
       text: (r) => (r.run.report?.model_sha256 ?? "").slice(0, 12),
     }),
-    fact("engine_version", "Engine version", "As the engine tells", (r) => r.run.report?.engine_version || null, {
+    fact("engine_version", "Engine version", "As the engine reports it", (r) => r.run.report?.engine_version || null, {
       ...reported,
       width: 124,
     }),

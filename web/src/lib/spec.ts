@@ -62,7 +62,8 @@ export interface Around {
   modelConfig: string;
 }
 
-function applies(knob: Knob, form: Form, around: Around): boolean {
+/** Whether a knob means something for this engine and this kind of load. */
+export function applies(knob: Knob, form: Form, around: Pick<Around, "isServer">): boolean {
   switch (knob.when) {
     case "native":
       return !around.isServer;
@@ -89,7 +90,7 @@ function filled(form: Form, around: Around): [Knob, string | true | readonly str
 const isNumber = (knob: Knob): boolean => knob.kind === "whole" || knob.kind === "real";
 const numberShape = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 
-// What is no number goes as it is: the server's refusal names the field.
+// What is not a number is sent as it is: the server's refusal names the field.
 function numberOf(text: string): number | string {
   return numberShape.test(text.trim()) ? Number(text) : text;
 }

@@ -3,7 +3,7 @@
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { bytes, plural } from "../../lib/format.ts";
-import { type Fault, type Form, type Knob, type KnobId, knobs, type OfKind } from "../../lib/spec.ts";
+import { applies, type Fault, type Form, type Knob, type KnobId, knobs, type OfKind } from "../../lib/spec.ts";
 import { tables } from "../../lib/tables.ts";
 import type { EngineChoice, Info, ModelChoice, TaskChoice } from "../../lib/types.ts";
 import { type Option, Fault as FaultLine, controlProps, Labelled, SelectField, TextField } from "./field.tsx";
@@ -28,7 +28,7 @@ const first: readonly KnobId[] = ["engine", "url"];
 const folded: readonly GroupTitle[] = ["Generation", "Machine", "Metadata"];
 
 export function Group({ group, ...props }: FormProps & { group: GroupTitle }) {
-  const shown = knobs.filter((k) => k.group === group && isShown(k, props));
+  const shown = knobs.filter((k) => k.group === group && applies(k, props.form, { isServer: props.engine.needs_url }));
   const rows = [...shown.filter((k) => first.includes(k.id)), ...shown.filter((k) => !first.includes(k.id))];
   const fields = rows.map((knob) => <KnobField key={knob.id} knob={knob} {...props} />);
   if (group === "Tasks") return <Tasks {...props} />;
@@ -53,21 +53,6 @@ export function Group({ group, ...props }: FormProps & { group: GroupTitle }) {
 }
 
 const saysSomething = (value: string | boolean): boolean => (typeof value === "boolean" ? value : value !== "");
-
-function isShown(knob: Knob, { form, engine }: FormProps): boolean {
-  switch (knob.when) {
-    case "native":
-      return !engine.needs_url;
-    case "server":
-      return engine.needs_url;
-    case "closed_loop":
-      return form.loop === "closed";
-    case "open_loop":
-      return form.loop === "open";
-    default:
-      return true;
-  }
-}
 
 function KnobField({ knob, ...props }: FormProps & { knob: Knob }) {
   switch (knob.id) {
