@@ -2,7 +2,7 @@
  * node stops all of it, by the group's number, which stays ours until the shell has been waited
  * for; so that is the last thing done. The watcher waits for the end of a pipe whose other end the
  * node holds: should the node be killed, the kernel closes it, and the watcher stops the group. */
-#include "external/child.h"
+#include "external/server.h"
 
 #include <arpa/inet.h>
 #include <assert.h>

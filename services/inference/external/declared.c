@@ -1,7 +1,7 @@
 /* Reads a declared config.json: the shape of any model, by lib/model's table of keys, and its
  * parameters where the family is known.
  * What the config does not say plainly is unknown, with the sentence that says why. */
-#include "external/declared.h"
+#include "external/server.h"
 
 #include <jansson.h>
 #include <stdio.h>

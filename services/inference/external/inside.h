@@ -1,20 +1,143 @@
-/* inside.h — the engine behind every kind of server, and the requests it has on the way; for this
- * folder's own files. The worker's thread only.
+/* inside.h — the engine behind every kind of server, for this folder's own files. The worker's
+ * thread only.
+ *
+ * In reading order: what a reader must know about the server (notes.c), the experts of each request
+ * (routing.c), and the requests on their way (call.c, kinds.c, score.c) with the engine that holds
+ * them all (external.c).
+ */
+#ifndef INFER_EXTERNAL_INSIDE_H
+#define INFER_EXTERNAL_INSIDE_H
+
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "external/server.h"
+#include "text/output.h"
+
+/* ==== what a reader of a run must know about the server that it ran on (notes.c) ====
+ *
+ * Counted while a shard runs, turned into sentences for its report. The worker's thread only.
+ */
+
+/* ---- the server's own counters ----
+ *
+ * Prometheus text, read once a second at most while a shard runs. What is kept are extremes and
+ * differences of a few series; a series that is missing is unknown, not 0. Several label sets of a
+ * name are summed, but of a share the largest is taken. */
+
+struct infer_scrape {
+    int samples;
+    double running_max, waiting_max, kv_share_max; /* NAN = unknown */
+    double cached_first, cached_last, preempted_first, preempted_last;
+};
+
+void infer_scrape_begin(struct infer_scrape *scrape);
+/* NUL-terminated text. */
+void infer_scrape_take(struct infer_scrape *scrape, const struct infer_series *series,
+                       const char *text);
+/* As a sentence; false when nothing was seen. */
+bool infer_scrape_tell(const struct infer_scrape *scrape, char *out, size_t room);
+
+/* The value of a series in Prometheus text; NAN when it is not there. */
+double infer_scrape_value(const char *text, const char *name, bool largest);
+
+/* ---- notes ---- */
+
+enum { INFER_NOTES_MAX = 16, INFER_NOTE_BYTES = 240 };
+
+struct infer_notes {
+    /* of the shard's answers */
+    int answers, without_usage, without_reason, other_length;
+    int impossible; /* their counts cannot be; the first time because: */
+    char why_impossible[INFER_NOTE_BYTES];
+    int unmarked; /* streams that ended without the mark that servers of this kind send */
+    int64_t prompt_tokens, cached_tokens;
+    /* sentences */
+    int count;
+    const char *list[INFER_NOTES_MAX];
+    char texts[INFER_NOTES_MAX][INFER_NOTE_BYTES];
+};
+
+/* A shard begins. */
+void infer_notes_begin(struct infer_notes *notes);
+/* A request has been answered, with these counts. `impossible` says why the server's own could not
+ * be; NULL = they could. */
+void infer_notes_answer(struct infer_notes *notes, const struct infer_request *request,
+                        const struct infer_counts *counts, bool has_reason, const char *impossible);
+/* Makes the sentences. */
+void infer_notes_write(struct infer_notes *notes, const struct infer_server *server,
+                       const struct infer_declared *declared);
+/* Why token counts of answers are unknown, as a sentence in out; false when all are known. */
+bool infer_notes_counts_unknown(const struct infer_notes *notes, char *out, size_t room);
+/* One more; past INFER_NOTES_MAX it is left out. */
+void infer_notes_add(struct infer_notes *notes, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* ==== whether the experts of each request can be had, and having them (routing.c) ====
+ *
+ * A capability, never assumed: the kind must have a way, the server must have been started so, and
+ * the submitter must have declared the model's shape, without which nothing can be checked. Which
+ * of these is missing is told in a sentence. The worker's thread only.
+ */
+
+/* ---- what a server says, checked and counted; pure ----
+ *
+ * Servers give one row for each token that was fed to the model (prompt + generated - 1), in it the
+ * chosen experts of each layer. SGLang: base64 of raw int32, the shape comes from the model's
+ * config. vLLM: base64 of an .npy file, whose header gives type and shape. Nothing is kept of rows
+ * that do not agree with usage, or of an expert that does not exist. */
+
+struct infer_routed {
+    struct infer_routing view; /* points into what follows */
+    uint32_t *prefill, *decode;
+    bool given;
+};
+
+/* What the request's usage says. */
+struct infer_routed_counts {
+    int prompt_tokens, output_tokens, cached_tokens; /* cached: -1 = unknown */
+};
+
+/* `text` is base64. `out` is freed by the caller, also what is in it already is freed first. */
+bool infer_routed_read(const char *text, size_t length, bool npy,
+                       const struct infer_declared *declared,
+                       const struct infer_routed_counts *counts, struct infer_routed *out,
+                       struct cap_err *err);
+void infer_routed_done(struct infer_routed *routed);
+
+/* ---- of an engine ---- */
+
+struct infer_call;
+
+struct infer_routing_state {
+    bool in_stream;      /* requests ask for it */
+    bool again;          /* a second request asks for it */
+    const char *unknown; /* why there is none; NULL = there is */
+    int kept, left_out;
+    char why_left_out[160];
+    struct infer_routed routed; /* of the event that was handed out last */
+};
+
+void infer_routing_decide(struct infer_routing_state *state, const struct infer_server *server,
+                          const struct infer_declared *declared, bool may_ask_again);
+void infer_routing_done(struct infer_routing_state *state);
+void infer_routing_begin(struct infer_routing_state *state);
+
+/* The experts of a call that has ended; NULL when it told none, or what cannot be. */
+const struct infer_routing *infer_routing_take(struct infer_routing_state *state,
+                                               const struct infer_declared *declared,
+                                               const struct infer_call *call);
+/* The reply to a second request, empty when there was none: what it tells becomes the call's. */
+void infer_routing_take_again(struct infer_routing_state *state, struct infer_call *call,
+                              const char *body, size_t length);
+void infer_routing_note(const struct infer_routing_state *state, struct infer_notes *notes);
+
+/* ==== the requests that the engine has on the way, and the engine ====
  *
  * A call is one request of the worker, from submit to its DONE or FAILED event. It may be several
  * HTTP requests one after the other (its stages), each of which may be tried again while no byte of
  * its reply has come.
  */
-#ifndef INFER_EXTERNAL_INSIDE_H
-#define INFER_EXTERNAL_INSIDE_H
-
-#include "base/buf.h"
-#include "external/declared.h"
-#include "external/notes.h"
-#include "external/reply.h"
-#include "external/routing.h"
-#include "external/server.h"
-#include "text/output.h"
 
 enum { INFER_CALL_ID_BYTES = 96 };
 

@@ -1,6 +1,6 @@
 /* Notes count while answers come, and become sentences when the shard's report is made. The
  * server's own counters (Prometheus text) are read in the second half of this file. */
-#include "external/notes.h"
+#include "external/inside.h"
 
 #include <math.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 /* Reads what servers send, from the outside in: bytes become JSON, JSON becomes an error or a
  * chunk, and the counts of a chunk are checked against what has come. Nothing here keeps state;
  * call.c does. */
-#include "external/reply.h"
+#include "external/server.h"
 
 #include <math.h>
 #include <stdint.h>

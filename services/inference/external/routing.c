@@ -1,7 +1,6 @@
 /* The experts of each request. A server sends a table of them. It is checked against the server's
  * usage and against what the config declares, then counted by layer and expert: first the rows of
  * the prompt, without the cached ones, then those of the answer. */
-#include "external/routing.h"
 
 #include <assert.h>
 #include <stdio.h>

@@ -11,7 +11,6 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
-#include "external/reply.h"
 
 enum {
     GET_MS = 10000,

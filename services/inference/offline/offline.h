@@ -17,6 +17,7 @@
 #include <stdbool.h>
 
 #include "base/err.h"
+#include "engine.h"
 
 /* True when the arguments name a verb, which has then been carried out. */
 bool infer_offline(int argc, char **argv, int *out_status);
@@ -25,6 +26,13 @@ int infer_cmd_engine_check(int argc, char **argv);
 int infer_cmd_forward(int argc, char **argv);
 int infer_cmd_inspect(int argc, char **argv);
 int infer_cmd_tokenize(int argc, char **argv);
+
+/* ---- check.c ---- */
+
+/* The object that `engine check --json` prints: kind, version, models, what each trial gave,
+ * problems. The caller's reference; NULL with err when the server cannot be reached or is none.
+ * options->kind and options->model may be NULL: guessed, and the first of its list. */
+json_t *infer_check(const struct infer_engine_options *options, struct cap_err *err);
 
 /* ---- say.c: what the verbs share ---- */
 

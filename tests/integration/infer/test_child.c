@@ -14,7 +14,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "inference/engine.h"
-#include "inference/external/child.h"
+#include "inference/external/server.h"
 
 struct fixture {
     char dir[64];

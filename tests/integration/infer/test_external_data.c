@@ -15,10 +15,8 @@
 #include "base/clock.h"
 #include "base/utf8.h"
 #include "drive.h"
-#include "inference/external/check.h"
-#include "inference/external/declared.h"
-#include "inference/external/notes.h"
-#include "inference/external/routing.h"
+#include "inference/external/inside.h"
+#include "inference/offline/offline.h"
 
 /* Three layers, the first one dense: experts of the others are 4, two a token. */
 static const char config[] = "{\"num_hidden_layers\":3,\"n_routed_experts\":4,"

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "base/auto.h"
-#include "inference/external/reply.h"
+#include "inference/external/server.h"
 
 static struct infer_chunk chunk_of(const char *data)
 {
