@@ -120,7 +120,7 @@ void infer_timing_tokens(struct infer_timing *timing, int64_t at_ns, int tokens)
 void infer_timing_closing(struct infer_timing *timing);
 /* The request has ended, with this many tokens; -1 = unknown. */
 void infer_timing_end(struct infer_timing *timing, int output_tokens);
-/* Tokens of the first event, after the end; 0 = unknown: a rate over the events behind it counts
+/* Tokens of the first event, after the end; 0 = unknown: a rate over the events after it counts
  * the others. */
 int infer_timing_first_tokens(const struct infer_timing *timing);
 /* The gaps, or none where chunks are not tokens. Borrowed. */
