@@ -1,16 +1,57 @@
-/* command.h — a command of `moecap`: a row in commands.c.
+/* command.h — a command of `moecap`: a row in commands.c, with its options as rows, from which come
+ * the parser, --help, man page and completion.
  *
- * run() gets the words that follow the command's name, after its options were parsed into `values`.
- * It returns an exit status; on failure it fills err, which main prints with a hint.
+ * run() gets the words that follow the command's name, after its options were parsed into
+ * `values`. It returns an exit status; on failure it fills err, which main prints with a hint.
  */
 #ifndef CLI_COMMAND_H
 #define CLI_COMMAND_H
 
 #include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
-#include "args.h"
 #include "base/err.h"
 #include "base/exit.h"
+
+/* ---- options and words; one thread, values are borrowed from argv ---- */
+
+enum cli_kind { CLI_FLAG, CLI_TEXT, CLI_INT, CLI_REAL, CLI_LIST };
+
+enum { CLI_LIST_MAX = 64, CLI_WORDS_MAX = 256, CLI_OPTION_BYTES = 64 };
+
+struct cli_list {
+    const char *items[CLI_LIST_MAX];
+    size_t count;
+};
+
+struct cli_option {
+    const char *name;  /* "batch-size": written --batch-size */
+    const char *alias; /* another spelling, or NULL */
+    enum cli_kind kind;
+    const char *value; /* name of the value in help: "N" */
+    const char *help;
+    size_t offset; /* bool, const char *, int64_t, double or struct cli_list; */
+    size_t given;  /* offset of a bool that tells whether it was given; 0 = none */
+};
+
+struct cli_words {
+    const char *items[CLI_WORDS_MAX];
+    int count;
+};
+
+/* Fills `values`; other words go to out_words; "--" ends the options; -h is --help. Several
+ * tables may be tried in turn. */
+struct cli_table {
+    const struct cli_option *options;
+    size_t count;
+    void *values;
+};
+bool cli_parse(const struct cli_table *tables, size_t table_count, int argc, char **argv,
+               struct cli_words *out_words, struct cap_err *err);
+
+/* ---- commands ---- */
 
 /* docs/cli.md explains them; scripts rely on them. */
 enum cli_exit {

@@ -15,7 +15,6 @@
 #include "base/file.h"
 #include "base/plain.h"
 #include "base/utf8.h"
-#include "cli/args.h"
 #include "cli/cmd.h"
 #include "cli/command.h"
 #include "cli/out.h"
