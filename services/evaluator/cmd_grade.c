@@ -14,7 +14,7 @@
 #include "keys.h"
 #include "moecap/v1/evaluator.rpc.h"
 #include "service.h"
-#include "task_read.h"
+#include "task.h"
 
 enum { LINE_BYTES_MAX = 16 << 20, LINE_ARENA_BYTES = 256 << 20, BAD_LINES_SHOWN = 20 };
 

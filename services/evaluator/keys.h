@@ -1,4 +1,5 @@
-/* keys.h — JSON objects written by people: known keys, their types, and near misses.
+/* keys.h — what people write: YAML as JSON values, known keys with their types and near misses,
+ * values as Python writes them.
  *
  * Every failure names the key and, for an unknown one, the nearest known name. Any thread.
  */
@@ -12,6 +13,8 @@
 #include "base/arena.h"
 #include "base/err.h"
 #include "text/text.h"
+
+/* ---- keys ---- */
 
 /* The name nearest to `word` among the NULL-terminated names; NULL when none is near. */
 const char *eval_key_nearest(const char *const *names, const char *word);
@@ -27,6 +30,8 @@ bool eval_key_real(const json_t *object, const char *key, double min, double max
 bool eval_key_text(const json_t *object, const char *key, struct eval_text *out,
                    struct cap_err *err);
 
+/* ---- values as Python writes them ---- */
+
 struct eval_text eval_json_text(const json_t *string);
 /* str() of a JSON value as Python would have it: 18, 18.0, True, None; in the arena. */
 struct eval_text eval_json_str(struct cap_arena *arena, const json_t *value);
@@ -35,5 +40,27 @@ struct eval_text eval_json_str(struct cap_arena *arena, const json_t *value);
 json_t *eval_python_list(struct eval_text text);
 /* JSON as Python's json reads it (base/python_json.h); NULL where even that is not JSON. */
 json_t *eval_python_json(const char *text, size_t length);
+
+/* ---- YAML (yaml_read.c) ----
+ *
+ * The values are those that PyYAML's safe loader would give (YAML 1.1: yes and no are booleans), so
+ * that tasks written for lm-evaluation-harness mean the same; the standard tags (!!null, !!str,
+ * ...) are obeyed, others such as !function refused. One file is one document. Depth and number of
+ * nodes, anchors and directives are limited before libyaml builds anything, since its work grows
+ * with their square.
+ */
+
+enum {
+    EVAL_YAML_BYTES_MAX = 1 << 20,
+    EVAL_YAML_NODES_MAX = 100000, /* aliases count as what they stand for */
+    EVAL_YAML_DEPTH_MAX = 32,
+    EVAL_YAML_ANCHORS_MAX = 256,
+    EVAL_YAML_DIRECTIVES_MAX = 16,
+};
+
+/* The document's mapping as a JSON object (new reference), and its keys' lines as an object of
+ * numbers. `name` goes into failures: "gsm8k.yaml:14: ...". */
+bool eval_yaml_read(const char *name, const void *text, size_t length, json_t **out_values,
+                    json_t **out_lines, struct cap_err *err);
 
 #endif

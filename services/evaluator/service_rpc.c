@@ -18,7 +18,7 @@
 #include "moecap/v1/evaluator.rpc.h"
 #include "render.h"
 #include "service.h"
-#include "task_read.h"
+#include "task.h"
 
 /* ---- counters ---- */
 

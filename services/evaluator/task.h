@@ -1,4 +1,5 @@
-/* task.h — a task's definition, ready to be used: templates and patterns compiled, all checked.
+/* task.h — a task's definition: read from YAML files, then ready to be used, with templates and
+ * patterns compiled and all checked.
  *
  * A definition is the canonical JSON that task_read.c makes of a task's YAML files (keys as in
  * lm-evaluation-harness, docs/tasks.md). Opened tasks are immutable: any number of threads.
@@ -12,6 +13,7 @@
 #include <jansson.h>
 
 #include "base/auto.h"
+#include "base/buf.h"
 #include "base/err.h"
 #include "filter.h"
 #include "metric.h"
@@ -94,5 +96,40 @@ const char *eval_output_name(enum eval_output output);
 
 /* NULL-terminated: every key that a definition may have, and its "include" before it is read. */
 extern const char *const eval_task_keys[];
+
+/* ---- from YAML files to a definition (task_read.c) ----
+ *
+ * eval_task_read opens no file: the caller brings them, and brings what is missing on a second call
+ * (includes may include). Failures name file and line. Any thread.
+ */
+
+enum { EVAL_TASK_FILES_MAX = 32, EVAL_TASK_FILE_NAME_BYTES_MAX = 256 };
+
+struct eval_task_file {
+    const char *name; /* relative to the task's folder */
+    const void *text;
+    size_t length;
+};
+
+struct eval_task_source {
+    char missing[EVAL_TASK_FILES_MAX][EVAL_TASK_FILE_NAME_BYTES_MAX]; /* files to bring as well */
+    size_t missing_count;
+    struct eval_task *task; /* NULL while files are missing */
+    char *definition;       /* its canonical JSON: sorted keys, no blanks */
+};
+
+/* On success free with eval_task_source_done. */
+bool eval_task_read(const char *main_name, const struct eval_task_file *files, size_t file_count,
+                    struct eval_task_source *out, struct cap_err *err);
+void eval_task_source_done(struct eval_task_source *source);
+
+/* ---- found by name, for work without services ---- */
+
+/* The task or grader of that name; `folder` may be NULL. */
+struct eval_task *eval_task_find(const char *name, const char *folder, struct cap_err *err);
+/* A task's YAML with everything it includes. On success free with eval_task_source_done. */
+bool eval_task_load(const char *path, struct eval_task_source *out, struct cap_err *err);
+/* "  name   what it does" a line, of the built-in graders. */
+void eval_grader_list(struct cap_buf *out);
 
 #endif

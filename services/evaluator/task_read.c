@@ -5,7 +5,7 @@
  * file's own keys win; each key remembers its file and line, for failures. Finding opens files, and
  * is for work without services (`grade`): a path, or NAME.yaml in the folder given, in
  * $MOECAP_TASKS, in ./tasks and beside the program; or one of the built-in graders. */
-#include "task_read.h"
+#include "task.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +14,6 @@
 
 #include "base/file.h"
 #include "keys.h"
-#include "yaml_read.h"
 
 enum { INCLUDE_DEPTH_MAX = 8 };
 

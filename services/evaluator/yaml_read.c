@@ -5,7 +5,7 @@
  * depth, anchors and directives. The second builds the document and makes JSON values of it, by the
  * implicit types of YAML 1.1 as PyYAML resolves them. An alias is the node that it names, so depth
  * and number of values are counted once more there. */
-#include "yaml_read.h"
+#include "keys.h"
 
 #include <math.h>
 #include <stdlib.h>

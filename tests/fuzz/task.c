@@ -2,7 +2,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "task_read.h"
+#include "task.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

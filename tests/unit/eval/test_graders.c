@@ -6,7 +6,7 @@
 
 #include "evaluator/grade.h"
 #include "evaluator/keys.h"
-#include "evaluator/task_read.h"
+#include "evaluator/task.h"
 
 struct bench {
     struct cap_arena *arena;

@@ -4,7 +4,7 @@
 
 #include "evaluator/grade.h"
 #include "evaluator/keys.h"
-#include "evaluator/task_read.h"
+#include "evaluator/task.h"
 #include "rendering.h"
 
 #define STAMP "2026-11-24T03-07-14.622250"

@@ -4,7 +4,7 @@
 #include <pthread.h>
 
 #include "evaluator/kept.h"
-#include "evaluator/task_read.h"
+#include "evaluator/task.h"
 #include "evaluator/text/pyrandom.h"
 #include "jinja/jinja.h"
 #include "rendering.h"
