@@ -49,6 +49,7 @@ moecap watch $ids
 moecap board
 [ "$leave" = yes ] || {
     echo
+    echo "The page: $(sed -n 's/.*"address": "\(http:[^"]*\)".*/\1/p' "$state/runtime.json")"
     echo "The suite is running; try: $bin/moecap --state $state board --json"
     echo "Ctrl-C ends it."
     while :; do sleep 3600 & wait $!; done

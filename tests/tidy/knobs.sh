@@ -21,5 +21,14 @@ for field in generation.temperature generation.top_p generation.top_k generation
     done
     count=$((count + 1))
 done
+# A knob of sampling travels in Prompt: one that nobody copies there would be accepted, hashed, and without effect.
+for field in $(sed -n 's/^KNOB([a-z_]*, "generation\.\([a-z_]*\)".*/\1/p' lib/spec/spec.def); do
+    for reader in proto/moecap/v1/inference.proto services/evaluator/render.c services/inference/node/stream.c; do
+        grep -qw "$field" "$reader" || {
+            echo "generation.$field is a row of lib/spec/spec.def, and $reader does not pass it on: nothing makes use of it" >&2
+            bad=1
+        }
+    done
+done
 [ $bad = 0 ] && echo "$count knobs: 0 files on the way name one (8 or 9 did, each, before there was a table)"
 exit $bad
