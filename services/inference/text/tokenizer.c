@@ -36,7 +36,8 @@ struct infer_tokenizer {
 /* ---- reading: added tokens, from all files ---- */
 
 /* Files of a model that hold tokens. The first one is the tokenizer itself, and the only one that
- * must exist; where several have a token, its flags are those of the first. */
+ * must exist. Where tokenizer_config.json has a token again, its flags count, as in Transformers,
+ * which adds the tokens of that file a second time. */
 enum file { TOKENIZER, CONFIG, ADDED, SPECIALS, FILE_COUNT };
 
 static const char *const file_names[FILE_COUNT] = {"tokenizer.json", "tokenizer_config.json",
@@ -113,6 +114,23 @@ static bool check_token(const struct reading *r, const char *content, size_t len
     return same || check_vocabulary(r, content, length, id, file, err);
 }
 
+static void read_flag(const json_t *flags, const char *name, bool *out)
+{
+    const json_t *flag = json_object_get(flags, name);
+
+    if (flag)
+        *out = json_is_true(flag);
+}
+
+static void read_flags(const json_t *flags, struct infer_added_token *out)
+{
+    read_flag(flags, "special", &out->special);
+    read_flag(flags, "lstrip", &out->lstrip);
+    read_flag(flags, "rstrip", &out->rstrip);
+    read_flag(flags, "single_word", &out->single_word);
+    read_flag(flags, "normalized", &out->normalized);
+}
+
 /* `flags` may hold special, lstrip, rstrip, single_word and normalized. */
 static bool add_token(struct reading *r, const json_t *content, int64_t id, const json_t *flags,
                       enum file file, struct cap_err *err)
@@ -139,11 +157,7 @@ static bool add_token(struct reading *r, const json_t *content, int64_t id, cons
     if (!token->content)
         return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "the added tokens take too much memory");
     token->id = (uint32_t)id;
-    token->special = json_is_true(json_object_get(flags, "special"));
-    token->lstrip = json_is_true(json_object_get(flags, "lstrip"));
-    token->rstrip = json_is_true(json_object_get(flags, "rstrip"));
-    token->single_word = json_is_true(json_object_get(flags, "single_word"));
-    token->normalized = json_is_true(json_object_get(flags, "normalized"));
+    read_flags(flags, token);
     if (token->id >= t->id_count)
         t->id_count = token->id + 1;
     r->files[t->added_count++] = file;
@@ -179,9 +193,14 @@ static bool read_decoder(struct reading *r, const json_t *decoder, struct cap_er
         char *end;
         long id = strtol(key, &end, 10);
 
+        const char *content = json_string_value(json_object_get(item, "content"));
+        struct infer_added_token *known = content ? cap_map_get(r->by_content, content) : NULL;
+
         if (!add_token(r, json_object_get(item, "content"), *key && !*end ? id : -1, item, CONFIG,
                        err))
             return false;
+        if (known)
+            read_flags(item, known);
     }
     return true;
 }

@@ -462,6 +462,19 @@ static void a_token_that_stands_in_one_file_only_is_read(void **state)
     check_beside(&specials, "a<end>b<", "[97, 290, 98, 60]");
 }
 
+/* Transformers adds the tokens of this file again, with its flags. */
+static void flags_of_the_configuration_count(void **state)
+{
+    const struct beside strips = {.config = "{\"added_tokens_decoder\": {\"300\": {\"content\": "
+                                            "\"<x>\", \"lstrip\": false, \"rstrip\": true}}}"};
+    const struct beside same = {.config = "{\"added_tokens_decoder\": {\"300\": {\"content\": "
+                                          "\"<x>\", \"lstrip\": true, \"rstrip\": false}}}"};
+
+    (void)state;
+    check_beside(&strips, "a<x> b", "[97, 300, 98]");
+    check_beside(&same, "a <x>b", "[97, 300, 98]");
+}
+
 static void files_that_disagree_are_both_named(void **state)
 {
     static const struct {
@@ -636,6 +649,7 @@ int main(void)
         cmocka_unit_test(another_kind_of_bpe_is_named),
         cmocka_unit_test(bytes_without_a_token_become_the_unknown_one),
         cmocka_unit_test(a_token_that_stands_in_one_file_only_is_read),
+        cmocka_unit_test(flags_of_the_configuration_count),
         cmocka_unit_test(files_that_disagree_are_both_named),
         cmocka_unit_test(text_that_is_not_utf8_is_refused_with_its_place),
         cmocka_unit_test(missing_file_is_named),
