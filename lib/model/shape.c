@@ -637,6 +637,8 @@ bool cap_shape_read(const json_t *whole, struct cap_shape *out, struct cap_err *
     if (out->experts.value >= 0 && out->top_k.value > out->experts.value)
         return cap_fail(err, CAP_INVALID_ARGUMENT, "%d experts a token are more than all %d",
                         out->top_k.value, out->experts.value);
+    if (out->top_k.value == 0)
+        set_unknown(&out->top_k, "config.json says 0 experts a token");
     read_shared(part, out);
     refuse_zero_experts(part, out);
     read_layers(whole, config, out);

@@ -170,7 +170,8 @@ static void check_ids(struct inspection *in, const struct cap_model *model,
 {
     if (facts->ids > (uint32_t)model->vocab) {
         cap_fail(err, CAP_DATA_LOSS,
-                 "tokenizer.json has ids up to %" PRIu32 ", but config.json says vocab_size %d",
+                 "the tokenizer's files have ids up to %" PRIu32
+                 ", but config.json says vocab_size %d",
                  facts->ids - 1, model->vocab);
         add_problem(in, err);
     }

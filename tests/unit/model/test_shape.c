@@ -25,6 +25,8 @@ struct row {
     "\"first_k_dense_replace\":1"
 
 static const struct row rows[] = {
+    {"no experts a token", TYPE("mixtral", 2) "\"num_local_experts\":8,\"num_experts_per_tok\":0",
+     8, -1, -1, "EE"},
     {"mixtral", TYPE("mixtral", 3) "\"num_local_experts\":8,\"num_experts_per_tok\":2", 8, 2, -1,
      "EEE"},
     {"qwen3",
