@@ -190,7 +190,7 @@ static bool handle_keep(struct cap_rpc_call *call, Moecap__V1__KeepReply *reply,
 {
     CAP_AUTO(eval_kit) kit = NULL;
     BORROWED(b, call);
-    bool check;
+    bool check = false;
 
     if (!receive_kit(call, &kit, &check, err) || !eval_kit_end(kit, err) ||
         (check && !check_examples(call, kit, err)))

@@ -48,7 +48,7 @@ enum { INFER_NOTES_MAX = 16, INFER_NOTE_BYTES = 240 };
 struct infer_notes {
     /* of the shard's answers */
     int answers, without_usage, without_reason, other_length;
-    int impossible; /* their counts cannot be; the first time because: */
+    int impossible; /* their counts are impossible; the first time because: */
     char why_impossible[INFER_NOTE_BYTES];
     int unmarked; /* streams that ended without the mark that servers of this kind send */
     int64_t prompt_tokens, cached_tokens;
