@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "jinja/internal.h"
+#include "jinja/inside.h"
 
 bool jinja_fail(struct run *run, const char *fmt, ...)
 {

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "jinja/internal.h"
+#include "jinja/inside.h"
 
 const struct cap_jinja_options cap_jinja_chat = {.trim_blocks = true, .lstrip_blocks = true};
 const struct cap_jinja_options cap_jinja_task = {.keep_trailing_newline = true, .strict = true};

@@ -1,7 +1,7 @@
 /* Filters on lists and dictionaries, and the table of all. */
 #include <string.h>
 
-#include "jinja/internal.h"
+#include "jinja/inside.h"
 
 /* ---- lists ---- */
 

@@ -1,4 +1,4 @@
-/* Filters on texts and numbers. Each charges the budget of the run (internal.h) for the bytes it
+/* Filters on texts and numbers. Each charges the budget of the run (inside.h) for the bytes it
  * touches before it touches them, since one filter on a long text costs more than a thousand short
  * steps. Regular expressions run with PCRE2's own limits on matching and memory. */
 #include <ctype.h>
@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "jinja/internal.h"
+#include "jinja/inside.h"
 
 enum {
     PATTERN_BYTES_MAX = 16 << 10,

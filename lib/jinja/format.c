@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "jinja/internal.h"
+#include "jinja/inside.h"
 
 enum {
     SIZE_MAX_OF_FORMAT = TEMPLATE_BYTES_MAX + 1, /* a text of that size is refused */

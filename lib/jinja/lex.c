@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "jinja/internal.h"
+#include "jinja/inside.h"
 
 struct lexer {
     const char *text, *at, *end;

@@ -4,7 +4,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "jinja/internal.h"
+#include "jinja/inside.h"
 
 /* ---- strings ---- */
 

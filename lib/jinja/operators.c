@@ -2,7 +2,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "jinja/internal.h"
+#include "jinja/inside.h"
 
 static bool number_of(const struct value *v, double *out)
 {

@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#include "jinja/internal.h"
+#include "jinja/inside.h"
 
 struct parser {
     const struct token *at;

@@ -6,7 +6,7 @@
 #include <string.h>
 #include <utf8proc.h>
 
-#include "jinja/internal.h"
+#include "jinja/inside.h"
 
 /* ---- characters of UTF-8 ---- */
 

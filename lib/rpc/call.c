@@ -4,7 +4,7 @@
 #include <grpc/support/time.h>
 #include <stdlib.h>
 
-#include "rpc/internal.h"
+#include "rpc/inside.h"
 
 /* ---- life ---- */
 

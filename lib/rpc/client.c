@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "rpc/internal.h"
+#include "rpc/inside.h"
 
 enum {
     TIMEOUT_MS_DEFAULT = 30000,

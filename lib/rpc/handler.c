@@ -7,7 +7,7 @@
 
 #include "base/rand.h"
 #include "log/log.h"
-#include "rpc/internal.h"
+#include "rpc/inside.h"
 
 /* Queues reply and status; they go out after what the handler has sent, if possible as one batch.
  */

@@ -5,7 +5,7 @@
 #include "base/map.h"
 #include "base/wait.h"
 #include "grpc/health/v1/health.rpc.h"
-#include "rpc/internal.h"
+#include "rpc/inside.h"
 
 enum { WATCH_MS = 200 };
 

@@ -19,7 +19,7 @@
 
 #include <time.h>
 
-#include "rpc/internal.h"
+#include "rpc/inside.h"
 
 enum {
     LARGE_BYTES = 64 << 10,

@@ -6,7 +6,7 @@
 #include <stdlib.h>
 
 #include "log/log.h"
-#include "rpc/internal.h"
+#include "rpc/inside.h"
 
 static struct rpc_poller client_poller;
 

@@ -3,7 +3,7 @@
  * the mark gRPC's flow control slows the sender. A message's memory is an arena that the next
  * message resets, so that long streams stay flat. */
 #include "base/wait.h"
-#include "rpc/internal.h"
+#include "rpc/inside.h"
 
 static bool more_may_follow(const struct cap_rpc_call *call)
 {

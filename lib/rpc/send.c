@@ -4,7 +4,7 @@
  * in as few batches as there are moments with something to send. */
 #include <string.h>
 
-#include "rpc/internal.h"
+#include "rpc/inside.h"
 
 /* ---- the next batch ---- */
 

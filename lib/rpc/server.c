@@ -18,7 +18,7 @@
 #include "base/clock.h"
 #include "base/map.h"
 #include "base/wait.h"
-#include "rpc/internal.h"
+#include "rpc/inside.h"
 
 enum {
     ACCEPT_SLOTS = 4, /* more did not help */

@@ -21,7 +21,7 @@
 
 #include "base/clock.h"
 #include "base/map.h"
-#include "rpc/internal.h"
+#include "rpc/inside.h"
 
 enum { STREAM_IDLE_MS_DEFAULT = 2000 };
 

@@ -7,7 +7,7 @@
 #include "google/protobuf/any.pb-c.h"
 #include "google/rpc/error_details.pb-c.h"
 #include "google/rpc/status.pb-c.h"
-#include "rpc/internal.h"
+#include "rpc/inside.h"
 
 /* ---- the server's side: google.rpc.Status ---- */
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "rpc/internal.h"
+#include "rpc/inside.h"
 
 /* ---- messages ---- */
 

@@ -3,7 +3,7 @@
  * deadline. */
 #include <stdlib.h>
 
-#include "rpc/internal.h"
+#include "rpc/inside.h"
 
 enum { WORKER_STACK_BYTES = 1 << 20 };
 

@@ -22,7 +22,7 @@
  * Numbers do not depend on the rows that share the pass: moe_backend.h promises it for each
  * operator, and nothing here mixes rows.
  */
-#include "native/internal.h"
+#include "native/inside.h"
 
 #include <math.h>
 #include <stdlib.h>

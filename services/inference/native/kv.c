@@ -1,6 +1,6 @@
 /* Pages of the cache: who holds which. A page is free (on the stack), or held by one sequence, or
  * shared by a prompt and its forks, which only read it. */
-#include "native/internal.h"
+#include "native/inside.h"
 
 #include <stdlib.h>
 #include <string.h>

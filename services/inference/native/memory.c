@@ -9,7 +9,7 @@
  * has a tree for memory, with memory.limit_in_bytes, memory.usage_in_bytes and memory.stat, whose
  * total_inactive_file counts the groups below, too. A container sees its own group as the root.
  */
-#include "native/internal.h"
+#include "native/inside.h"
 
 #include <inttypes.h>
 #include <limits.h>

@@ -3,7 +3,7 @@
  * Logits are needed for the last row of a complete prompt, for every decoded row, and for every row
  * of a continuation (each predicts the next token). They are made for at most logits_max rows at a
  * time. */
-#include "native/internal.h"
+#include "native/inside.h"
 
 #include <stdlib.h>
 

@@ -6,7 +6,7 @@
  * then continuations of prompts that are complete. Continuations of one request run side by side as
  * far as there are pages that are promised to no other request; one at a time always works.
  */
-#include "native/internal.h"
+#include "native/inside.h"
 
 #include <assert.h>
 

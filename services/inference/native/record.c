@@ -6,7 +6,7 @@
  * formulas (docs/models.md). A pass lasts from before its rows were laid out until its last token
  * was sampled.
  */
-#include "native/internal.h"
+#include "native/inside.h"
 
 #include <stdlib.h>
 

@@ -5,7 +5,7 @@
  * that sorting all of them would cost more than the pass of a small model. A heap gives as many as
  * are kept, in the same order: linear to build, and a logarithm for each that is taken.
  */
-#include "native/internal.h"
+#include "native/inside.h"
 
 #include <math.h>
 #include <stdlib.h>

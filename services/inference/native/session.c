@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "native/internal.h"
+#include "native/inside.h"
 
 enum { LOGITS_ROWS_MIN = 64 };
 

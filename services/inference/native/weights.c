@@ -8,7 +8,7 @@
 #include "base/buf.h"
 #include "model/tensors.h"
 #include "model/weights.h"
-#include "native/internal.h"
+#include "native/inside.h"
 #include "words/words.h"
 
 const char *native_precision_name(enum native_precision precision)

@@ -13,7 +13,7 @@
 #include "base/clock.h"
 #include "base/exit.h"
 #include "base/file.h"
-#include "native/internal.h"
+#include "native/inside.h"
 
 enum {
     TOKENS_FILE_BYTES_MAX = 64 << 20,

@@ -15,7 +15,7 @@
 
 #include <jansson.h>
 
-#include "native/internal.h"
+#include "native/inside.h"
 #include "native/session.h"
 
 struct golden {

@@ -4,7 +4,7 @@
 
 #include "base/file.h"
 #include "fixture.h"
-#include "native/internal.h"
+#include "native/inside.h"
 
 struct groups {
     char root[64], membership[96];

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "google/rpc/status.pb-c.h"
-#include "rpc/internal.h"
+#include "rpc/inside.h"
 
 typedef Google__Rpc__Status status_type;
 

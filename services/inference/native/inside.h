@@ -1,4 +1,4 @@
-/* internal.h — what the files of this room share, in reading order: from a page of the cache up to
+/* inside.h — what the files of this room share, in reading order: from a page of the cache up to
  * the state of a session.
  *
  *     memory.c   how much memory a large allocation may count on
@@ -13,8 +13,8 @@
  * Other rooms see weights.h (a model) and session.h (requests that run on it). `model forward` and
  * the tests stand inside: they run single passes without a session.
  */
-#ifndef NATIVE_INTERNAL_H
-#define NATIVE_INTERNAL_H
+#ifndef NATIVE_INSIDE_H
+#define NATIVE_INSIDE_H
 
 #include "base/rand.h"
 #include "native/session.h"

@@ -1,4 +1,4 @@
-/* internal.h — the RPC layer's own view of itself; included in lib/rpc only.
+/* inside.h — the RPC layer's own view of itself; included in lib/rpc only.
  *
  * A call has one lock. gRPC wants batches of one kind to be serialised; we start all of them under
  * that lock. A batch is outstanding from its start until the poller hands its tag back; each holds
@@ -10,8 +10,8 @@
  * workers.c, handler.c, then client.c (channels and calls); poller.c, wire.c, status.c, health.c
  * serve them.
  */
-#ifndef CAP_RPC_INTERNAL_H
-#define CAP_RPC_INTERNAL_H
+#ifndef CAP_RPC_INSIDE_H
+#define CAP_RPC_INSIDE_H
 
 #include <grpc/byte_buffer.h>
 #include <grpc/grpc.h>

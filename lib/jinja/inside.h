@@ -1,11 +1,11 @@
-/* internal.h — the interpreter's own types; included in lib/jinja only.
+/* inside.h — the interpreter's own types; included in lib/jinja only.
  *
  * lex.c cuts the text into tokens. parse_statement.c and parse_expression.c make a tree of nodes
  * out of them. exec.c (statements) and eval.c (expressions) walk the tree. Values live in the arena
  * of one rendering. A failure sets run->err, and every function on the way up returns false.
  */
-#ifndef CAP_JINJA_INTERNAL_H
-#define CAP_JINJA_INTERNAL_H
+#ifndef CAP_JINJA_INSIDE_H
+#define CAP_JINJA_INSIDE_H
 
 #include "base/arena.h"
 #include "jinja/jinja.h"
