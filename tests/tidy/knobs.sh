@@ -22,6 +22,7 @@ for field in generation.temperature generation.top_p generation.top_k generation
     count=$((count + 1))
 done
 # A knob of sampling travels in Prompt: one that nobody copies there would be accepted, hashed, and without effect.
+# shellcheck disable=SC2013 # names, without blanks
 for field in $(sed -n 's/^KNOB([a-z_]*, "generation\.\([a-z_]*\)".*/\1/p' lib/spec/spec.def); do
     for reader in proto/moecap/v1/inference.proto services/evaluator/render.c services/inference/node/stream.c; do
         grep -qw "$field" "$reader" || {
