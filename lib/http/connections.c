@@ -20,7 +20,6 @@
 #include <sys/socket.h>
 
 #include "base/clock.h"
-#include "base/wait.h"
 #include "http/server_inside.h"
 #include "log/log.h"
 

@@ -1,5 +1,5 @@
-/* family.h — one row for each architecture: its parts, their keys, the names of its tensors. Inside
- * lib/model.
+/* family.h — one row for each architecture: its parts, their keys, the names of its tensors; and
+ * how keys and parts are read. Inside lib/model.
  *
  * To add a family whose parts exist: a file with its row (qwen3_moe.c is the example), and the
  * row's address in families.c. A part that no family has used yet gets a kind in model.h, its
@@ -37,6 +37,30 @@ struct cap_family {
 extern const struct cap_family *const cap_families[];
 
 extern const struct cap_family cap_family_qwen3_moe;
+
+/* ---- keys.c: keys of config.json by their type, with bounds and sentences ----
+ *
+ * A key that is absent or null leaves `*out` as it was: callers put the default there first, or ask
+ * cap_keys_need beforehand.
+ */
+
+/* DIR/NAME as an object, the caller's reference; read as Python's json reads it (python_json.h).
+ * NULL with a sentence: no regular file, no JSON, no object. */
+json_t *cap_keys_read_file(const char *dir, const char *name, struct cap_err *err);
+
+bool cap_keys_has(const json_t *object, const char *key);
+/* Fails when the key is absent or null. */
+bool cap_keys_need(const json_t *object, const char *key, struct cap_err *err);
+
+bool cap_keys_int(const json_t *object, const char *key, int min, int max, int *out,
+                  struct cap_err *err);
+bool cap_keys_need_int(const json_t *object, const char *key, int min, int max, int *out,
+                       struct cap_err *err);
+bool cap_keys_double(const json_t *object, const char *key, double min, double max, double *out,
+                     struct cap_err *err);
+bool cap_keys_bool(const json_t *object, const char *key, bool *out, struct cap_err *err);
+/* Borrowed from the object. */
+bool cap_keys_string(const json_t *object, const char *key, const char **out, struct cap_err *err);
 
 /* ---- parts.c: what families share ---- */
 

@@ -1,6 +1,6 @@
 /* One key of config.json at a time: its type and its bounds, or a sentence with the key and the
  * value. */
-#include "model/keys.h"
+#include "model/family.h"
 
 #include <limits.h>
 #include <math.h>

@@ -7,7 +7,6 @@
 
 #include "base/buf.h"
 #include "model/family.h"
-#include "model/keys.h"
 #include "model/shape.h"
 
 enum {

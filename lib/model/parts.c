@@ -3,7 +3,6 @@
 #include <math.h>
 
 #include "model/family.h"
-#include "model/keys.h"
 
 enum { HEADS_MAX = 4096, WIDTH_MAX = 1 << 20, CONTEXT_MAX = 1 << 30 };
 

@@ -1,7 +1,6 @@
 /* Qwen3-MoE: softmax router, experts without a shared one, a norm of each head of q and k. The
  * tensors have the usual names. */
 #include "model/family.h"
-#include "model/keys.h"
 
 /* The default of HF Transformers where a window is switched on and its width is not said. */
 enum { WINDOW_DEFAULT = 4096 };

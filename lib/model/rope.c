@@ -10,8 +10,6 @@
 #include <math.h>
 #include <string.h>
 
-#include "model/keys.h"
-
 enum { CONTEXT_MAX = 1 << 30 };
 
 static const char *const kind_names[CAP_ROPE_COUNT] = {"default", "linear", "dynamic", "yarn",

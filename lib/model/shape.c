@@ -21,7 +21,7 @@
 
 #include "base/auto.h"
 #include "base/utf8.h"
-#include "model/keys.h"
+#include "model/family.h"
 
 static void set_unknown(struct cap_known *out, const char *fmt, ...)
     __attribute__((format(printf, 2, 3)));

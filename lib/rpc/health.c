@@ -2,8 +2,8 @@
  * that a client that went away does not hold its worker for long. */
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "base/map.h"
-#include "base/wait.h"
 #include "grpc/health/v1/health.rpc.h"
 #include "rpc/inside.h"
 

@@ -6,9 +6,9 @@
  * poller calls the tag's function, which locks the call, notes what came and drops the reference.
  * Lock order: none; a server's lock and a call's are never held together.
  *
- * Reading order: call.c (life), send.c, receive.c, then server.c (accepting too), shares.c,
- * workers.c, handler.c, then client.c (channels and calls); poller.c, wire.c, status.c, health.c
- * serve them.
+ * Reading order: call.c (life), messages.c (sending, receiving), then server.c (accepting too),
+ * shares.c, handler.c (and the threads that run handlers), then client.c (channels and calls);
+ * poller.c, wire.c, status.c, memory.c, health.c serve them.
  */
 #ifndef CAP_RPC_INSIDE_H
 #define CAP_RPC_INSIDE_H
@@ -116,7 +116,7 @@ void rpc_trace_end(void);
 /* Sends the thread's id along with a call that it makes. */
 void rpc_trace_send(struct cap_rpc_call *call);
 
-/* ---- call.c, send.c, receive.c ---- */
+/* ---- call.c, messages.c ---- */
 
 struct call_tag {
     struct rpc_tag tag;
@@ -225,7 +225,7 @@ void rpc_fault_read(const struct cap_rpc_call *call, struct cap_arena *arena,
                     struct cap_rpc_faults *out_faults);
 void rpc_fault_read_first(const struct cap_rpc_call *call, struct cap_err *err);
 
-/* ---- server.c, shares.c, workers.c, handler.c ---- */
+/* ---- server.c, shares.c, handler.c ---- */
 
 enum { SERVICES_MAX = 32 };
 

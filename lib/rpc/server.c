@@ -3,7 +3,7 @@
  * The poller accepts calls and starts their batches. A call is refused before its message is read
  * when nobody has its method, when it is a stream above its share (shares.c), or when every worker
  * is busy and the queue is full. The poller itself runs only the inline handlers; other calls go
- * through a bounded queue to workers (workers.c), where handler.c runs them.
+ * through a bounded queue to workers (handler.c), which run them.
  *
  * A drain first tells health watchers, then refuses new calls, waits for those that live, cancels
  * what is left after the grace, and waits again, without limit: a handler must look at
@@ -17,7 +17,6 @@
 
 #include "base/clock.h"
 #include "base/map.h"
-#include "base/wait.h"
 #include "rpc/inside.h"
 
 enum {

@@ -1,6 +1,5 @@
-/* What every program that serves tells and is asked; see admin.h. The counters of a node travel
+/* What every program that serves tells and is asked; see service.h. The counters of a node travel
  * with its beats in the same form. */
-#include "service/admin.h"
 
 #include "grpc/health/v1/health.rpc.h"
 #include "log/log.h"

@@ -18,7 +18,6 @@
 #include "base/file.h"
 #include "base/plain.h"
 #include "log/log.h"
-#include "service/admin.h"
 
 enum {
     CONFIG_ARENA_BYTES = 1 << 20,

@@ -17,7 +17,7 @@
 #include "moecap/v1/scheduler.rpc.h"
 #include "moecap/v1/store.rpc.h"
 #include "service.h"
-#include "service/admin.h"
+#include "service/service.h"
 
 enum { TEXT_BYTES_MAX = 16 << 20, ASK_MS = 2000, SERIES_MAX = 1 << 16, LABELS_BYTES_MAX = 512 };
 

@@ -27,7 +27,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/wait.h"
 #include "dispatcher_inside.h"
 #include "log/log.h"
 #include "service.h"

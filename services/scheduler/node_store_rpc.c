@@ -28,7 +28,6 @@
 #include "base/auto.h"
 #include "base/clock.h"
 #include "base/map.h"
-#include "base/wait.h"
 #include "dispatcher.h"
 #include "log/log.h"
 #include "moecap/v1/store.rpc.h"

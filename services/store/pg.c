@@ -37,7 +37,6 @@
 #include "base/file.h"
 #include "base/map.h"
 #include "base/utf8.h"
-#include "base/wait.h"
 #include "log/log.h"
 #include "row_map.h"
 

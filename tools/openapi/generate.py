@@ -4,7 +4,7 @@
     tools/openapi/generate.py            writes docs/openapi.json
     tools/openapi/generate.py --check    changes nothing; status 1 when it is not current
 
-The schemas are made from proto/moecap/v1 by the rules of lib/wire (write.c, from_json.c), with the comments of the
+The schemas are made from proto/moecap/v1 by the rules of lib/wire (json.c), with the comments of the
 .proto as descriptions, so that they cannot say anything else than the programs. A reply has all of its fields but
 those of a oneof and those of lib/wire/unknown.def, which are left out while they are unknown; a sub-message that is
 not there is null. A request (named with Input behind) may leave

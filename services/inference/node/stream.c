@@ -20,13 +20,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/wait.h"
+#include "base/clock.h"
 #include "counters.h"
 #include "engine.h"
 #include "log/log.h"
 #include "moecap/v1/scheduler.rpc.h"
 #include "node/worker.h"
-#include "service/admin.h"
+#include "service/service.h"
 #include "words/words.h"
 
 /* ---- when to dial again ---- */

@@ -39,7 +39,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/wait.h"
+#include "base/clock.h"
 #include "log/log.h"
 
 enum { BEAT_MS_DEFAULT = 3000 };

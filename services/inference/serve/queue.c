@@ -16,7 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/wait.h"
+#include "base/clock.h"
 
 /* Of one answer: a client that reads slowly costs this much memory at most. */
 enum { TEXT_BYTES_MAX = 16 << 20, TOKEN_TEXTS_BYTES_MAX = 256 << 20 };

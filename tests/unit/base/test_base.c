@@ -23,7 +23,6 @@
 #include "base/rand.h"
 #include "base/sorted.h"
 #include "base/utf8.h"
-#include "base/wait.h"
 
 static void context_stands_in_front_of_the_reason(void **state)
 {
