@@ -260,6 +260,9 @@ void infer_in_flight_answer(struct infer_in_flight *in_flight, const struct infe
         out_answer->text = in_flight->text.data;
     }
     infer_timing_end(&in_flight->timing, done ? done->output_tokens : -1);
+    if (done && done->output_tokens == 0 &&
+        in_flight->text.length + in_flight->reasoning.length == 0)
+        in_flight->timing.first_ns = 0; /* what came only said "ended": no token ever did */
     set_times(in_flight, start_ns, ended_ns, out_answer);
     if (!done)
         return;

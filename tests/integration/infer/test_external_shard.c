@@ -311,6 +311,30 @@ static void tokens_of_the_first_chunk_are_told_where_the_server_counts_them(void
     }
 }
 
+/* Its closing chunk is no token: the answer has 0 tokens, which is a count, and no first one. */
+static void an_answer_of_nothing_has_no_first_token(void **state)
+{
+    struct node *node = *state;
+    struct infer_spec spec = spec_for(node, "vllm");
+    const Moecap__V1__SampleAnswer *row;
+
+    stub_reply(node->stub, COMPLETIONS,
+               &(struct stub_reply){
+                   .pieces = STREAM("data: {\"choices\":[{\"text\":\"\",\"finish_reason\":"
+                                    "\"stop\"}]}\n\n",
+                                    "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":5,"
+                                    "\"completion_tokens\":0,\"total_tokens\":5}}\n\n",
+                                    "data: [DONE]\n\n")});
+    lease(node, &spec, 1);
+    drain(node);
+    row = node->last_rows->answers[0];
+    assert_int_equal(node->failed, 0);
+    assert_true(row->opt_output_tokens_case != 0);
+    assert_int_equal(row->output_tokens, 0);
+    assert_int_equal(row->timing->opt_first_case, 0);
+    assert_int_equal(row->timing->opt_last_case, 0);
+}
+
 static void counts_that_cannot_be_are_absent_and_the_report_says_why(void **state)
 {
     struct node *node = *state;
@@ -547,6 +571,7 @@ int main(void)
         TEST(what_a_declared_config_does_not_say_plainly_is_unknown_with_its_reason),
         TEST(chunks_of_several_tokens_have_no_gaps),
         TEST(tokens_of_the_first_chunk_are_told_where_the_server_counts_them),
+        TEST(an_answer_of_nothing_has_no_first_token),
         TEST(counts_that_cannot_be_are_absent_and_the_report_says_why),
         TEST(a_servers_routing_reaches_its_sample_and_the_counts_of_the_run),
         TEST(answers_without_usage_have_no_counts_and_the_report_says_so),
