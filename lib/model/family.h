@@ -62,7 +62,7 @@ bool cap_keys_bool(const json_t *object, const char *key, bool *out, struct cap_
 /* Borrowed from the object. */
 bool cap_keys_string(const json_t *object, const char *key, const char **out, struct cap_err *err);
 
-/* ---- parts.c: what families share ---- */
+/* ---- keys.c: the parts that families share ---- */
 
 /* Grouped-query attention with rotary positions; the family adds window, norms and biases. */
 bool cap_part_gqa(const json_t *config, const struct cap_model *model,
