@@ -3,7 +3,7 @@
  * A step changes the list of responses to one document, in place. It has a name, its own options
  * (unknown ones are refused by name), and state that is opened once and then only read. What it
  * does with a text is what the harness's filter of that name does (docs/graders.md). */
-#include "filter.h"
+#include "graders.h"
 
 #include <stdlib.h>
 #include <string.h>

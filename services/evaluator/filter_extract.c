@@ -8,7 +8,7 @@
  * ends last counts. Only where nothing is found do the last three lines get a second look: one with
  * a word such as "total" gives its last number, one that is just a number gives itself. Decimals
  * are not read. */
-#include "filter.h"
+#include "graders.h"
 
 #include <assert.h>
 #include <stdlib.h>

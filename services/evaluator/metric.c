@@ -5,7 +5,7 @@
  * taken is the first of the likeliest; acc compares the sums, acc_norm divides each by its choice's
  * length in code points, acc_bytes in bytes (the choice's own text, without the delimiter before
  * it). At the end the table, and how an entry of metric_list is read. */
-#include "metric.h"
+#include "graders.h"
 
 #include <math.h>
 #include <stdlib.h>

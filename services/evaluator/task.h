@@ -15,8 +15,7 @@
 #include "base/auto.h"
 #include "base/buf.h"
 #include "base/err.h"
-#include "filter.h"
-#include "metric.h"
+#include "graders.h"
 
 enum eval_output {
     EVAL_GENERATE_UNTIL, /* text, cut at stop strings */
