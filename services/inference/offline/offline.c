@@ -22,7 +22,7 @@ static int list_verbs(const char *first, bool asked)
     FILE *out = asked ? stdout : stderr;
 
     fprintf(out,
-            asked ? "usage: moecap %s VERB ..., VERB --help tells more; verbs:"
+            asked ? "usage: moecap %s VERB ...; see VERB --help; verbs:"
                   : "moecap: \"%s\" needs a verb:",
             first);
     const char *between = " ";
