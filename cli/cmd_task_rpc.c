@@ -421,7 +421,7 @@ static bool add_task(struct cli_suite *suite, const char *path, const char *data
     const char *slash = strrchr(path, '/'), *dir = dir_of(suite->arena, path);
     __attribute__((cleanup(lines_done))) struct lines samples = {0};
     __attribute__((cleanup(lines_done))) struct lines fewshot = {0};
-    Moecap__V1__ReadTaskReply *read;
+    Moecap__V1__ReadTaskReply *read = NULL;
     Moecap__V1__TaskInfo *task;
     const char *samples_path, *fewshot_path;
 

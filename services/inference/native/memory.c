@@ -19,11 +19,13 @@
 
 #include "base/auto.h"
 
-/* The number after `key` in a file of lines, or the file's only number for "". */
-static bool read_number(const char *path, const char *key, uint64_t *out)
+/* The number after `key` in a group's file of lines, or the file's only number for "". */
+static bool read_number(const char *group, const char *name, const char *key, uint64_t *out)
 {
-    CAP_AUTO_STREAM FILE *file = fopen(path, "re");
-    char line[256];
+    CAP_AUTO_STREAM FILE *file = NULL;
+    char path[PATH_MAX], line[256];
+    if (snprintf(path, sizeof(path), "%s/%s", group, name) < (int)sizeof(path))
+        file = fopen(path, "re");
     while (file && fgets(line, sizeof(line), file)) {
         size_t length = strlen(key);
         if (strncmp(line, key, length) == 0 && sscanf(line + length, "%" SCNu64, out) == 1)
@@ -42,19 +44,13 @@ static const struct version versions[] = {
 };
 
 /* What one group leaves; UINT64_MAX when it is not there or has no limit ("max" is not a number).
- * */
+ */
 static uint64_t left_in(const struct version *v, const char *group)
 {
-    char path[PATH_MAX];
     uint64_t most = 0, used = 0, idle = 0;
-    snprintf(path, sizeof(path), "%s/%s", group, v->max);
-    if (!read_number(path, "", &most))
+    if (!read_number(group, v->max, "", &most) || !read_number(group, v->used, "", &used))
         return UINT64_MAX;
-    snprintf(path, sizeof(path), "%s/%s", group, v->used);
-    if (!read_number(path, "", &used))
-        return UINT64_MAX;
-    snprintf(path, sizeof(path), "%s/memory.stat", group);
-    if (read_number(path, v->idle, &idle))
+    if (read_number(group, "memory.stat", v->idle, &idle))
         used -= idle < used ? idle : used;
     return most > used ? most - used : 0;
 }
@@ -108,7 +104,7 @@ uint64_t native_memory_available(void)
 {
     uint64_t kib = 0;
     uint64_t free_bytes =
-        read_number("/proc/meminfo", "MemAvailable:", &kib) ? kib * 1024 : UINT64_MAX;
+        read_number("/proc", "meminfo", "MemAvailable:", &kib) ? kib * 1024 : UINT64_MAX;
     uint64_t left = native_memory_of_groups("/sys/fs/cgroup", "/proc/self/cgroup");
     return left < free_bytes ? left : free_bytes;
 }
