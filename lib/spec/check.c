@@ -104,9 +104,9 @@ void cap_spec_blame_unknown(struct cap_spec_faults *io_faults, const char *field
         cap_buf_printf(&list, "%s%s", i ? ", " : "", known.items[i]);
     if (known.count > NAMES_SHOWN_MAX)
         cap_buf_printf(&list, " and %zu more", known.count - NAMES_SHOWN_MAX);
-    cap_spec_blame(io_faults, CAP_NOT_FOUND, field, "%s \"%.200s\" is unknown%s%s%s; known: %s",
-                   what, name, near ? ", did you mean \"" : "", near ? near : "", near ? "\"?" : "",
-                   list.length ? list.data : "none");
+    cap_spec_blame(io_faults, CAP_NOT_FOUND, field, "%s \"%.200s\" is unknown%s%s%s known: %s",
+                   what, name, near ? ", did you mean \"" : "", near ? near : "",
+                   near ? "\"?" : ";", list.length ? list.data : "none");
 }
 
 void cap_spec_blame_field(struct cap_spec_faults *io_faults, const ProtobufCMessageDescriptor *type,

@@ -29,9 +29,9 @@ static bool fail_unknown(const struct check *check, const char *name)
                               "unknown parameter \"%.60s\": this resource takes no parameters",
                               name);
     return cap_fail_field(check->err, CAP_INVALID_ARGUMENT, name,
-                          "unknown parameter \"%.60s\"%s%s%s; known: %s", name,
+                          "unknown parameter \"%.60s\"%s%s%s known: %s", name,
                           near.best ? ", did you mean \"" : "", near.best ? near.best : "",
-                          near.best ? "\"?" : "", list.data);
+                          near.best ? "\"?" : ";", list.data);
 }
 
 static bool check_once(struct check *check, const char *name)

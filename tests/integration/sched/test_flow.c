@@ -109,7 +109,7 @@ static void what_does_not_exist_is_named(void **state)
 
     spec->tasks[0] = "minni";
     assert_submit_refused(s, spec, CAP_NOT_FOUND,
-                          "task \"minni\" is unknown, did you mean \"mini\"?; known: mini");
+                          "task \"minni\" is unknown, did you mean \"mini\"? known: mini");
 }
 
 static void a_dry_run_leaves_nothing(void **state)

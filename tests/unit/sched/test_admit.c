@@ -110,7 +110,7 @@ static void unknown_names_come_with_the_known_and_the_nearest(void **state)
     (void)state;
     assert_admitted(SPEC(PLAIN));
     assert_refused(SPEC({CAP_KNOB_tasks, "gsm-mni"}), CAP_NOT_FOUND,
-                   "task \"gsm-mni\" is unknown, did you mean \"gsm-mini\"?; known: choice-mini, "
+                   "task \"gsm-mni\" is unknown, did you mean \"gsm-mini\"? known: choice-mini, "
                    "gsm-mini, gsm8k");
     assert_refused(SPEC({CAP_KNOB_model, "moecap-tyni"}), CAP_NOT_FOUND,
                    "model \"moecap-tyni\" is unknown, did you mean");
