@@ -119,6 +119,8 @@ static void print_plan(const struct cli_submit_options *o, const Moecap__V1__Sub
 {
     for (size_t i = 0; i < reply->n_warnings; i++)
         cli_warn("%s", reply->warnings[i]);
+    if (reply->no_node && !o->dry_run)
+        cli_warn("moecap cancel %s takes it back", reply->evaluation_id);
     if (o->quiet) {
         cli_say("%s", o->dry_run ? reply->config_hash : reply->evaluation_id);
         return;

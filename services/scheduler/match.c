@@ -132,8 +132,8 @@ static void say_missing(const struct sched_needs *needs, int check, const char *
     default:
         snprintf(out, SCHED_REASON_BYTES,
                  *needs->model == '/'
-                     ? "no connected node that could run it loads the path \"%.200s\"; they offer: "
-                       "%.200s"
+                     ? "no connected node that could run it loads the path \"%.200s\" (a node "
+                       "started with --any-model-path does); they offer: %.200s"
                      : "no connected node that could run it has model \"%.200s\"; they offer: "
                        "%.200s",
                  needs->model, offers);
@@ -202,7 +202,7 @@ void sched_waiting_for(struct sched_state *state, const struct sched_run *run, i
         snprintf(out, SCHED_REASON_BYTES, "the store, which gives no lease: %.400s",
                  state->store_reason);
     else if (run->leasing)
-        snprintf(out, SCHED_REASON_BYTES, "a lease from the store");
+        snprintf(out, SCHED_REASON_BYTES, "its assignment to a node");
     else if (class->held_up > 0)
         snprintf(out, SCHED_REASON_BYTES,
                  "a free node (%zu can run it; %zu waits for the store to take its answers)",

@@ -99,7 +99,7 @@ static void warn_if_nobody(struct sched_service *service, const Moecap__V1__Eval
     sched_dispatcher_why_none(service->dispatcher, &needs, reason);
     if (!*reason || !warnings)
         return;
-    warnings[0] = cap_arena_printf(arena, "no connected node can run this now: %s", reason);
+    warnings[0] = cap_arena_printf(arena, "nothing runs yet: %s", reason);
     reply->no_node = true;
     reply->warnings = warnings;
     reply->n_warnings = warnings[0] ? 1 : 0;

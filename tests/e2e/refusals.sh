@@ -22,7 +22,7 @@ says 'moecap submit --model moecap-tiny --task gsm-mini'
 start_suite
 
 expect 3 moecap submit --model moecap-tiny --task gsm-mni
-says 'task "gsm-mni" is unknown, did you mean "gsm-mini"?'
+says 'task "gsm-mni" is unknown, did you mean "gsm-mini"? known: '
 says 'known: choice-mini'
 expect 3 moecap submit --model moecap-tyni --task gsm-mini
 says 'model "moecap-tyni" is unknown'
@@ -73,7 +73,7 @@ says 'task "nothing" does not exist'
 
 # accepted, but nobody can run it: said at once
 expect 0 moecap submit --model moecap-tiny --device cuda --task gsm-mini --dry-run
-says 'no connected node can run this now: no connected node with engine "native" and precision "bf16" has 1 CUDA device'
+says 'nothing runs yet: no connected node with engine "native" and precision "bf16" has 1 CUDA device'
 
 # a dry run plans and queues nothing
 expect 0 moecap submit --model moecap-tiny --task gsm-mini --limit 7 --repeats 2 --dry-run
@@ -99,3 +99,7 @@ says 'none.yaml'
 # a run that finishes without an answer is a failure
 expect 1 moecap submit --model moecap-tiny --task gsm-mini --num-fewshot 32 --limit 2 --watch
 says 'no sample completed; the first failed with: the prompt has '
+
+# what no node can run is accepted, with the command that takes it back
+expect 0 moecap submit --model moecap-tiny --device cuda --task gsm-mini --limit 3
+says 'warning: moecap cancel eval-'

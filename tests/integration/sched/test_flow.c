@@ -146,8 +146,7 @@ static void a_run_that_no_node_can_take_says_why_and_waits_for_one(void **state)
     Moecap__V1__SubmitReply *reply = must_submit(s, suite_spec(s));
 
     assert_true(reply->no_node);
-    assert_string_equal(reply->warnings[0],
-                        "no connected node can run this now: no node is connected");
+    assert_string_equal(reply->warnings[0], "nothing runs yet: no node is connected");
     assert_string_equal(must_list_queue(s)->entries[0]->waiting_for, "no node is connected");
     suite_node_start(s, 0, "late", NULL);
     must_end(s, reply->evaluation_id, finished);

@@ -123,8 +123,7 @@ static void the_same_configuration_is_answered_with_its_ids(void **state)
     assert_string_equal(dry->runs[0]->run_id, "");
     assert_int_equal(dry->runs[0]->samples, SUITE_SAMPLES);
     assert_true(dry->no_node);
-    assert_string_equal(dry->warnings[0],
-                        "no connected node can run this now: no node is connected");
+    assert_string_equal(dry->warnings[0], "nothing runs yet: no node is connected");
     assert_true(house_submit(house, 1, 2, false, arena, &first, &err));
     assert_false(first->duplicate);
     assert_true(house_submit(house, 1, 2, false, arena, &second, &err));

@@ -195,9 +195,9 @@ static void the_reason_why_nobody_can_run_it_names_what_is_there(void **state)
     assert_why(stage, needs_of("native", "bf16", "", "mixtral"),
                "no connected node that could run it has model \"mixtral\"; they offer: "
                "moecap-tiny");
-    assert_why(
-        stage, needs_of("native", "bf16", "", "/m"),
-        "no connected node that could run it loads the path \"/m\"; they offer: moecap-tiny");
+    assert_why(stage, needs_of("native", "bf16", "", "/m"),
+               "no connected node that could run it loads the path \"/m\" (a node started "
+               "with --any-model-path does); they offer: moecap-tiny");
     assert_why(stage, needs_of("native", "bf16", "cpu", "moecap-tiny"), "");
     assert_why(stage, needs_of("null", "anything", "cuda", "whatever"), "");
     join_native(stage, "g", 2, true);
@@ -250,7 +250,7 @@ static void runs_say_that_they_wait_for_the_store(void **state)
     join(stage, "n");
     add(stage, &first);
     add(stage, &next);
-    assert_waits_for(stage, "r", "a lease from the store");
+    assert_waits_for(stage, "r", "its assignment to a node");
     step(stage, refused);
     assert_waits_for(stage, "r",
                      "another try in 1 s, after: store: could not extend file: disk full");
