@@ -598,6 +598,22 @@ static void one_thread_drives_many_streams(void **state)
     assert_int_equal(cap_http_client_pending(client), 0);
 }
 
+static void a_server_without_tls_is_told_from_one_that_is_not_trusted(void **state)
+{
+    int port;
+    CAP_AUTO(cap_http_server) server = start_server(&port);
+    CAP_AUTO(cap_arena) arena = cap_arena_new(1 << 20);
+    struct cap_http_reply reply;
+    struct cap_err err = {0};
+    char url[64], said[96];
+
+    (void)state;
+    snprintf(url, sizeof url, "https://127.0.0.1:%d/retry", port);
+    snprintf(said, sizeof said, "https://127.0.0.1:%d does not speak TLS; try http://", port);
+    assert_false(cap_http_fetch(&(struct cap_http_ask){.url = url}, arena, &reply, &err));
+    assert_string_equal(err.text, said);
+}
+
 static void a_fetch_waits_for_a_server_that_warms_up(void **state)
 {
     int port;
@@ -658,6 +674,7 @@ int main(void)
         cmocka_unit_test(a_link_local_address_is_asked_only_when_that_is_allowed),
         cmocka_unit_test(cancelling_hangs_up_and_no_event_follows),
         cmocka_unit_test(one_thread_drives_many_streams),
+        cmocka_unit_test(a_server_without_tls_is_told_from_one_that_is_not_trusted),
         cmocka_unit_test(a_fetch_waits_for_a_server_that_warms_up),
         cmocka_unit_test(the_deadline_of_a_fetch_holds_for_all_its_tries),
     };
