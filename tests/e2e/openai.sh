@@ -26,7 +26,9 @@ says "moecap submit --engine openai --url $url --model moecap-tiny --task gsm-mi
 expect 0 moecap engine check "$url" --kind vllm --json
 says '"guess":"openai"'
 expect 3 moecap engine check "$url" --model no-such
-says 'does not offer "no-such"'
+says 'the server offers "moecap-tiny", not "no-such"'
+expect 3 moecap engine check "$url/v1/chat"
+says "the URL is the server's base, with or without /v1"
 expect 4 moecap engine check http://127.0.0.1:9
 says 'could not connect to'
 expect 2 moecap engine check
@@ -62,7 +64,7 @@ in_process=$(figure "$(run_ids "$native")" acc)
 expect 1 moecap submit --engine llamacpp --url "$url" --model moecap-tiny --task choice-mini --limit 5 --watch
 says 'cannot score continuations'
 expect 1 moecap submit --engine openai --url "$url" --model no-such --task gsm-mini --limit 5 --watch
-says 'the server does not offer "no-such" but 1 other, such as "moecap-tiny"'
+says 'the server offers "moecap-tiny", not "no-such": use the server'\''s name as --model, or as --served-model'
 expect 3 moecap submit --engine openai --url "$url" --model moecap-tiny --task gsm-mini --api-key-env PGPASSWORD
 says 'is not the name of a variable for keys'
 expect 1 moecap submit --engine openai --url "$url" --model moecap-tiny --task gsm-mini --limit 5 \

@@ -230,7 +230,7 @@ static bool find_model(struct infer_server *server, const json_t *list, struct c
 {
     const json_t *data = json_object_get(list, "data"), *entry;
     const char *other = NULL;
-    char shown[NAME_BYTES];
+    char shown[NAME_BYTES], more[32] = "";
     size_t i;
 
     json_array_foreach(data, i, entry)
@@ -249,11 +249,12 @@ static bool find_model(struct infer_server *server, const json_t *list, struct c
         return cap_fail(err, CAP_NOT_FOUND, "the server lists no model, so not \"%s\" either",
                         server->model);
     infer_reply_words(shown, sizeof shown, other);
+    if (json_array_size(data) > 1)
+        snprintf(more, sizeof more, " and %zu more", json_array_size(data) - 1);
     return cap_fail(err, CAP_NOT_FOUND,
-                    "the server does not offer \"%s\" but %zu other%s, such as \"%s\": name one "
-                    "with --served-model",
-                    server->model, json_array_size(data), json_array_size(data) == 1 ? "" : "s",
-                    shown);
+                    "the server offers \"%s\"%s, not \"%s\": use the server's name as "
+                    "--model, or as --served-model to keep your own",
+                    shown, more, server->model);
 }
 
 json_t *infer_server_models(const struct infer_server *server, struct cap_err *err)
@@ -268,7 +269,8 @@ json_t *infer_server_models(const struct infer_server *server, struct cap_err *e
     if (reply.status != 200) {
         say_reason(&reply, reason, sizeof reason);
         cap_fail(err, reply.status == 503 ? CAP_UNAVAILABLE : CAP_FAILED_PRECONDITION,
-                 "%s/v1/models answered %d: %s", server->base, reply.status, reason);
+                 "%s/v1/models answered %d: %s%s", server->base, reply.status, reason,
+                 reply.status == 404 ? "; the URL is the server's base, with or without /v1" : "");
         return NULL;
     }
     list = infer_reply_json(reply.body, reply.length);
