@@ -163,6 +163,8 @@ static bool choose_serve_model(struct infer_node *node, struct cap_err *err)
     node->serve_model = "";
     if (!*wanted)
         return true;
+    if (!node->serve_path && strchr(wanted, '/')) /* a folder, not a name */
+        return cap_fail(err, CAP_NOT_FOUND, "there is no \"%s\"", wanted);
     model = infer_models_find(node->models, wanted, err);
     if (!model)
         return cap_fail_in(err, "serve_model");

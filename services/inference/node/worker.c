@@ -388,7 +388,8 @@ static void open_served_model(struct infer_worker *worker)
         return;
     outside_choice(worker, worker->options.serve_model, &choice);
     if (!infer_engine_slot_open(&worker->slot, worker->options.models,
-                                worker->options.any_model_path, &choice, &err))
+                                worker->options.any_model_path, &choice, &err) &&
+        err.code != CAP_CANCELLED) /* the node ends, which says why itself */
         cap_log(ERROR, "model_not_served", "reason=%s", CAP_LOG_Q(err.text));
 }
 

@@ -99,6 +99,8 @@ try model --help
 expect model-help 0 'verbs: inspect, forward, serve'
 try model serve --help
 expect serve-help 0 "usage: moecap model serve DIR"
+try model serve "$tmp/nope" --port 0 --state "$tmp/state"
+expect serve-nowhere 1 "there is no \\\"$tmp/nope"
 
 feed '"Hello"
 "a b<|im_end|>"
