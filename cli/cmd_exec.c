@@ -1,5 +1,6 @@
 /* Offline work belongs to the program that owns it: as git does, we become it. With --json we run
  * it and make an object of its failure, as of any other command's. Also help and version. */
+#include <ctype.h>
 #include <errno.h>
 #include <spawn.h>
 #include <stdio.h>
@@ -175,6 +176,20 @@ static bool print_help_json(const char *name)
     return any;
 }
 
+static int help_of_program(struct cli_context *context, const struct cli_command *command,
+                           const struct cli_words *words, struct cap_err *err)
+{
+    char *argv[4] = {NULL};
+    int argc = 0;
+
+    while (argc < words->count && argc < 2) {
+        argv[argc] = (char *)words->items[argc];
+        argc++;
+    }
+    argv[argc++] = "--help";
+    return command->run_raw(context, argc, argv, err);
+}
+
 int cli_cmd_help(struct cli_context *context, const struct cli_words *words, struct cap_err *err)
 {
     char name[128] = "";
@@ -195,6 +210,9 @@ int cli_cmd_help(struct cli_context *context, const struct cli_words *words, str
     else {
         for (size_t i = 0; i < cli_command_count; i++) {
             if (strcmp(cli_commands[i]->name, name) == 0) {
+                if (cli_commands[i]->raw && !islower((unsigned char)*cli_commands[i]->words))
+                    /* without verbs: the program says more than the row */
+                    return help_of_program(context, cli_commands[i], words, err);
                 cli_print_help(cli_commands[i]);
                 return CLI_OK;
             }

@@ -9,6 +9,7 @@
 #include "moecap/v1/evaluator.rpc.h"
 #include "moecap/v1/store.rpc.h"
 #include "out.h"
+#include "spec/spec.h"
 #include "suite.h"
 #include "wire/table.h"
 
@@ -44,6 +45,20 @@ static bool get_run(struct cli_suite *suite, const char *word, Moecap__V1__GetRu
     return true;
 }
 
+static const char *why_no_figures(Moecap__V1__RunState state)
+{
+    switch (state) {
+    case MOECAP__V1__RUN_STATE__RUN_STATE_FAILED:
+        return ": the run failed";
+    case MOECAP__V1__RUN_STATE__RUN_STATE_CANCELLED:
+        return ": the run was cancelled";
+    case MOECAP__V1__RUN_STATE__RUN_STATE_FINISHED:
+        return "";
+    default:
+        return " yet";
+    }
+}
+
 static void print_figures(const Moecap__V1__BoardRow *row)
 {
     CAP_AUTO_BUF(out, 1 << 20);
@@ -68,14 +83,34 @@ static void print_figures(const Moecap__V1__BoardRow *row)
     }
     if (row->n_figures > 0)
         cli_table_print(&table, &out);
-    printf("figures:\n%s", row->n_figures ? out.data : "  none yet\n");
+    if (row->n_figures == 0)
+        cap_buf_printf(&out, "  none%s\n", why_no_figures(row->state));
+    printf("figures:\n%s", out.data);
     cli_table_done(&table);
+}
+
+/* Every knob of generating that was set, as its option calls it. */
+static void add_generation(const Moecap__V1__EvaluationSpec *spec, struct cap_buf *out)
+{
+    for (int id = 0; id < CAP_KNOB_COUNT; id++) {
+        const struct cap_knob *knob = &cap_knobs[id];
+        struct cap_knob_value value = cap_spec_get(spec, (enum cap_knob_id)id);
+
+        if (knob->group != CAP_GROUP_GENERATION || !value.is_set)
+            continue;
+        cap_buf_printf(out, ", %s", knob->flag);
+        if (knob->kind == CAP_KNOB_WHOLE)
+            cap_buf_printf(out, " %lld", (long long)value.whole);
+        else if (knob->kind == CAP_KNOB_REAL)
+            cap_buf_printf(out, " %g", value.real);
+        else if (value.text)
+            cap_buf_printf(out, " %s", value.text);
+    }
 }
 
 static void print_settings(const Moecap__V1__EvaluationSpec *spec)
 {
     const Moecap__V1__Load *load = spec->load;
-    const Moecap__V1__Generation *g = spec->generation;
     CAP_AUTO_BUF(line, 1024);
 
     if (load && load->kind_case == MOECAP__V1__LOAD__KIND_RATE_PER_S)
@@ -85,10 +120,7 @@ static void print_settings(const Moecap__V1__EvaluationSpec *spec)
     cap_buf_printf(&line, "prompts     %s", *spec->prompt_format ? spec->prompt_format : "text");
     if (spec->opt_num_fewshot_case)
         cap_buf_printf(&line, ", %u-shot", spec->num_fewshot);
-    if (g && g->max_tokens)
-        cap_buf_printf(&line, ", at most %u tokens", g->max_tokens);
-    if (g && g->opt_temperature_case)
-        cap_buf_printf(&line, ", temperature %g", g->temperature);
+    add_generation(spec, &line);
     if (spec->limit)
         cap_buf_printf(&line, ", first %u samples", spec->limit);
     if (spec->opt_sampling_case)

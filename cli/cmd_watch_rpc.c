@@ -267,8 +267,8 @@ static void print_news(struct watcher *w, const Moecap__V1__Progress *progress)
             continue;
         line->state = run->state;
         line->answered = run->samples_answered;
-        cap_buf_printf(&text, "%s %s %s %s %s: ", run->run_id, run->model, run->precision,
-                       run->task, load_of(run, load));
+        cap_buf_printf(&text, "%s %s %s%s%s %s %s: ", run->run_id, run->model, run->engine,
+                       *run->precision ? " " : "", run->precision, run->task, load_of(run, load));
         describe(run, &text);
         cli_say("%s", text.data);
     }

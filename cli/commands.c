@@ -125,7 +125,6 @@ static const struct cli_command submit = {
     .options = submit_options,
     .option_count = CAP_COUNT_OF(submit_options),
     .values = &cli_submit_options,
-    .hint = "moecap task list and moecap node list show tasks and models",
     .hint_values = "moecap help submit lists the options; docs/cli.md too",
     .run = cli_cmd_submit,
 };

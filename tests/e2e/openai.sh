@@ -65,6 +65,12 @@ expect 1 moecap submit --engine llamacpp --url "$url" --model moecap-tiny --task
 says 'cannot score continuations'
 expect 1 moecap submit --engine openai --url "$url" --model no-such --task gsm-mini --limit 5 --watch
 says 'the server offers "moecap-tiny", not "no-such": use the server'\''s name as --model, or as --served-model'
+says ' no-such openai gsm-mini b1: '
+id=$(moecap submit --engine openai --url "$url" --model no-such --task gsm-mini --limit 5 --top-k 3 --quiet)
+expect 1 moecap watch "$id"
+expect 0 moecap run show "$(run_ids "$id")"
+says ', top-k 3'
+says 'none: the run failed'
 expect 3 moecap submit --engine openai --url "$url" --model moecap-tiny --task gsm-mini --api-key-env PGPASSWORD
 says 'is not the name of a variable for keys'
 expect 1 moecap submit --engine openai --url "$url" --model moecap-tiny --task gsm-mini --limit 5 \

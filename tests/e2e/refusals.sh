@@ -75,6 +75,9 @@ says 'task "nothing" does not exist'
 expect 0 moecap submit --model moecap-tiny --device cuda --task gsm-mini --dry-run
 says 'nothing runs yet: no connected node with engine "native" and precision "bf16" has 1 CUDA device'
 
+# help says the same in both orders
+[ "$(moecap help grade)" = "$(moecap grade --help)" ] || fail "help grade is not grade --help"
+
 # a dry run plans and queues nothing
 expect 0 moecap submit --model moecap-tiny --task gsm-mini --limit 7 --repeats 2 --dry-run
 says 'gsm-mini, 7 samples (repeat 2 of 2)'

@@ -168,7 +168,7 @@ static void a_hint_says_what_to_do_next(void **state)
     const struct cli_command *submit = cli_find_command(1, (char *[]){"submit"}, &first, &used);
 
     (void)state;
-    assert_non_null(strstr(cli_hint_of(submit, CLI_REFUSED, CAP_NOT_FOUND), "moecap task list"));
+    assert_null(cli_hint_of(submit, CLI_REFUSED, CAP_NOT_FOUND)); /* its sentence lists the names */
     assert_non_null(strstr(cli_hint_of(submit, CLI_USAGE, CAP_INVALID_ARGUMENT), "--help"));
     assert_non_null(strstr(cli_hint_of(submit, CLI_UNREACHABLE, CAP_UNAVAILABLE), "moecap up"));
     assert_non_null(strstr(cli_hint_of(NULL, CLI_USAGE, CAP_INVALID_ARGUMENT), "moecap --help"));
@@ -274,6 +274,8 @@ static void no_line_of_help_is_longer_than_80_characters(void **state)
 
         if (i == cli_command_count) {
             text = PRINTED(STDOUT_FILENO, CLI_OK, "--help");
+        } else if (cli_commands[i]->raw && cli_commands[i]->words[0] <= 'Z') {
+            continue; /* without verbs: its program prints it */
         } else {
             sscanf(cli_commands[i]->name, "%31s %31s", words[0], words[1]);
             text = *words[1] ? PRINTED(STDOUT_FILENO, CLI_OK, "help", words[0], words[1])
