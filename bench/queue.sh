@@ -19,7 +19,10 @@ while [ $# -gt 0 ]; do
     esac
     shift 2
 done
-[ -x "$bin/moecap" ] && [ -x "$bin/bench-queue" ] || { echo "bench: build it first: ./run build release"; exit 1; }
+if [ ! -x "$bin/moecap" ] || [ ! -x "$bin/bench-queue" ]; then
+    echo "bench: build it first: ./run build release"
+    exit 1
+fi
 
 MOECAP_STATE=$(mktemp -d /tmp/moecap-bench.XXXXXX)
 export MOECAP_STATE
@@ -29,6 +32,7 @@ stop_all() {
     rm -rf "$MOECAP_STATE"
 }
 trap stop_all EXIT INT TERM
+# shellcheck disable=SC3045 # every shell of Debian has it
 ulimit -n 65536 2>/dev/null || true
 MOECAP_SCHEDULER_NODES_MAX=4096 "$bin/moecap" up --detach --ports auto --nodes 0 --models models --tasks tasks >/dev/null
 # the two lines behind the scheduler's name

@@ -1,4 +1,5 @@
 /* run show, run samples, run export: one run with everything that is known about it. */
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,16 +32,18 @@ static bool get_run(struct cli_suite *suite, const char *word, Moecap__V1__GetRu
     Moecap__V1__GetRunRequest request = MOECAP__V1__GET_RUN_REQUEST__INIT;
     const char *id;
 
-    if (strncmp(word, "eval-", 5) == 0)
-        return cap_fail(
-            err, CAP_INVALID_ARGUMENT,
-            "\"%s\" is an evaluation; moecap board --all --evaluation %s lists its runs", word,
-            word);
+    if (strncmp(word, "eval-", 5) == 0) {
+        cap_fail(err, CAP_INVALID_ARGUMENT,
+                 "\"%s\" is an evaluation; moecap board --all --evaluation %s lists its runs", word,
+                 word);
+        return false;
+    }
     if (!cli_full_id(suite, word, &id, err))
         return false;
     request.run_id = (char *)id;
     if (!store_rpc_get_run(suite->store, NULL, &request, suite->arena, out, err))
         return false;
+    assert(*out && (*out)->row); /* the store fills both */
     cap_wire_add_accuracy((*out)->row, suite->arena);
     return true;
 }
@@ -238,7 +241,7 @@ int cli_cmd_run_show(struct cli_context *context, const struct cli_words *words,
                      struct cap_err *err)
 {
     CAP_AUTO(cli_suite) suite = cli_suite_open_all(context, err);
-    Moecap__V1__GetRunReply *reply;
+    Moecap__V1__GetRunReply *reply = NULL;
 
     if (!suite || !get_run(suite, words->items[0], &reply, err))
         return cli_exit_of(err->code);
@@ -461,7 +464,7 @@ struct runs {
 static json_t *next_run(void *arg, bool first, struct cap_err *err)
 {
     struct runs *runs = arg;
-    Moecap__V1__GetRunReply *reply;
+    Moecap__V1__GetRunReply *reply = NULL;
 
     runs->next = first ? 0 : runs->next;
     if (runs->next == runs->words->count ||
@@ -492,7 +495,7 @@ int cli_cmd_run_export(struct cli_context *context, const struct cli_words *word
     if (cli_export_options.csv)
         return export_figures(suite, words, err) ? CLI_OK : cli_exit_of(err->code);
     for (int i = 0; i < words->count; i++) {
-        Moecap__V1__GetRunReply *reply;
+        Moecap__V1__GetRunReply *reply = NULL;
 
         if (!get_run(suite, words->items[i], &reply, err))
             return cli_exit_of(err->code);

@@ -347,20 +347,24 @@ static size_t check_chunk(struct cli_suite *suite, const Moecap__V1__TaskInfo *t
                           Moecap__V1__RenderRequest *request, struct cap_err *err)
 {
     CAP_AUTO(cap_arena) arena = cap_arena_new(CHECK_ARENA_BYTES);
-    Moecap__V1__TaskDoc *docs[CHUNK_LINES];
-    Moecap__V1__RenderReply *reply;
+    Moecap__V1__TaskDoc **docs = cap_arena_array(arena, CHUNK_LINES, sizeof *docs);
+    Moecap__V1__RenderReply *reply = NULL;
+    size_t count;
+    bool ok;
 
+    if (!docs)
+        return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "no room for a message of samples");
     request->docs = docs;
-    request->n_docs = make_docs(arena, samples, at, docs);
-    if (evaluator_rpc_render(suite->evaluator, NULL, request, arena, &reply, err))
-        return request->n_docs;
-    if (err->code != CAP_NOT_FOUND)
-        return 0;
-    cap_err_clear(err);
-    return keep_task(suite, task, fewshot, request, err) &&
-                   evaluator_rpc_render(suite->evaluator, NULL, request, arena, &reply, err)
-               ? request->n_docs
-               : 0;
+    request->n_docs = count = make_docs(arena, samples, at, docs);
+    ok = evaluator_rpc_render(suite->evaluator, NULL, request, arena, &reply, err);
+    if (!ok && err->code == CAP_NOT_FOUND) {
+        cap_err_clear(err);
+        ok = keep_task(suite, task, fewshot, request, err) &&
+             evaluator_rpc_render(suite->evaluator, NULL, request, arena, &reply, err);
+    }
+    request->docs = NULL; /* they die with the arena */
+    request->n_docs = 0;
+    return ok ? count : 0;
 }
 
 /* Every sample is rendered once, so that what cannot be asked is found now and not in the middle of

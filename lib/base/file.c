@@ -43,11 +43,13 @@ static char *read_all(FILE *stream, const char *path, const struct stat *info, s
         room = bytes_max + 1;
     if (S_ISREG(info->st_mode) && (size_t)info->st_size > bytes_max)
         return fail_larger(path, bytes_max, err);
+    if (!(data = malloc(room + 1)))
+        abort();
     while (!feof(stream) && !ferror(stream)) {
         if (length > bytes_max)
             return fail_larger(path, bytes_max, err);
-        if (!data || length == room) {
-            room = data ? 2 * room : room;
+        if (length == room) {
+            room *= 2;
             data = realloc(data, room + 1);
             if (!data)
                 abort();

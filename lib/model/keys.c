@@ -2,6 +2,7 @@
  * the key and the value; and the parts that families share, each from several keys. */
 #include "model/family.h"
 
+#include <assert.h>
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
@@ -144,6 +145,7 @@ bool cap_part_gqa(const json_t *config, const struct cap_model *model,
 
     if (!cap_keys_need_int(config, "num_attention_heads", 1, HEADS_MAX, &a.heads, err))
         return false;
+    assert(a.heads > 0);
     a.kv_heads = a.heads;
     a.head_dim = model->hidden / a.heads;
     if (!cap_keys_int(config, "num_key_value_heads", 1, HEADS_MAX, &a.kv_heads, err) ||

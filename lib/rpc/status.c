@@ -91,11 +91,11 @@ static const struct {
 /* "/moecap.v1.Scheduler/ListQueue" -> "scheduler" */
 static void name_service(const char *path, char *out, size_t size)
 {
-    const char *method = strrchr(path, '/'), *name = method;
+    const char *slash = strrchr(path, '/'), *method = slash ? slash : path, *name = method;
 
-    while (name && name > path && name[-1] != '.' && name[-1] != '/')
+    while (name > path && name[-1] != '.' && name[-1] != '/')
         name--;
-    snprintf(out, size, "%.*s", name ? (int)(method - name) : 0, name);
+    snprintf(out, size, "%.*s", (int)(method - name), name);
     for (char *c = out; *c; c++)
         *c = (char)tolower((unsigned char)*c);
 }

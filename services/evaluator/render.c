@@ -6,6 +6,7 @@
  * follows the question, after the delimiter where neither side brings a blank. */
 #include "render.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -172,6 +173,7 @@ static bool render_text(struct eval_render *r, const struct asked *asked,
     for (size_t i = 0; i < r->draw.shots; i++) {
         const struct eval_example *e = &examples[i];
 
+        assert(examples);
         add_question(&buf, &shots->form, e->question, e->prefix, e->answer.length > 0);
         if (e->answer.length == 0)
             continue; /* the harness leaves the delimiter out as well */
@@ -218,6 +220,7 @@ static bool render_messages(struct eval_render *r, const struct asked *asked,
     for (size_t i = 0; i < r->draw.shots; i++) {
         const struct eval_example *e = &examples[i];
 
+        assert(examples);
         if (!add_message(out, "user", e->question, "", nothing, arena, err))
             return false;
         if (e->prefix.length + e->answer.length > 0 &&

@@ -142,7 +142,7 @@ static bool merge_file(struct merge *m, const char *name, int depth)
         return cap_fail(m->err, CAP_INVALID_ARGUMENT, "%s: more than %d includes deep, or a circle",
                         name, INCLUDE_DEPTH_MAX);
     for (size_t i = 0; i < m->file_count; i++)
-        if (strcmp(m->files[i].name, name) == 0)
+        if (m->files[i].name && strcmp(m->files[i].name, name) == 0)
             file = &m->files[i];
     if (!file)
         return note_missing(m, name);

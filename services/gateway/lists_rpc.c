@@ -211,7 +211,7 @@ static bool ask_board(const struct gate_service *service, const ProtobufCMessage
     bool wanted = board->n_figures == 0;
     Moecap__V1__BoardReply *reply;
 
-    for (size_t i = 0; i < board->n_figures; i++)
+    for (size_t i = 0; i < board->n_figures && board->figures; i++)
         wanted = wanted || strcmp(board->figures[i], CAP_WIRE_ACCURACY) == 0;
     if (!store_rpc_board(service->store, NULL, board, arena, &reply, err))
         return false;

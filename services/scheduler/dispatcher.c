@@ -241,7 +241,8 @@ static void leave_evaluation_locked(struct sched_dispatcher *d, const struct sch
  * the store has not heard yet is not forgotten. */
 static void forget_old_locked(struct sched_dispatcher *d)
 {
-    while (d->ended_count > ENDED_KEPT_MAX && d->first_ended->moves_pending == 0) {
+    while (d->ended_count > ENDED_KEPT_MAX && d->first_ended &&
+           d->first_ended->moves_pending == 0) {
         struct sched_job *job = d->first_ended;
 
         d->first_ended = job->next_ended;

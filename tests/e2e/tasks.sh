@@ -1,4 +1,5 @@
 #!/bin/sh
+# shellcheck disable=SC2119
 # Tasks as people bring them: what the harness reads is added, what is not is refused with what to do.
 . tests/e2e/lib.sh
 

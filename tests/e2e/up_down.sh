@@ -69,6 +69,7 @@ if unshare --pid --fork --mount-proc true 2>/dev/null; then
     ready() { [ "$(curl -s -o /dev/null -w '%{http_code}' "$gateway/readyz")" = 200 ]; }
     wait_for 30 again
     wait_for 30 ready
+    # shellcheck disable=SC2009 # pgrep does not show zombies by their state
     zombies=$(ps -o stat= --ppid "$first" | grep -c '^Z' || true)
     [ "$zombies" -eq 0 ] || fail "$zombies zombies wait for the first process"
     kill "$first"

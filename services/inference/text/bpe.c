@@ -6,6 +6,7 @@
  * both its symbols are still there, and brings in up to two new candidates. */
 #include "text/inside.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -473,7 +474,10 @@ int64_t infer_bpe_id_of_text(const struct infer_bpe *bpe, const char *text, size
     if (length > sizeof bytes)
         return -1;
     id = find_id(bpe, bytes, bytes_from_text(text, length, bytes, &raw));
-    return id == NO_ID || bpe->tokens[id].raw != raw ? -1 : (int64_t)id;
+    if (id == NO_ID)
+        return -1;
+    assert(bpe->tokens);
+    return bpe->tokens[id].raw == raw ? (int64_t)id : -1;
 }
 
 const char *infer_bpe_bytes(const struct infer_bpe *bpe, uint32_t id, size_t *out_length)

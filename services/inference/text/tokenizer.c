@@ -554,7 +554,7 @@ struct infer_tokenizer *infer_tokenizer_open(const char *dir, struct cap_err *er
 {
     struct infer_tokenizer *t = NULL;
     json_t *json[FILE_COUNT] = {NULL};
-    struct files files;
+    struct files files = {0};
 
     for (int file = 0; file < FILE_COUNT && err->code == CAP_OK; file++)
         files.json[file] = json[file] = read_file(dir, (enum file)file, err);

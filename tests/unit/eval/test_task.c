@@ -2,8 +2,8 @@
 #include "vectors.h"
 
 #include "base/buf.h"
-#include "evaluator/task.h"
 #include "evaluator/keys.h"
+#include "evaluator/task.h"
 
 #define HEAD "task: t\ndoc_to_text: q\ndoc_to_target: a\n"
 
