@@ -1,19 +1,11 @@
-/* The tables of figures and families, and the summary made of them.
+/* The table of families, and the summary made of what they compute.
  *
- * Every row of the table becomes a figure of the summary, whether a family set it or not. A family
- * is called once, with all the evidence, and sets its own rows: this file knows none of them. */
+ * Every row of the table of figures (figure.c) becomes a figure of the summary, whether or not a
+ * family set it. A family is called once, with all the evidence, and sets its own rows: this file
+ * knows none of them. */
 #include "measure.h"
 
 #include <math.h>
-#include <stdarg.h>
-
-static const struct {
-    const char *id, *unit, *basis, *formula, *source;
-} table[] = {
-#define FIGURE(id, unit, basis, formula, source) {#id, unit, basis, formula, source},
-#include "words/figures.def"
-#undef FIGURE
-};
 
 static const struct {
     const char *name, *reads;
@@ -23,55 +15,6 @@ static const struct {
 #include "measure/families.def"
 #undef FAMILY
 };
-
-/* ---- one figure ---- */
-
-void eval_figure_set(struct eval_figures *f, enum eval_figure_id id, double value)
-{
-    Moecap__V1__Figure *figure = &f->rows[id];
-
-    if (!isfinite(value)) {
-        eval_figure_none(f, id, "not a number");
-        return;
-    }
-    figure->opt_value_case = MOECAP__V1__FIGURE__OPT_VALUE_VALUE;
-    figure->value = value;
-    figure->reason = "";
-    figure->basis = (char *)table[id].basis;
-}
-
-void eval_figure_none(struct eval_figures *f, enum eval_figure_id id, const char *reason)
-{
-    f->rows[id].opt_value_case = MOECAP__V1__FIGURE__OPT_VALUE__NOT_SET;
-    f->rows[id].reason = (char *)reason;
-    f->rows[id].basis = "unavailable";
-}
-
-bool eval_figure_has(const struct eval_figures *f, enum eval_figure_id id)
-{
-    return f->rows[id].opt_value_case == MOECAP__V1__FIGURE__OPT_VALUE_VALUE;
-}
-
-double eval_figure_value(const struct eval_figures *f, enum eval_figure_id id)
-{
-    return f->rows[id].value;
-}
-
-void eval_figure_declared(struct eval_figures *f, enum eval_figure_id id)
-{
-    if (eval_figure_has(f, id))
-        f->rows[id].basis = "declared";
-}
-
-void eval_figure_invalid(struct eval_figures *f, enum eval_figure_id id, const char *fmt, ...)
-{
-    va_list args;
-
-    va_start(args, fmt);
-    f->rows[id].reason = cap_arena_vprintf(f->arena, fmt, args);
-    va_end(args);
-    f->rows[id].invalid = true;
-}
 
 /* ---- histograms ---- */
 
@@ -123,22 +66,6 @@ static bool add_histograms(const struct eval_evidence *e, struct cap_arena *aren
 
 /* ---- the whole ---- */
 
-static struct eval_figures *new_figures(struct cap_arena *arena)
-{
-    struct eval_figures *f = cap_arena_alloc(arena, sizeof *f);
-
-    if (!f)
-        return NULL;
-    f->arena = arena;
-    for (int i = 0; i < EVAL_FIGURE_COUNT; i++) {
-        moecap__v1__figure__init(&f->rows[i]);
-        f->rows[i].id = (char *)table[i].id;
-        f->rows[i].unit = (char *)table[i].unit;
-        f->rows[i].basis = "unavailable";
-    }
-    return f;
-}
-
 static bool add_figures(struct eval_evidence *e, struct eval_figures *f, Moecap__V1__Summary *out)
 {
     size_t metrics = e->run.metric_count;
@@ -161,7 +88,7 @@ static bool add_figures(struct eval_evidence *e, struct eval_figures *f, Moecap_
 
 bool eval_measure(struct eval_evidence *evidence, struct cap_arena *arena, Moecap__V1__Summary *out)
 {
-    struct eval_figures *f = new_figures(arena);
+    struct eval_figures *f = eval_figures_new(arena);
 
     moecap__v1__summary__init(out);
     if (!f)
@@ -175,10 +102,7 @@ bool eval_measure(struct eval_evidence *evidence, struct cap_arena *arena, Moeca
 
 void eval_measure_markdown(struct cap_buf *out)
 {
-    cap_buf_add_str(out, "| figure | unit | formula | from | basis |\n|---|---|---|---|---|\n");
-    for (size_t i = 0; i < CAP_COUNT_OF(table); i++)
-        cap_buf_printf(out, "| `%s` | %s | %s | %s | %s |\n", table[i].id, table[i].unit,
-                       table[i].formula, table[i].source, table[i].basis);
+    eval_figures_markdown(out);
     cap_buf_add_str(out, "\n| family | reads |\n|---|---|\n");
     for (size_t i = 0; i < CAP_COUNT_OF(families); i++)
         cap_buf_printf(out, "| %s | %s |\n", families[i].name, families[i].reads);

@@ -112,7 +112,7 @@ void eval_evidence_add_counts(struct eval_evidence *e, const Moecap__V1__ExpertC
 /* All that a message holds. */
 void eval_evidence_add(struct eval_evidence *e, const Moecap__V1__Evidence *evidence);
 
-/* ================ figures (measure.c) ================ */
+/* ================ figures (figure.c), families (measure.c) ================ */
 
 enum eval_figure_id {
 #define FIGURE(id, unit, basis, formula, source) EVAL_FIGURE_##id,
@@ -135,6 +135,8 @@ struct eval_figures {
     struct cap_arena *arena;
 };
 
+/* A row for each figure, none of them set yet. In the arena; NULL when it is full. */
+struct eval_figures *eval_figures_new(struct cap_arena *arena);
 void eval_figure_set(struct eval_figures *f, enum eval_figure_id id, double value);
 void eval_figure_none(struct eval_figures *f, enum eval_figure_id id, const char *reason);
 /* A value that rests on what the submitter declared. */
@@ -165,7 +167,8 @@ const char *eval_passes_problem(const struct eval_evidence *e, enum eval_phase p
 /* Why token counts are not known. */
 const char *eval_counts_problem(const struct eval_evidence *e);
 
-/* Table of figures.def as Markdown. */
+/* The table of figures as Markdown; eval_measure_markdown: and that of families. */
+void eval_figures_markdown(struct cap_buf *out);
 void eval_measure_markdown(struct cap_buf *out);
 
 #endif

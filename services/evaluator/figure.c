@@ -1,0 +1,85 @@
+/* The table of figures, and what a family may say of one: its value, why there is none, that it was
+ * declared, or that it is beyond what is possible. Knows no family and no evidence. */
+#include "measure.h"
+
+#include <math.h>
+#include <stdarg.h>
+
+static const struct {
+    const char *id, *unit, *basis, *formula, *source;
+} table[] = {
+#define FIGURE(id, unit, basis, formula, source) {#id, unit, basis, formula, source},
+#include "words/figures.def"
+#undef FIGURE
+};
+
+struct eval_figures *eval_figures_new(struct cap_arena *arena)
+{
+    struct eval_figures *f = cap_arena_alloc(arena, sizeof *f);
+
+    if (!f)
+        return NULL;
+    f->arena = arena;
+    for (int i = 0; i < EVAL_FIGURE_COUNT; i++) {
+        moecap__v1__figure__init(&f->rows[i]);
+        f->rows[i].id = (char *)table[i].id;
+        f->rows[i].unit = (char *)table[i].unit;
+        f->rows[i].basis = "unavailable";
+    }
+    return f;
+}
+
+void eval_figure_set(struct eval_figures *f, enum eval_figure_id id, double value)
+{
+    Moecap__V1__Figure *figure = &f->rows[id];
+
+    if (!isfinite(value)) {
+        eval_figure_none(f, id, "not a number");
+        return;
+    }
+    figure->opt_value_case = MOECAP__V1__FIGURE__OPT_VALUE_VALUE;
+    figure->value = value;
+    figure->reason = "";
+    figure->basis = (char *)table[id].basis;
+}
+
+void eval_figure_none(struct eval_figures *f, enum eval_figure_id id, const char *reason)
+{
+    f->rows[id].opt_value_case = MOECAP__V1__FIGURE__OPT_VALUE__NOT_SET;
+    f->rows[id].reason = (char *)reason;
+    f->rows[id].basis = "unavailable";
+}
+
+bool eval_figure_has(const struct eval_figures *f, enum eval_figure_id id)
+{
+    return f->rows[id].opt_value_case == MOECAP__V1__FIGURE__OPT_VALUE_VALUE;
+}
+
+double eval_figure_value(const struct eval_figures *f, enum eval_figure_id id)
+{
+    return f->rows[id].value;
+}
+
+void eval_figure_declared(struct eval_figures *f, enum eval_figure_id id)
+{
+    if (eval_figure_has(f, id))
+        f->rows[id].basis = "declared";
+}
+
+void eval_figure_invalid(struct eval_figures *f, enum eval_figure_id id, const char *fmt, ...)
+{
+    va_list args;
+
+    va_start(args, fmt);
+    f->rows[id].reason = cap_arena_vprintf(f->arena, fmt, args);
+    va_end(args);
+    f->rows[id].invalid = true;
+}
+
+void eval_figures_markdown(struct cap_buf *out)
+{
+    cap_buf_add_str(out, "| figure | unit | formula | from | basis |\n|---|---|---|---|---|\n");
+    for (size_t i = 0; i < CAP_COUNT_OF(table); i++)
+        cap_buf_printf(out, "| `%s` | %s | %s | %s | %s |\n", table[i].id, table[i].unit,
+                       table[i].formula, table[i].source, table[i].basis);
+}
