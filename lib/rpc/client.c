@@ -128,9 +128,7 @@ bool cap_rpc_channel_wait(struct cap_rpc_channel *channel, int64_t wait_ms, stru
     }
 }
 
-/* ---- calls ---- */
-
-/* ---- beginning ---- */
+/* ---- a call begins ---- */
 
 static void on_headers(struct rpc_tag *tag, bool ok)
 {
@@ -257,7 +255,7 @@ struct cap_rpc_call *cap_rpc_open(struct cap_rpc_channel *channel,
     return call;
 }
 
-/* ---- end ---- */
+/* ---- a call ends ---- */
 
 static void copy_details(const struct cap_rpc_call *call, const struct cap_rpc_options *options,
                          struct cap_arena *arena)

@@ -263,7 +263,8 @@ void rpc_shares_fill_defaults(struct cap_rpc_server_options *options);
 /* A place for an accepted stream, or why there is none. Given back when the handler is done. */
 bool rpc_share_take(struct cap_rpc_call *call, struct cap_err *err);
 void rpc_share_give(struct cap_rpc_call *call); /* nothing happens when the call holds none */
-/* Around every wait for the client's next message. */
+/* Around the wait for the client's next message in cap_rpc_receive. A handler that waits with
+ * cap_rpc_wait has something to do meanwhile, and judges its client's silence itself. */
 void rpc_share_idle(struct cap_rpc_call *call);
 void rpc_share_busy(struct cap_rpc_call *call);
 

@@ -134,7 +134,7 @@ bool rpc_status_fail(const struct cap_rpc_call *call, struct cap_err *err)
 
 enum { READ_ARENA_BYTES = 256 << 10 };
 
-/* ---- the server's side ---- */
+/* The server's side. */
 
 static Google__Rpc__BadRequest *bad_request(struct cap_rpc_call *call)
 {

@@ -3,7 +3,7 @@
 # code. What the hardest files must say beyond that (guarantees, locks, interleavings) is a reviewer's business.
 set -eu
 cd "$(dirname "$0")/../.."
-git ls-files -co --exclude-standard -- 'lib/*.[ch]' 'services/*.[ch]' 'cli/*.[ch]' 'kernels/*.[ch]' 'bench/*.[ch]' \
+git ls-files -co --exclude-standard -- 'lib/*.[ch]' 'services/*.[ch]' 'cli/*.[ch]' 'kernels/*.[ch]' 'bench/*.[ch]' 'tests/*.[ch]' \
     'tools/protoc-gen-moecap/*.[ch]' | while read -r file; do
     [ ! -e "$file" ] || printf '%s\n' "$file"
 done | xargs awk '

@@ -1,3 +1,5 @@
+/* Opens an external engine against the scripted server, runs its requests to their ends, and keeps
+ * every event for the test to look at. */
 #include "drive.h"
 
 #include <setjmp.h>

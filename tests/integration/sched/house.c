@@ -1,3 +1,5 @@
+/* Builds the scheduler's service in this process and takes it apart again: store, shim, evaluator and
+ * nodes are started in this order and ended in the opposite one, also after a test that failed. */
 #include "house.h"
 
 #include "base/clock.h"

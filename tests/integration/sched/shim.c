@@ -1,3 +1,5 @@
+/* One line for each method of the store passes it on; hooks before and after the methods that matter
+ * make the faults. What the store answers goes back as it came. */
 #include "shim.h"
 
 #include <setjmp.h>

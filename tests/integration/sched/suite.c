@@ -1,3 +1,5 @@
+/* Starts the programs of a suite one by one, waits until each says that it is ready, and ends them with
+ * the test. The evaluator's answers are the test's own. */
 #include "suite.h"
 
 #include <fcntl.h>

@@ -1,3 +1,5 @@
+/* Makes a test's database from the migrated template and fills it with a task, an evaluation and runs;
+ * the must_ helpers then lease, append and grade as the scheduler does. */
 #include "world.h"
 
 #include "digest/digest.h"

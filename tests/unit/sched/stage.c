@@ -1,3 +1,5 @@
+/* Feeds the scheduler's step one event at a time and keeps the actions of the latest, so that a test
+ * reads as event, then what must follow. */
 #include "stage.h"
 
 #include <stdio.h>

@@ -1,3 +1,5 @@
+/* The parts of the made-up world: the store's truth, to which the scheduler's view is compared; nodes;
+ * and the queue of messages, which delivers each when it is due. */
 #include "world_parts.h"
 
 #include <stdio.h>
