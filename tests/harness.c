@@ -1,3 +1,5 @@
+/* A private PostgreSQL for a run of the tests: made once, as an unprivileged user, and a fresh database
+ * of it for every test that asks. */
 #include "harness.h"
 
 #include <ftw.h>

@@ -1,3 +1,5 @@
+/* A scripted HTTP server: a test says what it answers to which request, piece by piece and with pauses,
+ * and reads afterwards what it was asked. */
 #include "stub.h"
 
 #include <arpa/inet.h>

@@ -1,3 +1,5 @@
+/* What the echo service does with each text: it answers, sleeps until it is cancelled, fails with a code,
+ * calls itself, or sends from several threads. */
 #include "echo_service.h"
 
 #include <stdio.h>

@@ -1,4 +1,5 @@
-/* Makes small checkpoints; see checkpoint.h. */
+/* Writes small checkpoints into a folder of the test's own: safetensors files with a header and data that
+ * fit, so that a test can break one thing in them. */
 #include "checkpoint.h"
 
 #include <assert.h>

@@ -1,4 +1,5 @@
-/* Tables as CSV. */
+/* The one CSV dialect: columns, units, empty cells for what is unknown, and cells that a spreadsheet
+ * would take for a formula. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

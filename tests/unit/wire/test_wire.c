@@ -1,4 +1,5 @@
-/* Messages as JSON and back. */
+/* Messages as JSON and back: names, presence, what is unknown and therefore left out, and the refusals of
+ * a body that does not fit. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
