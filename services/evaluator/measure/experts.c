@@ -14,7 +14,7 @@ static const char *why_none(const struct eval_evidence *e, enum eval_phase phase
 
     if (!e->run.scoring || phase != EVAL_DECODE)
         if (e->run.reported && e->run.in_engine && e->run.moe_layers == 0)
-            return "the model has no experts";
+            return "no layer with experts was reported";
     if (problem)
         return problem;
     return e->phases[phase].layer_values == 0 ? "passes without experts" : NULL;
