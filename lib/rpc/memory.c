@@ -10,7 +10,7 @@
  *
  * The memory also has to return to the system. glibc keeps what large messages leave behind in the
  * heaps of its threads (cap_rpc_init makes it keep some, for speed), so when the last of them is
- * gone and they were many bytes, it is told to let go.
+ * gone and they took much, it is told to let go.
  *
  * The lock guards all below it, and nothing is called while it is held.
  */
@@ -31,7 +31,7 @@ enum {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static size_t taken; /* by all calls, now */
-static size_t came;  /* bytes of large messages since memory last went back to the system */
+static size_t freed; /* of large messages, in memory, since it last went back to the system */
 
 bool rpc_memory_take(size_t message_bytes, size_t *out_held, struct cap_err *err)
 {
@@ -49,10 +49,8 @@ bool rpc_memory_take(size_t message_bytes, size_t *out_held, struct cap_err *err
     pthread_mutex_lock(&lock);
     while (ok && taken > 0 && taken + wanted > BUDGET_BYTES)
         ok = pthread_cond_clockwait(&changed, &lock, CLOCK_MONOTONIC, &until) == 0;
-    if (ok) {
+    if (ok)
         taken += wanted;
-        came += message_bytes;
-    }
     pthread_mutex_unlock(&lock);
     if (!ok)
         return cap_fail(err, CAP_RESOURCE_EXHAUSTED,
@@ -69,10 +67,12 @@ void rpc_memory_give(size_t *io_held, size_t still_held)
         return;
     pthread_mutex_lock(&lock);
     taken -= *io_held - still_held;
+    if (still_held == 0) /* the message is gone; before, it gives back what it never used */
+        freed += *io_held;
     *io_held = still_held;
-    trim = taken == 0 && came >= TRIM_BYTES;
+    trim = taken == 0 && freed >= TRIM_BYTES;
     if (trim)
-        came = 0;
+        freed = 0;
     pthread_cond_broadcast(&changed);
     pthread_mutex_unlock(&lock);
     if (trim)
