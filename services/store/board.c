@@ -259,6 +259,40 @@ struct run_work {
     Moecap__V1__GetRunReply *reply;
 };
 
+/* What lies in tables of its own: each becomes a list of the reply. */
+static const struct part {
+    const char *sql; /* takes the run's number */
+    const ProtobufCMessageDescriptor *type;
+    size_t list, count; /* where GetRunReply has them */
+} parts[] = {
+#define PART(member, type, sql)                                                                    \
+    {                                                                                              \
+        sql, &moecap__v1__##type##__descriptor, offsetof(Moecap__V1__GetRunReply, member),         \
+            offsetof(Moecap__V1__GetRunReply, n_##member)                                          \
+    }
+    PART(attempts, attempt,
+         "SELECT {attempt a} FROM attempt a WHERE run_no = $1 ORDER BY a.started_at, shard, fence"),
+    PART(histograms, histogram,
+         "SELECT {histogram h} FROM histogram h WHERE run_no = $1 ORDER BY id"),
+    PART(curves, curve, "SELECT {curve c} FROM curve c WHERE run_no = $1 ORDER BY id"),
+#undef PART
+};
+
+static bool add_part(struct store_conn *conn, const struct part *part, int64_t run_no,
+                     const struct run_work *work, struct cap_err *err)
+{
+    char *reply = (char *)work->reply;
+    CAP_AUTO(store_rows) rows =
+        store_pg_ask(conn, err, part->sql, STORE_ARGS(store_arg_int(run_no)));
+    void *list = rows ? store_rows_list(rows, part->type, NULL, work->arena,
+                                        (size_t *)(reply + part->count), err)
+                      : NULL;
+
+    if (list)
+        *(void **)(reply + part->list) = list;
+    return list != NULL;
+}
+
 static bool get_run(struct store_conn *conn, void *arg, struct cap_err *err)
 {
     struct run_work *work = arg;
@@ -280,21 +314,10 @@ static bool get_run(struct store_conn *conn, void *arg, struct cap_err *err)
     reply->samples_total = reply->row->samples_total;
     reply->samples_answered = reply->row->samples_answered;
     reply->samples_graded = reply->row->samples_graded;
-    CAP_AUTO(store_rows) attempts =
-        store_pg_ask(conn, err,
-                     "SELECT {attempt a} FROM attempt a WHERE run_no = $1"
-                     " ORDER BY a.started_at, shard, fence",
-                     STORE_ARGS(store_arg_int(store_rows_int(row, 0, 0))));
-    if (!attempts ||
-        !(reply->attempts = store_rows_list(attempts, &moecap__v1__attempt__descriptor, NULL,
-                                            work->arena, &reply->n_attempts, err)))
-        return false;
-    CAP_AUTO(store_rows) histograms = store_pg_ask(
-        conn, err, "SELECT {histogram h} FROM histogram h WHERE run_no = $1 ORDER BY id",
-        STORE_ARGS(store_arg_int(store_rows_int(row, 0, 0))));
-    return histograms &&
-           (reply->histograms = store_rows_list(histograms, &moecap__v1__histogram__descriptor,
-                                                NULL, work->arena, &reply->n_histograms, err));
+    for (size_t i = 0; i < CAP_COUNT_OF(parts); i++)
+        if (!add_part(conn, &parts[i], store_rows_int(row, 0, 0), work, err))
+            return false;
+    return true;
 }
 
 bool store_get_run(struct store_pg *pg, const Moecap__V1__GetRunRequest *request,

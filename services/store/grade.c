@@ -270,19 +270,17 @@ static bool copy_summary(struct store_conn *conn, const struct store_run *run,
                          const Moecap__V1__Summary *summary, struct cap_err *err)
 {
     enum { BYTES_MAX = 16 << 20 };
-    const struct store_map_rows figures = {STORE_MAP_figure,
-                                           summary->figures,
-                                           summary->n_figures,
-                                           &run->run_no,
-                                           1,
-                                           true},
-                                histograms = {STORE_MAP_histogram, summary->histograms,
-                                              summary->n_histograms, &run->run_no, 1};
+    const struct store_map_rows
+        figures = {STORE_MAP_figure, summary->figures, summary->n_figures, &run->run_no, 1, true},
+        histograms = {STORE_MAP_histogram, summary->histograms, summary->n_histograms, &run->run_no,
+                      1},
+        curves = {STORE_MAP_curve, summary->curves, summary->n_curves, &run->run_no, 1};
 
     return store_map_copy(conn, "COPY figure (run_no, position, {figure}) FROM STDIN", &figures,
                           BYTES_MAX, err) &&
            store_map_copy(conn, "COPY histogram (run_no, {histogram}) FROM STDIN", &histograms,
-                          BYTES_MAX, err);
+                          BYTES_MAX, err) &&
+           store_map_copy(conn, "COPY curve (run_no, {curve}) FROM STDIN", &curves, BYTES_MAX, err);
 }
 
 struct finish_work {
@@ -340,10 +338,58 @@ static bool check_histogram(const Moecap__V1__Summary *summary, size_t index, st
     return true;
 }
 
+static bool all_finite(const double *values, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!isfinite(values[i]))
+            return false;
+    return true;
+}
+
+static bool check_curve(const Moecap__V1__Summary *summary, size_t index, struct cap_err *err)
+{
+    const Moecap__V1__Curve *c = summary->curves[index];
+
+    if (!*c->id || c->n_x > STORE_POINTS_MAX || c->n_y != c->n_x ||
+        (c->n_reference > 0 && c->n_reference != c->n_x))
+        return cap_fail(err, CAP_INVALID_ARGUMENT,
+                        "curve %zu needs an id, at most %d points, and lists of one length", index,
+                        STORE_POINTS_MAX);
+    if (!all_finite(c->x, c->n_x) || !all_finite(c->y, c->n_y) ||
+        !all_finite(c->reference, c->n_reference))
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "a point of curve \"%.64s\" is not finite",
+                        c->id);
+    for (size_t i = 0; i < index; i++)
+        if (strcmp(summary->curves[i]->id, c->id) == 0)
+            return cap_fail(err, CAP_INVALID_ARGUMENT, "curve \"%.64s\" appears twice", c->id);
+    return true;
+}
+
+/* What the database would refuse, with a sentence that names it. */
+static bool check_summary(const Moecap__V1__Summary *summary, struct cap_err *err)
+{
+    if (!summary)
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "the request holds no summary");
+    if (summary->n_figures > STORE_FIGURES_MAX || summary->n_histograms > STORE_HISTOGRAMS_MAX ||
+        summary->n_curves > STORE_CURVES_MAX)
+        return cap_fail(err, CAP_INVALID_ARGUMENT,
+                        "a summary has at most %d figures, %d histograms and %d curves",
+                        STORE_FIGURES_MAX, STORE_HISTOGRAMS_MAX, STORE_CURVES_MAX);
+    for (size_t i = 0; i < summary->n_figures; i++)
+        if (!check_figure(summary, i, err))
+            return false;
+    for (size_t i = 0; i < summary->n_histograms; i++)
+        if (!check_histogram(summary, i, err))
+            return false;
+    for (size_t i = 0; i < summary->n_curves; i++)
+        if (!check_curve(summary, i, err))
+            return false;
+    return true;
+}
+
 bool store_finish_run(struct store_pg *pg, const Moecap__V1__FinishRunRequest *request,
                       struct cap_arena *arena, Moecap__V1__Empty *reply, struct cap_err *err)
 {
-    const Moecap__V1__Summary *summary = request->summary;
     struct finish_work work = {request, store_text_fit(arena, request->invalid_reason)};
 
     (void)reply;
@@ -352,17 +398,6 @@ bool store_finish_run(struct store_pg *pg, const Moecap__V1__FinishRunRequest *r
     if (strlen(work.invalid) > STORE_REASON_BYTES_MAX)
         return cap_fail(err, CAP_INVALID_ARGUMENT, "the reason has %zu bytes, at most %d",
                         strlen(work.invalid), STORE_REASON_BYTES_MAX);
-    if (!summary)
-        return cap_fail(err, CAP_INVALID_ARGUMENT, "the request holds no summary");
-    if (summary->n_figures > STORE_FIGURES_MAX || summary->n_histograms > STORE_HISTOGRAMS_MAX)
-        return cap_fail(err, CAP_INVALID_ARGUMENT,
-                        "a summary has at most %d figures and %d histograms", STORE_FIGURES_MAX,
-                        STORE_HISTOGRAMS_MAX);
-    for (size_t i = 0; i < summary->n_figures; i++)
-        if (!check_figure(summary, i, err))
-            return false;
-    for (size_t i = 0; i < summary->n_histograms; i++)
-        if (!check_histogram(summary, i, err))
-            return false;
-    return store_pg_tx(pg, STORE_TX_WRITE, finish, &work, err);
+    return check_summary(request->summary, err) &&
+           store_pg_tx(pg, STORE_TX_WRITE, finish, &work, err);
 }

@@ -64,6 +64,8 @@ enum {
     STORE_FIGURES_MAX = 512,
     STORE_HISTOGRAMS_MAX = 64,
     STORE_BUCKETS_MAX = 4096,
+    STORE_CURVES_MAX = 64,
+    STORE_POINTS_MAX = 4096,          /* of a curve */
     STORE_EVIDENCE_ANSWERS_MAX = 200, /* read at a time */
     STORE_EVIDENCE_ROWS_MAX = 2000,   /* of anything else */
     /* reads */

@@ -1,6 +1,8 @@
 /* From stored answers to verdicts, a summary, and what people read of it. */
 #include "world.h"
 
+#include <math.h>
+
 /* ---- grading ---- */
 
 static void answers_meet_their_documents_by_id(void **state)
@@ -166,6 +168,49 @@ static bool finish(struct world *w, const char *run, Moecap__V1__Figure *figure,
     summary.figures = &figure;
     summary.n_figures = figure != NULL;
     return store_finish_run(w->pg, &request, w->arena, &reply, err);
+}
+
+/* A run that grades: nothing is stored of a summary that is refused. */
+static void refuse_curve(struct world *w, const char *run, Moecap__V1__Curve *curve,
+                         const char *text)
+{
+    Moecap__V1__FinishRunRequest request = MOECAP__V1__FINISH_RUN_REQUEST__INIT;
+    Moecap__V1__Summary summary = MOECAP__V1__SUMMARY__INIT;
+    Moecap__V1__Empty reply = MOECAP__V1__EMPTY__INIT;
+    struct cap_err err = {0};
+
+    request.run_id = (char *)run;
+    request.summary = &summary;
+    summary.curves = &curve;
+    summary.n_curves = 1;
+    assert_refused(store_finish_run(w->pg, &request, w->arena, &reply, &err), &err,
+                   CAP_INVALID_ARGUMENT, text);
+}
+
+static void a_curve_has_points_that_can_be_drawn(void **state)
+{
+    static const char lengths[] =
+        "curve 0 needs an id, at most 4096 points, and lists of one length";
+    struct world *w = *state;
+    Moecap__V1__Curve curve = MOECAP__V1__CURVE__INIT;
+    double points[] = {1, 2, INFINITY};
+
+    must_put_task(w, 1);
+    const char *run = must_enqueue(w, 1, 1, 1);
+    must_answer_all(w, run, 1, 1);
+    must_grade_all(w, run);
+    curve.x = curve.y = curve.reference = points;
+    curve.n_x = curve.n_y = 2;
+    refuse_curve(w, run, &curve, lengths); /* no id */
+    curve.id = "x";
+    curve.n_y = 1;
+    refuse_curve(w, run, &curve, lengths);
+    curve.n_y = 2;
+    curve.n_reference = 1;
+    refuse_curve(w, run, &curve, lengths);
+    curve.n_x = curve.n_y = curve.n_reference = 3;
+    refuse_curve(w, run, &curve, "a point of curve \"x\" is not finite");
+    assert_int_equal(sql_int(w, "SELECT count(*) FROM moecap.curve"), 0);
 }
 
 static void a_run_finishes_once_and_only_when_all_is_graded(void **state)
@@ -439,6 +484,9 @@ static void a_run_is_reported_with_attempts_and_histograms(void **state)
     assert_int_equal(report->n_histograms, 1);
     assert_int_equal(report->histograms[0]->counts[2], 4);
     assert_true(report->histograms[0]->growth == 1.02);
+    assert_int_equal(report->n_curves, 1);
+    assert_true(report->curves[0]->y[1] == 3.25);
+    assert_int_equal(report->curves[0]->n_reference, 0);
     assert_int_equal(report->samples_total, 2);
     assert_int_equal(report->row->samples_graded, 2);
     assert_string_equal(report->task->name, "mini");
@@ -726,6 +774,7 @@ int main(void)
         WORLD_TEST(a_board_holds_the_figures_that_were_asked_for),
         WORLD_TEST(the_board_does_not_touch_samples),
         WORLD_TEST(a_run_is_reported_with_attempts_and_histograms),
+        WORLD_TEST(a_curve_has_points_that_can_be_drawn),
         WORLD_TEST(pages_of_samples_join_without_gap_or_overlap),
         WORLD_TEST(gold_is_shown_only_when_the_run_has_ended),
         WORLD_TEST(samples_are_filtered_by_the_headline_verdict),

@@ -397,7 +397,9 @@ void must_finish(struct world *world, const char *run_id)
                        *figures[] = {&known, &unknown};
     Moecap__V1__Histogram histogram = MOECAP__V1__HISTOGRAM__INIT, *histograms[] = {&histogram};
     Moecap__V1__Empty reply = MOECAP__V1__EMPTY__INIT;
+    Moecap__V1__Curve curve = MOECAP__V1__CURVE__INIT, *curves[] = {&curve};
     uint64_t counts[] = {0, 3, 4};
+    double tokens[] = {1, 2}, experts[] = {2, 3.25};
     struct cap_err err = {0};
 
     known.id = "accuracy";
@@ -421,6 +423,12 @@ void must_finish(struct world *world, const char *run_id)
     summary.n_figures = 2;
     summary.histograms = histograms;
     summary.n_histograms = 1;
+    curve.id = "activation_batch_decode";
+    curve.x = tokens;
+    curve.y = experts;
+    curve.n_x = curve.n_y = 2; /* and nothing to compare with */
+    summary.curves = curves;
+    summary.n_curves = 1;
     request.run_id = STR(run_id);
     request.summary = &summary;
     assert_ok(store_finish_run(world->pg, &request, world->arena, &reply, &err), &err);
