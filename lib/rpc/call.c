@@ -40,13 +40,13 @@ static void free_call(struct cap_rpc_call *call)
     grpc_metadata_array_destroy(&call->in_headers);
     grpc_metadata_array_destroy(&call->in_trailers);
     grpc_call_details_destroy(&call->details);
-    gpr_free(call->peer);
     if (call->grpc)
         grpc_call_unref(call->grpc);
     cap_arena_free(call->message_arena);
     cap_arena_free(call->arena);
-    rpc_memory_give(&call->message_held, 0);
-    rpc_memory_give(&call->arena_held, 0);
+    rpc_memory_give(call, &call->message_held, 0);
+    rpc_memory_give(call, &call->arena_held, 0);
+    gpr_free(call->peer);
     pthread_mutex_destroy(&call->lock);
     pthread_cond_destroy(&call->changed);
     free(call);

@@ -65,11 +65,11 @@ static ProtobufCMessage *unpack_request(struct cap_rpc_call *call, struct cap_er
         cap_fail(err, CAP_CANCELLED, "cancelled while it waited for a worker");
         return NULL;
     }
-    request = rpc_memory_take(grpc_byte_buffer_length(bytes), &call->arena_held, err)
+    request = rpc_memory_take(call, grpc_byte_buffer_length(bytes), &call->arena_held, err)
                   ? rpc_unpack(call->method->request, call->arena, bytes, err)
                   : NULL;
     grpc_byte_buffer_destroy(bytes);
-    rpc_memory_give(&call->arena_held, cap_arena_used(call->arena));
+    rpc_memory_give(call, &call->arena_held, cap_arena_used(call->arena));
     return request;
 }
 

@@ -61,10 +61,12 @@ grpc_completion_queue *rpc_client_queue(void);
 
 /* ---- memory.c: what large messages may take together ---- */
 
-/* The most that a message of this many bytes may cost; waits for it. Nothing for a small one. */
-bool rpc_memory_take(size_t message_bytes, size_t *out_held, struct cap_err *err);
+/* The most that a message of this many bytes, come for a server's call, may cost; waits for it.
+ * Nothing for a small one. */
+bool rpc_memory_take(struct cap_rpc_call *call, size_t message_bytes, size_t *out_held,
+                     struct cap_err *err);
 /* Gives back what is not needed any more. */
-void rpc_memory_give(size_t *io_held, size_t still_held);
+void rpc_memory_give(struct cap_rpc_call *call, size_t *io_held, size_t still_held);
 
 /* ---- wire.c: messages, metadata, deadlines ---- */
 
@@ -263,6 +265,8 @@ void rpc_shares_fill_defaults(struct cap_rpc_server_options *options);
 /* A place for an accepted stream, or why there is none. Given back when the handler is done. */
 bool rpc_share_take(struct cap_rpc_call *call, struct cap_err *err);
 void rpc_share_give(struct cap_rpc_call *call); /* nothing happens when the call holds none */
+/* What tells connections apart; "" of a peer that has no such thing, a Unix socket's. */
+const char *rpc_connection_of(const struct cap_rpc_call *call);
 /* Around the wait for the client's next message in cap_rpc_receive. A handler that waits with
  * cap_rpc_wait has something to do meanwhile, and judges its client's silence itself. */
 void rpc_share_idle(struct cap_rpc_call *call);

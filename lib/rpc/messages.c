@@ -256,12 +256,13 @@ ProtobufCMessage *cap_rpc_receive(struct cap_rpc_call *call)
         cap_arena_reset(call->message_arena);
     else
         call->message_arena = cap_arena_new(ARENA_BYTES_MAX_DEFAULT);
-    rpc_memory_give(&call->message_held, 0);
-    if (!call->server || rpc_memory_take(grpc_byte_buffer_length(bytes), &call->message_held, &err))
+    rpc_memory_give(call, &call->message_held, 0);
+    if (!call->server ||
+        rpc_memory_take(call, grpc_byte_buffer_length(bytes), &call->message_held, &err))
         message = rpc_unpack(call->server ? method->request : method->reply, call->message_arena,
                              bytes, &err);
     grpc_byte_buffer_destroy(bytes);
-    rpc_memory_give(&call->message_held, cap_arena_used(call->message_arena));
+    rpc_memory_give(call, &call->message_held, cap_arena_used(call->message_arena));
     if (!message)
         fail_call(call, &err);
     return message;

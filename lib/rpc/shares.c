@@ -42,9 +42,9 @@ void rpc_shares_fill_defaults(struct cap_rpc_server_options *o)
 }
 
 /* The peer's name tells connections apart by their port; of a Unix socket it does not. */
-static const char *connection_of(const struct cap_rpc_call *call)
+const char *rpc_connection_of(const struct cap_rpc_call *call)
 {
-    return call->peer && strncmp(call->peer, "ipv", 3) == 0 ? call->peer : NULL;
+    return call->peer && strncmp(call->peer, "ipv", 3) == 0 ? call->peer : "";
 }
 
 static bool is_watch(const struct cap_rpc_call *call)
@@ -56,14 +56,14 @@ static bool is_watch(const struct cap_rpc_call *call)
 
 static int count_of_locked(struct cap_rpc_server *server, const char *connection)
 {
-    return connection ? (int)(intptr_t)cap_map_get(server->connection_streams, connection) : 0;
+    return *connection ? (int)(intptr_t)cap_map_get(server->connection_streams, connection) : 0;
 }
 
 static void add_to_count_locked(struct cap_rpc_server *server, const char *connection, int change)
 {
     int count = count_of_locked(server, connection) + change;
 
-    if (!connection)
+    if (!*connection)
         return;
     if (count > 0)
         cap_map_put(server->connection_streams, connection, (void *)(intptr_t)count);
@@ -81,7 +81,7 @@ static void add_locked(struct cap_rpc_server *server, struct cap_rpc_call *call)
     server->streams = call;
     server->stream_count++;
     server->watcher_count += is_watch(call);
-    add_to_count_locked(server, connection_of(call), 1);
+    add_to_count_locked(server, rpc_connection_of(call), 1);
 }
 
 static void remove_locked(struct cap_rpc_server *server, struct cap_rpc_call *call)
@@ -92,7 +92,7 @@ static void remove_locked(struct cap_rpc_server *server, struct cap_rpc_call *ca
         call->share_next->share_link = call->share_link;
     server->stream_count--;
     server->watcher_count -= is_watch(call);
-    add_to_count_locked(server, connection_of(call), -1);
+    add_to_count_locked(server, rpc_connection_of(call), -1);
 }
 
 /* ---- idle streams ---- */
@@ -135,7 +135,7 @@ bool rpc_share_take(struct cap_rpc_call *call, struct cap_err *err)
 {
     struct cap_rpc_server *server = call->server;
     const struct cap_rpc_server_options *o = &server->options;
-    const char *path = call->method->path, *connection = connection_of(call);
+    const char *path = call->method->path, *connection = rpc_connection_of(call);
 
     rpc_share_idle(call); /* until its handler runs */
     pthread_mutex_lock(&server->lock);

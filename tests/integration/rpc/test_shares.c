@@ -103,8 +103,6 @@ static void large_messages_take_turns_and_their_memory_returns(void **state)
     assert_true(atomic_load(&trims) > 0);
 }
 
-/* ---- streams that hold their place ---- */
-
 static void end_streams(struct cap_rpc_call **calls, int count)
 {
     for (int i = 0; i < count; i++) {
@@ -114,6 +112,55 @@ static void end_streams(struct cap_rpc_call **calls, int count)
         cap_rpc_close(calls[i], &err);
     }
 }
+
+static request_type make_payload(size_t mebibytes)
+{
+    request_type request = make_request("", 0);
+
+    request.payload = (ProtobufCBinaryData){mebibytes << 20, calloc(mebibytes, 1 << 20)};
+    return request;
+}
+
+/* A stream keeps its last message, here of 7 MiB; while one is unpacked, 112 of the connection's 160
+ * are set aside for it. So seven streams find room, and behind them wait as many as may. */
+static void a_connection_with_large_messages_waits_for_itself_only(void **state)
+{
+    enum { WORKERS = 16, HELD = 7, HOGS = HELD + WORKERS / 2 };
+    static const struct cap_rpc_server_options options = {
+        .workers_max = WORKERS, .streams_max = WORKERS, .connection_streams_max = WORKERS};
+    const struct cap_rpc_channel_options other = {.keepalive_ms = 19000}; /* not to be shared */
+    const struct cap_rpc_options in_time = {.timeout_ms = 5000}, soon = {.timeout_ms = 1000};
+    struct fixture *f = open_fixture(&options);
+    struct cap_rpc_channel *own = f->channel;
+    request_type large = make_payload(7);
+    struct cap_rpc_call *hogs[HOGS];
+    struct cap_err err = {0};
+    reply_type *reply;
+
+    (void)state;
+    for (int i = 0; i < HOGS; i++) {
+        hogs[i] = echo_rpc_chat_open(own, NULL);
+        assert_true(echo_rpc_chat_send_request(hogs[i], &large));
+        if (i < HELD) /* it has its memory before the others come */
+            assert_non_null(echo_rpc_chat_next_reply(hogs[i]));
+    }
+    f->channel = cap_rpc_channel_new(f->target, &other);
+    for (int i = 0; i < 3; i++)
+        assert_true(echo_rpc_say(f->channel, &in_time, &large, f->arena, &reply, &err));
+    /* once eight wait, nobody waits behind them; a call of ours that comes too early is one of them */
+    for (int i = 0; i < 10 && err.code != CAP_RESOURCE_EXHAUSTED; i++) {
+        err = (struct cap_err){0};
+        assert_false(echo_rpc_say(own, &soon, &large, f->arena, &reply, &err));
+    }
+    assert_int_equal(err.code, CAP_RESOURCE_EXHAUSTED);
+    assert_non_null(strstr(err.text, "8 large calls of this connection"));
+    end_streams(hogs, HOGS);
+    cap_rpc_channel_free(own);
+    free(large.payload.data);
+    close_fixture(f);
+}
+
+/* ---- streams that hold their place ---- */
 
 static void idle_streams_of_one_client_leave_room_for_other_calls(void **state)
 {
@@ -204,6 +251,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH_SERVER(large_messages_take_turns_and_their_memory_returns),
+        cmocka_unit_test(a_connection_with_large_messages_waits_for_itself_only),
         cmocka_unit_test(idle_streams_of_one_client_leave_room_for_other_calls),
         cmocka_unit_test(a_connection_has_a_share_of_the_streams),
         cmocka_unit_test(the_longest_idle_stream_gives_its_place_to_a_new_one),
