@@ -12,7 +12,7 @@
 #include "suite.h"
 #include "wire/table.h"
 
-enum { REASONS_MAX = 64, PAGE_ARENA_BYTES = 256 << 20 };
+enum { REASONS_MAX = 64, MARKED_RUNS_MAX = 4, PAGE_ARENA_BYTES = 256 << 20 };
 
 struct cli_board_options cli_board_options;
 
@@ -186,6 +186,47 @@ static void add_reasons(const struct cli_table_out *table, const struct reasons 
     }
 }
 
+static bool has_mark(const Moecap__V1__BoardRow *row, const char *id)
+{
+    for (size_t i = 0; i < row->n_marks; i++)
+        if (strcmp(row->marks[i]->id, id) == 0)
+            return true;
+    return false;
+}
+
+/* Whether a row above `at` has it: then its line is there. */
+static bool was_said(const Moecap__V1__BoardReply *reply, size_t at, const char *id)
+{
+    for (size_t i = 0; i < at; i++)
+        if (has_mark(reply->rows[i], id))
+            return true;
+    return false;
+}
+
+/* "unsettled: run-a, run-b", a line for each mark; `moecap run show` has the sentences. */
+static void add_marks(const Moecap__V1__BoardReply *reply, struct cap_buf *out)
+{
+    for (size_t i = 0; i < reply->n_rows; i++)
+        for (size_t m = 0; m < reply->rows[i]->n_marks; m++) {
+            const Moecap__V1__Mark *mark = reply->rows[i]->marks[m];
+            size_t runs = 0;
+
+            if (was_said(reply, i, mark->id))
+                continue;
+            cap_buf_add_str(out, mark->bad ? "! " : "  ");
+            cap_plain_add(out, mark->id);
+            for (size_t r = i; r < reply->n_rows; r++) {
+                if (!has_mark(reply->rows[r], mark->id))
+                    continue;
+                if (runs++ < MARKED_RUNS_MAX)
+                    cap_buf_printf(out, runs == 1 ? ": %s" : ", %s", reply->rows[r]->run_id);
+            }
+            if (runs > MARKED_RUNS_MAX)
+                cap_buf_printf(out, " and %zu more", runs - MARKED_RUNS_MAX);
+            cap_buf_add_str(out, "; moecap run show RUN says why\n");
+        }
+}
+
 static void add_dropped(const struct cli_table_out *table, struct cap_buf *out)
 {
     const char *separator = "not shown at this width: ";
@@ -245,6 +286,7 @@ static void render_board(const Moecap__V1__BoardReply *reply, unsigned width, st
     cli_table_fit(&table, width, dispensable, CAP_COUNT_OF(dispensable));
     cli_table_print(&table, out);
     add_reasons(&table, &reasons, out);
+    add_marks(reply, out);
     add_dropped(&table, out);
     if (reply->more)
         cap_buf_printf(out, "the latest %zu runs; there are more: --csv has all\n", reply->n_rows);

@@ -200,6 +200,13 @@ static void print_hashes(const Moecap__V1__GetRunReply *reply)
             task ? task->definition_sha256 : "-", task ? task->data_sha256 : "-");
 }
 
+static void print_marks(const Moecap__V1__BoardRow *row)
+{
+    for (size_t i = 0; i < row->n_marks; i++)
+        cli_say("%s %s: %s", row->marks[i]->bad ? "warning    " : "mark       ", row->marks[i]->id,
+                row->marks[i]->text);
+}
+
 static void print_attempts(const Moecap__V1__GetRunReply *reply)
 {
     printf("attempts:\n");
@@ -233,6 +240,7 @@ static void print_run(const Moecap__V1__GetRunReply *reply)
     cli_say("times       queued %s, ended %s", queued, ended);
     if (row->report)
         print_report(row->report, spec);
+    print_marks(row);
     print_attempts(reply);
     print_figures(row);
 }

@@ -12,6 +12,7 @@
 #include "base/auto.h"
 
 enum { ITEMS_MAX = 1024, PASSES_MAX = 5 };
+#define LIST_SIGN "[]."
 
 static const struct cap_table_column board_columns[] = {
     {"run_id", "run_id"},
@@ -59,6 +60,7 @@ static const struct cap_table_column board_columns[] = {
     {"parameters", "report.parameters"},
     {"active_parameters", "report.active_parameters"},
     {"headline_metric", "headline_metric"},
+    {"marks", "marks[].id"},
 };
 
 /* A figure beyond its physical limit is never shown as a result: its reason stands alone. */
@@ -186,10 +188,31 @@ static const json_t *member(const json_t *row, const char *path)
     }
 }
 
+/* "list[].word": the words of a list in one cell. */
+static void add_words(struct cap_buf *out, const json_t *row, const char *path,
+                      const char *brackets)
+{
+    CAP_AUTO_BUF(words, SIZE_MAX);
+    size_t i;
+    json_t *item, *list = json_object_getn(row, path, (size_t)(brackets - path));
+
+    json_array_foreach(list, i, item)
+    {
+        const char *word = json_string_value(member(item, brackets + strlen(LIST_SIGN)));
+
+        cap_buf_printf(&words, i ? "; %s" : "%s", word ? word : "");
+    }
+    add_text(out, words.length ? words.data : "");
+}
+
 static void add_column(struct cap_buf *out, const json_t *row,
                        const struct cap_table_column *column)
 {
-    if (!column->unless || !json_is_true(member(row, column->unless)))
+    const char *brackets = strstr(column->path, LIST_SIGN);
+
+    if (brackets)
+        add_words(out, row, column->path, brackets);
+    else if (!column->unless || !json_is_true(member(row, column->unless)))
         add_cell(out, member(row, column->path));
 }
 

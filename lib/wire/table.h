@@ -25,8 +25,10 @@
 #include "base/err.h"
 
 struct cap_table_column {
-    const char *name;   /* of a group: what is added to the item's name */
-    const char *path;   /* members of the row (or item), joined by dots: "spec.model" */
+    const char *name; /* of a group: what is added to the item's name */
+    /* Members of the row (or item), joined by dots: "spec.model"; "marks[].id" is the words of a
+     * list, joined by semicolons. */
+    const char *path;
     const char *unless; /* or NULL: the member whose truth leaves the cell empty */
 };
 

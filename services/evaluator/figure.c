@@ -1,9 +1,12 @@
 /* The table of figures, and what a family may say of one: its value, why there is none, that it was
- * declared, or that it is beyond what is possible. Knows no family and no evidence. */
+ * declared, or that it is beyond what is possible; and the marks that stand beside them. Knows no
+ * family and no evidence. */
 #include "measure.h"
 
+#include <assert.h>
 #include <math.h>
 #include <stdarg.h>
+#include <string.h>
 
 static const struct {
     const char *id, *unit, *basis, *formula, *source;
@@ -20,6 +23,7 @@ struct eval_figures *eval_figures_new(struct cap_arena *arena)
     if (!f)
         return NULL;
     f->arena = arena;
+    f->mark_count = 0;
     for (int i = 0; i < EVAL_FIGURE_COUNT; i++) {
         moecap__v1__figure__init(&f->rows[i]);
         f->rows[i].id = (char *)table[i].id;
@@ -74,6 +78,24 @@ void eval_figure_invalid(struct eval_figures *f, enum eval_figure_id id, const c
     f->rows[id].reason = cap_arena_vprintf(f->arena, fmt, args);
     va_end(args);
     f->rows[id].invalid = true;
+}
+
+void eval_mark(struct eval_figures *f, const char *id, bool bad, const char *fmt, ...)
+{
+    Moecap__V1__Mark *mark;
+    va_list args;
+
+    for (size_t i = 0; i < f->mark_count; i++)
+        if (strcmp(f->marks[i].id, id) == 0)
+            return;
+    assert(f->mark_count < EVAL_MARKS_MAX); /* the words are in our code */
+    mark = &f->marks[f->mark_count++];
+    moecap__v1__mark__init(mark);
+    mark->id = (char *)id;
+    mark->bad = bad;
+    va_start(args, fmt);
+    mark->text = cap_arena_vprintf(f->arena, fmt, args);
+    va_end(args);
 }
 
 void eval_figures_markdown(struct cap_buf *out)

@@ -86,6 +86,19 @@ static bool add_figures(struct eval_evidence *e, struct eval_figures *f, Moecap_
     return true;
 }
 
+static bool add_marks(struct eval_figures *f, Moecap__V1__Summary *out)
+{
+    out->marks = cap_arena_array(f->arena, f->mark_count + 1, sizeof *out->marks);
+    if (!out->marks)
+        return false;
+    for (size_t i = 0; i < f->mark_count; i++) {
+        if (!f->marks[i].text) /* no memory for it */
+            return false;
+        out->marks[out->n_marks++] = &f->marks[i];
+    }
+    return true;
+}
+
 bool eval_measure(struct eval_evidence *evidence, struct cap_arena *arena, Moecap__V1__Summary *out)
 {
     struct eval_figures *f = eval_figures_new(arena);
@@ -95,7 +108,8 @@ bool eval_measure(struct eval_evidence *evidence, struct cap_arena *arena, Moeca
         return false;
     for (size_t i = 0; i < CAP_COUNT_OF(families); i++)
         families[i].compute(evidence, f);
-    return add_figures(evidence, f, out) && add_histograms(evidence, arena, out);
+    return add_figures(evidence, f, out) && add_marks(f, out) &&
+           add_histograms(evidence, arena, out);
 }
 
 /* ---- documentation ---- */

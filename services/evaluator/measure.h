@@ -121,7 +121,7 @@ enum eval_figure_id {
     EVAL_FIGURE_COUNT
 };
 
-enum { EVAL_HISTOGRAMS_MAX = 4, EVAL_HISTOGRAM_BUCKETS_MAX = 288 };
+enum { EVAL_MARKS_MAX = 32, EVAL_HISTOGRAMS_MAX = 4, EVAL_HISTOGRAM_BUCKETS_MAX = 288 };
 
 /* Fills the summary: a figure for each of the task's metrics, then the table's rows in order. Texts
  * live in the arena or with the evidence. False when the arena is full. */
@@ -132,6 +132,8 @@ bool eval_measure(struct eval_evidence *evidence, struct cap_arena *arena,
 
 struct eval_figures {
     Moecap__V1__Figure rows[EVAL_FIGURE_COUNT];
+    Moecap__V1__Mark marks[EVAL_MARKS_MAX];
+    size_t mark_count;
     struct cap_arena *arena;
 };
 
@@ -144,6 +146,10 @@ void eval_figure_declared(struct eval_figures *f, enum eval_figure_id id);
 /* Keeps the value, if there is one. */
 void eval_figure_invalid(struct eval_figures *f, enum eval_figure_id id, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/* What a reader must know beside the figures: a short word, and the sentence why. A bad one says
+ * that figures are not to be trusted as they stand. The first mark of a word stays. */
+void eval_mark(struct eval_figures *f, const char *id, bool bad, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
 bool eval_figure_has(const struct eval_figures *f, enum eval_figure_id id);
 double eval_figure_value(const struct eval_figures *f, enum eval_figure_id id);
 

@@ -67,6 +67,36 @@ static bool add_figures(struct store_conn *conn, const struct page *page, const 
     return true;
 }
 
+/* Gives the rows of a page their marks, likewise. */
+static bool add_marks(struct store_conn *conn, const struct page *page, struct cap_arena *arena,
+                      struct cap_err *err)
+{
+    CAP_AUTO_BUF(run_nos, 32 * STORE_BOARD_ROWS_MAX);
+    Moecap__V1__Mark **marks;
+    size_t total, at = 0;
+
+    add_run_nos(&run_nos, page);
+    CAP_AUTO(store_rows) found = store_pg_ask(
+        conn, err,
+        "SELECT m.run_no AS _run_no, {mark m}"
+        " FROM mark m JOIN unnest($1::bigint[]) WITH ORDINALITY AS u(run_no, i) USING (run_no)"
+        " ORDER BY i, position",
+        STORE_ARGS(store_arg_text(run_nos.data)));
+    if (!found ||
+        !(marks = store_rows_list(found, &moecap__v1__mark__descriptor, NULL, arena, &total, err)))
+        return false;
+    for (size_t i = 0; i < page->count; i++) {
+        Moecap__V1__BoardRow *row = page->rows[i];
+
+        row->marks = &marks[at];
+        while (at < total && store_rows_int(found, at, 0) == store_rows_int(page->runs, i, 0)) {
+            row->n_marks++;
+            at++;
+        }
+    }
+    return true;
+}
+
 /* ---- Board ---- */
 
 struct board_work {
@@ -201,8 +231,9 @@ static bool read_board(struct store_conn *conn, void *arg, struct cap_err *err)
         reply->opt_next_case = MOECAP__V1__BOARD_REPLY__OPT_NEXT_NEXT_AFTER;
         reply->next_after = reply->rows[reply->n_rows - 1]->run_id;
     }
-    return add_figures(conn, &(struct page){rows, reply->rows, reply->n_rows}, work->figures,
-                       work->arena, err);
+    const struct page page = {rows, reply->rows, reply->n_rows};
+    return add_figures(conn, &page, work->figures, work->arena, err) &&
+           add_marks(conn, &page, work->arena, err);
 }
 
 static const char *join_figures(const Moecap__V1__BoardRequest *request, struct cap_arena *arena,
@@ -308,8 +339,11 @@ static bool get_run(struct store_conn *conn, void *arg, struct cap_err *err)
         return false;
     if (store_rows_count(row) == 0)
         return cap_fail(err, CAP_NOT_FOUND, "run \"%.64s\" does not exist", work->run_id);
-    if (!store_row_fill(row, 0, &reply->base, work->arena, err) ||
-        !add_figures(conn, &(struct page){row, &reply->row, 1}, "", work->arena, err))
+    if (!store_row_fill(row, 0, &reply->base, work->arena, err))
+        return false;
+    const struct page page = {row, &reply->row, 1};
+    if (!add_figures(conn, &page, "", work->arena, err) ||
+        !add_marks(conn, &page, work->arena, err))
         return false;
     reply->samples_total = reply->row->samples_total;
     reply->samples_answered = reply->row->samples_answered;

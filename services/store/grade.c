@@ -274,13 +274,17 @@ static bool copy_summary(struct store_conn *conn, const struct store_run *run,
         figures = {STORE_MAP_figure, summary->figures, summary->n_figures, &run->run_no, 1, true},
         histograms = {STORE_MAP_histogram, summary->histograms, summary->n_histograms, &run->run_no,
                       1},
-        curves = {STORE_MAP_curve, summary->curves, summary->n_curves, &run->run_no, 1};
+        curves = {STORE_MAP_curve, summary->curves, summary->n_curves, &run->run_no, 1},
+        marks = {STORE_MAP_mark, summary->marks, summary->n_marks, &run->run_no, 1, true};
 
     return store_map_copy(conn, "COPY figure (run_no, position, {figure}) FROM STDIN", &figures,
                           BYTES_MAX, err) &&
            store_map_copy(conn, "COPY histogram (run_no, {histogram}) FROM STDIN", &histograms,
                           BYTES_MAX, err) &&
-           store_map_copy(conn, "COPY curve (run_no, {curve}) FROM STDIN", &curves, BYTES_MAX, err);
+           store_map_copy(conn, "COPY curve (run_no, {curve}) FROM STDIN", &curves, BYTES_MAX,
+                          err) &&
+           store_map_copy(conn, "COPY mark (run_no, position, {mark}) FROM STDIN", &marks,
+                          BYTES_MAX, err);
 }
 
 struct finish_work {
@@ -365,6 +369,21 @@ static bool check_curve(const Moecap__V1__Summary *summary, size_t index, struct
     return true;
 }
 
+static bool check_mark(const Moecap__V1__Summary *summary, size_t index, struct cap_err *err)
+{
+    const Moecap__V1__Mark *m = summary->marks[index];
+
+    if (!*m->id || strlen(m->id) > STORE_MARK_ID_BYTES_MAX || !*m->text ||
+        strlen(m->text) > STORE_MARK_TEXT_BYTES_MAX)
+        return cap_fail(err, CAP_INVALID_ARGUMENT,
+                        "mark %zu needs an id of at most %d bytes and a text of at most %d", index,
+                        STORE_MARK_ID_BYTES_MAX, STORE_MARK_TEXT_BYTES_MAX);
+    for (size_t i = 0; i < index; i++)
+        if (strcmp(summary->marks[i]->id, m->id) == 0)
+            return cap_fail(err, CAP_INVALID_ARGUMENT, "mark \"%.64s\" appears twice", m->id);
+    return true;
+}
+
 /* What the database would refuse, with a sentence that names it. */
 static bool check_summary(const Moecap__V1__Summary *summary, struct cap_err *err)
 {
@@ -375,6 +394,9 @@ static bool check_summary(const Moecap__V1__Summary *summary, struct cap_err *er
         return cap_fail(err, CAP_INVALID_ARGUMENT,
                         "a summary has at most %d figures, %d histograms and %d curves",
                         STORE_FIGURES_MAX, STORE_HISTOGRAMS_MAX, STORE_CURVES_MAX);
+    if (summary->n_marks > STORE_MARKS_MAX)
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "a summary has at most %d marks",
+                        STORE_MARKS_MAX);
     for (size_t i = 0; i < summary->n_figures; i++)
         if (!check_figure(summary, i, err))
             return false;
@@ -383,6 +405,9 @@ static bool check_summary(const Moecap__V1__Summary *summary, struct cap_err *er
             return false;
     for (size_t i = 0; i < summary->n_curves; i++)
         if (!check_curve(summary, i, err))
+            return false;
+    for (size_t i = 0; i < summary->n_marks; i++)
+        if (!check_mark(summary, i, err))
             return false;
     return true;
 }

@@ -63,6 +63,9 @@ enum {
     STORE_VERDICTS_MAX = 16384,         /* a call: 256 samples of 64 metrics */
     STORE_FIGURES_MAX = 512,
     STORE_HISTOGRAMS_MAX = 64,
+    STORE_MARKS_MAX = 64,
+    STORE_MARK_ID_BYTES_MAX = 64,
+    STORE_MARK_TEXT_BYTES_MAX = 1024,
     STORE_BUCKETS_MAX = 4096,
     STORE_CURVES_MAX = 64,
     STORE_POINTS_MAX = 4096,          /* of a curve */

@@ -124,6 +124,10 @@ void eval_measure_latency(struct eval_evidence *e, struct eval_figures *f)
 {
     const char *no_gaps = why_no_gaps(e);
 
+    if (e->run.attempts > 1)
+        eval_mark(f, "interrupted", false,
+                  "the run took %u leases: it was interrupted, and its times are not measurements",
+                  e->run.attempts);
     measure_duration(e, &e->ttft, EVAL_FIGURE_ttft_ms_mean, why_no_tokens(e), f);
     measure_duration(
         e, &e->tpot, EVAL_FIGURE_tpot_ms_mean,

@@ -225,7 +225,7 @@ static void every_field_of_a_summary_comes_back(void **state)
     assert_ok(store_put_verdicts(w->pg, &put, w->arena, &graded, &err), &err);
     assert_same(&verdict->base, &must_list_all(w, put.run_id)->samples[0]->verdicts[0]->base);
     assert_same(&verdict->base, &must_read_evidence(w, put.run_id)->verdicts[0]->base);
-    summary->n_figures = summary->n_histograms = summary->n_curves = 1;
+    summary->n_figures = summary->n_histograms = summary->n_curves = summary->n_marks = 1;
     finish.summary = summary;
     assert_ok(store_finish_run(w->pg, &finish, w->arena, &nothing, &err), &err);
     Moecap__V1__GetRunReply *run = must_get_run(w, put.run_id);
@@ -233,6 +233,9 @@ static void every_field_of_a_summary_comes_back(void **state)
     assert_json_has_all(&run->row->figures[0]->base);
     assert_same(&summary->histograms[0]->base, &run->histograms[0]->base);
     assert_same(&summary->curves[0]->base, &run->curves[0]->base);
+    assert_int_equal(run->row->n_marks, 1);
+    assert_same(&summary->marks[0]->base, &run->row->marks[0]->base);
+    assert_json_has_all(&run->row->marks[0]->base);
 }
 
 int main(void)

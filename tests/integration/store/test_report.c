@@ -466,6 +466,52 @@ static void the_board_does_not_touch_samples(void **state)
     assert_int_equal(BOARD(w, .limit = 0)->rows[0]->n_figures, 2);
 }
 
+/* Marks are few and belong to the figures: every list of figures has them, whichever figures it
+ * asks for. */
+static void each_row_of_the_board_has_its_own_marks(void **state)
+{
+    struct world *w = *state;
+    char *wanted[] = {"tpot_ms_p50"};
+
+    must_put_task(w, 2);
+    must_end(w, 1);
+    free(harness_sql(w->db, "UPDATE moecap.mark SET id = 'noisy host', bad = false"));
+    must_end(w, 2);
+    const Moecap__V1__BoardReply *board = BOARD(w, .figures = wanted, .n_figures = 1);
+    assert_int_equal(board->n_rows, 2);
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(board->rows[i]->n_marks, 1);
+    assert_string_equal(board->rows[0]->marks[0]->id, "unsettled");
+    assert_string_equal(board->rows[0]->marks[0]->text, "2 of 34 samples");
+    assert_true(board->rows[0]->marks[0]->bad);
+    assert_string_equal(board->rows[1]->marks[0]->id, "noisy host");
+    assert_false(board->rows[1]->marks[0]->bad);
+}
+
+static void a_mark_without_its_sentence_is_refused(void **state)
+{
+    struct world *w = *state;
+    Moecap__V1__FinishRunRequest request = MOECAP__V1__FINISH_RUN_REQUEST__INIT;
+    Moecap__V1__Summary summary = MOECAP__V1__SUMMARY__INIT;
+    Moecap__V1__Mark mark = MOECAP__V1__MARK__INIT, *marks[] = {&mark, &mark};
+    Moecap__V1__Empty reply = MOECAP__V1__EMPTY__INIT;
+    struct cap_err err = {0};
+
+    request.run_id = "run-1";
+    request.summary = &summary;
+    summary.marks = marks;
+    summary.n_marks = 1;
+    mark.id = "unsettled";
+    assert_refused(store_finish_run(w->pg, &request, w->arena, &reply, &err), &err,
+                   CAP_INVALID_ARGUMENT,
+                   "mark 0 needs an id of at most 64 bytes and a text of at most 1024");
+    cap_err_clear(&err);
+    mark.text = "why";
+    summary.n_marks = 2;
+    assert_refused(store_finish_run(w->pg, &request, w->arena, &reply, &err), &err,
+                   CAP_INVALID_ARGUMENT, "mark \"unsettled\" appears twice");
+}
+
 static void a_run_is_reported_with_attempts_and_histograms(void **state)
 {
     struct world *w = *state;
@@ -773,6 +819,8 @@ int main(void)
         WORLD_TEST(a_board_that_cannot_be_is_refused_by_field),
         WORLD_TEST(a_board_holds_the_figures_that_were_asked_for),
         WORLD_TEST(the_board_does_not_touch_samples),
+        WORLD_TEST(each_row_of_the_board_has_its_own_marks),
+        WORLD_TEST(a_mark_without_its_sentence_is_refused),
         WORLD_TEST(a_run_is_reported_with_attempts_and_histograms),
         WORLD_TEST(a_curve_has_points_that_can_be_drawn),
         WORLD_TEST(pages_of_samples_join_without_gap_or_overlap),

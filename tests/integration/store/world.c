@@ -396,6 +396,7 @@ void must_finish(struct world *world, const char *run_id)
     Moecap__V1__Figure known = MOECAP__V1__FIGURE__INIT, unknown = MOECAP__V1__FIGURE__INIT,
                        *figures[] = {&known, &unknown};
     Moecap__V1__Histogram histogram = MOECAP__V1__HISTOGRAM__INIT, *histograms[] = {&histogram};
+    Moecap__V1__Mark mark = MOECAP__V1__MARK__INIT, *marks[] = {&mark};
     Moecap__V1__Empty reply = MOECAP__V1__EMPTY__INIT;
     Moecap__V1__Curve curve = MOECAP__V1__CURVE__INIT, *curves[] = {&curve};
     uint64_t counts[] = {0, 3, 4};
@@ -429,6 +430,11 @@ void must_finish(struct world *world, const char *run_id)
     curve.n_x = curve.n_y = 2; /* and nothing to compare with */
     summary.curves = curves;
     summary.n_curves = 1;
+    mark.id = "unsettled";
+    mark.text = "2 of 34 samples";
+    mark.bad = true;
+    summary.marks = marks;
+    summary.n_marks = 1;
     request.run_id = STR(run_id);
     request.summary = &summary;
     assert_ok(store_finish_run(world->pg, &request, world->arena, &reply, &err), &err);

@@ -437,6 +437,27 @@ static void an_interrupted_run_has_no_times_but_keeps_the_rest(void **state)
     assert_value(e, "activated_experts_decode", 2.5);
     assert_true(eval_measure(e, arena, &summary));
     assert_int_equal(summary.n_histograms, 0);
+    assert_int_equal(summary.n_marks, 1);
+    assert_string_equal(summary.marks[0]->id, "interrupted");
+    assert_string_equal(summary.marks[0]->text,
+                        "the run took 2 leases: it was interrupted, and its "
+                        "times are not measurements");
+    assert_false(summary.marks[0]->bad);
+}
+
+static void a_mark_is_said_once(void **state)
+{
+    struct eval_figures *f = eval_figures_new(arena);
+
+    (void)state;
+    assert_non_null(f);
+    eval_mark(f, "noisy host", true, "load %d", 9);
+    eval_mark(f, "noisy host", false, "load %d", 1);
+    eval_mark(f, "declared", false, "the hardware is declared");
+    assert_int_equal(f->mark_count, 2);
+    assert_string_equal(f->marks[0].text, "load 9");
+    assert_true(f->marks[0].bad);
+    assert_string_equal(f->marks[1].id, "declared");
 }
 
 static void unknown_token_counts_are_null_and_not_zero(void **state)
@@ -782,6 +803,7 @@ int main(void)
         cmocka_unit_test(scoring_has_no_decode),
         cmocka_unit_test(answers_of_one_token_have_a_first_token_and_no_decode),
         cmocka_unit_test(an_interrupted_run_has_no_times_but_keeps_the_rest),
+        cmocka_unit_test(a_mark_is_said_once),
         cmocka_unit_test(unknown_token_counts_are_null_and_not_zero),
         cmocka_unit_test(counts_of_a_server_that_cannot_be_are_unknown),
         cmocka_unit_test(the_node_says_why_it_left_out_token_counts),

@@ -142,6 +142,7 @@ static void a_map_carries_every_field_of_its_message(void **state)
         {STORE_MAP_figure, &moecap__v1__figure__descriptor},
         {STORE_MAP_histogram, &moecap__v1__histogram__descriptor},
         {STORE_MAP_curve, &moecap__v1__curve__descriptor},
+        {STORE_MAP_mark, &moecap__v1__mark__descriptor},
         {STORE_MAP_task, &moecap__v1__task_info__descriptor},
         {STORE_MAP_doc, &moecap__v1__task_doc__descriptor},
         {STORE_MAP_attempt, &moecap__v1__attempt__descriptor},

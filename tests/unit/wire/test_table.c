@@ -71,6 +71,18 @@ static void a_table_has_a_header_and_a_line_for_each_row(void **state)
           "", "id,model,value,list\r\na,m,0,\"[\"\"x\"\",1]\"\r\nb,,,\r\n");
 }
 
+static void the_words_of_a_list_share_a_cell(void **state)
+{
+    static const struct cap_table_column words[] = {{"id", "id"}, {"marks", "marks[].id"}};
+    static const struct cap_table table = {"t", "rows", words, 2, NULL};
+
+    (void)state;
+    check(&table,
+          "{\"rows\": [{\"id\": \"a\", \"marks\": [{\"id\": \"unsettled\"}, {\"id\": \"noisy\"}]},"
+          " {\"id\": \"b\", \"marks\": []}, {\"id\": \"c\"}]}",
+          "", "id,marks\r\na,unsettled; noisy\r\nb,\r\nc,\r\n");
+}
+
 static void cells_with_commas_quotes_and_lines_are_quoted(void **state)
 {
     (void)state;
@@ -194,6 +206,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_table_has_a_header_and_a_line_for_each_row),
+        cmocka_unit_test(the_words_of_a_list_share_a_cell),
         cmocka_unit_test(cells_with_commas_quotes_and_lines_are_quoted),
         cmocka_unit_test(a_text_that_looks_like_a_formula_is_disarmed_and_a_number_is_not),
         cmocka_unit_test(a_formula_is_found_behind_what_cannot_be_seen),

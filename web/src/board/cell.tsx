@@ -5,9 +5,10 @@ import { loadText, type Row } from "./rows.ts";
 import { intervalText, reasonOf, shown } from "../lib/figures.ts";
 import { utc } from "../lib/format.ts";
 import { narrow } from "../lib/narrow.ts";
-import type { Figure } from "../lib/types.ts";
+import type { Figure, Mark } from "../lib/types.ts";
 import { IntervalBar } from "../ui/figure.tsx";
 import { Icon } from "../ui/icon.tsx";
+import { MarkIcon, marksText } from "../ui/marks.tsx";
 import { StateBadge } from "../ui/state.tsx";
 
 export interface CellProps {
@@ -30,7 +31,15 @@ export function Cell({ column, row, best, at, tab, first, busy }: CellProps) {
       </td>
     );
   if (column.figure)
-    return <FigureCell column={column} figure={column.figure(row)} best={best} common={{ ...common, tabIndex: tab }} />;
+    return (
+      <FigureCell
+        column={column}
+        figure={column.figure(row)}
+        best={best}
+        marks={column.id === "accuracy" ? row.run.marks : undefined}
+        common={{ ...common, tabIndex: tab }}
+      />
+    );
   if (column.id === "state")
     return (
       <td {...common} tabIndex={tab} data-tip={row.run.reason || undefined}>
@@ -88,17 +97,20 @@ function FigureCell({
   column,
   figure,
   best,
+  marks,
   common,
 }: {
   column: Column;
   figure: Figure | undefined;
   best: boolean;
+  marks: readonly Mark[] | undefined; // stand beside the headline
   common: object;
 }) {
   if (!figure || figure.value === undefined)
     return (
-      <td class="number unknown" {...common} data-tip={"No value: " + reasonOf(figure)}>
+      <td class="number unknown" {...common} data-tip={tips("No value: " + reasonOf(figure), marks)}>
         <Dash reason={reasonOf(figure)} />
+        <MarkIcon marks={marks} />
       </td>
     );
   const text = shown(figure.value, figure.unit, column.share);
@@ -114,7 +126,7 @@ function FigureCell({
     );
   const interval = intervalText(figure, column.share);
   return (
-    <td class={"number" + (best ? " best" : "")} {...common} data-tip={interval || undefined}>
+    <td class={"number" + (best ? " best" : "")} {...common} data-tip={tips(interval, marks)}>
       {best && (
         <>
           <Icon name="star" filled />
@@ -125,8 +137,13 @@ function FigureCell({
       {interval && column.share && (
         <IntervalBar low={figure.low!} high={figure.high!} value={figure.value} min={0} max={1} />
       )}
+      <MarkIcon marks={marks} />
     </td>
   );
+}
+
+function tips(text: string, marks: readonly Mark[] | undefined): string | undefined {
+  return [text, marksText(marks)].filter(Boolean).join("\n") || undefined;
 }
 
 // On a narrow screen the model's cell says what tells runs apart; the columns for it stand further right.

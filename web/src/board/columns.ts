@@ -46,6 +46,13 @@ function runColumns(): Column[] {
       { width: 66, standard: true, numeric: true, text: (r) => loadText(r.run) },
     ),
     fact("state", "State", "Where the run is: queued, running, finished, ...", (r) => r.run.state, { width: 140 }),
+    fact(
+      "marks",
+      "Marks",
+      "What to know of the figures: unsettled, declared, ...; the run's page has the sentences",
+      (r) => r.run.marks?.map((m) => m.id).join("; ") || null,
+      { width: 140 },
+    ),
   ];
 }
 

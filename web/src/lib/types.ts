@@ -12,6 +12,13 @@ export interface Figure {
   invalid: boolean;
 }
 
+/** What a reader must know beside the figures, and the sentence why. */
+export interface Mark {
+  id: string;
+  text: string;
+  bad: boolean;
+}
+
 export type RunState = (typeof tables.run_states)[number];
 
 export interface Spec {
@@ -89,6 +96,7 @@ export interface BoardRow {
   ended_at_ms?: number;
   config_hash: string;
   headline_metric: string;
+  marks?: Mark[]; // absent: of an older server
 }
 
 export interface Board {

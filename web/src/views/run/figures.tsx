@@ -4,6 +4,7 @@ import { columns } from "../../board/columns.ts";
 import { figureOf, intervalText, reasonOf } from "../../lib/figures.ts";
 import type { Figure, Run, RunState } from "../../lib/types.ts";
 import { FigureValue, IntervalBar } from "../../ui/figure.tsx";
+import { MarkList } from "../../ui/marks.tsx";
 
 const headlines: [id: string, title: string][] = [
   ["ttft_ms_p50", "TTFT, median"],
@@ -15,19 +16,22 @@ const headlines: [id: string, title: string][] = [
 export function Headlines({ run }: { run: Run }) {
   const accuracy = figureOf(run.row, run.row.headline_metric);
   return (
-    <dl class="tiles" data-testid="headlines">
-      <Tile run={run} title={`Accuracy, ${run.row.headline_metric}`} figure={accuracy} share>
-        {accuracy?.low !== undefined && accuracy.high !== undefined && accuracy.value !== undefined && (
-          <>
-            <IntervalBar low={accuracy.low} high={accuracy.high} value={accuracy.value} min={0} max={1} />
-            <small class="soft">{intervalText(accuracy, true)}</small>
-          </>
-        )}
-      </Tile>
-      {headlines.map(([id, title]) => (
-        <Tile key={id} run={run} title={title} figure={figureOf(run.row, id)} />
-      ))}
-    </dl>
+    <>
+      <dl class="tiles" data-testid="headlines">
+        <Tile run={run} title={`Accuracy, ${run.row.headline_metric}`} figure={accuracy} share>
+          {accuracy?.low !== undefined && accuracy.high !== undefined && accuracy.value !== undefined && (
+            <>
+              <IntervalBar low={accuracy.low} high={accuracy.high} value={accuracy.value} min={0} max={1} />
+              <small class="soft">{intervalText(accuracy, true)}</small>
+            </>
+          )}
+        </Tile>
+        {headlines.map(([id, title]) => (
+          <Tile key={id} run={run} title={title} figure={figureOf(run.row, id)} />
+        ))}
+      </dl>
+      <MarkList marks={run.row.marks} />
+    </>
   );
 }
 
