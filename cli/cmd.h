@@ -24,6 +24,7 @@ CLI_CMD(task_list);
 CLI_CMD(task_show);
 CLI_CMD(task_add);
 CLI_CMD(node_list);
+CLI_CMD(hardware);
 CLI_CMD(admin_config);
 CLI_CMD(admin_metrics);
 CLI_CMD(admin_log);

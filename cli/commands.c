@@ -323,6 +323,21 @@ static const struct cli_command node_list = {
     .run = cli_cmd_node_list,
 };
 
+static const struct cli_command hardware = {
+    .name = "hardware",
+    .words = "[NAME...]",
+    .summary = "known devices: bandwidth, peaks, power, list price",
+    .text = "Without a name all of them; with one, the device that it means, as --hardware of\n"
+            "submit takes it. Peaks are dense: figures with sparsity are halved.\n"
+            "\n"
+            "  moecap hardware\n"
+            "  moecap hardware 8x H100-SXM\n"
+            "  moecap hardware \"NVIDIA A100-SXM4-80GB\" --json\n",
+    .hint = "moecap hardware without a name lists them",
+    .words_max = CLI_WORDS_MAX,
+    .run = cli_cmd_hardware,
+};
+
 static const struct cli_command model = {
     .name = "model",
     .words = "inspect|forward|serve DIR ...",
@@ -428,9 +443,10 @@ static const struct cli_command help = {
 };
 
 const struct cli_command *const cli_commands[] = {
-    &up,        &down,         &status,        &submit,      &watch,      &cancel,
-    &queue,     &board,        &run_show,      &run_samples, &run_export, &task_list,
-    &task_show, &task_add,     &node_list,     &model,       &engine,     &tokenize,
-    &grade,     &admin_config, &admin_metrics, &admin_log,   &version,    &help,
+    &up,           &down,          &status,    &submit,   &watch,
+    &cancel,       &queue,         &board,     &run_show, &run_samples,
+    &run_export,   &task_list,     &task_show, &task_add, &node_list,
+    &hardware,     &model,         &engine,    &tokenize, &grade,
+    &admin_config, &admin_metrics, &admin_log, &version,  &help,
 };
 const size_t cli_command_count = CAP_COUNT_OF(cli_commands);

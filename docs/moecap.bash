@@ -40,6 +40,7 @@ _moecap() {
     "task show") words="$globals $(_moecap_tasks)" ;;
     "task add") words="$globals --data --fewshot"; files=-f ;;
     "node list") words="$globals" ;;
+    "hardware"\ *) words="$globals" ;;
     "model ") words="--help inspect forward serve" ;;
     "model"\ *) words="--help --json"; files=-f ;;
     "engine ") words="--help check" ;;
@@ -50,12 +51,12 @@ _moecap() {
     "admin metrics") words="$globals scheduler store evaluator node-1" ;;
     "admin log") words="$globals scheduler store evaluator node-1" ;;
     "version"\ *) words="$globals" ;;
-    "help"\ *) words="$globals --markdown --man --bash-completion up down status submit watch cancel queue board run show run samples run export task list task show task add node list model engine tokenize grade admin config admin metrics admin log version help" ;;
+    "help"\ *) words="$globals --markdown --man --bash-completion up down status submit watch cancel queue board run show run samples run export task list task show task add node list hardware model engine tokenize grade admin config admin metrics admin log version help" ;;
     "run "*) words="show samples export " ;;
     "task "*) words="list show add " ;;
     "node "*) words="list " ;;
     "admin "*) words="config metrics log " ;;
-    *) words="$globals --version up down status submit watch cancel queue board run task node model engine tokenize grade admin version help" ;;
+    *) words="$globals --version up down status submit watch cancel queue board run task node hardware model engine tokenize grade admin version help" ;;
     esac
     COMPREPLY=($(compgen $files -W "$words" -- "$word"))
 }
