@@ -22,7 +22,7 @@ struct cli_submit_options cli_submit_options;
 
 /* ---- submit ---- */
 
-/* What stands in the file, or in config.json of the folder. */
+/* What stands in the file, or in the file of that name in the folder. */
 static void set_file(Moecap__V1__EvaluationSpec *spec, enum cap_knob_id id, const char *path,
                      struct cap_arena *arena, struct cap_spec_faults *io_faults)
 {
@@ -30,8 +30,8 @@ static void set_file(Moecap__V1__EvaluationSpec *spec, enum cap_knob_id id, cons
     CAP_AUTO_MEM char *content = NULL;
     struct cap_err err = {0};
 
-    if (!strstr(path, ".json"))
-        path = cap_arena_printf(arena, "%s/config.json", path);
+    if (knob->in_folder && !strstr(path, ".json"))
+        path = cap_arena_printf(arena, "%s/%s", path, knob->in_folder);
     content = cap_file_read(path, (size_t)knob->max, NULL, &err);
     if (content)
         cap_spec_set_text(spec, id, content, arena, io_faults);

@@ -8,12 +8,13 @@ _moecap() {
     local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}
     local globals="--server --state --json --help" words= files= i names=()
     case $previous in
-    --= | --state | --models | --tasks | --model | --model-config | --data | --fewshot) COMPREPLY=($(compgen -f -- "$word")); return ;;
+    --= | --state | --models | --tasks | --model | --replay | --model-config | --data | --fewshot) COMPREPLY=($(compgen -f -- "$word")); return ;;
     --engine) COMPREPLY=($(compgen -W "native null openai vllm sglang transformers accelerate ktransformers moe-infinity moe-gen llamacpp tensorrt-llm" -- "$word")); return ;;
     --precision) COMPREPLY=($(compgen -W "f32 f16 bf16 int8 int4 fp8 fp4 mxfp4 nvfp4" -- "$word")); return ;;
     --task) COMPREPLY=($(compgen -W "$(_moecap_tasks)" -- "$word")); return ;;
-    --= | --server | --nodes | --postgres | --port-base | --openai-port | --log | --task | --engine | --precision | --batch-size | --rate | --limit | --sampling | --num-fewshot | --max-tokens | --temperature | --top-p | --top-k | --seed | --repeats | --priority | --submitter | --note | --revision | --hardware | --device-count | --tensor-parallel | --pipeline-parallel | --data-parallel | --expert-parallel | --url | --served-model | --api-key-env | --reason | --model | --task | --engine | --precision | --evaluation | --limit | --limit | --after) COMPREPLY=(); return ;;
+    --= | --server | --nodes | --postgres | --port-base | --openai-port | --log | --task | --engine | --precision | --batch-size | --rate | --burstiness | --ramp-to | --ramp-s | --slo-ttft | --slo-tpot | --slo-e2e | --limit | --sampling | --num-fewshot | --max-tokens | --temperature | --top-p | --top-k | --seed | --repeats | --priority | --submitter | --note | --revision | --hardware | --device-count | --tensor-parallel | --pipeline-parallel | --data-parallel | --expert-parallel | --url | --served-model | --api-key-env | --reason | --model | --task | --engine | --precision | --evaluation | --limit | --limit | --after) COMPREPLY=(); return ;;
     --ports) COMPREPLY=($(compgen -W "default auto" -- "$word")); return ;;
+    --arrivals) COMPREPLY=($(compgen -W "poisson constant gamma" -- "$word")); return ;;
     --device) COMPREPLY=($(compgen -W "cpu cuda" -- "$word")); return ;;
     --verdict) COMPREPLY=($(compgen -W "correct wrong undecided" -- "$word")); return ;;
     esac
@@ -28,7 +29,7 @@ _moecap() {
     "up"\ *) words="$globals --detach --nodes --models --any-model-path --postgres --ports --port-base --openai-port --tasks --no-tasks --log" ;;
     "down"\ *) words="$globals" ;;
     "status"\ *) words="$globals" ;;
-    "submit"\ *) words="$globals --model --task --engine --precision --batch-size --rate --limit --sampling --num-fewshot --max-tokens --temperature --top-p --top-k --ignore-eos --seed --repeats --chat --priority --submitter --note --revision --hardware --device --device-count --tensor-parallel --pipeline-parallel --data-parallel --expert-parallel --url --served-model --model-config --api-key-env --dry-run --watch --quiet" ;;
+    "submit"\ *) words="$globals --model --task --engine --precision --batch-size --rate --arrivals --burstiness --ramp-to --ramp-s --replay --slo-ttft --slo-tpot --slo-e2e --limit --sampling --num-fewshot --max-tokens --temperature --top-p --top-k --ignore-eos --seed --repeats --chat --priority --submitter --note --revision --hardware --device --device-count --tensor-parallel --pipeline-parallel --data-parallel --expert-parallel --url --served-model --model-config --api-key-env --dry-run --watch --quiet" ;;
     "watch"\ *) words="$globals $(_moecap_runs 1,2)" ;;
     "cancel"\ *) words="$globals --reason $(_moecap_runs 1,2)" ;;
     "queue"\ *) words="$globals" ;;

@@ -14,6 +14,7 @@
 #include "base/python_json.h"
 #include "base/utf8.h"
 #include "http/url.h"
+#include "load/arrivals.h"
 
 enum {
     NAMES_SHOWN_MAX = 12,
@@ -185,7 +186,8 @@ bool cap_spec_applies(const Moecap__V1__EvaluationSpec *spec, enum cap_knob_when
 {
     const char *word = *spec->engine ? spec->engine : cap_knobs[CAP_KNOB_engine].preset;
     const struct cap_engine *engine = cap_engine_find(word);
-    bool is_open = cap_spec_get(spec, CAP_KNOB_rate).is_set;
+    bool is_open =
+        cap_spec_get(spec, CAP_KNOB_rate).is_set || cap_spec_get(spec, CAP_KNOB_replay).is_set;
 
     switch (when) {
     case CAP_WHEN_NATIVE:
@@ -306,6 +308,36 @@ CAP_SPEC_CHECK(key)
                        knob->path, name, knob->example);
 }
 
+CAP_SPEC_CHECK(burstiness)
+{
+    const char *arrivals = cap_spec_get(spec, CAP_KNOB_arrivals).text;
+
+    if (value->is_set && *arrivals && strcmp(arrivals, "gamma") != 0)
+        cap_spec_blame(io_faults, CAP_INVALID_ARGUMENT, knob->path,
+                       "%s is of gamma arrivals, not of %.64s ones", knob->path, arrivals);
+}
+
+size_t cap_spec_replay_times(const Moecap__V1__EvaluationSpec *spec)
+{
+    struct cap_knob_value replay = cap_spec_get(spec, CAP_KNOB_replay);
+    CAP_AUTO_MEM double *times = NULL;
+    struct cap_err err = {0};
+    size_t count = 0;
+
+    return replay.is_set && cap_replay_read(replay.text, &times, &count, &err) ? count : 0;
+}
+
+CAP_SPEC_CHECK(replay)
+{
+    CAP_AUTO_MEM double *times = NULL;
+    struct cap_err err = {0};
+    size_t count;
+
+    (void)spec;
+    if (value->is_set && !cap_replay_read(value->text, &times, &count, &err))
+        cap_spec_blame(io_faults, CAP_INVALID_ARGUMENT, knob->path, "%s: %s", knob->path, err.text);
+}
+
 /* ---- the columns ---- */
 
 static void check_text(const struct cap_knob *knob, const char *text,
@@ -325,15 +357,28 @@ static void check_word(const struct cap_knob *knob, const char *word,
                        struct cap_spec_faults *io_faults)
 {
     struct cap_words words = knob->words();
+    CAP_AUTO_BUF(list, 256);
 
     if (cap_words_has(words, word))
         return;
-    if (knob->kind == CAP_KNOB_NAME)
+    if (knob->kind == CAP_KNOB_NAME) {
         cap_spec_blame_unknown(io_faults, knob->path, knob->path, word, words);
-    else
-        cap_spec_blame(io_faults, CAP_INVALID_ARGUMENT, knob->path,
-                       "%s \"%.64s\" is neither %s nor %s", knob->path, word, words.items[0],
-                       words.items[1]);
+        return;
+    }
+    for (size_t i = 0; i + 1 < words.count; i++)
+        cap_buf_printf(&list, "%s%s", i ? ", " : "", words.items[i]);
+    cap_spec_blame(io_faults, CAP_INVALID_ARGUMENT, knob->path, "%s \"%.64s\" is neither %s nor %s",
+                   knob->path, word, list.data, words.items[words.count - 1]);
+}
+
+/* A knob that means nothing without another. */
+static void check_needs(const Moecap__V1__EvaluationSpec *spec, const struct cap_knob *knob,
+                        struct cap_spec_faults *io_faults)
+{
+    for (size_t i = 0; i < CAP_COUNT_OF(knob->needs); i++)
+        if (knob->needs[i] && !cap_spec_get(spec, knob->needs[i]).is_set)
+            cap_spec_blame(io_faults, CAP_INVALID_ARGUMENT, knob->path, "%s needs %s", knob->path,
+                           cap_knobs[knob->needs[i]].path);
 }
 
 static void check_range(const struct cap_knob *knob, const struct cap_knob_value *value,
@@ -393,6 +438,8 @@ void cap_spec_check(const Moecap__V1__EvaluationSpec *spec, struct cap_spec_faul
             continue;
         if (knob->check)
             knob->check(spec, knob, &value, io_faults);
+        if (value.is_set)
+            check_needs(spec, knob, io_faults);
         if (io_faults->count == before)
             check_columns(knob, &value, cap_spec_applies(spec, knob->words_when), io_faults);
     }

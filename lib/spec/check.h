@@ -30,5 +30,7 @@ CAP_SPEC_CHECK(one_device);
 CAP_SPEC_CHECK(url);
 CAP_SPEC_CHECK(json);
 CAP_SPEC_CHECK(key);
+CAP_SPEC_CHECK(burstiness);
+CAP_SPEC_CHECK(replay);
 
 #endif

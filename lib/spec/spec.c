@@ -34,6 +34,13 @@ static struct cap_words cap_prompt_format_words(void)
     return (struct cap_words){words, CAP_COUNT_OF(words)};
 }
 
+static struct cap_words cap_arrivals_words(void)
+{
+    static const char *const words[] = {"poisson", "constant", "gamma"};
+
+    return (struct cap_words){words, CAP_COUNT_OF(words)};
+}
+
 static struct cap_words cap_device_words(void)
 {
     static const char *const words[] = {"cpu", "cuda"};
@@ -76,6 +83,7 @@ const char *cap_knob_group_title(enum cap_knob_group group)
     static const char *const titles[CAP_GROUP_COUNT] = {[CAP_GROUP_SUBJECT] = "Model and engine",
                                                         [CAP_GROUP_TASKS] = "Tasks",
                                                         [CAP_GROUP_LOAD] = "Load",
+                                                        [CAP_GROUP_GOALS] = "Service level",
                                                         [CAP_GROUP_SAMPLES] = "Samples and prompts",
                                                         [CAP_GROUP_GENERATION] = "Generation",
                                                         [CAP_GROUP_MACHINE] = "Machine",
@@ -128,8 +136,8 @@ static uint32_t *case_of(struct place place)
     return in_oneof ? (uint32_t *)((char *)place.message + place.field->quantifier_offset) : NULL;
 }
 
-/* The field with which it shares a oneof, as rate and concurrency do; NULL for most. */
-static const ProtobufCFieldDescriptor *rival_of(struct place place)
+/* Whether it shares a oneof with others, as rate and concurrency do; most do not. */
+static bool has_rivals(struct place place)
 {
     for (unsigned i = 0; i < place.type->n_fields; i++) {
         const ProtobufCFieldDescriptor *other = &place.type->fields[i];
@@ -137,9 +145,19 @@ static const ProtobufCFieldDescriptor *rival_of(struct place place)
         if (other != place.field &&
             (place.field->flags & other->flags & PROTOBUF_C_FIELD_FLAG_ONEOF) &&
             other->quantifier_offset == place.field->quantifier_offset)
-            return other;
+            return true;
     }
-    return NULL;
+    return false;
+}
+
+/* The other field of its oneof that holds a value now; NULL: none does. */
+static const ProtobufCFieldDescriptor *rival_of(struct place place)
+{
+    const uint32_t *held = case_of(place);
+
+    return held && *held && *held != place.field->id
+               ? protobuf_c_message_descriptor_get_field(place.type, *held)
+               : NULL;
 }
 
 static void read_slot(const ProtobufCFieldDescriptor *field, const void *slot,
@@ -172,7 +190,7 @@ struct cap_knob_value cap_spec_get(const Moecap__V1__EvaluationSpec *spec, enum 
     struct place place = find_place(spec, cap_knobs[id].path, NULL);
     bool in_oneof = place.field->flags & PROTOBUF_C_FIELD_FLAG_ONEOF;
     struct cap_knob_value value = {
-        .text = "", .tells_zero = in_oneof, .has_none = in_oneof && !rival_of(place)};
+        .text = "", .tells_zero = in_oneof, .has_none = in_oneof && !has_rivals(place)};
 
     if (!place.message || (in_oneof && *case_of(place) != place.field->id))
         return value;
@@ -233,12 +251,12 @@ static void set_value(Moecap__V1__EvaluationSpec *spec, enum cap_knob_id id,
 {
     const struct cap_knob *knob = &cap_knobs[id];
     struct place place = find_place(spec, knob->path, arena);
-    const ProtobufCFieldDescriptor *rival = rival_of(place);
+    const ProtobufCFieldDescriptor *rival = place.message ? rival_of(place) : NULL;
     const char *copy = value.text ? cap_arena_strdup(arena, value.text) : "";
     bool ok = place.message && copy;
 
     value.text = copy;
-    if (ok && rival && *case_of(place) == rival->id) {
+    if (ok && rival) {
         cap_spec_blame(io_faults, CAP_INVALID_ARGUMENT, knob->path,
                        "%s excludes %.*s%s: one of them is meant", knob->path,
                        (int)(strcspn(knob->path, ".") + 1), knob->path, rival->name);

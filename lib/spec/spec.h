@@ -43,7 +43,7 @@ enum cap_knob_kind {
     CAP_KNOB_REAL,
     CAP_KNOB_SWITCH,
     CAP_KNOB_LIST, /* of names */
-    CAP_KNOB_FILE, /* a text; on the command line the name of its file, or the file's folder */
+    CAP_KNOB_FILE, /* a text; on the command line the name of its file */
 };
 
 enum cap_knob_when {
@@ -58,6 +58,7 @@ enum cap_knob_group {
     CAP_GROUP_SUBJECT,
     CAP_GROUP_TASKS,
     CAP_GROUP_LOAD,
+    CAP_GROUP_GOALS,
     CAP_GROUP_SAMPLES,
     CAP_GROUP_GENERATION,
     CAP_GROUP_MACHINE,
@@ -91,7 +92,8 @@ struct cap_knob {
     struct cap_words (*words)(void);
     const char *(*spelling)(const char *); /* what people write -> the word */
     enum cap_knob_when when, words_when;
-    const char *preset;
+    enum cap_knob_id needs[2]; /* the first row's knob stands for none */
+    const char *preset, *in_folder;
     int64_t preset_in_hash;
     const char *env;
     enum cap_knob_hash hash;
@@ -174,6 +176,9 @@ void cap_spec_check(const Moecap__V1__EvaluationSpec *spec, struct cap_spec_faul
  * made: text that is not UTF-8. */
 const char *cap_spec_canonical(const Moecap__V1__EvaluationSpec *spec, struct cap_arena *arena,
                                struct cap_err *err);
+
+/* How many times its replay holds; 0 = it has none. */
+size_t cap_spec_replay_times(const Moecap__V1__EvaluationSpec *spec);
 
 /* The ranges, as far as SubmitLimits has a field for them. */
 void cap_spec_limits(Moecap__V1__SubmitLimits *out);

@@ -27,6 +27,18 @@ enum {
 
 /* ---- submit ---- */
 
+/* Said here rather than by a node after a wait in the queue. */
+static bool check_replay(const Moecap__V1__EvaluationSpec *spec, const char *task, size_t samples,
+                         struct cap_err *err)
+{
+    size_t times = cap_spec_replay_times(spec);
+
+    return times == 0 || times >= samples ||
+           cap_fail_field(err, CAP_INVALID_ARGUMENT, "spec.load.replay",
+                          "load.replay has %zu times, and task \"%s\" %zu samples; use limit %zu",
+                          times, task, samples, times);
+}
+
 /* One run a task and repeat; the reply's plan beside it. */
 static bool plan_task(struct sched_service *service, const Moecap__V1__EvaluationSpec *spec,
                       const char *task, struct cap_arena *arena,
@@ -39,7 +51,8 @@ static bool plan_task(struct sched_service *service, const Moecap__V1__Evaluatio
 
     request.name = (char *)task;
     if (!store_rpc_get_task(service->clients.store, NULL, &request, arena, &got, err) ||
-        !sched_select(spec, task, got->task->samples, arena, &selection, err))
+        !sched_select(spec, task, got->task->samples, arena, &selection, err) ||
+        !check_replay(spec, task, selection.count, err))
         return false;
     for (uint32_t repeat = 0; repeat < spec->repeats; repeat++) {
         Moecap__V1__EnqueueRun *run = cap_arena_alloc(arena, sizeof *run);

@@ -74,19 +74,55 @@ static bool fail_full(const struct infer_assignment *assignment, struct cap_err 
                     cap_arena_used(assignment->arena) >> 20, assignment->prompt_count);
 }
 
+/* The times of a replay as numbers, in the arena. */
+static bool read_replay(struct infer_assignment *assignment, const char *text, struct cap_err *err)
+{
+    CAP_AUTO_MEM double *times = NULL;
+    double *copy;
+    size_t count;
+
+    if (!cap_replay_read(text, &times, &count, err))
+        return cap_fail_in(err, "the load's replay");
+    copy = cap_arena_array(assignment->arena, count, sizeof *copy);
+    if (!copy)
+        return fail_full(assignment, err);
+    memcpy(copy, times, count * sizeof *copy);
+    assignment->arrivals.times_s = copy;
+    assignment->arrivals.time_count = count;
+    return true;
+}
+
+static bool set_load(struct infer_assignment *assignment, const struct infer_spec *spec,
+                     struct cap_err *err)
+{
+    bool is_replay = spec->replay && *spec->replay;
+
+    if (spec->concurrency <= 0 && !(spec->rate_per_s > 0) && !is_replay)
+        return cap_fail(err, CAP_INVALID_ARGUMENT,
+                        "the load has neither a concurrency nor a rate above 0");
+    if (spec->concurrency > INFER_CONCURRENCY_MAX)
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "a concurrency of %d is more than %d",
+                        spec->concurrency, INFER_CONCURRENCY_MAX);
+    assignment->arrivals = (struct cap_arrivals_form){
+        .rate_per_s = spec->rate_per_s,
+        .ramp_to_per_s = spec->ramp_to_per_s,
+        .ramp_s = spec->ramp_to_per_s > 0 ? spec->ramp_s : 0,
+    };
+    return cap_arrivals_process(spec->arrivals ? spec->arrivals : "", spec->burstiness,
+                                &assignment->arrivals, err) &&
+           (!is_replay || read_replay(assignment, spec->replay, err));
+}
+
 bool infer_assignment_spec(struct infer_assignment *assignment, const struct infer_spec *spec,
                            struct cap_err *err)
 {
     struct infer_spec *mine = &assignment->spec;
     bool full = false;
 
-    if (spec->concurrency <= 0 && !(spec->rate_per_s > 0))
-        return cap_fail(err, CAP_INVALID_ARGUMENT,
-                        "the load has neither a concurrency nor a rate above 0");
-    if (spec->concurrency > INFER_CONCURRENCY_MAX)
-        return cap_fail(err, CAP_INVALID_ARGUMENT, "a concurrency of %d is more than %d",
-                        spec->concurrency, INFER_CONCURRENCY_MAX);
+    if (!set_load(assignment, spec, err))
+        return false;
     *mine = *spec;
+    mine->arrivals = mine->replay = NULL; /* read */
     mine->engine = copy_text(assignment, spec->engine, &full);
     mine->model = copy_text(assignment, spec->model, &full);
     mine->precision = copy_text(assignment, spec->precision, &full);

@@ -2,7 +2,6 @@
 #include "node/shard.h"
 
 #include <assert.h>
-#include <math.h>
 #include <stdlib.h>
 
 /* ---- when the next request may start ---- */
@@ -13,42 +12,43 @@ void infer_load_closed(struct infer_load *load, int concurrency)
     *load = (struct infer_load){.in_flight_max = concurrency};
 }
 
-/* Gaps of a Poisson process are exponential. */
-static int64_t draw_gap_ns(struct infer_load *load)
+/* 104 days are never. */
+static void set_next_due(struct infer_load *load)
 {
-    double gap_s = -log(1.0 - cap_rand_unit(&load->rand)) / load->rate_per_s;
-    double gap_ns = gap_s * 1e9;
+    double due_ns = cap_arrivals_next_s(&load->arrivals) * 1e9;
 
-    return gap_ns < 9e15 ? (int64_t)gap_ns : (int64_t)9e15; /* 104 days is never */
+    load->next_due_ns = due_ns < 9e15 ? load->start_ns + (int64_t)due_ns : INT64_MAX;
+    load->is_held = false;
 }
 
-void infer_load_open(struct infer_load *load, double rate_per_s, int in_flight_max, uint64_t seed,
-                     int64_t now_ns)
+void infer_load_open(struct infer_load *load, const struct cap_arrivals_form *form,
+                     int in_flight_max, uint64_t seed, int64_t now_ns)
 {
-    assert(rate_per_s > 0 && in_flight_max > 0);
-    *load = (struct infer_load){.in_flight_max = in_flight_max, .rate_per_s = rate_per_s};
-    cap_rand_seed(&load->rand, seed);
-    load->next_due_ns = now_ns + draw_gap_ns(load);
+    assert(in_flight_max > 0);
+    *load =
+        (struct infer_load){.in_flight_max = in_flight_max, .is_open = true, .start_ns = now_ns};
+    cap_arrivals_start(&load->arrivals, form, seed);
+    set_next_due(load);
 }
 
-static bool is_open(const struct infer_load *load)
+bool infer_load_due(struct infer_load *load, int64_t now_ns, int64_t *out_due_ns)
 {
-    return load->rate_per_s > 0;
-}
-
-bool infer_load_due(const struct infer_load *load, int64_t now_ns, int64_t *out_due_ns)
-{
-    if (load->in_flight >= load->in_flight_max || (is_open(load) && now_ns < load->next_due_ns))
+    if (load->is_open && now_ns < load->next_due_ns)
         return false;
-    *out_due_ns = is_open(load) ? load->next_due_ns : now_ns;
+    if (load->in_flight >= load->in_flight_max) {
+        load->held_count += load->is_open && !load->is_held;
+        load->is_held = true;
+        return false;
+    }
+    *out_due_ns = load->is_open ? load->next_due_ns : now_ns;
     return true;
 }
 
 void infer_load_started(struct infer_load *load)
 {
     load->in_flight++;
-    if (is_open(load))
-        load->next_due_ns += draw_gap_ns(load);
+    if (load->is_open)
+        set_next_due(load);
 }
 
 void infer_load_ended(struct infer_load *load)
@@ -61,7 +61,7 @@ int64_t infer_load_wait_ns(const struct infer_load *load, int64_t now_ns)
 {
     if (load->in_flight >= load->in_flight_max)
         return INT64_MAX;
-    if (!is_open(load) || load->next_due_ns <= now_ns)
+    if (!load->is_open || load->next_due_ns <= now_ns)
         return 0;
     return load->next_due_ns - now_ns;
 }

@@ -484,8 +484,8 @@ static void start_clock(struct shard *shard)
     if (spec->concurrency > 0)
         infer_load_closed(&shard->load, spec->concurrency);
     else
-        infer_load_open(&shard->load, spec->rate_per_s, shard->setup->open_loop_in_flight_max,
-                        spec->seed, shard->start_ns);
+        infer_load_open(&shard->load, &shard->assignment->arrivals,
+                        shard->setup->open_loop_in_flight_max, spec->seed, shard->start_ns);
 }
 
 static enum infer_shard_outcome run(struct shard *shard, struct cap_err *err)
@@ -521,6 +521,17 @@ static bool check_scores(const struct shard *shard, struct cap_err *err)
     return true;
 }
 
+static bool check_arrivals(const struct shard *shard, struct cap_err *err)
+{
+    const struct cap_arrivals_form *arrivals = &shard->assignment->arrivals;
+    int prompts = shard->assignment->prompt_count;
+
+    return !arrivals->times_s || arrivals->time_count >= (size_t)prompts ||
+           cap_fail(err, CAP_FAILED_PRECONDITION,
+                    "the load's replay has %zu times for %d samples; take fewer samples",
+                    arrivals->time_count, prompts);
+}
+
 enum infer_shard_outcome infer_shard_run(const struct infer_shard_setup *setup, struct cap_err *err)
 {
     struct shard shard = {.setup = setup,
@@ -534,7 +545,7 @@ enum infer_shard_outcome infer_shard_run(const struct infer_shard_setup *setup, 
         calloc((size_t)setup->assignment->prompt_count + 1, sizeof(struct infer_in_flight *));
     assert(shard.in_flights);
     infer_rows_init(&shard.rows);
-    if (check_scores(&shard, err))
+    if (check_scores(&shard, err) && check_arrivals(&shard, err))
         outcome = run(&shard, err);
     cancel_requests(&shard);
     infer_rows_done(&shard.rows);

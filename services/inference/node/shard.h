@@ -23,7 +23,7 @@
 #include "base/auto.h"
 #include "base/buf.h"
 #include "base/clock.h"
-#include "base/rand.h"
+#include "load/arrivals.h"
 #include "node/rows.h"
 #include "node/work.h"
 
@@ -56,10 +56,11 @@ enum infer_shard_outcome infer_shard_run(const struct infer_shard_setup *setup,
 /* ---- when the next request may start: the shape of the traffic ----
  *
  * Closed loop: a fixed number of requests is in flight; one that ends makes room for the next. Open
- * loop: Poisson arrivals at a mean rate, whether or not earlier ones have ended. An open-loop
- * request counts as submitted when it was due, not when the node got round to it: otherwise a slow
- * engine would slow its own load and its waiting time would vanish from the figures ("coordinated
- * omission").
+ * loop: arrivals by a process and a rate, or at given times (load/arrivals.h), whether or not
+ * earlier ones have ended. An open-loop request counts as submitted when it was due, not when the
+ * node got round to it: otherwise a slow engine would slow its own load and its waiting time would
+ * vanish from the figures ("coordinated omission"). What holds an arrival back is counted: the
+ * limit of requests in flight turns an open loop into a closed one.
  *
  * Pure: no clock, no thread; the caller says what time it is. Same seed, same arrivals.
  *
@@ -70,19 +71,22 @@ enum infer_shard_outcome infer_shard_run(const struct infer_shard_setup *setup,
 
 struct infer_load {
     int in_flight_max;
-    double rate_per_s; /* 0 = closed loop */
-    struct cap_rand rand;
+    bool is_open;
+    struct cap_arrivals arrivals;
+    int64_t start_ns;
     int in_flight;
-    int64_t next_due_ns; /* open loop: the arrival that has not started yet */
+    int64_t next_due_ns; /* open loop: the arrival that has not started yet; INT64_MAX = none */
+    bool is_held;        /* it is due, and there is no room for it */
+    int64_t held_count;  /* arrivals that were */
 };
 
 void infer_load_closed(struct infer_load *load, int concurrency);
 /* in_flight_max bounds what the engine holds at once; arrivals beyond it wait, and that counts. */
-void infer_load_open(struct infer_load *load, double rate_per_s, int in_flight_max, uint64_t seed,
-                     int64_t now_ns);
+void infer_load_open(struct infer_load *load, const struct cap_arrivals_form *form,
+                     int in_flight_max, uint64_t seed, int64_t now_ns);
 
 /* True when a request may start now; *out_due_ns is the time it counts as submitted. */
-bool infer_load_due(const struct infer_load *load, int64_t now_ns, int64_t *out_due_ns);
+bool infer_load_due(struct infer_load *load, int64_t now_ns, int64_t *out_due_ns);
 void infer_load_started(struct infer_load *load);
 void infer_load_ended(struct infer_load *load);
 /* How long until infer_load_due may change by time alone; INT64_MAX when only an end changes it. */

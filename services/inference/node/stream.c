@@ -162,6 +162,23 @@ static void lease_from_wire(const Moecap__V1__LeaseRef *in, struct infer_lease *
     snprintf(out->run_id, sizeof out->run_id, "%s", in->run_id);
 }
 
+static void load_from_wire(const Moecap__V1__Load *in, struct infer_spec *out)
+{
+    if (in->kind_case == MOECAP__V1__LOAD__KIND_CONCURRENCY)
+        out->concurrency = in->concurrency > INT32_MAX ? 0 : (int)in->concurrency;
+    if (in->kind_case == MOECAP__V1__LOAD__KIND_RATE_PER_S)
+        out->rate_per_s = in->rate_per_s;
+    if (in->kind_case == MOECAP__V1__LOAD__KIND_REPLAY)
+        out->replay = in->replay;
+    out->arrivals = in->arrivals;
+    if (in->opt_burstiness_case == MOECAP__V1__LOAD__OPT_BURSTINESS_BURSTINESS)
+        out->burstiness = in->burstiness;
+    if (in->opt_ramp_to_case == MOECAP__V1__LOAD__OPT_RAMP_TO_RAMP_TO_PER_S)
+        out->ramp_to_per_s = in->ramp_to_per_s;
+    if (in->opt_ramp_s_case == MOECAP__V1__LOAD__OPT_RAMP_S_RAMP_S)
+        out->ramp_s = in->ramp_s;
+}
+
 static void spec_from_wire(const Moecap__V1__EvaluationSpec *in, struct infer_spec *out)
 {
     *out = (struct infer_spec){.engine = in->engine,
@@ -169,10 +186,8 @@ static void spec_from_wire(const Moecap__V1__EvaluationSpec *in, struct infer_sp
                                .precision = in->precision,
                                .device = in->hardware ? in->hardware->device : "",
                                .seed = in->seed};
-    if (in->load && in->load->kind_case == MOECAP__V1__LOAD__KIND_CONCURRENCY)
-        out->concurrency = in->load->concurrency > INT32_MAX ? 0 : (int)in->load->concurrency;
-    if (in->load && in->load->kind_case == MOECAP__V1__LOAD__KIND_RATE_PER_S)
-        out->rate_per_s = in->load->rate_per_s;
+    if (in->load)
+        load_from_wire(in->load, out);
     if (in->external) {
         out->url = in->external->url;
         out->served_model = in->external->served_model;

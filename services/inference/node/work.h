@@ -30,6 +30,7 @@
 #include "base/err.h"
 #include "digest/digest.h"
 #include "engine.h"
+#include "load/arrivals.h"
 
 /* ==== an assignment: one shard of work, and its prompts as they arrive ====
  *
@@ -55,8 +56,9 @@ struct infer_lease {
 /* The parts of an EvaluationSpec that a node acts on. */
 struct infer_spec {
     const char *engine, *model, *precision, *device;
-    int concurrency;   /* closed loop; 0 = open loop */
-    double rate_per_s; /* open loop: mean arrivals a second */
+    int concurrency;                                      /* closed loop; 0 = open loop: */
+    double rate_per_s, burstiness, ramp_to_per_s, ramp_s; /* load/arrivals.h; 0 = not set */
+    const char *arrivals, *replay; /* a process by its word, times as a text; NULL or "" = none */
     uint64_t seed;
     const char *url, *served_model, *api_key_env, *model_config; /* external servers */
 };
@@ -70,6 +72,7 @@ struct infer_prompt {
 struct infer_assignment {
     struct infer_lease lease;
     struct infer_spec spec;
+    struct cap_arrivals_form arrivals; /* open loop */
     uint64_t seq_next;
     int prompts_expected;
     bool resumed;

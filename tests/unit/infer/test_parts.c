@@ -42,13 +42,14 @@ static void closed_loop_keeps_exactly_n_in_flight(void **state)
 static void open_loop_starts_are_poisson_at_the_rate_and_the_same_for_a_seed(void **state)
 {
     enum { ARRIVALS = 20000 };
+    const struct cap_arrivals_form fifty = {.rate_per_s = 50};
     struct infer_load a, b;
     int64_t now = 0, due = 0, due_b, before = 0;
     double sum = 0, sum_of_squares = 0, mean;
 
     (void)state;
-    infer_load_open(&a, 50.0, ARRIVALS, 7, 0);
-    infer_load_open(&b, 50.0, ARRIVALS, 7, 0);
+    infer_load_open(&a, &fifty, ARRIVALS, 7, 0);
+    infer_load_open(&b, &fifty, ARRIVALS, 7, 0);
     for (int i = 0; i < ARRIVALS; i++) {
         now += infer_load_wait_ns(&a, now);
         assert_true(infer_load_due(&a, now, &due));
@@ -69,17 +70,80 @@ static void open_loop_starts_are_poisson_at_the_rate_and_the_same_for_a_seed(voi
 
 static void open_loop_counts_a_late_start_from_when_it_was_due(void **state)
 {
+    const struct cap_arrivals_form ten = {.rate_per_s = 10};
     struct infer_load load;
     int64_t first, second;
 
     (void)state;
-    infer_load_open(&load, 10.0, 1, 1, 0);
+    infer_load_open(&load, &ten, 1, 1, 0);
     assert_true(infer_load_due(&load, INT64_MAX / 2, &first));
     infer_load_started(&load);
     assert_false(infer_load_due(&load, INT64_MAX / 2, &second)); /* the engine is full */
     infer_load_ended(&load);
     assert_true(infer_load_due(&load, INT64_MAX / 2, &second));
     assert_true(second > first && second < INT64_MAX / 4);
+    assert_int_equal(load.held_count, 1); /* however often it was asked for */
+}
+
+/* A made-up engine that answers after a random while: the number in flight is never above the
+ * concurrency, and never below it while work is left. */
+static void closed_loop_is_never_above_and_full_while_work_is_left(void **state)
+{
+    enum { CONCURRENCY = 7, REQUESTS = 5000 };
+    struct infer_load load;
+    struct cap_rand rand;
+    int started = 0;
+    int64_t now = 0, due;
+
+    (void)state;
+    cap_rand_seed(&rand, 1);
+    infer_load_closed(&load, CONCURRENCY);
+    while (started < REQUESTS) {
+        while (started < REQUESTS && infer_load_due(&load, now, &due)) {
+            assert_int_equal(due, now);
+            infer_load_started(&load);
+            started++;
+        }
+        assert_int_equal(load.in_flight, CONCURRENCY);
+        now += (int64_t)cap_rand_below(&rand, 1000);
+        for (uint64_t ended = cap_rand_below(&rand, CONCURRENCY); ended > 0; ended--)
+            infer_load_ended(&load);
+    }
+}
+
+/* An open loop that waited for answers would send no faster than they come: coordinated omission.
+ * Here none ever comes. */
+static void an_open_loop_sends_when_due_whatever_is_in_flight(void **state)
+{
+    const struct cap_arrivals_form form = {.process = CAP_ARRIVALS_CONSTANT, .rate_per_s = 1000};
+    struct infer_load load;
+    int64_t due;
+
+    (void)state;
+    infer_load_open(&load, &form, 1000, 1, 5);
+    for (int64_t i = 1; i <= 1000; i++) {
+        assert_false(infer_load_due(&load, 5 + i * 1000000 - 1, &due));
+        assert_true(infer_load_due(&load, 5 + i * 1000000, &due));
+        assert_int_equal(due, 5 + i * 1000000);
+        infer_load_started(&load);
+    }
+    assert_int_equal(load.held_count, 0);
+}
+
+static void a_replay_ends_with_its_times(void **state)
+{
+    static const double times[] = {0, 0.5};
+    const struct cap_arrivals_form form = {.times_s = times, .time_count = 2};
+    struct infer_load load;
+    int64_t due;
+
+    (void)state;
+    infer_load_open(&load, &form, 4, 1, 100);
+    assert_true(infer_load_due(&load, 100, &due));
+    infer_load_started(&load);
+    assert_true(infer_load_wait_ns(&load, 100) == 500000000);
+    infer_load_started(&load);
+    assert_false(infer_load_due(&load, INT64_MAX / 2, &due));
 }
 
 /* ---- timing ---- */
@@ -514,6 +578,9 @@ int main(void)
         cmocka_unit_test(closed_loop_keeps_exactly_n_in_flight),
         cmocka_unit_test(open_loop_starts_are_poisson_at_the_rate_and_the_same_for_a_seed),
         cmocka_unit_test(open_loop_counts_a_late_start_from_when_it_was_due),
+        cmocka_unit_test(closed_loop_is_never_above_and_full_while_work_is_left),
+        cmocka_unit_test(an_open_loop_sends_when_due_whatever_is_in_flight),
+        cmocka_unit_test(a_replay_ends_with_its_times),
         cmocka_unit_test(gaps_are_between_tokens),
         cmocka_unit_test(a_chunk_of_several_tokens_is_never_a_gap),
         cmocka_unit_test(a_stop_string_is_cut_wherever_tokens_end),

@@ -136,6 +136,20 @@ static void every_row_is_of_its_fields_type_and_says_what_people_need(void **sta
     }
 }
 
+/* What a knob means nothing without, by its example; a ramp's two need each other. */
+static void set_needs(Moecap__V1__EvaluationSpec *spec, enum cap_knob_id id,
+                      struct cap_spec_faults *io_faults)
+{
+    for (size_t i = 0; i < CAP_COUNT_OF(cap_knobs[id].needs); i++) {
+        enum cap_knob_id other = cap_knobs[id].needs[i];
+
+        if (!other || cap_spec_get(spec, other).is_set)
+            continue;
+        cap_spec_set_text(spec, other, cap_knobs[other].example, arena, io_faults);
+        set_needs(spec, other, io_faults);
+    }
+}
+
 /* An example that is refused helps nobody. */
 static void every_example_is_accepted(void **state)
 {
@@ -148,6 +162,7 @@ static void every_example_is_accepted(void **state)
         if (!knob->example)
             continue;
         cap_spec_set_text(&spec, (enum cap_knob_id)i, knob->example, arena, &faults);
+        set_needs(&spec, (enum cap_knob_id)i, &faults);
         if (i != CAP_KNOB_model)
             cap_spec_set_text(&spec, CAP_KNOB_model, "m", arena, &faults);
         if (i != CAP_KNOB_tasks)
@@ -309,6 +324,25 @@ static void what_is_not_of_the_knobs_kind_is_told_with_range_and_example(void **
          "spec.load.concurency: unknown field, did you mean \"concurrency\"?"},
         {"'load': {'concurrency': 4, 'rate_per_s': 5}", "spec.load.rate_per_s",
          "load.rate_per_s excludes load.concurrency"},
+        {"'load': {'rate_per_s': 5, 'replay': '0'}", "spec.load.replay",
+         "load.replay excludes load.rate_per_s: one of them is meant"},
+        {"'load': {'replay': '0', 'concurrency': 2}", "spec.load.concurrency",
+         "load.concurrency excludes load.replay: one of them is meant"},
+        {"'load': {'concurrency': 4, 'arrivals': 'constant'}", "spec.load.arrivals",
+         "load.arrivals needs load.rate_per_s"},
+        {"'load': {'rate_per_s': 4, 'arrivals': 'weibull'}", "spec.load.arrivals",
+         "load.arrivals \"weibull\" is neither poisson, constant nor gamma"},
+        {"'load': {'rate_per_s': 4, 'arrivals': 'constant', 'burstiness': 2}",
+         "spec.load.burstiness", "load.burstiness is of gamma arrivals, not of constant ones"},
+        {"'load': {'rate_per_s': 4, 'burstiness': 0}", "spec.load.burstiness",
+         "load.burstiness 0 is not from 0.01 to 100"},
+        {"'load': {'rate_per_s': 4, 'ramp_to_per_s': 8}", "spec.load.ramp_to_per_s",
+         "load.ramp_to_per_s needs load.ramp_s"},
+        {"'load': {'rate_per_s': 4, 'ramp_s': 8}", "spec.load.ramp_s",
+         "load.ramp_s needs load.ramp_to_per_s"},
+        {"'load': {'replay': '1,0'}", "spec.load.replay",
+         "load.replay: line 1: 0 comes after 1: times go back"},
+        {"'slo': {'ttft_ms': -1}", "spec.slo.ttft_ms", "slo.ttft_ms -1 is not above 0 and up to 1e+09"},
     };
 
     (void)state;

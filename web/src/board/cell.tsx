@@ -1,9 +1,10 @@
 // One cell: a figure with its interval, a dash with its reason, or a fact. What a cell has to explain hangs on the
 // cell itself (data-tip), because in a grid the cell is what the keyboard reaches.
 import type { Column } from "./column.ts";
-import { loadText, type Row } from "./rows.ts";
+import { type Row } from "./rows.ts";
 import { intervalText, reasonOf, shown } from "../lib/figures.ts";
 import { utc } from "../lib/format.ts";
+import { loadText } from "../lib/load.ts";
 import { narrow } from "../lib/narrow.ts";
 import type { Figure, Mark } from "../lib/types.ts";
 import { IntervalBar } from "../ui/figure.tsx";
@@ -148,7 +149,7 @@ function tips(text: string, marks: readonly Mark[] | undefined): string | undefi
 
 // On a narrow screen the model's cell says what tells runs apart; the columns for it stand further right.
 function brief(row: Row): string {
-  return [row.run.task, row.run.spec.precision, loadText(row.run)].filter(Boolean).join(" · ");
+  return [row.run.task, row.run.spec.precision, loadText(row.run.spec)].filter(Boolean).join(" · ");
 }
 
 function Dash({ reason }: { reason: string }) {

@@ -1,8 +1,9 @@
 // Every column of the board, by group: facts that a run states, and figures of docs/metrics.md. A figure that a newer
 // server sends and that is not here becomes a column of the group "More", or of "Accuracy" when it is a share of answers.
 import { type Column, columnsOf, groups, percentOf } from "./column.ts";
-import { hardwareText, headline, loadText, parallelText, type Row } from "./rows.ts";
+import { hardwareText, headline, parallelText, type Row } from "./rows.ts";
 import { parameters, short, time } from "../lib/format.ts";
+import { loadText } from "../lib/load.ts";
 import type { Figure } from "../lib/types.ts";
 
 const lower = { better: "lower" } as const;
@@ -43,7 +44,7 @@ function runColumns(): Column[] {
       "Batch",
       "Requests in flight; or arrivals a second of an open loop",
       (r) => r.run.spec.load?.rate_per_s ?? r.run.spec.load?.concurrency ?? 1,
-      { width: 66, standard: true, numeric: true, text: (r) => loadText(r.run) },
+      { width: 66, standard: true, numeric: true, text: (r) => loadText(r.run.spec) },
     ),
     fact("state", "State", "Where the run is: queued, running, finished, ...", (r) => r.run.state, { width: 140 }),
     fact(

@@ -32,12 +32,6 @@ export function competes(row: Row): boolean {
   return row.run.state === "finished" && row.run.spec.engine !== "null";
 }
 
-/** "16" for a closed loop, "2.5/s" for an open one. */
-export function loadText(run: BoardRow): string {
-  const { concurrency, rate_per_s: rate } = run.spec.load ?? {};
-  return rate !== undefined ? `${rate}/s` : String(concurrency ?? 1);
-}
-
 /** What the run ran on: what was declared, else the devices found, else the processor. */
 export function hardwareText(run: BoardRow): string {
   const found = run.report?.hardware;

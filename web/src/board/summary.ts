@@ -1,6 +1,7 @@
 // What the rows say, for the sentence above them: who answers best on which task, whether that can be told from the
 // others, and who is fastest. Numbers of different tasks are never compared.
-import { competes, figureValue, headline, loadText, type Row } from "./rows.ts";
+import { competes, figureValue, headline, type Row } from "./rows.ts";
+import { isOpen, loadText } from "../lib/load.ts";
 
 export interface Summary {
   task: string;
@@ -54,6 +55,6 @@ function fastestOf(group: readonly Row[]): Summary["fastest"] {
 /** "moecap-tiny, int8, batch 4": what tells runs of a task apart. */
 export function nameOf(row: Row): string {
   const { spec } = row.run;
-  const load = spec.load?.rate_per_s !== undefined ? loadText(row.run) : "batch " + loadText(row.run);
+  const load = isOpen(spec) ? loadText(row.run.spec) : "batch " + loadText(row.run.spec);
   return [spec.model, spec.precision, load].filter(Boolean).join(", ");
 }

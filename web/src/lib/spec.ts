@@ -2,6 +2,7 @@
 // EvaluationSpec and an option of `moecap submit`, and back. Every field is the text that stands in it, so that a wrong
 // number survives in the address and the server says what is wrong with it. An empty field is left out: the server's
 // default holds.
+import { isOpen } from "./load.ts";
 import { tables } from "./tables.ts";
 import type { Spec } from "./types.ts";
 import { choice, flag, type Key, list, text } from "./urlstate.ts";
@@ -35,7 +36,7 @@ export const knobs: readonly Knob[] = tables.knobs;
 export const knobOf = (id: KnobId): Knob => knobs.find((k) => k.id === id)!;
 
 // A config.json may be large, so the address only names the run that declared it.
-type Typed = Exclude<KnobId, OfKind<"file">>;
+type Typed = Exclude<KnobId, "model_config">;
 type Value<K extends KnobId> =
   K extends OfKind<"list"> ? readonly string[] : K extends OfKind<"switch"> ? boolean : string;
 export type Form = { [K in Typed]: Value<K> } & { loop: "closed" | "open"; config_from: string };
@@ -46,7 +47,7 @@ function keyOf(knob: Knob): Key<any> {
 }
 
 export const schema = {
-  ...Object.fromEntries(knobs.filter((k) => k.kind !== "file").map((k) => [k.id, keyOf(k)])),
+  ...Object.fromEntries(knobs.filter((k) => k.id !== "model_config").map((k) => [k.id, keyOf(k)])),
   loop: choice(["closed", "open"], "closed"),
   config_from: text(),
 } as { [K in FieldName]: Key<Form[K]> };
@@ -158,7 +159,7 @@ function quoted(word: string): string {
 
 function optionOf(knob: Knob, value: string | true | readonly string[]): string[] {
   const option = `--${knob.flag}`;
-  if (knob.kind === "file") return [`${option} config.json`];
+  if (knob.kind === "file") return [`${option} ${knob.id === "model_config" ? "config.json" : "FILE"}`];
   if (knob.kind === "choice") return value === knob.flag ? [option] : [];
   if (value === true) return [option];
   const values = typeof value === "string" ? [value.trim()] : value;
@@ -195,8 +196,8 @@ export function otherKnobs(spec: Spec, told: readonly KnobId[]): [string, string
 /** The form that submits `spec` again. `runId` is where a declared config.json is read from. */
 export function formOf(spec: Spec, runId: string): Partial<Form> {
   return {
-    ...Object.fromEntries(knobs.filter((k) => k.kind !== "file").map((k) => [k.id, fieldOf(k, spec)])),
-    loop: spec.load?.rate_per_s === undefined ? "closed" : "open",
+    ...Object.fromEntries(knobs.filter((k) => k.id !== "model_config").map((k) => [k.id, fieldOf(k, spec)])),
+    loop: isOpen(spec) ? "open" : "closed",
     config_from: spec.external?.model_config ? runId : "",
   };
 }

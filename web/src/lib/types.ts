@@ -27,7 +27,15 @@ export interface Spec {
   engine: string;
   precision: string;
   tasks: string[];
-  load?: { concurrency?: number; rate_per_s?: number };
+  load?: {
+    concurrency?: number;
+    rate_per_s?: number;
+    replay?: string;
+    arrivals?: string;
+    burstiness?: number;
+    ramp_to_per_s?: number;
+    ramp_s?: number;
+  };
   hardware?: { description: string; device: string; device_count?: number } | null;
   parallelism?: { tensor?: number; pipeline?: number; data?: number; expert?: number } | null;
   generation?: {

@@ -3,6 +3,7 @@ import "../style/run.css";
 import { useEffect } from "preact/hooks";
 import { plural } from "../lib/format.ts";
 import { useWatch } from "../lib/live.ts";
+import { isOpen, loadText } from "../lib/load.ts";
 import { useResource } from "../lib/resource.ts";
 import { path, query } from "../lib/router.ts";
 import { setTitle } from "../lib/title.ts";
@@ -88,8 +89,7 @@ function PartLink({ part, current }: { part: Part; current: boolean }) {
 
 function Title({ run: { row } }: { run: Run }) {
   const { spec } = row;
-  const load =
-    spec.load?.rate_per_s !== undefined ? `${spec.load.rate_per_s} requests/s` : `batch ${spec.load?.concurrency ?? 1}`;
+  const load = isOpen(spec) ? `open loop ${loadText(spec)}` : `batch ${loadText(spec)}`;
   const facts = [
     spec.engine,
     spec.precision,

@@ -1,6 +1,7 @@
 // Where a result comes from: what was asked, what was declared, what ran, on what, and the digests that say so.
 import type { ComponentChildren } from "preact";
 import { bytes, counted, duration, parameters, plural, short } from "../../lib/format.ts";
+import { loadSentence } from "../../lib/load.ts";
 import { useResource } from "../../lib/resource.ts";
 import { type KnobId, otherKnobs } from "../../lib/spec.ts";
 import type { Events, NodeHardware, Run, ShardReport, Spec } from "../../lib/types.ts";
@@ -106,18 +107,12 @@ function Card({ title, facts, children }: { title: string; facts: Fact[]; childr
 function configuration(spec: Spec): Fact[] {
   const g = spec.generation,
     own = "task default";
-  const open = spec.load?.rate_per_s;
   return [
     ["Model", spec.model],
     ["Revision", or(spec.revision, "not given")],
     ["Engine", spec.engine],
     ["Precision", or(spec.precision, "not declared")],
-    [
-      "Load",
-      open === undefined
-        ? `closed loop, ${spec.load?.concurrency ?? 1} in flight`
-        : `open loop, ${open} requests a second (Poisson)`,
-    ],
+    ["Load", loadSentence(spec)],
     ["Samples", samplesOf(spec)],
     ["Repeats", spec.repeats || 1],
     ["Seed", spec.seed],
@@ -137,9 +132,10 @@ function configuration(spec: Spec): Fact[] {
 
 /** Knobs that these cards tell in words of their own; a knob that is not here is told by its row of the table. */
 const told: readonly KnobId[] = [
-  ...(["model", "tasks", "engine", "precision", "concurrency", "rate", "limit", "sampling", "fewshot"] as const),
+  ...(["model", "tasks", "engine", "precision", "concurrency", "limit", "sampling", "fewshot"] as const),
   ...(["max_tokens", "temperature", "top_p", "top_k", "ignore_eos", "seed", "repeats", "format"] as const),
   ...(["priority", "submitter", "note", "revision", "hardware", "device", "tensor", "pipeline", "data"] as const),
+  ...(["rate", "arrivals", "burstiness", "ramp_to", "ramp_s", "replay"] as const),
   ...(["expert", "url", "served_model", "model_config", "key_env", "device_count"] as const),
 ];
 

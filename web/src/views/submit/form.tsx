@@ -19,13 +19,13 @@ export interface FormProps {
 }
 
 type GroupTitle = (typeof tables.groups)[number];
-type TextKnob = Exclude<KnobId, OfKind<"list" | "switch" | "file">>;
+type TextKnob = Exclude<KnobId, OfKind<"list" | "switch"> | "model_config">;
 
 /** On the engine depends what the other fields offer. */
 const first: readonly KnobId[] = ["engine", "url"];
 
 /** Groups that are folded until they say something. */
-const folded: readonly GroupTitle[] = ["Generation", "Machine", "Metadata"];
+const folded: readonly GroupTitle[] = ["Service level", "Generation", "Machine", "Metadata"];
 
 export function Group({ group, ...props }: FormProps & { group: GroupTitle }) {
   const shown = knobs.filter((k) => k.group === group && applies(k, props.form, { isServer: props.engine.needs_url }));
@@ -37,7 +37,7 @@ export function Group({ group, ...props }: FormProps & { group: GroupTitle }) {
     return (
       <Folded
         title={declares ? "Declared by you (the server cannot report it)" : group}
-        open={declares || rows.some((k) => k.kind !== "file" && saysSomething(props.form[k.id as TextKnob]))}
+        open={declares || rows.some((k) => k.id !== "model_config" && saysSomething(props.form[k.id as TextKnob]))}
       >
         {fields}
       </Folded>
@@ -308,7 +308,7 @@ function LoadKind({ form, set }: FormProps) {
       </label>
       <label class="check">
         <input type="radio" name="loop" checked={form.loop === "open"} onChange={choose("open")} />
-        <span>Open loop: Poisson arrivals at a mean rate</span>
+        <span>Open loop: requests arrive at a rate, or at given times, whatever is in flight</span>
       </label>
     </div>
   );
