@@ -22,6 +22,7 @@
 #include "base/arena.h"
 #include "base/clock.h"
 #include "encode.h"
+#include "log/log.h"
 #include "model/cost.h"
 #include "native/session.h"
 #include "text/output.h"
@@ -118,6 +119,15 @@ static bool read_precision(const char *name, enum native_precision *out, struct 
                     name, names.data);
 }
 
+static void log_notes(const char *model, const struct infer_tokenizer *tokenizer)
+{
+    struct infer_tokenizer_facts facts;
+
+    infer_tokenizer_describe(tokenizer, &facts);
+    for (size_t i = 0; i < facts.note_count; i++)
+        cap_log(WARN, "tokenizer_note", "model=%s note=\"%s\"", model, facts.notes[i]);
+}
+
 static bool load(struct infer_native *engine, const struct infer_engine_options *options,
                  struct cap_err *err)
 {
@@ -133,6 +143,7 @@ static bool load(struct infer_native *engine, const struct infer_engine_options 
     engine->tokenizer = infer_tokenizer_open(options->model, err);
     if (!engine->tokenizer)
         return false;
+    log_notes(options->model, engine->tokenizer);
     engine->chat = infer_chat_open(options->model, NULL, err);
     if (!engine->chat)
         return false;

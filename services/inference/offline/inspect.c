@@ -206,6 +206,8 @@ static void inspect_tokenizer(struct inspection *in, const char *dir, const stru
                                   "special", (json_int_t)f.specials, "adds_specials",
                                   f.adds_specials));
     check_ids(in, model, &f, err);
+    for (size_t i = 0; i < f.note_count; i++)
+        add_note(in, f.notes[i]);
 }
 
 static void inspect_chat(struct inspection *in, const char *dir, struct cap_err *err)

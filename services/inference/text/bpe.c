@@ -36,6 +36,7 @@ struct infer_bpe {
     struct token *tokens;    /* [token_count] by id */
     uint32_t token_count;
     size_t vocabulary;
+    int64_t double_id;      /* of the first two entries with one id; -1 = there are none */
     uint32_t byte_ids[256]; /* NO_ID = dropped */
     struct merge *merges;   /* open addressing, power of two */
     size_t merge_slots, merge_count;
@@ -129,6 +130,8 @@ static bool keep_entry(struct infer_bpe *bpe, const char *name, const json_t *va
         return cap_fail(err, CAP_INVALID_ARGUMENT, "vocabulary entry \"%.60s...\" is too long",
                         name);
     token = &bpe->tokens[id];
+    if (token->bytes && bpe->double_id < 0)
+        bpe->double_id = id;
     length = bytes_from_text(name, length, bytes, &token->raw);
     token->bytes = cap_arena_strndup(bpe->arena, bytes, length);
     token->length = length;
@@ -147,6 +150,7 @@ static bool read_vocabulary(struct infer_bpe *bpe, const json_t *model, struct c
 
     if (json_object_size(vocabulary) == 0)
         return cap_fail(err, CAP_INVALID_ARGUMENT, "the model has no vocabulary");
+    bpe->double_id = -1;
     bpe->tokens = calloc(INFER_TOKENIZER_IDS_MAX, sizeof *bpe->tokens); /* pages come when used */
     if (!bpe->tokens)
         abort();
@@ -486,6 +490,11 @@ const char *infer_bpe_bytes(const struct infer_bpe *bpe, uint32_t id, size_t *ou
         return NULL;
     *out_length = bpe->tokens[id].length;
     return bpe->tokens[id].bytes;
+}
+
+int64_t infer_bpe_double(const struct infer_bpe *bpe)
+{
+    return bpe->double_id;
 }
 
 uint32_t infer_bpe_id_count(const struct infer_bpe *bpe)

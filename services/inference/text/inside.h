@@ -143,5 +143,6 @@ uint32_t infer_bpe_id_count(const struct infer_bpe *bpe); /* largest id + 1 */
 size_t infer_bpe_vocabulary(const struct infer_bpe *bpe);
 size_t infer_bpe_merges(const struct infer_bpe *bpe);
 int infer_bpe_bytes_without_token(const struct infer_bpe *bpe);
+int64_t infer_bpe_double(const struct infer_bpe *bpe); /* an id of two entries; -1 = none */
 
 #endif

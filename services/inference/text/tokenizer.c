@@ -31,7 +31,16 @@ struct infer_tokenizer {
     struct infer_added *raw, *normalized;            /* by where they are looked for */
     uint32_t before[AROUND_MAX], behind[AROUND_MAX]; /* the post-processor's specials */
     int before_count, behind_count;
+    const char *notes[INFER_TOKENIZER_NOTES_MAX];
+    size_t note_count;
 };
+
+/* The first of them only: one file may hold thousands of the same kind. */
+static void add_note(struct infer_tokenizer *t, const char *note)
+{
+    if (note && t->note_count < INFER_TOKENIZER_NOTES_MAX)
+        t->notes[t->note_count++] = note;
+}
 
 /* ---- reading: added tokens, from all files ---- */
 
@@ -55,6 +64,7 @@ static const char *const roles[] = {"bos_token", "eos_token", "unk_token", "sep_
 struct reading {
     struct infer_tokenizer *t;
     struct cap_map *by_content; /* content -> the token, which knows its file by `files` */
+    struct cap_map *without_id; /* contents that have a role and no id */
     enum file *files;           /* [added_count] where each token was read */
     size_t capacity;
 };
@@ -227,21 +237,33 @@ static bool read_map(struct reading *r, const json_t *map, struct cap_err *err)
     return ok;
 }
 
+/* Transformers would give it the next id that is free, for which the model has no row. */
+static void note_without_id(struct reading *r, const char *content, size_t length, enum file file)
+{
+    if (cap_map_put_n(r->without_id, content, length, r))
+        return; /* another file said so, too */
+    add_note(r->t, cap_arena_printf(r->t->arena, "token \"%.60s\" of %s has no id: it stays text",
+                                    content, file_names[file]));
+}
+
 /* A token that only has a role: its id is that of the vocabulary's entry. One that the vocabulary
  * lacks is not a token of this model. */
 static bool read_role(struct reading *r, const json_t *value, enum file file, struct cap_err *err)
 {
     const json_t *content = json_is_object(value) ? json_object_get(value, "content") : value;
-    int64_t id = json_is_string(content)
-                     ? infer_bpe_id_of_text(r->t->bpe, json_string_value(content),
-                                            json_string_length(content))
-                     : -1;
+    const char *text = json_string_value(content);
+    size_t length = json_string_length(content);
     json_t *flags;
+    int64_t id;
     bool ok;
 
-    if (id < 0 ||
-        cap_map_get_n(r->by_content, json_string_value(content), json_string_length(content)))
+    if (!text || length == 0 || cap_map_get_n(r->by_content, text, length))
         return true;
+    id = infer_bpe_id_of_text(r->t->bpe, text, length);
+    if (id < 0) {
+        note_without_id(r, text, length, file);
+        return true;
+    }
     flags = json_is_object(value) ? json_copy((json_t *)value) : json_object();
     json_object_set_new(flags, "special", json_true());
     ok = add_token(r, content, id, flags, file, err);
@@ -314,10 +336,12 @@ static bool read_all_added(struct infer_tokenizer *t, const struct files *files,
     t->added = calloc(r.capacity + 1, sizeof *t->added);
     r.files = calloc(r.capacity + 1, sizeof *r.files);
     r.by_content = cap_map_new();
+    r.without_id = cap_map_new();
     if (!t->added || !r.files)
         abort();
     ok = read_tokens(&r, files, err);
     cap_map_free(r.by_content);
+    cap_map_free(r.without_id);
     free(r.files);
     t->added_by_id = calloc((size_t)t->id_count + 1, sizeof *t->added_by_id);
     if (!t->added_by_id)
@@ -471,6 +495,12 @@ static bool read_parts(struct infer_tokenizer *t, const json_t *json, struct cap
     if (!check_sentencepiece(json, err))
         return false;
     t->bpe = infer_bpe_open(json_object_get(json, "model"), err);
+    if (t->bpe && infer_bpe_double(t->bpe) >= 0)
+        add_note(t,
+                 cap_arena_printf(t->arena,
+                                  "the vocabulary has token %lld twice or more: it is written as "
+                                  "the last of its texts",
+                                  (long long)infer_bpe_double(t->bpe)));
     if (!t->bpe || !infer_normalizer_read(json_object_get(json, "normalizer"), &t->normalizer, err))
         return false;
     t->pretokenizer = infer_pretokenizer_open(json_object_get(json, "pre_tokenizer"), err);
@@ -726,6 +756,8 @@ void infer_tokenizer_describe(const struct infer_tokenizer *tokenizer,
         .added = tokenizer->added_count,
         .bytes_without_token = infer_bpe_bytes_without_token(tokenizer->bpe),
         .adds_specials = tokenizer->before_count + tokenizer->behind_count > 0,
+        .notes = tokenizer->notes,
+        .note_count = tokenizer->note_count,
     };
     for (size_t i = 0; i < tokenizer->added_count; i++)
         out->specials += tokenizer->added[i].special;

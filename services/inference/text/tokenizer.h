@@ -72,12 +72,17 @@ bool infer_tokenizer_is_special(const struct infer_tokenizer *tokenizer, uint32_
 /* The id of an added token by its exact text; -1 = none. */
 int64_t infer_tokenizer_added_id(const struct infer_tokenizer *tokenizer, const char *content);
 
+enum { INFER_TOKENIZER_NOTES_MAX = 8 };
+
 /* For `model inspect`. */
 struct infer_tokenizer_facts {
     uint32_t ids; /* largest id + 1 */
     size_t vocabulary, merges, added, specials;
     int bytes_without_token; /* such bytes of a text are dropped */
     bool adds_specials;      /* encoding with specials differs from without */
+    /* What its files say that cannot be followed, and what happens instead; the tokenizer's. */
+    const char *const *notes;
+    size_t note_count;
 };
 
 void infer_tokenizer_describe(const struct infer_tokenizer *tokenizer,

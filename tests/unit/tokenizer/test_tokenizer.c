@@ -511,6 +511,43 @@ static void files_that_disagree_are_both_named(void **state)
     }
 }
 
+static void check_note(json_t *json, const struct beside *files, const char *note)
+{
+    struct infer_tokenizer_facts facts;
+    struct cap_err err = {0};
+    CAP_AUTO(infer_tokenizer) t = open_beside(json, files, &err);
+
+    assert_non_null(t);
+    infer_tokenizer_describe(t, &facts);
+    assert_int_equal(facts.note_count, note ? 1 : 0);
+    if (note)
+        assert_string_equal(facts.notes[0], note);
+}
+
+static void a_token_without_an_id_is_told_once(void **state)
+{
+    const struct beside both = {.config = "{\"eos_token\": \"<nowhere>\", \"pad_token\": null}",
+                                .specials = "{\"eos_token\": {\"content\": \"<nowhere>\"}}"};
+    const struct beside known = {.added = "{\"<y>\": 301}", .specials = "{\"eos_token\": \"<y>\"}"};
+
+    (void)state;
+    check_note(small(), &both,
+               "token \"<nowhere>\" of tokenizer_config.json has no id: it stays text");
+    check_note(small(), &known, NULL);
+}
+
+static void two_entries_with_one_id_are_told(void **state)
+{
+    const struct beside none = {0};
+    json_t *json = small();
+
+    (void)state;
+    json_object_set_new(json_object_get(json_object_get(json, "model"), "vocab"), "<again>",
+                        json_integer(97));
+    check_note(json, &none,
+               "the vocabulary has token 97 twice or more: it is written as the last of its texts");
+}
+
 static void text_that_is_not_utf8_is_refused_with_its_place(void **state)
 {
     struct infer_tokens tokens = {0};
@@ -651,6 +688,8 @@ int main(void)
         cmocka_unit_test(a_token_that_stands_in_one_file_only_is_read),
         cmocka_unit_test(flags_of_the_configuration_count),
         cmocka_unit_test(files_that_disagree_are_both_named),
+        cmocka_unit_test(a_token_without_an_id_is_told_once),
+        cmocka_unit_test(two_entries_with_one_id_are_told),
         cmocka_unit_test(text_that_is_not_utf8_is_refused_with_its_place),
         cmocka_unit_test(missing_file_is_named),
         cmocka_unit_test(a_tokenizer_in_another_form_is_named_with_the_way_out),
