@@ -276,7 +276,7 @@ static json_t *load_python_line(struct lines *lines, size_t i)
 {
     size_t length;
     CAP_AUTO_MEM char *strict = cap_python_json(lines->items[i], strlen(lines->items[i]), &length);
-    json_t *json = json_loads(strict, JSON_REJECT_DUPLICATES, NULL);
+    json_t *json = json_loads(strict, JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, NULL);
 
     if (!json)
         return NULL;
@@ -291,7 +291,7 @@ static bool check_json(struct lines *lines, const char *path, struct cap_err *er
 {
     for (size_t i = 0; i < lines->count; i++) {
         json_error_t error;
-        json_t *json = json_loads(lines->items[i], JSON_REJECT_DUPLICATES, &error);
+        json_t *json = json_loads(lines->items[i], JSON_REJECT_DUPLICATES | JSON_ALLOW_NUL, &error);
         bool is_json, is_object;
 
         if (!json)

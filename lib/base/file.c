@@ -15,11 +15,30 @@
 
 #include "base/auto.h"
 
+/* What asking again may mend is unavailable; a loop of links or a socket stays what it is. */
+static enum cap_code code_of_errno(int number)
+{
+    switch (number) {
+    case ENOENT:
+    case ENOTDIR:
+        return CAP_NOT_FOUND;
+    case EACCES:
+    case EPERM:
+        return CAP_PERMISSION_DENIED;
+    case ELOOP:
+    case ENXIO: /* a socket, opened as a file */
+    case EISDIR:
+    case EROFS:
+    case ENAMETOOLONG:
+        return CAP_FAILED_PRECONDITION;
+    default:
+        return CAP_UNAVAILABLE;
+    }
+}
+
 static bool fail_errno(struct cap_err *err, const char *verb, const char *path)
 {
-    enum cap_code code = errno == ENOENT || errno == ENOTDIR ? CAP_NOT_FOUND
-                         : errno == EACCES                   ? CAP_PERMISSION_DENIED
-                                                             : CAP_UNAVAILABLE;
+    enum cap_code code = code_of_errno(errno);
 
     return cap_fail(err, code, "could not %s \"%s\": %s", verb, path, strerror(errno));
 }

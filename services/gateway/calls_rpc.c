@@ -2,6 +2,7 @@
  * the request message as JSON; the answer is the reply message. */
 #include <string.h>
 
+#include "base/json_why.h"
 #include "http/guard.h"
 #include "moecap/v1/scheduler.rpc.h"
 #include "moecap/v1/store.rpc.h"
@@ -105,13 +106,14 @@ static bool accept_post(struct cap_http_request *http)
 static json_t *read_json(struct cap_http_request *http, struct cap_err *err)
 {
     json_error_t error;
+    char why[JSON_ERROR_TEXT_LENGTH];
     size_t length;
     const char *body = cap_http_body(http, &length);
     json_t *json = json_loadb(body ? body : "", body ? length : 0, JSON_FLAGS, &error);
 
     if (!json)
-        cap_fail(err, CAP_INVALID_ARGUMENT, "the body is not JSON: line %d, column %d: %s",
-                 error.line, error.column, error.text);
+        cap_fail(err, CAP_INVALID_ARGUMENT, "the body is not JSON: %s",
+                 cap_json_why(&error, why, sizeof why));
     return json;
 }
 

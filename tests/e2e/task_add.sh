@@ -54,3 +54,9 @@ rm "$tasks/mark.jsonl"
 mkfifo "$tasks/mark.jsonl"
 expect 3 timeout 10 "$bin/moecap" task add "$tasks/mark.yaml"
 says 'mark.jsonl'
+# what no suite can mend has no hint to start one
+rm "$tasks/mark.jsonl"
+ln -s mark.jsonl "$tasks/mark.jsonl"
+expect 3 moecap task add "$tasks/mark.yaml"
+says 'Too many levels of symbolic links'
+[ "${out#*moecap up}" = "$out" ] || fail "a hint that does not help: $out"

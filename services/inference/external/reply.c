@@ -10,6 +10,7 @@
 
 #include "base/auto.h"
 #include "base/buf.h"
+#include "base/json_why.h"
 #include "base/utf8.h"
 
 enum { LOCATION_BYTES_MAX = 120 };
@@ -38,6 +39,25 @@ json_t *infer_reply_json(const char *text, size_t length)
     if (count_values(text, length) > INFER_REPLY_VALUES_MAX)
         return NULL;
     return json_loadb(text, length, JSON_ALLOW_NUL, NULL);
+}
+
+/* Why infer_reply_json gave none, without a word of the body's. */
+static const char *why_no_json(const char *text, size_t length, char *out, size_t room)
+{
+    json_error_t error;
+    json_t *json;
+
+    if (count_values(text, length) > INFER_REPLY_VALUES_MAX) {
+        snprintf(out, room, "it has more than %d values", INFER_REPLY_VALUES_MAX);
+        return out;
+    }
+    json = json_loadb(text, length, JSON_ALLOW_NUL, &error);
+    if (json)
+        snprintf(out, room, "it is JSON, but no object");
+    else
+        cap_json_why(&error, out, room);
+    json_decref(json);
+    return out;
 }
 
 /* Length of the control character at `at`; 0 = it is none. U+0080 to U+009F are controls, too. */
@@ -526,7 +546,8 @@ static bool take_other(const char *name, const char *data, size_t length, struct
         return true;
     if (!is_plain_error(data))
         return cap_fail(err, CAP_FAILED_PRECONDITION,
-                        "the server sent an event that is not a JSON object (%zu bytes)", length);
+                        "the server sent an event that is not a JSON object (%zu bytes): %s",
+                        length, why_no_json(data, length, words, sizeof words));
     say(words, sizeof words, "", data);
     return fail_midway(words, err);
 }

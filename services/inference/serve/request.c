@@ -13,6 +13,7 @@
 #include <sys/random.h>
 
 #include "base/buf.h"
+#include "base/json_why.h"
 
 enum {
     STOPS_MAX = 16,
@@ -400,6 +401,7 @@ bool infer_serve_parse(const char *body, size_t length, bool chat, struct cap_ar
                        struct infer_serve_request *out, const char **out_param, struct cap_err *err)
 {
     json_error_t where;
+    char why[JSON_ERROR_TEXT_LENGTH];
     struct reading reading = {.arena = arena, .err = err};
     bool ok;
 
@@ -407,8 +409,8 @@ bool infer_serve_parse(const char *body, size_t length, bool chat, struct cap_ar
     *out = (struct infer_serve_request){.chat = chat};
     reading.body = json_loadb(body, length, 0, &where);
     if (!reading.body)
-        return cap_fail(err, CAP_INVALID_ARGUMENT, "the body is not JSON: line %d: %s", where.line,
-                        where.text);
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "the body is not JSON: %s",
+                        cap_json_why(&where, why, sizeof why));
     ok = read_body(&reading, out);
     json_decref(reading.body);
     *out_param = reading.param;

@@ -397,7 +397,11 @@ static void a_body_that_is_not_json_is_refused(void **state)
     CAP_AUTO_BUF(text, 1 << 20);
 
     assert_int_equal(say(*state, "POST", "/v1/completions", "{\"prompt\":", &text), 400);
-    assert_non_null(strstr(text.data, "the body is not JSON"));
+    assert_non_null(strstr(text.data, "the body is not JSON: line 1, column 10: "));
+    assert_int_equal(say(*state, "POST", "/v1/completions", "{\"prompt\": \"a\\u0000\"}", &text),
+                     400);
+    assert_non_null(strstr(text.data, "a text that holds \\\\u0000"));
+    assert_null(strstr(text.data, "JSON_ALLOW_NUL"));
     assert_int_equal(say(*state, "POST", "/v1/completions", "[1]", &text), 400);
     assert_non_null(strstr(text.data, "not a JSON object"));
 }

@@ -354,6 +354,11 @@ static void a_pipe_in_a_folder_of_others_is_refused_and_not_waited_for(void **st
     assert_int_equal(err.code, CAP_NOT_FOUND); /* a path through a file */
     snprintf(path, sizeof path, "%s/pipe", dir);
     unlink(path);
+    assert_int_equal(symlink("pipe", path), 0); /* to itself */
+    cap_err_clear(&err);
+    assert_null(cap_file_read_regular(path, 100, NULL, &err));
+    assert_int_equal(err.code, CAP_FAILED_PRECONDITION); /* trying again never helps */
+    unlink(path);
     rmdir(dir);
 }
 

@@ -133,6 +133,12 @@ static void an_error_in_any_form_is_told_with_its_words(void **state)
         {"", "<html>", "that is not a JSON object (6 bytes)"},
         {"", "[1]", "that is not a JSON object (3 bytes)"},
         {"", "{\"choices\": [{\"text\": \"a", "that is not a JSON object"},
+        {"", "{\"choices\": [{\"text\": \"a\", \"logprobs\": NaN}]}",
+         "(45 bytes): line 1, column 42: invalid token"},
+        {"", "{\"choices\": [{\"text\": \"\\ud83d\"}]}",
+         "(33 bytes): line 1, column 30: invalid Unicode"},
+        {"", "{\"created\": 123456789012345678901234567890}",
+         "(43 bytes): line 1, column 42: too big integer"},
         {"", "{\"choices\": [{\"delta\": {\"content\": [{\"text\": \"a\"}]}}]}", "not a text"},
     };
 
