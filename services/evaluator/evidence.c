@@ -29,8 +29,8 @@ void eval_evidence_free(struct eval_evidence *evidence)
     free(evidence->tpot.items);
     free(evidence->itl.items);
     free(evidence->e2e.items);
-    for (size_t i = 0; i < EVAL_LAYERS_MAX; i++)
-        free(evidence->layers[i].counts);
+    for (int phase = 0; phase < EVAL_PHASE_COUNT; phase++)
+        eval_activation_done(&evidence->activation[phase]);
     free(evidence);
 }
 
@@ -260,10 +260,15 @@ static void add_work(struct eval_phase_sums *sums, const Moecap__V1__Pass *pass)
     }
 }
 
+static enum eval_phase phase_of(Moecap__V1__Phase phase)
+{
+    return phase == MOECAP__V1__PHASE__PHASE_DECODE ? EVAL_DECODE : EVAL_PREFILL;
+}
+
 void eval_evidence_add_pass(struct eval_evidence *e, const Moecap__V1__Pass *pass)
 {
-    struct eval_phase_sums *sums =
-        &e->phases[pass->phase == MOECAP__V1__PHASE__PHASE_DECODE ? EVAL_DECODE : EVAL_PREFILL];
+    enum eval_phase phase = phase_of(pass->phase);
+    struct eval_phase_sums *sums = &e->phases[phase];
 
     e->passes++;
     if (pass->warm_up) {
@@ -286,28 +291,15 @@ void eval_evidence_add_pass(struct eval_evidence *e, const Moecap__V1__Pass *pas
     for (size_t i = 0; i < pass->n_distinct_experts; i++)
         sums->distinct_experts += pass->distinct_experts[i];
     sums->layer_values += pass->n_distinct_experts;
+    eval_activation_add_pass(&e->activation[phase], &e->run, pass->tokens, pass->distinct_experts,
+                             pass->n_distinct_experts);
 }
 
 void eval_evidence_add_counts(struct eval_evidence *e, const Moecap__V1__ExpertCount *counts)
 {
-    size_t experts = counts->n_counts;
-    struct eval_layer_counts *kept;
-
-    if (counts->layer >= EVAL_LAYERS_MAX || experts > EVAL_EXPERTS_MAX) {
+    if (!eval_activation_add_counts(&e->activation[phase_of(counts->phase)], counts->layer,
+                                    counts->counts, counts->n_counts))
         e->counts_overflowed = true;
-        return;
-    }
-    kept = &e->layers[counts->layer];
-    if (experts > kept->experts) {
-        kept->counts = realloc(kept->counts, experts * sizeof *kept->counts);
-        if (!kept->counts)
-            abort();
-        memset(kept->counts + kept->experts, 0, (experts - kept->experts) * sizeof *kept->counts);
-        kept->experts = experts;
-    }
-    for (size_t i = 0; i < experts; i++)
-        kept->counts[i] += counts->counts[i];
-    e->has_counts = true;
 }
 
 void eval_evidence_add(struct eval_evidence *e, const Moecap__V1__Evidence *evidence)

@@ -64,6 +64,39 @@ static bool add_histograms(const struct eval_evidence *e, struct cap_arena *aren
                                        add_histogram(&e->e2e, "e2e_us", arena, out)));
 }
 
+/* ---- curves ---- */
+
+static bool add_curves(const struct eval_evidence *e, struct cap_arena *arena,
+                       Moecap__V1__Summary *out)
+{
+    struct eval_curves *curves = cap_arena_alloc(arena, sizeof *curves);
+
+    if (!curves)
+        return false;
+    curves->arena = arena;
+    out->curves = cap_arena_array(arena, EVAL_CURVES_MAX, sizeof *out->curves);
+    if (!out->curves || !eval_curves_of(e, curves))
+        return false;
+    for (size_t i = 0; i < curves->count; i++) {
+        const struct eval_curve *curve = &curves->rows[i];
+        Moecap__V1__Curve *wire = cap_arena_alloc(arena, sizeof *wire);
+
+        if (!wire)
+            return false;
+        moecap__v1__curve__init(wire);
+        wire->id = (char *)curve->id;
+        wire->x_unit = (char *)curve->x_unit;
+        wire->y_unit = (char *)curve->y_unit;
+        wire->x = curve->x;
+        wire->y = curve->y;
+        wire->reference = curve->reference;
+        wire->n_x = wire->n_y = curve->count;
+        wire->n_reference = curve->reference ? curve->count : 0;
+        out->curves[out->n_curves++] = wire;
+    }
+    return true;
+}
+
 /* ---- the whole ---- */
 
 static bool add_figures(struct eval_evidence *e, struct eval_figures *f, Moecap__V1__Summary *out)
@@ -109,7 +142,7 @@ bool eval_measure(struct eval_evidence *evidence, struct cap_arena *arena, Moeca
     for (size_t i = 0; i < CAP_COUNT_OF(families); i++)
         families[i].compute(evidence, f);
     return add_figures(evidence, f, out) && add_marks(f, out) &&
-           add_histograms(evidence, arena, out);
+           add_histograms(evidence, arena, out) && add_curves(evidence, arena, out);
 }
 
 /* ---- documentation ---- */

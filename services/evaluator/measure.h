@@ -79,6 +79,22 @@ struct eval_layer_counts {
     size_t experts;
 };
 
+/* Passes of about one size: sums over them. */
+struct eval_activation_point {
+    uint64_t passes, tokens;
+    double distinct; /* experts of a layer, a mean over layers */
+    double uniform;  /* what a uniform router would use */
+};
+
+enum { EVAL_ACTIVATION_POINTS = 160 };
+
+struct eval_activation { /* of one phase, without warm-up */
+    struct eval_activation_point points[EVAL_ACTIVATION_POINTS];
+    uint64_t rows;              /* tokens of all passes */
+    uint64_t impossible_passes; /* see measure/activation.c */
+    struct eval_layer_counts layers[EVAL_LAYERS_MAX];
+};
+
 struct eval_evidence {
     struct eval_run run;
     uint64_t answers, served, completed, truncated, failed;
@@ -96,8 +112,8 @@ struct eval_evidence {
     uint64_t verdicts[EVAL_METRICS_MAX], correct[EVAL_METRICS_MAX], unanswered;
     uint64_t passes, warm_up_passes;
     struct eval_phase_sums phases[EVAL_PHASE_COUNT];
-    struct eval_layer_counts layers[EVAL_LAYERS_MAX];
-    bool has_counts, counts_overflowed;
+    struct eval_activation activation[EVAL_PHASE_COUNT];
+    bool counts_overflowed;
 };
 
 struct eval_evidence *eval_evidence_new(const struct eval_run *run);
@@ -172,6 +188,45 @@ const char *eval_timing_problem(const struct eval_evidence *e);
 const char *eval_passes_problem(const struct eval_evidence *e, enum eval_phase phase, bool rate);
 /* Why token counts are not known. */
 const char *eval_counts_problem(const struct eval_evidence *e);
+
+/* ---- activation of experts (measure/activation.c) ---- */
+
+void eval_activation_add_pass(struct eval_activation *a, const struct eval_run *run,
+                              uint32_t tokens, const uint32_t *distinct, size_t layers);
+/* Selections of a layer by expert; false past a limit, then nothing is added. */
+bool eval_activation_add_counts(struct eval_activation *a, uint32_t layer, const uint64_t *counts,
+                                size_t experts);
+void eval_activation_done(struct eval_activation *a);
+
+/* Distinct experts of a layer if each of `tokens` chose top_k of them uniformly. */
+double eval_uniform_experts(double experts, double top_k, double tokens);
+
+struct eval_balance {
+    double max_ratio;  /* the busiest expert's selections / the mean; 1 = even */
+    double gini;       /* 0 = even */
+    double jain;       /* (sum)^2 / (experts * sum of squares); 1 = even */
+    double entropy;    /* of the shares, / ln(experts); 1 = even */
+    double selections; /* in all */
+};
+/* False when nothing was chosen, or there is one expert: then there is no balance. */
+bool eval_balance_of(const struct eval_layer_counts *layer, struct eval_balance *out);
+
+/* ---- curves (measure/curves.c) ---- */
+
+enum { EVAL_CURVES_MAX = 16, EVAL_POINTS_MAX = EVAL_LAYERS_MAX };
+
+struct eval_curve {
+    const char *id, *x_unit, *y_unit;
+    double *x, *y, *reference; /* reference NULL: nothing to compare with */
+    size_t count;
+};
+struct eval_curves {
+    struct eval_curve rows[EVAL_CURVES_MAX];
+    size_t count;
+    struct cap_arena *arena;
+};
+/* Every curve that has a point. False when the arena is full. */
+bool eval_curves_of(const struct eval_evidence *e, struct eval_curves *out);
 
 /* The table of figures as Markdown; eval_measure_markdown: and that of families. */
 void eval_figures_markdown(struct cap_buf *out);

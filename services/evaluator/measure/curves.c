@@ -1,0 +1,94 @@
+/* Curves of a run: what one number cannot say.
+ *
+ *     activation_batch_PHASE   distinct experts of a layer over the tokens in a pass, with what a
+ *                              uniform router would use
+ *     expert_load_PHASE        the busiest expert's selections / the mean, layer by layer
+ *
+ * A curve without a point is left out: the figure of the same thing says why. */
+#include "measure.h"
+
+static const struct {
+    const char *batch, *load;
+} ids[EVAL_PHASE_COUNT] = {
+    [EVAL_PREFILL] = {"activation_batch_prefill", "expert_load_prefill"},
+    [EVAL_DECODE] = {"activation_batch_decode", "expert_load_decode"},
+};
+
+/* NULL when the arena is full. */
+static struct eval_curve *begin(struct eval_curves *curves, const struct eval_curve *what)
+{
+    struct eval_curve *curve = &curves->rows[curves->count];
+
+    *curve = *what;
+    curve->x = cap_arena_array(curves->arena, EVAL_POINTS_MAX, sizeof *curve->x);
+    curve->y = cap_arena_array(curves->arena, EVAL_POINTS_MAX, sizeof *curve->y);
+    return curve->x && curve->y ? curve : NULL;
+}
+
+static void end(struct eval_curves *curves, const struct eval_curve *curve)
+{
+    if (curve->count > 0)
+        curves->count++;
+}
+
+/* Each value is a mean over the passes of the point: the prediction, too, so that both bend alike
+ * where passes of several sizes share a point. */
+static bool add_batch(const struct eval_evidence *e, enum eval_phase phase,
+                      struct eval_curves *curves)
+{
+    const struct eval_activation *a = &e->activation[phase];
+    struct eval_curve *curve = begin(
+        curves,
+        &(struct eval_curve){.id = ids[phase].batch, .x_unit = "tokens", .y_unit = "experts"});
+
+    if (!curve)
+        return false;
+    if (e->run.experts > 0 && e->run.top_k > 0 &&
+        !(curve->reference =
+              cap_arena_array(curves->arena, EVAL_POINTS_MAX, sizeof *curve->reference)))
+        return false;
+    for (size_t i = 0; i < EVAL_ACTIVATION_POINTS; i++) {
+        const struct eval_activation_point *point = &a->points[i];
+        double passes = (double)point->passes;
+
+        if (point->passes == 0)
+            continue;
+        curve->x[curve->count] = (double)point->tokens / passes;
+        curve->y[curve->count] = point->distinct / passes;
+        if (curve->reference)
+            curve->reference[curve->count] = point->uniform / passes;
+        curve->count++;
+    }
+    end(curves, curve);
+    return true;
+}
+
+static bool add_load(const struct eval_evidence *e, enum eval_phase phase,
+                     struct eval_curves *curves)
+{
+    const struct eval_activation *a = &e->activation[phase];
+    struct eval_curve *curve = begin(
+        curves, &(struct eval_curve){.id = ids[phase].load, .x_unit = "layer", .y_unit = "ratio"});
+    struct eval_balance balance;
+
+    if (!curve)
+        return false;
+    for (size_t layer = 0; layer < EVAL_LAYERS_MAX; layer++)
+        if (eval_balance_of(&a->layers[layer], &balance)) {
+            curve->x[curve->count] = (double)layer;
+            curve->y[curve->count++] = balance.max_ratio;
+        }
+    end(curves, curve);
+    return true;
+}
+
+bool eval_curves_of(const struct eval_evidence *e, struct eval_curves *out)
+{
+    bool counted_twice = e->run.attempts > 1; /* see experts.c */
+
+    for (int phase = 0; phase < EVAL_PHASE_COUNT; phase++)
+        if (!add_batch(e, (enum eval_phase)phase, out) ||
+            (!counted_twice && !add_load(e, (enum eval_phase)phase, out)))
+            return false;
+    return true;
+}
