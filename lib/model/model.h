@@ -56,15 +56,30 @@ void cap_rope_frequencies(const struct cap_rope *rope, int dim, int64_t length, 
 
 /* ---- layers ---- */
 
-/* RMS norm of q and k before the rotation. */
-enum cap_model_qk_norm { CAP_QK_NORM_NONE, CAP_QK_NORM_PER_HEAD };
+/* RMS norm of q and k before the rotation: of each head, or of all heads together. */
+enum cap_model_qk_norm { CAP_QK_NORM_NONE, CAP_QK_NORM_PER_HEAD, CAP_QK_NORM_WHOLE };
+
+/* Our engine runs the first; the others have shapes that can be costed (shape.h). */
+enum cap_model_attention_kind {
+    CAP_ATTENTION_GQA,    /* keys and values of kv_heads heads are cached */
+    CAP_ATTENTION_MLA,    /* DeepSeek: one latent vector of kv_rank + rope_dim numbers is */
+    CAP_ATTENTION_LINEAR, /* Qwen3-Next, MiniMax-01: a state of heads * head_dim * value_dim, of any
+                             context; kv_heads count the keys, heads the values */
+};
 
 /* A query sees keys with q - k < window. */
 struct cap_model_attention {
-    int heads, kv_heads, head_dim;
-    int window; /* 0 = every key before it */
+    enum cap_model_attention_kind kind;
+    int heads, kv_heads;
+    int head_dim;                  /* of a query and a key; MLA: rope_dim included */
+    int value_dim;                 /* 0 = head_dim */
+    int q_rank, kv_rank, rope_dim; /* MLA; q_rank 0: queries are not compressed */
+    int conv;                      /* linear: width of the convolution before it; 0 = none */
+    int window;                    /* 0 = every key before it */
     enum cap_model_qk_norm qk_norm;
     bool qkv_bias, o_bias;
+    bool gated;   /* the queries' matrix has a gate of the output beside them */
+    bool sinks;   /* one number for each head */
     double scale; /* of q·k */
 };
 
@@ -76,6 +91,7 @@ enum cap_model_router_kind {
 struct cap_model_router {
     enum cap_model_router_kind kind;
     int experts, top_k;
+    bool bias;
     bool renormalize; /* weights of the chosen divided by their sum */
     double scale;     /* the weights are multiplied by it last */
 };
@@ -85,6 +101,7 @@ struct cap_model_mlp {
     int inner;        /* of each expert, or of the dense MLP */
     int shared_inner; /* of the experts that every token uses, together; 0 = none */
     bool shared_gate; /* the shared part is multiplied by sigmoid(shared_gate(x)) */
+    bool bias;        /* of each expert */
 };
 
 struct cap_model_layer {

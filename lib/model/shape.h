@@ -51,4 +51,10 @@ bool cap_shape_read(const json_t *config, struct cap_shape *out, struct cap_err 
 /* The same of DIR/config.json. */
 bool cap_shape_open(const char *dir, struct cap_shape *out, struct cap_err *err);
 
+/* Layers with the widths of their parts, for lib/model/cost.h: of every family in shapes.def,
+ * whether our engine runs it or not. How the weights are stored is not looked at (stored.h). NULL
+ * with a sentence when a number that is needed is not said, or the family is not known. Free with
+ * cap_model_free. */
+struct cap_model *cap_shape_model(const json_t *config, struct cap_err *err);
+
 #endif

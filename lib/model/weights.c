@@ -16,7 +16,28 @@
 
 enum scope { OF_NOTHING, OF_MODEL, OF_LAYER, OF_EXPERT };
 
-enum size { ONE, VOCAB, HIDDEN, HEADS, KV_HEADS, HEAD_DIM, INNER, EXPERTS };
+enum size {
+    ONE,
+    VOCAB,
+    HIDDEN,
+    Q_ROWS,
+    KV_HEADS,
+    OUT,
+    HEADS,
+    Q_NORMED,
+    K_NORMED,
+    Q_RANK,
+    LATENT,
+    KV_RANK,
+    EXPANDED,
+    LINEAR_ROWS,
+    RATES,
+    CONVOLVED,
+    CONV,
+    INNER,
+    SHARED_INNER,
+    EXPERTS
+};
 
 /* `%l` and `%e` stand for layer and expert. A vector has ONE column and is stored with rank 1. */
 static const struct row {
@@ -29,24 +50,47 @@ static const struct row {
     [CAP_WEIGHT_NORM] = {"model.norm.weight", OF_MODEL, HIDDEN, ONE},
     [CAP_WEIGHT_LM_HEAD] = {"lm_head.weight", OF_MODEL, VOCAB, HIDDEN},
     [CAP_WEIGHT_ATTENTION_NORM] = {LAYER "input_layernorm.weight", OF_LAYER, HIDDEN, ONE},
-    [CAP_WEIGHT_Q] = {LAYER "self_attn.q_proj.weight", OF_LAYER, HEADS, HIDDEN},
+    [CAP_WEIGHT_Q] = {LAYER "self_attn.q_proj.weight", OF_LAYER, Q_ROWS, HIDDEN},
     [CAP_WEIGHT_K] = {LAYER "self_attn.k_proj.weight", OF_LAYER, KV_HEADS, HIDDEN},
     [CAP_WEIGHT_V] = {LAYER "self_attn.v_proj.weight", OF_LAYER, KV_HEADS, HIDDEN},
-    [CAP_WEIGHT_O] = {LAYER "self_attn.o_proj.weight", OF_LAYER, HIDDEN, HEADS},
-    [CAP_WEIGHT_Q_BIAS] = {LAYER "self_attn.q_proj.bias", OF_LAYER, HEADS, ONE},
+    [CAP_WEIGHT_O] = {LAYER "self_attn.o_proj.weight", OF_LAYER, HIDDEN, OUT},
+    [CAP_WEIGHT_Q_BIAS] = {LAYER "self_attn.q_proj.bias", OF_LAYER, Q_ROWS, ONE},
     [CAP_WEIGHT_K_BIAS] = {LAYER "self_attn.k_proj.bias", OF_LAYER, KV_HEADS, ONE},
     [CAP_WEIGHT_V_BIAS] = {LAYER "self_attn.v_proj.bias", OF_LAYER, KV_HEADS, ONE},
     [CAP_WEIGHT_O_BIAS] = {LAYER "self_attn.o_proj.bias", OF_LAYER, HIDDEN, ONE},
-    [CAP_WEIGHT_Q_NORM] = {LAYER "self_attn.q_norm.weight", OF_LAYER, HEAD_DIM, ONE},
-    [CAP_WEIGHT_K_NORM] = {LAYER "self_attn.k_norm.weight", OF_LAYER, HEAD_DIM, ONE},
+    [CAP_WEIGHT_SINKS] = {LAYER "self_attn.sinks", OF_LAYER, HEADS, ONE},
+    [CAP_WEIGHT_Q_NORM] = {LAYER "self_attn.q_norm.weight", OF_LAYER, Q_NORMED, ONE},
+    [CAP_WEIGHT_K_NORM] = {LAYER "self_attn.k_norm.weight", OF_LAYER, K_NORMED, ONE},
+    [CAP_WEIGHT_Q_A] = {LAYER "self_attn.q_a_proj.weight", OF_LAYER, Q_RANK, HIDDEN},
+    [CAP_WEIGHT_Q_A_NORM] = {LAYER "self_attn.q_a_layernorm.weight", OF_LAYER, Q_RANK, ONE},
+    [CAP_WEIGHT_Q_B] = {LAYER "self_attn.q_b_proj.weight", OF_LAYER, Q_ROWS, Q_RANK},
+    [CAP_WEIGHT_KV_A] = {LAYER "self_attn.kv_a_proj_with_mqa.weight", OF_LAYER, LATENT, HIDDEN},
+    [CAP_WEIGHT_KV_A_NORM] = {LAYER "self_attn.kv_a_layernorm.weight", OF_LAYER, KV_RANK, ONE},
+    [CAP_WEIGHT_KV_B] = {LAYER "self_attn.kv_b_proj.weight", OF_LAYER, EXPANDED, KV_RANK},
+    [CAP_WEIGHT_LINEAR_IN] = {LAYER "linear_attn.in_proj_qkvz.weight", OF_LAYER, LINEAR_ROWS,
+                              HIDDEN},
+    [CAP_WEIGHT_LINEAR_RATES] = {LAYER "linear_attn.in_proj_ba.weight", OF_LAYER, RATES, HIDDEN},
+    [CAP_WEIGHT_LINEAR_CONV] = {LAYER "linear_attn.conv1d.weight", OF_LAYER, CONVOLVED, CONV},
+    [CAP_WEIGHT_LINEAR_NORM] = {LAYER "linear_attn.norm.weight", OF_LAYER, Q_NORMED, ONE},
     [CAP_WEIGHT_MLP_NORM] = {LAYER "post_attention_layernorm.weight", OF_LAYER, HIDDEN, ONE},
     [CAP_WEIGHT_GATE] = {LAYER "mlp.gate_proj.weight", OF_LAYER, INNER, HIDDEN},
     [CAP_WEIGHT_UP] = {LAYER "mlp.up_proj.weight", OF_LAYER, INNER, HIDDEN},
     [CAP_WEIGHT_DOWN] = {LAYER "mlp.down_proj.weight", OF_LAYER, HIDDEN, INNER},
     [CAP_WEIGHT_ROUTER] = {LAYER "mlp.gate.weight", OF_LAYER, EXPERTS, HIDDEN},
+    [CAP_WEIGHT_ROUTER_BIAS] = {LAYER "mlp.gate.bias", OF_LAYER, EXPERTS, ONE},
+    [CAP_WEIGHT_SHARED_GATE] = {LAYER "mlp.shared_experts.gate_proj.weight", OF_LAYER, SHARED_INNER,
+                                HIDDEN},
+    [CAP_WEIGHT_SHARED_UP] = {LAYER "mlp.shared_experts.up_proj.weight", OF_LAYER, SHARED_INNER,
+                              HIDDEN},
+    [CAP_WEIGHT_SHARED_DOWN] = {LAYER "mlp.shared_experts.down_proj.weight", OF_LAYER, HIDDEN,
+                                SHARED_INNER},
+    [CAP_WEIGHT_SHARED_SWITCH] = {LAYER "mlp.shared_expert_gate.weight", OF_LAYER, ONE, HIDDEN},
     [CAP_WEIGHT_EXPERT_GATE] = {LAYER "mlp.experts.%e.gate_proj.weight", OF_EXPERT, INNER, HIDDEN},
     [CAP_WEIGHT_EXPERT_UP] = {LAYER "mlp.experts.%e.up_proj.weight", OF_EXPERT, INNER, HIDDEN},
     [CAP_WEIGHT_EXPERT_DOWN] = {LAYER "mlp.experts.%e.down_proj.weight", OF_EXPERT, HIDDEN, INNER},
+    [CAP_WEIGHT_EXPERT_GATE_BIAS] = {LAYER "mlp.experts.%e.gate_proj.bias", OF_EXPERT, INNER, ONE},
+    [CAP_WEIGHT_EXPERT_UP_BIAS] = {LAYER "mlp.experts.%e.up_proj.bias", OF_EXPERT, INNER, ONE},
+    [CAP_WEIGHT_EXPERT_DOWN_BIAS] = {LAYER "mlp.experts.%e.down_proj.bias", OF_EXPERT, HIDDEN, ONE},
     /* all of a layer in one tensor, [experts, rows, columns]: places, not weights of their own */
     [CAP_WEIGHT_FUSED_GATE_UP] = {LAYER "mlp.experts.gate_up_proj", OF_NOTHING, ONE, ONE},
     [CAP_WEIGHT_FUSED_DOWN] = {LAYER "mlp.experts.down_proj", OF_NOTHING, ONE, ONE},
@@ -80,21 +124,52 @@ const char *cap_weights_name(const struct cap_model *model, enum cap_weight weig
     return spell(pattern, layer, expert, out);
 }
 
+static bool attention_has(const struct cap_model_attention *a, enum cap_weight weight)
+{
+    bool plain = a->kind == CAP_ATTENTION_GQA, latent = a->kind == CAP_ATTENTION_MLA;
+
+    switch (weight) {
+    case CAP_WEIGHT_Q:
+        return plain || (latent && a->q_rank == 0);
+    case CAP_WEIGHT_K:
+    case CAP_WEIGHT_V:
+        return plain;
+    case CAP_WEIGHT_Q_BIAS:
+    case CAP_WEIGHT_K_BIAS:
+    case CAP_WEIGHT_V_BIAS:
+        return plain && a->qkv_bias;
+    case CAP_WEIGHT_O_BIAS:
+        return a->o_bias;
+    case CAP_WEIGHT_SINKS:
+        return a->sinks;
+    case CAP_WEIGHT_Q_NORM:
+    case CAP_WEIGHT_K_NORM:
+        return plain && a->qk_norm != CAP_QK_NORM_NONE;
+    case CAP_WEIGHT_Q_A:
+    case CAP_WEIGHT_Q_A_NORM:
+    case CAP_WEIGHT_Q_B:
+        return latent && a->q_rank > 0;
+    case CAP_WEIGHT_KV_A:
+    case CAP_WEIGHT_KV_A_NORM:
+    case CAP_WEIGHT_KV_B:
+        return latent;
+    case CAP_WEIGHT_LINEAR_RATES:
+    case CAP_WEIGHT_LINEAR_CONV:
+        return a->kind == CAP_ATTENTION_LINEAR && a->conv > 0;
+    case CAP_WEIGHT_LINEAR_IN:
+    case CAP_WEIGHT_LINEAR_NORM:
+        return a->kind == CAP_ATTENTION_LINEAR;
+    default:
+        return true;
+    }
+}
+
 static bool has(const struct cap_model *model, enum cap_weight weight, int layer)
 {
     const struct cap_model_layer *l = &model->layers[layer];
     bool routed = l->router.kind != CAP_ROUTER_NONE;
 
     switch (weight) {
-    case CAP_WEIGHT_Q_BIAS:
-    case CAP_WEIGHT_K_BIAS:
-    case CAP_WEIGHT_V_BIAS:
-        return l->attention.qkv_bias;
-    case CAP_WEIGHT_O_BIAS:
-        return l->attention.o_bias;
-    case CAP_WEIGHT_Q_NORM:
-    case CAP_WEIGHT_K_NORM:
-        return l->attention.qk_norm != CAP_QK_NORM_NONE;
     case CAP_WEIGHT_GATE:
     case CAP_WEIGHT_UP:
     case CAP_WEIGHT_DOWN:
@@ -104,8 +179,62 @@ static bool has(const struct cap_model *model, enum cap_weight weight, int layer
     case CAP_WEIGHT_EXPERT_UP:
     case CAP_WEIGHT_EXPERT_DOWN:
         return routed;
+    case CAP_WEIGHT_ROUTER_BIAS:
+        return routed && l->router.bias;
+    case CAP_WEIGHT_EXPERT_GATE_BIAS:
+    case CAP_WEIGHT_EXPERT_UP_BIAS:
+    case CAP_WEIGHT_EXPERT_DOWN_BIAS:
+        return routed && l->mlp.bias;
+    case CAP_WEIGHT_SHARED_GATE:
+    case CAP_WEIGHT_SHARED_UP:
+    case CAP_WEIGHT_SHARED_DOWN:
+        return routed && l->mlp.shared_inner > 0;
+    case CAP_WEIGHT_SHARED_SWITCH:
+        return routed && l->mlp.shared_gate;
     default:
-        return true;
+        return attention_has(&l->attention, weight);
+    }
+}
+
+/* In linear attention kv_heads count the keys, heads the values. */
+static int64_t measure_attention(const struct cap_model_attention *a, enum size size)
+{
+    int64_t q = (int64_t)a->heads * a->head_dim, k = (int64_t)a->kv_heads * a->head_dim;
+    int64_t out = (int64_t)a->heads * (a->value_dim ? a->value_dim : a->head_dim);
+    bool whole = a->qk_norm == CAP_QK_NORM_WHOLE;
+
+    switch (size) {
+    case Q_ROWS:
+        return a->gated ? 2 * q : q;
+    case KV_HEADS:
+        return k;
+    case OUT:
+        return out;
+    case HEADS:
+        return a->heads;
+    case Q_NORMED:
+        return a->kind == CAP_ATTENTION_LINEAR ? (whole ? out : a->value_dim)
+                                               : (whole ? q : a->head_dim);
+    case K_NORMED:
+        return whole ? k : a->head_dim;
+    case Q_RANK:
+        return a->q_rank;
+    case LATENT:
+        return a->kv_rank + a->rope_dim;
+    case KV_RANK:
+        return a->kv_rank;
+    case EXPANDED:
+        return (int64_t)a->heads * (a->head_dim - a->rope_dim + a->value_dim);
+    case LINEAR_ROWS:
+        return 2 * k + 2 * out;
+    case RATES:
+        return 2 * (int64_t)a->heads;
+    case CONVOLVED:
+        return 2 * k + out;
+    case CONV:
+        return a->conv;
+    default:
+        return 1;
     }
 }
 
@@ -118,20 +247,15 @@ static int64_t measure(const struct cap_model *model, int layer, enum size size)
         return model->vocab;
     case HIDDEN:
         return model->hidden;
-    case HEADS:
-        return (int64_t)l->attention.heads * l->attention.head_dim;
-    case KV_HEADS:
-        return (int64_t)l->attention.kv_heads * l->attention.head_dim;
-    case HEAD_DIM:
-        return l->attention.head_dim;
     case INNER:
         return l->mlp.inner;
+    case SHARED_INNER:
+        return l->mlp.shared_inner;
     case EXPERTS:
         return l->router.experts;
-    case ONE:
-        break;
+    default:
+        return measure_attention(&l->attention, size);
     }
-    return 1;
 }
 
 bool cap_weights_shape(const struct cap_model *model, enum cap_weight weight, int layer,

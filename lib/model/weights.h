@@ -26,25 +26,44 @@ enum cap_weight {
     CAP_WEIGHT_LM_HEAD, /* [vocab, hidden]; the embedding when tied */
     /* of a layer */
     CAP_WEIGHT_ATTENTION_NORM, /* [hidden] */
-    CAP_WEIGHT_Q,              /* [heads * head_dim, hidden] */
+    CAP_WEIGHT_Q,              /* [heads * head_dim, hidden]; twice as many rows with a gate */
     CAP_WEIGHT_K,              /* [kv_heads * head_dim, hidden] */
     CAP_WEIGHT_V,
-    CAP_WEIGHT_O, /* [hidden, heads * head_dim] */
+    CAP_WEIGHT_O, /* [hidden, heads * value_dim] */
     CAP_WEIGHT_Q_BIAS,
     CAP_WEIGHT_K_BIAS,
     CAP_WEIGHT_V_BIAS,
     CAP_WEIGHT_O_BIAS,
-    CAP_WEIGHT_Q_NORM, /* [head_dim] */
+    CAP_WEIGHT_SINKS,  /* [heads] */
+    CAP_WEIGHT_Q_NORM, /* [head_dim], or of the whole projection */
     CAP_WEIGHT_K_NORM,
-    CAP_WEIGHT_MLP_NORM, /* [hidden] */
-    CAP_WEIGHT_GATE,     /* dense layers: [inner, hidden] */
+    CAP_WEIGHT_Q_A, /* latent attention: [q_rank, hidden] */
+    CAP_WEIGHT_Q_A_NORM,
+    CAP_WEIGHT_Q_B,  /* [heads * head_dim, q_rank] */
+    CAP_WEIGHT_KV_A, /* [kv_rank + rope_dim, hidden] */
+    CAP_WEIGHT_KV_A_NORM,
+    CAP_WEIGHT_KV_B,         /* [heads * (head_dim - rope_dim + value_dim), kv_rank] */
+    CAP_WEIGHT_LINEAR_IN,    /* linear attention: q, k, v and the gate of the output */
+    CAP_WEIGHT_LINEAR_RATES, /* [2 * heads, hidden] */
+    CAP_WEIGHT_LINEAR_CONV,  /* [q, k and v, conv] */
+    CAP_WEIGHT_LINEAR_NORM,  /* [value_dim], or of the whole projection */
+    CAP_WEIGHT_MLP_NORM,     /* [hidden] */
+    CAP_WEIGHT_GATE,         /* dense layers: [inner, hidden] */
     CAP_WEIGHT_UP,
     CAP_WEIGHT_DOWN,   /* [hidden, inner] */
     CAP_WEIGHT_ROUTER, /* [experts, hidden] */
+    CAP_WEIGHT_ROUTER_BIAS,
+    CAP_WEIGHT_SHARED_GATE, /* [shared_inner, hidden] */
+    CAP_WEIGHT_SHARED_UP,
+    CAP_WEIGHT_SHARED_DOWN,
+    CAP_WEIGHT_SHARED_SWITCH, /* [1, hidden] */
     /* of an expert */
     CAP_WEIGHT_EXPERT_GATE, /* [inner, hidden] */
     CAP_WEIGHT_EXPERT_UP,
     CAP_WEIGHT_EXPERT_DOWN, /* [hidden, inner] */
+    CAP_WEIGHT_EXPERT_GATE_BIAS,
+    CAP_WEIGHT_EXPERT_UP_BIAS,
+    CAP_WEIGHT_EXPERT_DOWN_BIAS,
     /* where all experts of a layer may lie together; only a family's names speak of these */
     CAP_WEIGHT_FUSED_GATE_UP,
     CAP_WEIGHT_FUSED_DOWN,

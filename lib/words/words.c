@@ -83,7 +83,6 @@ struct cap_words cap_precision_computed(void)
     static const char *const words[] = {
 #define WORD_COMPUTES(word) word,
 #define WORD_COSTED(word)
-#define WORD_DECLARED(word)
 #define PRECISION(id, word, known, ...) WORD_##known(word)
 #include "words/precisions.def"
 #undef PRECISION

@@ -23,7 +23,6 @@
 enum native_precision {
 #define NATIVE_PRECISION_COMPUTES(id) NATIVE_##id,
 #define NATIVE_PRECISION_COSTED(id)
-#define NATIVE_PRECISION_DECLARED(id)
 #define PRECISION(id, word, known, ...) NATIVE_PRECISION_##known(id)
 #include "words/precisions.def"
 #undef PRECISION

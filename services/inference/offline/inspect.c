@@ -17,6 +17,7 @@
 #include "offline/offline.h"
 #include "text/chat.h"
 #include "text/tokenizer.h"
+#include "words/words.h"
 
 enum { KV_BYTES = 2, NAMES_SHOWN_MAX = 20, NUMBER_BYTES = 32 };
 
@@ -89,13 +90,14 @@ static json_t *describe_parameters(const struct cap_model *model)
     struct cap_cost_parameters p;
 
     cap_cost_parameters(model, &p);
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "total",
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "total",
                      (json_int_t)p.total, "active", (json_int_t)p.active,
                      "active_without_embedding", (json_int_t)p.active_without_embedding,
                      "embedding", (json_int_t)p.embedding, "head", (json_int_t)p.head, "attention",
-                     (json_int_t)p.attention, "norms", (json_int_t)p.norms, "routers",
-                     (json_int_t)p.routers, "dense", (json_int_t)p.dense, "experts",
-                     (json_int_t)p.experts, "per_expert", (json_int_t)p.per_expert);
+                     (json_int_t)p.attention, "norms", (json_int_t)p.norms, "biases",
+                     (json_int_t)p.biases, "routers", (json_int_t)p.routers, "dense",
+                     (json_int_t)p.dense, "experts", (json_int_t)p.experts, "per_expert",
+                     (json_int_t)p.per_expert);
 }
 
 static json_t *describe_bytes(const struct cap_model *model)
@@ -103,11 +105,14 @@ static json_t *describe_bytes(const struct cap_model *model)
     json_t *out = json_object();
 
     for (int p = 0; p < CAP_PRECISION_COUNT; p++) {
-        struct cap_cost_format format = cap_cost_format_of((enum cap_precision)p, model->dtype);
+        const char *name = cap_precision_name((enum cap_precision)p);
+        struct cap_cost_format format =
+            cap_words_has(cap_precision_computed(), name)
+                ? cap_cost_format_of((enum cap_precision)p, model->dtype)
+                : cap_cost_format_plain((enum cap_precision)p);
 
         json_object_set_new(
-            out, cap_precision_name((enum cap_precision)p),
-            json_integer((json_int_t)cap_cost_weight_bytes_per_token(model, &format)));
+            out, name, json_integer((json_int_t)cap_cost_weight_bytes_per_token(model, &format)));
     }
     return out;
 }

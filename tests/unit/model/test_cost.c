@@ -90,11 +90,17 @@ static void prefill_chunk_reads_each_distinct_expert_once(void **state)
 
 static void quantised_matrices_carry_their_scales(void **state)
 {
+    const struct cap_cost_scales of_32 = {1, 32, 16}, of_64 = {1, 64, 16};
+    const struct cap_cost_scales blocks = {128, 128, 32}, none = {.columns = 0};
+
     (void)state;
-    assert_int_equal(cap_cost_matrix_bytes(CAP_PRECISION_INT8, 32, 3, 64), 3 * (64 + 2 * 2));
-    assert_int_equal(cap_cost_matrix_bytes(CAP_PRECISION_INT8, 32, 3, 65), 3 * (65 + 3 * 2));
-    assert_int_equal(cap_cost_matrix_bytes(CAP_PRECISION_INT4, 64, 2, 64), 2 * (32 + 2));
-    assert_int_equal(cap_cost_matrix_bytes(CAP_PRECISION_F32, 32, 3, 5), 60);
+    assert_int_equal(cap_cost_matrix_bytes(CAP_PRECISION_INT8, &of_32, 3, 64), 3 * (64 + 2 * 2));
+    assert_int_equal(cap_cost_matrix_bytes(CAP_PRECISION_INT8, &of_32, 3, 65), 3 * (65 + 3 * 2));
+    assert_int_equal(cap_cost_matrix_bytes(CAP_PRECISION_INT4, &of_64, 2, 64), 2 * (32 + 2));
+    assert_int_equal(cap_cost_matrix_bytes(CAP_PRECISION_F32, &of_32, 3, 5), 60);
+    assert_int_equal(cap_cost_matrix_bytes(CAP_PRECISION_FP8, &blocks, 129, 256),
+                     129 * 256 + 2 * 2 * 4);
+    assert_int_equal(cap_cost_matrix_bytes(CAP_PRECISION_INT8, &none, 3, 64), 3 * 64);
 }
 
 static void windows_bound_what_their_layers_read(void **state)
