@@ -3,6 +3,7 @@
 #define CLI_CMD_H
 
 #include "command.h"
+#include "moecap/v1/store.pb-c.h"
 #include "spec/spec.h"
 
 #define CLI_CMD(name)                                                                              \
@@ -18,6 +19,7 @@ CLI_CMD(cancel);
 CLI_CMD(queue);
 CLI_CMD(board);
 CLI_CMD(run_show);
+CLI_CMD(cost);
 CLI_CMD(run_samples);
 CLI_CMD(run_export);
 CLI_CMD(task_list);
@@ -55,6 +57,10 @@ struct cli_samples_options {
 struct cli_export_options {
     bool csv, no_samples;
 };
+struct cli_cost_options {
+    const char *texts[CAP_KNOB_COUNT]; /* of the group of cost alone */
+    bool defaults;
+};
 struct cli_task_options {
     const char *data, *fewshot;
 };
@@ -69,6 +75,7 @@ extern struct cli_submit_options cli_submit_options;
 extern struct cli_board_options cli_board_options;
 extern struct cli_samples_options cli_samples_options;
 extern struct cli_export_options cli_export_options;
+extern struct cli_cost_options cli_cost_options;
 extern struct cli_task_options cli_task_options;
 extern struct cli_cancel_options cli_cancel_options;
 extern struct cli_help_options cli_help_options;
@@ -91,6 +98,16 @@ int cli_supervise(struct cli_context *context, const struct cli_up_options *opti
 
 /* Adds every task YAML of the folder to the suite. */
 bool cli_add_shipped_tasks(struct cli_context *context, const char *dir, struct cap_err *err);
+
+/* cmd_submit_rpc.c: every fault of an evaluation on its line, with the names of options; the last
+ * one is the failure. */
+int cli_refuse(const struct cli_context *context, const struct cap_spec_faults *faults,
+               struct cap_err *err);
+
+/* cmd_run_rpc.c: a run by its id or the beginning of one. */
+struct cli_suite;
+bool cli_get_run(struct cli_suite *suite, const char *word, Moecap__V1__GetRunReply **out,
+                 struct cap_err *err);
 
 /* cmd_watch_rpc.c: watches these ids until all have ended. */
 int cli_watch_ids(struct cli_context *context, const char *const *ids, int count,

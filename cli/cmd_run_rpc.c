@@ -26,8 +26,8 @@ enum {
 struct cli_export_options cli_export_options;
 struct cli_samples_options cli_samples_options;
 
-static bool get_run(struct cli_suite *suite, const char *word, Moecap__V1__GetRunReply **out,
-                    struct cap_err *err)
+bool cli_get_run(struct cli_suite *suite, const char *word, Moecap__V1__GetRunReply **out,
+                 struct cap_err *err)
 {
     Moecap__V1__GetRunRequest request = MOECAP__V1__GET_RUN_REQUEST__INIT;
     const char *id;
@@ -251,7 +251,7 @@ int cli_cmd_run_show(struct cli_context *context, const struct cli_words *words,
     CAP_AUTO(cli_suite) suite = cli_suite_open_all(context, err);
     Moecap__V1__GetRunReply *reply = NULL;
 
-    if (!suite || !get_run(suite, words->items[0], &reply, err))
+    if (!suite || !cli_get_run(suite, words->items[0], &reply, err))
         return cli_exit_of(err->code);
     if (context->globals.json)
         cli_print_json(cap_wire_to_json(&reply->base));
@@ -405,7 +405,7 @@ static bool ask_samples(struct cli_suite *suite, const char *run_id, bool json,
     if (options->limit < 0 || options->limit > UINT32_MAX || options->after < 0 ||
         options->after > UINT32_MAX)
         return cap_fail(err, CAP_INVALID_ARGUMENT, "--limit and --after are numbers from 0 on");
-    if (!get_run(suite, run_id, out_run, err))
+    if (!cli_get_run(suite, run_id, out_run, err))
         return false;
     list.run_id = (*out_run)->row->run_id;
     list.limit = options->limit ? (uint32_t)options->limit : SAMPLES_DEFAULT;
@@ -476,7 +476,7 @@ static json_t *next_run(void *arg, bool first, struct cap_err *err)
 
     runs->next = first ? 0 : runs->next;
     if (runs->next == runs->words->count ||
-        !get_run(runs->suite, runs->words->items[runs->next++], &reply, err))
+        !cli_get_run(runs->suite, runs->words->items[runs->next++], &reply, err))
         return NULL;
     return json_pack("{s:[o]}", cap_board_table.rows, cap_wire_to_json(&reply->row->base));
 }
@@ -505,7 +505,7 @@ int cli_cmd_run_export(struct cli_context *context, const struct cli_words *word
     for (int i = 0; i < words->count; i++) {
         Moecap__V1__GetRunReply *reply = NULL;
 
-        if (!get_run(suite, words->items[i], &reply, err))
+        if (!cli_get_run(suite, words->items[i], &reply, err))
             return cli_exit_of(err->code);
         cli_print_json(
             json_pack("{s:s,s:o}", "kind", "run", "run", cap_wire_to_json(&reply->base)));

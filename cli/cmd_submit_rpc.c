@@ -74,10 +74,9 @@ static bool submit_spec(struct cli_suite *suite, const Moecap__V1__SubmitRequest
     return ok && io_faults->count == 0;
 }
 
-/* Every fault on its line, with the names of options; the last one is the failure. A value that is
- * not even of its option's kind is a wrong command line. */
-static int refuse(const struct cli_context *context, const struct cap_spec_faults *faults,
-                  struct cap_err *err)
+/* A value that is not even of its option's kind is a wrong command line. */
+int cli_refuse(const struct cli_context *context, const struct cap_spec_faults *faults,
+               struct cap_err *err)
 {
     int status = cli_exit_of(faults->items[0].code);
     CAP_AUTO_BUF(all, CAP_SPEC_FAULTS_MAX * sizeof faults->items[0].sentence);
@@ -159,7 +158,7 @@ int cli_cmd_submit(struct cli_context *context, const struct cli_words *words, s
     request.dry_run = o->dry_run || faults.count > 0;
     suite = cli_suite_open(context, err);
     if (!suite || !submit_spec(suite, &request, &reply, &faults, err))
-        return faults.count > 0 ? refuse(context, &faults, err) : cli_exit_of(err->code);
+        return faults.count > 0 ? cli_refuse(context, &faults, err) : cli_exit_of(err->code);
     if (context->globals.json)
         cli_print_json(cap_wire_to_json(&reply->base));
     else

@@ -108,6 +108,41 @@ static const struct cli_option submit_options[] = {
                "print the evaluation's id only"),
 };
 #undef KNOB
+#undef KNOB_SLOT
+
+/* The knobs of cost once more, for a run that is measured already. */
+#define KNOB_SLOT(id, slot) offsetof(struct cli_cost_options, slot[CAP_KNOB_##id])
+#define KNOB(id, path, kind, flag, alias, value, unset, label, help, ...)                          \
+    KNOB_ROW(flag, alias, value, help " (" unset ")", KNOB_##kind(id)),
+static const struct cli_option cost_options[] = {
+#include "spec/cost.def"
+    CLI_OPTION(struct cli_cost_options, defaults, "defaults", NULL, CLI_FLAG, NULL,
+               "leave out what the submitter gave"),
+};
+#undef KNOB
+#undef KNOB_SLOT
+
+static const struct cli_command cost = {
+    .name = "cost",
+    .words = "RUN",
+    .summary = "what a run costs, with other prices, without running it again",
+    .text = "A machine is rented (--rent), or bought: price, host, lifetime, utilisation, power.\n"
+            "An option that is left out is what the submitter gave, else what was measured, else\n"
+            "what the table of hardware says, else a default. Nothing is stored. All amounts are\n"
+            "in US dollars. Formulas and defaults: docs/cost.md.\n"
+            "\n"
+            "  moecap cost run-a2b3c4d5e6f7g8h9\n"
+            "  moecap cost run-a2b3c4d5e6f7g8h9 --rent 2.16\n"
+            "  moecap cost run-a2b3c4d5e6f7g8h9 --price 27000 --utilisation 0.5 --pue 1.3\n",
+    .options = cost_options,
+    .option_count = CAP_COUNT_OF(cost_options),
+    .values = &cli_cost_options,
+    .words_min = 1,
+    .words_max = 1,
+    .hint = "moecap board --all lists runs with their ids",
+    .hint_values = "moecap help cost lists the options; docs/cost.md too",
+    .run = cli_cmd_cost,
+};
 
 static const struct cli_command submit = {
     .name = "submit",
@@ -443,10 +478,9 @@ static const struct cli_command help = {
 };
 
 const struct cli_command *const cli_commands[] = {
-    &up,           &down,          &status,    &submit,   &watch,
-    &cancel,       &queue,         &board,     &run_show, &run_samples,
-    &run_export,   &task_list,     &task_show, &task_add, &node_list,
-    &hardware,     &model,         &engine,    &tokenize, &grade,
-    &admin_config, &admin_metrics, &admin_log, &version,  &help,
+    &up,           &down,          &status,      &submit,     &watch,  &cancel,    &queue,
+    &board,        &run_show,      &run_samples, &run_export, &cost,   &task_list, &task_show,
+    &task_add,     &node_list,     &hardware,    &model,      &engine, &tokenize,  &grade,
+    &admin_config, &admin_metrics, &admin_log,   &version,    &help,
 };
 const size_t cli_command_count = CAP_COUNT_OF(cli_commands);

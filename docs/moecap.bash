@@ -12,7 +12,7 @@ _moecap() {
     --engine) COMPREPLY=($(compgen -W "native null openai vllm sglang transformers accelerate ktransformers moe-infinity moe-gen llamacpp tensorrt-llm" -- "$word")); return ;;
     --precision) COMPREPLY=($(compgen -W "f32 f16 bf16 int8 int4 fp8 fp4 mxfp4 nvfp4" -- "$word")); return ;;
     --task) COMPREPLY=($(compgen -W "$(_moecap_tasks)" -- "$word")); return ;;
-    --= | --server | --nodes | --postgres | --port-base | --openai-port | --log | --task | --engine | --precision | --batch-size | --rate | --burstiness | --ramp-to | --ramp-s | --slo-ttft | --slo-tpot | --slo-e2e | --limit | --sampling | --num-fewshot | --max-tokens | --temperature | --top-p | --top-k | --seed | --repeats | --priority | --submitter | --note | --revision | --hardware | --device-count | --tensor-parallel | --pipeline-parallel | --data-parallel | --expert-parallel | --url | --served-model | --api-key-env | --reason | --model | --task | --engine | --precision | --evaluation | --limit | --limit | --after) COMPREPLY=(); return ;;
+    --= | --server | --nodes | --postgres | --port-base | --openai-port | --log | --task | --engine | --precision | --batch-size | --rate | --burstiness | --ramp-to | --ramp-s | --slo-ttft | --slo-tpot | --slo-e2e | --limit | --sampling | --num-fewshot | --max-tokens | --temperature | --top-p | --top-k | --seed | --repeats | --priority | --submitter | --note | --revision | --hardware | --device-count | --tensor-parallel | --pipeline-parallel | --data-parallel | --expert-parallel | --url | --served-model | --api-key-env | --rent | --price | --device-watts | --lifetime-hours | --utilisation | --overhead | --pue | --tariff | --host-price | --host-watts | --reason | --model | --task | --engine | --precision | --evaluation | --limit | --limit | --after | --rent | --price | --device-watts | --lifetime-hours | --utilisation | --overhead | --pue | --tariff | --host-price | --host-watts) COMPREPLY=(); return ;;
     --ports) COMPREPLY=($(compgen -W "default auto" -- "$word")); return ;;
     --arrivals) COMPREPLY=($(compgen -W "poisson constant gamma" -- "$word")); return ;;
     --device) COMPREPLY=($(compgen -W "cpu cuda" -- "$word")); return ;;
@@ -29,7 +29,7 @@ _moecap() {
     "up"\ *) words="$globals --detach --nodes --models --any-model-path --postgres --ports --port-base --openai-port --tasks --no-tasks --log" ;;
     "down"\ *) words="$globals" ;;
     "status"\ *) words="$globals" ;;
-    "submit"\ *) words="$globals --model --task --engine --precision --batch-size --rate --arrivals --burstiness --ramp-to --ramp-s --replay --slo-ttft --slo-tpot --slo-e2e --limit --sampling --num-fewshot --max-tokens --temperature --top-p --top-k --ignore-eos --seed --repeats --chat --priority --submitter --note --revision --hardware --device --device-count --tensor-parallel --pipeline-parallel --data-parallel --expert-parallel --url --served-model --model-config --api-key-env --dry-run --watch --quiet" ;;
+    "submit"\ *) words="$globals --model --task --engine --precision --batch-size --rate --arrivals --burstiness --ramp-to --ramp-s --replay --slo-ttft --slo-tpot --slo-e2e --limit --sampling --num-fewshot --max-tokens --temperature --top-p --top-k --ignore-eos --seed --repeats --chat --priority --submitter --note --revision --hardware --device --device-count --tensor-parallel --pipeline-parallel --data-parallel --expert-parallel --url --served-model --model-config --api-key-env --rent --price --device-watts --lifetime-hours --utilisation --overhead --pue --tariff --host-price --host-watts --dry-run --watch --quiet" ;;
     "watch"\ *) words="$globals $(_moecap_runs 1,2)" ;;
     "cancel"\ *) words="$globals --reason $(_moecap_runs 1,2)" ;;
     "queue"\ *) words="$globals" ;;
@@ -37,6 +37,7 @@ _moecap() {
     "run show") words="$globals $(_moecap_runs 1)" ;;
     "run samples") words="$globals --verdict --limit --after $(_moecap_runs 1)" ;;
     "run export") words="$globals --csv --no-samples $(_moecap_runs 1)" ;;
+    "cost"\ *) words="$globals --rent --price --device-watts --lifetime-hours --utilisation --overhead --pue --tariff --host-price --host-watts --defaults $(_moecap_runs 1)" ;;
     "task list") words="$globals" ;;
     "task show") words="$globals $(_moecap_tasks)" ;;
     "task add") words="$globals --data --fewshot"; files=-f ;;
@@ -52,12 +53,12 @@ _moecap() {
     "admin metrics") words="$globals scheduler store evaluator node-1" ;;
     "admin log") words="$globals scheduler store evaluator node-1" ;;
     "version"\ *) words="$globals" ;;
-    "help"\ *) words="$globals --markdown --man --bash-completion up down status submit watch cancel queue board run show run samples run export task list task show task add node list hardware model engine tokenize grade admin config admin metrics admin log version help" ;;
+    "help"\ *) words="$globals --markdown --man --bash-completion up down status submit watch cancel queue board run show run samples run export cost task list task show task add node list hardware model engine tokenize grade admin config admin metrics admin log version help" ;;
     "run "*) words="show samples export " ;;
     "task "*) words="list show add " ;;
     "node "*) words="list " ;;
     "admin "*) words="config metrics log " ;;
-    *) words="$globals --version up down status submit watch cancel queue board run task node hardware model engine tokenize grade admin version help" ;;
+    *) words="$globals --version up down status submit watch cancel queue board run cost task node hardware model engine tokenize grade admin version help" ;;
     esac
     COMPREPLY=($(compgen $files -W "$words" -- "$word"))
 }

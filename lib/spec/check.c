@@ -425,22 +425,35 @@ static void check_columns(const struct cap_knob *knob, const struct cap_knob_val
     }
 }
 
+static void check_knob(const Moecap__V1__EvaluationSpec *spec, enum cap_knob_id id,
+                       struct cap_spec_faults *io_faults)
+{
+    const struct cap_knob *knob = &cap_knobs[id];
+    struct cap_knob_value value = cap_spec_get(spec, id);
+    size_t before = io_faults->count;
+    char field[72];
+
+    snprintf(field, sizeof field, "spec.%s", knob->path);
+    if (cap_spec_is_blamed(io_faults, field)) /* it could not even be read */
+        return;
+    if (knob->check)
+        knob->check(spec, knob, &value, io_faults);
+    if (value.is_set)
+        check_needs(spec, knob, io_faults);
+    if (io_faults->count == before)
+        check_columns(knob, &value, cap_spec_applies(spec, knob->words_when), io_faults);
+}
+
 void cap_spec_check(const Moecap__V1__EvaluationSpec *spec, struct cap_spec_faults *io_faults)
 {
-    for (int i = 0; i < CAP_KNOB_COUNT; i++) {
-        const struct cap_knob *knob = &cap_knobs[i];
-        struct cap_knob_value value = cap_spec_get(spec, (enum cap_knob_id)i);
-        size_t before = io_faults->count;
-        char field[72];
+    for (int id = 0; id < CAP_KNOB_COUNT; id++)
+        check_knob(spec, (enum cap_knob_id)id, io_faults);
+}
 
-        snprintf(field, sizeof field, "spec.%s", knob->path);
-        if (cap_spec_is_blamed(io_faults, field)) /* it could not even be read */
-            continue;
-        if (knob->check)
-            knob->check(spec, knob, &value, io_faults);
-        if (value.is_set)
-            check_needs(spec, knob, io_faults);
-        if (io_faults->count == before)
-            check_columns(knob, &value, cap_spec_applies(spec, knob->words_when), io_faults);
-    }
+void cap_spec_check_group(const Moecap__V1__EvaluationSpec *spec, enum cap_knob_group group,
+                          struct cap_spec_faults *io_faults)
+{
+    for (int id = 0; id < CAP_KNOB_COUNT; id++)
+        if (cap_knobs[id].group == group)
+            check_knob(spec, (enum cap_knob_id)id, io_faults);
 }

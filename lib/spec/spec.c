@@ -87,7 +87,8 @@ const char *cap_knob_group_title(enum cap_knob_group group)
                                                         [CAP_GROUP_SAMPLES] = "Samples and prompts",
                                                         [CAP_GROUP_GENERATION] = "Generation",
                                                         [CAP_GROUP_MACHINE] = "Machine",
-                                                        [CAP_GROUP_RECORD] = "Metadata"};
+                                                        [CAP_GROUP_RECORD] = "Metadata",
+                                                        [CAP_GROUP_COST] = "Cost"};
 
     return titles[group];
 }

@@ -63,6 +63,7 @@ enum cap_knob_group {
     CAP_GROUP_GENERATION,
     CAP_GROUP_MACHINE,
     CAP_GROUP_RECORD,
+    CAP_GROUP_COST,
     CAP_GROUP_COUNT
 };
 
@@ -171,6 +172,9 @@ bool cap_spec_fill(Moecap__V1__EvaluationSpec *spec, struct cap_arena *arena);
 
 /* Whatever can be said without knowing what exists. `spec` is filled. */
 void cap_spec_check(const Moecap__V1__EvaluationSpec *spec, struct cap_spec_faults *io_faults);
+/* The same of one group's knobs alone: of an evaluation that was accepted and changed since. */
+void cap_spec_check_group(const Moecap__V1__EvaluationSpec *spec, enum cap_knob_group group,
+                          struct cap_spec_faults *io_faults);
 
 /* JSON with sorted keys, of a filled spec: its SHA-256 is the config hash. NULL when it cannot be
  * made: text that is not UTF-8. */

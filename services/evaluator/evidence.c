@@ -78,7 +78,9 @@ bool eval_run_read(const Moecap__V1__EvidenceHeader *header, struct cap_arena *a
         .metric_count = header->task->n_metrics,
         .exact_tokens = generation && generation->ignore_eos ? generation->max_tokens : 0,
     };
-    return !header->report || read_report(header->report, arena, out) || fail_full(err);
+    return ((!header->report || read_report(header->report, arena, out)) &&
+            eval_cost_run_read(header->spec, header->report, arena, &out->cost)) ||
+           fail_full(err);
 }
 
 /* ---- answers ---- */

@@ -64,6 +64,16 @@ double eval_figure_value(const struct eval_figures *f, enum eval_figure_id id)
     return f->rows[id].value;
 }
 
+void eval_figures_take(struct eval_figures *f, Moecap__V1__Figure *const *figures, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        for (int id = 0; id < EVAL_FIGURE_COUNT; id++)
+            if (strcmp(figures[i]->id, table[id].id) == 0) {
+                f->rows[id] = *figures[i];
+                break;
+            }
+}
+
 void eval_figure_declared(struct eval_figures *f, enum eval_figure_id id)
 {
     if (eval_figure_has(f, id))

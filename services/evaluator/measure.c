@@ -141,7 +141,8 @@ bool eval_measure(struct eval_evidence *evidence, struct cap_arena *arena, Moeca
         return false;
     for (size_t i = 0; i < CAP_COUNT_OF(families); i++)
         families[i].compute(evidence, f);
-    return add_figures(evidence, f, out) && add_marks(f, out) &&
+    out->cost = eval_cost_basis(&evidence->run.cost, f);
+    return out->cost && add_figures(evidence, f, out) && add_marks(f, out) &&
            add_histograms(evidence, arena, out) && add_curves(evidence, arena, out);
 }
 

@@ -20,6 +20,7 @@
 #include "base/auto.h"
 #include "base/buf.h"
 #include "base/err.h"
+#include "cost.h"
 #include "moecap/v1/evaluator.pb-c.h"
 
 /* ================ evidence: what is kept of a run (evidence.c) ================ */
@@ -46,8 +47,14 @@ struct eval_run {
     bool in_engine;      /* times were taken in the engine, not at an HTTP client */
     const char
         *counts_unknown; /* why the node left out token counts; NULL or "" = it does not say */
+    struct eval_cost_run cost;
 };
 
+/* The machine of a run and what is said of its cost; report may be NULL (cost_rpc.c). False when
+ * the arena is full. */
+bool eval_cost_run_read(const Moecap__V1__EvaluationSpec *spec,
+                        const Moecap__V1__ShardReport *report, struct cap_arena *arena,
+                        struct eval_cost_run *out);
 /* From the header; texts are copied into the arena. */
 bool eval_run_read(const Moecap__V1__EvidenceHeader *header, struct cap_arena *arena,
                    struct eval_run *out, struct cap_err *err);
@@ -157,6 +164,8 @@ struct eval_figures {
 struct eval_figures *eval_figures_new(struct cap_arena *arena);
 void eval_figure_set(struct eval_figures *f, enum eval_figure_id id, double value);
 void eval_figure_none(struct eval_figures *f, enum eval_figure_id id, const char *reason);
+/* Takes over the figures of a measured run whose ids are in the table. */
+void eval_figures_take(struct eval_figures *f, Moecap__V1__Figure *const *figures, size_t count);
 /* A value that rests on what the submitter declared. */
 void eval_figure_declared(struct eval_figures *f, enum eval_figure_id id);
 /* Keeps the value, if there is one. */
@@ -227,6 +236,14 @@ struct eval_curves {
 };
 /* Every curve that has a point. False when the arena is full. */
 bool eval_curves_of(const struct eval_evidence *e, struct eval_curves *out);
+
+/* measure/cost.c: the rows from machine_price to cost_per_correct, from other rows. */
+void eval_cost_figures(const struct eval_cost_run *run, struct eval_figures *f);
+/* How input and output share the cost of a run with these figures. */
+const char *eval_cost_sharing(const struct eval_figures *f);
+/* What those figures rest on; NULL when the arena is full (cost_rpc.c). */
+Moecap__V1__CostBasis *eval_cost_basis(const struct eval_cost_run *run,
+                                       const struct eval_figures *f);
 
 /* The table of figures as Markdown; eval_measure_markdown: and that of families. */
 void eval_figures_markdown(struct cap_buf *out);

@@ -8,10 +8,15 @@
 #ifndef EVAL_SERVICE_H
 #define EVAL_SERVICE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "moecap/v1/evaluator.pb-c.h"
+
+struct cap_err;
 struct cap_metrics;
+struct cap_rpc_call;
 struct cap_rpc_server;
 struct eval_kept;
 
@@ -30,6 +35,10 @@ enum eval_counter {
 /* The program's counters; any thread. */
 struct cap_metrics *eval_counters(void);
 void eval_count(enum eval_counter counter, int64_t amount);
+
+/* A handler of a file of its own: cost_rpc.c. */
+bool eval_handle_cost(struct cap_rpc_call *call, const Moecap__V1__CostRequest *request,
+                      Moecap__V1__CostReply *reply, struct cap_err *err);
 
 /* `service` is borrowed for the server's life. */
 void eval_service_add(struct eval_service *service, struct cap_rpc_server *server);

@@ -558,6 +558,7 @@ static const struct evaluator_rpc_handlers handlers = {
     .render = handle_render,
     .grade = handle_grade,
     .measure = handle_measure,
+    .cost = eval_handle_cost,
 };
 
 void eval_service_add(struct eval_service *service, struct cap_rpc_server *server)

@@ -330,7 +330,7 @@ static bool get_run(struct store_conn *conn, void *arg, struct cap_err *err)
     Moecap__V1__GetRunReply *reply = work->reply;
     CAP_AUTO(store_rows) row =
         store_pg_ask(conn, err,
-                     "SELECT r.run_no AS _run_no, {run r row.}, {run_task t row.},"
+                     "SELECT r.run_no AS _run_no, {run r row.}, {run_cost r}, {run_task t row.},"
                      " {evaluation e row.}, {task t task.}" BOARD_FROM "WHERE r.run_id = $1",
                      STORE_ARGS(store_arg_text(work->run_id)));
 

@@ -206,7 +206,16 @@ def check_lists(run):
         ask(operation, 200, values, after=page["next_after"], format="csv")
         ask(operation, 400, values, limit=0)
     ask("events", 200, run=run)
-    for operation in ("run", "samples", "experts"):
+    inputs = dict(rent=2.5, price=3e4, device_watts=700, lifetime_hours=26280, utilisation=0.5, overhead=1.2, pue=1.3,
+                  tariff=0.12, host_price=14428, host_watts=700)
+    rented, _ = ask("cost", 200, run_path, **inputs)
+    bought, _ = ask("cost", 200, run_path, **{**inputs, "from": "defaults"})
+    if not rented["basis"]["rented"] or rented["figures"] != bought["figures"]:
+        fail("a run without inputs of its own costs the same from its own and from the defaults")
+    refused, _ = ask("cost", 400, run_path, pue=0.5)
+    if refused["error"]["field"] != "pue":
+        fail(f"the wrong parameter is pue, not {refused['error']['field']}")
+    for operation in ("run", "samples", "experts", "cost"):
         ask(operation, 404, {"run_id": "run-none"})
     for operation in ("nodes", "tasks"):
         ask(operation, 200)

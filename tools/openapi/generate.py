@@ -176,7 +176,9 @@ def or_null(schema):
 
 
 def resolve(node, schemas):
-    """{message: NAME} stands for a reply's schema, {input: NAME} for a request's, {words: NAME} for a list of words."""
+    """{message: NAME} stands for a reply's schema, {input: NAME} for a request's, {words: NAME} for a list of words.
+
+    In a list {knobs: GROUP} stands for a parameter of the query for each knob of that group."""
     if isinstance(node, dict):
         if set(node) == {"message"}:
             return schemas.ref(node["message"])
@@ -185,7 +187,17 @@ def resolve(node, schemas):
         if set(node) == {"words"}:
             return schemas.tables[node["words"]]
         return {key: resolve(value, schemas) for key, value in node.items()}
-    return [resolve(value, schemas) for value in node] if isinstance(node, list) else node
+    if isinstance(node, list):
+        return [item for value in node for item in (
+            query_of_knobs(value["knobs"], schemas.tables) if isinstance(value, dict) and set(value) == {"knobs"}
+            else [resolve(value, schemas)])]
+    return node
+
+
+def query_of_knobs(group, tables):
+    return [{"name": knob["id"], "in": "query", "schema": of_knob(knob, {"type": "number"}),
+             "description": f"{knob['help'][0].upper()}{knob['help'][1:]}; else: {knob['unset']}."}
+            for knob in tables["knobs"] if knob["group"] == group]
 
 
 def document():

@@ -108,17 +108,29 @@ static void measure_rate(const struct eval_evidence *e, enum eval_phase phase,
         eval_figure_set(f, id, (double)sums->tokens / ((double)sums->duration_ns / 1e9));
 }
 
+/* ---- passes themselves ---- */
+
+static void measure_passes(const struct eval_evidence *e, enum eval_phase phase,
+                           enum eval_figure_id seconds, enum eval_figure_id batch,
+                           struct eval_figures *f)
+{
+    const char *problem = eval_passes_problem(e, phase, true);
+    const struct eval_phase_sums *sums = &e->phases[phase];
+
+    if (problem) {
+        eval_figure_none(f, seconds, problem);
+        eval_figure_none(f, batch, problem);
+        return;
+    }
+    eval_figure_set(f, seconds, (double)sums->duration_ns / 1e9);
+    eval_figure_set(f, batch, (double)sums->sequences / (double)sums->passes);
+}
+
 void eval_measure_throughput(struct eval_evidence *e, struct eval_figures *f)
 {
-    const char *no_decode = eval_passes_problem(e, EVAL_DECODE, true);
-    const struct eval_phase_sums *decode = &e->phases[EVAL_DECODE];
-
     measure_wall(e, f);
     measure_rate(e, EVAL_PREFILL, EVAL_FIGURE_prefill_tokens_per_s, f);
     measure_rate(e, EVAL_DECODE, EVAL_FIGURE_decode_tokens_per_s, f);
-    if (no_decode)
-        eval_figure_none(f, EVAL_FIGURE_decode_batch_mean, no_decode);
-    else
-        eval_figure_set(f, EVAL_FIGURE_decode_batch_mean,
-                        (double)decode->sequences / (double)decode->passes);
+    measure_passes(e, EVAL_PREFILL, EVAL_FIGURE_prefill_s, EVAL_FIGURE_prefill_batch_mean, f);
+    measure_passes(e, EVAL_DECODE, EVAL_FIGURE_decode_s, EVAL_FIGURE_decode_batch_mean, f);
 }

@@ -59,7 +59,25 @@ function runColumns(): Column[] {
 
 function costColumns(): Column[] {
   const { figure } = columnsOf("Cost");
+  const usd = (id: string, title: string, about: string, more: { standard?: boolean } = {}) =>
+    figure(id, title, "USD", about, { ...lower, width: 128, ...more });
   return [
+    usd("cost_per_1m_output_tokens", "1M output", "A million output tokens, with their share of the run's time", {
+      standard: true,
+    }),
+    usd("cost_per_correct", "Right answer", "The run's cost by right answers of the task's first metric", {
+      standard: true,
+    }),
+    usd("cost_per_1m_input_tokens", "1M input", "A million input tokens, with their share of the run's time"),
+    usd("cost_per_1m_tokens", "1M tokens", "A million tokens, input and output together"),
+    usd("cost_per_request", "Request", "A completed request, by wall time"),
+    usd("cost_per_request_busy", "Request, busy", "A request by the engine's own times, without idle ones"),
+    usd("run_cost", "Run", "The run's wall time at the machine's price by the hour"),
+    figure("cost_per_hour", "Machine", "USD/h", "Rent, or purchase over its life and energy", lower),
+    figure("cost_per_hour_devices", "Devices", "USD/h", "Rent, or purchase of the devices over their life", lower),
+    figure("cost_per_hour_host", "Host", "USD/h", "Purchase of the host over its life", lower),
+    figure("cost_per_hour_energy", "Energy", "USD/h", "Power of devices and host at the tariff", lower),
+    usd("machine_price", "Machine price", "What the machine costs to buy: devices and host"),
     figure("wall_s", "Duration", "s", "From the first request to the last end; loading is not counted", {
       ...lower,
       width: 116,
@@ -112,6 +130,9 @@ function performanceColumns(): Column[] {
       standard: true,
     }),
     figure("decode_batch_mean", "Decode batch", "sequences", "Sequences in a decode pass, mean"),
+    figure("prefill_batch_mean", "Prefill batch", "sequences", "Sequences in a prefill pass, mean"),
+    figure("prefill_s", "Prefill time", "s", "Durations of prefill passes together"),
+    figure("decode_s", "Decode time", "s", "Durations of decode passes together"),
   ];
 }
 

@@ -52,7 +52,8 @@ export const tables = {
   "Samples and prompts",
   "Generation",
   "Machine",
-  "Metadata"
+  "Metadata",
+  "Cost"
  ],
  "knobs": [
   {"id": "model", "path": "model", "kind": "name", "flag": "model", "label": "Model", "help": "model that a node offers, or a directory on the node", "unset": "required", "group": "Model and engine", "example": "moecap-tiny", "min": 0, "max": 512, "hashed": true},
@@ -94,6 +95,16 @@ export const tables = {
   {"id": "url", "path": "external.url", "kind": "text", "flag": "url", "label": "Address of the server", "help": "base URL of a server, as the node reaches it", "unset": "none", "group": "Model and engine", "example": "http://127.0.0.1:8000", "when": "server", "min": 0, "max": 2048, "hashed": true},
   {"id": "served_model", "path": "external.served_model", "kind": "text", "flag": "served-model", "label": "Model name on the server", "help": "model name to send to it", "unset": "same as the model", "group": "Machine", "example": "qwen3-30b", "when": "server", "min": 0, "max": 512, "hashed": true},
   {"id": "model_config", "path": "external.model_config", "kind": "file", "flag": "model-config", "label": "config.json of the model", "help": "its config.json, declared", "unset": "not declared", "group": "Machine", "example": "{\"num_experts\": 128, \"num_experts_per_tok\": 8}", "when": "server", "min": 0, "max": 1048576, "hashed": true},
-  {"id": "key_env", "path": "external.api_key_env", "kind": "text", "flag": "api-key-env", "label": "API key variable", "help": "the node's variable with its key: MOECAP_KEY_...", "unset": "none", "group": "Machine", "example": "MOECAP_KEY_VLLM", "when": "server", "min": 0, "max": 64, "hashed": true}
+  {"id": "key_env", "path": "external.api_key_env", "kind": "text", "flag": "api-key-env", "label": "API key variable", "help": "the node's variable with its key: MOECAP_KEY_...", "unset": "none", "group": "Machine", "example": "MOECAP_KEY_VLLM", "when": "server", "min": 0, "max": 64, "hashed": true},
+  {"id": "rent", "path": "cost.rent", "kind": "real", "flag": "rent", "label": "Rent of a device", "help": "rent of a device and hour, in USD; covers host and energy, so that nothing else counts", "unset": "the machine is bought", "group": "Cost", "unit": "USD/h", "example": "2.16", "range": "above 0, up to 1000000", "low": 0.0, "high": 1000000.0, "above_low": true, "tells_zero": true, "hashed": false},
+  {"id": "price", "path": "cost.price", "kind": "real", "flag": "price", "label": "Price of a device", "help": "purchase price of a device, in USD", "unset": "list price", "group": "Cost", "unit": "USD", "example": "27000", "range": "above 0, up to 1e+09", "low": 0.0, "high": 1e9, "above_low": true, "tells_zero": true, "hashed": false},
+  {"id": "device_watts", "path": "cost.device_watts", "kind": "real", "flag": "device-watts", "label": "Power of a device", "help": "watts that a device draws", "unset": "measured, else nameplate", "group": "Cost", "unit": "W", "example": "700", "range": "0 to 1000000", "low": 0.0, "high": 1000000.0, "tells_zero": true, "hashed": false},
+  {"id": "lifetime_hours", "path": "cost.lifetime_hours", "kind": "real", "flag": "lifetime-hours", "label": "Lifetime", "help": "hours from purchase to scrap", "unset": "43800 = 5 years", "group": "Cost", "unit": "h", "example": "26280", "range": "above 0, up to 1000000", "low": 0.0, "high": 1000000.0, "above_low": true, "tells_zero": true, "hashed": false},
+  {"id": "utilisation", "path": "cost.utilisation", "kind": "real", "flag": "utilisation", "label": "Utilisation", "help": "share of its lifetime in which the machine works", "unset": "0.9", "group": "Cost", "unit": "share", "example": "0.5", "range": "above 0, up to 1", "low": 0.0, "high": 1.0, "above_low": true, "tells_zero": true, "hashed": false},
+  {"id": "overhead", "path": "cost.overhead", "kind": "real", "flag": "overhead", "label": "Overhead", "help": "price of everything over that of devices and host: rack, network, storage", "unset": "1.2", "group": "Cost", "unit": "x", "example": "1.2", "range": "1 to 100", "low": 1.0, "high": 100.0, "tells_zero": true, "hashed": false},
+  {"id": "pue", "path": "cost.pue", "kind": "real", "flag": "pue", "label": "PUE", "help": "power of the site over power of the machine", "unset": "1 = no cooling", "group": "Cost", "unit": "x", "example": "1.3", "range": "1 to 10", "low": 1.0, "high": 10.0, "tells_zero": true, "hashed": false},
+  {"id": "tariff", "path": "cost.tariff", "kind": "real", "flag": "tariff", "label": "Tariff", "help": "price of a kWh, in USD", "unset": "0.15", "group": "Cost", "unit": "USD/kWh", "example": "0.12", "range": "0 to 100", "low": 0.0, "high": 100.0, "tells_zero": true, "hashed": false},
+  {"id": "host_price", "path": "cost.host_price", "kind": "real", "flag": "host-price", "label": "Price of the host", "help": "purchase price of what the devices sit in, in USD: processors, board, memory", "unset": "the device's usual host", "group": "Cost", "unit": "USD", "example": "14428", "range": "0 to 1e+09", "low": 0.0, "high": 1e9, "tells_zero": true, "hashed": false},
+  {"id": "host_watts", "path": "cost.host_watts", "kind": "real", "flag": "host-watts", "label": "Power of the host", "help": "watts that the host draws", "unset": "the device's usual host", "group": "Cost", "unit": "W", "example": "700", "range": "0 to 1000000", "low": 0.0, "high": 1000000.0, "tells_zero": true, "hashed": false}
  ]
 } as const;

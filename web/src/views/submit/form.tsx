@@ -25,7 +25,7 @@ type TextKnob = Exclude<KnobId, OfKind<"list" | "switch"> | "model_config">;
 const first: readonly KnobId[] = ["engine", "url"];
 
 /** Groups that are folded until they say something. */
-const folded: readonly GroupTitle[] = ["Service level", "Generation", "Machine", "Metadata"];
+const folded: readonly GroupTitle[] = ["Service level", "Generation", "Machine", "Metadata", "Cost"];
 
 export function Group({ group, ...props }: FormProps & { group: GroupTitle }) {
   const shown = knobs.filter((k) => k.group === group && applies(k, props.form, { isServer: props.engine.needs_url }));

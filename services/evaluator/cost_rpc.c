@@ -1,0 +1,146 @@
+/* Cost on the wire: the machine and the inputs of a run out of its messages, the basis of the
+ * figures into one, and the call that prices a stored run again. */
+#include <math.h>
+#include <string.h>
+
+#include "measure.h"
+#include "moecap/v1/evaluator.rpc.h"
+#include "service.h"
+
+/* ---- from messages ---- */
+
+/* The fields of CostInputs have the names of the inputs, each in a oneof of its own. */
+static void read_given(const Moecap__V1__CostInputs *wire, double out[EVAL_COST_INPUTS])
+{
+    const ProtobufCMessageDescriptor *type = &moecap__v1__cost_inputs__descriptor;
+
+    for (int i = 0; i < EVAL_COST_INPUTS; i++) {
+        const char *id = eval_cost_input_id((enum eval_cost_input)i);
+        const ProtobufCFieldDescriptor *field =
+            protobuf_c_message_descriptor_get_field_by_name(type, id);
+        const char *base = (const char *)wire;
+
+        out[i] = NAN;
+        if (wire && *(const uint32_t *)(base + field->quantifier_offset) == field->id)
+            out[i] = *(const double *)(base + field->offset);
+    }
+}
+
+/* Devices over which the engine spreads one copy of the model, and copies; experts lie on the same.
+ */
+static unsigned parallel_of(const Moecap__V1__Parallelism *p)
+{
+    const uint32_t parts[] = {p ? p->tensor : 0, p ? p->pipeline : 0, p ? p->data : 0};
+    uint64_t product = 1;
+
+    for (size_t i = 0; i < CAP_COUNT_OF(parts); i++)
+        product *= parts[i] > 1 ? parts[i] : 1;
+    return product < UINT32_MAX ? (unsigned)product : UINT32_MAX;
+}
+
+static bool read_machine(const Moecap__V1__EvaluationSpec *spec,
+                         const Moecap__V1__ShardReport *report, struct cap_arena *arena,
+                         struct eval_cost_machine *out)
+{
+    const Moecap__V1__Hardware *declared = spec ? spec->hardware : NULL;
+    const Moecap__V1__NodeHardware *node = report ? report->hardware : NULL;
+    unsigned parallel = parallel_of(spec ? spec->parallelism : NULL);
+
+    /* Over HTTP the node is the client: it says nothing of the server. */
+    if (report && strcmp(report->timing_boundary, "engine") != 0)
+        return eval_cost_machine_declared(declared ? declared->description : "", parallel, arena,
+                                          out);
+    return eval_cost_machine_node(node ? node->cpu : "", node ? node->cores : 0, arena, out);
+}
+
+bool eval_cost_run_read(const Moecap__V1__EvaluationSpec *spec,
+                        const Moecap__V1__ShardReport *report, struct cap_arena *arena,
+                        struct eval_cost_run *out)
+{
+    const Moecap__V1__Load *load = spec ? spec->load : NULL;
+
+    read_given(spec ? spec->cost : NULL, out->given);
+    out->alone =
+        load && load->kind_case == MOECAP__V1__LOAD__KIND_CONCURRENCY && load->concurrency == 1;
+    return read_machine(spec, report, arena, &out->machine);
+}
+
+/* ---- to messages ---- */
+
+static Moecap__V1__CostTerm *input_to_wire(enum eval_cost_input input,
+                                           const struct eval_cost_term *term,
+                                           struct cap_arena *arena)
+{
+    Moecap__V1__CostTerm *wire = cap_arena_alloc(arena, sizeof *wire);
+
+    if (!wire)
+        return NULL;
+    moecap__v1__cost_term__init(wire);
+    wire->id = (char *)eval_cost_input_id(input);
+    wire->unit = (char *)eval_cost_input_unit(input);
+    wire->source = (char *)eval_cost_source_word(term->source);
+    wire->said = (char *)term->said;
+    wire->used = term->used;
+    if (!isnan(term->value)) {
+        wire->opt_value_case = MOECAP__V1__COST_TERM__OPT_VALUE_VALUE;
+        wire->value = term->value;
+    }
+    return wire;
+}
+
+Moecap__V1__CostBasis *eval_cost_basis(const struct eval_cost_run *run,
+                                       const struct eval_figures *f)
+{
+    Moecap__V1__CostBasis *basis = cap_arena_alloc(f->arena, sizeof *basis);
+    struct eval_cost_term terms[EVAL_COST_INPUTS];
+
+    if (!basis)
+        return NULL;
+    moecap__v1__cost_basis__init(basis);
+    eval_cost_terms(&run->machine, run->given, terms);
+    basis->device = (char *)run->machine.device;
+    basis->devices = run->machine.devices;
+    basis->rented = terms[EVAL_COST_rent].used;
+    basis->sharing = (char *)eval_cost_sharing(f);
+    if (!(basis->terms = cap_arena_array(f->arena, EVAL_COST_INPUTS, sizeof *basis->terms)))
+        return NULL;
+    for (int i = 0; i < EVAL_COST_INPUTS; i++)
+        if (!(basis->terms[basis->n_terms++] =
+                  input_to_wire((enum eval_cost_input)i, &terms[i], f->arena)))
+            return NULL;
+    return basis;
+}
+
+/* ---- the call ---- */
+
+static bool figures_to_wire(struct eval_figures *f, Moecap__V1__CostReply *reply)
+{
+    const size_t first = EVAL_FIGURE_machine_price, last = EVAL_FIGURE_cost_per_correct;
+
+    if (!(reply->figures = cap_arena_array(f->arena, last - first + 1, sizeof *reply->figures)))
+        return false;
+    for (size_t id = first; id <= last; id++) {
+        if (!f->rows[id].reason) /* no memory for it */
+            return false;
+        reply->figures[reply->n_figures++] = &f->rows[id];
+    }
+    return true;
+}
+
+bool eval_handle_cost(struct cap_rpc_call *call, const Moecap__V1__CostRequest *request,
+                      Moecap__V1__CostReply *reply, struct cap_err *err)
+{
+    struct cap_arena *arena = cap_rpc_arena(call);
+    struct eval_figures *f = eval_figures_new(arena);
+    struct eval_cost_run run;
+
+    if (!request->spec)
+        return cap_fail_field(err, CAP_INVALID_ARGUMENT, "spec", "the request holds no spec");
+    if (!f || !eval_cost_run_read(request->spec, request->report, arena, &run))
+        return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "the request needs too much memory");
+    eval_figures_take(f, request->figures, request->n_figures);
+    eval_cost_figures(&run, f);
+    reply->basis = eval_cost_basis(&run, f);
+    return (reply->basis && figures_to_wire(f, reply)) ||
+           cap_fail(err, CAP_RESOURCE_EXHAUSTED, "the request needs too much memory");
+}

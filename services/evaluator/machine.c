@@ -1,0 +1,145 @@
+/* Which machine a run is priced by: devices by the table of hardware, the host they usually sit in
+ * by hosts.def.
+ *
+ * A machine that is not understood is not an error here: its price is unknown and may be given.
+ * Only what contradicts itself (an engine over 8 devices of a machine with 2) cannot be priced. */
+#include <math.h>
+#include <string.h>
+
+#include "cost.h"
+#include "hardware/hardware.h"
+
+enum { DEVICES_PER_HOST = 8 };
+
+static const struct {
+    const char *device;
+    unsigned processors;
+    const char *processor;
+} hosts[] = {
+#define HOST(device, processors, processor) {device, processors, processor},
+#define SOCKET(processor, cores)
+#include "hosts.def"
+#undef HOST
+#undef SOCKET
+};
+
+static const struct {
+    const char *processor;
+    unsigned cores;
+} sockets[] = {
+#define HOST(device, processors, processor)
+#define SOCKET(processor, cores) {processor, cores},
+#include "hosts.def"
+#undef HOST
+#undef SOCKET
+};
+
+static double known(double value)
+{
+    return value > 0 ? value : NAN;
+}
+
+static const char *copy(struct cap_arena *arena, const char *text)
+{
+    return cap_arena_strdup(arena, text);
+}
+
+static void set_host(struct eval_cost_machine *m, const struct cap_device *device)
+{
+    struct cap_err ignored = {0};
+    struct cap_hardware processor;
+    unsigned count = (m->devices + DEVICES_PER_HOST - 1) / DEVICES_PER_HOST;
+
+    if (device->kind != CAP_DEVICE_GPU) { /* a processor or a whole system is its own host */
+        m->host_price = m->host_watts = 0;
+        return;
+    }
+    for (size_t i = 0; i < sizeof hosts / sizeof hosts[0]; i++) {
+        if (strncmp(device->name, hosts[i].device, strlen(hosts[i].device)) != 0 ||
+            !cap_hardware_find(hosts[i].processor, 0, &processor, &ignored))
+            continue;
+        m->host_price = processor.device->price_usd * hosts[i].processors * count;
+        m->host_watts = processor.device->board_w * hosts[i].processors * count;
+        return;
+    }
+}
+
+static bool set_device(struct eval_cost_machine *m, const struct cap_device *device,
+                       struct cap_arena *arena)
+{
+    m->device = device->name;
+    m->source = cap_arena_printf(arena, "%s: %s, %s", device->name, device->source, device->date);
+    m->price = known(device->price_usd);
+    m->watts = known(device->board_w);
+    m->overhead = device->kind == CAP_DEVICE_SYSTEM ? 1 : NAN;
+    set_host(m, device);
+    return m->source != NULL;
+}
+
+/* "1x H100" says one; "H100" says nothing of how many. */
+static bool says_count(const char *text)
+{
+    size_t digits;
+
+    text += strspn(text, " ");
+    digits = strspn(text, "0123456789");
+    return digits > 0 && strspn(text + digits, " x*") > 0 && strcspn(text + digits, "x*") < 2;
+}
+
+bool eval_cost_machine_declared(const char *text, unsigned parallel, struct cap_arena *arena,
+                                struct eval_cost_machine *out)
+{
+    struct eval_cost_machine m = eval_cost_machine_unknown(parallel > 0 ? parallel : 1);
+    struct cap_err ignored = {0};
+    struct cap_hardware found;
+
+    m.declared = true;
+    if (!(m.device = copy(arena, text)))
+        return false;
+    if (cap_hardware_find(text, 0, &found, &ignored)) {
+        if (says_count(text) || found.count > 1)
+            m.devices = found.count;
+        if (!set_device(&m, found.device, arena))
+            return false;
+    }
+    if (m.devices < parallel &&
+        !(m.problem = cap_arena_printf(arena,
+                                       "the declared hardware, \"%.200s\", has fewer devices than "
+                                       "the %u that the declared parallelism needs; correct one",
+                                       text, parallel)))
+        return false;
+    *out = m;
+    return true;
+}
+
+/* A processor has a price, a part of one has none: a virtual machine is rented. */
+static bool check_whole(struct eval_cost_machine *m, const struct cap_device *device,
+                        unsigned cores, struct cap_arena *arena)
+{
+    for (size_t i = 0; i < sizeof sockets / sizeof sockets[0]; i++) {
+        if (strcmp(device->name, sockets[i].processor) != 0 || cores == 0 ||
+            cores >= sockets[i].cores)
+            continue;
+        m->price = m->watts = NAN;
+        m->device = cap_arena_printf(arena, "%u of the %u cores of %s", cores, sockets[i].cores,
+                                     device->name);
+    }
+    return m->device != NULL;
+}
+
+bool eval_cost_machine_node(const char *cpu, unsigned cores, struct cap_arena *arena,
+                            struct eval_cost_machine *out)
+{
+    struct eval_cost_machine m = eval_cost_machine_unknown(1);
+    struct cap_err ignored = {0};
+    struct cap_hardware found;
+
+    m.host_price = m.host_watts = 0;
+    if (!(m.device = copy(arena, cpu)))
+        return false;
+    if (cap_hardware_find(cpu, 0, &found, &ignored) && found.device->kind == CAP_DEVICE_CPU &&
+        (!set_device(&m, found.device, arena) || !check_whole(&m, found.device, cores, arena)))
+        return false;
+    *out = m;
+    return true;
+}

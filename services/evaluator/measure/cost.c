@@ -1,0 +1,265 @@
+/* What a run costs: other figures of it, times the price of its machine's hour.
+ *
+ * Everything but the machine and the inputs is taken from figures, so that a stored run can be
+ * priced again with other inputs (the call Cost), and a figure that is missing says why here, too.
+ * Costs by token and request are prices by time over rates; a request that failed took time as
+ * well, and those that completed pay for it. */
+#include "measure.h"
+
+#include <math.h>
+
+#include "../cost.h"
+
+struct pricing {
+    const struct eval_cost_run *run;
+    struct eval_figures *f;
+    struct eval_cost_term terms[EVAL_COST_INPUTS];
+    struct eval_cost_hour hour;
+    double usd_per_s;
+    bool declared; /* somebody said what the price depends on */
+};
+
+/* ---- the machine ---- */
+
+static const char *why_unpriced(const struct pricing *p)
+{
+    const struct eval_cost_machine *m = &p->run->machine;
+    bool watts;
+
+    if (m->problem)
+        return m->problem;
+    if (p->hour.is_known)
+        return NULL;
+    if (!*m->device)
+        return "it is not known what the run ran on; give --rent, or --hardware and --price";
+    watts = p->hour.missing == EVAL_COST_device_watts;
+    return cap_arena_printf(p->f->arena, "no %s known for %.200s; give %s or --rent",
+                            watts ? "power" : "price", m->device,
+                            watts ? "--device-watts" : "--price");
+}
+
+static void set(struct pricing *p, enum eval_figure_id id, double value)
+{
+    eval_figure_set(p->f, id, value);
+    if (p->declared)
+        eval_figure_declared(p->f, id);
+}
+
+static void measure_purchase(struct pricing *p)
+{
+    const struct eval_cost_machine *m = &p->run->machine;
+    double price = eval_cost_purchase(p->terms, m->devices);
+
+    if (m->problem)
+        eval_figure_none(p->f, EVAL_FIGURE_machine_price, m->problem);
+    else if (isnan(price))
+        eval_figure_none(p->f, EVAL_FIGURE_machine_price,
+                         *m->device ? cap_arena_printf(p->f->arena,
+                                                       "no price known for %.200s; give --price",
+                                                       m->device)
+                                    : "it is not known what the run ran on; give --price");
+    else
+        eval_figure_set(p->f, EVAL_FIGURE_machine_price, price);
+    if (m->declared || p->terms[EVAL_COST_price].source == EVAL_COST_GIVEN ||
+        p->terms[EVAL_COST_host_price].source == EVAL_COST_GIVEN)
+        eval_figure_declared(p->f, EVAL_FIGURE_machine_price);
+}
+
+static void measure_hour(struct pricing *p)
+{
+    static const char covered[] = "the rent covers it";
+
+    set(p, EVAL_FIGURE_cost_per_hour, p->hour.total);
+    set(p, EVAL_FIGURE_cost_per_hour_devices, p->hour.devices);
+    if (p->hour.rented) {
+        eval_figure_none(p->f, EVAL_FIGURE_cost_per_hour_host, covered);
+        eval_figure_none(p->f, EVAL_FIGURE_cost_per_hour_energy, covered);
+        return;
+    }
+    set(p, EVAL_FIGURE_cost_per_hour_host, p->hour.host);
+    set(p, EVAL_FIGURE_cost_per_hour_energy, p->hour.energy);
+}
+
+/* ---- the run ---- */
+
+static const char *reason_of(const struct pricing *p, enum eval_figure_id id)
+{
+    return p->f->rows[id].reason;
+}
+
+/* A figure rests on others: without one there is none, and a wrong one makes it wrong. */
+static bool rests_on(struct pricing *p, enum eval_figure_id id, enum eval_figure_id other)
+{
+    if (eval_figure_has(p->f, other))
+        return true;
+    eval_figure_none(p->f, id, reason_of(p, other));
+    return false;
+}
+
+static void pass_on_invalid(struct pricing *p, enum eval_figure_id id, enum eval_figure_id other)
+{
+    if (p->f->rows[other].invalid && eval_figure_has(p->f, id))
+        eval_figure_invalid(p->f, id, "%s", reason_of(p, other));
+}
+
+/* USD for each of what `rate` counts, of the share of the time that goes into it. */
+static void measure_by_rate(struct pricing *p, enum eval_figure_id id, enum eval_figure_id rate,
+                            double share)
+{
+    if (!rests_on(p, id, rate))
+        return;
+    if (eval_figure_value(p->f, rate) > 0)
+        set(p, id, p->usd_per_s * share / eval_figure_value(p->f, rate));
+    else
+        eval_figure_none(p->f, id, "none completed");
+    pass_on_invalid(p, id, rate);
+}
+
+static void measure_run(struct pricing *p)
+{
+    if (rests_on(p, EVAL_FIGURE_run_cost, EVAL_FIGURE_wall_s))
+        set(p, EVAL_FIGURE_run_cost, p->usd_per_s * eval_figure_value(p->f, EVAL_FIGURE_wall_s));
+    pass_on_invalid(p, EVAL_FIGURE_run_cost, EVAL_FIGURE_wall_s);
+    measure_by_rate(p, EVAL_FIGURE_cost_per_request, EVAL_FIGURE_requests_per_s, 1);
+}
+
+static void measure_correct(struct pricing *p)
+{
+    enum eval_figure_id id = EVAL_FIGURE_cost_per_correct;
+    double correct;
+
+    if (!rests_on(p, id, EVAL_FIGURE_cost_per_request) || !rests_on(p, id, EVAL_FIGURE_accuracy) ||
+        !rests_on(p, id, EVAL_FIGURE_completed) || !rests_on(p, id, EVAL_FIGURE_attempted))
+        return;
+    correct = round(eval_figure_value(p->f, EVAL_FIGURE_accuracy) *
+                    eval_figure_value(p->f, EVAL_FIGURE_attempted));
+    if (correct > 0)
+        set(p, id,
+            eval_figure_value(p->f, EVAL_FIGURE_cost_per_request) *
+                eval_figure_value(p->f, EVAL_FIGURE_completed) / correct);
+    else
+        eval_figure_none(p->f, id, "no right answer");
+    pass_on_invalid(p, id, EVAL_FIGURE_cost_per_request);
+    pass_on_invalid(p, id, EVAL_FIGURE_accuracy);
+}
+
+/* ---- input and output ---- */
+
+/* False where nobody timed both phases: one that is missing did not take 0 s. Without output (only
+ * log-likelihoods) all is input. */
+static bool prefill_share(const struct eval_figures *f, double *out_share)
+{
+    double in, out = 0;
+
+    if (!eval_figure_has(f, EVAL_FIGURE_prefill_s))
+        return false;
+    in = eval_figure_value(f, EVAL_FIGURE_prefill_s);
+    if (eval_figure_has(f, EVAL_FIGURE_decode_s))
+        out = eval_figure_value(f, EVAL_FIGURE_decode_s);
+    else if (eval_figure_has(f, EVAL_FIGURE_output_tokens_per_s))
+        return false;
+    *out_share = in / (in + out);
+    return in + out > 0;
+}
+
+const char *eval_cost_sharing(const struct eval_figures *f)
+{
+    double ignored;
+
+    return prefill_share(f, &ignored)
+               ? "input and output share the cost as prefill and decode passes share their time"
+               : "every token costs the same, input or output: how they share the time is not "
+                 "known";
+}
+
+static void measure_tokens(struct pricing *p)
+{
+    const double million = 1e6;
+    double share;
+
+    measure_by_rate(p, EVAL_FIGURE_cost_per_1m_tokens, EVAL_FIGURE_total_tokens_per_s, million);
+    if (prefill_share(p->f, &share)) {
+        measure_by_rate(p, EVAL_FIGURE_cost_per_1m_input_tokens, EVAL_FIGURE_input_tokens_per_s,
+                        million * share);
+        measure_by_rate(p, EVAL_FIGURE_cost_per_1m_output_tokens, EVAL_FIGURE_output_tokens_per_s,
+                        million * (1 - share));
+        return;
+    }
+    measure_by_rate(p, EVAL_FIGURE_cost_per_1m_input_tokens, EVAL_FIGURE_total_tokens_per_s,
+                    million);
+    if (rests_on(p, EVAL_FIGURE_cost_per_1m_output_tokens, EVAL_FIGURE_output_tokens_per_s))
+        measure_by_rate(p, EVAL_FIGURE_cost_per_1m_output_tokens, EVAL_FIGURE_total_tokens_per_s,
+                        million);
+}
+
+/* ---- by the engine's own times ---- */
+
+/* How many requests share a step. Where no engine says so, only a run that asks for one at a time
+ * does: a price of 1 / TPOT for all of a batch would be that many times too high. */
+static double batch_of(const struct pricing *p, enum eval_figure_id id)
+{
+    if (eval_figure_has(p->f, id))
+        return eval_figure_value(p->f, id);
+    return p->run->alone ? 1 : NAN;
+}
+
+static void measure_busy(struct pricing *p)
+{
+    enum eval_figure_id id = EVAL_FIGURE_cost_per_request_busy;
+    double prefill = batch_of(p, EVAL_FIGURE_prefill_batch_mean),
+           decode = batch_of(p, EVAL_FIGURE_decode_batch_mean), tokens;
+
+    if (!rests_on(p, id, EVAL_FIGURE_ttft_ms_mean) || !rests_on(p, id, EVAL_FIGURE_tpot_ms_mean) ||
+        !rests_on(p, id, EVAL_FIGURE_output_tokens_per_s) ||
+        !rests_on(p, id, EVAL_FIGURE_requests_per_s))
+        return;
+    if (isnan(prefill) || isnan(decode)) {
+        eval_figure_none(p->f, id, "how many requests shared a pass is not known");
+        return;
+    }
+    tokens = eval_figure_value(p->f, EVAL_FIGURE_output_tokens_per_s) /
+             eval_figure_value(p->f, EVAL_FIGURE_requests_per_s);
+    set(p, id,
+        eval_cost_busy_request(
+            p->hour.total, eval_figure_value(p->f, EVAL_FIGURE_ttft_ms_mean) / 1e3, prefill,
+            eval_figure_value(p->f, EVAL_FIGURE_tpot_ms_mean) / 1e3, tokens, decode));
+    pass_on_invalid(p, id, EVAL_FIGURE_output_tokens_per_s);
+}
+
+/* ---- the whole ---- */
+
+static void price(struct pricing *p)
+{
+    const struct eval_cost_machine *m = &p->run->machine;
+
+    eval_cost_terms(m, p->run->given, p->terms);
+    p->hour = eval_cost_of_hour(p->terms, m->devices);
+    p->usd_per_s = p->hour.total / 3600;
+    p->declared = m->declared;
+    for (int i = 0; i < EVAL_COST_INPUTS; i++)
+        p->declared |= p->terms[i].used && p->terms[i].source == EVAL_COST_GIVEN;
+}
+
+void eval_cost_figures(const struct eval_cost_run *run, struct eval_figures *f)
+{
+    struct pricing p = {.run = run, .f = f};
+    const char *problem;
+
+    price(&p);
+    measure_purchase(&p);
+    if ((problem = why_unpriced(&p))) {
+        for (unsigned id = EVAL_FIGURE_cost_per_hour; id <= EVAL_FIGURE_cost_per_correct; id++)
+            eval_figure_none(f, id, problem);
+        return;
+    }
+    measure_hour(&p);
+    measure_run(&p);
+    measure_correct(&p);
+    measure_tokens(&p);
+    measure_busy(&p);
+}
+
+void eval_measure_cost(struct eval_evidence *e, struct eval_figures *f)
+{
+    eval_cost_figures(&e->run.cost, f);
+}
