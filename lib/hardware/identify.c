@@ -253,7 +253,8 @@ static bool begins_a_name(const struct words *words, size_t at)
            !list_has(makers, words->items[at]);
 }
 
-/* The number that stands nearest before the name, else behind it; 1 when there is none. */
+/* The number that stands nearest before the name, else behind it; 1 when there is none, 0 when
+ * there is another word in its place ("N/A x H100"). */
 static unsigned long count_at(const struct words *words, size_t named)
 {
     for (size_t i = named; i-- > 0 && !begins_a_name(words, i);) {
@@ -263,6 +264,8 @@ static unsigned long count_at(const struct words *words, size_t named)
 
         if (is_times(word) || (plain && (strcmp(next, "x") == 0 || (i == 0 && is_known(next)))))
             return strtoul(word + (*word == 'x'), NULL, 10);
+        if (strcmp(word, "x") == 0 && strcspn(words->items[i - (i > 0)], "0123456789") > 0)
+            return 0;
     }
     for (size_t i = named + 1; i < words->count && !begins_a_name(words, i); i++) {
         if (is_times(words->items[i]) && *words->items[i] == 'x')

@@ -41,6 +41,60 @@ static bool fail_full(struct cap_err *err)
     return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "the header needs too much memory");
 }
 
+/* ---- its machine ---- */
+
+static void read_rates(const Moecap__V1__NodeHardware *node, struct cap_arena *arena,
+                       struct eval_hardware *out)
+{
+    for (size_t i = 0; i < node->n_compute && out->rate_count < EVAL_RATES_MAX; i++) {
+        const char *precision = cap_arena_strdup(arena, node->compute[i]->precision);
+
+        if (precision && node->compute[i]->gflop_per_s > 0) {
+            out->rates[out->rate_count].precision = precision;
+            out->rates[out->rate_count++].gflop_s = node->compute[i]->gflop_per_s;
+        }
+    }
+}
+
+static bool read_node(const Moecap__V1__NodeHardware *node, bool on_processor,
+                      struct cap_arena *arena, struct eval_hardware *out)
+{
+    out->card = node->n_devices > 0 && !on_processor;
+    out->found = cap_arena_strdup(arena, out->card ? node->devices[0] : node->cpu);
+    out->found_count = out->card ? (unsigned)node->n_devices : node->sockets;
+    out->read_gb_s = node->read_bandwidth_gb_s > 0 ? node->read_bandwidth_gb_s : 0;
+    out->cache_bytes = out->card ? 0 : node->last_level_cache_bytes;
+    read_rates(node, arena, out);
+    return out->found != NULL;
+}
+
+/* What a server runs on is declared; what our engine runs on, the node found out. */
+static bool read_hardware(const Moecap__V1__EvidenceHeader *header, struct cap_arena *arena,
+                          struct eval_hardware *out)
+{
+    const Moecap__V1__EvaluationSpec *spec = header->spec;
+    const Moecap__V1__Hardware *declared = spec ? spec->hardware : NULL;
+    const Moecap__V1__Parallelism *p = spec ? spec->parallelism : NULL;
+    const Moecap__V1__NodeHardware *node = header->report ? header->report->hardware : NULL;
+
+    *out = (struct eval_hardware){
+        .server = header->report && strcmp(header->report->timing_boundary, "engine") != 0,
+        .declared = cap_arena_strdup(arena, declared ? declared->description : ""),
+        .found = "",
+        .precision = cap_arena_strdup(arena, spec ? spec->precision : ""),
+    };
+    if (declared) {
+        out->peak_gb_s = declared->peak_bandwidth_gb_s; /* 0 where it was not declared */
+        out->peak_gflop_s = declared->peak_tflops * 1000;
+    }
+    if (p)
+        out->parallel =
+            (p->tensor ? p->tensor : 1) * (p->pipeline ? p->pipeline : 1) * (p->data ? p->data : 1);
+    return out->declared && out->precision &&
+           (!node || out->server ||
+            read_node(node, declared && strcmp(declared->device, "cpu") == 0, arena, out));
+}
+
 static bool read_report(const Moecap__V1__ShardReport *report, struct cap_arena *arena,
                         struct eval_run *out)
 {
@@ -78,7 +132,8 @@ bool eval_run_read(const Moecap__V1__EvidenceHeader *header, struct cap_arena *a
         .metric_count = header->task->n_metrics,
         .exact_tokens = generation && generation->ignore_eos ? generation->max_tokens : 0,
     };
-    return ((!header->report || read_report(header->report, arena, out)) &&
+    return (read_hardware(header, arena, &out->hardware) &&
+            (!header->report || read_report(header->report, arena, out)) &&
             eval_cost_run_read(header->spec, header->report, arena, &out->cost)) ||
            fail_full(err);
 }
@@ -246,7 +301,17 @@ void eval_evidence_add_verdict(struct eval_evidence *e, const Moecap__V1__Verdic
 
 /* ---- passes ---- */
 
-static void add_work(struct eval_phase_sums *sums, const Moecap__V1__Pass *pass)
+/* Of what a pass reads, the cache may still hold at most its own size from the pass before. */
+static void add_traffic(struct eval_phase_sums *sums, uint64_t bytes, uint64_t cache_bytes)
+{
+    if (bytes > cache_bytes)
+        sums->memory_bytes += bytes - cache_bytes;
+    else
+        sums->in_cache_passes++;
+}
+
+static void add_work(struct eval_phase_sums *sums, const Moecap__V1__Pass *pass,
+                     uint64_t cache_bytes)
 {
     if (pass->opt_weight_bytes_case == MOECAP__V1__PASS__OPT_WEIGHT_BYTES_WEIGHT_BYTES &&
         pass->opt_kv_bytes_case == MOECAP__V1__PASS__OPT_KV_BYTES_KV_BYTES) {
@@ -254,6 +319,7 @@ static void add_work(struct eval_phase_sums *sums, const Moecap__V1__Pass *pass)
         sums->kv_bytes += pass->kv_bytes;
         sums->bytes_passes++;
         sums->bytes_ns += pass->duration_ns;
+        add_traffic(sums, pass->weight_bytes + pass->kv_bytes, cache_bytes);
     }
     if (pass->opt_flops_case == MOECAP__V1__PASS__OPT_FLOPS_FLOPS) {
         sums->flops += pass->flops;
@@ -262,9 +328,12 @@ static void add_work(struct eval_phase_sums *sums, const Moecap__V1__Pass *pass)
     }
 }
 
+/* A pass that does not say what it did is in no figure of prefill or decode either. */
 static enum eval_phase phase_of(Moecap__V1__Phase phase)
 {
-    return phase == MOECAP__V1__PHASE__PHASE_DECODE ? EVAL_DECODE : EVAL_PREFILL;
+    return phase == MOECAP__V1__PHASE__PHASE_PREFILL  ? EVAL_PREFILL
+           : phase == MOECAP__V1__PHASE__PHASE_DECODE ? EVAL_DECODE
+                                                      : EVAL_MIXED;
 }
 
 void eval_evidence_add_pass(struct eval_evidence *e, const Moecap__V1__Pass *pass)
@@ -283,7 +352,7 @@ void eval_evidence_add_pass(struct eval_evidence *e, const Moecap__V1__Pass *pas
     } else {
         sums->tokens += pass->tokens;
         sums->duration_ns += pass->duration_ns;
-        add_work(sums, pass);
+        add_work(sums, pass, e->run.hardware.cache_bytes);
     }
     sums->sequences += pass->sequences;
     if (pass->n_distinct_experts == 0)

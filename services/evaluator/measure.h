@@ -34,6 +34,28 @@ enum {
 
 /* ---- what is known of the run ---- */
 
+enum { EVAL_RATES_MAX = 8 };
+
+/* What the run's machine can do, as it was declared, found and measured. Texts "" or NULL and
+ * numbers 0: not known. */
+struct eval_hardware {
+    bool server;                    /* a machine of others: nobody measured it */
+    const char *declared;           /* its text; of a server */
+    const char *found;              /* the node's card, or its processor */
+    unsigned found_count;           /* of them */
+    unsigned parallel;              /* devices that the server's parallelism needs */
+    bool card;                      /* it computes on a card, not on the processor */
+    const char *precision;          /* that the run computes in */
+    double peak_gb_s, peak_gflop_s; /* declared, of the whole machine */
+    double read_gb_s;               /* measured by the node, as are: */
+    struct {
+        const char *precision;
+        double gflop_s;
+    } rates[EVAL_RATES_MAX];
+    size_t rate_count;
+    uint64_t cache_bytes; /* last level, together */
+};
+
 struct eval_run {
     uint32_t attempted;         /* samples of the run */
     uint32_t attempts;          /* leases that stored something */
@@ -48,6 +70,7 @@ struct eval_run {
     const char
         *counts_unknown; /* why the node left out token counts; NULL or "" = it does not say */
     struct eval_cost_run cost;
+    struct eval_hardware hardware;
 };
 
 /* The machine of a run and what is said of its cost; report may be NULL (cost_rpc.c). False when
@@ -61,7 +84,9 @@ bool eval_run_read(const Moecap__V1__EvidenceHeader *header, struct cap_arena *a
 
 /* ---- what is kept ---- */
 
-enum eval_phase { EVAL_PREFILL, EVAL_DECODE, EVAL_PHASE_COUNT };
+/* A mixed pass reads prompts and writes answers: it is in the figures of neither. */
+enum eval_phase { EVAL_PREFILL, EVAL_DECODE, EVAL_MIXED, EVAL_PHASE_COUNT };
+enum { EVAL_PURE_PHASES = EVAL_MIXED };
 
 struct eval_values { /* of one duration, in microseconds */
     double *items;
@@ -79,6 +104,8 @@ struct eval_phase_sums {
     uint64_t weight_bytes, kv_bytes, bytes_passes, bytes_ns;
     double flops;
     uint64_t flops_passes, flops_ns;
+    /* of the bytes, what a processor's last-level cache cannot have kept from the pass before */
+    uint64_t memory_bytes, in_cache_passes;
 };
 
 struct eval_layer_counts {
@@ -195,6 +222,9 @@ const char *eval_timing_problem(const struct eval_evidence *e);
 
 /* Why there is no figure of these passes; NULL: there can be one. Only a rate needs times. */
 const char *eval_passes_problem(const struct eval_evidence *e, enum eval_phase phase, bool rate);
+/* The same of what passes count of their work; `said`: passes that did. */
+const char *eval_work_problem(const struct eval_evidence *e, enum eval_phase phase, uint64_t said,
+                              bool rate);
 /* Why token counts are not known. */
 const char *eval_counts_problem(const struct eval_evidence *e);
 

@@ -9,7 +9,7 @@
 
 static const struct {
     const char *batch, *load;
-} ids[EVAL_PHASE_COUNT] = {
+} ids[EVAL_PURE_PHASES] = {
     [EVAL_PREFILL] = {"activation_batch_prefill", "expert_load_prefill"},
     [EVAL_DECODE] = {"activation_batch_decode", "expert_load_decode"},
 };
@@ -86,7 +86,7 @@ bool eval_curves_of(const struct eval_evidence *e, struct eval_curves *out)
 {
     bool counted_twice = e->run.attempts > 1; /* see experts.c */
 
-    for (int phase = 0; phase < EVAL_PHASE_COUNT; phase++)
+    for (int phase = 0; phase < EVAL_PURE_PHASES; phase++)
         if (!add_batch(e, (enum eval_phase)phase, out) ||
             (!counted_twice && !add_load(e, (enum eval_phase)phase, out)))
             return false;

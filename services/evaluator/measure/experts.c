@@ -146,7 +146,7 @@ enum { LOAD_FIGURES = 6 };
 
 static const struct {
     enum eval_figure_id activated, share, load[LOAD_FIGURES]; /* in the order of `values` below */
-} ids[EVAL_PHASE_COUNT] = {
+} ids[EVAL_PURE_PHASES] = {
 #define IDS(phase)                                                                                 \
     {                                                                                              \
         EVAL_FIGURE_activated_experts_##phase, EVAL_FIGURE_activated_share_##phase,                \
@@ -220,7 +220,7 @@ static void measure_share(const struct eval_evidence *e, enum eval_phase phase,
 void eval_measure_experts(struct eval_evidence *e, struct eval_figures *f)
 {
     measure_whole_load(e, f);
-    for (int i = 0; i < EVAL_PHASE_COUNT; i++) {
+    for (int i = 0; i < EVAL_PURE_PHASES; i++) {
         enum eval_phase phase = (enum eval_phase)i;
 
         measure_activated(e, phase, ids[phase].activated, f);

@@ -92,7 +92,9 @@ const char *eval_passes_problem(const struct eval_evidence *e, enum eval_phase p
         return e->run.reported && !e->run.in_engine ? "engine does not report passes"
                                                     : "no pass records";
     if (e->phases[phase].passes == 0)
-        return phase == EVAL_DECODE ? "no decode" : "no prefill passes";
+        return phase == EVAL_DECODE    ? "no decode"
+               : phase == EVAL_PREFILL ? "no prefill passes"
+                                       : "no mixed passes";
     return rate && e->phases[phase].duration_ns == 0 ? "passes without duration" : NULL;
 }
 

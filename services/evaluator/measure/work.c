@@ -4,13 +4,13 @@
  * read, and how many floating-point operations it made. Of a decode pass, which reads much and
  * computes little, the bytes over its time are what the memory gave; of a prefill pass the
  * operations over its time are what the processor gave. Dividing by what the hardware can do makes
- * utilisation of them; that needs a table of hardware, which is not here. */
+ * utilisation of them: utilisation.c. */
 #include "measure.h"
 
 /* Every pass that has a time must have said it: a sum over some of them would not be that of the
  * run. */
-static const char *why_none(const struct eval_evidence *e, enum eval_phase phase, uint64_t said,
-                            bool rate)
+const char *eval_work_problem(const struct eval_evidence *e, enum eval_phase phase, uint64_t said,
+                              bool rate)
 {
     const struct eval_phase_sums *sums = &e->phases[phase];
     const char *problem = eval_passes_problem(e, phase, rate);
@@ -25,8 +25,8 @@ static const char *why_none(const struct eval_evidence *e, enum eval_phase phase
 static void measure_bytes(const struct eval_evidence *e, struct eval_figures *f)
 {
     const struct eval_phase_sums *s = &e->phases[EVAL_DECODE];
-    const char *step = why_none(e, EVAL_DECODE, s->bytes_passes, false);
-    const char *rate = why_none(e, EVAL_DECODE, s->bytes_passes, true);
+    const char *step = eval_work_problem(e, EVAL_DECODE, s->bytes_passes, false);
+    const char *rate = eval_work_problem(e, EVAL_DECODE, s->bytes_passes, true);
     double bytes = (double)s->weight_bytes + (double)s->kv_bytes;
 
     if (step)
@@ -43,7 +43,7 @@ static void measure_flops(const struct eval_evidence *e, enum eval_phase phase,
                           enum eval_figure_id id, struct eval_figures *f)
 {
     const struct eval_phase_sums *s = &e->phases[phase];
-    const char *problem = why_none(e, phase, s->flops_passes, true);
+    const char *problem = eval_work_problem(e, phase, s->flops_passes, true);
 
     if (problem)
         eval_figure_none(f, id, problem);

@@ -280,6 +280,10 @@ static void every_wrong_value_is_named_with_its_range(void **state)
          "parallelism.tensor 8: engine \"native\" runs on one device"},
         {"'hardware': {'device_count': 5000}", "spec.hardware.device_count",
          "hardware.device_count 5000 is not from 0 to 4096"},
+        {"'hardware': {'peak_bandwidth_gb_s': 0}", "spec.hardware.peak_bandwidth_gb_s",
+         "hardware.peak_bandwidth_gb_s 0 is not from 0.001 to 1e+09"},
+        {"'hardware': {'peak_tflops': -1}", "spec.hardware.peak_tflops",
+         "hardware.peak_tflops -1 is not from 1e-06 to 1e+09"},
         {"'hardware': {'device': 'tpu'}", "spec.hardware.device",
          "hardware.device \"tpu\" is neither cpu nor cuda"},
         {"'prompt_format': 'html'", "spec.prompt_format",
@@ -342,7 +346,8 @@ static void what_is_not_of_the_knobs_kind_is_told_with_range_and_example(void **
          "load.ramp_s needs load.ramp_to_per_s"},
         {"'load': {'replay': '1,0'}", "spec.load.replay",
          "load.replay: line 1: 0 comes after 1: times go back"},
-        {"'slo': {'ttft_ms': -1}", "spec.slo.ttft_ms", "slo.ttft_ms -1 is not above 0 and up to 1e+09"},
+        {"'slo': {'ttft_ms': -1}", "spec.slo.ttft_ms",
+         "slo.ttft_ms -1 is not above 0 and up to 1e+09"},
     };
 
     (void)state;

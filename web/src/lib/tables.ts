@@ -12,7 +12,8 @@ export const tables = {
  ],
  "phases": [
   "prefill",
-  "decode"
+  "decode",
+  "mixed"
  ],
  "verdict_kinds": [
   "correct",
@@ -86,6 +87,8 @@ export const tables = {
   {"id": "note", "path": "note", "kind": "text", "flag": "note", "label": "Note", "help": "shown beside the run", "unset": "none", "group": "Metadata", "example": "after the upgrade", "min": 0, "max": 512, "hashed": false},
   {"id": "revision", "path": "revision", "kind": "text", "flag": "revision", "label": "Revision of the model", "help": "commit or tag of the model, kept with the run", "unset": "none", "group": "Metadata", "example": "main", "min": 0, "max": 128, "hashed": true},
   {"id": "hardware", "path": "hardware.description", "kind": "text", "flag": "hardware", "label": "Hardware", "help": "hardware of the server, declared", "unset": "not declared", "group": "Machine", "example": "8x H100-SXM", "when": "server", "min": 0, "max": 256, "hashed": true},
+  {"id": "peak_bandwidth", "path": "hardware.peak_bandwidth_gb_s", "kind": "real", "flag": "peak-bandwidth", "label": "Peak bandwidth", "help": "memory bandwidth of the whole machine, all devices together, declared", "unset": "by the table of devices", "group": "Machine", "unit": "GB/s", "example": "26800", "range": "0.001 to 1e+09", "low": 0.001, "high": 1e9, "tells_zero": true, "hashed": true},
+  {"id": "peak_flops", "path": "hardware.peak_tflops", "kind": "real", "flag": "peak-flops", "label": "Peak compute", "help": "dense peak of the whole machine at this precision, declared", "unset": "by the table of devices", "group": "Machine", "unit": "TFLOPS", "example": "7916", "range": "1e-06 to 1e+09", "low": 1e-6, "high": 1e9, "tells_zero": true, "hashed": true},
   {"id": "device", "path": "hardware.device", "kind": "word", "flag": "device", "label": "Device", "help": "what the node must have", "unset": "any", "group": "Machine", "example": "cpu", "when": "native", "min": 0, "max": 64, "words": ["cpu", "cuda"], "words_when": "native", "hashed": true},
   {"id": "device_count", "path": "hardware.device_count", "kind": "whole", "flag": "device-count", "label": "Devices", "help": "how many devices the node must have", "unset": "0 = any", "group": "Machine", "unit": "devices", "example": "1", "when": "native", "range": "0 to 4096", "min": 0, "max": 4096, "hashed": true},
   {"id": "tensor", "path": "parallelism.tensor", "kind": "whole", "flag": "tensor-parallel", "label": "Tensor parallel", "help": "tensor parallelism of a server", "unset": "1", "group": "Machine", "unit": "devices", "example": "8", "when": "server", "preset": "1", "range": "1 to 1024", "min": 1, "max": 1024, "hashed": true},

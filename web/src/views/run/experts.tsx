@@ -8,7 +8,7 @@ import { ErrorBox } from "../../ui/errorbox.tsx";
 import { HeatMap } from "../../ui/heatmap.tsx";
 import { orders, phases, useRunState } from "./state.ts";
 
-const phaseNames = { both: "prefill and decode", prefill: "prefill", decode: "decode" };
+const phaseNames = { both: "prefill and decode", prefill: "prefill", decode: "decode", mixed: "passes of both kinds" };
 const orderNames = { number: "by number", load: "by load, layer by layer" };
 
 export function Experts({ run }: { run: Run }) {
@@ -43,11 +43,13 @@ export function Experts({ run }: { run: Run }) {
             name="phase"
             onChange={(e) => choosePhase(e.currentTarget.value as typeof state.phase)}
           >
-            {phases.map((p) => (
-              <option key={p} value={p}>
-                {phaseNames[p]}
-              </option>
-            ))}
+            {phases
+              .filter((p) => p !== "mixed" || counts.some((c) => c.phase === p))
+              .map((p) => (
+                <option key={p} value={p}>
+                  {phaseNames[p]}
+                </option>
+              ))}
           </select>
         </label>
         <label>
