@@ -16,7 +16,9 @@ enum { REASONS_MAX = 64, MARKED_RUNS_MAX = 4, PAGE_ARENA_BYTES = 256 << 20 };
 
 struct cli_board_options cli_board_options;
 
-/* The columns that hold figures: heading, figure id, digits after the point. */
+/* The columns that hold figures: heading, figure id, digits after the point; SHORT: as many as an
+ * amount of any size needs. */
+enum { SHORT = -1 };
 static const struct column {
     const char *heading, *figure;
     int digits;
@@ -27,6 +29,8 @@ static const struct column {
     {"pre tok/s", "prefill_tokens_per_s", 0},
     {"exp pre", "activated_experts_prefill", 2},
     {"exp dec", "activated_experts_decode", 2},
+    {"$/1M out", "cost_per_1m_output_tokens", SHORT},
+    {"$/right", "cost_per_correct", SHORT},
 };
 
 /* The board's columns in order; the figures stand between accuracy and state. */
@@ -43,8 +47,9 @@ enum {
     BOARD_COLUMNS
 };
 /* What a narrow terminal does without, the first first. */
-static const size_t dispensable[] = {STATE,       ENGINE,  FIGURES + 4, FIGURES + 3,
-                                     FIGURES + 5, FIGURES, FIGURES + 1, PRECISION};
+static const size_t dispensable[] = {STATE,       ENGINE,      FIGURES + 7, FIGURES + 4,
+                                     FIGURES + 3, FIGURES + 5, FIGURES + 6, FIGURES,
+                                     FIGURES + 1, PRECISION};
 
 static const Moecap__V1__Figure *find_figure(Moecap__V1__Figure *const *figures, size_t count,
                                              const char *id)
@@ -65,6 +70,7 @@ struct reasons {
     char text[REASONS_MAX][160];
     uint32_t columns[REASONS_MAX];
     int count;
+    bool declared; /* a value has a star */
 };
 
 static void note_reason(struct reasons *reasons, size_t column, const char *text)
@@ -112,9 +118,15 @@ static void add_figure(struct cli_table_out *table, const Moecap__V1__BoardRow *
     const struct column *column = &columns[index];
     const Moecap__V1__Figure *f = find_figure(row->figures, row->n_figures, column->figure);
 
-    if (has_value(f))
-        cli_table_addf(table, "%.*f", column->digits, f->value);
-    else
+    if (has_value(f)) {
+        const char *star = strcmp(f->basis, "declared") == 0 ? "*" : "";
+
+        reasons->declared |= *star != 0;
+        if (column->digits == SHORT)
+            cli_table_addf(table, "%.3g%s", f->value, star);
+        else
+            cli_table_addf(table, "%.*f%s", column->digits, f->value, star);
+    } else
         add_missing(table, FIGURES + index, f, reasons);
 }
 
@@ -184,6 +196,8 @@ static void add_reasons(const struct cli_table_out *table, const struct reasons 
         }
         cap_buf_add_str(out, *separator == ',' ? ")\n" : "\n");
     }
+    if (reasons->declared)
+        cap_buf_add_str(out, "* : rests on what the submitter declared\n");
 }
 
 static bool has_mark(const Moecap__V1__BoardRow *row, const char *id)

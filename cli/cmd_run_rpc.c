@@ -190,6 +190,28 @@ static void print_report(const Moecap__V1__ShardReport *report,
         cli_say("note        %s", report->notes[i]);
 }
 
+/* What the figures of cost rest on; `moecap cost` shows all of it and tries other prices. */
+static void print_cost(const Moecap__V1__CostBasis *cost)
+{
+    CAP_AUTO_BUF(line, 2048);
+
+    cap_buf_printf(&line, "%u x %.256s, %s", cost->devices,
+                   *cost->device ? cost->device : "a device that is not known",
+                   cost->rented ? "rented" : "bought");
+    for (size_t i = 0; i < cost->n_terms; i++) {
+        const Moecap__V1__CostTerm *term = cost->terms[i];
+
+        if (!term->used)
+            continue;
+        if (!term->opt_value_case)
+            cap_buf_printf(&line, ", %s unknown", term->id);
+        else if (strcmp(term->source, "given") == 0)
+            cap_buf_printf(&line, ", %s %g%s%s (declared)", term->id, term->value,
+                           *term->unit ? " " : "", term->unit);
+    }
+    cli_say("cost        %s", line.data);
+}
+
 static void print_hashes(const Moecap__V1__GetRunReply *reply)
 {
     const Moecap__V1__ShardReport *report = reply->row->report;
@@ -240,6 +262,8 @@ static void print_run(const Moecap__V1__GetRunReply *reply)
     cli_say("times       queued %s, ended %s", queued, ended);
     if (row->report)
         print_report(row->report, spec);
+    if (reply->cost)
+        print_cost(reply->cost);
     print_marks(row);
     print_attempts(reply);
     print_figures(row);

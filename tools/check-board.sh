@@ -1,6 +1,6 @@
 #!/bin/sh
 # Does a board (moecap board --json) hold exactly what the demo expects? Says what is wrong.
-#   gsm-mini: accuracy, TTFT, TPOT, throughput and activated experts are known
+#   gsm-mini: accuracy, TTFT, TPOT, throughput, cost and activated experts are known
 #   choice-mini: accuracy and prefill throughput are known, TPOT is unknown because there is no decode
 set -eu
 board=$1
@@ -36,6 +36,7 @@ END {
         if (task == "gsm-mini") {
             known(row, name, "ttft_ms_p50"); known(row, name, "tpot_ms_p50")
             known(row, name, "output_tokens_per_s")
+            known(row, name, "cost_per_1m_output_tokens"); known(row, name, "cost_per_correct")
             known(row, name, "activated_experts_prefill"); known(row, name, "activated_experts_decode")
         } else {
             known(row, name, "prefill_tokens_per_s")

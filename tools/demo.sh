@@ -36,17 +36,20 @@ rm -rf "$state"
 "$bin/moecap" --state "$state" up --detach --ports auto --models models
 
 moecap() { "$bin/moecap" --state "$state" "$@"; }
+# No table knows what this machine costs, so the demo declares a rent, and says so.
+rent=${MOECAP_DEMO_RENT:-0.10}
 ids=
 for precision in bf16 int8; do
     for batch in 1 4; do
         id=$(moecap submit --model moecap-tiny --engine native --precision "$precision" \
-            --task gsm-mini --task choice-mini --batch-size "$batch" --quiet)
+            --task gsm-mini --task choice-mini --batch-size "$batch" --rent "$rent" --quiet)
         ids="$ids $id"
     done
 done
 # shellcheck disable=SC2086 # a list of ids
 moecap watch $ids
 moecap board
+echo "Cost is at an example rent of $rent USD an hour for this machine; at yours: $bin/moecap --state $state cost RUN --rent USD"
 [ "$leave" = yes ] || {
     echo
     echo "The page: $(sed -n 's/.*"address": "\(http:[^"]*\)".*/\1/p' "$state/runtime.json")"
