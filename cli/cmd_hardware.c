@@ -19,13 +19,14 @@ static json_t *device_json(const struct cap_device *device)
     for (int i = 0; i < CAP_COMPUTE_COUNT; i++)
         json_object_set_new(peaks, cap_compute_word((enum cap_compute)i),
                             number_of(device->tflops[i]));
-    return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:s}", "name",
+    return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:s}", "name",
                      device->name, "vendor", device->vendor, "kind",
-                     cap_device_kind_word(device->kind), "memory_gb", number_of(device->memory_gb),
-                     "bandwidth_gb_s", number_of(device->bandwidth_gb_s), "link_gb_s",
-                     number_of(device->link_gb_s), "peak_tflops", peaks, "board_w",
-                     number_of(device->board_w), "price_usd", number_of(device->price_usd),
-                     "source", device->source, "date", device->date);
+                     cap_device_kind_word(device->kind), "cores",
+                     device->cores ? json_integer(device->cores) : json_null(), "memory_gb",
+                     number_of(device->memory_gb), "bandwidth_gb_s",
+                     number_of(device->bandwidth_gb_s), "link_gb_s", number_of(device->link_gb_s),
+                     "peak_tflops", peaks, "board_w", number_of(device->board_w), "price_usd",
+                     number_of(device->price_usd), "source", device->source, "date", device->date);
 }
 
 /* ---- for people ---- */
@@ -84,7 +85,10 @@ static void print_one(const struct cap_hardware *found)
     cli_say("device      %s, %s, %s", d->name, d->vendor, cap_device_kind_word(d->kind));
     if (found->count > 1)
         cli_say("count       %u; what follows is of one", found->count);
-    say_number("memory", d->memory_gb, "GB");
+    if (d->cores)
+        cli_say("cores       %u; a machine with fewer has a part of it", d->cores);
+    else
+        say_number("memory", d->memory_gb, "GB");
     say_number("bandwidth", d->bandwidth_gb_s, "GB/s");
     say_number("host link", d->link_gb_s, "GB/s");
     for (int i = 0; i < CAP_COMPUTE_COUNT; i++)

@@ -16,18 +16,21 @@
     {                                                                                              \
         __VA_ARGS__                                                                                \
     }
-static const struct cap_device devices[] = {
 #define DEVICE(name, vendor, kind, words, forms, memory, bandwidth, link, peaks, board, price,     \
                source, date)                                                                       \
-    {                                                                                              \
-        name,      vendor, CAP_DEVICE_##kind,                                                      \
-        words,     forms,  memory,                                                                 \
-        bandwidth, link,   peaks,                                                                  \
-        board,     price,  source,                                                                 \
-        date},
+    {name,   vendor,    CAP_DEVICE_##kind,                                                         \
+     words,  forms,     X,                                                                         \
+     memory, bandwidth, link,                                                                      \
+     peaks,  board,     price,                                                                     \
+     source, date},
+#define PROCESSOR(name, vendor, words, cores, bandwidth, peaks, board, price, source, date)        \
+    {name,      vendor, CAP_DEVICE_CPU, words, "",    cores,  X,                                   \
+     bandwidth, X,      peaks,          board, price, source, date},
+static const struct cap_device devices[] = {
 #include "hardware/hardware.def"
-#undef DEVICE
 };
+#undef DEVICE
+#undef PROCESSOR
 #undef PEAKS
 #undef X
 

@@ -36,7 +36,8 @@ enum cap_compute {
 struct cap_device {
     const char *name, *vendor;
     enum cap_device_kind kind;
-    const char *words, *forms;                   /* how a text means it: identify.c */
+    const char *words, *forms; /* how a text means it: identify.c */
+    unsigned cores;            /* of a processor; a machine with fewer has a part of one */
     double memory_gb, bandwidth_gb_s, link_gb_s; /* 0 = not known, as in all that follow */
     double tflops[CAP_COMPUTE_COUNT];            /* or TOPS; dense */
     double board_w, price_usd;
@@ -49,7 +50,8 @@ const char *cap_compute_word(enum cap_compute compute);      /* "bf16" */
 
 struct cap_hardware {
     const struct cap_device *device;
-    unsigned count; /* as the text says; 1 when it does not. At most CAP_HARDWARE_COUNT_MAX */
+    unsigned count; /* as the text says, at most CAP_HARDWARE_COUNT_MAX; 1 when it does not: */
+    bool counted;
 };
 
 enum { CAP_HARDWARE_COUNT_MAX = 4096, CAP_HARDWARE_TEXT_MAX = 512 };

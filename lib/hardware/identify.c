@@ -253,9 +253,15 @@ static bool begins_a_name(const struct words *words, size_t at)
            !list_has(makers, words->items[at]);
 }
 
-/* The number that stands nearest before the name, else behind it; 1 when there is none, 0 when
- * there is another word in its place ("N/A x H100"). */
-static unsigned long count_at(const struct words *words, size_t named)
+static bool set_count(unsigned long *out, const char *digits)
+{
+    *out = strtoul(digits, NULL, 10);
+    return true;
+}
+
+/* Reads the number that stands nearest before the name, else behind it; 0 when there is another word
+ * in its place ("N/A x H100"). False when there is none. */
+static bool read_count(const struct words *words, size_t named, unsigned long *out)
 {
     for (size_t i = named; i-- > 0 && !begins_a_name(words, i);) {
         const char *word = words->items[i];
@@ -263,17 +269,17 @@ static unsigned long count_at(const struct words *words, size_t named)
         bool plain = strspn(word, "0123456789") == strlen(word);
 
         if (is_times(word) || (plain && (strcmp(next, "x") == 0 || (i == 0 && is_known(next)))))
-            return strtoul(word + (*word == 'x'), NULL, 10);
+            return set_count(out, word + (*word == 'x'));
         if (strcmp(word, "x") == 0 && strcspn(words->items[i - (i > 0)], "0123456789") > 0)
-            return 0;
+            return set_count(out, "0");
     }
     for (size_t i = named + 1; i < words->count && !begins_a_name(words, i); i++) {
         if (is_times(words->items[i]) && *words->items[i] == 'x')
-            return strtoul(words->items[i] + 1, NULL, 10);
+            return set_count(out, words->items[i] + 1);
         if (strcmp(words->items[i], "x") == 0 && i + 1 < words->count)
-            return strtoul(words->items[i + 1], NULL, 10);
+            return set_count(out, words->items[i + 1]);
     }
-    return 1;
+    return false;
 }
 
 /* ---- the whole ---- */
@@ -353,8 +359,8 @@ bool cap_hardware_find(const char *text, double memory_gb, struct cap_hardware *
 {
     const struct cap_device *found[64];
     struct words words;
-    unsigned long times;
-    bool mixed = false;
+    unsigned long times = 1;
+    bool mixed = false, counted;
     size_t count;
 
     cut(text, &words);
@@ -366,10 +372,10 @@ bool cap_hardware_find(const char *text, double memory_gb, struct cap_hardware *
         return fail_unknown(text, &words, err);
     if (count > 1)
         return fail_ambiguous(text, found, count, err);
-    times = count_at(&words, where_named(found[0], &words));
+    counted = read_count(&words, where_named(found[0], &words), &times);
     if (times < 1 || times > CAP_HARDWARE_COUNT_MAX)
         return cap_fail(err, CAP_NOT_FOUND, "\"%.120s\" is not from 1 to %d devices", text,
                         CAP_HARDWARE_COUNT_MAX);
-    *out = (struct cap_hardware){found[0], (unsigned)times};
+    *out = (struct cap_hardware){found[0], (unsigned)times, counted};
     return true;
 }

@@ -61,6 +61,7 @@ static bool read_node(const Moecap__V1__NodeHardware *node, bool on_processor,
 {
     out->card = node->n_devices > 0 && !on_processor;
     out->found = cap_arena_strdup(arena, out->card ? node->devices[0] : node->cpu);
+    out->cores = out->card ? 0 : node->cores;
     out->found_count = out->card ? (unsigned)node->n_devices : node->sockets;
     out->read_gb_s = node->read_bandwidth_gb_s > 0 ? node->read_bandwidth_gb_s : 0;
     out->cache_bytes = out->card ? 0 : node->last_level_cache_bytes;

@@ -17,21 +17,8 @@ static const struct {
     const char *processor;
 } hosts[] = {
 #define HOST(device, processors, processor) {device, processors, processor},
-#define SOCKET(processor, cores)
 #include "hosts.def"
 #undef HOST
-#undef SOCKET
-};
-
-static const struct {
-    const char *processor;
-    unsigned cores;
-} sockets[] = {
-#define HOST(device, processors, processor)
-#define SOCKET(processor, cores) {processor, cores},
-#include "hosts.def"
-#undef HOST
-#undef SOCKET
 };
 
 static double known(double value)
@@ -76,16 +63,6 @@ static bool set_device(struct eval_cost_machine *m, const struct cap_device *dev
     return m->source != NULL;
 }
 
-/* "1x H100" says one; "H100" says nothing of how many. */
-static bool says_count(const char *text)
-{
-    size_t digits;
-
-    text += strspn(text, " ");
-    digits = strspn(text, "0123456789");
-    return digits > 0 && strspn(text + digits, " x*") > 0 && strcspn(text + digits, "x*") < 2;
-}
-
 bool eval_cost_machine_declared(const char *text, unsigned parallel, struct cap_arena *arena,
                                 struct eval_cost_machine *out)
 {
@@ -97,7 +74,7 @@ bool eval_cost_machine_declared(const char *text, unsigned parallel, struct cap_
     if (!(m.device = copy(arena, text)))
         return false;
     if (cap_hardware_find(text, 0, &found, &ignored)) {
-        if (says_count(text) || found.count > 1)
+        if (found.counted)
             m.devices = found.count;
         if (!set_device(&m, found.device, arena))
             return false;
@@ -116,13 +93,10 @@ bool eval_cost_machine_declared(const char *text, unsigned parallel, struct cap_
 static bool check_whole(struct eval_cost_machine *m, const struct cap_device *device,
                         unsigned cores, struct cap_arena *arena)
 {
-    for (size_t i = 0; i < sizeof sockets / sizeof sockets[0]; i++) {
-        if (strcmp(device->name, sockets[i].processor) != 0 || cores == 0 ||
-            cores >= sockets[i].cores)
-            continue;
+    if (cores > 0 && cores < device->cores) {
         m->price = m->watts = NAN;
-        m->device = cap_arena_printf(arena, "%u of the %u cores of %s", cores, sockets[i].cores,
-                                     device->name);
+        m->device =
+            cap_arena_printf(arena, "%u of the %u cores of %s", cores, device->cores, device->name);
     }
     return m->device != NULL;
 }

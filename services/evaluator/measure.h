@@ -43,6 +43,7 @@ struct eval_hardware {
     const char *declared;           /* its text; of a server */
     const char *found;              /* the node's card, or its processor */
     unsigned found_count;           /* of them */
+    unsigned cores;                 /* of a processor, that the node may use */
     unsigned parallel;              /* devices that the server's parallelism needs */
     bool card;                      /* it computes on a card, not on the processor */
     const char *precision;          /* that the run computes in */

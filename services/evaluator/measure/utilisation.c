@@ -31,6 +31,34 @@ static struct limit unknown(const char *reason)
 
 /* ---- by the data sheet ---- */
 
+/* A text without a number says nothing of how many; one with a number must be enough. */
+static const char *count_declared(const struct eval_hardware *h, struct cap_arena *arena,
+                                  struct cap_hardware *io_found)
+{
+    if (!io_found->counted && h->parallel > 1)
+        io_found->count = h->parallel;
+    return h->parallel <= io_found->count
+               ? NULL
+               : cap_arena_printf(arena, "parallelism needs %u devices, \"%.120s\" says %u",
+                                  h->parallel, h->declared, io_found->count);
+}
+
+/* What a data sheet says of a processor does not hold for the share that a machine has of it. */
+static const char *count_found(const struct eval_hardware *h, struct cap_arena *arena,
+                               struct cap_hardware *io_found)
+{
+    unsigned cores = io_found->device->cores;
+
+    if (h->found_count > 0)
+        io_found->count = h->found_count;
+    return h->cores == 0 || h->cores >= cores * io_found->count
+               ? NULL
+               : cap_arena_printf(arena,
+                                  "the node has %u of the %u cores of %s; the data sheet is "
+                                  "of all of them",
+                                  h->cores, cores * io_found->count, io_found->device->name);
+}
+
 /* The device of the table that the run's machine is; false: `out_why`. */
 static bool find_device(const struct eval_run *run, struct cap_arena *arena,
                         struct cap_hardware *out, const char **out_why)
@@ -46,13 +74,8 @@ static bool find_device(const struct eval_run *run, struct cap_arena *arena,
                              : "the node does not know its processor";
     else if (!cap_hardware_find(text, 0, out, &err))
         *out_why = cap_arena_strdup(arena, err.text);
-    else if (h->server && h->parallel > out->count)
-        *out_why = cap_arena_printf(arena, "parallelism needs %u devices, \"%.120s\" says %u",
-                                    h->parallel, text, out->count);
     else
-        *out_why = NULL;
-    if (!*out_why && !h->server && h->found_count > 0)
-        out->count = h->found_count;
+        *out_why = h->server ? count_declared(h, arena, out) : count_found(h, arena, out);
     return !*out_why;
 }
 

@@ -278,12 +278,12 @@ static void trap_t1_the_number_of_devices_is_said_once(void **state)
     CAP_AUTO(eval_evidence) e = NULL, *eight = NULL;
 
     (void)state;
-    tell_server(&told, "H100-SXM");
+    tell_server(&told, "1x H100-SXM");
     told.parallelism.tensor = 4;
     told.parallelism.pipeline = 2;
     e = evidence_of(&told);
-    assert_none(e, "peak_gb_per_s", "parallelism needs 8 devices, \"H100-SXM\" says 1");
-    told.hardware.description = "8x H100-SXM";
+    assert_none(e, "peak_gb_per_s", "parallelism needs 8 devices, \"1x H100-SXM\" says 1");
+    told.hardware.description = "H100-SXM"; /* how many, the parallelism says */
     eight = evidence_of(&told);
     assert_figure(eight, "peak_gb_per_s", 8 * 3350, "declared");
     assert_figure(eight, "peak_gflop_per_s", 8 * 989500, "declared");
@@ -439,6 +439,23 @@ static void a_card_of_the_node_has_its_own_peaks_and_no_cache_of_ours(void **sta
                 "the node's probe measures processors, and it ran on a card");
 }
 
+static void a_part_of_a_processor_has_no_data_sheet(void **state)
+{
+    struct told told;
+    CAP_AUTO(eval_evidence) e = NULL, *whole = NULL;
+
+    (void)state;
+    tell(&told);
+    told.node.cores = 2;
+    e = evidence_of(&told);
+    assert_none(e, "peak_gb_per_s",
+                "the node has 2 of the 96 cores of Xeon-Platinum-8468; the data sheet is of all of "
+                "them");
+    told.node.cores = 192; /* threads */
+    whole = evidence_of(&told);
+    assert_figure(whole, "peak_gb_per_s", 614.4, "nameplate");
+}
+
 static void a_run_that_nobody_reported_has_reasons(void **state)
 {
     struct told told;
@@ -472,6 +489,7 @@ int main(void)
         cmocka_unit_test(declared_peaks_win_and_make_the_figure_declared),
         cmocka_unit_test(a_servers_machine_is_declared_and_nobody_measured_it),
         cmocka_unit_test(a_card_of_the_node_has_its_own_peaks_and_no_cache_of_ours),
+        cmocka_unit_test(a_part_of_a_processor_has_no_data_sheet),
         cmocka_unit_test(a_run_that_nobody_reported_has_reasons),
     };
 
