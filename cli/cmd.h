@@ -2,6 +2,8 @@
 #ifndef CLI_CMD_H
 #define CLI_CMD_H
 
+#include <stdio.h>
+
 #include "command.h"
 #include "moecap/v1/store.pb-c.h"
 #include "spec/spec.h"
@@ -22,6 +24,7 @@ CLI_CMD(run_show);
 CLI_CMD(cost);
 CLI_CMD(run_samples);
 CLI_CMD(run_export);
+CLI_CMD(profile);
 CLI_CMD(task_list);
 CLI_CMD(task_show);
 CLI_CMD(task_add);
@@ -36,6 +39,11 @@ CLI_CMD(help);
 /* Arguments go to another program as they are. */
 int cli_exec_inference(struct cli_context *context, int argc, char **argv, struct cap_err *err);
 int cli_exec_evaluator(struct cli_context *context, int argc, char **argv, struct cap_err *err);
+/* The evaluator's output goes to a file; what it says on stderr is err's message if it fails. */
+int cli_run_evaluator(struct cli_context *context, int argc, char **argv, FILE *output,
+                      struct cap_err *err);
+/* Returns only on failure. */
+int cli_become_inference(struct cli_context *context, int argc, char **argv, struct cap_err *err);
 
 /* The knobs of an evaluation as they were written, by the rows of lib/spec/spec.def. */
 struct cli_submit_options {
@@ -64,6 +72,11 @@ struct cli_cost_options {
 struct cli_task_options {
     const char *data, *fewshot;
 };
+struct cli_profile_options {
+    const char *model, *task, *output, *name, *precision, *tasks, *data, *fewshot;
+    int64_t batch_size, tp, limit, num_fewshot, threads;
+    bool has_batch_size, has_tp, has_limit, has_fewshot, chat;
+};
 struct cli_cancel_options {
     const char *reason;
 };
@@ -77,6 +90,7 @@ extern struct cli_samples_options cli_samples_options;
 extern struct cli_export_options cli_export_options;
 extern struct cli_cost_options cli_cost_options;
 extern struct cli_task_options cli_task_options;
+extern struct cli_profile_options cli_profile_options;
 extern struct cli_cancel_options cli_cancel_options;
 extern struct cli_help_options cli_help_options;
 

@@ -85,13 +85,14 @@ static const char *reason_in(char *text)
     return strncmp(text, "moecap", 6) == 0 && colon ? colon + 2 : text;
 }
 
-static bool start_child(char *path, char **arguments, int report, pid_t *out_pid,
+static bool start_child(char *path, char **arguments, int output, int report, pid_t *out_pid,
                         struct cap_err *err)
 {
     posix_spawn_file_actions_t actions;
     int rc;
 
     posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
     posix_spawn_file_actions_adddup2(&actions, report, STDERR_FILENO);
     rc = posix_spawn(out_pid, path, &actions, NULL, arguments, environ);
     posix_spawn_file_actions_destroy(&actions);
@@ -100,8 +101,7 @@ static bool start_child(char *path, char **arguments, int report, pid_t *out_pid
 }
 
 /* What the program says on stderr is kept, and becomes the error's message if it fails. */
-static int run_for_json(struct cli_context *context, char *path, char **arguments,
-                        struct cap_err *err)
+static int run_kept(char *path, char **arguments, FILE *output, struct cap_err *err)
 {
     CAP_AUTO_STREAM FILE *said = tmpfile();
     CAP_AUTO_MEM char *text = calloc(1, SAID_BYTES_MAX + 1);
@@ -109,10 +109,9 @@ static int run_for_json(struct cli_context *context, char *path, char **argument
     const char *reason;
     pid_t pid;
 
-    context->globals.json = true;
     if (!text || !said)
         abort();
-    if (!start_child(path, arguments, fileno(said), &pid, err))
+    if (!start_child(path, arguments, fileno(output), fileno(said), &pid, err))
         return CLI_INTERNAL;
     while (waitpid(pid, &wait_status, 0) < 0)
         if (errno != EINTR)
@@ -130,17 +129,58 @@ static int run_for_json(struct cli_context *context, char *path, char **argument
     return status;
 }
 
+/* The path of a program beside ours, and its arguments with that in front. */
+struct other {
+    char path[CLI_FILE_BYTES];
+    char **arguments; /* the caller's to free */
+};
+
+static void find_other(const struct cli_context *context, const char *program, int argc,
+                       char **argv, struct other *out)
+{
+    snprintf(out->path, sizeof out->path, "%s/%s", context->program_dir, program);
+    out->arguments = arguments_of(out->path, argc, argv);
+}
+
 static int run_program(struct cli_context *context, const char *program, int argc, char **argv,
                        struct cap_err *err)
 {
-    char path[CLI_FILE_BYTES];
-    CAP_AUTO_MEM char **arguments = NULL;
     bool json = take_json(&argc, argv);
+    struct other other;
+    int status;
 
-    snprintf(path, sizeof path, "%s/%s", context->program_dir, program);
-    arguments = arguments_of(path, argc, argv);
-    return json && !is_server(argc, argv) ? run_for_json(context, path, arguments, err)
-                                          : become(path, arguments, err);
+    find_other(context, program, argc, argv, &other);
+    if (json && !is_server(argc, argv)) {
+        context->globals.json = true;
+        status = run_kept(other.path, other.arguments, stdout, err);
+    } else {
+        status = become(other.path, other.arguments, err);
+    }
+    free(other.arguments);
+    return status;
+}
+
+int cli_run_evaluator(struct cli_context *context, int argc, char **argv, FILE *output,
+                      struct cap_err *err)
+{
+    struct other other;
+    int status;
+
+    find_other(context, "moecap-evaluator", argc, argv, &other);
+    status = run_kept(other.path, other.arguments, output, err);
+    free(other.arguments);
+    return status;
+}
+
+int cli_become_inference(struct cli_context *context, int argc, char **argv, struct cap_err *err)
+{
+    struct other other;
+    int status;
+
+    find_other(context, "moecap-inference", argc, argv, &other);
+    status = become(other.path, other.arguments, err);
+    free(other.arguments);
+    return status;
 }
 
 int cli_exec_inference(struct cli_context *context, int argc, char **argv, struct cap_err *err)

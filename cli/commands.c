@@ -403,6 +403,67 @@ static const struct cli_command tokenize = {
     .run_raw = cli_exec_inference,
 };
 
+static const struct cli_option profile_options[] = {
+    CLI_OPTION(struct cli_profile_options, model, "model", NULL, CLI_TEXT, "DIR",
+               "a checkpoint that our engine runs"),
+    CLI_OPTION(struct cli_profile_options, task, "task", NULL, CLI_TEXT, "NAME",
+               "a task, or its YAML file"),
+    CLI_OPTION_GIVEN(struct cli_profile_options, batch_size, has_batch_size, "batch-size", CLI_INT,
+                     "N", "prompts answered at once, 1 to 4096"),
+    CLI_OPTION_GIVEN(struct cli_profile_options, limit, has_limit, "limit", CLI_INT, "N",
+                     "the first N samples (all)"),
+    CLI_OPTION_GIVEN(struct cli_profile_options, tp, has_tp, "tp", CLI_INT, "N",
+                     "put _tpN into the file's name; the counts are the whole model's"),
+    CLI_OPTION(struct cli_profile_options, output, "output", NULL, CLI_TEXT, "DIR",
+               "where the two files go (this folder)"),
+    CLI_OPTION(struct cli_profile_options, name, "name", NULL, CLI_TEXT, "ORG/NAME",
+               "names of the files (the last two folders of DIR)"),
+    CLI_OPTION(struct cli_profile_options, precision, "precision", NULL, CLI_TEXT, "P",
+               "f32, bf16, int8 (bf16)"),
+    CLI_OPTION(struct cli_profile_options, threads, "threads", NULL, CLI_INT, "N",
+               "threads of the engine (every core)"),
+    CLI_OPTION_GIVEN(struct cli_profile_options, num_fewshot, has_fewshot, "num-fewshot", CLI_INT,
+                     "N", "examples in each prompt (the task's)"),
+    CLI_OPTION(struct cli_profile_options, chat, "chat", NULL, CLI_FLAG, NULL,
+               "put prompts through the model's chat template"),
+    CLI_OPTION(struct cli_profile_options, data, "data", NULL, CLI_TEXT, "FILE",
+               "JSONL of the samples, when it is not beside the YAML"),
+    CLI_OPTION(struct cli_profile_options, fewshot, "fewshot", NULL, CLI_TEXT, "FILE",
+               "JSONL of the few-shot examples, likewise"),
+    CLI_OPTION(struct cli_profile_options, tasks, "tasks", NULL, CLI_TEXT, "DIR",
+               "where NAME.yaml lies ($MOECAP_TASKS, ./tasks, the shipped ones)"),
+};
+
+static const struct cli_command profile = {
+    .name = "profile",
+    .words = "",
+    .summary = "which experts a task's answers wake in batches of N, no suite",
+    .text = "Answers the task's prompts in batches and writes two CSV files, laid out as the\n"
+            "recorder of the Open MoE LLM Leaderboard did: the mean number of distinct experts\n"
+            "of a layer in a decode step, a line for each task and batch size, in\n"
+            "activation_profiling_results/ORG/NAME.csv; the selections by layer and expert in\n"
+            "activation_profiling_expert_count/. Prompts, padding and answers that have ended\n"
+            "are in neither. An evaluation records the same by itself: moecap run show.\n"
+            "\n"
+            "  moecap profile --model models/moecap-tiny --batch-size 16 --task gsm-mini\n"
+            "  moecap profile --model DIR --batch-size 1 --task gsm8k --data test.jsonl\n",
+    .options = profile_options,
+    .option_count = CAP_COUNT_OF(profile_options),
+    .values = &cli_profile_options,
+    .hint = "moecap help profile shows the options; task files lie in tasks/",
+    .run = cli_cmd_profile,
+};
+
+static const struct cli_command render = {
+    .name = "render",
+    .words = "TASK",
+    .summary = "the prompts of a task as JSON lines, without a suite",
+    .text = "moecap render --help lists every option.\n\n"
+            "  moecap render gsm-mini --limit 3\n",
+    .raw = true,
+    .run_raw = cli_exec_evaluator,
+};
+
 static const struct cli_command grade = {
     .name = "grade",
     .words = "TASK|GRADER [--filter NAME]",
@@ -479,9 +540,9 @@ static const struct cli_command help = {
 };
 
 const struct cli_command *const cli_commands[] = {
-    &up,           &down,          &status,      &submit,     &watch,  &cancel,    &queue,
-    &board,        &run_show,      &run_samples, &run_export, &cost,   &task_list, &task_show,
-    &task_add,     &node_list,     &hardware,    &model,      &engine, &tokenize,  &grade,
-    &admin_config, &admin_metrics, &admin_log,   &version,    &help,
+    &up,       &down,      &status,       &submit,        &watch,     &cancel,    &queue,
+    &board,    &run_show,  &run_samples,  &run_export,    &cost,      &task_list, &task_show,
+    &task_add, &node_list, &hardware,     &model,         &engine,    &tokenize,  &profile,
+    &render,   &grade,     &admin_config, &admin_metrics, &admin_log, &version,   &help,
 };
 const size_t cli_command_count = CAP_COUNT_OF(cli_commands);

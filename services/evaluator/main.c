@@ -53,7 +53,8 @@ int main(int argc, char **argv)
 {
     const struct cap_service_spec spec = {
         .name = "evaluator",
-        .summary = "prompts, grades and figures, as pure functions (verbs: grade, measures)",
+        .summary =
+            "prompts, grades and figures, as pure functions (verbs: grade, render, measures)",
         .default_listen = "127.0.0.1:7863",
         .config = {"evaluator", config_rows, CAP_COUNT_OF(config_rows)},
         .values = &config,
@@ -68,6 +69,8 @@ int main(int argc, char **argv)
 
     if (argc > 1 && strcmp(argv[1], "grade") == 0)
         return eval_cmd_grade(argc - 1, argv + 1);
+    if (argc > 1 && strcmp(argv[1], "render") == 0)
+        return eval_cmd_render(argc - 1, argv + 1);
     if (argc > 1 && strcmp(argv[1], "measures") == 0)
         return print_measures();
     return cap_service_main(&spec, argc, argv);

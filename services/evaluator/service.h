@@ -49,4 +49,8 @@ void eval_service_add(struct eval_service *service, struct cap_rpc_server *serve
  * grader or filter. */
 int eval_cmd_grade(int argc, char **argv);
 
+/* `moecap-evaluator render`: the prompts of a task as JSON lines, without services (cmd_render.c).
+ * argv[0] is "render"; the exit status as above, without 1. */
+int eval_cmd_render(int argc, char **argv);
+
 #endif

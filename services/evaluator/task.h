@@ -124,6 +124,12 @@ void eval_task_source_done(struct eval_task_source *source);
 
 /* ---- found by name, for work without services ---- */
 
+enum { EVAL_TASK_PATH_BYTES = 4096 };
+
+/* Where the YAML of a task lies: NAME.yaml in `folder`, or in one of the usual ones; a path is one
+ * already. `folder` may be NULL. */
+bool eval_task_locate(const char *name, const char *folder, char out[EVAL_TASK_PATH_BYTES],
+                      struct cap_err *err);
 /* The task or grader of that name; `folder` may be NULL. */
 struct eval_task *eval_task_find(const char *name, const char *folder, struct cap_err *err);
 /* A task's YAML with everything it includes. On success free with eval_task_source_done. */

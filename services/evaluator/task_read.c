@@ -203,7 +203,7 @@ void eval_task_source_done(struct eval_task_source *source)
     source->definition = NULL;
 }
 
-enum { PATH_BYTES = 4096 };
+enum { PATH_BYTES = EVAL_TASK_PATH_BYTES };
 
 /* ---- files of a task that is found ---- */
 
@@ -337,6 +337,17 @@ static bool is_path(const char *name)
     size_t length = strlen(name);
 
     return strchr(name, '/') || (length > 5 && strcmp(name + length - 5, ".yaml") == 0);
+}
+
+bool eval_task_locate(const char *name, const char *folder, char out[EVAL_TASK_PATH_BYTES],
+                      struct cap_err *err)
+{
+    if (!is_path(name))
+        return find_file(name, folder, out) ||
+               cap_fail(err, CAP_NOT_FOUND, "there is no task \"%.80s\": no %.80s.yaml in %s", name,
+                        name, folder ? folder : "$MOECAP_TASKS, ./tasks or the program's own");
+    return snprintf(out, PATH_BYTES, "%s", name) < PATH_BYTES ||
+           cap_fail(err, CAP_INVALID_ARGUMENT, "the path of the task is too long");
 }
 
 struct eval_task *eval_task_find(const char *name, const char *folder, struct cap_err *err)

@@ -100,7 +100,8 @@ int main(int argc, char **argv)
     static struct infer_config values;
     struct cap_service_spec spec = {
         .name = "inference",
-        .summary = "a node: runs models, serves them over HTTP (verbs: model, engine, tokenize)",
+        .summary =
+            "a node: runs models, serves them over HTTP (verbs: model, engine, profile, tokenize)",
         .default_listen = "127.0.0.1:0",
         .config = infer_config_table,
         .values = &values,

@@ -11,9 +11,8 @@ static const struct verb {
     const char *first, *second; /* second may be NULL */
     int (*run)(int argc, char **argv);
 } verbs[] = {
-    {"model", "inspect", infer_cmd_inspect},
-    {"model", "forward", infer_cmd_forward},
-    {"engine", "check", infer_cmd_engine_check},
+    {"model", "inspect", infer_cmd_inspect},     {"model", "forward", infer_cmd_forward},
+    {"engine", "check", infer_cmd_engine_check}, {"profile", NULL, infer_cmd_profile},
     {"tokenize", NULL, infer_cmd_tokenize},
 };
 

@@ -191,6 +191,17 @@ static void trap_c2_a_pass_that_two_stages_recorded_is_seen(void **state)
     assert_true(figure(e, "expert_load_max_ratio_decode")->invalid);
 }
 
+/* Of two groups of ranks only one sends its counts. */
+static void trap_c3_a_group_of_ranks_that_is_silent_is_seen(void **state)
+{
+    CAP_AUTO(eval_evidence) e = four_experts();
+
+    (void)state;
+    add_pass(e, EVAL_DECODE, 4, 1000, 4, 4, false);
+    add_phase_counts(e, EVAL_DECODE, 1, (uint64_t[]){1, 1, 1, 1}, 4);
+    assert_true(figure(e, "expert_load_max_ratio_decode")->invalid);
+}
+
 static void trap_c37_a_model_that_activates_nothing_is_invalid(void **state)
 {
     CAP_AUTO(eval_evidence) e = four_experts();
@@ -225,6 +236,7 @@ int main(void)
         cmocka_unit_test(trap_r1_prefill_is_not_counted_as_decode_in_any_layer),
         cmocka_unit_test(trap_r2_selections_of_padding_are_seen),
         cmocka_unit_test(trap_c2_a_pass_that_two_stages_recorded_is_seen),
+        cmocka_unit_test(trap_c3_a_group_of_ranks_that_is_silent_is_seen),
         cmocka_unit_test(trap_c37_a_model_that_activates_nothing_is_invalid),
         cmocka_unit_test(trap_c38_counts_beyond_the_models_experts_are_invalid),
     };
