@@ -217,7 +217,7 @@ static bool was_said(const Moecap__V1__BoardReply *reply, size_t at, const char 
     return false;
 }
 
-/* "unsettled: run-a, run-b", a line for each mark; `moecap run show` has the sentences. */
+/* "! unsettled: run-a, run-b", a line for each bad mark; `moecap run show` has the sentences. */
 static void add_marks(const Moecap__V1__BoardReply *reply, struct cap_buf *out)
 {
     for (size_t i = 0; i < reply->n_rows; i++)
@@ -225,9 +225,9 @@ static void add_marks(const Moecap__V1__BoardReply *reply, struct cap_buf *out)
             const Moecap__V1__Mark *mark = reply->rows[i]->marks[m];
             size_t runs = 0;
 
-            if (was_said(reply, i, mark->id))
+            if (!mark->bad || was_said(reply, i, mark->id))
                 continue;
-            cap_buf_add_str(out, mark->bad ? "! " : "  ");
+            cap_buf_add_str(out, "! ");
             cap_plain_add(out, mark->id);
             for (size_t r = i; r < reply->n_rows; r++) {
                 if (!has_mark(reply->rows[r], mark->id))

@@ -77,7 +77,9 @@ static void print_figures(const Moecap__V1__BoardRow *row)
         else
             cli_table_add(&table, "-");
         cli_table_add(&table, f->unit);
-        if (f->opt_low_case && f->opt_high_case)
+        if (f->opt_low_case && f->opt_high_case && f->opt_certified_case)
+            cli_table_addf(&table, "[%.4g, %.4g] <= %.4g at 99 %%", f->low, f->high, f->certified);
+        else if (f->opt_low_case && f->opt_high_case)
             cli_table_addf(&table, "[%.4g, %.4g]", f->low, f->high);
         else
             cli_table_add(&table, "");

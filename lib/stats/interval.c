@@ -24,6 +24,31 @@ bool cap_stats_mean(const double *values, size_t count, double *out_mean, struct
     return true;
 }
 
+/* The ratio estimator of a sample of clusters, with its linearised variance. */
+bool cap_stats_grouped(const double *sums, const double *sizes, size_t groups, double *out_ratio,
+                       struct cap_interval *out)
+{
+    double sum = 0, size = 0, squares = 0, m = (double)groups, half;
+
+    for (size_t i = 0; i < groups; i++) {
+        sum += sums[i];
+        size += sizes[i];
+    }
+    assert(size > 0);
+    *out_ratio = sum / size;
+    *out = (struct cap_interval){NAN, NAN};
+    if (groups < 2)
+        return false;
+    for (size_t i = 0; i < groups; i++) {
+        double rest = sums[i] - *out_ratio * sizes[i];
+
+        squares += rest * rest;
+    }
+    half = cap_stats_t975(m - 1) * sqrt(m / (m - 1) * squares) / size;
+    *out = (struct cap_interval){*out_ratio - half, *out_ratio + half};
+    return true;
+}
+
 struct cap_interval cap_stats_wilson(uint64_t successes, uint64_t count)
 {
     double n = (double)count, p = (double)successes / n, denominator = 1 + z975 * z975 / n;

@@ -34,9 +34,15 @@ double cap_stats_t975(double df);
 
 /* Mean with Student's interval. False, and an interval of nothing, for fewer than two values. */
 bool cap_stats_mean(const double *values, size_t count, double *out_mean, struct cap_interval *out);
+/* sum(sums) / sum(sizes) with Student's interval over groups, each of which is one observation
+ * however many values it has: what is alike within a group tells nothing new. False as above. */
+bool cap_stats_grouped(const double *sums, const double *sizes, size_t groups, double *out_ratio,
+                       struct cap_interval *out);
 /* Wilson's interval of a share; count > 0. */
 struct cap_interval cap_stats_wilson(uint64_t successes, uint64_t count);
 
+/* Ascending, faster than qsort for many values; no NaN. */
+void cap_stats_sort(double *values, size_t count);
 /* Percentile of sorted values, between two of them by linear interpolation; count > 0. */
 double cap_stats_percentile(const double *sorted, size_t count, double percent);
 /* The interval that a bootstrap of this percentile would give if it resampled without end: where a

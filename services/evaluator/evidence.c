@@ -25,6 +25,7 @@ void eval_evidence_free(struct eval_evidence *evidence)
 {
     if (!evidence)
         return;
+    eval_requests_done(&evidence->requests);
     free(evidence->ttft.items);
     free(evidence->tpot.items);
     free(evidence->itl.items);
@@ -115,6 +116,7 @@ bool eval_run_read(const Moecap__V1__EvidenceHeader *header, struct cap_arena *a
                    struct eval_run *out, struct cap_err *err)
 {
     const Moecap__V1__Generation *generation = header->spec ? header->spec->generation : NULL;
+    const Moecap__V1__Load *load = header->spec ? header->spec->load : NULL;
     const char **metrics;
 
     if (!header->task)
@@ -132,6 +134,8 @@ bool eval_run_read(const Moecap__V1__EvidenceHeader *header, struct cap_arena *a
         .metrics = metrics,
         .metric_count = header->task->n_metrics,
         .exact_tokens = generation && generation->ignore_eos ? generation->max_tokens : 0,
+        .concurrency =
+            load && load->kind_case == MOECAP__V1__LOAD__KIND_CONCURRENCY ? load->concurrency : 0,
     };
     return (read_hardware(header, arena, &out->hardware) &&
             (!header->report || read_report(header->report, arena, out)) &&
@@ -174,21 +178,6 @@ static struct counts counts_of(const struct eval_evidence *e, const Moecap__V1__
     return c;
 }
 
-static void keep(struct eval_values *values, double value)
-{
-    if (values->count == EVAL_VALUES_MAX) {
-        values->overflowed = true;
-        return;
-    }
-    if (values->count == values->room) {
-        values->room = values->room ? 2 * values->room : 256;
-        values->items = realloc(values->items, values->room * sizeof *values->items);
-        if (!values->items)
-            abort();
-    }
-    values->items[values->count++] = value;
-}
-
 static bool in_order(const Moecap__V1__SampleAnswer *a)
 {
     const Moecap__V1__Timing *t = a->timing;
@@ -213,8 +202,9 @@ static uint32_t first_tokens(const struct eval_evidence *e, const Moecap__V1__Sa
     return !e->run.reported || e->run.in_engine || a->timing->n_itl_us + 1 == output_tokens;
 }
 
-static void add_decode(struct eval_evidence *e, const Moecap__V1__SampleAnswer *a,
-                       uint32_t output_tokens)
+/* Time per token after the first piece; below 0: not known. */
+static double tpot_of(struct eval_evidence *e, const Moecap__V1__SampleAnswer *a,
+                      uint32_t output_tokens)
 {
     const Moecap__V1__Timing *t = a->timing;
     uint32_t first = first_tokens(e, a, output_tokens);
@@ -222,10 +212,10 @@ static void add_decode(struct eval_evidence *e, const Moecap__V1__SampleAnswer *
     e->decoded++;
     e->without_gaps += t->n_itl_us == 0;
     e->without_first_count += first == 0;
-    if (first > 0 && output_tokens > first &&
-        t->opt_last_case == MOECAP__V1__TIMING__OPT_LAST_LAST_TOKEN_US)
-        keep(&e->tpot,
-             (double)(t->last_token_us - t->first_token_us) / (double)(output_tokens - first));
+    if (first == 0 || output_tokens <= first ||
+        t->opt_last_case != MOECAP__V1__TIMING__OPT_LAST_LAST_TOKEN_US)
+        return -1;
+    return (double)(t->last_token_us - t->first_token_us) / (double)(output_tokens - first);
 }
 
 /* Times of requests that failed say nothing about the engine; the wall clock ran for them, too. */
@@ -233,6 +223,14 @@ static void add_timing(struct eval_evidence *e, const Moecap__V1__SampleAnswer *
                        const struct counts *counts)
 {
     const Moecap__V1__Timing *t = a->timing;
+    struct eval_request r = {.submitted_us = t->submitted_us,
+                             .ended_us = t->ended_us,
+                             .ttft_us = -1,
+                             .tpot_us = -1,
+                             .ordinal = a->ordinal,
+                             .prompt_tokens = counts->has_prompt ? counts->prompt : 0,
+                             .output_tokens = counts->has_output ? counts->output : 0,
+                             .completed = completed};
 
     if (!in_order(a)) {
         e->disordered++;
@@ -243,16 +241,14 @@ static void add_timing(struct eval_evidence *e, const Moecap__V1__SampleAnswer *
     if (e->timed == 0 || t->ended_us > e->last_ended_us)
         e->last_ended_us = t->ended_us;
     e->timed++;
-    if (!completed)
+    if (!completed || e->run.scoring || !has_first(a)) {
+        eval_requests_add(&e->requests, &r, NULL, 0);
         return;
-    keep(&e->e2e, (double)(t->ended_us - t->submitted_us));
-    if (e->run.scoring || !has_first(a))
-        return;
-    keep(&e->ttft, (double)(t->first_token_us - t->submitted_us));
+    }
+    r.ttft_us = (double)(t->first_token_us - t->submitted_us);
     if (counts->has_output && counts->output > 1)
-        add_decode(e, a, counts->output);
-    for (size_t i = 0; i < t->n_itl_us; i++)
-        keep(&e->itl, (double)t->itl_us[i]);
+        r.tpot_us = tpot_of(e, a, counts->output);
+    eval_requests_add(&e->requests, &r, t->itl_us, t->n_itl_us);
 }
 
 static void add_tokens(struct eval_evidence *e, const struct counts *c)
@@ -321,11 +317,16 @@ static void add_work(struct eval_phase_sums *sums, const Moecap__V1__Pass *pass,
         sums->bytes_passes++;
         sums->bytes_ns += pass->duration_ns;
         add_traffic(sums, pass->weight_bytes + pass->kv_bytes, cache_bytes);
+        eval_series_add(&sums->bytes_by_ns, (double)pass->weight_bytes + (double)pass->kv_bytes,
+                        (double)pass->duration_ns);
+        eval_series_add(&sums->bytes_by_pass, (double)pass->weight_bytes + (double)pass->kv_bytes,
+                        1);
     }
     if (pass->opt_flops_case == MOECAP__V1__PASS__OPT_FLOPS_FLOPS) {
         sums->flops += pass->flops;
         sums->flops_passes++;
         sums->flops_ns += pass->duration_ns;
+        eval_series_add(&sums->flops_by_ns, pass->flops, (double)pass->duration_ns);
     }
 }
 
@@ -335,6 +336,22 @@ static enum eval_phase phase_of(Moecap__V1__Phase phase)
     return phase == MOECAP__V1__PHASE__PHASE_PREFILL  ? EVAL_PREFILL
            : phase == MOECAP__V1__PHASE__PHASE_DECODE ? EVAL_DECODE
                                                       : EVAL_MIXED;
+}
+
+static void add_distinct(const struct eval_evidence *e, struct eval_phase_sums *sums,
+                         const Moecap__V1__Pass *pass)
+{
+    uint64_t distinct = 0;
+
+    if (pass->n_distinct_experts == 0)
+        sums->without_experts++;
+    else if (e->run.reported && pass->n_distinct_experts != e->run.moe_layers)
+        sums->wrong_layers++;
+    for (size_t i = 0; i < pass->n_distinct_experts; i++)
+        distinct += pass->distinct_experts[i];
+    sums->distinct_experts += distinct;
+    sums->layer_values += pass->n_distinct_experts;
+    eval_series_add(&sums->experts_by_layer, (double)distinct, (double)pass->n_distinct_experts);
 }
 
 void eval_evidence_add_pass(struct eval_evidence *e, const Moecap__V1__Pass *pass)
@@ -353,16 +370,12 @@ void eval_evidence_add_pass(struct eval_evidence *e, const Moecap__V1__Pass *pas
     } else {
         sums->tokens += pass->tokens;
         sums->duration_ns += pass->duration_ns;
+        eval_series_add(&sums->tokens_by_ns, pass->tokens, (double)pass->duration_ns);
         add_work(sums, pass, e->run.hardware.cache_bytes);
     }
     sums->sequences += pass->sequences;
-    if (pass->n_distinct_experts == 0)
-        sums->without_experts++;
-    else if (e->run.reported && pass->n_distinct_experts != e->run.moe_layers)
-        sums->wrong_layers++;
-    for (size_t i = 0; i < pass->n_distinct_experts; i++)
-        sums->distinct_experts += pass->distinct_experts[i];
-    sums->layer_values += pass->n_distinct_experts;
+    eval_series_add(&sums->sequences_by_pass, pass->sequences, 1);
+    add_distinct(e, sums, pass);
     eval_activation_add_pass(&e->activation[phase], &e->run, pass->tokens, pass->distinct_experts,
                              pass->n_distinct_experts);
 }

@@ -8,6 +8,8 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "stats/stats.h"
+
 static const struct {
     const char *id, *unit, *basis, *formula, *source;
 } table[] = {
@@ -52,6 +54,34 @@ void eval_figure_none(struct eval_figures *f, enum eval_figure_id id, const char
     f->rows[id].opt_value_case = MOECAP__V1__FIGURE__OPT_VALUE__NOT_SET;
     f->rows[id].reason = (char *)reason;
     f->rows[id].basis = "unavailable";
+}
+
+void eval_figure_between(struct eval_figures *f, enum eval_figure_id id, double low, double high)
+{
+    Moecap__V1__Figure *figure = &f->rows[id];
+
+    if (!eval_figure_has(f, id) || !isfinite(low) || !isfinite(high))
+        return;
+    figure->opt_low_case = MOECAP__V1__FIGURE__OPT_LOW_LOW;
+    figure->opt_high_case = MOECAP__V1__FIGURE__OPT_HIGH_HIGH;
+    figure->low = low;
+    figure->high = high;
+}
+
+void eval_figure_between_series(struct eval_figures *f, enum eval_figure_id id,
+                                const struct eval_series *series, double scale)
+{
+    size_t block = series->each > 0 ? cap_stats_block(series->pairs) / series->each : 0;
+    struct cap_interval i;
+
+    if (cap_stats_ratio(series->over, series->under, series->count, block, &i))
+        eval_figure_between(f, id, scale * i.low, scale * i.high);
+}
+
+void eval_figure_certified(struct eval_figures *f, enum eval_figure_id id, double bound)
+{
+    f->rows[id].opt_certified_case = MOECAP__V1__FIGURE__OPT_CERTIFIED_CERTIFIED;
+    f->rows[id].certified = bound;
 }
 
 bool eval_figure_has(const struct eval_figures *f, enum eval_figure_id id)

@@ -139,6 +139,7 @@ bool eval_measure(struct eval_evidence *evidence, struct cap_arena *arena, Moeca
     moecap__v1__summary__init(out);
     if (!f)
         return false;
+    eval_settle(evidence);
     for (size_t i = 0; i < CAP_COUNT_OF(families); i++)
         families[i].compute(evidence, f);
     out->cost = eval_cost_basis(&evidence->run.cost, f);

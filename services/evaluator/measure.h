@@ -66,8 +66,9 @@ struct eval_run {
     uint32_t exact_tokens; /* every answer was to have this many; 0: no */
     bool reported;         /* a shard's report is there: */
     uint32_t moe_layers, experts, top_k;
-    bool shape_declared; /* experts and top_k are what the submitter said */
-    bool in_engine;      /* times were taken in the engine, not at an HTTP client */
+    bool shape_declared;  /* experts and top_k are what the submitter said */
+    bool in_engine;       /* times were taken in the engine, not at an HTTP client */
+    uint32_t concurrency; /* requests in flight of a closed loop; 0: an open one */
     const char
         *counts_unknown; /* why the node left out token counts; NULL or "" = it does not say */
     struct eval_cost_run cost;
@@ -95,6 +96,50 @@ struct eval_values { /* of one duration, in microseconds */
     bool overflowed;
 };
 
+/* A request that has times, ended well or not. */
+struct eval_request {
+    int64_t submitted_us, ended_us;
+    double ttft_us, tpot_us;   /* below 0: not known */
+    size_t gaps_at, gap_count; /* its gaps between tokens, in eval_requests */
+    uint32_t ordinal;
+    uint32_t prompt_tokens, output_tokens; /* 0 where not known: eval_evidence counts these */
+    bool completed, warm_up;
+};
+
+struct eval_requests {
+    struct eval_request *items; /* by submission, once eval_settle was there */
+    size_t count, room;
+    uint32_t *gaps; /* of all requests, in microseconds */
+    size_t gap_count, gap_room;
+    bool overflowed;
+};
+
+/* How a run came to rest (measure/settle.c). */
+struct eval_settling {
+    bool settled;
+    size_t requests, needed, to_measure, in_flight;
+    size_t warm_up;         /* requests left out, the first by submission; 0 unless settled */
+    int64_t from_us, to_us; /* rates count what ended after `from` and up to `to`; if settled */
+    enum {
+        EVAL_DRIFT_NONE,
+        EVAL_DRIFT_TIME,
+        EVAL_DRIFT_IN_FLIGHT,
+        EVAL_DRIFT_NO_STATE, /* hardly a request ended while others came */
+    } drifting;
+    double change; /* of what drifts, over what was looked at, as a share of its mean */
+};
+
+/* Pairs in the order of time, such as the tokens and the duration of passes: so many that only
+ * sums over neighbours are kept. For the interval of sum(over) / sum(under). */
+enum { EVAL_SERIES_MAX = 1024 };
+struct eval_series {
+    double over[EVAL_SERIES_MAX], under[EVAL_SERIES_MAX];
+    size_t count;     /* sums */
+    uint64_t each;    /* pairs in a sum; 0: none came yet */
+    uint64_t in_last; /* pairs in the last sum */
+    uint64_t pairs;
+};
+
 struct eval_phase_sums {
     uint64_t passes, tokens, sequences, duration_ns;
     uint64_t without_duration;               /* passes that say 0 ns: left out, and counted here */
@@ -107,6 +152,8 @@ struct eval_phase_sums {
     uint64_t flops_passes, flops_ns;
     /* of the bytes, what a processor's last-level cache cannot have kept from the pass before */
     uint64_t memory_bytes, in_cache_passes;
+    struct eval_series tokens_by_ns, sequences_by_pass, experts_by_layer, bytes_by_ns, flops_by_ns,
+        bytes_by_pass;
 };
 
 struct eval_layer_counts {
@@ -143,7 +190,9 @@ struct eval_evidence {
     uint64_t decoded;           /* timed, of two tokens or more; of these: */
     uint64_t without_gaps, without_first_count; /* how many tokens came first is not known */
     int64_t first_submitted_us, last_ended_us;
-    struct eval_values ttft, tpot, itl, e2e;
+    struct eval_requests requests;
+    struct eval_settling settling;           /* by eval_settle, and so are: */
+    struct eval_values ttft, tpot, itl, e2e; /* of completed requests behind the warm-up */
     uint64_t verdicts[EVAL_METRICS_MAX], correct[EVAL_METRICS_MAX], unanswered;
     uint64_t passes, warm_up_passes;
     struct eval_phase_sums phases[EVAL_PHASE_COUNT];
@@ -162,6 +211,27 @@ void eval_evidence_add_pass(struct eval_evidence *e, const Moecap__V1__Pass *pas
 void eval_evidence_add_counts(struct eval_evidence *e, const Moecap__V1__ExpertCount *counts);
 /* All that a message holds. */
 void eval_evidence_add(struct eval_evidence *e, const Moecap__V1__Evidence *evidence);
+
+/* ---- requests (requests.c, measure/settle.c) ---- */
+
+void eval_values_add(struct eval_values *values, double value);
+void eval_series_add(struct eval_series *series, double over, double under);
+void eval_requests_add(struct eval_requests *requests, const struct eval_request *request,
+                       const uint32_t *gaps, size_t gap_count);
+void eval_requests_done(struct eval_requests *requests);
+
+/* Finds the warm-up and fills the lists of durations without it. After the last evidence, before
+ * the families; may be called again. */
+void eval_settle(struct eval_evidence *e);
+
+/* What rates are taken over: the steady state of a settled run, all of any other. */
+struct eval_window {
+    double seconds;
+    uint64_t completed, prompt_tokens, output_tokens;
+};
+struct eval_window eval_window_of(const struct eval_evidence *e);
+/* Whether a request completed within it. */
+bool eval_in_window(const struct eval_evidence *e, const struct eval_request *r);
 
 /* ================ figures (figure.c), families (measure.c) ================ */
 
@@ -203,6 +273,13 @@ void eval_figure_invalid(struct eval_figures *f, enum eval_figure_id id, const c
  * that figures are not to be trusted as they stand. The first mark of a word stays. */
 void eval_mark(struct eval_figures *f, const char *id, bool bad, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
+/* The interval of a value that is set, at 95 %. */
+void eval_figure_between(struct eval_figures *f, enum eval_figure_id id, double low, double high);
+/* The interval of scale * sum(over) / sum(under), by a bootstrap of blocks. */
+void eval_figure_between_series(struct eval_figures *f, enum eval_figure_id id,
+                                const struct eval_series *series, double scale);
+/* What the true percentile is at most, with 99 % confidence. */
+void eval_figure_certified(struct eval_figures *f, enum eval_figure_id id, double bound);
 bool eval_figure_has(const struct eval_figures *f, enum eval_figure_id id);
 double eval_figure_value(const struct eval_figures *f, enum eval_figure_id id);
 
@@ -214,10 +291,6 @@ double eval_figure_value(const struct eval_figures *f, enum eval_figure_id id);
 /* The accuracy by one of the run's metrics, under that metric's id. */
 void eval_measure_metric(const struct eval_evidence *e, size_t metric, Moecap__V1__Figure *out);
 
-/* Wilson's interval for `correct` of `count`, at 95 %. */
-void eval_wilson(uint64_t correct, uint64_t count, double *out_low, double *out_high);
-/* Percentile of sorted values, between two of them by linear interpolation. */
-double eval_percentile(const double *sorted, size_t count, double percent);
 /* Why times of this run do not measure anything; NULL: they do. */
 const char *eval_timing_problem(const struct eval_evidence *e);
 

@@ -341,7 +341,8 @@ static bool check_figure(const Moecap__V1__Summary *summary, size_t index, struc
     if (f->opt_value_case ? !isfinite(f->value) : !*f->reason)
         return cap_fail(err, CAP_INVALID_ARGUMENT,
                         "figure \"%.64s\" has neither a finite value nor a reason", f->id);
-    if ((f->opt_low_case && !isfinite(f->low)) || (f->opt_high_case && !isfinite(f->high)))
+    if ((f->opt_low_case && !isfinite(f->low)) || (f->opt_high_case && !isfinite(f->high)) ||
+        (f->opt_certified_case && !isfinite(f->certified)))
         return cap_fail(err, CAP_INVALID_ARGUMENT, "the interval of figure \"%.64s\" is not finite",
                         f->id);
     for (size_t i = 0; i < index; i++)

@@ -1,23 +1,12 @@
 /* Shares of right answers, and how many samples went which way. The denominator is every sample of
  * the run: one that failed, or that was never answered, is wrong and stays in it. */
-#include <math.h>
-
 #include "measure.h"
-
-void eval_wilson(uint64_t correct, uint64_t count, double *out_low, double *out_high)
-{
-    const double z = 1.959963984540054; /* 97.5 % of the normal distribution */
-    double n = (double)count, p = (double)correct / n, denominator = 1 + z * z / n;
-    double middle = (p + z * z / (2 * n)) / denominator;
-    double half = z * sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / denominator;
-
-    *out_low = correct == 0 ? 0 : middle - half;
-    *out_high = correct == count ? 1 : middle + half;
-}
+#include "stats/stats.h"
 
 void eval_measure_metric(const struct eval_evidence *e, size_t metric, Moecap__V1__Figure *out)
 {
     uint64_t verdicts = e->verdicts[metric], attempted = e->run.attempted;
+    struct cap_interval interval;
 
     moecap__v1__figure__init(out);
     out->id = (char *)e->run.metrics[metric];
@@ -36,7 +25,9 @@ void eval_measure_metric(const struct eval_evidence *e, size_t metric, Moecap__V
         out->opt_low_case = MOECAP__V1__FIGURE__OPT_LOW_LOW;
         out->opt_high_case = MOECAP__V1__FIGURE__OPT_HIGH_HIGH;
         out->value = (double)e->correct[metric] / (double)attempted;
-        eval_wilson(e->correct[metric], attempted, &out->low, &out->high);
+        interval = cap_stats_wilson(e->correct[metric], attempted);
+        out->low = interval.low;
+        out->high = interval.high;
         /* A model that was never asked has no accuracy of 0 %. */
         out->invalid = e->failed == attempted;
         out->reason = out->invalid ? "every request failed" : "";

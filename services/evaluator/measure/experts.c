@@ -56,6 +56,7 @@ static void measure_activated(const struct eval_evidence *e, enum eval_phase pha
         return;
     }
     eval_figure_set(f, id, (double)sums->distinct_experts / (double)sums->layer_values);
+    eval_figure_between_series(f, id, &sums->experts_by_layer, 1);
     check_activated(e, phase, id, f);
 }
 

@@ -1,5 +1,9 @@
 /* Rates: of the whole run by its wall clock, and of an engine's passes by their own time. */
+#include <stdlib.h>
+
+#include "base/auto.h"
 #include "measure.h"
+#include "stats/stats.h"
 
 static void none_from_to(struct eval_figures *f, unsigned first, unsigned last, const char *reason)
 {
@@ -27,24 +31,102 @@ const char *eval_counts_problem(const struct eval_evidence *e)
                                     : "token counts are not known";
 }
 
-static void measure_tokens(const struct eval_evidence *e, double wall_s, struct eval_figures *f)
+/* ---- intervals: what ended, and the time since the end before it, in the order of ends ---- */
+
+enum { ENDS_OF = 4 };
+static const unsigned rates[ENDS_OF] = {
+    EVAL_FIGURE_requests_per_s,
+    EVAL_FIGURE_input_tokens_per_s,
+    EVAL_FIGURE_output_tokens_per_s,
+    EVAL_FIGURE_total_tokens_per_s,
+};
+
+static double amount_of(const struct eval_request *r, int rate)
+{
+    const double amounts[ENDS_OF] = {1, r->prompt_tokens, r->output_tokens,
+                                     (double)r->prompt_tokens + r->output_tokens};
+
+    return amounts[rate];
+}
+
+static int by_end(const void *a, const void *b)
+{
+    const struct eval_request *x = *(const struct eval_request *const *)a,
+                              *y = *(const struct eval_request *const *)b;
+
+    return (x->ended_us > y->ended_us) - (x->ended_us < y->ended_us);
+}
+
+static const struct eval_request **ends_of(const struct eval_evidence *e, size_t *out_count)
+{
+    const struct eval_request **ends = malloc((e->requests.count + 1) * sizeof *ends);
+
+    if (!ends)
+        abort();
+    *out_count = 0;
+    for (size_t i = 0; i < e->requests.count; i++)
+        if (eval_in_window(e, &e->requests.items[i]))
+            ends[(*out_count)++] = &e->requests.items[i];
+    qsort(ends, *out_count, sizeof *ends, by_end);
+    return ends;
+}
+
+/* Requests that are in flight together end together: a block holds a few rounds of them. */
+static size_t block_of(const struct eval_evidence *e, size_t count)
+{
+    size_t usual = cap_stats_block(count);
+
+    return usual > e->settling.in_flight ? usual : e->settling.in_flight;
+}
+
+static void set_intervals(const struct eval_evidence *e, struct eval_figures *f)
+{
+    const struct eval_settling *s = &e->settling;
+    size_t count;
+    CAP_AUTO_MEM const struct eval_request **ends = ends_of(e, &count);
+    CAP_AUTO_MEM double *amounts = malloc((count + 1) * sizeof *amounts);
+    CAP_AUTO_MEM double *times = malloc((count + 1) * sizeof *times);
+    int64_t before = s->settled ? s->from_us : e->first_submitted_us;
+    struct cap_interval between;
+
+    if (!amounts || !times)
+        abort();
+    for (size_t i = 0; i < count; i++) {
+        times[i] = (double)(ends[i]->ended_us - before) / 1e6;
+        before = ends[i]->ended_us;
+    }
+    if (s->settled && count > 0)
+        times[count - 1] += (double)(s->to_us - before) / 1e6;
+    for (int rate = 0; rate < ENDS_OF; rate++) {
+        for (size_t i = 0; i < count; i++)
+            amounts[i] = amount_of(ends[i], rate);
+        if (eval_figure_has(f, rates[rate]) &&
+            cap_stats_ratio(amounts, times, count, block_of(e, count), &between))
+            eval_figure_between(f, rates[rate], between.low, between.high);
+    }
+}
+
+/* ---- values ---- */
+
+static void measure_tokens(const struct eval_evidence *e, const struct eval_window *w,
+                           struct eval_figures *f)
 {
     const char *unknown = eval_counts_problem(e);
     bool input = e->without_prompt_tokens == 0, output = e->without_output_tokens == 0;
 
     if (input)
-        eval_figure_set(f, EVAL_FIGURE_input_tokens_per_s, (double)e->prompt_tokens / wall_s);
+        eval_figure_set(f, EVAL_FIGURE_input_tokens_per_s, (double)w->prompt_tokens / w->seconds);
     else
         eval_figure_none(f, EVAL_FIGURE_input_tokens_per_s, unknown);
     if (e->run.scoring)
         eval_figure_none(f, EVAL_FIGURE_output_tokens_per_s, "no decode");
     else if (output)
-        eval_figure_set(f, EVAL_FIGURE_output_tokens_per_s, (double)e->output_tokens / wall_s);
+        eval_figure_set(f, EVAL_FIGURE_output_tokens_per_s, (double)w->output_tokens / w->seconds);
     else
         eval_figure_none(f, EVAL_FIGURE_output_tokens_per_s, unknown);
     if (input && (output || e->run.scoring))
         eval_figure_set(f, EVAL_FIGURE_total_tokens_per_s,
-                        (double)(e->prompt_tokens + e->output_tokens) / wall_s);
+                        (double)(w->prompt_tokens + w->output_tokens) / w->seconds);
     else
         eval_figure_none(f, EVAL_FIGURE_total_tokens_per_s, unknown);
 }
@@ -52,6 +134,7 @@ static void measure_tokens(const struct eval_evidence *e, double wall_s, struct 
 static void measure_wall(const struct eval_evidence *e, struct eval_figures *f)
 {
     double wall_s = (double)(e->last_ended_us - e->first_submitted_us) / 1e6;
+    const struct eval_window w = eval_window_of(e);
     const char *problem = why_no_wall(e);
 
     if (problem) {
@@ -69,8 +152,9 @@ static void measure_wall(const struct eval_evidence *e, struct eval_figures *f)
                      "no completed samples");
         return;
     }
-    eval_figure_set(f, EVAL_FIGURE_requests_per_s, (double)e->completed / wall_s);
-    measure_tokens(e, wall_s, f);
+    eval_figure_set(f, EVAL_FIGURE_requests_per_s, (double)w.completed / w.seconds);
+    measure_tokens(e, &w, f);
+    set_intervals(e, f);
     if (e->disordered > 0)
         for (unsigned id = EVAL_FIGURE_wall_s; id <= EVAL_FIGURE_total_tokens_per_s; id++)
             if (eval_figure_has(f, id))
@@ -104,10 +188,12 @@ static void measure_rate(const struct eval_evidence *e, enum eval_phase phase,
     const char *problem = eval_passes_problem(e, phase, true);
     const struct eval_phase_sums *sums = &e->phases[phase];
 
-    if (problem)
+    if (problem) {
         eval_figure_none(f, id, problem);
-    else
-        eval_figure_set(f, id, (double)sums->tokens / ((double)sums->duration_ns / 1e9));
+        return;
+    }
+    eval_figure_set(f, id, (double)sums->tokens / ((double)sums->duration_ns / 1e9));
+    eval_figure_between_series(f, id, &sums->tokens_by_ns, 1e9);
 }
 
 /* ---- passes themselves ---- */
@@ -126,6 +212,7 @@ static void measure_passes(const struct eval_evidence *e, enum eval_phase phase,
     }
     eval_figure_set(f, seconds, (double)sums->duration_ns / 1e9);
     eval_figure_set(f, batch, (double)sums->sequences / (double)sums->passes);
+    eval_figure_between_series(f, batch, &sums->sequences_by_pass, 1);
 }
 
 void eval_measure_throughput(struct eval_evidence *e, struct eval_figures *f)

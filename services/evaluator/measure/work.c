@@ -29,14 +29,18 @@ static void measure_bytes(const struct eval_evidence *e, struct eval_figures *f)
     const char *rate = eval_work_problem(e, EVAL_DECODE, s->bytes_passes, true);
     double bytes = (double)s->weight_bytes + (double)s->kv_bytes;
 
-    if (step)
+    if (step) {
         eval_figure_none(f, EVAL_FIGURE_decode_bytes_per_step, step);
-    else
+    } else {
         eval_figure_set(f, EVAL_FIGURE_decode_bytes_per_step, bytes / (double)s->bytes_passes);
-    if (rate)
+        eval_figure_between_series(f, EVAL_FIGURE_decode_bytes_per_step, &s->bytes_by_pass, 1);
+    }
+    if (rate) {
         eval_figure_none(f, EVAL_FIGURE_decode_gb_per_s, rate);
-    else
+    } else {
         eval_figure_set(f, EVAL_FIGURE_decode_gb_per_s, bytes / (double)s->bytes_ns);
+        eval_figure_between_series(f, EVAL_FIGURE_decode_gb_per_s, &s->bytes_by_ns, 1);
+    }
 }
 
 static void measure_flops(const struct eval_evidence *e, enum eval_phase phase,
@@ -45,10 +49,12 @@ static void measure_flops(const struct eval_evidence *e, enum eval_phase phase,
     const struct eval_phase_sums *s = &e->phases[phase];
     const char *problem = eval_work_problem(e, phase, s->flops_passes, true);
 
-    if (problem)
+    if (problem) {
         eval_figure_none(f, id, problem);
-    else
-        eval_figure_set(f, id, s->flops / (double)s->flops_ns); /* 1e9 a second */
+        return;
+    }
+    eval_figure_set(f, id, s->flops / (double)s->flops_ns); /* 1e9 a second */
+    eval_figure_between_series(f, id, &s->flops_by_ns, 1);
 }
 
 void eval_measure_work(struct eval_evidence *e, struct eval_figures *f)

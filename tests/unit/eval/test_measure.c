@@ -1,6 +1,8 @@
 /* Figures: worked vectors, and the reason where there is no figure. */
 #include "measuring.h"
 
+#include "stats/stats.h"
+
 /* The worked vector of docs/metrics.md. */
 static struct eval_evidence *worked_run(void)
 {
@@ -60,15 +62,14 @@ static void the_worked_run_gives_the_worked_figures(void **state)
 
 static void wilsons_interval_holds_what_the_model_card_says(void **state)
 {
-    double low, high;
+    struct cap_interval i = cap_stats_wilson(541, 600);
 
     (void)state;
-    eval_wilson(541, 600, &low, &high);
-    assert_true(fabs(low - 0.875) < 0.0006 && fabs(high - 0.923) < 0.0006);
-    eval_wilson(107, 107, &low, &high);
-    assert_true(fabs(low - 0.965) < 0.0006 && high == 1);
-    eval_wilson(0, 10, &low, &high);
-    assert_true(low == 0 && fabs(high - 0.2775) < 0.0001);
+    assert_true(fabs(i.low - 0.875) < 0.0006 && fabs(i.high - 0.923) < 0.0006);
+    i = cap_stats_wilson(107, 107);
+    assert_true(fabs(i.low - 0.965) < 0.0006 && i.high == 1);
+    i = cap_stats_wilson(0, 10);
+    assert_true(i.low == 0 && fabs(i.high - 0.2775) < 0.0001);
 }
 
 static void failures_count_as_wrong_and_stay_in_the_denominator(void **state)
@@ -116,10 +117,10 @@ static void percentiles_lie_between_values(void **state)
     double values[] = {1, 2, 3, 4};
 
     (void)state;
-    assert_true(eval_percentile(values, 4, 50) == 2.5);
-    assert_true(fabs(eval_percentile(values, 4, 90) - 3.7) < 1e-12);
-    assert_true(eval_percentile(values, 1, 99) == 1);
-    assert_true(eval_percentile(values, 4, 100) == 4);
+    assert_true(cap_stats_percentile(values, 4, 50) == 2.5);
+    assert_true(fabs(cap_stats_percentile(values, 4, 90) - 3.7) < 1e-12);
+    assert_true(cap_stats_percentile(values, 1, 99) == 1);
+    assert_true(cap_stats_percentile(values, 4, 100) == 4);
 }
 
 static void a_percentile_without_enough_samples_is_null(void **state)
@@ -131,12 +132,17 @@ static void a_percentile_without_enough_samples_is_null(void **state)
     add_answer(e, 0, 1000, 2000, 3000, 1, 2);
     assert_value(e, "ttft_ms_mean", 1);
     assert_none(e, "ttft_ms_p50", "not enough samples");
-    for (int i = 0; i < 9; i++)
+    for (int i = 1; i < 63; i++)
         add_answer(e, 0, 1000, 2000, 3000, 1, 2);
+    assert_none(e, "ttft_ms_p90", "not enough samples");
+    assert_false(figure(e, "ttft_ms_p90")->opt_certified_case);
+    add_answer(e, 0, 1000, 2000, 3000, 1, 2);
     assert_value(e, "ttft_ms_p90", 1);
-    assert_none(e, "ttft_ms_p99", "not enough samples");
-    for (int i = 0; i < 90; i++)
+    assert_true(figure(e, "ttft_ms_p90")->certified == 1);
+    for (int i = 64; i < 661; i++)
         add_answer(e, 0, 1000, 2000, 3000, 1, 2);
+    assert_none(e, "ttft_ms_p99", "not enough samples");
+    add_answer(e, 0, 1000, 2000, 3000, 1, 2);
     assert_value(e, "ttft_ms_p99", 1);
 }
 

@@ -53,6 +53,45 @@ static void distributions_agree_with_scipy(void **state)
 
 /* ---- intervals ---- */
 
+static void values_are_sorted_as_qsort_does(void **state)
+{
+    enum { COUNT = 5000 };
+    double values[COUNT], expected[COUNT];
+    uint64_t random = 5;
+
+    (void)state;
+    for (int i = 0; i < COUNT; i++)
+        values[i] = expected[i] = i % 7 == 0   ? (double)(i % 50)
+                                  : i % 5 == 0 ? -1e6 * uniform(&random)
+                                               : 1e9 * uniform(&random) * uniform(&random);
+    qsort(expected, COUNT, sizeof *expected, compare);
+    cap_stats_sort(values, COUNT);
+    assert_memory_equal(values, expected, sizeof values);
+    cap_stats_sort(values, 0);
+    cap_stats_sort(values, 1);
+}
+
+/* Groups of one value are values; a group that is alike in itself counts once. */
+static void a_group_is_one_observation(void **state)
+{
+    const double values[] = {2, 4, 4, 4, 5, 5, 7, 9}, ones[] = {1, 1, 1, 1, 1, 1, 1, 1};
+    double tenfold[8], tens[8], ratio;
+    struct cap_interval single, grouped;
+
+    (void)state;
+    assert_true(cap_stats_grouped(values, ones, 8, &ratio, &single));
+    assert_near(ratio, 5, 0);
+    assert_near(single.low, 3.21251208176379, 1e-9);
+    for (int i = 0; i < 8; i++) {
+        tenfold[i] = 10 * values[i];
+        tens[i] = 10;
+    }
+    assert_true(cap_stats_grouped(tenfold, tens, 8, &ratio, &grouped));
+    assert_near(grouped.low, single.low, 1e-9);
+    assert_near(grouped.high, single.high, 1e-9);
+    assert_false(cap_stats_grouped(values, ones, 1, &ratio, &single));
+}
+
 static void a_mean_has_students_interval(void **state)
 {
     const double values[] = {2, 4, 4, 4, 5, 5, 7, 9};
@@ -232,6 +271,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(distributions_agree_with_scipy),
+        cmocka_unit_test(values_are_sorted_as_qsort_does),
+        cmocka_unit_test(a_group_is_one_observation),
         cmocka_unit_test(a_mean_has_students_interval),
         cmocka_unit_test(a_percentiles_interval_is_that_of_an_endless_bootstrap),
         cmocka_unit_test(p90_needs_64_values_and_p99_needs_662),

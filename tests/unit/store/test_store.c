@@ -113,7 +113,7 @@ static void braces_of_a_statement_become_columns(void **state)
     (void)state;
     store_map_expand("COPY figure (run_no, {figure}) FROM STDIN", &out);
     assert_string_equal(out.data, "COPY figure (run_no, id, value, low, high, reason, unit, basis,"
-                                  " invalid) FROM STDIN");
+                                  " invalid, certified) FROM STDIN");
     cap_buf_clear(&out);
     store_map_expand("SELECT {doc d doc.}, '{}' FROM x", &out);
     assert_string_equal(out.data, "SELECT d.ordinal AS \"doc.ordinal\", d.uid AS \"doc.uid\","

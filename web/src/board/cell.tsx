@@ -9,7 +9,7 @@ import { narrow } from "../lib/narrow.ts";
 import type { Figure, Mark } from "../lib/types.ts";
 import { IntervalBar } from "../ui/figure.tsx";
 import { Icon } from "../ui/icon.tsx";
-import { MarkIcon, marksText } from "../ui/marks.tsx";
+import { MarkIcon, badMarks } from "../ui/marks.tsx";
 import { StateBadge } from "../ui/state.tsx";
 
 export interface CellProps {
@@ -144,7 +144,7 @@ function FigureCell({
 }
 
 function tips(text: string, marks: readonly Mark[] | undefined): string | undefined {
-  return [text, marksText(marks)].filter(Boolean).join("\n") || undefined;
+  return [text, badMarks(marks)].filter(Boolean).join("\n") || undefined;
 }
 
 // On a narrow screen the model's cell says what tells runs apart; the columns for it stand further right.

@@ -24,7 +24,10 @@ export function shown(value: number, unit: string, share: boolean): string {
 
 export function intervalText(figure: Figure, share: boolean): string {
   if (figure.low === undefined || figure.high === undefined) return "";
-  return `95 % interval: ${shown(figure.low, figure.unit, share)} to ${shown(figure.high, figure.unit, share)}${share ? " %" : " " + figure.unit}`;
+  const unit = share ? " %" : " " + figure.unit;
+  const bound =
+    figure.certified === undefined ? "" : `; at most ${shown(figure.certified, figure.unit, share)}${unit} at 99 %`;
+  return `95 % interval: ${shown(figure.low, figure.unit, share)} to ${shown(figure.high, figure.unit, share)}${unit}${bound}`;
 }
 
 /** Where an interval lies on an axis from `min` to `max`, in percent of its width. Clipped to the axis. */

@@ -9,6 +9,7 @@ export interface Figure {
   basis: string;
   low?: number;
   high?: number;
+  certified?: number; // of a percentile: the true one is at most this, with 99 % confidence
   invalid: boolean;
 }
 

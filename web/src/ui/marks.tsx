@@ -19,17 +19,20 @@ export function MarkList({ marks }: { marks: readonly Mark[] | undefined }) {
   );
 }
 
-/** In a cell of the board: one icon, and what it means for those who do not see it. */
+/** In a cell of the board: an icon where a mark is bad, and what it means for those who do not see it. */
 export function MarkIcon({ marks }: { marks: readonly Mark[] | undefined }) {
-  if (!marks?.length) return null;
-  return (
+  const text = badMarks(marks);
+  return text ? (
     <span class="mark-icon">
-      <Icon name={marks.some((m) => m.bad) ? "warning" : "info"} />
-      <span class="away-from-eyes"> {marksText(marks)}</span>
+      <Icon name="warning" />
+      <span class="away-from-eyes"> {text}</span>
     </span>
-  );
+  ) : null;
 }
 
-export function marksText(marks: readonly Mark[] | undefined): string {
-  return (marks ?? []).map((m) => `${m.id}: ${m.text}`).join("\n");
+export function badMarks(marks: readonly Mark[] | undefined): string {
+  return (marks ?? [])
+    .filter((m) => m.bad)
+    .map((m) => `${m.id}: ${m.text}`)
+    .join("\n");
 }

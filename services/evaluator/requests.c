@@ -1,0 +1,128 @@
+/* What is kept of each request that has times, of passes in the order of time, and the sums over a
+ * stretch of time. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "measure.h"
+
+void eval_values_add(struct eval_values *values, double value)
+{
+    if (values->count == EVAL_VALUES_MAX) {
+        values->overflowed = true;
+        return;
+    }
+    if (values->count == values->room) {
+        values->room = values->room ? 2 * values->room : 256;
+        values->items = realloc(values->items, values->room * sizeof *values->items);
+        if (!values->items)
+            abort();
+    }
+    values->items[values->count++] = value;
+}
+
+/* When there is no room for one more sum, neighbours become one: the sums stay of one length. */
+static void halve(struct eval_series *s)
+{
+    for (size_t i = 0; i < EVAL_SERIES_MAX / 2; i++) {
+        s->over[i] = s->over[2 * i] + s->over[2 * i + 1];
+        s->under[i] = s->under[2 * i] + s->under[2 * i + 1];
+    }
+    s->count = EVAL_SERIES_MAX / 2;
+    s->each *= 2;
+}
+
+void eval_series_add(struct eval_series *s, double over, double under)
+{
+    if (s->each == 0 || s->in_last == s->each) {
+        if (s->count == EVAL_SERIES_MAX)
+            halve(s);
+        s->each = s->each > 0 ? s->each : 1;
+        s->over[s->count] = s->under[s->count] = 0;
+        s->count++;
+        s->in_last = 0;
+    }
+    s->over[s->count - 1] += over;
+    s->under[s->count - 1] += under;
+    s->in_last++;
+    s->pairs++;
+}
+
+static void keep_gaps(struct eval_requests *requests, struct eval_request *r, const uint32_t *gaps,
+                      size_t count)
+{
+    if (requests->gap_count + count > EVAL_VALUES_MAX) {
+        requests->overflowed = true;
+        return;
+    }
+    if (requests->gap_count + count > requests->gap_room) {
+        requests->gap_room = 2 * (requests->gap_count + count);
+        requests->gaps = realloc(requests->gaps, requests->gap_room * sizeof *requests->gaps);
+        if (!requests->gaps)
+            abort();
+    }
+    if (count > 0)
+        memcpy(requests->gaps + requests->gap_count, gaps, count * sizeof *gaps);
+    r->gaps_at = requests->gap_count;
+    r->gap_count = count;
+    requests->gap_count += count;
+}
+
+void eval_requests_add(struct eval_requests *requests, const struct eval_request *request,
+                       const uint32_t *gaps, size_t gap_count)
+{
+    struct eval_request *kept;
+
+    if (requests->count == EVAL_VALUES_MAX) {
+        requests->overflowed = true;
+        return;
+    }
+    if (requests->count == requests->room) {
+        requests->room = requests->room ? 2 * requests->room : 256;
+        requests->items = realloc(requests->items, requests->room * sizeof *requests->items);
+        if (!requests->items)
+            abort();
+    }
+    kept = &requests->items[requests->count++];
+    *kept = *request;
+    keep_gaps(requests, kept, gaps, gap_count);
+}
+
+void eval_requests_done(struct eval_requests *requests)
+{
+    free(requests->items);
+    free(requests->gaps);
+}
+
+/* ---- the stretch that rates are taken over ---- */
+
+bool eval_in_window(const struct eval_evidence *e, const struct eval_request *r)
+{
+    const struct eval_settling *s = &e->settling;
+
+    return r->completed && (!s->settled || (r->ended_us > s->from_us && r->ended_us <= s->to_us));
+}
+
+struct eval_window eval_window_of(const struct eval_evidence *e)
+{
+    const struct eval_settling *s = &e->settling;
+    struct eval_window w = {
+        .seconds = (double)(e->last_ended_us - e->first_submitted_us) / 1e6,
+        .completed = e->completed,
+        .prompt_tokens = e->prompt_tokens,
+        .output_tokens = e->output_tokens,
+    };
+
+    if (!s->settled)
+        return w;
+    w = (struct eval_window){.seconds = (double)(s->to_us - s->from_us) / 1e6};
+    for (size_t i = 0; i < e->requests.count; i++) {
+        const struct eval_request *r = &e->requests.items[i];
+
+        if (!eval_in_window(e, r))
+            continue;
+        w.completed++;
+        w.prompt_tokens += r->prompt_tokens;
+        w.output_tokens += r->output_tokens;
+    }
+    return w;
+}
