@@ -35,6 +35,7 @@ struct eval_cost_machine eval_cost_machine_unknown(unsigned devices)
 {
     return (struct eval_cost_machine){.device = "",
                                       .source = "",
+                                      .host_source = "",
                                       .devices = devices,
                                       .price = NAN,
                                       .watts = NAN,
@@ -65,6 +66,13 @@ static double of_table(const struct eval_cost_machine *m, enum eval_cost_input i
     }
 }
 
+static const char *table_of(const struct eval_cost_machine *m, enum eval_cost_input input)
+{
+    bool is_host = input == EVAL_COST_host_price || input == EVAL_COST_host_watts;
+
+    return is_host ? m->host_source : m->source;
+}
+
 static double of_meter(const struct eval_cost_machine *m, enum eval_cost_input input)
 {
     if (input == EVAL_COST_device_watts)
@@ -79,7 +87,7 @@ static struct eval_cost_term term_of(const struct eval_cost_machine *m, enum eva
     const struct eval_cost_term candidates[] = {
         {given, EVAL_COST_GIVEN, "given", false},
         {of_meter(m, input), EVAL_COST_MEASURED, "mean power of the run", false},
-        {of_table(m, input), EVAL_COST_TABLE, m->source, false},
+        {of_table(m, input), EVAL_COST_TABLE, table_of(m, input), false},
         {inputs[input].preset, EVAL_COST_DEFAULT, inputs[input].source, false},
     };
 

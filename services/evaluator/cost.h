@@ -36,11 +36,11 @@ enum eval_cost_source {
 
 /* What is priced; texts are borrowed. */
 struct eval_cost_machine {
-    const char *device;  /* for people: "H100-SXM"; "" = not known */
-    const char *source;  /* of the table's numbers, for people */
-    unsigned devices;    /* at least 1 */
-    bool declared;       /* the submitter said what it is */
-    const char *problem; /* why it cannot be priced at all; NULL = it can */
+    const char *device;               /* for people: "H100-SXM"; "" = not known */
+    const char *source, *host_source; /* of the table's numbers, for people */
+    unsigned devices;                 /* at least 1 */
+    bool declared;                    /* the submitter said what it is */
+    const char *problem;              /* why it cannot be priced at all; NULL = it can */
     /* by the table: of one device, and of what the devices sit in */
     double price, watts, host_price, host_watts;
     double overhead;   /* by the table: 1 for a whole system */

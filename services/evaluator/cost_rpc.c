@@ -138,6 +138,9 @@ bool eval_handle_cost(struct cap_rpc_call *call, const Moecap__V1__CostRequest *
         return cap_fail_field(err, CAP_INVALID_ARGUMENT, "spec", "the request holds no spec");
     if (!f || !eval_cost_run_read(request->spec, request->report, arena, &run))
         return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "the request needs too much memory");
+    for (int id = 0; id < EVAL_FIGURE_COUNT;
+         id++) /* of a run that goes on, or is older than they */
+        eval_figure_none(f, (enum eval_figure_id)id, "not measured");
     eval_figures_take(f, request->figures, request->n_figures);
     eval_cost_figures(&run, f);
     reply->basis = eval_cost_basis(&run, f);

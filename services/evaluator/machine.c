@@ -21,6 +21,8 @@ static const struct {
 #undef HOST
 };
 
+static const char own_host[] = "the processor is its own host";
+
 static double known(double value)
 {
     return value > 0 ? value : NAN;
@@ -31,15 +33,17 @@ static const char *copy(struct cap_arena *arena, const char *text)
     return cap_arena_strdup(arena, text);
 }
 
-static void set_host(struct eval_cost_machine *m, const struct cap_device *device)
+static bool set_host(struct eval_cost_machine *m, const struct cap_device *device,
+                     struct cap_arena *arena)
 {
     struct cap_err ignored = {0};
     struct cap_hardware processor;
     unsigned count = (m->devices + DEVICES_PER_HOST - 1) / DEVICES_PER_HOST;
 
-    if (device->kind != CAP_DEVICE_GPU) { /* a processor or a whole system is its own host */
+    if (device->kind != CAP_DEVICE_GPU) {
         m->host_price = m->host_watts = 0;
-        return;
+        m->host_source = device->kind == CAP_DEVICE_CPU ? own_host : "the system is sold whole";
+        return true;
     }
     for (size_t i = 0; i < sizeof hosts / sizeof hosts[0]; i++) {
         if (strncmp(device->name, hosts[i].device, strlen(hosts[i].device)) != 0 ||
@@ -47,8 +51,11 @@ static void set_host(struct eval_cost_machine *m, const struct cap_device *devic
             continue;
         m->host_price = processor.device->price_usd * hosts[i].processors * count;
         m->host_watts = processor.device->board_w * hosts[i].processors * count;
-        return;
+        m->host_source = cap_arena_printf(arena, "%u x %s, as TEASBench 2026",
+                                          hosts[i].processors * count, hosts[i].processor);
+        return m->host_source != NULL;
     }
+    return true;
 }
 
 static bool set_device(struct eval_cost_machine *m, const struct cap_device *device,
@@ -59,8 +66,7 @@ static bool set_device(struct eval_cost_machine *m, const struct cap_device *dev
     m->price = known(device->price_usd);
     m->watts = known(device->board_w);
     m->overhead = device->kind == CAP_DEVICE_SYSTEM ? 1 : NAN;
-    set_host(m, device);
-    return m->source != NULL;
+    return m->source && set_host(m, device, arena);
 }
 
 bool eval_cost_machine_declared(const char *text, unsigned parallel, struct cap_arena *arena,
@@ -109,6 +115,7 @@ bool eval_cost_machine_node(const char *cpu, unsigned cores, struct cap_arena *a
     struct cap_hardware found;
 
     m.host_price = m.host_watts = 0;
+    m.host_source = own_host;
     if (!(m.device = copy(arena, cpu)))
         return false;
     if (cap_hardware_find(cpu, 0, &found, &ignored) && found.device->kind == CAP_DEVICE_CPU &&

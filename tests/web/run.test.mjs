@@ -136,3 +136,29 @@ scene("latencies are drawn and told as a table", async (stage) => {
     samples,
   );
 });
+
+scene("prices are tried on a run without running it again; the address holds them", async (stage) => {
+  stage.allow(/status of 400/); // what is typed may be wrong for a moment
+  const run = await submitAndFinish({ model: "priced", limit: 8, cost: { rent: 2 } });
+  const page = await stage.open(`/runs/${run}?show=cost`);
+  const hour = page.getByTestId("cost-cost_per_hour");
+  await hour.getByText("2.00").waitFor();
+  await page.getByLabel("Rent of a device").fill("3.5");
+  await hour.getByText("3.50").waitFor();
+  await page.waitForURL(/rent=3\.5/);
+  assert.match(await page.getByTestId("command").innerText(), /--rent 3\.5/);
+  const other = await stage.open(page.url().slice(page.url().indexOf("/runs/")));
+  await other.getByTestId("cost-cost_per_hour").getByText("3.50").waitFor();
+  await page.getByLabel("PUE").fill("0.5");
+  await page.getByTestId("fault-pue").getByText("0.5 is not from 1 to 10").waitFor();
+  await hour.getByText("3.50").waitFor(); // what was known before stays
+  await page.getByRole("button", { name: "Defaults" }).click();
+  await page.waitForURL(/from=defaults/);
+  assert.equal(await page.getByLabel("Rent of a device").inputValue(), "");
+  await page.getByLabel("Price of a device").fill("10000");
+  await page.getByLabel("Power of a device").fill("400");
+  await page.getByTestId("hour").getByText("Energy").waitFor();
+  await page.getByRole("button", { name: "As submitted" }).click();
+  await hour.getByText("2.00").waitFor();
+  assert.doesNotMatch(page.url(), /rent=|price=|from=/);
+});

@@ -11,6 +11,8 @@ type Row = (typeof tables.knobs)[number];
 export type KnobId = Row["id"];
 /** The knobs of a kind: "switch" is a box to tick. */
 export type OfKind<K extends Row["kind"]> = Extract<Row, { kind: K }>["id"];
+/** The knobs of a group. */
+export type InGroup<G extends Row["group"]> = Extract<Row, { group: G }>["id"];
 
 /** A row with the columns that only some rows have. */
 export interface Knob {

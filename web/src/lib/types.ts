@@ -152,6 +152,30 @@ export interface Run {
   samples_total: number;
   samples_answered: number;
   samples_graded: number;
+  cost?: CostBasis | null;
+}
+
+export interface CostTerm {
+  id: string;
+  value?: number;
+  unit: string;
+  source: "given" | "measured" | "table" | "default" | "unknown";
+  said: string;
+  used: boolean;
+}
+
+/** What the figures of cost rest on. */
+export interface CostBasis {
+  device: string;
+  devices: number;
+  rented: boolean;
+  sharing: string;
+  terms: CostTerm[];
+}
+
+export interface CostReply {
+  figures: Figure[];
+  basis: CostBasis;
 }
 
 export interface Timing {

@@ -15,6 +15,7 @@ import { activityOf, RunAmount } from "../ui/runline.tsx";
 import { StateBadge } from "../ui/state.tsx";
 import { Time } from "../ui/time.tsx";
 import { AgainLink } from "./run/again.tsx";
+import { Cost } from "./run/cost.tsx";
 import { Attempts, Provenance } from "./run/provenance.tsx";
 import { Experts } from "./run/experts.tsx";
 import { Figures, Headlines } from "./run/figures.tsx";
@@ -27,6 +28,7 @@ const names: Record<Part, string> = {
   samples: "Samples",
   latency: "Latency",
   experts: "Experts",
+  cost: "Cost",
   provenance: "Provenance",
 };
 const ended: readonly RunState[] = ["finished", "failed", "cancelled", "invalid"];
@@ -68,6 +70,7 @@ export function RunView({ id }: { id: string }) {
         {state.show === "samples" && <SampleBrowser run={run.value} />}
         {state.show === "latency" && <Latency run={run.value} />}
         {state.show === "experts" && <Experts run={run.value} />}
+        {state.show === "cost" && <Cost run={run.value} />}
         {state.show === "provenance" && <Provenance run={run.value} />}
       </section>
     </>

@@ -1,9 +1,10 @@
 // The state of a run's page, all parts together: a part that writes the address keeps what the others set.
+import { costSchema } from "../../lib/cost.ts";
 import { useUrlState } from "../../lib/router.ts";
 import { tables } from "../../lib/tables.ts";
 import { choice, text } from "../../lib/urlstate.ts";
 
-export const parts = ["overview", "samples", "latency", "experts", "provenance"] as const;
+export const parts = ["overview", "samples", "latency", "experts", "cost", "provenance"] as const;
 export type Part = (typeof parts)[number];
 
 // "failed" is a status rather than a verdict: such a sample counts as wrong, and people look for it apart.
@@ -20,6 +21,7 @@ export const schema = {
   phase: choice(phases, "both"),
   batch: text(),
   order: choice(orders, "number"),
+  ...costSchema,
 };
 
 export const useRunState = () => useUrlState(schema);

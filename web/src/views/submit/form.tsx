@@ -6,7 +6,7 @@ import { bytes, plural } from "../../lib/format.ts";
 import { applies, type Fault, type Form, type Knob, type KnobId, knobs, type OfKind } from "../../lib/spec.ts";
 import { tables } from "../../lib/tables.ts";
 import type { EngineChoice, Info, ModelChoice, TaskChoice } from "../../lib/types.ts";
-import { type Option, Fault as FaultLine, controlProps, Labelled, SelectField, TextField } from "./field.tsx";
+import { type Option, Fault as FaultLine, controlProps, Labelled, SelectField, TextField } from "../../ui/field.tsx";
 
 export interface FormProps {
   info: Info;

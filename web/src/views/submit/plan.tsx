@@ -1,9 +1,10 @@
 // Beside the form: what the server would make of it, the same as a command line, and the button.
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { type ApiError, isAway, post, type Result } from "../../lib/api.ts";
 import { plural } from "../../lib/format.ts";
 import { epoch } from "../../lib/server.ts";
 import type { PlannedRun, SubmitReply } from "../../lib/types.ts";
+import { Command } from "../../ui/command.tsx";
 import { Icon } from "../../ui/icon.tsx";
 
 const restMs = 250;
@@ -75,7 +76,7 @@ export function PlanPanel({ plan, missing, general, faults, command, sending, co
       <button type="submit" class="primary submit" disabled={sending}>
         {sending ? "Submitting…" : "Submit"}
       </button>
-      <Command words={command} configTyped={configTyped} />
+      <Command words={command}>{configTyped && <p class="soft">With the text above saved as config.json.</p>}</Command>
     </aside>
   );
 }
@@ -125,41 +126,4 @@ function byTask(runs: PlannedRun[]): [string, PlannedRun[]][] {
   const groups = new Map<string, PlannedRun[]>();
   for (const run of runs) groups.set(run.task, [...(groups.get(run.task) ?? []), run]);
   return [...groups];
-}
-
-const copiedMs = 2500;
-
-function Command({ words, configTyped }: { words: string[]; configTyped: boolean }) {
-  const text = useRef<HTMLElement>(null);
-  const [said, say] = useState("");
-  const copy = async () => {
-    try {
-      await navigator.clipboard.writeText(words.join(" "));
-      say("Copied");
-    } catch {
-      // not a secure origin, or not allowed: leave it marked for the keyboard
-      getSelection()?.selectAllChildren(text.current!);
-      say("Marked: copy it with the keyboard");
-    }
-    setTimeout(() => say(""), copiedMs);
-  };
-  return (
-    <section class="command" aria-label="Command line">
-      <h3>Equivalent command</h3>
-      <pre tabIndex={0}>
-        <code ref={text} data-testid="command">
-          {words.join(" \\\n  ")}
-        </code>
-      </pre>
-      <p class="buttons">
-        <button type="button" onClick={copy}>
-          Copy
-        </button>{" "}
-        <span class="soft" role="status">
-          {said}
-        </span>
-      </p>
-      {configTyped && <p class="soft">With the text above saved as config.json.</p>}
-    </section>
-  );
 }

@@ -1,6 +1,6 @@
 // One field of a form: its name, a control, a hint, and beside it what is wrong with it.
 import type { ComponentChildren } from "preact";
-import { Icon } from "../../ui/icon.tsx";
+import { Icon } from "./icon.tsx";
 
 interface Frame {
   name: string;
