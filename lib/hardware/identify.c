@@ -259,8 +259,8 @@ static bool set_count(unsigned long *out, const char *digits)
     return true;
 }
 
-/* Reads the number that stands nearest before the name, else behind it; 0 when there is another word
- * in its place ("N/A x H100"). False when there is none. */
+/* Reads the number that stands nearest before the name, else behind it; 0 when there is another
+ * word in its place ("N/A x H100"). False when there is none. */
 static bool read_count(const struct words *words, size_t named, unsigned long *out)
 {
     for (size_t i = named; i-- > 0 && !begins_a_name(words, i);) {
