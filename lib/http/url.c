@@ -113,7 +113,9 @@ static bool is_metadata_name(const char *host)
     return false;
 }
 
-bool cap_url_is_link_local(const char *url)
+/* Judges the host as libcurl reads it, without the brackets of an IPv6 address; false for what is
+ * not a URL. */
+static bool judge_host(const char *url, bool (*judge)(const char *host))
 {
     CURLU *parts = curl_url();
     char *host = NULL, *address;
@@ -123,9 +125,36 @@ bool cap_url_is_link_local(const char *url)
         curl_url_get(parts, CURLUPART_HOST, &host, 0) == CURLUE_OK) {
         address = host + (*host == '[');
         address[strcspn(address, "]%")] = '\0';
-        found = cap_address_is_link_local(address) || is_metadata_name(address);
+        found = judge(address);
     }
     curl_free(host);
     curl_url_cleanup(parts);
     return found;
+}
+
+static bool is_link_local_host(const char *host)
+{
+    return cap_address_is_link_local(host) || is_metadata_name(host);
+}
+
+bool cap_url_is_link_local(const char *url)
+{
+    return judge_host(url, is_link_local_host);
+}
+
+static bool is_loopback_host(const char *host)
+{
+    struct in6_addr six;
+    struct in_addr four;
+
+    if (inet_pton(AF_INET, host, &four) == 1)
+        return ntohl(four.s_addr) >> 24 == 127;
+    if (inet_pton(AF_INET6, host, &six) == 1)
+        return IN6_IS_ADDR_LOOPBACK(&six) || (IN6_IS_ADDR_V4MAPPED(&six) && six.s6_addr[12] == 127);
+    return strcasecmp(host, "localhost") == 0;
+}
+
+bool cap_url_is_loopback(const char *url)
+{
+    return judge_host(url, is_loopback_host);
 }

@@ -17,7 +17,10 @@ bool cap_url_check_base(const char *url, struct cap_err *err);
  * not a URL. */
 bool cap_url_is_link_local(const char *url);
 
-/* The same of an address, "169.254.169.254" or "fe80::1". */
+/* The host is this machine itself: localhost, 127.0.0.0/8, ::1. A name is judged as it stands. */
+bool cap_url_is_loopback(const char *url);
+
+/* The same as cap_url_is_link_local of an address, "169.254.169.254" or "fe80::1". */
 bool cap_address_is_link_local(const char *address);
 
 #endif

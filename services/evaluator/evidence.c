@@ -4,6 +4,7 @@
  * be are unknown, times that cannot be are counted and left out. */
 #include "measure.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -97,6 +98,52 @@ static bool read_hardware(const Moecap__V1__EvidenceHeader *header, struct cap_a
             read_node(node, declared && strcmp(declared->device, "cpu") == 0, arena, out));
 }
 
+/* ---- its energy ---- */
+
+/* NULL past the arena's limit. */
+static const char *keep_text(struct cap_arena *arena, const char *text, bool *io_ok)
+{
+    const char *copy = cap_arena_strdup(arena, text);
+
+    *io_ok = *io_ok && copy;
+    return copy;
+}
+
+static enum eval_energy_kind kind_of(const char *word)
+{
+    return strcmp(word, "gpu") == 0    ? EVAL_ENERGY_GPU
+           : strcmp(word, "dram") == 0 ? EVAL_ENERGY_DRAM
+                                       : EVAL_ENERGY_CPU;
+}
+
+/* A node tells one reading a device; more than there is room for are devices that nobody has. */
+static bool read_energy(const Moecap__V1__ShardReport *report, struct cap_arena *arena,
+                        struct eval_run *out)
+{
+    bool ok = true;
+
+    for (size_t i = 0; i < report->n_energy && i < EVAL_ENERGY_MAX; i++) {
+        const Moecap__V1__EnergyReading *r = report->energy[i];
+
+        out->energy[out->energy_count++] = (struct eval_energy){
+            .device = keep_text(arena, r->device, &ok),
+            .kind = kind_of(r->kind),
+            .valid = r->validity == MOECAP__V1__POWER_VALIDITY__POWER_VALIDITY_OK &&
+                     r->opt_joules_case && r->seconds > 0,
+            .reason = keep_text(arena, *r->reason ? r->reason : "the node does not say why", &ok),
+            .joules = r->opt_joules_case ? r->joules : NAN,
+            .integrated = r->opt_integrated_case ? r->integrated_joules : NAN,
+            .seconds = r->seconds,
+            .watts_min = r->opt_watts_min_case ? r->watts_min : NAN,
+            .watts_max = r->opt_watts_max_case ? r->watts_max : NAN,
+            .limit_watts = r->opt_limit_case ? r->limit_watts : NAN,
+            .idle_watts = r->opt_idle_case ? r->idle_watts : NAN,
+            .idle_unknown = keep_text(arena, r->idle_unknown, &ok),
+        };
+    }
+    return ok;
+}
+
 static bool read_report(const Moecap__V1__ShardReport *report, struct cap_arena *arena,
                         struct eval_run *out)
 {
@@ -109,7 +156,7 @@ static bool read_report(const Moecap__V1__ShardReport *report, struct cap_arena 
         if (strcmp(report->declared[i], "experts") == 0)
             out->shape_declared = true;
     out->in_engine = strcmp(report->timing_boundary, "engine") == 0;
-    return out->counts_unknown != NULL;
+    return out->counts_unknown != NULL && read_energy(report, arena, out);
 }
 
 bool eval_run_read(const Moecap__V1__EvidenceHeader *header, struct cap_arena *arena,

@@ -30,6 +30,20 @@ enum {
     EVAL_METRICS_MAX = 64,
     EVAL_LAYERS_MAX = 1024,
     EVAL_EXPERTS_MAX = 4096,
+    EVAL_ENERGY_MAX = 64, /* devices */
+};
+
+/* ---- what its devices drew: NAN = unknown ---- */
+
+enum eval_energy_kind { EVAL_ENERGY_GPU, EVAL_ENERGY_CPU, EVAL_ENERGY_DRAM, EVAL_ENERGY_KINDS };
+
+struct eval_energy {
+    const char *device; /* "" = nothing tells this kind */
+    enum eval_energy_kind kind;
+    bool valid;
+    const char *reason; /* where it is not valid */
+    double joules, integrated, seconds, watts_min, watts_max, limit_watts, idle_watts;
+    const char *idle_unknown;
 };
 
 /* ---- what is known of the run ---- */
@@ -73,6 +87,8 @@ struct eval_run {
         *counts_unknown; /* why the node left out token counts; NULL or "" = it does not say */
     struct eval_cost_run cost;
     struct eval_hardware hardware;
+    struct eval_energy energy[EVAL_ENERGY_MAX];
+    size_t energy_count; /* 0: the node did not measure it */
 };
 
 /* The machine of a run and what is said of its cost; report may be NULL (cost_rpc.c). False when

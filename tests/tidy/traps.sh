@@ -13,18 +13,18 @@ complain() {
     bad=1
 }
 
-for group in L:28 R:9 C:45 D:24 T:13; do
+for group in L:28 R:9 C:45 D:24 T:13 E:6; do
     number=1
     while [ "$number" -le "${group#*:}" ]; do
         echo "${group%:*}$number"
         number=$((number + 1))
     done
 done | sort >"$dir/expected"
-sed -n 's/^| \([LRCDT][0-9]*\) |.*/\1/p' $page | sort >"$dir/rows"
+sed -n 's/^| \([LRCDTE][0-9]*\) |.*/\1/p' $page | sort >"$dir/rows"
 diff "$dir/expected" "$dir/rows" >"$dir/difference" || complain "traps without a row (<), or twice or unknown (>): $(grep '^[<>]' "$dir/difference" | tr '\n' ' ')"
 
 git grep -hoE '^static void [a-z0-9_]+\(void \*\*' -- 'tests/*.c' | sed 's/static void //; s/(.*//' | sort -u >"$dir/tests"
-grep '^| [LRCDT][0-9]* |' $page | while IFS='|' read -r _ id _ ours _; do
+grep '^| [LRCDTE][0-9]* |' $page | while IFS='|' read -r _ id _ ours _; do
     id=$(echo "$id" | tr -d ' ')
     case $ours in
     ' Test: `'*) # the names in front of the remark
@@ -45,6 +45,6 @@ grep '^trap_' "$dir/tests" | while read -r name; do
 done >"$dir/unnamed"
 [ ! -s "$dir/unnamed" ] || complain "$(cat "$dir/unnamed")"
 
-open=$(grep -c '^| [LRCDT][0-9]* |.*| open: ' $page || :)
+open=$(grep -c '^| [LRCDTE][0-9]* |.*| open: ' $page || :)
 [ $bad = 0 ] && echo "$(wc -l <"$dir/rows") traps, of which $open are open"
 exit $bad

@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "power/power.h"
+
 enum { INFER_DEVICES_MAX = 16 };
 
 /* Cores and memory are those that this process may use: a container's, not its host's. */
@@ -21,6 +23,9 @@ struct infer_hardware {
     char devices[INFER_DEVICES_MAX][96];
     int device_count;
     uint64_t device_memory_bytes; /* of all together */
+    /* what could tell its power, as it was at start; infer_hardware_read leaves it empty */
+    struct infer_power_state power[INFER_POWER_SOURCES_MAX];
+    int power_count;
 };
 
 /* Never fails; what cannot be found out is empty, 0 or unknown. With `probe`, the read bandwidth of

@@ -45,6 +45,7 @@ struct infer_node {
     struct infer_models *models;
     struct infer_work *work;
     struct infer_queue *queue;
+    struct infer_power *power;
     struct infer_worker *worker;
     struct infer_serve *serve;
     struct infer_hello hello;
@@ -82,6 +83,22 @@ static void list_commands(struct infer_node *node)
     memcpy(node->commands, commands, sizeof commands);
 }
 
+static void open_power(struct infer_node *node)
+{
+    const struct infer_config *config = node->config;
+    struct infer_power_options options = {.rapl = config->power_rapl,
+                                          .nvml = config->power_nvml,
+                                          .url = config->power_url,
+                                          .gpus = config->power_gpus,
+                                          .interval_ms = (int)config->power_interval_ms,
+                                          .idle_ms = (int)config->power_idle_s * 1000,
+                                          .dev = "/dev",
+                                          .clock = cap_clock_system()};
+
+    node->power = infer_power_open(&options);
+    node->hardware.power_count = infer_power_states(node->power, node->hardware.power);
+}
+
 static void start_worker(struct infer_node *node)
 {
     const struct infer_config *config = node->config;
@@ -94,6 +111,7 @@ static void start_worker(struct infer_node *node)
         .threads = config->threads ? (int)config->threads : node->hardware.cores,
         .open_loop_in_flight_max = (int)config->open_loop_in_flight_max,
         .silence_ms_max = (int)config->silence_s_max * 1000,
+        .power = node->power,
         .server_rules = {.refused_ms_max = (int)config->external_refused_s_max * 1000,
                          .loading_ms_max = (int)config->external_loading_s_max * 1000,
                          .first_token_ms_max = (int)config->external_first_token_s_max * 1000,
@@ -214,6 +232,7 @@ struct infer_node *infer_node_start(const struct infer_config *config, struct ca
                                 (size_t)config->spool_mib_max << MIB);
     node->queue = infer_queue_new((int)config->serve_waiting_max, wake_worker, node->work);
     list_commands(node);
+    open_power(node);
     start_worker(node);
     if (!start_endpoint(node, err)) {
         infer_node_free(node);
@@ -232,6 +251,7 @@ void infer_node_free(struct infer_node *node)
     infer_work_client_free(node->client);
     infer_serve_free(node->serve);
     infer_worker_free(node->worker);
+    infer_power_free(node->power);
     infer_queue_free(node->queue);
     infer_work_free(node->work);
     infer_models_free(node->models);

@@ -2,6 +2,7 @@
 #include "node/rows.h"
 
 #include <assert.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -246,6 +247,66 @@ void infer_rows_experts(struct infer_rows *rows, enum infer_phase phase, int lay
     pack(rows, &message);
 }
 
+/* ---- power ---- */
+
+void infer_rows_power(struct infer_rows *rows, const struct infer_power_row *row, int64_t at_us)
+{
+    Moecap__V1__AnswerRows message = MOECAP__V1__ANSWER_ROWS__INIT;
+    Moecap__V1__PowerSample sample = MOECAP__V1__POWER_SAMPLE__INIT, *sample_at = &sample;
+
+    sample.at_us = at_us;
+    sample.device = (char *)row->device;
+    sample.watts = row->watts;
+    sample.kind = (char *)infer_power_kind_word(row->kind);
+    sample.source = (char *)row->source;
+    message.power = &sample_at;
+    message.n_power = 1;
+    pack(rows, &message);
+}
+
+static void set_energy(Moecap__V1__EnergyReading *out, const struct infer_energy *energy)
+{
+    moecap__v1__energy_reading__init(out);
+    out->device = (char *)energy->device;
+    out->model = (char *)energy->model;
+    out->kind = (char *)infer_power_kind_word(energy->kind);
+    out->source = (char *)energy->source;
+    out->validity = (Moecap__V1__PowerValidity)energy->validity;
+    out->reason = (char *)energy->why;
+    out->seconds = energy->seconds;
+    out->idle_unknown = (char *)energy->idle_unknown;
+#define SET_IF_KNOWN(CASE, member, field, value)                                                   \
+    if (isfinite(value)) {                                                                         \
+        out->member##_case = MOECAP__V1__ENERGY_READING__##CASE;                                   \
+        out->field = value;                                                                        \
+    }
+    SET_IF_KNOWN(OPT_JOULES_JOULES, opt_joules, joules, energy->joules)
+    SET_IF_KNOWN(OPT_INTEGRATED_INTEGRATED_JOULES, opt_integrated, integrated_joules,
+                 energy->integrated)
+    SET_IF_KNOWN(OPT_WATTS_MIN_WATTS_MIN, opt_watts_min, watts_min, energy->watts_min)
+    SET_IF_KNOWN(OPT_WATTS_MAX_WATTS_MAX, opt_watts_max, watts_max, energy->watts_max)
+    SET_IF_KNOWN(OPT_LIMIT_LIMIT_WATTS, opt_limit, limit_watts, energy->limit_watts)
+    SET_IF_KNOWN(OPT_IDLE_IDLE_WATTS, opt_idle, idle_watts, energy->idle_watts)
+#undef SET_IF_KNOWN
+}
+
+/* The readings as messages, like make_scores. */
+static void *make_energy(Moecap__V1__ShardReport *row, const struct infer_shard_report *report)
+{
+    size_t count = (size_t)report->energy_count;
+    Moecap__V1__EnergyReading *readings = calloc(count + 1, sizeof *readings + sizeof(void *));
+    Moecap__V1__EnergyReading **pointers = (Moecap__V1__EnergyReading **)(readings + count + 1);
+
+    assert(readings);
+    for (size_t i = 0; i < count; i++) {
+        set_energy(&readings[i], &report->energy[i]);
+        pointers[i] = &readings[i];
+    }
+    row->energy = pointers;
+    row->n_energy = count;
+    return readings;
+}
+
 /* ---- the report ---- */
 
 /* Unknown, which the engine says as -1, is 0 on the wire: none of these can be 0. */
@@ -283,6 +344,7 @@ void infer_rows_report(struct infer_rows *rows, const struct infer_shard_report 
     Moecap__V1__AnswerRows message = MOECAP__V1__ANSWER_ROWS__INIT;
     Moecap__V1__ShardReport row = MOECAP__V1__SHARD_REPORT__INIT;
     struct infer_hardware_message hardware;
+    CAP_AUTO_MEM void *energy = make_energy(&row, report);
 
     set_engine(&row, report->engine);
     row.model_sha256 = text_or_empty(report->model_sha256);
@@ -300,6 +362,15 @@ void infer_rows_report(struct infer_rows *rows, const struct infer_shard_report 
 }
 
 /* ---- the machine ---- */
+
+static void set_power_source(Moecap__V1__PowerSource *out, const struct infer_power_state *state)
+{
+    moecap__v1__power_source__init(out);
+    out->source = (char *)state->source;
+    out->works = state->works;
+    out->reason = (char *)state->why;
+    out->devices = (char *)state->devices;
+}
 
 Moecap__V1__NodeHardware *infer_hardware_to_wire(const struct infer_hardware *hardware,
                                                  struct infer_hardware_message *out)
@@ -326,6 +397,12 @@ Moecap__V1__NodeHardware *infer_hardware_to_wire(const struct infer_hardware *ha
             MOECAP__V1__NODE_HARDWARE__OPT_READ_BANDWIDTH_READ_BANDWIDTH_GB_S;
         message->read_bandwidth_gb_s = hardware->read_bandwidth_gb_s;
     }
+    for (int i = 0; i < hardware->power_count; i++)
+        set_power_source(&out->power[i], &hardware->power[i]);
+    for (int i = 0; i < hardware->power_count; i++)
+        out->power_at[i] = &out->power[i];
+    message->power = out->power_at;
+    message->n_power = (size_t)hardware->power_count;
     return message;
 }
 

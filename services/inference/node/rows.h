@@ -14,6 +14,7 @@
 #include "engine.h"
 #include "moecap/v1/inference.pb-c.h"
 #include "node/hardware.h"
+#include "power/power.h"
 
 /* ---- what a node reports ----
  *
@@ -51,6 +52,8 @@ struct infer_shard_report {
     int note_count;
     const char *counts_unknown;  /* why token counts of answers are unknown; NULL = they are not */
     const char *routing_unknown; /* why answers have no routing; NULL = they have */
+    const struct infer_energy *energy;
+    int energy_count;
 };
 
 /* ---- as bytes ----
@@ -85,6 +88,8 @@ void infer_rows_pass(struct infer_rows *rows, const struct infer_pass *pass, int
                      bool warm_up);
 void infer_rows_experts(struct infer_rows *rows, enum infer_phase phase, int layer,
                         uint32_t batch_bucket, const uint64_t *counts, int experts);
+/* `at_us` counts from the shard's start. */
+void infer_rows_power(struct infer_rows *rows, const struct infer_power_row *row, int64_t at_us);
 void infer_rows_report(struct infer_rows *rows, const struct infer_shard_report *report);
 
 /* ---- the machine as a message: for the hello and for a shard's report ---- */
@@ -92,6 +97,7 @@ void infer_rows_report(struct infer_rows *rows, const struct infer_shard_report 
 struct infer_hardware_message {
     Moecap__V1__NodeHardware message;
     char *isa[16], *devices[INFER_DEVICES_MAX];
+    Moecap__V1__PowerSource power[INFER_POWER_SOURCES_MAX], *power_at[INFER_POWER_SOURCES_MAX];
 };
 
 /* Fills *out, whose strings are borrowed from `hardware`; returns its message. */

@@ -40,6 +40,7 @@ enum {
     WAIT_MS = 100, /* a stop is noticed within this and one step of the engine */
     LARGE_ANSWER_BYTES = 256 << 10,
     NOTES_MAX = 8,
+    POWER_ROWS = 16,
     ALL_NOTES_MAX = 32, /* the engine's too */
 };
 
@@ -69,6 +70,8 @@ struct shard {
     const char *notes[NOTES_MAX];
     int note_count;
     char routing_unknown[96];
+    struct infer_energy energy[INFER_POWER_DEVICES_MAX];
+    int energy_count;
 };
 
 static int64_t now_ns(const struct shard *shard)
@@ -170,6 +173,28 @@ static void put_progress(struct shard *shard, const char *phase)
     shard->progress_ns = now;
     shard->tokens_then = shard->tokens;
     infer_work_put_progress(shard->setup->work, &shard->assignment->lease, &progress);
+}
+
+/* ---- power ---- */
+
+static void put_power(struct shard *shard)
+{
+    struct infer_power_row rows[POWER_ROWS];
+    int count = shard->setup->power ? infer_power_rows(shard->setup->power, rows, POWER_ROWS) : 0;
+
+    for (int i = 0; i < count; i++) {
+        note_row(shard);
+        infer_rows_power(&shard->rows, &rows[i], (rows[i].at_ns - shard->start_ns) / 1000);
+    }
+}
+
+/* The window of the energy is that of the requests: without the warm-up, without what comes after
+ * the last one. */
+static void end_power(struct shard *shard)
+{
+    if (shard->setup->power)
+        shard->energy_count = infer_power_end(shard->setup->power, shard->energy);
+    put_power(shard);
 }
 
 /* ---- one request ---- */
@@ -414,6 +439,7 @@ static bool turn(struct shard *shard, struct cap_err *err)
         return false;
     else if (is_silent(shard))
         return fail_silent(shard, err);
+    put_power(shard);
     put_batch_if_due(shard);
     put_progress(shard, "running");
     return true;
@@ -468,6 +494,8 @@ static void put_last_batch(struct shard *shard)
         .note_count = gather_notes(shard, notes),
         .counts_unknown = shard->engine_report.counts_unknown,
         .routing_unknown = why_no_routing(shard),
+        .energy = shard->energy,
+        .energy_count = shard->energy_count,
     };
     infer_rows_report(&shard->rows, &report);
     put_batch(shard, true);
@@ -479,6 +507,8 @@ static void start_clock(struct shard *shard)
 
     if (shard->engine->ops->begin)
         shard->engine->ops->begin(shard->engine);
+    if (shard->setup->power)
+        infer_power_begin(shard->setup->power, shard->setup->power_scope);
     shard->start_ns = now_ns(shard);
     shard->start_wall_ms = cap_clock_wall_ms(shard->setup->clock);
     if (spec->concurrency > 0)
@@ -500,6 +530,7 @@ static enum infer_shard_outcome run(struct shard *shard, struct cap_err *err)
     while (ok && is_wanted(shard) &&
            (shard->next_prompt < shard->assignment->prompt_count || shard->load.in_flight > 0))
         ok = turn(shard, err);
+    end_power(shard);
     if (!is_wanted(shard)) {
         cap_err_clear(err);
         return INFER_SHARD_UNWANTED;

@@ -41,7 +41,9 @@ struct infer_shard_setup {
     const char *model_sha256; /* NULL = unknown */
     const struct cap_clock *clock;
     int open_loop_in_flight_max;
-    int silence_ms_max; /* an engine that says nothing for this long is lost */
+    int silence_ms_max;        /* an engine that says nothing for this long is lost */
+    struct infer_power *power; /* NULL = nobody measures it */
+    enum infer_power_scope power_scope;
 };
 
 enum infer_shard_outcome infer_shard_run(const struct infer_shard_setup *setup,

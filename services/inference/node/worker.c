@@ -29,8 +29,11 @@
 #include <stdlib.h>
 
 #include "counters.h"
+#include "http/url.h"
 #include "log/log.h"
 #include "node/shard.h"
+#include "power/power.h"
+#include "words/words.h"
 
 enum {
     IDLE_WAIT_MS = 500,
@@ -49,6 +52,13 @@ struct infer_worker {
     uint64_t last_id;
 };
 
+/* Idle power is measured while nothing is under way. */
+static void set_busy(struct infer_worker *worker, bool busy)
+{
+    if (worker->options.power)
+        infer_power_set_busy(worker->options.power, busy);
+}
+
 /* ---- served requests: those of the HTTP endpoint ---- */
 
 static void end_served(struct infer_worker *worker, struct infer_served **served,
@@ -56,6 +66,7 @@ static void end_served(struct infer_worker *worker, struct infer_served **served
 {
     infer_queue_end(worker->options.queue, cap_take(*served), done, failure);
     worker->running_count--;
+    set_busy(worker, worker->running_count > 0);
 }
 
 static void end_all_running(struct infer_worker *worker, const struct cap_err *failure)
@@ -113,6 +124,7 @@ static void start_served(struct infer_worker *worker, struct infer_served *serve
     infer_count(INFER_M_outside_requests_total, 1);
     *place = served;
     worker->running_count++;
+    set_busy(worker, true);
 }
 
 /* False: it must wait until the engine is free to be replaced. */
@@ -310,6 +322,25 @@ static enum infer_shard_outcome end_unopened(struct infer_worker *worker,
     return INFER_SHARD_UNWANTED;
 }
 
+/* A server behind a URL may be anywhere; our engine and a server that the node starts are here. */
+static enum infer_power_scope power_scope(const struct infer_spec *spec)
+{
+    const struct cap_engine *engine = cap_engine_find(spec->engine);
+
+    if (!engine || !engine->server)
+        return INFER_POWER_PROCESSOR;
+    return !spec->url || !*spec->url || cap_url_is_loopback(spec->url) ? INFER_POWER_HOST
+                                                                       : INFER_POWER_ELSEWHERE;
+}
+
+/* Before the engine is opened: what the machine draws while it does nothing. */
+static void await_idle_power(struct infer_worker *worker, struct wanted *wanted)
+{
+    if (worker->options.power)
+        infer_power_await_idle(worker->options.power, is_unwanted, wanted);
+    set_busy(worker, true);
+}
+
 static enum infer_shard_outcome run_assignment(struct infer_worker *worker,
                                                struct infer_assignment *assignment,
                                                struct cap_err *err)
@@ -323,10 +354,13 @@ static enum infer_shard_outcome run_assignment(struct infer_worker *worker,
         .clock = cap_clock_system(),
         .open_loop_in_flight_max = worker->options.open_loop_in_flight_max,
         .silence_ms_max = worker->options.silence_ms_max,
+        .power = worker->options.power,
+        .power_scope = power_scope(&assignment->spec),
     };
     struct wanted wanted = {worker->options.work, &assignment->lease};
     enum infer_shard_outcome outcome;
 
+    await_idle_power(worker, &wanted);
     if (!open_for_shard(worker, assignment, sha256, err))
         return end_unopened(worker, assignment, err);
     setup.engine = worker->slot.engine;
@@ -366,6 +400,7 @@ static void take_assignment(struct infer_worker *worker, struct infer_assignment
             assignment->resumed);
     clear_running(worker, "this node is measuring a run; try again when it has ended");
     outcome = run_assignment(worker, assignment, &err);
+    set_busy(worker, false);
     infer_queue_refuse(worker->options.queue, NULL);
     infer_count(outcome_counters[outcome], 1);
     cap_log(INFO, "shard_ended", "run=%s shard=%u outcome=%s ms=%lld reason=%s",
@@ -398,7 +433,9 @@ static void *run_worker(void *arg)
     struct infer_worker *worker = arg;
     struct infer_work *work = worker->options.work;
 
+    set_busy(worker, true);
     open_served_model(worker);
+    set_busy(worker, false);
     while (!infer_work_closed(work)) {
         struct infer_assignment *assignment;
 

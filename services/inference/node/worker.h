@@ -15,6 +15,7 @@
 #include "node/models.h"
 #include "node/rows.h"
 #include "node/work.h"
+#include "power/power.h"
 #include "serve/queue.h"
 
 /* ==== the engine that is open now, and whether it fits what is wanted ====
@@ -77,6 +78,7 @@ struct infer_worker_options {
     int threads; /* 0 = all cores */
     int open_loop_in_flight_max;
     int silence_ms_max;
+    struct infer_power *power; /* NULL = nobody measures it */
     struct infer_server_rules server_rules;
     /* for the endpoint's requests */
     const char *serve_model; /* opened at once; "" or NULL = wait for a request */

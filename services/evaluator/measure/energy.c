@@ -1,0 +1,190 @@
+/* What the run cost in energy: of all devices, by kind, for each token, request and right answer.
+ *
+ * The node says what each device drew over the shard's window, or why it cannot say. A kind is the
+ * sum of its devices: one that is not known leaves the kind unknown. The total needs the kind that
+ * computes, GPUs where the node names any, else processors; the others are in it where they are
+ * known, and energy_j_cpu or _dram says where they are not. A device that drew what cannot be makes
+ * everything that holds it invalid. Times of two attempts do not add up, and energies of two
+ * machines do not either. */
+#include <math.h>
+
+#include "measure.h"
+
+/* Two accounts of a device may differ by so much, over a window that is long enough for the lag
+ * between them not to matter. A reading may pass the limit of a board by so much. */
+static const double apart_max = 0.05, compared_s_min = 10, above_limit_max = 1.2;
+
+/* Of one kind of device, or of all. */
+struct sum {
+    bool asked; /* the node names the kind */
+    double joules, idle_joules, seconds;
+    const char *why, *idle_why; /* there is no energy; none without idle power. NULL = there is */
+    const char *invalid;        /* NULL = nothing is wrong */
+};
+
+/* ---- devices ---- */
+
+static const char *impossible(const struct eval_energy *d, struct cap_arena *arena)
+{
+    double mean = d->joules / d->seconds;
+    double most = fmax(d->watts_max, mean), least = fmin(d->watts_min, mean); /* NAN is passed by */
+
+    if (least < 0)
+        return cap_arena_printf(arena, "%s drew %.4g W, which cannot be", d->device, least);
+    if (most > above_limit_max * d->limit_watts)
+        return cap_arena_printf(arena, "%s drew %.4g W, more than %.1f times its limit of %.4g W",
+                                d->device, most, above_limit_max, d->limit_watts);
+    if (d->seconds >= compared_s_min && fabs(d->integrated - d->joules) > apart_max * d->joules)
+        return cap_arena_printf(arena,
+                                "%s drew %.4g J by its counter and %.4g J by its power over time: "
+                                "more than %.0f %% apart",
+                                d->device, d->joules, d->integrated, 100 * apart_max);
+    return NULL;
+}
+
+static void add_device(struct sum *sum, const struct eval_energy *d, struct cap_arena *arena)
+{
+    sum->asked = true;
+    if (!d->valid) {
+        if (!sum->why)
+            sum->why =
+                *d->device ? cap_arena_printf(arena, "%s: %s", d->device, d->reason) : d->reason;
+        return;
+    }
+    if (isnan(d->idle_watts) && !sum->idle_why)
+        sum->idle_why = *d->idle_unknown ? d->idle_unknown : "idle power is not known";
+    if (!sum->invalid)
+        sum->invalid = impossible(d, arena);
+    sum->joules += d->joules;
+    sum->idle_joules += d->idle_watts * d->seconds;
+    sum->seconds = fmax(sum->seconds, d->seconds);
+}
+
+static struct sum sum_of(const struct eval_evidence *e, enum eval_energy_kind kind,
+                         struct cap_arena *arena)
+{
+    struct sum sum = {0};
+
+    for (size_t i = 0; i < e->run.energy_count; i++)
+        if (e->run.energy[i].kind == kind)
+            add_device(&sum, &e->run.energy[i], arena);
+    if (!sum.asked)
+        sum.why = kind == EVAL_ENERGY_GPU ? "no GPU took part" : "the node does not name it";
+    return sum;
+}
+
+static struct sum total_of(const struct sum kinds[EVAL_ENERGY_KINDS])
+{
+    enum eval_energy_kind main = kinds[EVAL_ENERGY_GPU].asked ? EVAL_ENERGY_GPU : EVAL_ENERGY_CPU;
+    struct sum total = {.why = kinds[main].why};
+
+    for (int i = 0; i < EVAL_ENERGY_KINDS; i++) {
+        if (kinds[i].why)
+            continue;
+        total.joules += kinds[i].joules;
+        total.idle_joules += kinds[i].idle_joules;
+        total.seconds = fmax(total.seconds, kinds[i].seconds);
+        if (!total.idle_why)
+            total.idle_why = kinds[i].idle_why;
+        if (!total.invalid)
+            total.invalid = kinds[i].invalid;
+    }
+    return total;
+}
+
+/* ---- figures: one, and behind it in the table the one without idle power ---- */
+
+static void set(struct eval_figures *f, enum eval_figure_id id, double value, const char *invalid)
+{
+    eval_figure_set(f, id, value);
+    if (invalid)
+        eval_figure_invalid(f, id, "%s", invalid);
+}
+
+/* Both, with energy divided by `by`; `why` is why there is nothing to divide by. */
+static void set_both(struct eval_figures *f, enum eval_figure_id id, const struct sum *sum,
+                     double by, const char *why)
+{
+    const char *none = sum->why ? sum->why : why;
+    double above = sum->joules - sum->idle_joules;
+
+    if (none)
+        eval_figure_none(f, id, none);
+    else
+        set(f, id, sum->joules / by, sum->invalid);
+    if (none || sum->idle_why)
+        eval_figure_none(f, id + 1, none ? none : sum->idle_why);
+    else
+        set(f, id + 1, above / by,
+            above < 0 && !sum->invalid ? "less than it drew before the run: it was not idle then"
+                                       : sum->invalid);
+}
+
+static void measure_idle(const struct sum *total, struct eval_figures *f)
+{
+    const char *why = total->why ? total->why : total->idle_why;
+
+    if (why)
+        eval_figure_none(f, EVAL_FIGURE_power_w_idle, why);
+    else
+        eval_figure_set(f, EVAL_FIGURE_power_w_idle, total->idle_joules / total->seconds);
+}
+
+static void measure_tokens(const struct eval_evidence *e, const struct sum *total,
+                           struct eval_figures *f)
+{
+    const char *unknown = eval_counts_problem(e);
+    const char *input = e->without_prompt_tokens ? unknown : NULL;
+    const char *output = e->without_output_tokens ? unknown : NULL;
+    uint64_t tokens = e->prompt_tokens + e->output_tokens;
+
+    if (e->completed == 0)
+        input = output = "no completed samples";
+    set_both(f, EVAL_FIGURE_j_per_output_token, total, (double)e->output_tokens,
+             e->run.scoring          ? "no decode"
+             : output                ? output
+             : e->output_tokens == 0 ? "no output tokens"
+                                     : NULL);
+    if (e->run.scoring)
+        output = NULL;
+    set_both(f, EVAL_FIGURE_j_per_token, total, (double)tokens,
+             input         ? input
+             : output      ? output
+             : tokens == 0 ? "no tokens"
+                           : NULL);
+}
+
+static void measure_correct(const struct eval_evidence *e, const struct sum *total,
+                            struct eval_figures *f)
+{
+    const char *why = e->run.metric_count == 0            ? "the task has no metric"
+                      : e->verdicts[0] < e->run.attempted ? "not every sample is graded"
+                      : e->correct[0] == 0                ? "no correct answer"
+                                                          : NULL;
+
+    set_both(f, EVAL_FIGURE_j_per_correct, total, (double)e->correct[0], why);
+}
+
+void eval_measure_energy(struct eval_evidence *e, struct eval_figures *f)
+{
+    const char *problem =
+        e->run.energy_count == 0 ? "the node did not measure power" : eval_timing_problem(e);
+    struct sum kinds[EVAL_ENERGY_KINDS], total;
+
+    for (int i = 0; i < EVAL_ENERGY_KINDS; i++) {
+        kinds[i] = sum_of(e, (enum eval_energy_kind)i, f->arena);
+        if (problem)
+            kinds[i].why = problem;
+    }
+    total = total_of(kinds);
+    set_both(f, EVAL_FIGURE_energy_j, &total, 1, NULL);
+    set_both(f, EVAL_FIGURE_energy_j_gpu, &kinds[EVAL_ENERGY_GPU], 1, NULL);
+    set_both(f, EVAL_FIGURE_energy_j_cpu, &kinds[EVAL_ENERGY_CPU], 1, NULL);
+    set_both(f, EVAL_FIGURE_energy_j_dram, &kinds[EVAL_ENERGY_DRAM], 1, NULL);
+    set_both(f, EVAL_FIGURE_power_w_mean, &total, total.seconds, NULL);
+    measure_idle(&total, f);
+    measure_tokens(e, &total, f);
+    set_both(f, EVAL_FIGURE_j_per_request, &total, (double)e->completed,
+             e->completed == 0 ? "no completed samples" : NULL);
+    measure_correct(e, &total, f);
+}

@@ -1,0 +1,441 @@
+/* Energy of a run: the worked vector of docs/energy.md, and the reason where there is none. */
+#include "vectors.h"
+
+#include <math.h>
+
+#include "evaluator/measure.h"
+
+static struct cap_arena *arena;
+
+static int set_up(void **state)
+{
+    (void)state;
+    arena = cap_arena_new(64 << 20);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    cap_arena_free(arena);
+    return 0;
+}
+
+static char *metrics[] = {"acc"};
+
+enum { READINGS = 4 };
+
+/* A header with readings: gpu0 and gpu1, a package, and no memory that tells. */
+struct told {
+    Moecap__V1__EvidenceHeader header;
+    Moecap__V1__TaskInfo task;
+    Moecap__V1__ShardReport report;
+    Moecap__V1__EnergyReading readings[READINGS], *at[READINGS];
+};
+
+static void tell(Moecap__V1__EnergyReading *r, const char *device, const char *kind, double joules,
+                 double idle_watts)
+{
+    moecap__v1__energy_reading__init(r);
+    r->device = (char *)device;
+    r->kind = (char *)kind;
+    r->source = "nvml";
+    r->validity = MOECAP__V1__POWER_VALIDITY__POWER_VALIDITY_OK;
+    r->seconds = 20;
+    r->opt_joules_case = MOECAP__V1__ENERGY_READING__OPT_JOULES_JOULES;
+    r->joules = joules;
+    r->opt_idle_case = MOECAP__V1__ENERGY_READING__OPT_IDLE_IDLE_WATTS;
+    r->idle_watts = idle_watts;
+}
+
+static void lose(Moecap__V1__EnergyReading *r, Moecap__V1__PowerValidity validity, const char *why)
+{
+    r->validity = validity;
+    r->reason = (char *)why;
+    r->opt_joules_case = MOECAP__V1__ENERGY_READING__OPT_JOULES__NOT_SET;
+}
+
+static void worked(struct told *t)
+{
+    moecap__v1__evidence_header__init(&t->header);
+    moecap__v1__task_info__init(&t->task);
+    moecap__v1__shard_report__init(&t->report);
+    t->header.task = &t->task;
+    t->header.report = &t->report;
+    t->header.attempted = 4;
+    t->header.attempts = 1;
+    t->task.output_type = "generate_until";
+    t->task.metrics = metrics;
+    t->task.n_metrics = 1;
+    tell(&t->readings[0], "gpu0", "gpu", 8000.5, 75);
+    tell(&t->readings[1], "gpu1", "gpu", 7000, 80);
+    tell(&t->readings[2], "package-0", "cpu", 3000, 60);
+    moecap__v1__energy_reading__init(&t->readings[3]);
+    t->readings[3].kind = "dram";
+    lose(&t->readings[3], MOECAP__V1__POWER_VALIDITY__POWER_VALIDITY_NO_SOURCE,
+         "rapl tells nothing of it here");
+    for (int i = 0; i < READINGS; i++)
+        t->at[i] = &t->readings[i];
+    t->report.energy = t->at;
+    t->report.n_energy = READINGS;
+}
+
+static void add_answer(struct eval_evidence *e, uint32_t prompt, uint32_t output)
+{
+    Moecap__V1__SampleAnswer answer = MOECAP__V1__SAMPLE_ANSWER__INIT;
+
+    answer.status = MOECAP__V1__SAMPLE_STATUS__SAMPLE_STATUS_COMPLETED;
+    answer.finish_reason = "stop";
+    answer.opt_prompt_tokens_case = MOECAP__V1__SAMPLE_ANSWER__OPT_PROMPT_TOKENS_PROMPT_TOKENS;
+    answer.prompt_tokens = prompt;
+    if (output) {
+        answer.opt_output_tokens_case = MOECAP__V1__SAMPLE_ANSWER__OPT_OUTPUT_TOKENS_OUTPUT_TOKENS;
+        answer.output_tokens = output;
+    }
+    eval_evidence_add_answer(e, &answer);
+}
+
+static void add_verdict(struct eval_evidence *e, bool correct)
+{
+    Moecap__V1__Verdict verdict = MOECAP__V1__VERDICT__INIT;
+
+    verdict.metric = "acc";
+    verdict.kind = correct ? MOECAP__V1__VERDICT_KIND__VERDICT_KIND_CORRECT
+                           : MOECAP__V1__VERDICT_KIND__VERDICT_KIND_WRONG;
+    eval_evidence_add_verdict(e, &verdict);
+}
+
+/* Four samples: three answered with 150 prompt and 100 output tokens, two of them right; one failed. */
+static struct eval_evidence *evidence_of(const struct told *t, int correct)
+{
+    const Moecap__V1__SampleAnswer failed = MOECAP__V1__SAMPLE_ANSWER__INIT;
+    struct eval_run run;
+    struct cap_err err = {0};
+    struct eval_evidence *e;
+
+    if (!eval_run_read(&t->header, arena, &run, &err))
+        fail_msg("%s", err.text);
+    e = eval_evidence_new(&run);
+    add_answer(e, 50, 30);
+    add_answer(e, 50, 30);
+    add_answer(e, 50, 40);
+    eval_evidence_add_answer(e, &failed);
+    for (int i = 0; i < 4; i++)
+        add_verdict(e, i < correct);
+    return e;
+}
+
+static Moecap__V1__Summary *summary_of(const struct told *t, int correct)
+{
+    Moecap__V1__Summary *summary = cap_arena_alloc(arena, sizeof *summary);
+    CAP_AUTO(eval_evidence) e = evidence_of(t, correct);
+
+    assert_true(eval_measure(e, arena, summary));
+    return summary;
+}
+
+static const Moecap__V1__Figure *figure(const Moecap__V1__Summary *summary, const char *id)
+{
+    for (size_t i = 0; i < summary->n_figures; i++)
+        if (strcmp(summary->figures[i]->id, id) == 0)
+            return summary->figures[i];
+    fail_msg("there is no figure %s", id);
+    return NULL;
+}
+
+static void assert_value(const Moecap__V1__Summary *summary, const char *id, double expected)
+{
+    const Moecap__V1__Figure *f = figure(summary, id);
+
+    if (!f->opt_value_case || !(fabs(f->value - expected) <= 1e-9 * fabs(expected)))
+        fail_msg("%s is %.17g (%s), expected %.17g", id, f->value, f->reason, expected);
+    assert_string_equal(f->reason, "");
+    assert_string_equal(f->basis, "measured");
+    assert_false(f->invalid);
+}
+
+static void assert_none(const Moecap__V1__Summary *summary, const char *id, const char *reason)
+{
+    const Moecap__V1__Figure *f = figure(summary, id);
+
+    if (f->opt_value_case || strcmp(f->reason, reason) != 0)
+        fail_msg("%s has value %d, reason \"%s\", expected \"%s\"", id, f->opt_value_case,
+                 f->reason, reason);
+    assert_string_equal(f->basis, "unavailable");
+}
+
+static void assert_invalid(const Moecap__V1__Summary *summary, const char *id, const char *reason)
+{
+    const Moecap__V1__Figure *f = figure(summary, id);
+
+    if (!f->invalid || strcmp(f->reason, reason) != 0)
+        fail_msg("%s is invalid %d, reason \"%s\", expected \"%s\"", id, f->invalid, f->reason,
+                 reason);
+}
+
+static void the_worked_run_gives_the_worked_energy(void **state)
+{
+    struct told t;
+    const Moecap__V1__Summary *s;
+
+    (void)state;
+    worked(&t);
+    s = summary_of(&t, 2);
+    assert_value(s, "energy_j", 18000.5);
+    assert_value(s, "energy_j_gpu", 15000.5);
+    assert_value(s, "energy_j_cpu", 3000);
+    assert_none(s, "energy_j_dram", "rapl tells nothing of it here");
+    assert_value(s, "power_w_mean", 900.025);
+    assert_value(s, "power_w_idle", 215);
+    assert_value(s, "j_per_output_token", 180.005);
+    assert_value(s, "j_per_token", 72.002);
+    assert_value(s, "j_per_request", 18000.5 / 3);
+    assert_value(s, "j_per_correct", 9000.25);
+}
+
+static void trap_e2_idle_power_is_taken_off_and_kept_beside_the_whole(void **state)
+{
+    struct told t;
+    const Moecap__V1__Summary *s;
+
+    (void)state;
+    worked(&t);
+    s = summary_of(&t, 2);
+    assert_value(s, "energy_j_above_idle", 18000.5 - 215 * 20);
+    assert_value(s, "energy_j_gpu_above_idle", 15000.5 - 155 * 20);
+    assert_value(s, "power_w_mean_above_idle", 900.025 - 215);
+    assert_value(s, "j_per_output_token_above_idle", 137.005);
+    assert_value(s, "j_per_correct_above_idle", 13700.5 / 2);
+}
+
+/* Upstream keeps whole watts: 0.4 W would be 0, and 1.9 W 1. */
+static void trap_c7_small_energies_are_not_rounded(void **state)
+{
+    struct told t;
+    const Moecap__V1__Summary *s;
+
+    (void)state;
+    worked(&t);
+    tell(&t.readings[0], "gpu0", "gpu", 0.25, 0.001);
+    tell(&t.readings[1], "gpu1", "gpu", 0.5, 0.002);
+    tell(&t.readings[2], "package-0", "cpu", 0.125, 0.003);
+    s = summary_of(&t, 2);
+    assert_value(s, "energy_j", 0.875);
+    assert_value(s, "power_w_mean", 0.04375);
+    assert_value(s, "energy_j_above_idle", 0.875 - 0.006 * 20);
+}
+
+/* L18: the reader multiplied power by 100. A figure is in its unit, all the way. */
+static void trap_l18_watts_are_watts(void **state)
+{
+    struct told t;
+    const Moecap__V1__Summary *s;
+
+    (void)state;
+    worked(&t);
+    s = summary_of(&t, 2);
+    assert_string_equal(figure(s, "power_w_mean")->unit, "W");
+    assert_string_equal(figure(s, "energy_j")->unit, "J");
+    assert_true(figure(s, "power_w_mean")->value * 20 == figure(s, "energy_j")->value);
+}
+
+static void no_right_answer_has_no_energy_of_one(void **state)
+{
+    struct told t;
+
+    (void)state;
+    worked(&t);
+    assert_none(summary_of(&t, 0), "j_per_correct", "no correct answer");
+    assert_none(summary_of(&t, 0), "j_per_correct_above_idle", "no correct answer");
+}
+
+static void one_unknown_device_leaves_its_kind_unknown(void **state)
+{
+    struct told t;
+    const Moecap__V1__Summary *s;
+
+    (void)state;
+    worked(&t);
+    lose(&t.readings[1], MOECAP__V1__POWER_VALIDITY__POWER_VALIDITY_GAPS,
+         "5 s without a new value; at most 3 s");
+    s = summary_of(&t, 2);
+    assert_none(s, "energy_j_gpu", "gpu1: 5 s without a new value; at most 3 s");
+    assert_none(s, "energy_j", "gpu1: 5 s without a new value; at most 3 s");
+    assert_none(s, "j_per_output_token", "gpu1: 5 s without a new value; at most 3 s");
+    assert_value(s, "energy_j_cpu", 3000);
+}
+
+static void a_total_needs_the_kind_that_computes(void **state)
+{
+    struct told t;
+    const Moecap__V1__Summary *s;
+
+    (void)state;
+    worked(&t);
+    t.report.energy = t.at + 2; /* no GPU took part: the processor computes */
+    t.report.n_energy = 2;
+    s = summary_of(&t, 2);
+    assert_value(s, "energy_j", 3000);
+    assert_none(s, "energy_j_gpu", "no GPU took part");
+    worked(&t);
+    lose(&t.readings[2], MOECAP__V1__POWER_VALIDITY__POWER_VALIDITY_NO_SOURCE, "no RAPL");
+    t.readings[2].device = "";
+    s = summary_of(&t, 2); /* the rest is known, and said to be all there is */
+    assert_value(s, "energy_j", 15000.5);
+    assert_none(s, "energy_j_cpu", "no RAPL");
+}
+
+static void an_interrupted_run_has_no_energy(void **state)
+{
+    struct told t;
+
+    (void)state;
+    worked(&t);
+    t.header.attempts = 2;
+    assert_none(summary_of(&t, 2), "energy_j", "interrupted");
+    assert_none(summary_of(&t, 2), "j_per_correct_above_idle", "interrupted");
+}
+
+static void a_node_that_does_not_measure_says_so(void **state)
+{
+    struct told t;
+
+    (void)state;
+    worked(&t);
+    t.report.n_energy = 0;
+    assert_none(summary_of(&t, 2), "energy_j", "the node did not measure power");
+    t.header.report = NULL;
+    assert_none(summary_of(&t, 2), "power_w_idle", "the node did not measure power");
+}
+
+static void idle_power_that_is_unknown_leaves_the_whole(void **state)
+{
+    struct told t;
+    const Moecap__V1__Summary *s;
+
+    (void)state;
+    worked(&t);
+    t.readings[1].opt_idle_case = 0;
+    t.readings[1].idle_unknown = "the node was never idle";
+    s = summary_of(&t, 2);
+    assert_value(s, "energy_j", 18000.5);
+    assert_none(s, "energy_j_above_idle", "the node was never idle");
+    assert_none(s, "power_w_idle", "the node was never idle");
+}
+
+static void less_than_idle_is_marked(void **state)
+{
+    struct told t;
+
+    (void)state;
+    worked(&t);
+    t.readings[0].idle_watts = 5000;
+    assert_invalid(summary_of(&t, 2), "energy_j_above_idle",
+                   "less than it drew before the run: it was not idle then");
+    assert_value(summary_of(&t, 2), "energy_j", 18000.5);
+}
+
+static void power_beyond_the_boards_limit_is_invalid(void **state)
+{
+    struct told t;
+
+    (void)state;
+    worked(&t);
+    t.readings[0].opt_limit_case = MOECAP__V1__ENERGY_READING__OPT_LIMIT_LIMIT_WATTS;
+    t.readings[0].limit_watts = 700;
+    t.readings[0].opt_watts_max_case = MOECAP__V1__ENERGY_READING__OPT_WATTS_MAX_WATTS_MAX;
+    t.readings[0].watts_max = 840;
+    assert_value(summary_of(&t, 2), "energy_j", 18000.5);
+    t.readings[0].watts_max = 841;
+    assert_invalid(summary_of(&t, 2), "energy_j",
+                   "gpu0 drew 841 W, more than 1.2 times its limit of 700 W");
+    assert_invalid(summary_of(&t, 2), "j_per_output_token_above_idle",
+                   "gpu0 drew 841 W, more than 1.2 times its limit of 700 W");
+    assert_value(summary_of(&t, 2), "energy_j_cpu", 3000);
+    t.readings[0].opt_watts_max_case = 0; /* the mean alone is 20 kW */
+    t.readings[0].joules = 400000;
+    assert_invalid(summary_of(&t, 2), "energy_j_gpu",
+                   "gpu0 drew 2e+04 W, more than 1.2 times its limit of 700 W");
+}
+
+static void power_below_zero_is_invalid(void **state)
+{
+    struct told t;
+
+    (void)state;
+    worked(&t);
+    t.readings[2].opt_watts_min_case = MOECAP__V1__ENERGY_READING__OPT_WATTS_MIN_WATTS_MIN;
+    t.readings[2].watts_min = -1;
+    assert_invalid(summary_of(&t, 2), "energy_j", "package-0 drew -1 W, which cannot be");
+    t.readings[2].opt_watts_min_case = 0;
+    t.readings[2].joules = -20;
+    assert_invalid(summary_of(&t, 2), "energy_j_cpu", "package-0 drew -1 W, which cannot be");
+}
+
+static void trap_e6_two_accounts_that_disagree_are_invalid(void **state)
+{
+    struct told t;
+
+    (void)state;
+    worked(&t);
+    t.readings[1].opt_integrated_case =
+        MOECAP__V1__ENERGY_READING__OPT_INTEGRATED_INTEGRATED_JOULES;
+    t.readings[1].integrated_joules = 7350;
+    assert_value(summary_of(&t, 2), "energy_j_gpu", 15000.5);
+    t.readings[1].integrated_joules = 7351;
+    assert_invalid(summary_of(&t, 2), "energy_j_gpu",
+                   "gpu1 drew 7000 J by its counter and 7351 J by its power over time: more than "
+                   "5 % apart");
+    t.readings[1].seconds = 9; /* too short to be compared: sensors lag */
+    assert_false(figure(summary_of(&t, 2), "energy_j_gpu")->invalid);
+}
+
+static void tokens_that_are_unknown_leave_no_energy_of_one(void **state)
+{
+    struct told t;
+    Moecap__V1__Summary *summary = cap_arena_alloc(arena, sizeof *summary);
+
+    (void)state;
+    worked(&t);
+    CAP_AUTO(eval_evidence) e = evidence_of(&t, 2);
+    add_answer(e, 50, 0);
+    assert_true(eval_measure(e, arena, summary));
+    assert_none(summary, "j_per_output_token", "token counts are not known");
+    assert_none(summary, "j_per_token", "token counts are not known");
+    assert_value(summary, "energy_j", 18000.5);
+}
+
+static void scoring_has_energy_per_token_but_none_per_output_token(void **state)
+{
+    struct told t;
+
+    (void)state;
+    worked(&t);
+    t.task.output_type = "multiple_choice";
+    assert_none(summary_of(&t, 2), "j_per_output_token", "no decode");
+    assert_true(figure(summary_of(&t, 2), "j_per_token")->opt_value_case);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_worked_run_gives_the_worked_energy),
+        cmocka_unit_test(trap_e2_idle_power_is_taken_off_and_kept_beside_the_whole),
+        cmocka_unit_test(trap_c7_small_energies_are_not_rounded),
+        cmocka_unit_test(trap_l18_watts_are_watts),
+        cmocka_unit_test(no_right_answer_has_no_energy_of_one),
+        cmocka_unit_test(one_unknown_device_leaves_its_kind_unknown),
+        cmocka_unit_test(a_total_needs_the_kind_that_computes),
+        cmocka_unit_test(an_interrupted_run_has_no_energy),
+        cmocka_unit_test(a_node_that_does_not_measure_says_so),
+        cmocka_unit_test(idle_power_that_is_unknown_leaves_the_whole),
+        cmocka_unit_test(less_than_idle_is_marked),
+        cmocka_unit_test(power_beyond_the_boards_limit_is_invalid),
+        cmocka_unit_test(power_below_zero_is_invalid),
+        cmocka_unit_test(trap_e6_two_accounts_that_disagree_are_invalid),
+        cmocka_unit_test(tokens_that_are_unknown_leave_no_energy_of_one),
+        cmocka_unit_test(scoring_has_energy_per_token_but_none_per_output_token),
+    };
+
+    return cmocka_run_group_tests(tests, set_up, tear_down);
+}
