@@ -30,6 +30,7 @@ CLI_CMD(task_show);
 CLI_CMD(task_add);
 CLI_CMD(node_list);
 CLI_CMD(hardware);
+CLI_CMD(estimate);
 CLI_CMD(admin_config);
 CLI_CMD(admin_metrics);
 CLI_CMD(admin_log);
@@ -77,6 +78,12 @@ struct cli_profile_options {
     int64_t batch_size, tp, limit, num_fewshot, threads;
     bool has_batch_size, has_tp, has_limit, has_fewshot, chat;
 };
+struct cli_estimate_options {
+    const char *model, *hardware, *step_time, *precision, *cache_precision, *phase, *mla;
+    int64_t batch, context, cached, devices;
+    double activated, peak_gb_s, peak_tflops;
+    bool has_batch, has_context, has_activated;
+};
 struct cli_cancel_options {
     const char *reason;
 };
@@ -91,6 +98,7 @@ extern struct cli_export_options cli_export_options;
 extern struct cli_cost_options cli_cost_options;
 extern struct cli_task_options cli_task_options;
 extern struct cli_profile_options cli_profile_options;
+extern struct cli_estimate_options cli_estimate_options;
 extern struct cli_cancel_options cli_cancel_options;
 extern struct cli_help_options cli_help_options;
 

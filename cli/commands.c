@@ -374,6 +374,59 @@ static const struct cli_command hardware = {
     .run = cli_cmd_hardware,
 };
 
+#define ESTIMATE(field, name, kind, value, help)                                                   \
+    CLI_OPTION(struct cli_estimate_options, field, name, NULL, kind, value, help)
+#define ESTIMATE_GIVEN(field, given, name, kind, value, help)                                      \
+    CLI_OPTION_GIVEN(struct cli_estimate_options, field, given, name, kind, value, help)
+
+static const struct cli_option estimate_options[] = {
+    ESTIMATE(model, "model", CLI_TEXT, "DIR|FILE", "a model's folder, or its config.json alone"),
+    ESTIMATE(hardware, "hardware", CLI_TEXT, "NAME",
+             "e.g. \"8x H100-SXM\"; moecap hardware lists devices (none: no times)"),
+    ESTIMATE_GIVEN(batch, has_batch, "batch", CLI_INT, "B", "sequences of the pass (1)"),
+    ESTIMATE_GIVEN(context, has_context, "context", CLI_INT, "C",
+                   "tokens of each sequence after the pass"),
+    ESTIMATE(phase, "phase", CLI_TEXT, "decode|prefill",
+             "decode: one token of each; prefill: all of them (decode)"),
+    ESTIMATE(cached, "cached", CLI_INT, "N", "prefill: tokens of each that are in the cache (0)"),
+    ESTIMATE_GIVEN(activated, has_activated, "activated", CLI_REAL, "A",
+                   "distinct experts of each MoE layer (uniform choices)"),
+    ESTIMATE(step_time, "step-time", CLI_TEXT, "S", "seconds, or 40ms: gives S-MBU and S-MFU"),
+    ESTIMATE(precision, "precision", CLI_TEXT, "P",
+             "count every matrix in P (as config.json says it is stored)"),
+    ESTIMATE(cache_precision, "cache-precision", CLI_TEXT, "P",
+             "of the KV cache (as config.json says, else 16 bits)"),
+    ESTIMATE(devices, "tp", CLI_INT, "N",
+             "devices that share the model (as many as --hardware says)"),
+    ESTIMATE(mla, "mla", CLI_TEXT, "expanded|absorbed",
+             "how latent attention is executed (expanded)"),
+    ESTIMATE(peak_gb_s, "peak-bandwidth", CLI_REAL, "GB/s", "of one device (the table's)"),
+    ESTIMATE(peak_tflops, "peak-flops", CLI_REAL, "TFLOPS", "of one device, dense (the table's)"),
+};
+#undef ESTIMATE
+#undef ESTIMATE_GIVEN
+
+static const struct cli_command estimate = {
+    .name = "estimate",
+    .words = "",
+    .summary = "what a pass of a model costs, and how fast hardware can be",
+    .text = "From a config.json alone, of any family that docs/models.md lists; nothing is run.\n"
+            "Costs by part, the roofline's floor, and with --step-time S-MBU and S-MFU. Without\n"
+            "--activated the experts are what uniform choices would wake, with the range of\n"
+            "what can be.\n"
+            "\n"
+            "  moecap estimate --model models/moecap-tiny --context 512\n"
+            "  moecap estimate --model config.json --hardware \"8x H100-SXM\" --batch 32 \\\n"
+            "      --context 1024 --activated 163.3 --step-time 40ms\n"
+            "  moecap estimate --model config.json --hardware H200 --context 4096 \\\n"
+            "      --phase prefill --json\n",
+    .options = estimate_options,
+    .option_count = CAP_COUNT_OF(estimate_options),
+    .values = &cli_estimate_options,
+    .hint = "moecap help estimate shows the options; moecap hardware lists devices",
+    .run = cli_cmd_estimate,
+};
+
 static const struct cli_command model = {
     .name = "model",
     .words = "inspect|forward|serve DIR ...",
@@ -540,9 +593,10 @@ static const struct cli_command help = {
 };
 
 const struct cli_command *const cli_commands[] = {
-    &up,       &down,      &status,       &submit,        &watch,     &cancel,    &queue,
-    &board,    &run_show,  &run_samples,  &run_export,    &cost,      &task_list, &task_show,
-    &task_add, &node_list, &hardware,     &model,         &engine,    &tokenize,  &profile,
-    &render,   &grade,     &admin_config, &admin_metrics, &admin_log, &version,   &help,
+    &up,           &down,          &status,    &submit,      &watch,      &cancel,
+    &queue,        &board,         &run_show,  &run_samples, &run_export, &cost,
+    &task_list,    &task_show,     &task_add,  &node_list,   &hardware,   &estimate,
+    &model,        &engine,        &tokenize,  &profile,     &render,     &grade,
+    &admin_config, &admin_metrics, &admin_log, &version,     &help,
 };
 const size_t cli_command_count = CAP_COUNT_OF(cli_commands);

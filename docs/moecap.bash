@@ -8,15 +8,17 @@ _moecap() {
     local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}
     local globals="--server --state --json --help" words= files= i names=()
     case $previous in
-    --= | --state | --models | --tasks | --model | --replay | --model-config | --data | --fewshot | --model | --output | --data | --fewshot | --tasks) COMPREPLY=($(compgen -f -- "$word")); return ;;
+    --= | --state | --models | --tasks | --model | --replay | --model-config | --data | --fewshot | --model | --model | --output | --data | --fewshot | --tasks) COMPREPLY=($(compgen -f -- "$word")); return ;;
     --engine) COMPREPLY=($(compgen -W "native null openai vllm sglang transformers accelerate ktransformers moe-infinity moe-gen llamacpp tensorrt-llm" -- "$word")); return ;;
     --precision) COMPREPLY=($(compgen -W "f32 f16 bf16 int8 int4 fp8 fp4 mxfp4 nvfp4" -- "$word")); return ;;
     --task) COMPREPLY=($(compgen -W "$(_moecap_tasks)" -- "$word")); return ;;
-    --= | --server | --nodes | --postgres | --port-base | --openai-port | --log | --task | --engine | --precision | --batch-size | --rate | --burstiness | --ramp-to | --ramp-s | --slo-ttft | --slo-tpot | --slo-e2e | --limit | --sampling | --num-fewshot | --max-tokens | --temperature | --top-p | --top-k | --seed | --repeats | --priority | --submitter | --note | --revision | --hardware | --peak-bandwidth | --peak-flops | --device-count | --tensor-parallel | --pipeline-parallel | --data-parallel | --expert-parallel | --url | --served-model | --api-key-env | --rent | --price | --device-watts | --lifetime-hours | --utilisation | --overhead | --pue | --tariff | --host-price | --host-watts | --reason | --model | --task | --engine | --precision | --evaluation | --limit | --limit | --after | --rent | --price | --device-watts | --lifetime-hours | --utilisation | --overhead | --pue | --tariff | --host-price | --host-watts | --task | --batch-size | --limit | --tp | --name | --precision | --threads | --num-fewshot) COMPREPLY=(); return ;;
+    --= | --server | --nodes | --postgres | --port-base | --openai-port | --log | --task | --engine | --precision | --batch-size | --rate | --burstiness | --ramp-to | --ramp-s | --slo-ttft | --slo-tpot | --slo-e2e | --limit | --sampling | --num-fewshot | --max-tokens | --temperature | --top-p | --top-k | --seed | --repeats | --priority | --submitter | --note | --revision | --hardware | --peak-bandwidth | --peak-flops | --device-count | --tensor-parallel | --pipeline-parallel | --data-parallel | --expert-parallel | --url | --served-model | --api-key-env | --rent | --price | --device-watts | --lifetime-hours | --utilisation | --overhead | --pue | --tariff | --host-price | --host-watts | --reason | --model | --task | --engine | --precision | --evaluation | --limit | --limit | --after | --rent | --price | --device-watts | --lifetime-hours | --utilisation | --overhead | --pue | --tariff | --host-price | --host-watts | --hardware | --batch | --context | --cached | --activated | --step-time | --precision | --cache-precision | --tp | --peak-bandwidth | --peak-flops | --task | --batch-size | --limit | --tp | --name | --precision | --threads | --num-fewshot) COMPREPLY=(); return ;;
     --ports) COMPREPLY=($(compgen -W "default auto" -- "$word")); return ;;
     --arrivals) COMPREPLY=($(compgen -W "poisson constant gamma" -- "$word")); return ;;
     --device) COMPREPLY=($(compgen -W "cpu cuda" -- "$word")); return ;;
     --verdict) COMPREPLY=($(compgen -W "correct wrong undecided" -- "$word")); return ;;
+    --phase) COMPREPLY=($(compgen -W "decode prefill" -- "$word")); return ;;
+    --mla) COMPREPLY=($(compgen -W "expanded absorbed" -- "$word")); return ;;
     esac
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
@@ -43,6 +45,7 @@ _moecap() {
     "task add") words="$globals --data --fewshot"; files=-f ;;
     "node list") words="$globals" ;;
     "hardware"\ *) words="$globals" ;;
+    "estimate"\ *) words="$globals --model --hardware --batch --context --phase --cached --activated --step-time --precision --cache-precision --tp --mla --peak-bandwidth --peak-flops" ;;
     "model ") words="--help inspect forward serve" ;;
     "model"\ *) words="--help --json"; files=-f ;;
     "engine ") words="--help check" ;;
@@ -55,12 +58,12 @@ _moecap() {
     "admin metrics") words="$globals scheduler store evaluator node-1" ;;
     "admin log") words="$globals scheduler store evaluator node-1" ;;
     "version"\ *) words="$globals" ;;
-    "help"\ *) words="$globals --markdown --man --bash-completion up down status submit watch cancel queue board run show run samples run export cost task list task show task add node list hardware model engine tokenize profile render grade admin config admin metrics admin log version help" ;;
+    "help"\ *) words="$globals --markdown --man --bash-completion up down status submit watch cancel queue board run show run samples run export cost task list task show task add node list hardware estimate model engine tokenize profile render grade admin config admin metrics admin log version help" ;;
     "run "*) words="show samples export " ;;
     "task "*) words="list show add " ;;
     "node "*) words="list " ;;
     "admin "*) words="config metrics log " ;;
-    *) words="$globals --version up down status submit watch cancel queue board run cost task node hardware model engine tokenize profile render grade admin version help" ;;
+    *) words="$globals --version up down status submit watch cancel queue board run cost task node hardware estimate model engine tokenize profile render grade admin version help" ;;
     esac
     COMPREPLY=($(compgen $files -W "$words" -- "$word"))
 }

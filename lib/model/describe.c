@@ -216,7 +216,9 @@ static bool read_interval(const json_t *config, int layers, enum layer_kind *out
 {
     int interval = 0;
 
-    if (!need_any(config, KEYS("full_attention_interval"), CAP_MODEL_LAYERS_MAX, &interval, err))
+    if (!read_any(config, KEYS("full_attention_interval"), CAP_MODEL_LAYERS_MAX, &interval, err))
+        return false;
+    if (interval == 0)
         return cap_fail(err, CAP_INVALID_ARGUMENT,
                         "neither \"layer_types\" nor \"full_attention_interval\" says which "
                         "layers have linear attention");

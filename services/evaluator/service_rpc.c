@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "digest/digest.h"
+#include "estimate/message.h"
 #include "grade.h"
 #include "jinja/jinja.h"
 #include "kept.h"
@@ -516,6 +517,14 @@ static bool handle_read_task(struct cap_rpc_call *call, const Moecap__V1__ReadTa
     return ok || fail_full(err);
 }
 
+/* ---- Estimate ---- */
+
+static bool handle_estimate(struct cap_rpc_call *call, const Moecap__V1__EstimateRequest *request,
+                            Moecap__V1__EstimateReply *reply, struct cap_err *err)
+{
+    return cap_estimate_answer(request, cap_rpc_arena(call), reply, err);
+}
+
 /* ---- Measure ---- */
 
 static bool read_evidence(struct cap_rpc_call *call, struct eval_evidence **out,
@@ -557,6 +566,7 @@ static const struct evaluator_rpc_handlers handlers = {
     .keep = handle_keep,
     .render = handle_render,
     .grade = handle_grade,
+    .estimate = handle_estimate,
     .measure = handle_measure,
     .cost = eval_handle_cost,
 };
