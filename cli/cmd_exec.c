@@ -46,7 +46,8 @@ static int become(char *path, char **arguments, struct cap_err *err)
 static bool take_json(int *io_argc, char **argv)
 {
     bool knows_it =
-        *io_argc > 1 && (strcmp(argv[1], "inspect") == 0 || strcmp(argv[1], "check") == 0);
+        *io_argc > 1 && (strcmp(argv[1], "inspect") == 0 || strcmp(argv[1], "check") == 0 ||
+                         strcmp(argv[1], "probe") == 0);
     int kept = 0;
     bool found = false;
 

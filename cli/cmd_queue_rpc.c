@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cmd.h"
+#include "machine_rpc.h"
 #include "moecap/v1/scheduler.rpc.h"
 #include "out.h"
 #include "suite.h"
@@ -109,17 +110,19 @@ static void add_names(struct cli_table_out *table, char *const *names, size_t co
 
 static void print_nodes(const Moecap__V1__ListNodesReply *reply)
 {
-    static const char *const head[] = {"node",   "engines",  "precisions",
-                                       "models", "works on", "last seen"};
+    static const char *const head[] = {"node",    "engines",  "precisions", "models",
+                                       "attains", "works on", "last seen"};
+    static const size_t order[] = {2, 4, 1}; /* the least important first */
     CAP_AUTO_BUF(out, 1 << 20);
     struct cli_table_out table;
 
-    cli_table_init(&table, CAP_COUNT_OF(head), 1u << 5);
+    cli_table_init(&table, CAP_COUNT_OF(head), 1u << 6);
     for (size_t i = 0; i < CAP_COUNT_OF(head); i++)
         cli_table_add(&table, head[i]);
     for (size_t i = 0; i < reply->n_nodes; i++) {
         const Moecap__V1__NodeEntry *n = reply->nodes[i];
         CAP_AUTO_BUF(models, 4000);
+        CAP_AUTO_BUF(attained, 512);
 
         cli_table_add(&table, n->hello->name);
         add_names(&table, n->hello->engines, n->hello->n_engines);
@@ -127,9 +130,13 @@ static void print_nodes(const Moecap__V1__ListNodesReply *reply)
         for (size_t k = 0; k < n->hello->n_models; k++)
             cap_buf_printf(&models, "%s%s", k ? "," : "", n->hello->models[k]->name);
         cli_table_add(&table, models.data);
+        if (n->hello->hardware)
+            cli_add_attained(&attained, n->hello->hardware);
+        cli_table_add(&table, attained.data);
         cli_table_add(&table, *n->run_id ? n->run_id : "nothing");
         cli_table_addf(&table, "%.1f s ago", (double)n->last_beat_ms_ago / 1000);
     }
+    cli_table_fit(&table, cli_is_terminal() ? cli_terminal_width() : 0, order, CAP_COUNT_OF(order));
     cli_table_print(&table, &out);
     printf("%s%zu connected\n", reply->n_nodes ? out.data : "", reply->n_nodes);
     cli_table_done(&table);

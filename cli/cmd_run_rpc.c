@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "cmd.h"
+#include "machine_rpc.h"
 #include "moecap/v1/common.rpc.h"
 #include "moecap/v1/evaluator.rpc.h"
 #include "moecap/v1/store.rpc.h"
@@ -167,9 +168,16 @@ static void print_hardware(const Moecap__V1__ShardReport *report,
     if (over_http)
         cli_say("hardware    %s%s", *declared ? declared : "not declared",
                 *declared ? " (declared)" : "");
-    if (report->hardware)
-        cli_say("%s    %s, %u cores", over_http ? "client  " : "hardware", report->hardware->cpu,
-                report->hardware->cores);
+    if (!report->hardware)
+        return;
+    cli_say("%s    %s, %u cores", over_http ? "client  " : "hardware", report->hardware->cpu,
+            report->hardware->cores);
+    if (!over_http) {
+        CAP_AUTO_BUF(attained, 512);
+
+        cli_add_attained(&attained, report->hardware);
+        cli_say("attains     %s", attained.data);
+    }
 }
 
 static void print_report(const Moecap__V1__ShardReport *report,

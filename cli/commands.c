@@ -359,6 +359,18 @@ static const struct cli_command node_list = {
     .run = cli_cmd_node_list,
 };
 
+static const struct cli_command node_probe = {
+    .name = "node probe",
+    .words = "",
+    .summary = "measure this machine as a node does when it starts",
+    .text = "What memory gives, and what matrix multiplication attains in each precision: what\n"
+            "utilisation \"of attainable\" is of. Needs no suite and keeps nothing.\n"
+            "\n"
+            "  moecap node probe\n",
+    .raw = true,
+    .run_raw = cli_exec_inference,
+};
+
 static const struct cli_command hardware = {
     .name = "hardware",
     .words = "[NAME...]",
@@ -593,10 +605,10 @@ static const struct cli_command help = {
 };
 
 const struct cli_command *const cli_commands[] = {
-    &up,           &down,          &status,    &submit,      &watch,      &cancel,
-    &queue,        &board,         &run_show,  &run_samples, &run_export, &cost,
-    &task_list,    &task_show,     &task_add,  &node_list,   &hardware,   &estimate,
-    &model,        &engine,        &tokenize,  &profile,     &render,     &grade,
-    &admin_config, &admin_metrics, &admin_log, &version,     &help,
+    &up,        &down,         &status,        &submit,      &watch,      &cancel,
+    &queue,     &board,        &run_show,      &run_samples, &run_export, &cost,
+    &task_list, &task_show,    &task_add,      &node_list,   &node_probe, &hardware,
+    &estimate,  &model,        &engine,        &tokenize,    &profile,    &render,
+    &grade,     &admin_config, &admin_metrics, &admin_log,   &version,    &help,
 };
 const size_t cli_command_count = CAP_COUNT_OF(cli_commands);

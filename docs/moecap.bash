@@ -44,6 +44,7 @@ _moecap() {
     "task show") words="$globals $(_moecap_tasks)" ;;
     "task add") words="$globals --data --fewshot"; files=-f ;;
     "node list") words="$globals" ;;
+    "node probe") words="--help --json" ;;
     "hardware"\ *) words="$globals" ;;
     "estimate"\ *) words="$globals --model --hardware --batch --context --phase --cached --activated --step-time --precision --cache-precision --tp --mla --peak-bandwidth --peak-flops" ;;
     "model ") words="--help inspect forward serve" ;;
@@ -58,10 +59,10 @@ _moecap() {
     "admin metrics") words="$globals scheduler store evaluator node-1" ;;
     "admin log") words="$globals scheduler store evaluator node-1" ;;
     "version"\ *) words="$globals" ;;
-    "help"\ *) words="$globals --markdown --man --bash-completion up down status submit watch cancel queue board run show run samples run export cost task list task show task add node list hardware estimate model engine tokenize profile render grade admin config admin metrics admin log version help" ;;
+    "help"\ *) words="$globals --markdown --man --bash-completion up down status submit watch cancel queue board run show run samples run export cost task list task show task add node list node probe hardware estimate model engine tokenize profile render grade admin config admin metrics admin log version help" ;;
     "run "*) words="show samples export " ;;
     "task "*) words="list show add " ;;
-    "node "*) words="list " ;;
+    "node "*) words="list probe " ;;
     "admin "*) words="config metrics log " ;;
     *) words="$globals --version up down status submit watch cancel queue board run cost task node hardware estimate model engine tokenize profile render grade admin version help" ;;
     esac

@@ -364,6 +364,11 @@ static const struct cap_table_column node_columns[] = {
     {"devices", "hello.hardware.devices"},
     {"device_memory_bytes", "hello.hardware.device_memory_bytes"},
     {"read_bandwidth_gb_s", "hello.hardware.read_bandwidth_gb_s"},
+    {"compute", "hello.hardware.compute"},
+    {"sockets", "hello.hardware.sockets"},
+    {"numa_nodes", "hello.hardware.numa_nodes"},
+    {"last_level_cache_bytes", "hello.hardware.last_level_cache_bytes"},
+    {"known_as", "hello.hardware.known_as"},
 };
 
 static const struct cap_table node_table = {"nodes", "nodes", node_columns,

@@ -1,25 +1,21 @@
-/* What the kernel says of the machine and of our share of it, and a measurement: all cores read a
- * block that is larger than their caches, for a moment, to know what memory can give at best. */
+/* What the kernel says of the machine and of our share of it. */
 #include "node/hardware.h"
 
 #include <assert.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/sysinfo.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
 #include "base/auto.h"
-#include "base/clock.h"
+#include "hardware/hardware.h"
 #include "native/weights.h"
-
-enum { PROBE_BYTES_PER_THREAD = 128 << 20, PROBE_ROUNDS = 3, PROBE_THREADS_MAX = 64 };
+#include "node/probe.h"
 
 static void copy_trimmed(char *out, size_t out_bytes, const char *text)
 {
@@ -95,66 +91,22 @@ static void read_devices(struct infer_hardware *out)
     }
 }
 
-/* ---- how fast memory is read ---- */
-
-struct reader {
-    pthread_t thread;
-    const uint64_t *words;
-    size_t count;
-    uint64_t sum;
-};
-
-static void *read_all(void *arg)
+/* A processor of which this machine has a part is known, too: its cores stand beside. */
+static void read_known_as(struct infer_hardware *out)
 {
-    struct reader *reader = arg;
-    uint64_t a = 0, b = 0, c = 0, d = 0; /* independent, so that loads overlap */
+    struct cap_hardware found;
+    struct cap_err ignored = {0};
+    const char *text = out->device_count > 0 ? out->devices[0] : out->cpu;
 
-    for (size_t i = 0; i + 4 <= reader->count; i += 4) {
-        a += reader->words[i];
-        b += reader->words[i + 1];
-        c += reader->words[i + 2];
-        d += reader->words[i + 3];
-    }
-    reader->sum = a + b + c + d;
-    return NULL;
+    out->known_as = cap_hardware_find(text, 0, &found, &ignored) ? found.device->name : "";
 }
 
-static double read_once_gb_s(struct reader *readers, int threads)
+static void read_topology(struct infer_hardware *out)
 {
-    int64_t started = cap_clock_ns(cap_clock_system());
+    cpu_set_t processors;
 
-    for (int i = 0; i < threads; i++)
-        if (pthread_create(&readers[i].thread, NULL, read_all, &readers[i]) != 0)
-            abort();
-    for (int i = 0; i < threads; i++)
-        pthread_join(readers[i].thread, NULL);
-    return (double)threads * PROBE_BYTES_PER_THREAD /
-           (double)(cap_clock_ns(cap_clock_system()) - started);
-}
-
-/* The best of a few rounds over memory larger than any cache; 0 when there is no memory for it. */
-static double probe_read_gb_s(int cores)
-{
-    struct reader readers[PROBE_THREADS_MAX];
-    int threads = cores < PROBE_THREADS_MAX ? cores : PROBE_THREADS_MAX;
-    size_t bytes = (size_t)threads * PROBE_BYTES_PER_THREAD;
-    char *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    double best = 0;
-
-    if (memory == MAP_FAILED)
-        return 0;
-    memset(memory, 1, bytes); /* untouched pages would all be the one page of zeros */
-    for (int i = 0; i < threads; i++)
-        readers[i] = (struct reader){
-            .words = (const uint64_t *)(void *)(memory + (size_t)i * PROBE_BYTES_PER_THREAD),
-            .count = PROBE_BYTES_PER_THREAD / sizeof(uint64_t)};
-    for (int i = 0; i < PROBE_ROUNDS; i++) {
-        double gb_s = read_once_gb_s(readers, threads);
-
-        best = gb_s > best ? gb_s : best;
-    }
-    munmap(memory, bytes);
-    return best;
+    if (sched_getaffinity(0, sizeof processors, &processors) == 0)
+        infer_topology_read("/sys/devices/system", &processors, &out->topology);
 }
 
 void infer_hardware_read(struct infer_hardware *out, bool probe)
@@ -169,12 +121,14 @@ void infer_hardware_read(struct infer_hardware *out, bool probe)
     read_kernel(out);
     read_isa(out);
     read_devices(out);
+    read_known_as(out);
+    read_topology(out);
     if (sysinfo(&info) == 0)
         out->memory_bytes = (uint64_t)info.totalram * info.mem_unit;
     if (allowed.memory_bytes < out->memory_bytes)
         out->memory_bytes = allowed.memory_bytes;
-    if (probe && out->memory_bytes / 4 > (uint64_t)out->cores * PROBE_BYTES_PER_THREAD)
-        out->read_bandwidth_gb_s = probe_read_gb_s(out->cores);
+    if (probe)
+        infer_probe(out);
 }
 
 /* ---- what of it this process may use ---- */

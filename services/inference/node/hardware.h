@@ -1,12 +1,14 @@
-/* hardware.h — what this machine is: processor, memory, instruction sets, how fast it reads; and
- * what of it this process may use, when it runs in a container or on some of the cores. Pure reads.
- */
+/* hardware.h — what this machine is: processor, memory, caches, instruction sets, which row of the
+ * table of devices; what of it this process may use, when it runs in a container or on some of the
+ * cores; and what it attains (probe.h). Pure reads. */
 #ifndef INFER_HARDWARE_H
 #define INFER_HARDWARE_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "native/weights.h"
+#include "node/topology.h"
 #include "power/power.h"
 
 enum { INFER_DEVICES_MAX = 16 };
@@ -18,18 +20,23 @@ struct infer_hardware {
     uint64_t memory_bytes;
     const char *isa[16]; /* literals */
     int isa_count;
-    double read_bandwidth_gb_s; /* 0 = not probed */
+    struct infer_topology topology;
+    /* measured, 0 = it was not: reading main memory, and matrix multiplication by precision */
+    double read_bandwidth_gb_s, gflop_s[NATIVE_PRECISION_COUNT];
+    bool has_probe_load; /* the load average when the probe began: */
+    double probe_load;
     /* of all backends of our engine; none where only the processors compute */
     char devices[INFER_DEVICES_MAX][96];
     int device_count;
     uint64_t device_memory_bytes; /* of all together */
+    const char *known_as;         /* row of the table of devices; "" = none */
     /* what could tell its power, as it was at start; infer_hardware_read leaves it empty */
     struct infer_power_state power[INFER_POWER_SOURCES_MAX];
     int power_count;
 };
 
-/* Never fails; what cannot be found out is empty, 0 or unknown. With `probe`, the read bandwidth of
- * main memory is measured with all cores, for well under a second. One thread, at start. */
+/* Never fails; what cannot be found out is empty, 0 or unknown. With `probe` it is measured, too.
+ * One thread, at start. */
 void infer_hardware_read(struct infer_hardware *out, bool probe);
 
 struct infer_allowed {

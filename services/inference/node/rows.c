@@ -372,6 +372,35 @@ static void set_power_source(Moecap__V1__PowerSource *out, const struct infer_po
     out->devices = (char *)state->devices;
 }
 
+static void measured_to_wire(const struct infer_hardware *hardware,
+                             struct infer_hardware_message *out)
+{
+    Moecap__V1__NodeHardware *message = &out->message;
+
+    message->sockets = (uint32_t)hardware->topology.sockets;
+    message->numa_nodes = (uint32_t)hardware->topology.numa_nodes;
+    message->last_level_cache_bytes = hardware->topology.cache_bytes;
+    if (hardware->topology.has_throttled) {
+        message->opt_throttled_case = MOECAP__V1__NODE_HARDWARE__OPT_THROTTLED_THROTTLE_EVENTS;
+        message->throttle_events = hardware->topology.throttled;
+    }
+    if (hardware->has_probe_load) {
+        message->opt_probe_load_case = MOECAP__V1__NODE_HARDWARE__OPT_PROBE_LOAD_PROBE_LOAD;
+        message->probe_load = hardware->probe_load;
+    }
+    message->compute = out->rate_rows;
+    for (int i = 0; i < NATIVE_PRECISION_COUNT; i++) {
+        Moecap__V1__ComputeRate *rate = &out->rates[message->n_compute];
+
+        if (hardware->gflop_s[i] <= 0)
+            continue;
+        moecap__v1__compute_rate__init(rate);
+        rate->precision = (char *)native_precision_name((enum native_precision)i);
+        rate->gflop_per_s = hardware->gflop_s[i];
+        out->rate_rows[message->n_compute++] = rate;
+    }
+}
+
 Moecap__V1__NodeHardware *infer_hardware_to_wire(const struct infer_hardware *hardware,
                                                  struct infer_hardware_message *out)
 {
@@ -403,6 +432,8 @@ Moecap__V1__NodeHardware *infer_hardware_to_wire(const struct infer_hardware *ha
         out->power_at[i] = &out->power[i];
     message->power = out->power_at;
     message->n_power = (size_t)hardware->power_count;
+    message->known_as = (char *)(hardware->known_as ? hardware->known_as : "");
+    measured_to_wire(hardware, out);
     return message;
 }
 

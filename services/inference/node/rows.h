@@ -98,6 +98,7 @@ struct infer_hardware_message {
     Moecap__V1__NodeHardware message;
     char *isa[16], *devices[INFER_DEVICES_MAX];
     Moecap__V1__PowerSource power[INFER_POWER_SOURCES_MAX], *power_at[INFER_POWER_SOURCES_MAX];
+    Moecap__V1__ComputeRate rates[NATIVE_PRECISION_COUNT], *rate_rows[NATIVE_PRECISION_COUNT];
 };
 
 /* Fills *out, whose strings are borrowed from `hardware`; returns its message. */

@@ -12,8 +12,8 @@ static const struct verb {
     int (*run)(int argc, char **argv);
 } verbs[] = {
     {"model", "inspect", infer_cmd_inspect},     {"model", "forward", infer_cmd_forward},
-    {"engine", "check", infer_cmd_engine_check}, {"profile", NULL, infer_cmd_profile},
-    {"tokenize", NULL, infer_cmd_tokenize},
+    {"engine", "check", infer_cmd_engine_check}, {"node", "probe", infer_cmd_probe},
+    {"profile", NULL, infer_cmd_profile},        {"tokenize", NULL, infer_cmd_tokenize},
 };
 
 static int list_verbs(const char *first, bool asked)
@@ -34,10 +34,21 @@ static int list_verbs(const char *first, bool asked)
     return asked ? CAP_EXIT_OK : CAP_EXIT_USAGE;
 }
 
+/* `moecap-inference --probe [--json]`; with a value it is the node's setting. */
+static bool wants_probe(int argc, char **argv)
+{
+    return argc > 1 && strcmp(argv[1], "--probe") == 0 &&
+           (argc == 2 || (argc == 3 && strcmp(argv[2], "--json") == 0));
+}
+
 bool infer_offline(int argc, char **argv, int *out_status)
 {
     bool known = false;
 
+    if (wants_probe(argc, argv)) {
+        *out_status = infer_cmd_probe(argc - 1, argv + 1);
+        return true;
+    }
     for (size_t i = 0; argc > 1 && i < CAP_COUNT_OF(verbs); i++) {
         const struct verb *verb = &verbs[i];
         int words = verb->second ? 2 : 1;

@@ -1,5 +1,5 @@
 /* offline.h — verbs that need no service: `model inspect`, `model forward`, `engine check`,
- * `profile`, `tokenize`. `moecap` execs moecap-inference for them.
+ * `profile`, `node probe`, `tokenize`. `moecap` execs moecap-inference for them.
  *
  * Each verb gets its own arguments (argv[0] is its last word), prints to stdout, and returns an
  * exit status (base/exit.h): 0 done, 1 a check found something, 2 used wrongly, 3 the input is
@@ -26,6 +26,7 @@ int infer_cmd_engine_check(int argc, char **argv);
 int infer_cmd_forward(int argc, char **argv);
 int infer_cmd_inspect(int argc, char **argv);
 int infer_cmd_profile(int argc, char **argv);
+int infer_cmd_probe(int argc, char **argv);
 int infer_cmd_tokenize(int argc, char **argv);
 
 /* ---- check.c ---- */

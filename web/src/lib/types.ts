@@ -68,6 +68,13 @@ export interface NodeHardware {
   read_bandwidth_gb_s?: number;
   kernel?: string;
   governor?: string;
+  sockets?: number;
+  numa_nodes?: number;
+  last_level_cache_bytes?: number;
+  compute?: { precision: string; gflop_per_s: number }[];
+  throttle_events?: number;
+  probe_load?: number;
+  known_as?: string;
 }
 
 export interface ShardReport {

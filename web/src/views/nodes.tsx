@@ -3,6 +3,7 @@ import "../style/nodes.css";
 import type { ComponentChildren } from "preact";
 import { bytes, counted, plural, short } from "../lib/format.ts";
 import { useQueue } from "../lib/live.ts";
+import { computeOf, processorOf, throttledOf } from "../lib/machine.ts";
 import { useResource } from "../lib/resource.ts";
 import type { NodeEntry, NodeHardware, NodeModel, Nodes, RunProgress } from "../lib/types.ts";
 import { ErrorBox } from "../ui/errorbox.tsx";
@@ -178,21 +179,21 @@ function Hardware({ hardware: h }: { hardware: NodeHardware }) {
           {h.device_memory_bytes && ` (${bytes(h.device_memory_bytes)})`}
         </Row>
       )}
-      <Row name="Processor">
-        {h.cpu || "unknown"}
-        {h.cores && `, ${plural(h.cores, "core")}`}
-      </Row>
+      <Row name="Processor">{processorOf(h)}</Row>
       <Row name="Memory">
         {h.memory_bytes ? bytes(h.memory_bytes) : "unknown"}
         {bandwidth !== undefined && `, read at ${short(bandwidth)} GB/s (measured)`}
       </Row>
+      <Row name="Computes">{computeOf(h)}</Row>
       {h.isa.length > 0 && (
         <Row name="Instructions">
           <Chips words={h.isa} />
         </Row>
       )}
       {(h.kernel || h.governor) && (
-        <Row name="System">{[h.kernel, h.governor && `governor ${h.governor}`].filter(Boolean).join(", ")}</Row>
+        <Row name="System">
+          {[h.kernel, h.governor && `governor ${h.governor}`, throttledOf(h)].filter(Boolean).join(", ")}
+        </Row>
       )}
     </>
   );

@@ -1,6 +1,7 @@
 // Where a result comes from: what was asked, what was declared, what ran, on what, and the digests that say so.
 import type { ComponentChildren } from "preact";
 import { bytes, counted, duration, parameters, plural, short } from "../../lib/format.ts";
+import { computeOf, processorOf, throttledOf } from "../../lib/machine.ts";
 import { loadSentence } from "../../lib/load.ts";
 import { useResource } from "../../lib/resource.ts";
 import { type KnobId, otherKnobs } from "../../lib/spec.ts";
@@ -236,15 +237,17 @@ function machine(report: ShardReport | undefined): Fact[] {
         ? `${counted(h.devices)}${h.device_memory_bytes ? ` (${bytes(h.device_memory_bytes)})` : ""}`
         : "no GPU",
     ],
-    ["Processor", `${h.cpu || "unknown"}${h.cores ? `, ${plural(h.cores, "core")}` : ""}`],
+    ["Processor", processorOf(h)],
+    ["Table of devices", h.known_as || "not in it"],
     ["Memory", h.memory_bytes ? bytes(h.memory_bytes) : "unknown"],
     [
       "Read bandwidth",
       h.read_bandwidth_gb_s === undefined ? or("", "not measured") : `${short(h.read_bandwidth_gb_s)} GB/s, measured`,
     ],
+    ["Computes", computeOf(h)],
     ["Instructions", or(h.isa.join(", "), "unknown")],
     ["Kernel", or(h.kernel, "unknown")],
-    ["Governor", or(h.governor, "unknown")],
+    ["Governor", or([h.governor, throttledOf(h)].filter(Boolean).join(", "), "unknown")],
     ["Host load (1 min), at the end", short(report!.load_average)],
   ];
 }
