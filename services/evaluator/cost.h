@@ -55,9 +55,10 @@ struct eval_cost_machine eval_cost_machine_unknown(unsigned devices);
  * False when the arena is full. */
 bool eval_cost_machine_declared(const char *text, unsigned parallel, struct cap_arena *arena,
                                 struct eval_cost_machine *out);
-/* What a node says of itself: its processor, of which it sees `cores` (0 = not known). */
-bool eval_cost_machine_node(const char *cpu, unsigned cores, struct cap_arena *arena,
-                            struct eval_cost_machine *out);
+/* What a node says of itself: `count` cards, or processors of which it has `cores` together (0: it
+ * runs on cards). */
+bool eval_cost_machine_found(const char *text, unsigned count, unsigned cores,
+                             struct cap_arena *arena, struct eval_cost_machine *out);
 
 /* What is known of the cost of a run before it is measured. */
 struct eval_cost_run {

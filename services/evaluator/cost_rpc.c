@@ -26,43 +26,21 @@ static void read_given(const Moecap__V1__CostInputs *wire, double out[EVAL_COST_
     }
 }
 
-/* Devices over which the engine spreads one copy of the model, and copies; experts lie on the same.
- */
-static unsigned parallel_of(const Moecap__V1__Parallelism *p)
-{
-    const uint32_t parts[] = {p ? p->tensor : 0, p ? p->pipeline : 0, p ? p->data : 0};
-    uint64_t product = 1;
-
-    for (size_t i = 0; i < CAP_COUNT_OF(parts); i++)
-        product *= parts[i] > 1 ? parts[i] : 1;
-    return product < UINT32_MAX ? (unsigned)product : UINT32_MAX;
-}
-
-static bool read_machine(const Moecap__V1__EvaluationSpec *spec,
-                         const Moecap__V1__ShardReport *report, struct cap_arena *arena,
-                         struct eval_cost_machine *out)
-{
-    const Moecap__V1__Hardware *declared = spec ? spec->hardware : NULL;
-    const Moecap__V1__NodeHardware *node = report ? report->hardware : NULL;
-    unsigned parallel = parallel_of(spec ? spec->parallelism : NULL);
-
-    /* Over HTTP the node is the client: it says nothing of the server. */
-    if (report && strcmp(report->timing_boundary, "engine") != 0)
-        return eval_cost_machine_declared(declared ? declared->description : "", parallel, arena,
-                                          out);
-    return eval_cost_machine_node(node ? node->cpu : "", node ? node->cores : 0, arena, out);
-}
-
 bool eval_cost_run_read(const Moecap__V1__EvaluationSpec *spec,
                         const Moecap__V1__ShardReport *report, struct cap_arena *arena,
                         struct eval_cost_run *out)
 {
     const Moecap__V1__Load *load = spec ? spec->load : NULL;
+    struct eval_hardware h;
 
+    if (!eval_hardware_read(spec, report, arena, &h))
+        return false;
     read_given(spec ? spec->cost : NULL, out->given);
     out->alone =
         load && load->kind_case == MOECAP__V1__LOAD__KIND_CONCURRENCY && load->concurrency == 1;
-    return read_machine(spec, report, arena, &out->machine);
+    return h.server
+               ? eval_cost_machine_declared(h.declared, h.parallel, arena, &out->machine)
+               : eval_cost_machine_found(h.found, h.found_count, h.cores, arena, &out->machine);
 }
 
 /* ---- to messages ---- */

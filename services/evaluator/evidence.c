@@ -72,16 +72,16 @@ static bool read_node(const Moecap__V1__NodeHardware *node, bool on_processor,
 }
 
 /* What a server runs on is declared; what our engine runs on, the node found out. */
-static bool read_hardware(const Moecap__V1__EvidenceHeader *header, struct cap_arena *arena,
-                          struct eval_hardware *out)
+bool eval_hardware_read(const Moecap__V1__EvaluationSpec *spec,
+                        const Moecap__V1__ShardReport *report, struct cap_arena *arena,
+                        struct eval_hardware *out)
 {
-    const Moecap__V1__EvaluationSpec *spec = header->spec;
     const Moecap__V1__Hardware *declared = spec ? spec->hardware : NULL;
     const Moecap__V1__Parallelism *p = spec ? spec->parallelism : NULL;
-    const Moecap__V1__NodeHardware *node = header->report ? header->report->hardware : NULL;
+    const Moecap__V1__NodeHardware *node = report ? report->hardware : NULL;
 
     *out = (struct eval_hardware){
-        .server = header->report && strcmp(header->report->timing_boundary, "engine") != 0,
+        .server = report && strcmp(report->timing_boundary, "engine") != 0,
         .declared = cap_arena_strdup(arena, declared ? declared->description : ""),
         .found = "",
         .precision = cap_arena_strdup(arena, spec ? spec->precision : ""),
@@ -184,7 +184,7 @@ bool eval_run_read(const Moecap__V1__EvidenceHeader *header, struct cap_arena *a
         .concurrency =
             load && load->kind_case == MOECAP__V1__LOAD__KIND_CONCURRENCY ? load->concurrency : 0,
     };
-    return (read_hardware(header, arena, &out->hardware) &&
+    return (eval_hardware_read(header->spec, header->report, arena, &out->hardware) &&
             (!header->report || read_report(header->report, arena, out)) &&
             eval_cost_run_read(header->spec, header->report, arena, &out->cost)) ||
            fail_full(err);

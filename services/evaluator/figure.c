@@ -18,6 +18,18 @@ static const struct {
 #undef FIGURE
 };
 
+/* Nothing of what was said of the figure before stays. */
+static Moecap__V1__Figure *renew(struct eval_figures *f, enum eval_figure_id id)
+{
+    Moecap__V1__Figure *figure = &f->rows[id];
+
+    moecap__v1__figure__init(figure);
+    figure->id = (char *)table[id].id;
+    figure->unit = (char *)table[id].unit;
+    figure->basis = "unavailable";
+    return figure;
+}
+
 struct eval_figures *eval_figures_new(struct cap_arena *arena)
 {
     struct eval_figures *f = cap_arena_alloc(arena, sizeof *f);
@@ -26,34 +38,38 @@ struct eval_figures *eval_figures_new(struct cap_arena *arena)
         return NULL;
     f->arena = arena;
     f->mark_count = 0;
-    for (int i = 0; i < EVAL_FIGURE_COUNT; i++) {
-        moecap__v1__figure__init(&f->rows[i]);
-        f->rows[i].id = (char *)table[i].id;
-        f->rows[i].unit = (char *)table[i].unit;
-        f->rows[i].basis = "unavailable";
-    }
+    for (int i = 0; i < EVAL_FIGURE_COUNT; i++)
+        renew(f, (enum eval_figure_id)i);
     return f;
 }
 
 void eval_figure_set(struct eval_figures *f, enum eval_figure_id id, double value)
 {
-    Moecap__V1__Figure *figure = &f->rows[id];
+    Moecap__V1__Figure *figure;
 
     if (!isfinite(value)) {
         eval_figure_none(f, id, "not a number");
         return;
     }
+    figure = renew(f, id);
     figure->opt_value_case = MOECAP__V1__FIGURE__OPT_VALUE_VALUE;
     figure->value = value;
-    figure->reason = "";
     figure->basis = (char *)table[id].basis;
 }
 
 void eval_figure_none(struct eval_figures *f, enum eval_figure_id id, const char *reason)
 {
-    f->rows[id].opt_value_case = MOECAP__V1__FIGURE__OPT_VALUE__NOT_SET;
-    f->rows[id].reason = (char *)reason;
-    f->rows[id].basis = "unavailable";
+    renew(f, id)->reason = (char *)reason;
+}
+
+bool eval_figure_interval(const struct eval_figures *f, enum eval_figure_id id, double *out_low,
+                          double *out_high)
+{
+    const Moecap__V1__Figure *figure = &f->rows[id];
+
+    *out_low = figure->low;
+    *out_high = figure->high;
+    return figure->opt_low_case && figure->opt_high_case;
 }
 
 void eval_figure_between(struct eval_figures *f, enum eval_figure_id id, double low, double high)

@@ -4,6 +4,7 @@
  * A machine that is not understood is not an error here: its price is unknown and may be given.
  * Only what contradicts itself (an engine over 8 devices of a machine with 2) cannot be priced. */
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cost.h"
@@ -69,6 +70,18 @@ static bool set_device(struct eval_cost_machine *m, const struct cap_device *dev
     return m->source && set_host(m, device, arena);
 }
 
+/* "8x something that the table does not have": a rent is still by device. */
+static unsigned leading_count(const char *text)
+{
+    char *end;
+    unsigned long count = strtoul(text, &end, 10);
+
+    end += strspn(end, " ");
+    return count > 0 && count <= CAP_HARDWARE_COUNT_MAX && end > text && (*end | 32) == 'x'
+               ? (unsigned)count
+               : 0;
+}
+
 bool eval_cost_machine_declared(const char *text, unsigned parallel, struct cap_arena *arena,
                                 struct eval_cost_machine *out)
 {
@@ -84,12 +97,14 @@ bool eval_cost_machine_declared(const char *text, unsigned parallel, struct cap_
             m.devices = found.count;
         if (!set_device(&m, found.device, arena))
             return false;
+    } else if (leading_count(text) > 0) {
+        m.devices = leading_count(text);
     }
     if (m.devices < parallel &&
         !(m.problem = cap_arena_printf(arena,
-                                       "the declared hardware, \"%.200s\", has fewer devices than "
-                                       "the %u that the declared parallelism needs; correct one",
-                                       text, parallel)))
+                                       "parallelism needs %u devices, \"%.120s\" says %u; correct "
+                                       "--hardware or the parallelism",
+                                       parallel, text, m.devices)))
         return false;
     *out = m;
     return true;
@@ -99,26 +114,30 @@ bool eval_cost_machine_declared(const char *text, unsigned parallel, struct cap_
 static bool check_whole(struct eval_cost_machine *m, const struct cap_device *device,
                         unsigned cores, struct cap_arena *arena)
 {
-    if (cores > 0 && cores < device->cores) {
+    unsigned all = device->cores * m->devices;
+
+    if (cores > 0 && cores < all) {
+        m->devices = 1;
         m->price = m->watts = NAN;
-        m->device =
-            cap_arena_printf(arena, "%u of the %u cores of %s", cores, device->cores, device->name);
+        m->device = cap_arena_printf(arena, "%u of the %u cores of %s", cores, all, device->name);
     }
     return m->device != NULL;
 }
 
-bool eval_cost_machine_node(const char *cpu, unsigned cores, struct cap_arena *arena,
-                            struct eval_cost_machine *out)
+bool eval_cost_machine_found(const char *text, unsigned count, unsigned cores,
+                             struct cap_arena *arena, struct eval_cost_machine *out)
 {
-    struct eval_cost_machine m = eval_cost_machine_unknown(1);
+    struct eval_cost_machine m = eval_cost_machine_unknown(count > 0 ? count : 1);
     struct cap_err ignored = {0};
     struct cap_hardware found;
 
-    m.host_price = m.host_watts = 0;
-    m.host_source = own_host;
-    if (!(m.device = copy(arena, cpu)))
+    if (cores > 0) {
+        m.host_price = m.host_watts = 0;
+        m.host_source = own_host;
+    }
+    if (!(m.device = copy(arena, text)))
         return false;
-    if (cap_hardware_find(cpu, 0, &found, &ignored) && found.device->kind == CAP_DEVICE_CPU &&
+    if (cap_hardware_find(text, 0, &found, &ignored) &&
         (!set_device(&m, found.device, arena) || !check_whole(&m, found.device, cores, arena)))
         return false;
     *out = m;

@@ -91,6 +91,10 @@ struct eval_run {
     size_t energy_count; /* 0: the node did not measure it */
 };
 
+/* Of a run; both may be NULL. Texts are copied. False when the arena is full. */
+bool eval_hardware_read(const Moecap__V1__EvaluationSpec *spec,
+                        const Moecap__V1__ShardReport *report, struct cap_arena *arena,
+                        struct eval_hardware *out);
 /* The machine of a run and what is said of its cost; report may be NULL (cost_rpc.c). False when
  * the arena is full. */
 bool eval_cost_run_read(const Moecap__V1__EvaluationSpec *spec,
@@ -276,6 +280,7 @@ struct eval_figures {
 
 /* A row for each figure, none of them set yet. In the arena; NULL when it is full. */
 struct eval_figures *eval_figures_new(struct cap_arena *arena);
+/* Setting, or saying why there is none, forgets what was said of the figure before. */
 void eval_figure_set(struct eval_figures *f, enum eval_figure_id id, double value);
 void eval_figure_none(struct eval_figures *f, enum eval_figure_id id, const char *reason);
 /* Takes over the figures of a measured run whose ids are in the table. */
@@ -289,6 +294,9 @@ void eval_figure_invalid(struct eval_figures *f, enum eval_figure_id id, const c
  * that figures are not to be trusted as they stand. The first mark of a word stays. */
 void eval_mark(struct eval_figures *f, const char *id, bool bad, const char *fmt, ...)
     __attribute__((format(printf, 4, 5)));
+/* False when there is none. */
+bool eval_figure_interval(const struct eval_figures *f, enum eval_figure_id id, double *out_low,
+                          double *out_high);
 /* The interval of a value that is set, at 95 %. */
 void eval_figure_between(struct eval_figures *f, enum eval_figure_id id, double low, double high);
 /* The interval of scale * sum(over) / sum(under), by a bootstrap of blocks. */

@@ -102,6 +102,28 @@ static void pass_on_invalid(struct pricing *p, enum eval_figure_id id, enum eval
         eval_figure_invalid(p->f, id, "%s", reason_of(p, other));
 }
 
+/* How far a figure's interval reaches, as a factor downwards and upwards; 1 where it has none. */
+struct reach {
+    double down, up;
+};
+
+static struct reach reach_of(const struct pricing *p, enum eval_figure_id id)
+{
+    double value = p->f->rows[id].value, low, high;
+
+    if (!eval_figure_interval(p->f, id, &low, &high) || value <= 0)
+        return (struct reach){1, 1};
+    return (struct reach){low / value, high / value};
+}
+
+/* A price over something that is uncertain: the more of it there may be, the less each costs. */
+static void set_over(struct pricing *p, enum eval_figure_id id, double value, struct reach r)
+{
+    set(p, id, value);
+    if (r.down < 1 || r.up > 1)
+        eval_figure_between(p->f, id, value / r.up, value / r.down);
+}
+
 /* USD for each of what `rate` counts, of the share of the time that goes into it. */
 static void measure_by_rate(struct pricing *p, enum eval_figure_id id, enum eval_figure_id rate,
                             double share)
@@ -109,7 +131,7 @@ static void measure_by_rate(struct pricing *p, enum eval_figure_id id, enum eval
     if (!rests_on(p, id, rate))
         return;
     if (eval_figure_value(p->f, rate) > 0)
-        set(p, id, p->usd_per_s * share / eval_figure_value(p->f, rate));
+        set_over(p, id, p->usd_per_s * share / eval_figure_value(p->f, rate), reach_of(p, rate));
     else
         eval_figure_none(p->f, id, "none completed");
     pass_on_invalid(p, id, rate);
@@ -123,6 +145,12 @@ static void measure_run(struct pricing *p)
     measure_by_rate(p, EVAL_FIGURE_cost_per_request, EVAL_FIGURE_requests_per_s, 1);
 }
 
+/* Of a product of two that know nothing of each other: errors of the logarithms by Pythagoras. */
+static struct reach both(struct reach a, struct reach b)
+{
+    return (struct reach){exp(-hypot(log(a.down), log(b.down))), exp(hypot(log(a.up), log(b.up)))};
+}
+
 static void measure_correct(struct pricing *p)
 {
     enum eval_figure_id id = EVAL_FIGURE_cost_per_correct;
@@ -134,9 +162,10 @@ static void measure_correct(struct pricing *p)
     correct = round(eval_figure_value(p->f, EVAL_FIGURE_accuracy) *
                     eval_figure_value(p->f, EVAL_FIGURE_attempted));
     if (correct > 0)
-        set(p, id,
-            eval_figure_value(p->f, EVAL_FIGURE_cost_per_request) *
-                eval_figure_value(p->f, EVAL_FIGURE_completed) / correct);
+        set_over(p, id,
+                 eval_figure_value(p->f, EVAL_FIGURE_cost_per_request) *
+                     eval_figure_value(p->f, EVAL_FIGURE_completed) / correct,
+                 both(reach_of(p, EVAL_FIGURE_requests_per_s), reach_of(p, EVAL_FIGURE_accuracy)));
     else
         eval_figure_none(p->f, id, "no right answer");
     pass_on_invalid(p, id, EVAL_FIGURE_cost_per_request);

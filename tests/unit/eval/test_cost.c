@@ -162,7 +162,8 @@ static void a_declared_count_must_hold_the_declared_parallelism(void **state)
     assert_null(run.machine.problem);
     run = run_on("1x H100-SXM", 8);
     assert_non_null(run.machine.problem);
-    assert_non_null(strstr(run.machine.problem, "than the 8 that the declared parallelism needs"));
+    assert_non_null(
+        strstr(run.machine.problem, "parallelism needs 8 devices, \"1x H100-SXM\" says 1"));
 }
 
 static void hosts_are_those_of_the_table(void **state)
@@ -180,19 +181,47 @@ static void hosts_are_those_of_the_table(void **state)
     assert_true(isnan(run.machine.host_price)); /* the default */
 }
 
-static void a_part_of_a_processor_has_no_price(void **state)
+static void a_rent_is_by_device_of_a_kind_that_nobody_knows(void **state)
+{
+    struct eval_cost_run run = run_on("8x Wafer-9000", 1);
+
+    (void)state;
+    run.given[EVAL_COST_rent] = 2;
+    assert_near(hour_of(&run).total, 16);
+}
+
+static struct eval_cost_machine found(const char *text, unsigned count, unsigned cores)
 {
     struct eval_cost_machine m;
 
+    assert_true(eval_cost_machine_found(text, count, cores, arena, &m));
+    return m;
+}
+
+static void a_part_of_a_processor_has_no_price(void **state)
+{
+    struct eval_cost_machine whole = found("Intel(R) Xeon(R) Platinum 8468", 2, 96),
+                             part = found("Intel(R) Xeon(R) Platinum 8468", 1, 2),
+                             laptop = found("some laptop", 0, 8);
+
     (void)state;
-    assert_true(eval_cost_machine_node("Intel(R) Xeon(R) Platinum 8468", 96, arena, &m));
-    assert_near(m.price, 7214);
-    assert_near(m.host_price, 0);
-    assert_true(eval_cost_machine_node("Intel(R) Xeon(R) Platinum 8468", 2, arena, &m));
-    assert_true(isnan(m.price) && isnan(m.watts));
-    assert_string_equal(m.device, "2 of the 48 cores of Xeon-Platinum-8468");
-    assert_true(eval_cost_machine_node("some laptop", 8, arena, &m));
-    assert_true(isnan(m.price));
+    assert_near(whole.price, 7214);
+    assert_near(whole.host_price, 0);
+    assert_int_equal(whole.devices, 2);
+    assert_true(isnan(part.price) && isnan(part.watts));
+    assert_string_equal(part.device, "2 of the 48 cores of Xeon-Platinum-8468");
+    assert_true(isnan(laptop.price));
+    assert_false(whole.declared);
+}
+
+static void cards_of_a_node_sit_in_their_usual_host(void **state)
+{
+    struct eval_cost_machine m = found("NVIDIA H100 80GB HBM3", 8, 0);
+
+    (void)state;
+    assert_int_equal(m.devices, 8);
+    assert_near(m.price, 27000);
+    assert_near(m.host_price, 14428);
 }
 
 /* ---- the run ---- */
@@ -262,6 +291,36 @@ static void the_worked_run_costs_what_the_page_says(void **state)
     assert_value(f, EVAL_FIGURE_cost_per_request_busy, (0.2 / 2 + 0.008 * 1000 / 16) * 0.001);
     assert_value(f, EVAL_FIGURE_machine_price, 2 * 27000 + 2 * 7214);
     assert_none(f, EVAL_FIGURE_cost_per_hour_energy, "the rent covers it");
+}
+
+static void intervals_of_rates_are_intervals_of_costs_the_other_way_round(void **state)
+{
+    struct eval_cost_run run = worked_run();
+    struct eval_figures *f = worked_figures();
+    double low, high;
+
+    (void)state;
+    eval_figure_between(f, EVAL_FIGURE_total_tokens_per_s, 4000, 10000);
+    eval_cost_figures(&run, f);
+    assert_true(eval_figure_interval(f, EVAL_FIGURE_cost_per_1m_tokens, &low, &high));
+    assert_near(low, 0.1);
+    assert_near(high, 0.25);
+    assert_false(eval_figure_interval(f, EVAL_FIGURE_cost_per_correct, &low, &high));
+    /* a right answer: by the accuracy alone, then by the rate as well */
+    eval_figure_between(f, EVAL_FIGURE_accuracy, 0.64, 1);
+    eval_cost_figures(&run, f);
+    assert_true(eval_figure_interval(f, EVAL_FIGURE_cost_per_correct, &low, &high));
+    assert_near(low, 0.000625 * 0.8);
+    assert_near(high, 0.000625 / 0.8);
+    eval_figure_between(f, EVAL_FIGURE_requests_per_s, 1.6, 2.5);
+    eval_cost_figures(&run, f);
+    assert_true(eval_figure_interval(f, EVAL_FIGURE_cost_per_correct, &low, &high));
+    assert_near(low, 0.000625 * exp(-sqrt(2) * log(1.25)));
+    assert_near(high, 0.000625 * exp(sqrt(2) * log(1.25)));
+    /* no right answer is possible, too: no upper end */
+    eval_figure_between(f, EVAL_FIGURE_accuracy, 0, 1);
+    eval_cost_figures(&run, f);
+    assert_false(eval_figure_interval(f, EVAL_FIGURE_cost_per_correct, &low, &high));
 }
 
 /* Whatever the shares, input and output together pay for the run, no more and no less. */
@@ -475,8 +534,11 @@ int main(void)
         cmocka_unit_test(inputs_are_the_knobs_of_cost_and_their_defaults_are_told),
         cmocka_unit_test(a_declared_count_must_hold_the_declared_parallelism),
         cmocka_unit_test(hosts_are_those_of_the_table),
+        cmocka_unit_test(a_rent_is_by_device_of_a_kind_that_nobody_knows),
         cmocka_unit_test(a_part_of_a_processor_has_no_price),
+        cmocka_unit_test(cards_of_a_node_sit_in_their_usual_host),
         cmocka_unit_test(the_worked_run_costs_what_the_page_says),
+        cmocka_unit_test(intervals_of_rates_are_intervals_of_costs_the_other_way_round),
         cmocka_unit_test(input_and_output_pay_for_the_whole_run),
         cmocka_unit_test(trap_d7_time_always_changes_the_cost),
         cmocka_unit_test(trap_d7_h100_has_a_price_under_every_name),
