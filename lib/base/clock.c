@@ -28,12 +28,17 @@ const struct cap_clock *cap_clock_system(void)
     return &system;
 }
 
-void cap_sleep_ms(int64_t ms)
+void cap_sleep_ns(int64_t ns)
 {
-    struct timespec left = {ms / 1000, (ms % 1000) * 1000000};
+    struct timespec left = {ns / 1000000000, ns % 1000000000};
 
     while (nanosleep(&left, &left) != 0)
         continue;
+}
+
+void cap_sleep_ms(int64_t ms)
+{
+    cap_sleep_ns(ms * 1000000);
 }
 
 void cap_time_text(int64_t wall_ms, char out[CAP_TIME_TEXT_BYTES])

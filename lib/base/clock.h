@@ -34,6 +34,7 @@ static inline int64_t cap_clock_wall_ms(const struct cap_clock *clock)
 }
 
 void cap_sleep_ms(int64_t ms);
+void cap_sleep_ns(int64_t ns);
 
 /* "2026-11-25T07:20:31.120Z" into out, which holds CAP_TIME_TEXT_BYTES. */
 enum { CAP_TIME_TEXT_BYTES = 25 };

@@ -31,6 +31,9 @@ void eval_evidence_free(struct eval_evidence *evidence)
     free(evidence->tpot.items);
     free(evidence->itl.items);
     free(evidence->e2e.items);
+    free(evidence->queue.items);
+    free(evidence->service_ttft.items);
+    free(evidence->schedule_delay.items);
     for (int phase = 0; phase < EVAL_PHASE_COUNT; phase++)
         eval_activation_done(&evidence->activation[phase]);
     free(evidence);
@@ -41,6 +44,18 @@ void eval_evidence_free(struct eval_evidence *evidence)
 static bool fail_full(struct cap_err *err)
 {
     return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "the header needs too much memory");
+}
+
+static void read_client(const Moecap__V1__ShardReport *report, struct eval_client *out)
+{
+    if (report->opt_client_cpu_case == MOECAP__V1__SHARD_REPORT__OPT_CLIENT_CPU_CLIENT_CPU_SHARE)
+        out->cpu_share = report->client_cpu_share;
+    if (report->opt_client_busy_case == MOECAP__V1__SHARD_REPORT__OPT_CLIENT_BUSY_CLIENT_BUSY_SHARE)
+        out->busy_share = report->client_busy_share;
+    if (report->opt_host_load_case == MOECAP__V1__SHARD_REPORT__OPT_HOST_LOAD_HOST_LOAD)
+        out->host_load = report->host_load;
+    out->host_cores = report->host_cores;
+    out->held_arrivals = report->held_arrivals;
 }
 
 /* ---- its machine ---- */
@@ -149,6 +164,7 @@ static bool read_report(const Moecap__V1__ShardReport *report, struct cap_arena 
 {
     out->counts_unknown = cap_arena_strdup(arena, report->counts_unknown);
     out->reported = true;
+    read_client(report, &out->client);
     out->moe_layers = report->moe_layers;
     out->experts = report->experts;
     out->top_k = report->top_k;
@@ -181,6 +197,9 @@ bool eval_run_read(const Moecap__V1__EvidenceHeader *header, struct cap_arena *a
         .metrics = metrics,
         .metric_count = header->task->n_metrics,
         .exact_tokens = generation && generation->ignore_eos ? generation->max_tokens : 0,
+        .is_open = load && (load->kind_case == MOECAP__V1__LOAD__KIND_RATE_PER_S ||
+                            load->kind_case == MOECAP__V1__LOAD__KIND_REPLAY),
+        .client = {.cpu_share = -1, .busy_share = -1, .host_load = -1},
         .concurrency =
             load && load->kind_case == MOECAP__V1__LOAD__KIND_CONCURRENCY ? load->concurrency : 0,
     };
@@ -225,12 +244,30 @@ static struct counts counts_of(const struct eval_evidence *e, const Moecap__V1__
     return c;
 }
 
+/* Below 0: not known. */
+static int64_t sent_of(const Moecap__V1__Timing *t)
+{
+    return t->opt_sent_case == MOECAP__V1__TIMING__OPT_SENT_SENT_US ? t->sent_us : -1;
+}
+
+static int64_t started_of(const Moecap__V1__Timing *t)
+{
+    return t->opt_started_case == MOECAP__V1__TIMING__OPT_STARTED_STARTED_US ? t->started_us : -1;
+}
+
+static bool is_within(const Moecap__V1__Timing *t, int64_t at_us)
+{
+    return at_us < 0 || (at_us >= t->submitted_us && at_us <= t->ended_us);
+}
+
 static bool in_order(const Moecap__V1__SampleAnswer *a)
 {
     const Moecap__V1__Timing *t = a->timing;
     bool first = has_first(a);
 
-    if (t->ended_us < t->submitted_us)
+    if (t->ended_us < t->submitted_us || !is_within(t, sent_of(t)) || !is_within(t, started_of(t)))
+        return false;
+    if (first && started_of(t) > t->first_token_us)
         return false;
     if (first && (t->first_token_us < t->submitted_us || t->first_token_us > t->ended_us))
         return false;
@@ -272,6 +309,8 @@ static void add_timing(struct eval_evidence *e, const Moecap__V1__SampleAnswer *
     const Moecap__V1__Timing *t = a->timing;
     struct eval_request r = {.submitted_us = t->submitted_us,
                              .ended_us = t->ended_us,
+                             .sent_us = sent_of(t),
+                             .started_us = started_of(t),
                              .ttft_us = -1,
                              .tpot_us = -1,
                              .ordinal = a->ordinal,

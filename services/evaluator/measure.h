@@ -83,6 +83,11 @@ struct eval_run {
     bool shape_declared;  /* experts and top_k are what the submitter said */
     bool in_engine;       /* times were taken in the engine, not at an HTTP client */
     uint32_t concurrency; /* requests in flight of a closed loop; 0: an open one */
+    bool is_open;         /* requests had times at which they were due */
+    struct eval_client {  /* the load generator of itself; negative or 0 = it does not say */
+        double cpu_share, busy_share, host_load;
+        uint32_t host_cores, held_arrivals;
+    } client;
     const char
         *counts_unknown; /* why the node left out token counts; NULL or "" = it does not say */
     struct eval_cost_run cost;
@@ -119,6 +124,7 @@ struct eval_values { /* of one duration, in microseconds */
 /* A request that has times, ended well or not. */
 struct eval_request {
     int64_t submitted_us, ended_us;
+    int64_t sent_us, started_us; /* handed to the engine, begun by it; below 0: not known */
     double ttft_us, tpot_us;   /* below 0: not known */
     size_t gaps_at, gap_count; /* its gaps between tokens, in eval_requests */
     uint32_t ordinal;
@@ -213,6 +219,8 @@ struct eval_evidence {
     struct eval_requests requests;
     struct eval_settling settling;           /* by eval_settle, and so are: */
     struct eval_values ttft, tpot, itl, e2e; /* of completed requests behind the warm-up */
+    struct eval_values queue, service_ttft;  /* likewise */
+    struct eval_values schedule_delay;       /* of all requests of an open loop */
     uint64_t verdicts[EVAL_METRICS_MAX], correct[EVAL_METRICS_MAX], unanswered;
     uint64_t passes, warm_up_passes;
     struct eval_phase_sums phases[EVAL_PHASE_COUNT];
@@ -315,6 +323,10 @@ double eval_figure_value(const struct eval_figures *f, enum eval_figure_id id);
 /* The accuracy by one of the run's metrics, under that metric's id. */
 void eval_measure_metric(const struct eval_evidence *e, size_t metric, Moecap__V1__Figure *out);
 
+/* The four figures of a duration, the first of which is `first`; `nothing` is why there may be no
+ * value at all. Values are in microseconds, figures in milliseconds. */
+void eval_measure_duration(const struct eval_evidence *e, struct eval_values *values,
+                           unsigned first, const char *nothing, struct eval_figures *f);
 /* Why times of this run do not measure anything; NULL: they do. */
 const char *eval_timing_problem(const struct eval_evidence *e);
 

@@ -104,6 +104,9 @@ struct infer_event {
     enum infer_event_kind kind;
     uint64_t id;   /* of the request; not for INFER_PASS */
     int64_t at_ns; /* when it became visible: monotonic */
+    /* INFER_DONE: when the engine began to compute the request; before, it waited in the engine's
+     * queue. 0 = unknown */
+    int64_t started_ns;
     /* INFER_TOKENS: a piece of text, complete UTF-8; may be empty while bytes are held back.
      * INFER_DONE: what was held back until now; NULL = nothing */
     const char *piece;

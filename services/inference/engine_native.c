@@ -37,6 +37,7 @@ struct infer_native_answer {
     struct infer_output_text flow;
     struct cap_buf prompt; /* what the model sees; empty for tokens */
     int prompt_tokens, tokens;
+    int64_t started_ns;
     struct infer_tokens scored; /* score_prompt: its tokens; all but the first are scored */
 };
 
@@ -367,6 +368,7 @@ static void make_done(struct infer_native *engine, struct infer_native_answer *a
     out->prompt = answer->prompt.length ? answer->prompt.data : NULL;
     out->prompt_tokens = answer->prompt_tokens;
     out->output_tokens = answer->tokens;
+    out->started_ns = answer->started_ns;
     engine->ended = answer;
 }
 
@@ -470,6 +472,7 @@ static bool next_of_step(struct infer_native *engine, struct infer_event *out)
         answer = answer_of(engine, event->id);
         if (!answer)
             continue;
+        answer->started_ns = event->started_ns;
         if (event->kind == INFER_TOKENS) {
             make_token(engine, answer, out);
         } else {

@@ -30,7 +30,7 @@ struct answer {
     char *text;
     size_t text_at;
     int tokens, token_at;
-    int64_t due_ns;
+    int64_t started_ns, due_ns;
     bool fails;
     struct infer_output_text flow;
     struct infer_score scores[1]; /* [continuation_count], grown */
@@ -180,7 +180,8 @@ static struct answer *make_answer(struct null_engine *engine, const struct infer
                          : engine->tokens;
     if (request->ignore_eos && request->max_tokens > 0)
         answer->tokens = request->max_tokens;
-    answer->due_ns = cap_clock_ns(engine->clock) + engine->delay_ns;
+    answer->started_ns = cap_clock_ns(engine->clock);
+    answer->due_ns = answer->started_ns + engine->delay_ns;
     answer->fails = engine->fail_every && (engine->taken + 1) % engine->fail_every == 0;
     infer_output_text_start(&answer->flow, request->stop, request->stop_count);
     fill_scores(answer, hash);
@@ -245,6 +246,7 @@ static void make_done(struct null_engine *engine, int slot, struct infer_event *
     out_event->prompt_tokens = count_prompt_tokens(request);
     out_event->output_tokens = answer->token_at;
     out_event->cached_tokens = 0;
+    out_event->started_ns = answer->started_ns;
     out_event->finish_reason = answer->flow.stopped ? "stop" : cut ? "length" : "eos";
     out_event->scores = request->continuation_count ? answer->scores : NULL;
     out_event->score_count = request->continuation_count;

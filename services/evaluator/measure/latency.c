@@ -26,11 +26,18 @@ static const struct {
 
 enum { FIGURES = 1 + CAP_COUNT_OF(percentiles) }; /* of a duration: the mean is the first */
 
+/* A request that only scores has no first token, but it is sent, begun and ended. */
+static bool is_of_tokens(const struct eval_evidence *e, const struct eval_values *values)
+{
+    return values == &e->ttft || values == &e->tpot || values == &e->itl ||
+           values == &e->service_ttft;
+}
+
 /* Why a duration has no figures; NULL: it has. */
 static const char *problem_of(const struct eval_evidence *e, const struct eval_values *values,
                               const char *nothing)
 {
-    const char *problem = e->run.scoring && values != &e->e2e ? "no decode" : NULL;
+    const char *problem = e->run.scoring && is_of_tokens(e, values) ? "no decode" : NULL;
 
     if (!problem)
         problem = eval_timing_problem(e);
@@ -80,10 +87,8 @@ static void set_percentile(const struct eval_values *values, size_t which, unsig
         eval_figure_certified(f, id, bound / 1000);
 }
 
-/* The four figures of a duration, the first of which is `first`; `nothing` is why there may be no
- * value at all. Values are in microseconds, figures in milliseconds. */
-static void measure_duration(const struct eval_evidence *e, struct eval_values *values,
-                             unsigned first, const char *nothing, struct eval_figures *f)
+void eval_measure_duration(const struct eval_evidence *e, struct eval_values *values,
+                           unsigned first, const char *nothing, struct eval_figures *f)
 {
     const char *problem = problem_of(e, values, nothing);
     struct cap_interval i;
@@ -230,12 +235,12 @@ void eval_measure_latency(struct eval_evidence *e, struct eval_figures *f)
         eval_mark(f, "interrupted", false,
                   "the run took %u leases: it was interrupted, and its times are not measurements",
                   e->run.attempts);
-    measure_duration(e, &e->ttft, EVAL_FIGURE_ttft_ms_mean, why_no_tokens(e), f);
-    measure_duration(
+    eval_measure_duration(e, &e->ttft, EVAL_FIGURE_ttft_ms_mean, why_no_tokens(e), f);
+    eval_measure_duration(
         e, &e->tpot, EVAL_FIGURE_tpot_ms_mean,
         drop_tpot(e) ? "how many tokens came with the first chunk is not known" : no_gaps, f);
     measure_gaps(e, drop_gaps(e) ? "chunks are not tokens" : no_gaps, f);
-    measure_duration(e, &e->e2e, EVAL_FIGURE_e2e_ms_mean,
+    eval_measure_duration(e, &e->e2e, EVAL_FIGURE_e2e_ms_mean,
                      e->completed ? "no times" : "no completed samples", f);
     if (e->other_length == 0)
         return;

@@ -194,6 +194,10 @@ static void keep_measured(struct eval_evidence *e, struct eval_request *r)
         eval_values_add(&e->ttft, r->ttft_us);
     if (r->tpot_us >= 0)
         eval_values_add(&e->tpot, r->tpot_us);
+    if (r->started_us >= 0)
+        eval_values_add(&e->queue, (double)(r->started_us - r->submitted_us));
+    if (r->started_us >= 0 && r->ttft_us >= 0)
+        eval_values_add(&e->service_ttft, r->ttft_us - (double)(r->started_us - r->submitted_us));
     for (size_t i = 0; i < r->gap_count; i++)
         eval_values_add(&e->itl, (double)e->requests.gaps[r->gaps_at + i]);
 }
@@ -219,6 +223,7 @@ void eval_settle(struct eval_evidence *e)
         qsort(requests->items, requests->count, sizeof *requests->items, by_submission);
     e->settling = settle(e, &series);
     e->ttft.count = e->tpot.count = e->itl.count = e->e2e.count = 0;
+    e->queue.count = e->service_ttft.count = 0;
     for (size_t i = 0; i < requests->count; i++) {
         requests->items[i].warm_up = i < e->settling.warm_up;
         keep_measured(e, &requests->items[i]);

@@ -163,6 +163,7 @@ struct native_active {
     int32_t *prompt, *tokens; /* one block: prompt, then all continuations */
     int prompt_count, fed;    /* fed: prompt tokens in the cache */
     int pages_reserved;       /* from admission on: all it may need at once */
+    int64_t started_ns;       /* of its first pass; 0 = none yet */
     struct native_sequence sequence;
     uint32_t
         *chosen; /* [2][moe_layers][experts] in prefill, in decode; NULL before its first pass */

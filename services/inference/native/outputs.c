@@ -32,6 +32,7 @@ static struct infer_event *end(struct native_session *s, struct native_active *a
     event->prompt_tokens = active->prompt_count;
     event->output_tokens = active->output_count;
     event->routing = native_routing_of(active);
+    event->started_ns = active->started_ns;
     native_retire(s, active);
     return event;
 }
@@ -49,6 +50,7 @@ static void take_token(struct native_session *s, struct native_active *active, c
     struct infer_event *event = add_event(s, INFER_TOKENS, active->id);
     event->tokens = 1;
     event->token_ids = &s->token_ids[event - s->events];
+    event->started_ns = active->started_ns;
     if (cap_model_is_eos(shape, token) && !active->ignore_eos)
         end(s, active, "eos");
     else if (active->output_count >= active->output_max)

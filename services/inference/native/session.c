@@ -348,6 +348,9 @@ bool native_session_step(struct native_session *s, struct native_step *out_step,
     int64_t started_ns = cap_clock_ns(cap_clock_system());
     if (!native_plan(s, err))
         return false;
+    for (int i = 0; i < s->item_count; i++)
+        if (!s->items[i].active->started_ns)
+            s->items[i].active->started_ns = started_ns;
     struct native_rows rows = {.count = s->row_count,
                                .ids = s->ids,
                                .positions = s->positions,

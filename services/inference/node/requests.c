@@ -68,9 +68,10 @@ int64_t infer_load_wait_ns(const struct infer_load *load, int64_t now_ns)
 
 /* ---- when its tokens became visible ---- */
 
-void infer_timing_start(struct infer_timing *timing, int64_t submitted_ns)
+void infer_timing_start(struct infer_timing *timing, int64_t submitted_ns, int64_t sent_ns)
 {
-    *timing = (struct infer_timing){.submitted_ns = submitted_ns, .chunks_are_tokens = true};
+    *timing = (struct infer_timing){
+        .submitted_ns = submitted_ns, .sent_ns = sent_ns, .chunks_are_tokens = true};
 }
 
 static void add_gap(struct infer_timing *timing, int64_t gap_ns)
@@ -158,14 +159,15 @@ void infer_timing_done(struct infer_timing *timing)
 
 /* ---- a request in flight ---- */
 
-struct infer_in_flight *infer_in_flight_new(const struct infer_prompt *prompt, int64_t submitted_ns)
+struct infer_in_flight *infer_in_flight_new(const struct infer_prompt *prompt, int64_t submitted_ns,
+                                            int64_t sent_ns)
 {
     struct infer_in_flight *in_flight = calloc(1, sizeof *in_flight);
 
     assert(in_flight);
     in_flight->prompt = prompt;
     in_flight->ids_complete = true;
-    infer_timing_start(&in_flight->timing, submitted_ns);
+    infer_timing_start(&in_flight->timing, submitted_ns, sent_ns);
     cap_buf_init(&in_flight->text, INFER_TEXT_BYTES_MAX);
     cap_buf_init(&in_flight->reasoning, INFER_TEXT_BYTES_MAX);
     return in_flight;
@@ -230,6 +232,7 @@ static void set_times(const struct infer_in_flight *in_flight, int64_t start_ns,
     const struct infer_timing *timing = &in_flight->timing;
 
     out->submitted_us = us_since(timing->submitted_ns, start_ns);
+    out->sent_us = us_since(timing->sent_ns, start_ns);
     out->ended_us = us_since(ended_ns, start_ns);
     out->first_us = timing->first_ns ? us_since(timing->first_ns, start_ns) : -1;
     out->last_us = timing->first_ns ? us_since(timing->last_ns, start_ns) : -1;
@@ -252,6 +255,7 @@ void infer_in_flight_answer(struct infer_in_flight *in_flight, const struct infe
         .output_tokens = in_flight->tokens ? in_flight->tokens : -1,
         .cached_tokens = -1,
         .first_chunk_tokens = -1,
+        .started_us = -1,
         .output_ids = in_flight->ids,
         .output_id_count = in_flight->ids_complete ? in_flight->id_count : 0,
     };
@@ -268,6 +272,8 @@ void infer_in_flight_answer(struct infer_in_flight *in_flight, const struct infe
         return;
     if (done->prompt)
         out_answer->prompt = done->prompt;
+    if (done->started_ns)
+        out_answer->started_us = us_since(done->started_ns, start_ns);
     out_answer->finish_reason = done->finish_reason;
     out_answer->prompt_tokens = done->prompt_tokens;
     out_answer->output_tokens = done->output_tokens;

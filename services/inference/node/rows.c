@@ -55,6 +55,12 @@ static void set_timing(Moecap__V1__Timing *timing, const struct infer_answer *an
         timing->opt_last_case = MOECAP__V1__TIMING__OPT_LAST_LAST_TOKEN_US;
         timing->last_token_us = answer->last_us;
     }
+    timing->opt_sent_case = MOECAP__V1__TIMING__OPT_SENT_SENT_US;
+    timing->sent_us = answer->sent_us;
+    if (answer->started_us >= 0) {
+        timing->opt_started_case = MOECAP__V1__TIMING__OPT_STARTED_STARTED_US;
+        timing->started_us = answer->started_us;
+    }
     timing->n_itl_us = answer->itl_count;
     timing->itl_us = (uint32_t *)answer->itl_us;
 }
@@ -339,6 +345,22 @@ static void set_engine(Moecap__V1__ShardReport *row, const struct infer_engine_r
     }
 }
 
+static void set_self(Moecap__V1__ShardReport *row, const struct infer_shard_report *report)
+{
+    const struct infer_self_report *self = &report->self;
+
+    row->opt_client_cpu_case = MOECAP__V1__SHARD_REPORT__OPT_CLIENT_CPU_CLIENT_CPU_SHARE;
+    row->client_cpu_share = self->cpu_share;
+    row->opt_client_busy_case = MOECAP__V1__SHARD_REPORT__OPT_CLIENT_BUSY_CLIENT_BUSY_SHARE;
+    row->client_busy_share = self->busy_share;
+    if (self->host_load >= 0) {
+        row->opt_host_load_case = MOECAP__V1__SHARD_REPORT__OPT_HOST_LOAD_HOST_LOAD;
+        row->host_load = self->host_load;
+    }
+    row->host_cores = count_or_0(self->host_cores);
+    row->held_arrivals = (uint32_t)report->held_arrivals;
+}
+
 void infer_rows_report(struct infer_rows *rows, const struct infer_shard_report *report)
 {
     Moecap__V1__AnswerRows message = MOECAP__V1__ANSWER_ROWS__INIT;
@@ -352,6 +374,7 @@ void infer_rows_report(struct infer_rows *rows, const struct infer_shard_report 
     row.ended_us = report->ended_us;
     row.load_average = report->load_average;
     row.retries = (uint32_t)report->retries;
+    set_self(&row, report);
     row.notes = (char **)report->notes;
     row.n_notes = (size_t)report->note_count;
     row.counts_unknown = text_or_empty(report->counts_unknown);

@@ -15,6 +15,7 @@
 #include "moecap/v1/inference.pb-c.h"
 #include "node/hardware.h"
 #include "power/power.h"
+#include "node/self.h"
 
 /* ---- what a node reports ----
  *
@@ -36,6 +37,7 @@ struct infer_answer {
     const struct infer_score *scores;
     int score_count;
     int64_t submitted_us, first_us, last_us, ended_us;
+    int64_t sent_us, started_us; /* handed to the engine; taken up by it */
     const uint32_t *itl_us;
     size_t itl_count;
     const struct infer_routing *routing; /* NULL = unknown */
@@ -47,7 +49,9 @@ struct infer_shard_report {
     const char *model_sha256;
     int64_t started_wall_ms, ended_us;
     double load_average; /* negative = unknown */
-    int retries;         /* requests sent again before their first byte */
+    struct infer_self_report self;
+    int64_t held_arrivals; /* by the limit of requests in flight */
+    int retries;           /* requests sent again before their first byte */
     const char *const *notes;
     int note_count;
     const char *counts_unknown;  /* why token counts of answers are unknown; NULL = they are not */

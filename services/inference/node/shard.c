@@ -50,6 +50,7 @@ struct shard {
     struct infer_engine *engine;
     struct infer_engine_report engine_report;
     struct infer_load load;
+    struct infer_self self;
     struct infer_in_flight *
         *in_flights; /* [prompt_count], by the prompt's index; NULL = not in flight */
     int next_prompt;
@@ -229,12 +230,17 @@ static void start_request(struct shard *shard, int64_t due_ns)
     int index = shard->next_prompt++;
     const struct infer_prompt *prompt = &shard->assignment->prompts[index];
     struct cap_err err = {0};
+    int64_t now = now_ns(shard);
+    bool ok;
 
     if (shard->load.in_flight == 0)
-        shard->heard_ns = now_ns(shard);
-    shard->in_flights[index] = infer_in_flight_new(prompt, due_ns);
+        shard->heard_ns = now;
+    shard->in_flights[index] = infer_in_flight_new(prompt, due_ns, now);
     infer_load_started(&shard->load);
-    if (!shard->engine->ops->submit(shard->engine, &prompt->request, &err))
+    infer_self_out(&shard->self);
+    ok = shard->engine->ops->submit(shard->engine, &prompt->request, &err);
+    infer_self_back(&shard->self);
+    if (!ok)
         end_request(shard, index, NULL, err.text, now_ns(shard));
 }
 
@@ -425,15 +431,43 @@ static int wait_ms(const struct shard *shard)
     return (int)left_ms;
 }
 
+/* Nothing is in flight: to the moment when the next request is due, but no longer than a stop may
+ * take to be noticed. */
+static void sleep_until_due(struct shard *shard)
+{
+    int64_t left_ns = infer_load_wait_ns(&shard->load, now_ns(shard));
+    int64_t most_ns = (int64_t)WAIT_MS * 1000000;
+
+    if (shard->next_prompt == shard->assignment->prompt_count)
+        return;
+    if (left_ns == 0)
+        left_ns = 1000000; /* due, but there is no room for its answer yet */
+    infer_self_out(&shard->self);
+    cap_sleep_ns(left_ns < most_ns ? left_ns : most_ns);
+    infer_self_back(&shard->self);
+}
+
+static bool wait_event(struct shard *shard, struct infer_event *out_event, struct cap_err *err)
+{
+    int most_ms = wait_ms(shard);
+    bool came;
+
+    infer_self_out(&shard->self);
+    came = shard->engine->ops->wait(shard->engine, most_ms, out_event, err);
+    infer_self_back(&shard->self);
+    return came;
+}
+
 /* One turn: start what is due, then one event, or a short wait. */
 static bool turn(struct shard *shard, struct cap_err *err)
 {
     struct infer_event event;
 
     start_due_requests(shard);
+    infer_self_look(&shard->self);
     if (shard->load.in_flight == 0)
-        cap_sleep_ms(shard->next_prompt < shard->assignment->prompt_count ? 1 : 0);
-    else if (shard->engine->ops->wait(shard->engine, wait_ms(shard), &event, err))
+        sleep_until_due(shard);
+    else if (wait_event(shard, &event, err))
         take_event(shard, &event);
     else if (err->code != CAP_OK)
         return false;
@@ -489,6 +523,7 @@ static void put_last_batch(struct shard *shard)
         .started_wall_ms = shard->start_wall_ms,
         .ended_us = (now_ns(shard) - shard->start_ns) / 1000,
         .load_average = getloadavg(&load_average, 1) == 1 ? load_average : -1,
+        .held_arrivals = shard->load.held_count,
         .retries = shard->engine_report.retries,
         .notes = notes,
         .note_count = gather_notes(shard, notes),
@@ -497,8 +532,16 @@ static void put_last_batch(struct shard *shard)
         .energy = shard->energy,
         .energy_count = shard->energy_count,
     };
+    infer_self_report(&shard->self, &report.self);
     infer_rows_report(&shard->rows, &report);
     put_batch(shard, true);
+}
+
+static bool is_in_process(const struct shard *shard)
+{
+    const char *boundary = shard->engine_report.timing_boundary;
+
+    return boundary && strcmp(boundary, "engine") == 0;
 }
 
 static void start_clock(struct shard *shard)
@@ -511,6 +554,7 @@ static void start_clock(struct shard *shard)
         infer_power_begin(shard->setup->power, shard->setup->power_scope);
     shard->start_ns = now_ns(shard);
     shard->start_wall_ms = cap_clock_wall_ms(shard->setup->clock);
+    infer_self_start(&shard->self, shard->setup->clock, is_in_process(shard));
     if (spec->concurrency > 0)
         infer_load_closed(&shard->load, spec->concurrency);
     else

@@ -107,7 +107,7 @@ int64_t infer_load_wait_ns(const struct infer_load *load, int64_t now_ns);
 enum { INFER_GAPS_MAX = 65536, INFER_CHUNKS_APART_PERCENT = 2 };
 
 struct infer_timing {
-    int64_t submitted_ns;
+    int64_t submitted_ns, sent_ns;
     int64_t first_ns, last_ns; /* 0 = no token yet */
     int first_tokens;          /* that came with the first event; 0 = unknown */
     bool chunks_are_tokens;
@@ -119,7 +119,8 @@ struct infer_timing {
     size_t gap_count, gap_capacity;
 };
 
-void infer_timing_start(struct infer_timing *timing, int64_t submitted_ns);
+/* It was due, and was handed to the engine. */
+void infer_timing_start(struct infer_timing *timing, int64_t submitted_ns, int64_t sent_ns);
 /* An event with `tokens` tokens (0 = cannot be counted) became visible. */
 void infer_timing_tokens(struct infer_timing *timing, int64_t at_ns, int tokens);
 /* The last event only said "ended". */
@@ -146,8 +147,8 @@ struct infer_in_flight {
     bool ids_complete; /* every token came with its id */
 };
 
-struct infer_in_flight *infer_in_flight_new(const struct infer_prompt *prompt,
-                                            int64_t submitted_ns);
+struct infer_in_flight *infer_in_flight_new(const struct infer_prompt *prompt, int64_t submitted_ns,
+                                            int64_t sent_ns);
 void infer_in_flight_free(struct infer_in_flight *in_flight);
 CAP_DEFINE_AUTO(infer_in_flight)
 

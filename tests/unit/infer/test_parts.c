@@ -146,6 +146,45 @@ static void a_replay_ends_with_its_times(void **state)
     assert_false(infer_load_due(&load, INT64_MAX / 2, &due));
 }
 
+/* ---- the load generator of itself ---- */
+
+static int64_t self_now_ns;
+
+static int64_t self_clock_ns(const struct cap_clock *clock)
+{
+    (void)clock;
+    return self_now_ns;
+}
+
+static void the_node_is_busy_when_neither_in_the_engine_nor_asleep(void **state)
+{
+    const struct cap_clock clock = {.monotonic_ns = self_clock_ns};
+    struct infer_self_report report;
+    struct infer_self self;
+
+    (void)state;
+    self_now_ns = 1000;
+    infer_self_start(&self, &clock, true);
+    for (int i = 0; i < 10; i++) {
+        self_now_ns += 5; /* own work */
+        infer_self_out(&self);
+        self_now_ns += 95;
+        infer_self_back(&self);
+    }
+    infer_self_look(&self);
+    infer_self_report(&self, &report);
+    assert_true(report.busy_share == 0.05);
+    assert_true(report.host_cores > 0);
+}
+
+static void runnable_threads_are_read_from_the_kernels_line(void **state)
+{
+    (void)state;
+    assert_int_equal(infer_runnable("5.08 4.18 2.92 6/172 17802\n"), 6);
+    assert_int_equal(infer_runnable("5.08 4.18"), -1);
+    assert_int_equal(infer_runnable(""), -1);
+}
+
 /* ---- timing ---- */
 
 /* Chunks of a server, 1 ms apart; the last one may only say "ended". */
@@ -155,7 +194,7 @@ static size_t gaps_of_chunks(int chunks, bool closing, int output_tokens, int64_
     const uint32_t *gaps;
     size_t count;
 
-    infer_timing_start(&timing, 0);
+    infer_timing_start(&timing, 0, 0);
     for (int i = 1; i <= chunks; i++)
         infer_timing_tokens(&timing, i * 1000000, 0);
     if (closing)
@@ -198,7 +237,7 @@ static void gaps_are_between_tokens(void **state)
     const uint32_t *gaps;
 
     (void)state;
-    infer_timing_start(&timing, 1000);
+    infer_timing_start(&timing, 1000, 1000);
     infer_timing_tokens(&timing, 10000000, 1);
     infer_timing_tokens(&timing, 12000000, 1);
     infer_timing_tokens(&timing, 15000400, 1);
@@ -216,7 +255,7 @@ static void a_chunk_of_several_tokens_is_never_a_gap(void **state)
     const uint32_t *gaps;
 
     (void)state;
-    infer_timing_start(&timing, 0);
+    infer_timing_start(&timing, 0, 0);
     infer_timing_tokens(&timing, 1000000, 1);
     infer_timing_tokens(&timing, 2000000, 3);
     infer_timing_tokens(&timing, 3000000, 1);
@@ -581,6 +620,8 @@ int main(void)
         cmocka_unit_test(closed_loop_is_never_above_and_full_while_work_is_left),
         cmocka_unit_test(an_open_loop_sends_when_due_whatever_is_in_flight),
         cmocka_unit_test(a_replay_ends_with_its_times),
+        cmocka_unit_test(the_node_is_busy_when_neither_in_the_engine_nor_asleep),
+        cmocka_unit_test(runnable_threads_are_read_from_the_kernels_line),
         cmocka_unit_test(gaps_are_between_tokens),
         cmocka_unit_test(a_chunk_of_several_tokens_is_never_a_gap),
         cmocka_unit_test(a_stop_string_is_cut_wherever_tokens_end),

@@ -476,6 +476,8 @@ static void open_loop_requests_are_submitted_when_due(void **state)
     drain(node);
     assert_int_equal(node->completed, 40);
     assert_true(node->last_rows->report->ended_us > 80000);
+    assert_true(node->last_rows->report->client_busy_share > 0);
+    assert_true(node->last_rows->report->client_busy_share < 1);
 }
 
 /* ---- served requests ---- */
