@@ -40,6 +40,7 @@ struct eval_cost_machine {
     const char *source, *host_source; /* of the table's numbers, for people */
     unsigned devices;                 /* at least 1 */
     bool declared;                    /* the submitter said what it is */
+    bool processor;                   /* the device is one: it has no other host */
     const char *problem;              /* why it cannot be priced at all; NULL = it can */
     /* by the table: of one device, and of what the devices sit in */
     double price, watts, host_price, host_watts;

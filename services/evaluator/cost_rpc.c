@@ -75,7 +75,7 @@ Moecap__V1__CostBasis *eval_cost_basis(const struct eval_cost_run *run,
     if (!basis)
         return NULL;
     moecap__v1__cost_basis__init(basis);
-    eval_cost_terms(&run->machine, run->given, terms);
+    eval_cost_terms_of(run, f, terms);
     basis->device = (char *)run->machine.device;
     basis->devices = run->machine.devices;
     basis->rented = terms[EVAL_COST_rent].used;

@@ -66,6 +66,7 @@ static bool set_device(struct eval_cost_machine *m, const struct cap_device *dev
     m->source = cap_arena_printf(arena, "%s: %s, %s", device->name, device->source, device->date);
     m->price = known(device->price_usd);
     m->watts = known(device->board_w);
+    m->processor = device->kind == CAP_DEVICE_CPU;
     m->overhead = device->kind == CAP_DEVICE_SYSTEM ? 1 : NAN;
     return m->source && set_host(m, device, arena);
 }
@@ -131,7 +132,8 @@ bool eval_cost_machine_found(const char *text, unsigned count, unsigned cores,
     struct cap_err ignored = {0};
     struct cap_hardware found;
 
-    if (cores > 0) {
+    m.processor = cores > 0;
+    if (m.processor) {
         m.host_price = m.host_watts = 0;
         m.host_source = own_host;
     }

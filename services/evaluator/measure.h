@@ -379,6 +379,9 @@ bool eval_curves_of(const struct eval_evidence *e, struct eval_curves *out);
 
 /* measure/cost.c: the rows from machine_price to cost_per_correct, from other rows. */
 void eval_cost_figures(const struct eval_cost_run *run, struct eval_figures *f);
+/* Its inputs, with what was measured of the machine's power. */
+void eval_cost_terms_of(const struct eval_cost_run *run, const struct eval_figures *f,
+                        struct eval_cost_term out[EVAL_COST_INPUTS]);
 /* How input and output share the cost of a run with these figures. */
 const char *eval_cost_sharing(const struct eval_figures *f);
 /* What those figures rest on; NULL when the arena is full (cost_rpc.c). */

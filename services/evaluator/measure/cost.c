@@ -174,13 +174,13 @@ static void measure_correct(struct pricing *p)
 
 /* ---- input and output ---- */
 
-/* False where nobody timed both phases: one that is missing did not take 0 s. Without output (only
- * log-likelihoods) all is input. */
+/* False where nobody timed both phases apart: one that is missing did not take 0 s, and the time of
+ * a pass that does both is of both. Without output (only log-likelihoods) all is input. */
 static bool prefill_share(const struct eval_figures *f, double *out_share)
 {
     double in, out = 0;
 
-    if (!eval_figure_has(f, EVAL_FIGURE_prefill_s))
+    if (!eval_figure_has(f, EVAL_FIGURE_prefill_s) || eval_figure_has(f, EVAL_FIGURE_mixed_s))
         return false;
     in = eval_figure_value(f, EVAL_FIGURE_prefill_s);
     if (eval_figure_has(f, EVAL_FIGURE_decode_s))
@@ -257,11 +257,44 @@ static void measure_busy(struct pricing *p)
 
 /* ---- the whole ---- */
 
+/* Mean power of a kind of device over the run; NAN where it was not measured, or wrongly. */
+static double watts_of(const struct eval_figures *f, enum eval_figure_id id)
+{
+    double seconds;
+
+    if (!eval_figure_has(f, id) || f->rows[id].invalid ||
+        !eval_figure_has(f, EVAL_FIGURE_energy_j) || !eval_figure_has(f, EVAL_FIGURE_power_w_mean))
+        return NAN;
+    seconds =
+        eval_figure_value(f, EVAL_FIGURE_energy_j) / eval_figure_value(f, EVAL_FIGURE_power_w_mean);
+    return eval_figure_value(f, id) / seconds;
+}
+
+/* Cards sit in a host of processors and memory; a processor is the device, its memory with it. */
+static void read_meter(const struct eval_figures *f, struct eval_cost_machine *io_machine)
+{
+    double memory = watts_of(f, EVAL_FIGURE_energy_j_dram),
+           host = watts_of(f, EVAL_FIGURE_energy_j_cpu) + (isnan(memory) ? 0 : memory);
+
+    io_machine->measured_w = io_machine->processor ? host : watts_of(f, EVAL_FIGURE_energy_j_gpu);
+    if (!io_machine->processor)
+        io_machine->measured_host_w = host;
+}
+
+void eval_cost_terms_of(const struct eval_cost_run *run, const struct eval_figures *f,
+                        struct eval_cost_term out[EVAL_COST_INPUTS])
+{
+    struct eval_cost_machine machine = run->machine;
+
+    read_meter(f, &machine);
+    eval_cost_terms(&machine, run->given, out);
+}
+
 static void price(struct pricing *p)
 {
     const struct eval_cost_machine *m = &p->run->machine;
 
-    eval_cost_terms(m, p->run->given, p->terms);
+    eval_cost_terms_of(p->run, p->f, p->terms);
     p->hour = eval_cost_of_hour(p->terms, m->devices);
     p->usd_per_s = p->hour.total / 3600;
     p->declared = m->declared;

@@ -198,21 +198,29 @@ static void measure_rate(const struct eval_evidence *e, enum eval_phase phase,
 
 /* ---- passes themselves ---- */
 
-static void measure_passes(const struct eval_evidence *e, enum eval_phase phase,
-                           enum eval_figure_id seconds, enum eval_figure_id batch,
-                           struct eval_figures *f)
+static void measure_time(const struct eval_evidence *e, enum eval_phase phase,
+                         enum eval_figure_id id, struct eval_figures *f)
+{
+    const char *problem = eval_passes_problem(e, phase, true);
+
+    if (problem)
+        eval_figure_none(f, id, problem);
+    else
+        eval_figure_set(f, id, (double)e->phases[phase].duration_ns / 1e9);
+}
+
+static void measure_batch(const struct eval_evidence *e, enum eval_phase phase,
+                          enum eval_figure_id id, struct eval_figures *f)
 {
     const char *problem = eval_passes_problem(e, phase, true);
     const struct eval_phase_sums *sums = &e->phases[phase];
 
     if (problem) {
-        eval_figure_none(f, seconds, problem);
-        eval_figure_none(f, batch, problem);
+        eval_figure_none(f, id, problem);
         return;
     }
-    eval_figure_set(f, seconds, (double)sums->duration_ns / 1e9);
-    eval_figure_set(f, batch, (double)sums->sequences / (double)sums->passes);
-    eval_figure_between_series(f, batch, &sums->sequences_by_pass, 1);
+    eval_figure_set(f, id, (double)sums->sequences / (double)sums->passes);
+    eval_figure_between_series(f, id, &sums->sequences_by_pass, 1);
 }
 
 void eval_measure_throughput(struct eval_evidence *e, struct eval_figures *f)
@@ -220,6 +228,9 @@ void eval_measure_throughput(struct eval_evidence *e, struct eval_figures *f)
     measure_wall(e, f);
     measure_rate(e, EVAL_PREFILL, EVAL_FIGURE_prefill_tokens_per_s, f);
     measure_rate(e, EVAL_DECODE, EVAL_FIGURE_decode_tokens_per_s, f);
-    measure_passes(e, EVAL_PREFILL, EVAL_FIGURE_prefill_s, EVAL_FIGURE_prefill_batch_mean, f);
-    measure_passes(e, EVAL_DECODE, EVAL_FIGURE_decode_s, EVAL_FIGURE_decode_batch_mean, f);
+    measure_time(e, EVAL_PREFILL, EVAL_FIGURE_prefill_s, f);
+    measure_time(e, EVAL_DECODE, EVAL_FIGURE_decode_s, f);
+    measure_time(e, EVAL_MIXED, EVAL_FIGURE_mixed_s, f);
+    measure_batch(e, EVAL_PREFILL, EVAL_FIGURE_prefill_batch_mean, f);
+    measure_batch(e, EVAL_DECODE, EVAL_FIGURE_decode_batch_mean, f);
 }

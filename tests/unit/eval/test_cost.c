@@ -293,6 +293,46 @@ static void the_worked_run_costs_what_the_page_says(void **state)
     assert_none(f, EVAL_FIGURE_cost_per_hour_energy, "the rent covers it");
 }
 
+static void measured_power_takes_the_place_of_the_nameplate(void **state)
+{
+    struct eval_cost_run run = run_on("2x H100-SXM", 2);
+    struct eval_figures *f = worked_figures();
+
+    (void)state;
+    eval_cost_figures(&run, f);
+    assert_value(f, EVAL_FIGURE_cost_per_hour_energy, (1400 + 700) / 1000.0 * 0.15);
+    eval_figure_set(f, EVAL_FIGURE_energy_j, 60000); /* of all, in 50 s */
+    eval_figure_set(f, EVAL_FIGURE_power_w_mean, 1200);
+    eval_figure_set(f, EVAL_FIGURE_energy_j_gpu, 45000);
+    eval_cost_figures(&run, f);
+    assert_value(f, EVAL_FIGURE_cost_per_hour_energy, (900 + 700) / 1000.0 * 0.15);
+    eval_figure_set(f, EVAL_FIGURE_energy_j_cpu, 12500);
+    eval_figure_set(f, EVAL_FIGURE_energy_j_dram, 2500);
+    eval_cost_figures(&run, f);
+    assert_value(f, EVAL_FIGURE_cost_per_hour_energy, (900 + 300) / 1000.0 * 0.15);
+    /* a reading that cannot be is none */
+    eval_figure_invalid(f, EVAL_FIGURE_energy_j_gpu, "above the board's limit");
+    eval_cost_figures(&run, f);
+    assert_value(f, EVAL_FIGURE_cost_per_hour_energy, (1400 + 300) / 1000.0 * 0.15);
+    /* a processor is the device: nothing is counted twice */
+    run.machine = found("Intel(R) Xeon(R) Platinum 8468", 2, 96);
+    eval_cost_figures(&run, f);
+    assert_value(f, EVAL_FIGURE_cost_per_hour_energy, 300 / 1000.0 * 0.15);
+}
+
+static void passes_that_do_both_are_not_shared_out(void **state)
+{
+    struct eval_cost_run run = worked_run();
+    struct eval_figures *f = worked_figures();
+
+    (void)state;
+    assert_non_null(strstr(eval_cost_sharing(f), "as prefill and decode passes share"));
+    eval_figure_set(f, EVAL_FIGURE_mixed_s, 5);
+    eval_cost_figures(&run, f);
+    assert_value(f, EVAL_FIGURE_cost_per_1m_output_tokens, 0.125);
+    assert_non_null(strstr(eval_cost_sharing(f), "every token costs the same"));
+}
+
 static void intervals_of_rates_are_intervals_of_costs_the_other_way_round(void **state)
 {
     struct eval_cost_run run = worked_run();
@@ -538,6 +578,8 @@ int main(void)
         cmocka_unit_test(a_part_of_a_processor_has_no_price),
         cmocka_unit_test(cards_of_a_node_sit_in_their_usual_host),
         cmocka_unit_test(the_worked_run_costs_what_the_page_says),
+        cmocka_unit_test(measured_power_takes_the_place_of_the_nameplate),
+        cmocka_unit_test(passes_that_do_both_are_not_shared_out),
         cmocka_unit_test(intervals_of_rates_are_intervals_of_costs_the_other_way_round),
         cmocka_unit_test(input_and_output_pay_for_the_whole_run),
         cmocka_unit_test(trap_d7_time_always_changes_the_cost),

@@ -133,6 +133,7 @@ function performanceColumns(): Column[] {
     figure("prefill_batch_mean", "Prefill batch", "sequences", "Sequences in a prefill pass, mean"),
     figure("prefill_s", "Prefill time", "s", "Durations of prefill passes together"),
     figure("decode_s", "Decode time", "s", "Durations of decode passes together"),
+    figure("mixed_s", "Mixed time", "s", "Durations together of passes that prefill and decode at once"),
   ];
 }
 
