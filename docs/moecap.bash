@@ -31,7 +31,7 @@ _moecap() {
     "up"\ *) words="$globals --detach --nodes --models --any-model-path --postgres --ports --port-base --openai-port --tasks --no-tasks --log" ;;
     "down"\ *) words="$globals" ;;
     "status"\ *) words="$globals" ;;
-    "submit"\ *) words="$globals --model --task --engine --precision --batch-size --rate --arrivals --burstiness --ramp-to --ramp-s --replay --slo-ttft --slo-tpot --slo-e2e --limit --sampling --num-fewshot --max-tokens --temperature --top-p --top-k --ignore-eos --seed --repeats --chat --priority --submitter --note --revision --hardware --peak-bandwidth --peak-flops --device --device-count --tensor-parallel --pipeline-parallel --data-parallel --expert-parallel --url --served-model --model-config --api-key-env --rent --price --device-watts --lifetime-hours --utilisation --overhead --pue --tariff --host-price --host-watts --dry-run --watch --quiet" ;;
+    "submit"\ *) words="$globals --model --task --engine --precision --batch-size --rate --arrivals --burstiness --ramp-to --ramp-s --replay --slo-ttft --slo-tpot --slo-e2e --limit --sampling --num-fewshot --max-tokens --temperature --top-p --top-k --ignore-eos --seed --repeats --chat --priority --submitter --note --revision --hardware --peak-bandwidth --peak-flops --device --device-count --tensor-parallel --pipeline-parallel --data-parallel --expert-parallel --url --served-model --model-config --api-key-env --no-audit --rent --price --device-watts --lifetime-hours --utilisation --overhead --pue --tariff --host-price --host-watts --dry-run --watch --quiet" ;;
     "watch"\ *) words="$globals $(_moecap_runs 1,2)" ;;
     "cancel"\ *) words="$globals --reason $(_moecap_runs 1,2)" ;;
     "queue"\ *) words="$globals" ;;

@@ -203,7 +203,8 @@ bool eval_run_read(const Moecap__V1__EvidenceHeader *header, struct cap_arena *a
         .concurrency =
             load && load->kind_case == MOECAP__V1__LOAD__KIND_CONCURRENCY ? load->concurrency : 0,
     };
-    return (eval_hardware_read(header->spec, header->report, arena, &out->hardware) &&
+    return (eval_audit_read(header, arena, &out->audit) &&
+            eval_hardware_read(header->spec, header->report, arena, &out->hardware) &&
             (!header->report || read_report(header->report, arena, out)) &&
             eval_cost_run_read(header->spec, header->report, arena, &out->cost)) ||
            fail_full(err);
@@ -369,10 +370,12 @@ void eval_evidence_add_answer(struct eval_evidence *e, const Moecap__V1__SampleA
         add_tokens(e, &counts);
     if (a->timing)
         add_timing(e, a, completed, &counts);
+    eval_audit_add_answer(e, a);
 }
 
 void eval_evidence_add_verdict(struct eval_evidence *e, const Moecap__V1__Verdict *verdict)
 {
+    eval_audit_add_verdict(e, verdict);
     for (size_t i = 0; i < e->run.metric_count; i++)
         if (strcmp(e->run.metrics[i], verdict->metric) == 0) {
             e->verdicts[i]++;

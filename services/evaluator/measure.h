@@ -16,6 +16,7 @@
 #ifndef EVAL_MEASURE_H
 #define EVAL_MEASURE_H
 
+#include "audit.h"
 #include "base/arena.h"
 #include "base/auto.h"
 #include "base/buf.h"
@@ -90,6 +91,7 @@ struct eval_run {
     } client;
     const char
         *counts_unknown; /* why the node left out token counts; NULL or "" = it does not say */
+    struct eval_audit_run audit;
     struct eval_cost_run cost;
     struct eval_hardware hardware;
     struct eval_energy energy[EVAL_ENERGY_MAX];
@@ -125,8 +127,8 @@ struct eval_values { /* of one duration, in microseconds */
 struct eval_request {
     int64_t submitted_us, ended_us;
     int64_t sent_us, started_us; /* handed to the engine, begun by it; below 0: not known */
-    double ttft_us, tpot_us;   /* below 0: not known */
-    size_t gaps_at, gap_count; /* its gaps between tokens, in eval_requests */
+    double ttft_us, tpot_us;     /* below 0: not known */
+    size_t gaps_at, gap_count;   /* its gaps between tokens, in eval_requests */
     uint32_t ordinal;
     uint32_t prompt_tokens, output_tokens; /* 0 where not known: eval_evidence counts these */
     bool completed, warm_up;
@@ -226,6 +228,7 @@ struct eval_evidence {
     struct eval_phase_sums phases[EVAL_PHASE_COUNT];
     struct eval_activation activation[EVAL_PHASE_COUNT];
     bool counts_overflowed;
+    struct eval_audit audit;
 };
 
 struct eval_evidence *eval_evidence_new(const struct eval_run *run);

@@ -361,13 +361,47 @@ static void set_self(Moecap__V1__ShardReport *row, const struct infer_shard_repo
     row->held_arrivals = (uint32_t)report->held_arrivals;
 }
 
+/* Sets an optional field of `row` where its value is known. */
+#define SET_KNOWN(row, option, OPTION, field, value)                                               \
+    do {                                                                                           \
+        if ((value) >= 0) {                                                                        \
+            (row)->opt_##option##_case = MOECAP__V1__AUDIT_PROBE__OPT_##OPTION;                    \
+            (row)->field = (__typeof__((row)->field))(value);                                      \
+        }                                                                                          \
+    } while (0)
+
+static void set_probe(Moecap__V1__AuditProbe *row, const struct infer_probe *probe)
+{
+    moecap__v1__audit_probe__init(row);
+    row->kind = (char *)probe->kind;
+    row->ordinal = probe->ordinal;
+    row->error = (char *)probe->error;
+    row->chunks = (uint32_t)probe->chunks;
+    SET_KNOWN(row, first, FIRST_FIRST_US, first_us, probe->first_us);
+    SET_KNOWN(row, first_gap, FIRST_GAP_FIRST_GAP_US, first_gap_us, probe->first_gap_us);
+    SET_KNOWN(row, pace, PACE_PACE_US, pace_us, probe->pace_us);
+    SET_KNOWN(row, timed_pace, TIMED_PACE_TIMED_PACE_US, timed_pace_us, probe->timed_pace_us);
+    SET_KNOWN(row, same, SAME_SAME, same, probe->same);
+    SET_KNOWN(row, prompt_tokens, PROMPT_TOKENS_PROMPT_TOKENS, prompt_tokens, probe->prompt_tokens);
+    SET_KNOWN(row, output_tokens, OUTPUT_TOKENS_OUTPUT_TOKENS, output_tokens, probe->output_tokens);
+    SET_KNOWN(row, cached_tokens, CACHED_TOKENS_CACHED_TOKENS, cached_tokens, probe->cached_tokens);
+    SET_KNOWN(row, counted, COUNTED_COUNTED_TOKENS, counted_tokens, probe->counted_tokens);
+}
+
 void infer_rows_report(struct infer_rows *rows, const struct infer_shard_report *report)
 {
     Moecap__V1__AnswerRows message = MOECAP__V1__ANSWER_ROWS__INIT;
     Moecap__V1__ShardReport row = MOECAP__V1__SHARD_REPORT__INIT;
+    Moecap__V1__AuditProbe probes[INFER_PROBES_MAX], *probes_at[INFER_PROBES_MAX];
     struct infer_hardware_message hardware;
     CAP_AUTO_MEM void *energy = make_energy(&row, report);
 
+    for (int i = 0; i < report->probe_count && i < INFER_PROBES_MAX; i++) {
+        set_probe(&probes[i], &report->probes[i]);
+        probes_at[row.n_audit++] = &probes[i];
+    }
+    row.audit = probes_at;
+    row.audit_unknown = text_or_empty(report->audit_unknown);
     set_engine(&row, report->engine);
     row.model_sha256 = text_or_empty(report->model_sha256);
     row.started_wall_ms = report->started_wall_ms;

@@ -14,8 +14,8 @@
 #include "engine.h"
 #include "moecap/v1/inference.pb-c.h"
 #include "node/hardware.h"
-#include "power/power.h"
 #include "node/self.h"
+#include "power/power.h"
 
 /* ---- what a node reports ----
  *
@@ -43,6 +43,18 @@ struct infer_answer {
     const struct infer_routing *routing; /* NULL = unknown */
 };
 
+enum { INFER_PROBES_MAX = 8 };
+
+/* A request of the audit (audit.h), as AuditProbe of inference.proto; -1 = unknown. */
+struct infer_probe {
+    const char *kind;
+    uint32_t ordinal;
+    char error[200]; /* "" = it completed */
+    int64_t first_us, first_gap_us;
+    double pace_us, timed_pace_us, same;
+    int chunks, prompt_tokens, output_tokens, cached_tokens, counted_tokens;
+};
+
 struct infer_shard_report {
     const struct infer_engine_report *engine;
     const struct infer_hardware *hardware;
@@ -58,6 +70,9 @@ struct infer_shard_report {
     const char *routing_unknown; /* why answers have no routing; NULL = they have */
     const struct infer_energy *energy;
     int energy_count;
+    const struct infer_probe *probes; /* [probe_count] of the audit */
+    int probe_count;
+    const char *audit_unknown; /* why there was none; NULL = there was, or none is due */
 };
 
 /* ---- as bytes ----

@@ -6,7 +6,9 @@
  *   2. The clock starts. From now on every time is in microseconds since then.
  *   3. turn() over and over: start the requests that are due, take one event or wait a little,
  *      send a batch if one is due, tell progress to people.
- *   4. The last batch carries the report.
+ *   4. A server is audited (audit.h): a few requests more, in no figure. What the report says of
+ *      the timed part is taken before.
+ *   5. The last batch carries the report.
  *
  * What is guaranteed:
  *   - Each prompt gets exactly one answer: completed, or failed with its reason. A request that
@@ -31,6 +33,7 @@
 #include <string.h>
 
 #include "log/log.h"
+#include "node/audit.h"
 
 enum {
     WARM_UP_TOKENS = 8,
@@ -73,6 +76,7 @@ struct shard {
     char routing_unknown[96];
     struct infer_energy energy[INFER_POWER_DEVICES_MAX];
     int energy_count;
+    struct infer_audit *audit; /* NULL = there is none */
 };
 
 static int64_t now_ns(const struct shard *shard)
@@ -219,6 +223,8 @@ static void end_request(struct shard *shard, int index, const struct infer_event
     shard->answered = shard->answered || !error;
     if (answer.routing && strcmp(answer.routing->source, "engine") != 0)
         infer_expert_sums_routing(&shard->sums, answer.routing); /* no pass will tell it */
+    if (shard->audit)
+        infer_audit_keep(shard->audit, index, in_flight, &answer);
     if (!in_flight->ids_complete && in_flight->id_count)
         note(shard, "an answer has no token ids or gaps: it is longer than 65536 tokens");
     put_answer(shard, &answer);
@@ -494,6 +500,22 @@ static const char *why_no_routing(struct shard *shard)
     return shard->routing_unknown;
 }
 
+static bool is_server(const struct shard *shard)
+{
+    const char *boundary = shard->engine_report.timing_boundary;
+
+    return boundary && strcmp(boundary, "http") == 0;
+}
+
+/* NULL when it is audited, or is no server. */
+static const char *why_no_audit(const struct shard *shard)
+{
+    if (!is_server(shard) || shard->audit)
+        return NULL;
+    return shard->assignment->spec.no_audit ? "the submission asked for no audit"
+                                            : "answers that are only scored are not audited";
+}
+
 /* What this shard saw and what the engine has to say; how many. */
 static int gather_notes(const struct shard *shard, const char *out[ALL_NOTES_MAX])
 {
@@ -507,7 +529,26 @@ static int gather_notes(const struct shard *shard, const char *out[ALL_NOTES_MAX
     return count;
 }
 
-/* Asked again: a server may have told its version only with its answers. */
+static bool shard_is_wanted(void *shard)
+{
+    return is_wanted(shard);
+}
+
+static void run_audit(struct shard *shard)
+{
+    const struct infer_audit_setup setup = {.engine = shard->engine,
+                                            .clock = shard->setup->clock,
+                                            .wanted = shard_is_wanted,
+                                            .wanted_arg = shard};
+
+    if (!shard->audit)
+        return;
+    put_progress(shard, "auditing");
+    infer_audit_run(shard->audit, &setup);
+}
+
+/* Asked again: a server may have told its version only with its answers. What the report says of
+ * the timed part is taken before the audit. */
 static void put_last_batch(struct shard *shard)
 {
     struct infer_shard_report report;
@@ -531,8 +572,11 @@ static void put_last_batch(struct shard *shard)
         .routing_unknown = why_no_routing(shard),
         .energy = shard->energy,
         .energy_count = shard->energy_count,
+        .audit_unknown = why_no_audit(shard),
     };
     infer_self_report(&shard->self, &report.self);
+    run_audit(shard);
+    report.probes = infer_audit_probes(shard->audit, &report.probe_count);
     infer_rows_report(&shard->rows, &report);
     put_batch(shard, true);
 }
@@ -620,11 +664,14 @@ enum infer_shard_outcome infer_shard_run(const struct infer_shard_setup *setup, 
         calloc((size_t)setup->assignment->prompt_count + 1, sizeof(struct infer_in_flight *));
     assert(shard.in_flights);
     infer_rows_init(&shard.rows);
+    if (is_server(&shard) && !setup->assignment->spec.no_audit)
+        shard.audit = infer_audit_new(setup->assignment);
     if (check_scores(&shard, err) && check_arrivals(&shard, err))
         outcome = run(&shard, err);
     cancel_requests(&shard);
     infer_rows_done(&shard.rows);
     infer_expert_sums_done(&shard.sums);
+    infer_audit_free(shard.audit);
     free(shard.in_flights);
     return outcome;
 }

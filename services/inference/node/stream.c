@@ -185,7 +185,8 @@ static void spec_from_wire(const Moecap__V1__EvaluationSpec *in, struct infer_sp
                                .model = in->model,
                                .precision = in->precision,
                                .device = in->hardware ? in->hardware->device : "",
-                               .seed = in->seed};
+                               .seed = in->seed,
+                               .no_audit = in->no_audit};
     if (in->load)
         load_from_wire(in->load, out);
     if (in->external) {

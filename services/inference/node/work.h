@@ -60,6 +60,7 @@ struct infer_spec {
     double rate_per_s, burstiness, ramp_to_per_s, ramp_s; /* load/arrivals.h; 0 = not set */
     const char *arrivals, *replay; /* a process by its word, times as a text; NULL or "" = none */
     uint64_t seed;
+    bool no_audit;
     const char *url, *served_model, *api_key_env, *model_config; /* external servers */
 };
 

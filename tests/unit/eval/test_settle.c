@@ -60,8 +60,11 @@ static const Moecap__V1__Mark *mark_of(struct eval_evidence *e)
     Moecap__V1__Summary summary;
 
     assert_true(eval_measure(e, arena, &summary));
-    assert_int_equal(summary.n_marks, 1);
-    return summary.marks[0];
+    for (size_t i = 0; i < summary.n_marks; i++)
+        if (strstr(summary.marks[i]->id, "settled"))
+            return summary.marks[i];
+    fail_msg("no verdict");
+    return NULL;
 }
 
 /* ---- the verdict ---- */
