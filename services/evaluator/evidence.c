@@ -142,6 +142,7 @@ static bool read_energy(const Moecap__V1__ShardReport *report, struct cap_arena 
 
         out->energy[out->energy_count++] = (struct eval_energy){
             .device = keep_text(arena, r->device, &ok),
+            .source = keep_text(arena, r->source, &ok),
             .kind = kind_of(r->kind),
             .valid = r->validity == MOECAP__V1__POWER_VALIDITY__POWER_VALIDITY_OK &&
                      r->opt_joules_case && r->seconds > 0,

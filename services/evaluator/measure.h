@@ -40,6 +40,7 @@ enum eval_energy_kind { EVAL_ENERGY_GPU, EVAL_ENERGY_CPU, EVAL_ENERGY_DRAM, EVAL
 
 struct eval_energy {
     const char *device; /* "" = nothing tells this kind */
+    const char *source; /* "nvml"; "" = nothing */
     enum eval_energy_kind kind;
     bool valid;
     const char *reason; /* where it is not valid */

@@ -4,9 +4,11 @@
  * sum of its devices: one that is not known leaves the kind unknown. The total needs the kind that
  * computes, GPUs where the node names any, else processors; the others are in it where they are
  * known, and energy_j_cpu or _dram says where they are not. A device that drew what cannot be makes
- * everything that holds it invalid. Times of two attempts do not add up, and energies of two
- * machines do not either. */
+ * everything that holds it invalid. Where nothing was measured, and the table of hardware knows the
+ * boards, figures of their own say what they may have drawn at most. Times of two attempts do not
+ * add up, and energies of two machines do not either. */
 #include <math.h>
+#include <string.h>
 
 #include "measure.h"
 
@@ -130,39 +132,139 @@ static void measure_idle(const struct sum *total, struct eval_figures *f)
         eval_figure_set(f, EVAL_FIGURE_power_w_idle, total->idle_joules / total->seconds);
 }
 
-static void measure_tokens(const struct eval_evidence *e, const struct sum *total,
-                           struct eval_figures *f)
-{
-    const char *unknown = eval_counts_problem(e);
-    const char *input = e->without_prompt_tokens ? unknown : NULL;
-    const char *output = e->without_output_tokens ? unknown : NULL;
-    uint64_t tokens = e->prompt_tokens + e->output_tokens;
+/* ---- for each token, request and right answer ---- */
 
+/* What energy is divided by; `why` is why it cannot be. */
+struct share {
+    enum eval_figure_id measured, nameplate;
+    double by;
+    const char *why;
+};
+
+enum { SHARES = 4 };
+
+static const char *why_no_tokens(const struct eval_evidence *e, uint64_t unknown, uint64_t count)
+{
     if (e->completed == 0)
-        input = output = "no completed samples";
-    set_both(f, EVAL_FIGURE_j_per_output_token, total, (double)e->output_tokens,
-             e->run.scoring          ? "no decode"
-             : output                ? output
-             : e->output_tokens == 0 ? "no output tokens"
-                                     : NULL);
-    if (e->run.scoring)
-        output = NULL;
-    set_both(f, EVAL_FIGURE_j_per_token, total, (double)tokens,
-             input         ? input
-             : output      ? output
-             : tokens == 0 ? "no tokens"
-                           : NULL);
+        return "no completed samples";
+    if (unknown > 0)
+        return eval_counts_problem(e);
+    return count == 0 ? "no tokens" : NULL;
 }
 
-static void measure_correct(const struct eval_evidence *e, const struct sum *total,
-                            struct eval_figures *f)
+static const char *why_none_correct(const struct eval_evidence *e)
 {
-    const char *why = e->run.metric_count == 0            ? "the task has no metric"
-                      : e->verdicts[0] < e->run.attempted ? "not every sample is graded"
-                      : e->correct[0] == 0                ? "no correct answer"
-                                                          : NULL;
+    if (e->run.metric_count == 0)
+        return "the task has no metric";
+    if (e->verdicts[0] < e->run.attempted)
+        return "not every sample is graded";
+    return e->correct[0] == 0 ? "no correct answer" : NULL;
+}
 
-    set_both(f, EVAL_FIGURE_j_per_correct, total, (double)e->correct[0], why);
+static void find_shares(const struct eval_evidence *e, struct share out[SHARES])
+{
+    uint64_t tokens = e->prompt_tokens + e->output_tokens;
+    uint64_t unknown_output = e->run.scoring ? 0 : e->without_output_tokens;
+
+    out[0] = (struct share){EVAL_FIGURE_j_per_output_token,
+                            EVAL_FIGURE_j_per_output_token_nameplate, (double)e->output_tokens,
+                            e->run.scoring ? "no decode"
+                                           : why_no_tokens(e, unknown_output, e->output_tokens)};
+    out[1] =
+        (struct share){EVAL_FIGURE_j_per_token, EVAL_FIGURE_j_per_token_nameplate, (double)tokens,
+                       why_no_tokens(e, e->without_prompt_tokens + unknown_output, tokens)};
+    out[2] = (struct share){EVAL_FIGURE_j_per_request, EVAL_FIGURE_j_per_request_nameplate,
+                            (double)e->completed, why_no_tokens(e, 0, 1)};
+    out[3] = (struct share){EVAL_FIGURE_j_per_correct, EVAL_FIGURE_j_per_correct_nameplate,
+                            (double)e->correct[0], why_none_correct(e)};
+}
+
+/* ---- nameplate: a labelled fallback ---- */
+
+static const char *why_no_nameplate(const struct eval_cost_machine *machine,
+                                    const struct eval_figures *f)
+{
+    if (eval_figure_has(f, EVAL_FIGURE_energy_j))
+        return "energy_j is measured";
+    if (machine->problem)
+        return machine->problem;
+    if (!*machine->device)
+        return "it is not known what the run ran on";
+    if (isnan(machine->watts))
+        return cap_arena_printf(f->arena, "no board power known for %.200s", machine->device);
+    return eval_figure_has(f, EVAL_FIGURE_wall_s) ? NULL : f->rows[EVAL_FIGURE_wall_s].reason;
+}
+
+static void set_nameplate(struct eval_figures *f, enum eval_figure_id id, double value,
+                          const char *why, bool declared)
+{
+    if (why) {
+        eval_figure_none(f, id, why);
+        return;
+    }
+    eval_figure_set(f, id, value);
+    if (declared)
+        eval_figure_declared(f, id);
+    if (f->rows[EVAL_FIGURE_wall_s].invalid)
+        eval_figure_invalid(f, id, "%s", f->rows[EVAL_FIGURE_wall_s].reason);
+}
+
+static void measure_nameplate(const struct eval_evidence *e, const struct share shares[SHARES],
+                              struct eval_figures *f)
+{
+    const struct eval_cost_machine *machine = &e->run.cost.machine;
+    const char *why = why_no_nameplate(machine, f);
+    double joules = machine->watts * machine->devices * eval_figure_value(f, EVAL_FIGURE_wall_s);
+
+    set_nameplate(f, EVAL_FIGURE_energy_j_nameplate, joules, why, machine->declared);
+    for (int i = 0; i < SHARES; i++)
+        set_nameplate(f, shares[i].nameplate, joules / shares[i].by, why ? why : shares[i].why,
+                      machine->declared);
+}
+
+/* ---- marks ---- */
+
+static const char *const kind_words[] = {"GPUs", "processors", "memory"};
+
+/* A total of fewer kinds than another's is smaller for that reason alone. */
+static void mark_parts(const struct sum kinds[EVAL_ENERGY_KINDS], struct eval_figures *f)
+{
+    const char *missing = NULL, *why = NULL;
+
+    for (int i = 0; i < EVAL_ENERGY_KINDS; i++) {
+        if (!kinds[i].asked || !kinds[i].why)
+            continue;
+        missing = missing ? cap_arena_printf(f->arena, "%s and %s", missing, kind_words[i])
+                          : kind_words[i];
+        why = why ? why : kinds[i].why;
+    }
+    if (missing)
+        eval_mark(f, "energy in part", false,
+                  "energy is without that of %s (%s), so it compares only with runs that are "
+                  "without it, too",
+                  missing, why);
+}
+
+static void mark_source(const struct eval_evidence *e, struct eval_figures *f)
+{
+    for (size_t i = 0; i < e->run.energy_count; i++)
+        if (strcmp(e->run.energy[i].source, "prometheus") == 0)
+            eval_mark(f, "energy as exported", false,
+                      "energy is what the exporter at the node's power_url tells: that of all GPUs "
+                      "of its machine, if power_gpus does not choose among them");
+}
+
+/* ---- the whole ---- */
+
+static void measure_kinds(const struct sum kinds[EVAL_ENERGY_KINDS], const struct sum *total,
+                          struct eval_figures *f)
+{
+    set_both(f, EVAL_FIGURE_energy_j, total, 1, NULL);
+    set_both(f, EVAL_FIGURE_energy_j_gpu, &kinds[EVAL_ENERGY_GPU], 1, NULL);
+    set_both(f, EVAL_FIGURE_energy_j_cpu, &kinds[EVAL_ENERGY_CPU], 1, NULL);
+    set_both(f, EVAL_FIGURE_energy_j_dram, &kinds[EVAL_ENERGY_DRAM], 1, NULL);
+    set_both(f, EVAL_FIGURE_power_w_mean, total, total->seconds, NULL);
+    measure_idle(total, f);
 }
 
 void eval_measure_energy(struct eval_evidence *e, struct eval_figures *f)
@@ -170,6 +272,7 @@ void eval_measure_energy(struct eval_evidence *e, struct eval_figures *f)
     const char *problem =
         e->run.energy_count == 0 ? "the node did not measure power" : eval_timing_problem(e);
     struct sum kinds[EVAL_ENERGY_KINDS], total;
+    struct share shares[SHARES];
 
     for (int i = 0; i < EVAL_ENERGY_KINDS; i++) {
         kinds[i] = sum_of(e, (enum eval_energy_kind)i, f->arena);
@@ -177,14 +280,13 @@ void eval_measure_energy(struct eval_evidence *e, struct eval_figures *f)
             kinds[i].why = problem;
     }
     total = total_of(kinds);
-    set_both(f, EVAL_FIGURE_energy_j, &total, 1, NULL);
-    set_both(f, EVAL_FIGURE_energy_j_gpu, &kinds[EVAL_ENERGY_GPU], 1, NULL);
-    set_both(f, EVAL_FIGURE_energy_j_cpu, &kinds[EVAL_ENERGY_CPU], 1, NULL);
-    set_both(f, EVAL_FIGURE_energy_j_dram, &kinds[EVAL_ENERGY_DRAM], 1, NULL);
-    set_both(f, EVAL_FIGURE_power_w_mean, &total, total.seconds, NULL);
-    measure_idle(&total, f);
-    measure_tokens(e, &total, f);
-    set_both(f, EVAL_FIGURE_j_per_request, &total, (double)e->completed,
-             e->completed == 0 ? "no completed samples" : NULL);
-    measure_correct(e, &total, f);
+    measure_kinds(kinds, &total, f);
+    find_shares(e, shares);
+    for (int i = 0; i < SHARES; i++)
+        set_both(f, shares[i].measured, &total, shares[i].by, shares[i].why);
+    measure_nameplate(e, shares, f);
+    if (total.why)
+        return;
+    mark_parts(kinds, f);
+    mark_source(e, f);
 }

@@ -416,6 +416,97 @@ static void scoring_has_energy_per_token_but_none_per_output_token(void **state)
     assert_true(figure(summary_of(&t, 2), "j_per_token")->opt_value_case);
 }
 
+/* ---- marks, nameplate ---- */
+
+static const char *mark(const Moecap__V1__Summary *summary, const char *id)
+{
+    for (size_t i = 0; i < summary->n_marks; i++)
+        if (strcmp(summary->marks[i]->id, id) == 0)
+            return summary->marks[i]->text;
+    return NULL;
+}
+
+static void energy_without_a_kind_is_marked(void **state)
+{
+    struct told t;
+    const char *text;
+
+    (void)state;
+    worked(&t);
+    text = mark(summary_of(&t, 2), "energy in part");
+    assert_non_null(text);
+    assert_non_null(strstr(text, "without that of memory (rapl tells nothing of it here)"));
+    lose(&t.readings[2], MOECAP__V1__POWER_VALIDITY__POWER_VALIDITY_NO_SOURCE, "no RAPL");
+    t.readings[2].device = "";
+    text = mark(summary_of(&t, 2), "energy in part");
+    assert_non_null(strstr(text, "without that of processors and memory (no RAPL)"));
+    tell(&t.readings[2], "package-0", "cpu", 3000, 60);
+    tell(&t.readings[3], "dram-0", "dram", 100, 1);
+    assert_null(mark(summary_of(&t, 2), "energy in part"));
+    t.report.n_energy = 0; /* no energy at all needs no mark */
+    assert_null(mark(summary_of(&t, 2), "energy in part"));
+}
+
+static void energy_of_an_exporter_is_marked(void **state)
+{
+    struct told t;
+
+    (void)state;
+    worked(&t);
+    assert_null(mark(summary_of(&t, 2), "energy as exported"));
+    t.readings[0].source = "prometheus";
+    assert_non_null(mark(summary_of(&t, 2), "energy as exported"));
+}
+
+/* An answer that took 20 s, on a machine of the table. */
+static Moecap__V1__Summary *plated(struct told *t, const char *hardware)
+{
+    Moecap__V1__Summary *summary = cap_arena_alloc(arena, sizeof *summary);
+    Moecap__V1__EvaluationSpec spec = MOECAP__V1__EVALUATION_SPEC__INIT;
+    Moecap__V1__Hardware declared = MOECAP__V1__HARDWARE__INIT;
+    Moecap__V1__SampleAnswer answer = MOECAP__V1__SAMPLE_ANSWER__INIT;
+    Moecap__V1__Timing timing = MOECAP__V1__TIMING__INIT;
+
+    spec.engine = "openai";
+    spec.hardware = &declared;
+    declared.description = (char *)hardware;
+    t->header.spec = &spec;
+    t->report.timing_boundary = "http";
+    timing.ended_us = 20 * 1000 * 1000;
+    answer.timing = &timing;
+    answer.status = MOECAP__V1__SAMPLE_STATUS__SAMPLE_STATUS_COMPLETED;
+    answer.finish_reason = "stop";
+    answer.opt_prompt_tokens_case = MOECAP__V1__SAMPLE_ANSWER__OPT_PROMPT_TOKENS_PROMPT_TOKENS;
+    answer.prompt_tokens = 50;
+    answer.opt_output_tokens_case = MOECAP__V1__SAMPLE_ANSWER__OPT_OUTPUT_TOKENS_OUTPUT_TOKENS;
+    answer.output_tokens = 100;
+    CAP_AUTO(eval_evidence) e = evidence_of(t, 2);
+    eval_evidence_add_answer(e, &answer);
+    assert_true(eval_measure(e, arena, summary));
+    t->header.spec = NULL;
+    return summary;
+}
+
+static void nameplate_power_is_a_labelled_fallback_and_in_no_measured_figure(void **state)
+{
+    struct told t;
+    const Moecap__V1__Summary *s;
+
+    (void)state;
+    worked(&t);
+    s = plated(&t, "8x H100-SXM");
+    assert_none(s, "energy_j_nameplate", "energy_j is measured");
+    t.report.n_energy = 0;
+    s = plated(&t, "8x H100-SXM"); /* 700 W each */
+    assert_none(s, "energy_j", "the node did not measure power");
+    assert_true(figure(s, "energy_j_nameplate")->value == 8 * 700 * 20);
+    assert_string_equal(figure(s, "energy_j_nameplate")->basis, "declared"); /* so is the machine */
+    assert_true(figure(s, "j_per_output_token_nameplate")->value == 8 * 700 * 20 / 200.0);
+    assert_true(figure(s, "j_per_correct_nameplate")->value == 8 * 700 * 20 / 2.0);
+    s = plated(&t, "a box of my own");
+    assert_none(s, "energy_j_nameplate", "no board power known for a box of my own");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -434,6 +525,9 @@ int main(void)
         cmocka_unit_test(power_below_zero_is_invalid),
         cmocka_unit_test(trap_e6_two_accounts_that_disagree_are_invalid),
         cmocka_unit_test(tokens_that_are_unknown_leave_no_energy_of_one),
+        cmocka_unit_test(energy_without_a_kind_is_marked),
+        cmocka_unit_test(energy_of_an_exporter_is_marked),
+        cmocka_unit_test(nameplate_power_is_a_labelled_fallback_and_in_no_measured_figure),
         cmocka_unit_test(scoring_has_energy_per_token_but_none_per_output_token),
     };
 

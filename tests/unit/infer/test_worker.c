@@ -23,6 +23,7 @@ struct node {
     struct infer_queue *queue;
     struct infer_models *models;
     struct infer_hardware hardware;
+    struct infer_power *power;
     struct infer_worker *worker;
     uint64_t generation;
     struct infer_lease lease;
@@ -44,7 +45,16 @@ static int start_node(void **state)
 {
     struct node *node = calloc(1, sizeof *node);
     struct infer_worker_options options;
+    struct infer_power_options power = {.rapl = "/there/is/none",
+                                        .nvml = "",
+                                        .url = "",
+                                        .gpus = "",
+                                        .dev = "/there/is/none",
+                                        .interval_ms = 10,
+                                        .idle_ms = 1000,
+                                        .clock = cap_clock_system()};
 
+    node->power = infer_power_open(&power);
     node->work = infer_work_new(cap_clock_system(), 1 << 24, 1 << 24);
     node->queue = infer_queue_new(4, wake, node->work);
     node->models = infer_models_open("", "", 0);
@@ -52,6 +62,7 @@ static int start_node(void **state)
                                             .queue = node->queue,
                                             .models = node->models,
                                             .hardware = &node->hardware,
+                                            .power = node->power,
                                             .open_loop_in_flight_max = 16,
                                             .silence_ms_max = 10000,
                                             .serve_engine = "null",
@@ -74,6 +85,7 @@ static int stop_node(void **state)
 
     infer_work_close(node->work);
     infer_worker_free(node->worker);
+    infer_power_free(node->power);
     infer_queue_free(node->queue);
     infer_work_free(node->work);
     infer_models_free(node->models);
@@ -320,6 +332,26 @@ static void an_unknown_engine_fails_the_shard_with_the_known_ones(void **state)
         strstr(out.failure.text, "this node has no engine \"warp\"; it has: native, null"));
 }
 
+/* Without a source of power each kind says what was tried; a GPU is not asked for. */
+static void a_report_says_why_there_is_no_energy(void **state)
+{
+    struct node *node = *state;
+    const Moecap__V1__ShardReport *report;
+
+    run(node, 4, 2);
+    drain(node);
+    report = node->last_rows->report;
+    assert_int_equal(report->n_energy, 2);
+    for (size_t i = 0; i < report->n_energy; i++) {
+        assert_int_equal(report->energy[i]->validity,
+                         MOECAP__V1__POWER_VALIDITY__POWER_VALIDITY_NO_SOURCE);
+        assert_non_null(strstr(report->energy[i]->reason, "no RAPL at /there/is/none"));
+        assert_int_equal(report->energy[i]->opt_joules_case, 0);
+    }
+    assert_string_equal(report->energy[0]->kind, "cpu");
+    assert_string_equal(report->energy[1]->kind, "dram");
+}
+
 static void a_missing_prompt_fails_the_shard(void **state)
 {
     struct node *node = *state;
@@ -554,6 +586,7 @@ int main(void)
         TEST(a_failing_sample_is_an_answer_with_its_reason),
         TEST(a_lost_engine_fails_the_shard_after_delivering_what_was_answered),
         TEST(an_unknown_engine_fails_the_shard_with_the_known_ones),
+        TEST(a_report_says_why_there_is_no_energy),
         TEST(a_missing_prompt_fails_the_shard),
         TEST(a_stop_takes_effect_within_a_second),
         TEST(a_stop_that_an_assignment_overtook_is_ignored),
