@@ -99,6 +99,8 @@ int cli_cmd_queue(struct cli_context *context, const struct cli_words *words, st
 
 /* ---- nodes ---- */
 
+enum { REASONS_OF_NODES_MAX = 8 }; /* of more nodes the page and --json tell */
+
 static void add_names(struct cli_table_out *table, char *const *names, size_t count)
 {
     CAP_AUTO_BUF(list, 4000);
@@ -110,19 +112,20 @@ static void add_names(struct cli_table_out *table, char *const *names, size_t co
 
 static void print_nodes(const Moecap__V1__ListNodesReply *reply)
 {
-    static const char *const head[] = {"node",    "engines",  "precisions", "models",
-                                       "attains", "works on", "last seen"};
+    static const char *const head[] = {"node",    "engines", "precisions", "models",
+                                       "attains", "power",   "works on",   "last seen"};
     static const size_t order[] = {2, 4, 1}; /* the least important first */
     CAP_AUTO_BUF(out, 1 << 20);
     struct cli_table_out table;
 
-    cli_table_init(&table, CAP_COUNT_OF(head), 1u << 6);
+    cli_table_init(&table, CAP_COUNT_OF(head), 1u << 7);
     for (size_t i = 0; i < CAP_COUNT_OF(head); i++)
         cli_table_add(&table, head[i]);
     for (size_t i = 0; i < reply->n_nodes; i++) {
         const Moecap__V1__NodeEntry *n = reply->nodes[i];
         CAP_AUTO_BUF(models, 4000);
         CAP_AUTO_BUF(attained, 512);
+        CAP_AUTO_BUF(power, 256);
 
         cli_table_add(&table, n->hello->name);
         add_names(&table, n->hello->engines, n->hello->n_engines);
@@ -133,6 +136,9 @@ static void print_nodes(const Moecap__V1__ListNodesReply *reply)
         if (n->hello->hardware)
             cli_add_attained(&attained, n->hello->hardware);
         cli_table_add(&table, attained.data);
+        if (n->hello->hardware)
+            cli_add_power(&power, n->hello->hardware);
+        cli_table_add(&table, power.data);
         cli_table_add(&table, *n->run_id ? n->run_id : "nothing");
         cli_table_addf(&table, "%.1f s ago", (double)n->last_beat_ms_ago / 1000);
     }
@@ -140,6 +146,9 @@ static void print_nodes(const Moecap__V1__ListNodesReply *reply)
     cli_table_print(&table, &out);
     printf("%s%zu connected\n", reply->n_nodes ? out.data : "", reply->n_nodes);
     cli_table_done(&table);
+    for (size_t i = 0; i < reply->n_nodes && i < REASONS_OF_NODES_MAX; i++)
+        if (reply->nodes[i]->hello->hardware)
+            cli_say_no_power(reply->nodes[i]->hello->name, reply->nodes[i]->hello->hardware);
 }
 
 int cli_cmd_node_list(struct cli_context *context, const struct cli_words *words,

@@ -192,6 +192,7 @@ static void print_report(const Moecap__V1__ShardReport *report,
             *report->isa ? report->isa : "-", threads, report->timing_boundary);
     print_model(report);
     print_hardware(report, spec);
+    cli_say_energy(report);
     if (report->retries > 0)
         cli_say("retries     %u requests were sent again before their first byte", report->retries);
     if (*report->routing_unknown)

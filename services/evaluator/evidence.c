@@ -137,6 +137,7 @@ static bool read_energy(const Moecap__V1__ShardReport *report, struct cap_arena 
 {
     bool ok = true;
 
+    out->threads = report->threads;
     for (size_t i = 0; i < report->n_energy && i < EVAL_ENERGY_MAX; i++) {
         const Moecap__V1__EnergyReading *r = report->energy[i];
 

@@ -97,6 +97,7 @@ struct eval_run {
     struct eval_hardware hardware;
     struct eval_energy energy[EVAL_ENERGY_MAX];
     size_t energy_count; /* 0: the node did not measure it */
+    uint32_t threads;    /* of our engine; 0: not known */
 };
 
 /* Of a run; both may be NULL. Texts are copied. False when the arena is full. */

@@ -188,7 +188,7 @@ static const char *why_no_nameplate(const struct eval_cost_machine *machine,
         return "energy_j is measured";
     if (machine->problem)
         return machine->problem;
-    if (!*machine->device)
+    if (!machine->device || !*machine->device)
         return "it is not known what the run ran on";
     if (isnan(machine->watts))
         return cap_arena_printf(f->arena, "no board power known for %.200s", machine->device);
@@ -239,7 +239,7 @@ static void mark_parts(const struct sum kinds[EVAL_ENERGY_KINDS], struct eval_fi
         why = why ? why : kinds[i].why;
     }
     if (missing)
-        eval_mark(f, "energy in part", false,
+        eval_mark(f, "energy-in-part", false,
                   "energy is without that of %s (%s), so it compares only with runs that are "
                   "without it, too",
                   missing, why);
@@ -249,9 +249,20 @@ static void mark_source(const struct eval_evidence *e, struct eval_figures *f)
 {
     for (size_t i = 0; i < e->run.energy_count; i++)
         if (strcmp(e->run.energy[i].source, "prometheus") == 0)
-            eval_mark(f, "energy as exported", false,
+            eval_mark(f, "energy-as-exported", false,
                       "energy is what the exporter at the node's power_url tells: that of all GPUs "
                       "of its machine, if power_gpus does not choose among them");
+}
+
+/* What others computed meanwhile was drawn from the same plug. Only of our engine is it known which
+ * part of the host's load is its own. */
+static void mark_shared(const struct eval_run *run, struct eval_figures *f)
+{
+    if (run->in_engine && run->threads > 0 && run->client.host_load > run->threads + 1)
+        eval_mark(f, "energy-shared", false,
+                  "the energy is the machine's, and others computed on it: %.1f threads on average "
+                  "wanted to run, of which %u were the engine's",
+                  run->client.host_load, run->threads);
 }
 
 /* ---- the whole ---- */
@@ -289,4 +300,5 @@ void eval_measure_energy(struct eval_evidence *e, struct eval_figures *f)
         return;
     mark_parts(kinds, f);
     mark_source(e, f);
+    mark_shared(&e->run, f);
 }

@@ -83,20 +83,35 @@ static void list_commands(struct infer_node *node)
     memcpy(node->commands, commands, sizeof commands);
 }
 
-static void open_power(struct infer_node *node)
+struct infer_power *infer_node_power(const struct infer_config *config, bool by_thread)
 {
-    const struct infer_config *config = node->config;
     struct infer_power_options options = {.rapl = config->power_rapl,
                                           .nvml = config->power_nvml,
                                           .url = config->power_url,
                                           .gpus = config->power_gpus,
-                                          .interval_ms = (int)config->power_interval_ms,
+                                          .interval_ms =
+                                              by_thread ? (int)config->power_interval_ms : 0,
                                           .idle_ms = (int)config->power_idle_s * 1000,
                                           .dev = "/dev",
                                           .clock = cap_clock_system()};
 
-    node->power = infer_power_open(&options);
+    return infer_power_open(&options);
+}
+
+static void open_power(struct infer_node *node)
+{
+    int works = 0;
+
+    node->power = infer_node_power(node->config, true);
     node->hardware.power_count = infer_power_states(node->power, node->hardware.power);
+    for (int i = 0; i < node->hardware.power_count; i++) {
+        const struct infer_power_state *state = &node->hardware.power[i];
+
+        works += state->works;
+        cap_log(INFO, "power_source", "source=%s works=%d devices=%s reason=%s", state->source,
+                state->works, CAP_LOG_Q(state->devices), CAP_LOG_Q(state->why));
+    }
+    cap_metric_set(&infer_counters, INFER_M_power_sources, works);
 }
 
 static void start_worker(struct infer_node *node)

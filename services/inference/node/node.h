@@ -5,6 +5,7 @@
 #include "base/auto.h"
 #include "base/err.h"
 #include "config/config.h"
+#include "power/power.h"
 
 struct infer_config {
 #define CONF(name, type, ...) CAP_CONF_MEMBER_##type(name)
@@ -13,6 +14,10 @@ struct infer_config {
 };
 
 extern const struct cap_config infer_config_table;
+
+/* The sources of power that the settings name; read by a thread of its own, or only when it is
+ * asked. */
+struct infer_power *infer_node_power(const struct infer_config *config, bool by_thread);
 
 struct infer_node;
 

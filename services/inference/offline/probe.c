@@ -3,8 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/arena.h"
 #include "base/exit.h"
 #include "node/hardware.h"
+#include "node/node.h"
 #include "offline/offline.h"
 
 static const char verb[] = "node probe";
@@ -15,7 +17,37 @@ static const char help[] =
     "Measures this machine as a node does when it starts: what its memory gives, and what matrix\n"
     "multiplication attains in each precision, with the kernels that models run on. The best of\n"
     "several rounds, in about a second; a machine that does something else meanwhile gives less,\n"
-    "so the load is said, too. Nothing is kept: a node measures at its own start.\n";
+    "so the load is said, too. Nothing is kept: a node measures at its own start.\n"
+    "Says also who could tell what the machine draws, and why others cannot (docs/energy.md),\n"
+    "by the settings of a node in the environment: MOECAP_INFERENCE_POWER_URL and the like.\n";
+
+/* As a node would find them: the environment holds its settings. */
+static bool read_power(struct infer_hardware *h, struct cap_err *err)
+{
+    static struct infer_config config;
+    CAP_AUTO(cap_arena) arena = cap_arena_new(1 << 20);
+    CAP_AUTO(infer_power) power = NULL;
+    char *rest[1];
+    int rest_count;
+
+    if (!cap_config_read(&infer_config_table, 0, rest, &config, arena, NULL, rest, &rest_count,
+                         err))
+        return false;
+    power = infer_node_power(&config, false);
+    h->power_count = infer_power_states(power, h->power);
+    return true;
+}
+
+static json_t *power_json(const struct infer_hardware *h)
+{
+    json_t *list = json_array();
+
+    for (int i = 0; i < h->power_count; i++)
+        json_array_append_new(list, json_pack("{s:s, s:b, s:s, s:s}", "source", h->power[i].source,
+                                              "works", h->power[i].works, "devices",
+                                              h->power[i].devices, "reason", h->power[i].why));
+    return list;
+}
 
 static json_t *to_json(const struct infer_hardware *h)
 {
@@ -38,6 +70,7 @@ static json_t *to_json(const struct infer_hardware *h)
         json_object_set_new(rates, native_precision_name((enum native_precision)i),
                             h->gflop_s[i] > 0 ? json_real(h->gflop_s[i]) : json_null());
     json_object_set_new(json, "gflop_per_s", rates);
+    json_object_set_new(json, "power", power_json(h));
     return json;
 }
 
@@ -65,12 +98,16 @@ static void say(const struct infer_hardware *h)
                    native_precision_name((enum native_precision)i), h->gflop_s[i]);
     if (h->has_probe_load && h->probe_load > 0.5)
         printf("load        %.2f when it began: an idle machine may attain more\n", h->probe_load);
+    for (int i = 0; i < h->power_count; i++)
+        printf("power       %s: %s\n", h->power[i].source,
+               h->power[i].works ? h->power[i].devices : h->power[i].why);
 }
 
 int infer_cmd_probe(int argc, char **argv)
 {
     bool as_json = infer_says_json(argc, argv);
     struct infer_hardware hardware;
+    struct cap_err err = {0};
 
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
@@ -81,6 +118,8 @@ int infer_cmd_probe(int argc, char **argv)
             return infer_say_usage(as_json, verb, help, "unknown argument \"%s\"", argv[i]);
     }
     infer_hardware_read(&hardware, true);
+    if (!read_power(&hardware, &err))
+        return infer_say_usage(as_json, verb, help, "%s", err.text);
     if (as_json) {
         json_t *json = to_json(&hardware);
 

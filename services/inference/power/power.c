@@ -27,7 +27,6 @@
 
 #include "base/file.h"
 #include "counters.h"
-#include "log/log.h"
 #include "power/source.h"
 
 enum {
@@ -528,19 +527,6 @@ int infer_power_states(struct infer_power *power,
     return power->slot_count;
 }
 
-static void log_states(struct infer_power *power)
-{
-    struct infer_power_state states[INFER_POWER_SOURCES_MAX];
-    int count = infer_power_states(power, states), works = 0;
-
-    for (int i = 0; i < count; i++) {
-        works += states[i].works;
-        cap_log(INFO, "power_source", "source=%s works=%d devices=%s reason=%s", states[i].source,
-                states[i].works, CAP_LOG_Q(states[i].devices), CAP_LOG_Q(states[i].why));
-    }
-    cap_metric_set(&infer_counters, INFER_M_power_sources, works);
-}
-
 struct infer_power *infer_power_open(const struct infer_power_options *options)
 {
     struct infer_power *power = calloc(1, sizeof *power);
@@ -560,7 +546,6 @@ struct infer_power *infer_power_open(const struct infer_power_options *options)
         power->slots[power->slot_count].ops = ops;
         open_slot(power, &power->slots[power->slot_count++]);
     }
-    log_states(power);
     power->has_thread = options->interval_ms > 0;
     if (power->has_thread && pthread_create(&power->thread, NULL, run_reader, power) != 0)
         abort();

@@ -433,18 +433,18 @@ static void energy_without_a_kind_is_marked(void **state)
 
     (void)state;
     worked(&t);
-    text = mark(summary_of(&t, 2), "energy in part");
+    text = mark(summary_of(&t, 2), "energy-in-part");
     assert_non_null(text);
     assert_non_null(strstr(text, "without that of memory (rapl tells nothing of it here)"));
     lose(&t.readings[2], MOECAP__V1__POWER_VALIDITY__POWER_VALIDITY_NO_SOURCE, "no RAPL");
     t.readings[2].device = "";
-    text = mark(summary_of(&t, 2), "energy in part");
+    text = mark(summary_of(&t, 2), "energy-in-part");
     assert_non_null(strstr(text, "without that of processors and memory (no RAPL)"));
     tell(&t.readings[2], "package-0", "cpu", 3000, 60);
     tell(&t.readings[3], "dram-0", "dram", 100, 1);
-    assert_null(mark(summary_of(&t, 2), "energy in part"));
+    assert_null(mark(summary_of(&t, 2), "energy-in-part"));
     t.report.n_energy = 0; /* no energy at all needs no mark */
-    assert_null(mark(summary_of(&t, 2), "energy in part"));
+    assert_null(mark(summary_of(&t, 2), "energy-in-part"));
 }
 
 static void energy_of_an_exporter_is_marked(void **state)
@@ -453,9 +453,26 @@ static void energy_of_an_exporter_is_marked(void **state)
 
     (void)state;
     worked(&t);
-    assert_null(mark(summary_of(&t, 2), "energy as exported"));
+    assert_null(mark(summary_of(&t, 2), "energy-as-exported"));
     t.readings[0].source = "prometheus";
-    assert_non_null(mark(summary_of(&t, 2), "energy as exported"));
+    assert_non_null(mark(summary_of(&t, 2), "energy-as-exported"));
+}
+
+static void energy_of_a_busy_host_is_marked(void **state)
+{
+    struct told t;
+
+    (void)state;
+    worked(&t);
+    t.report.timing_boundary = "engine";
+    t.report.threads = 4;
+    t.report.opt_host_load_case = MOECAP__V1__SHARD_REPORT__OPT_HOST_LOAD_HOST_LOAD;
+    t.report.host_load = 4.9;
+    assert_null(mark(summary_of(&t, 2), "energy-shared"));
+    t.report.host_load = 5.1;
+    assert_non_null(strstr(mark(summary_of(&t, 2), "energy-shared"), "5.1 threads on average"));
+    t.report.timing_boundary = "http"; /* nobody knows which are the server's */
+    assert_null(mark(summary_of(&t, 2), "energy-shared"));
 }
 
 /* An answer that took 20 s, on a machine of the table. */
@@ -527,6 +544,7 @@ int main(void)
         cmocka_unit_test(tokens_that_are_unknown_leave_no_energy_of_one),
         cmocka_unit_test(energy_without_a_kind_is_marked),
         cmocka_unit_test(energy_of_an_exporter_is_marked),
+        cmocka_unit_test(energy_of_a_busy_host_is_marked),
         cmocka_unit_test(nameplate_power_is_a_labelled_fallback_and_in_no_measured_figure),
         cmocka_unit_test(scoring_has_energy_per_token_but_none_per_output_token),
     };

@@ -3,7 +3,17 @@
 import { figureValue, type Row } from "./rows.ts";
 import type { Figure } from "../lib/types.ts";
 
-export const groups = ["Run", "Cost", "Accuracy", "Performance", "MoE", "System", "Provenance", "More"] as const;
+export const groups = [
+  "Run",
+  "Cost",
+  "Energy",
+  "Accuracy",
+  "Performance",
+  "MoE",
+  "System",
+  "Provenance",
+  "More",
+] as const;
 export type Group = (typeof groups)[number];
 
 export interface Column {

@@ -22,6 +22,7 @@ const latencies: [id: string, title: string, about: string][] = [
 export const columns: readonly Column[] = [
   ...runColumns(),
   ...costColumns(),
+  ...energyColumns(),
   ...accuracyColumns(),
   ...performanceColumns(),
   ...moeColumns(),
@@ -82,6 +83,37 @@ function costColumns(): Column[] {
       ...lower,
       width: 116,
     }),
+  ];
+}
+
+// Each figure also without what the machine draws while it does nothing.
+function energyColumns(): Column[] {
+  const { figure } = columnsOf("Energy");
+  const both = (id: string, title: string, unit: string, about: string) => [
+    figure(id, title, unit, about, { ...lower, width: 118 }),
+    figure(`${id}_above_idle`, `${title}, above idle`, unit, `${about}; without idle power`, { ...lower, width: 178 }),
+  ];
+  const plate = (id: string, title: string, about: string) =>
+    figure(`${id}_nameplate`, `${title}, nameplate`, "J", `${about}: at the boards' power; not measured`, {
+      ...lower,
+      width: 178,
+    });
+  return [
+    ...both("j_per_output_token", "Output token", "J", "Energy by output tokens of completed samples"),
+    ...both("j_per_correct", "Right answer", "J", "Energy by right answers of the task's first metric"),
+    ...both("j_per_token", "Token", "J", "Energy by tokens, input and output together"),
+    ...both("j_per_request", "Request", "J", "Energy by completed requests; failed ones drew it, too"),
+    ...both("energy_j", "Energy", "J", "All devices that were measured, while the run took"),
+    ...both("energy_j_gpu", "GPUs", "J", "The GPU boards, memory included"),
+    ...both("energy_j_cpu", "Processors", "J", "The processor packages"),
+    ...both("energy_j_dram", "Memory", "J", "The memory, where the processor counts it"),
+    ...both("power_w_mean", "Power", "W", "Energy by the time it was measured over"),
+    figure("power_w_idle", "Idle power", "W", "The same devices before the run, while the node did nothing", lower),
+    plate("j_per_output_token", "Output token", "An output token"),
+    plate("j_per_correct", "Right answer", "A right answer"),
+    plate("j_per_token", "Token", "A token"),
+    plate("j_per_request", "Request", "A completed request"),
+    plate("energy_j", "Energy", "The run"),
   ];
 }
 

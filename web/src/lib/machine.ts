@@ -26,3 +26,8 @@ export function throttledOf(h: NodeHardware): string {
   if (h.throttle_events === undefined) return "";
   return h.throttle_events === 0 ? "never throttled" : `throttled ${h.throttle_events} times since it started`;
 }
+
+/** Who tells what the machine draws, and why others cannot; of an older node nothing is known. */
+export function powerOf(h: NodeHardware): string[] {
+  return (h.power ?? []).map((p) => `${p.source}: ${p.works ? p.devices : p.reason}`);
+}

@@ -75,6 +75,31 @@ export interface NodeHardware {
   throttle_events?: number;
   probe_load?: number;
   known_as?: string;
+  power?: PowerSource[]; // absent: of an older node
+}
+
+export interface PowerSource {
+  source: string;
+  works: boolean;
+  reason: string;
+  devices: string;
+}
+
+/** What one device drew over the run; without a device: why nobody knows it of that kind. */
+export interface EnergyReading {
+  device: string;
+  kind: string;
+  source: string;
+  validity: string;
+  reason: string;
+  joules?: number;
+  seconds: number;
+  watts_min?: number;
+  watts_max?: number;
+  limit_watts?: number;
+  idle_watts?: number;
+  idle_unknown: string;
+  model: string;
 }
 
 export interface ShardReport {
@@ -95,6 +120,7 @@ export interface ShardReport {
   retries: number;
   notes: string[];
   routing_unknown?: string;
+  energy?: EnergyReading[]; // absent: of an older node
 }
 
 export interface BoardRow {

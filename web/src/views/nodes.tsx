@@ -3,7 +3,7 @@ import "../style/nodes.css";
 import type { ComponentChildren } from "preact";
 import { bytes, counted, plural, short } from "../lib/format.ts";
 import { useQueue } from "../lib/live.ts";
-import { computeOf, processorOf, throttledOf } from "../lib/machine.ts";
+import { computeOf, powerOf, processorOf, throttledOf } from "../lib/machine.ts";
 import { useResource } from "../lib/resource.ts";
 import type { NodeEntry, NodeHardware, NodeModel, Nodes, RunProgress } from "../lib/types.ts";
 import { ErrorBox } from "../ui/errorbox.tsx";
@@ -185,6 +185,15 @@ function Hardware({ hardware: h }: { hardware: NodeHardware }) {
         {bandwidth !== undefined && `, read at ${short(bandwidth)} GB/s (measured)`}
       </Row>
       <Row name="Computes">{computeOf(h)}</Row>
+      {powerOf(h).length > 0 && (
+        <Row name="Power">
+          <span data-testid="power">
+            {powerOf(h).map((line) => (
+              <div key={line}>{line}</div>
+            ))}
+          </span>
+        </Row>
+      )}
       {h.isa.length > 0 && (
         <Row name="Instructions">
           <Chips words={h.isa} />

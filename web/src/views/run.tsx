@@ -16,6 +16,7 @@ import { StateBadge } from "../ui/state.tsx";
 import { Time } from "../ui/time.tsx";
 import { AgainLink } from "./run/again.tsx";
 import { Cost } from "./run/cost.tsx";
+import { Energy } from "./run/energy.tsx";
 import { Attempts, Provenance } from "./run/provenance.tsx";
 import { Experts } from "./run/experts.tsx";
 import { Figures, Headlines } from "./run/figures.tsx";
@@ -29,6 +30,7 @@ const names: Record<Part, string> = {
   latency: "Latency",
   experts: "Experts",
   cost: "Cost",
+  energy: "Energy",
   provenance: "Provenance",
 };
 const ended: readonly RunState[] = ["finished", "failed", "cancelled", "invalid"];
@@ -71,6 +73,7 @@ export function RunView({ id }: { id: string }) {
         {state.show === "latency" && <Latency run={run.value} />}
         {state.show === "experts" && <Experts run={run.value} />}
         {state.show === "cost" && <Cost run={run.value} />}
+        {state.show === "energy" && <Energy run={run.value} />}
         {state.show === "provenance" && <Provenance run={run.value} />}
       </section>
     </>

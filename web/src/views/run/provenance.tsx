@@ -1,7 +1,7 @@
 // Where a result comes from: what was asked, what was declared, what ran, on what, and the digests that say so.
 import type { ComponentChildren } from "preact";
 import { bytes, counted, duration, parameters, plural, short } from "../../lib/format.ts";
-import { computeOf, processorOf, throttledOf } from "../../lib/machine.ts";
+import { computeOf, powerOf, processorOf, throttledOf } from "../../lib/machine.ts";
 import { loadSentence } from "../../lib/load.ts";
 import { useResource } from "../../lib/resource.ts";
 import { type KnobId, otherKnobs } from "../../lib/spec.ts";
@@ -245,6 +245,7 @@ function machine(report: ShardReport | undefined): Fact[] {
       h.read_bandwidth_gb_s === undefined ? or("", "not measured") : `${short(h.read_bandwidth_gb_s)} GB/s, measured`,
     ],
     ["Computes", computeOf(h)],
+    ["Power", or(powerOf(h).join("; "), "unknown")],
     ["Instructions", or(h.isa.join(", "), "unknown")],
     ["Kernel", or(h.kernel, "unknown")],
     ["Governor", or([h.governor, throttledOf(h)].filter(Boolean).join(", "), "unknown")],
