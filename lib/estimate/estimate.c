@@ -129,20 +129,6 @@ static int window_of(const struct cap_model *model)
     return 0;
 }
 
-/* Keys that the tokens first..last of a sequence attend to, each those before it and itself, `most`
- * at a time. */
-static double attended(int64_t first, int64_t last, int64_t most)
-{
-    int64_t growing = last < most ? last : most; /* the last token that sees all before it */
-    double sum = 0;
-
-    if (first <= growing)
-        sum += 0.5 * (double)(first + growing) * (double)(growing - first + 1);
-    if (last > growing)
-        sum += (double)most * (double)(last - (first > growing ? first - 1 : growing));
-    return sum;
-}
-
 static struct cap_cost_pass pass_of(const struct cap_estimate_ask *ask,
                                     const struct cap_model *model)
 {
@@ -156,9 +142,10 @@ static struct cap_cost_pass pass_of(const struct cap_estimate_ask *ask,
         .logits_tokens = ask->batch,
         .context_sum = ask->batch * ask->context,
         .context_sum_windowed = ask->batch * (seen < ask->context ? seen : ask->context),
-        .attended_sum = (int64_t)((double)ask->batch * attended(first, ask->context, ask->context)),
+        .attended_sum =
+            (int64_t)((double)ask->batch * cap_cost_attended(first, ask->context, ask->context)),
         .attended_sum_windowed =
-            (int64_t)((double)ask->batch * attended(first, ask->context, window)),
+            (int64_t)((double)ask->batch * cap_cost_attended(first, ask->context, window)),
         .absorbed = ask->absorbed,
     };
 }

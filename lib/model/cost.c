@@ -431,3 +431,15 @@ double cap_cost_uniform_experts(int experts, int top_k, double tokens)
 {
     return experts * (1 - pow(1 - (double)top_k / experts, tokens));
 }
+
+double cap_cost_attended(int64_t first, int64_t last, int64_t most)
+{
+    int64_t growing = last < most ? last : most; /* the last token that sees all before it */
+    double sum = 0;
+
+    if (first <= growing)
+        sum += 0.5 * (double)(first + growing) * (double)(growing - first + 1);
+    if (last > growing)
+        sum += (double)most * (double)(last - (first > growing ? first - 1 : growing));
+    return sum;
+}

@@ -124,4 +124,8 @@ uint64_t cap_cost_weight_bytes_per_token(const struct cap_model *model,
  * as any other: E (1 - (1 - k / E)^T). */
 double cap_cost_uniform_experts(int experts, int top_k, double tokens);
 
+/* Keys that the tokens first..last of a sequence (its first token is 1) attend to together: each
+ * those before it and itself, `most` at a time. */
+double cap_cost_attended(int64_t first, int64_t last, int64_t most);
+
 #endif

@@ -113,6 +113,17 @@ bool eval_hardware_read(const Moecap__V1__EvaluationSpec *spec,
             read_node(node, declared && strcmp(declared->device, "cpu") == 0, arena, out));
 }
 
+/* What a server runs, as the submitter says. */
+static bool read_model(const Moecap__V1__EvidenceHeader *header, struct cap_arena *arena,
+                       struct eval_run *out)
+{
+    const Moecap__V1__EvaluationSpec *spec = header->spec;
+    const char *config = spec && spec->external ? spec->external->model_config : "";
+
+    out->replicas = spec && spec->parallelism ? spec->parallelism->data : 0;
+    return (out->model_config = cap_arena_strdup(arena, config)) != NULL;
+}
+
 /* ---- its energy ---- */
 
 /* NULL past the arena's limit. */
@@ -207,6 +218,7 @@ bool eval_run_read(const Moecap__V1__EvidenceHeader *header, struct cap_arena *a
     };
     return (eval_audit_read(header, arena, &out->audit) &&
             eval_hardware_read(header->spec, header->report, arena, &out->hardware) &&
+            read_model(header, arena, out) &&
             (!header->report || read_report(header->report, arena, out)) &&
             eval_cost_run_read(header->spec, header->report, arena, &out->cost)) ||
            fail_full(err);
@@ -319,6 +331,8 @@ static void add_timing(struct eval_evidence *e, const Moecap__V1__SampleAnswer *
                              .ordinal = a->ordinal,
                              .prompt_tokens = counts->has_prompt ? counts->prompt : 0,
                              .output_tokens = counts->has_output ? counts->output : 0,
+                             .cached_known = a->opt_cached_tokens_case != 0,
+                             .cached_tokens = a->cached_tokens,
                              .completed = completed};
 
     if (!in_order(a)) {

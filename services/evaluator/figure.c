@@ -100,6 +100,21 @@ void eval_figure_certified(struct eval_figures *f, enum eval_figure_id id, doubl
     f->rows[id].certified = bound;
 }
 
+void eval_figure_range(struct eval_figures *f, enum eval_figure_id id, double low, double high,
+                       const char *reason)
+{
+    Moecap__V1__Figure *figure = &f->rows[id];
+
+    eval_figure_none(f, id, reason);
+    if (!isfinite(low) || !isfinite(high))
+        return;
+    figure->opt_low_case = MOECAP__V1__FIGURE__OPT_LOW_LOW;
+    figure->opt_high_case = MOECAP__V1__FIGURE__OPT_HIGH_HIGH;
+    figure->low = low;
+    figure->high = high;
+    figure->basis = "declared";
+}
+
 bool eval_figure_has(const struct eval_figures *f, enum eval_figure_id id)
 {
     return f->rows[id].opt_value_case == MOECAP__V1__FIGURE__OPT_VALUE_VALUE;

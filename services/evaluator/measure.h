@@ -93,6 +93,8 @@ struct eval_run {
     const char
         *counts_unknown; /* why the node left out token counts; NULL or "" = it does not say */
     struct eval_audit_run audit;
+    const char *model_config; /* of a server, as declared; NULL or "" = it was not */
+    unsigned replicas;        /* data parallelism; 0 = 1 */
     struct eval_cost_run cost;
     struct eval_hardware hardware;
     struct eval_energy energy[EVAL_ENERGY_MAX];
@@ -133,6 +135,8 @@ struct eval_request {
     size_t gaps_at, gap_count;   /* its gaps between tokens, in eval_requests */
     uint32_t ordinal;
     uint32_t prompt_tokens, output_tokens; /* 0 where not known: eval_evidence counts these */
+    uint32_t cached_tokens;                /* of the prompt, */
+    bool cached_known;                     /* if this is true */
     bool completed, warm_up;
 };
 
@@ -317,6 +321,9 @@ void eval_figure_between_series(struct eval_figures *f, enum eval_figure_id id,
                                 const struct eval_series *series, double scale);
 /* What the true percentile is at most, with 99 % confidence. */
 void eval_figure_certified(struct eval_figures *f, enum eval_figure_id id, double bound);
+/* No value, but where it must lie, by what was declared; the reason says why there is no more. */
+void eval_figure_range(struct eval_figures *f, enum eval_figure_id id, double low, double high,
+                       const char *reason);
 bool eval_figure_has(const struct eval_figures *f, enum eval_figure_id id);
 double eval_figure_value(const struct eval_figures *f, enum eval_figure_id id);
 
