@@ -22,6 +22,7 @@ enum {
     SAMPLE_NUMBERS = 1 | 0xf0, /* columns aligned to the right: the first, the last four */
     TABLE_BYTES_MAX = 4 << 20,
     LAYERS_MAX = 1024,
+    CURVE_POINTS = 10, /* shown of one */
 };
 
 struct cli_export_options cli_export_options;
@@ -93,6 +94,49 @@ static void print_figures(const Moecap__V1__BoardRow *row)
         cap_buf_printf(&out, "  none%s\n", why_no_figures(row->state));
     printf("figures:\n%s", out.data);
     cli_table_done(&table);
+}
+
+/* ---- curves: some points of each ---- */
+
+static void add_point(struct cli_table_out *table, const Moecap__V1__Curve *curve, size_t at)
+{
+    cli_table_addf(table, "  %.4g", curve->x[at]);
+    cli_table_addf(table, "%.4g", curve->y[at]);
+    if (curve->n_reference > 0)
+        cli_table_addf(table, "%.4g", curve->reference[at]);
+    else
+        cli_table_add(table, "");
+}
+
+/* First and last always, and what lies evenly between; the whole is in --json. */
+static void print_curve(const Moecap__V1__Curve *curve)
+{
+    size_t shown = curve->n_x < CURVE_POINTS ? curve->n_x : CURVE_POINTS;
+    CAP_AUTO_BUF(out, TABLE_BYTES_MAX);
+    struct cli_table_out table;
+
+    cli_table_init(&table, 3, 0x7);
+    cli_table_addf(&table, "  %s", curve->x_unit);
+    cli_table_add(&table, curve->y_unit);
+    cli_table_add(&table, curve->n_reference > 0 ? "uniform" : "");
+    for (size_t i = 0; i < shown; i++)
+        add_point(&table, curve, shown > 1 ? i * (curve->n_x - 1) / (shown - 1) : 0);
+    cli_table_print(&table, &out);
+    cli_table_done(&table);
+    cli_say("%s%s", curve->id, shown < curve->n_x ? ", some points of it:" : ":");
+    printf("%s", out.data);
+}
+
+/* A server that answers nonsense breaks nothing here. */
+static void print_curves(const Moecap__V1__GetRunReply *reply)
+{
+    for (size_t i = 0; i < reply->n_curves; i++) {
+        const Moecap__V1__Curve *curve = reply->curves[i];
+
+        if (curve->n_x > 0 && curve->n_y == curve->n_x &&
+            (curve->n_reference == 0 || curve->n_reference == curve->n_x))
+            print_curve(curve);
+    }
 }
 
 /* Every knob of generating that was set, as its option calls it. */
@@ -278,6 +322,7 @@ static void print_run(const Moecap__V1__GetRunReply *reply)
     print_marks(row);
     print_attempts(reply);
     print_figures(row);
+    print_curves(reply);
 }
 
 int cli_cmd_run_show(struct cli_context *context, const struct cli_words *words,

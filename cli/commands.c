@@ -250,7 +250,10 @@ static const struct cli_command run_show = {
     .name = "run show",
     .words = "RUN",
     .summary = "one run: configuration, attempts, figures with their reasons",
-    .text = "  moecap run show run-a2b3c4d5e6f7g8h9\n",
+    .text = "Below the figures: activated experts by the tokens in a pass, beside what a router\n"
+            "would use that chose uniformly, and the load of each layer. --json has every point.\n"
+            "\n"
+            "  moecap run show run-a2b3c4d5e6f7g8h9\n",
     .words_min = 1,
     .words_max = 1,
     .hint = "moecap board --all lists runs with their ids",

@@ -84,6 +84,10 @@ scene(
 scene("our engine's run shows its experts: by keyboard, by phase, and as a table", async (stage) => {
   const run = await submitAndFinish({ engine: "native", model: "moecap-tiny", precision: "f32", limit: 5 });
   const page = await stage.open(`/runs/${run}?show=experts`);
+  const curve = page.getByTestId("curve-activation_batch_decode");
+  await curve.locator("svg path.predicted").waitFor();
+  assert.match(await curve.locator("svg").getAttribute("aria-label"), /from 2\.00 at 1\.00 tokens/);
+  assert.equal(await page.getByTestId("curves").locator("figure").count(), 4);
   const canvas = page.locator('[data-testid="heat"] canvas');
   await canvas.focus();
   await page.keyboard.press("ArrowRight");
@@ -92,7 +96,7 @@ scene("our engine's run shows its experts: by keyboard, by phase, and as a table
   await page.getByText("Layer 1, expert 1:").waitFor();
   await page.getByLabel("Phase").selectOption("decode");
   await page.waitForURL(/phase=decode/);
-  await page.getByText("As a table").click();
+  await page.getByText("As a table").last().click();
   const rows = page.getByRole("region", { name: "Selections by layer and expert" }).locator("tbody tr");
   await rows.first().waitFor();
   assert.equal(await rows.count(), 5);

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { busiest, orderOf, ratioOf, rowsOfRun, rowsOfSample, unused } from "../src/lib/heat.ts";
+import { niceTop } from "../src/lib/curve.ts";
 import { bucketsOf, logPlace, logTicks, microseconds } from "../src/lib/histogram.ts";
 
 const counts = [
@@ -62,4 +63,8 @@ test("ticks are round and as many as fit", () => {
 
 test("times are said in the unit that reads best", () => {
   assert.deepEqual([12, 1500, 2.5e6].map(microseconds), ["12.0 µs", "1.50 ms", "2.50 s"]);
+});
+
+test("an axis ends at a number whose quarters people read", () => {
+  assert.deepEqual([0, 0.7, 1, 3.2, 8.4, 12, 16, 97].map(niceTop), [1, 0.8, 1, 4, 10, 20, 20, 100]);
 });

@@ -187,6 +187,27 @@ function moeColumns(): Column[] {
       { width: 137, standard: true },
     ),
     figure(
+      "activated_share_decode",
+      "Share awake, decode",
+      "of 1",
+      "Distinct experts in a decode pass over the experts of the model; mean over passes and MoE layers",
+      { width: 160 },
+    ),
+    figure(
+      "expert_load_worst_decode",
+      "Worst layer, decode",
+      "1 = even",
+      "The busiest expert's selections over the mean, in the layer where that is largest; expert_load_worst_layer_decode names it",
+      { width: 160 },
+    ),
+    figure(
+      "expert_load_gini_decode",
+      "Load Gini, decode",
+      "0 = even",
+      "Gini's coefficient of the experts' selections in decode passes; mean over MoE layers",
+      { width: 150 },
+    ),
+    figure(
       "expert_load_entropy",
       "Load entropy",
       "1 = even",

@@ -164,6 +164,15 @@ export interface Histogram {
   counts: number[];
 }
 
+export interface Curve {
+  id: string;
+  x_unit: string;
+  y_unit: string;
+  x: number[];
+  y: number[];
+  reference: number[]; // empty: nothing to compare with
+}
+
 export interface TaskInfo {
   name: string;
   version: string;
@@ -182,6 +191,7 @@ export interface Run {
   task?: TaskInfo;
   attempts: Attempt[];
   histograms: Histogram[];
+  curves?: Curve[]; // absent: of an older server
   samples_total: number;
   samples_answered: number;
   samples_graded: number;

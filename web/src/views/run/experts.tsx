@@ -6,12 +6,22 @@ import { useResource } from "../../lib/resource.ts";
 import type { ExpertCounts, Run } from "../../lib/types.ts";
 import { ErrorBox } from "../../ui/errorbox.tsx";
 import { HeatMap } from "../../ui/heatmap.tsx";
+import { Curves } from "./curves.tsx";
 import { orders, phases, useRunState } from "./state.ts";
 
 const phaseNames = { both: "prefill and decode", prefill: "prefill", decode: "decode", mixed: "passes of both kinds" };
 const orderNames = { number: "by number", load: "by load, layer by layer" };
 
 export function Experts({ run }: { run: Run }) {
+  return (
+    <>
+      <Curves run={run} />
+      <Selections run={run} />
+    </>
+  );
+}
+
+function Selections({ run }: { run: Run }) {
   const experts = useResource<ExpertCounts>(`runs/${encodeURIComponent(run.row.run_id)}/experts`);
   const [state, set] = useRunState();
   const rows = useMemo(
