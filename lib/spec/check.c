@@ -221,6 +221,13 @@ CAP_SPEC_CHECK(tasks)
         cap_spec_blame(io_faults, CAP_INVALID_ARGUMENT, knob->path,
                        "tasks is empty: name at least one task");
     for (size_t i = 0; i < value->count && i < (size_t)knob->max; i++) {
+        if (strcmp(value->items[i], CAP_TASK_FIXED) == 0 &&
+            !cap_spec_get(spec, CAP_KNOB_input_tokens).is_set) {
+            snprintf(field, sizeof field, "tasks[%zu]", i);
+            cap_spec_blame(io_faults, CAP_INVALID_ARGUMENT, field,
+                           "task \"" CAP_TASK_FIXED
+                           "\" needs load.input_tokens and load.output_tokens");
+        }
         for (size_t k = 0; k < i; k++) {
             if (strcmp(value->items[i], value->items[k]) != 0)
                 continue;
@@ -315,6 +322,22 @@ CAP_SPEC_CHECK(burstiness)
     if (value->is_set && *arrivals && strcmp(arrivals, "gamma") != 0)
         cap_spec_blame(io_faults, CAP_INVALID_ARGUMENT, knob->path,
                        "%s is of gamma arrivals, not of %.64s ones", knob->path, arrivals);
+}
+
+/* Prompts of random text have no right answer: they are a task of their own. */
+CAP_SPEC_CHECK(fixed)
+{
+    bool is_fixed = spec->n_tasks == 1 && strcmp(spec->tasks[0], CAP_TASK_FIXED) == 0;
+
+    if (value->is_set && spec->n_tasks > 0 && !is_fixed)
+        cap_spec_blame(io_faults, CAP_INVALID_ARGUMENT, knob->path,
+                       "%s is of the task \"" CAP_TASK_FIXED
+                       "\" alone: its prompts are random text",
+                       knob->path);
+    else if (value->is_set && cap_spec_get(spec, CAP_KNOB_max_tokens).is_set)
+        cap_spec_blame(io_faults, CAP_INVALID_ARGUMENT, knob->path,
+                       "%s excludes generation.max_tokens: the length is load.output_tokens",
+                       knob->path);
 }
 
 size_t cap_spec_replay_times(const Moecap__V1__EvaluationSpec *spec)

@@ -32,5 +32,6 @@ CAP_SPEC_CHECK(json);
 CAP_SPEC_CHECK(key);
 CAP_SPEC_CHECK(burstiness);
 CAP_SPEC_CHECK(replay);
+CAP_SPEC_CHECK(fixed);
 
 #endif

@@ -30,6 +30,9 @@ struct cap_words {
 size_t cap_words_find(struct cap_words words, const char *word);
 bool cap_words_has(struct cap_words words, const char *word);
 
+/* The task whose prompts the node makes: random words, of exact lengths. */
+#define CAP_TASK_FIXED "fixed"
+
 struct cap_engine {
     const char *word;
     bool server;  /* of the user's: needs a URL, ... */

@@ -209,7 +209,10 @@ bool eval_run_read(const Moecap__V1__EvidenceHeader *header, struct cap_arena *a
         .scoring = strcmp(header->task->output_type, "generate_until") != 0,
         .metrics = metrics,
         .metric_count = header->task->n_metrics,
-        .exact_tokens = generation && generation->ignore_eos ? generation->max_tokens : 0,
+        .exact_tokens = load && load->output_tokens            ? load->output_tokens
+                        : generation && generation->ignore_eos ? generation->max_tokens
+                                                               : 0,
+        .exact_input = load ? load->input_tokens : 0,
         .is_open = load && (load->kind_case == MOECAP__V1__LOAD__KIND_RATE_PER_S ||
                             load->kind_case == MOECAP__V1__LOAD__KIND_REPLAY),
         .client = {.cpu_share = -1, .busy_share = -1, .host_load = -1},
@@ -354,6 +357,19 @@ static void add_timing(struct eval_evidence *e, const Moecap__V1__SampleAnswer *
     eval_requests_add(&e->requests, &r, t->itl_us, t->n_itl_us);
 }
 
+/* Prompts of a server are made to its usage of others: a few tokens may be missing. */
+static void add_input(struct eval_evidence *e, const struct counts *c)
+{
+    uint32_t wanted = e->run.exact_input;
+    uint32_t apart = c->prompt > wanted ? c->prompt - wanted : wanted - c->prompt;
+    uint32_t most = e->run.in_engine ? 0 : (uint32_t)(wanted * EVAL_INPUT_APART_MAX);
+
+    if (!c->has_prompt)
+        return; /* nobody can tell; counted as such */
+    e->input_apart_max = apart > e->input_apart_max ? apart : e->input_apart_max;
+    e->other_input += apart > most;
+}
+
 static void add_tokens(struct eval_evidence *e, const struct counts *c)
 {
     if (c->has_prompt)
@@ -367,6 +383,8 @@ static void add_tokens(struct eval_evidence *e, const struct counts *c)
     e->impossible_counts += c->impossible;
     if (e->run.exact_tokens && (!c->has_output || c->output != e->run.exact_tokens))
         e->other_length++;
+    if (e->run.exact_input)
+        add_input(e, c);
 }
 
 void eval_evidence_add_answer(struct eval_evidence *e, const Moecap__V1__SampleAnswer *a)
@@ -392,6 +410,8 @@ void eval_evidence_add_answer(struct eval_evidence *e, const Moecap__V1__SampleA
 void eval_evidence_add_verdict(struct eval_evidence *e, const Moecap__V1__Verdict *verdict)
 {
     eval_audit_add_verdict(e, verdict);
+    if (e->run.exact_input) /* random text: no answer is right or wrong */
+        return;
     for (size_t i = 0; i < e->run.metric_count; i++)
         if (strcmp(e->run.metrics[i], verdict->metric) == 0) {
             e->verdicts[i]++;

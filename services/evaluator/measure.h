@@ -80,6 +80,7 @@ struct eval_run {
     const char *const *metrics; /* ids, the first is the headline; borrowed */
     size_t metric_count;
     uint32_t exact_tokens; /* every answer was to have this many; 0: no */
+    uint32_t exact_input;  /* and every prompt, of random text, this many; 0: the task has texts */
     bool reported;         /* a shard's report is there: */
     uint32_t moe_layers, experts, top_k;
     bool shape_declared;  /* experts and top_k are what the submitter said */
@@ -119,6 +120,8 @@ bool eval_run_read(const Moecap__V1__EvidenceHeader *header, struct cap_arena *a
 
 /* A mixed pass reads prompts and writes answers: it is in the figures of neither. */
 enum eval_phase { EVAL_PREFILL, EVAL_DECODE, EVAL_MIXED, EVAL_PHASE_COUNT };
+/* Of a server's prompt, whose length is found by trying: this share may be missing. */
+#define EVAL_INPUT_APART_MAX 0.02
 enum { EVAL_PURE_PHASES = EVAL_MIXED };
 
 struct eval_values { /* of one duration, in microseconds */
@@ -220,6 +223,8 @@ struct eval_evidence {
     uint64_t without_prompt_tokens, without_output_tokens; /* completed answers that do not say */
     uint64_t impossible_counts; /* of these, answers whose server said what cannot be */
     uint64_t other_length;      /* completed, not exact_tokens long */
+    uint64_t other_input;       /* completed, with a prompt too far from exact_input; */
+    uint32_t input_apart_max;   /* the farthest of all */
     uint64_t timed, disordered; /* answers with times; with impossible ones */
     uint64_t decoded;           /* timed, of two tokens or more; of these: */
     uint64_t without_gaps, without_first_count; /* how many tokens came first is not known */

@@ -271,7 +271,11 @@ static bool add_generation(const struct eval_render *r, struct cap_arena *arena,
     }
     out->top_k = g->top_k;
     out->ignore_eos = g->ignore_eos;
-    if (g->ignore_eos) /* exact lengths: nothing ends an answer early */
+    if (r->spec->load && r->spec->load->output_tokens) {
+        out->max_tokens = r->spec->load->output_tokens;
+        out->ignore_eos = true;
+    }
+    if (out->ignore_eos) /* exact lengths: nothing ends an answer early */
         return true;
     out->stop = cap_arena_array(arena, r->task->stop_count + 1, sizeof *out->stop);
     if (!out->stop)

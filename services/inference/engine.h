@@ -198,6 +198,13 @@ struct infer_engine_ops {
     bool (*wait)(struct infer_engine *engine, int wait_ms, struct infer_event *out_event,
                  struct cap_err *err);
     void (*cancel)(struct infer_engine *engine, uint64_t id); /* no event follows */
+    /* How many tokens the prompt of a request has, chat template and BOS included. NULL = the
+     * engine has no tokenizer, and only its usage tells. */
+    bool (*count_prompt)(struct infer_engine *engine, const struct infer_request *request,
+                         int *out_tokens, struct cap_err *err);
+    /* Texts of the vocabulary that are one token each wherever they stand between others, such as
+     * " the"; they live as long as the engine. How many. NULL = it does not show its vocabulary. */
+    int (*words)(struct infer_engine *engine, const char *const **out_words);
     void (*free)(struct infer_engine *engine);
 };
 

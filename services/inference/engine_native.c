@@ -27,7 +27,11 @@
 #include "native/session.h"
 #include "text/output.h"
 
-enum { PROMPT_BYTES_MAX = 64 << 20, TOKEN_SCORES_BYTES_MAX = 256 << 20 };
+enum {
+    WORDS_BYTES_MAX = 64 << 20,
+    PROMPT_BYTES_MAX = 64 << 20,
+    TOKEN_SCORES_BYTES_MAX = 256 << 20
+};
 enum { SLOT_BITS = 13 }; /* of a request's id inside: which slot */
 
 /* One request in flight. */
@@ -58,6 +62,10 @@ struct infer_native {
     struct infer_native_answer *ended;   /* its strings are in the event handed out last */
     const struct infer_routing *stopped; /* what it chose, when a stop string ended it */
     struct cap_arena *token_scores;
+    /* of the vocabulary, once somebody asked */
+    struct cap_arena *word_texts;
+    const char **words;
+    int word_count;
 };
 
 /* ---- slots ---- */
@@ -100,6 +108,8 @@ static void free_native(struct infer_engine *base)
         free_answer(&engine->answers[i]);
     free(engine->answers);
     cap_arena_free(engine->token_scores);
+    cap_arena_free(engine->word_texts);
+    free(engine->words);
     native_session_free(engine->session);
     native_model_free(engine->model);
     infer_chat_free(engine->chat);
@@ -357,6 +367,70 @@ static void cancel(struct infer_engine *base, uint64_t id)
     }
 }
 
+/* ---- lengths ---- */
+
+static bool count_prompt(struct infer_engine *base, const struct infer_request *request,
+                         int *out_tokens, struct cap_err *err)
+{
+    struct infer_native *engine = (struct infer_native *)base;
+    struct infer_tokens ids = {0};
+    CAP_AUTO_BUF(text, PROMPT_BYTES_MAX);
+    bool ok = infer_encode_prompt(&engine->codec, request, &ids, &text, err);
+
+    *out_tokens = (int)ids.count;
+    infer_tokens_done(&ids);
+    return ok;
+}
+
+/* A blank and letters. What stands before and behind it is another word, and pre-tokenizers part
+ * words at their blanks. */
+static bool is_word(const struct infer_native *engine, uint32_t id, const char *text, size_t length)
+{
+    struct infer_tokens ids = {0};
+    struct cap_err err = {0};
+    bool is_one;
+
+    if (!text || length < 2 || *text != ' ' || infer_tokenizer_is_special(engine->tokenizer, id))
+        return false;
+    for (size_t i = 1; i < length; i++)
+        if (!((text[i] >= 'a' && text[i] <= 'z') || (text[i] >= 'A' && text[i] <= 'Z')))
+            return false;
+    is_one = infer_tokenizer_encode(engine->tokenizer, text, length, INFER_WITHOUT_SPECIALS, &ids,
+                                    &err) &&
+             ids.count == 1 && ids.ids[0] == id;
+    infer_tokens_done(&ids);
+    return is_one;
+}
+
+static void find_words(struct infer_native *engine)
+{
+    struct infer_tokenizer_facts facts;
+
+    infer_tokenizer_describe(engine->tokenizer, &facts);
+    engine->word_texts = cap_arena_new(WORDS_BYTES_MAX);
+    engine->words = calloc((size_t)facts.ids + 1, sizeof *engine->words);
+    assert(engine->words);
+    for (uint32_t id = 0; id < facts.ids; id++) {
+        size_t length = 0;
+        const char *bytes = infer_tokenizer_bytes(engine->tokenizer, id, &length);
+        const char *copy;
+
+        if (is_word(engine, id, bytes, length) &&
+            (copy = cap_arena_strndup(engine->word_texts, bytes, length)))
+            engine->words[engine->word_count++] = copy;
+    }
+}
+
+static int words(struct infer_engine *base, const char *const **out_words)
+{
+    struct infer_native *engine = (struct infer_native *)base;
+
+    if (!engine->words)
+        find_words(engine);
+    *out_words = engine->words;
+    return engine->word_count;
+}
+
 /* ---- events ---- */
 
 /* What every end has; the session's event has the rest. */
@@ -519,5 +593,7 @@ const struct infer_engine_ops infer_engine_native_ops = {
     .submit = submit,
     .wait = wait_event,
     .cancel = cancel,
+    .count_prompt = count_prompt,
+    .words = words,
     .free = free_native,
 };

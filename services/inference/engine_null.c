@@ -93,6 +93,30 @@ static void report(struct infer_engine *engine, struct infer_engine_report *out_
                                                .can_score = true};
 }
 
+/* About four bytes a token, as in English; at least one. */
+static int count_tokens(const char *text)
+{
+    return text ? (int)(strlen(text) / 4) + 1 : 0;
+}
+
+static int count_prompt_tokens(const struct infer_request *request)
+{
+    int tokens = count_tokens(request->text) + request->prompt_id_count;
+
+    for (int i = 0; i < request->message_count; i++)
+        tokens += count_tokens(request->messages[i].content);
+    return tokens;
+}
+
+static bool count_prompt(struct infer_engine *engine, const struct infer_request *request,
+                         int *out_tokens, struct cap_err *err)
+{
+    (void)engine;
+    (void)err;
+    *out_tokens = count_prompt_tokens(request);
+    return true;
+}
+
 /* ---- plausible nonsense, the same every time ---- */
 
 /* FNV-1a, continued from `hash`. */
@@ -112,21 +136,6 @@ static uint64_t hash_prompt(const struct infer_request *request)
     for (int i = 0; i < request->prompt_id_count; i++)
         hash = (hash ^ request->prompt_ids[i]) * 0x100000001b3ull;
     return hash;
-}
-
-/* About four bytes a token, as in English; at least one. */
-static int count_tokens(const char *text)
-{
-    return text ? (int)(strlen(text) / 4) + 1 : 0;
-}
-
-static int count_prompt_tokens(const struct infer_request *request)
-{
-    int tokens = count_tokens(request->text) + request->prompt_id_count;
-
-    for (int i = 0; i < request->message_count; i++)
-        tokens += count_tokens(request->messages[i].content);
-    return tokens;
 }
 
 static void fill_scores(struct answer *answer, uint64_t hash)
@@ -337,5 +346,6 @@ const struct infer_engine_ops infer_engine_null_ops = {
     .submit = submit,
     .wait = wait_event,
     .cancel = cancel,
+    .count_prompt = count_prompt,
     .free = free_null,
 };

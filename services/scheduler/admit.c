@@ -67,6 +67,14 @@ static void admit_length(const Moecap__V1__EvaluationSpec *spec, const struct sc
     uint32_t context = at < known->models.count ? known->model_contexts[at] : 0;
     int64_t wanted = cap_spec_get(spec, CAP_KNOB_max_tokens).whole;
 
+    int64_t fixed = cap_spec_get(spec, CAP_KNOB_input_tokens).whole +
+                    cap_spec_get(spec, CAP_KNOB_output_tokens).whole;
+
+    if (strcmp(spec->engine, "native") == 0 && context > 0 && fixed > context)
+        cap_spec_blame(io_faults, CAP_INVALID_ARGUMENT, "load.input_tokens",
+                       "load.input_tokens and load.output_tokens are %lld together: the context of "
+                       "model \"%.200s\" is %u tokens",
+                       (long long)fixed, spec->model, context);
     if (strcmp(spec->engine, "native") == 0 && context > 0 && wanted >= context)
         cap_spec_blame(io_faults, CAP_INVALID_ARGUMENT, "generation.max_tokens",
                        "generation.max_tokens %lld never fits: the context of model \"%.200s\" is "

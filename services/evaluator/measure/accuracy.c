@@ -12,7 +12,9 @@ void eval_measure_metric(const struct eval_evidence *e, size_t metric, Moecap__V
     out->id = (char *)e->run.metrics[metric];
     out->unit = "ratio";
     out->basis = "unavailable";
-    if (attempted == 0) {
+    if (e->run.exact_input) {
+        out->reason = "random text: no answer is right or wrong";
+    } else if (attempted == 0) {
         out->reason = "no samples";
     } else if (verdicts > attempted) {
         out->reason = "more verdicts than samples";
@@ -65,7 +67,9 @@ void eval_measure_counts(struct eval_evidence *e, struct eval_figures *f)
                          "samples");
     else
         eval_figure_set(f, EVAL_FIGURE_truncated, (double)e->truncated);
-    if (e->run.metric_count > 0 && e->verdicts[0] == attempted)
+    if (e->run.exact_input)
+        eval_figure_none(f, EVAL_FIGURE_unanswered, "random text: no answer is right or wrong");
+    else if (e->run.metric_count > 0 && e->verdicts[0] == attempted)
         eval_figure_set(f, EVAL_FIGURE_unanswered, (double)e->unanswered);
     else
         eval_figure_none(f, EVAL_FIGURE_unanswered, "not every sample is graded");

@@ -227,6 +227,21 @@ static bool drop_gaps(struct eval_evidence *e)
     return true;
 }
 
+/* Asked for exact lengths and did not get them: these are times of another experiment. */
+static void check_lengths(const struct eval_evidence *e, struct eval_figures *f)
+{
+    for (unsigned id = EVAL_FIGURE_ttft_ms_mean; id <= EVAL_FIGURE_e2e_ms_p99; id++)
+        if (eval_figure_has(f, id) && e->other_length > 0)
+            eval_figure_invalid(f, id, "%llu answers do not have the %u tokens that were asked for",
+                                (unsigned long long)e->other_length, e->run.exact_tokens);
+        else if (eval_figure_has(f, id) && e->other_input > 0)
+            eval_figure_invalid(f, id,
+                                "%llu prompts are up to %u tokens away from the %u that "
+                                "were asked for",
+                                (unsigned long long)e->other_input, e->input_apart_max,
+                                e->run.exact_input);
+}
+
 void eval_measure_latency(struct eval_evidence *e, struct eval_figures *f)
 {
     const char *no_gaps = why_no_gaps(e);
@@ -241,12 +256,6 @@ void eval_measure_latency(struct eval_evidence *e, struct eval_figures *f)
         drop_tpot(e) ? "how many tokens came with the first chunk is not known" : no_gaps, f);
     measure_gaps(e, drop_gaps(e) ? "chunks are not tokens" : no_gaps, f);
     eval_measure_duration(e, &e->e2e, EVAL_FIGURE_e2e_ms_mean,
-                     e->completed ? "no times" : "no completed samples", f);
-    if (e->other_length == 0)
-        return;
-    /* Asked for exact lengths and did not get them: these are times of another experiment. */
-    for (unsigned id = EVAL_FIGURE_ttft_ms_mean; id <= EVAL_FIGURE_e2e_ms_p99; id++)
-        if (eval_figure_has(f, id))
-            eval_figure_invalid(f, id, "%llu answers do not have the %u tokens that were asked for",
-                                (unsigned long long)e->other_length, e->run.exact_tokens);
+                          e->completed ? "no times" : "no completed samples", f);
+    check_lengths(e, f);
 }

@@ -145,6 +145,27 @@ static void mark(const struct eval_evidence *e, struct eval_figures *f)
                   client->host_load, client->host_cores);
 }
 
+/* Of the task fixed. */
+static void mark_lengths(const struct eval_evidence *e, struct eval_figures *f)
+{
+    if (e->run.exact_input == 0)
+        return;
+    eval_mark(
+        f, "random-text", false,
+        "prompts are random words: no answer is right or wrong, and experts are chosen as for "
+        "no real text");
+    if (e->without_prompt_tokens > 0)
+        eval_mark(
+            f, "lengths-unknown", true,
+            "the server did not count the tokens of %llu prompts: whether they have %u is not "
+            "known",
+            (unsigned long long)e->without_prompt_tokens, e->run.exact_input);
+    else if (e->input_apart_max > 0 && e->other_input == 0)
+        eval_mark(f, "lengths-about", false,
+                  "prompts have %u tokens, give or take %u: the server's usage counts them",
+                  e->run.exact_input, e->input_apart_max);
+}
+
 void eval_measure_load(struct eval_evidence *e, struct eval_figures *f)
 {
     measure_schedule(e, f);
@@ -154,6 +175,7 @@ void eval_measure_load(struct eval_evidence *e, struct eval_figures *f)
     set_client(f, EVAL_FIGURE_client_cpu_share, e->run.client.cpu_share);
     set_client(f, EVAL_FIGURE_client_busy_share, e->run.client.busy_share);
     set_client(f, EVAL_FIGURE_host_load, e->run.client.host_load);
+    mark_lengths(e, f);
     if (!eval_timing_problem(e))
         mark(e, f);
 }

@@ -162,6 +162,11 @@ static void lease_from_wire(const Moecap__V1__LeaseRef *in, struct infer_lease *
     snprintf(out->run_id, sizeof out->run_id, "%s", in->run_id);
 }
 
+static int int_from_wire(uint32_t value)
+{
+    return value > INT32_MAX ? INT32_MAX : (int)value;
+}
+
 static void load_from_wire(const Moecap__V1__Load *in, struct infer_spec *out)
 {
     if (in->kind_case == MOECAP__V1__LOAD__KIND_CONCURRENCY)
@@ -171,6 +176,7 @@ static void load_from_wire(const Moecap__V1__Load *in, struct infer_spec *out)
     if (in->kind_case == MOECAP__V1__LOAD__KIND_REPLAY)
         out->replay = in->replay;
     out->arrivals = in->arrivals;
+    out->input_tokens = int_from_wire(in->input_tokens);
     if (in->opt_burstiness_case == MOECAP__V1__LOAD__OPT_BURSTINESS_BURSTINESS)
         out->burstiness = in->burstiness;
     if (in->opt_ramp_to_case == MOECAP__V1__LOAD__OPT_RAMP_TO_RAMP_TO_PER_S)
@@ -209,11 +215,6 @@ static void take_assign(struct infer_work *work, const Moecap__V1__Assign *in)
     lease_from_wire(in->lease, &lease);
     spec_from_wire(in->spec, &spec);
     infer_work_assign(work, &lease, &spec, in->seq_next, (int)in->samples_left, in->resumed);
-}
-
-static int int_from_wire(uint32_t value)
-{
-    return value > INT32_MAX ? INT32_MAX : (int)value;
 }
 
 /* Counts past an assignment's limits are refused there. */

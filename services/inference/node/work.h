@@ -59,6 +59,7 @@ struct infer_spec {
     int concurrency;                                      /* closed loop; 0 = open loop: */
     double rate_per_s, burstiness, ramp_to_per_s, ramp_s; /* load/arrivals.h; 0 = not set */
     const char *arrivals, *replay; /* a process by its word, times as a text; NULL or "" = none */
+    int input_tokens; /* fixed.h makes prompts of this length; 0 = they come with their texts */
     uint64_t seed;
     bool no_audit;
     const char *url, *served_model, *api_key_env, *model_config; /* external servers */

@@ -31,6 +31,7 @@
 #include "counters.h"
 #include "http/url.h"
 #include "log/log.h"
+#include "node/fixed.h"
 #include "node/shard.h"
 #include "power/power.h"
 #include "words/words.h"
@@ -341,6 +342,19 @@ static void await_idle_power(struct infer_worker *worker, struct wanted *wanted)
     set_busy(worker, true);
 }
 
+/* Of a run with fixed lengths. */
+static bool make_prompts(struct infer_worker *worker, struct infer_assignment *assignment,
+                         struct wanted *wanted, struct cap_err *err)
+{
+    const struct infer_fixed fixed = {.engine = worker->slot.engine,
+                                      .assignment = assignment,
+                                      .unwanted = is_unwanted,
+                                      .unwanted_arg = wanted,
+                                      .silence_ms_max = worker->options.silence_ms_max};
+
+    return assignment->spec.input_tokens == 0 || infer_fixed_fill(&fixed, err);
+}
+
 static enum infer_shard_outcome run_assignment(struct infer_worker *worker,
                                                struct infer_assignment *assignment,
                                                struct cap_err *err)
@@ -370,7 +384,9 @@ static enum infer_shard_outcome run_assignment(struct infer_worker *worker,
     }
     setup.engine->unwanted = is_unwanted; /* a stop ends a long step in its middle, too */
     setup.engine->unwanted_arg = &wanted;
-    outcome = infer_shard_run(&setup, err);
+    outcome = make_prompts(worker, assignment, &wanted, err) ? infer_shard_run(&setup, err)
+              : is_unwanted(&wanted)                         ? INFER_SHARD_UNWANTED
+                                                             : INFER_SHARD_FAILED;
     setup.engine->unwanted = NULL;
     if (outcome == INFER_SHARD_FAILED) /* it may be lost; the next shard opens it again */
         infer_engine_slot_close(&worker->slot);

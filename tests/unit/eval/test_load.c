@@ -201,6 +201,79 @@ static void times_that_go_back_make_times_invalid(void **state)
     }
 }
 
+/* ---- fixed lengths ---- */
+
+static struct eval_evidence *fixed_run(bool in_engine, const int *prompt_tokens, int count)
+{
+    struct eval_run run = open_loop();
+    struct eval_evidence *e;
+
+    run.attempted = (uint32_t)count;
+    run.in_engine = in_engine;
+    run.exact_input = 200;
+    run.exact_tokens = 2;
+    e = eval_evidence_new(&run);
+    for (int i = 0; i < count; i++) {
+        Moecap__V1__SampleAnswer answer = MOECAP__V1__SAMPLE_ANSWER__INIT;
+        Moecap__V1__Timing timing = MOECAP__V1__TIMING__INIT;
+        Moecap__V1__Verdict verdict = MOECAP__V1__VERDICT__INIT;
+
+        answer.status = MOECAP__V1__SAMPLE_STATUS__SAMPLE_STATUS_COMPLETED;
+        answer.finish_reason = "length";
+        answer.timing = &timing;
+        timing.opt_first_case = MOECAP__V1__TIMING__OPT_FIRST_FIRST_TOKEN_US;
+        timing.first_token_us = 100;
+        timing.ended_us = 200;
+        answer.opt_output_tokens_case = MOECAP__V1__SAMPLE_ANSWER__OPT_OUTPUT_TOKENS_OUTPUT_TOKENS;
+        answer.output_tokens = 2;
+        if (prompt_tokens[i] > 0) {
+            answer.opt_prompt_tokens_case =
+                MOECAP__V1__SAMPLE_ANSWER__OPT_PROMPT_TOKENS_PROMPT_TOKENS;
+            answer.prompt_tokens = (uint32_t)prompt_tokens[i];
+        }
+        eval_evidence_add_answer(e, &answer);
+        verdict.metric = "acc";
+        verdict.kind = MOECAP__V1__VERDICT_KIND__VERDICT_KIND_WRONG;
+        eval_evidence_add_verdict(e, &verdict);
+    }
+    return e;
+}
+
+/* Nobody asked a question: 0 % would be a lie. */
+static void trap_d9_random_text_has_no_accuracy(void **state)
+{
+    CAP_AUTO(eval_evidence) e = fixed_run(true, (int[]){200, 200}, 2);
+
+    (void)state;
+    assert_none(e, "accuracy", "random text: no answer is right or wrong");
+    assert_none(e, "acc", "random text: no answer is right or wrong");
+    assert_none(e, "unanswered", "random text: no answer is right or wrong");
+    assert_value(e, "completed", 2);
+    assert_non_null(mark(e, "random-text"));
+    assert_null(mark(e, "lengths-about"));
+    assert_false(figure(e, "ttft_ms_mean")->invalid);
+}
+
+static void prompts_of_another_length_make_times_invalid(void **state)
+{
+    CAP_AUTO(eval_evidence) ours = fixed_run(true, (int[]){200, 201}, 2);
+    CAP_AUTO(eval_evidence) near = fixed_run(false, (int[]){200, 197}, 2);
+    CAP_AUTO(eval_evidence) far = fixed_run(false, (int[]){200, 190}, 2);
+    CAP_AUTO(eval_evidence) silent = fixed_run(false, (int[]){200, 0}, 2);
+
+    (void)state;
+    assert_string_equal(figure(ours, "ttft_ms_mean")->reason,
+                        "1 prompts are up to 1 tokens away from the 200 that were asked for");
+    assert_false(figure(near, "ttft_ms_mean")->invalid);
+    assert_string_equal(mark(near, "lengths-about"),
+                        "prompts have 200 tokens, give or take 3: the server's usage counts them");
+    assert_true(figure(far, "e2e_ms_mean")->invalid);
+    assert_null(mark(far, "lengths-about"));
+    assert_string_equal(mark(silent, "lengths-unknown"),
+                        "the server did not count the tokens of 1 prompts: whether they have 200 "
+                        "is not known");
+}
+
 /* ---- marks ---- */
 
 static void a_late_client_is_part_of_the_latency_and_says_so(void **state)
@@ -251,6 +324,8 @@ int main(void)
         cmocka_unit_test(a_closed_loop_has_no_schedule_but_a_queue),
         cmocka_unit_test(what_a_node_or_a_server_does_not_say_is_null),
         cmocka_unit_test(times_that_go_back_make_times_invalid),
+        cmocka_unit_test(trap_d9_random_text_has_no_accuracy),
+        cmocka_unit_test(prompts_of_another_length_make_times_invalid),
         cmocka_unit_test(a_late_client_is_part_of_the_latency_and_says_so),
         cmocka_unit_test(a_busy_client_a_full_node_and_a_noisy_host_are_marked),
     };

@@ -285,7 +285,7 @@ static void scalars_are_those_of_pyyaml(void **state)
 static void a_definition_reads_back_to_the_same_task(void **state)
 {
     char path[4096];
-    static const char *const names[] = {"gsm-mini", "choice-mini", "choice-mini-letter", "gsm8k"};
+    static const char *const names[] = {"gsm-mini", "choice-mini", "choice-mini-letter", "fixed", "gsm8k"};
 
     (void)state;
     for (size_t i = 0; i < CAP_COUNT_OF(names); i++) {
@@ -313,6 +313,7 @@ static void the_shipped_tasks_have_their_headlines(void **state)
     } cases[] = {{"gsm-mini", "exact_match,strict-match", "1"},
                  {"choice-mini", "acc", "1"},
                  {"choice-mini-letter", "exact_match,letter", "1"},
+                 {"fixed", "exact_match", "1"},
                  {"gsm8k", "exact_match,strict-match", "3.0"}};
 
     (void)state;

@@ -158,6 +158,7 @@ static void every_example_is_accepted(void **state)
         const struct cap_knob *knob = &cap_knobs[i];
         Moecap__V1__EvaluationSpec spec = MOECAP__V1__EVALUATION_SPEC__INIT;
         struct cap_spec_faults faults = {.count = 0};
+        bool is_fixed = i == CAP_KNOB_input_tokens || i == CAP_KNOB_output_tokens;
 
         if (!knob->example)
             continue;
@@ -166,7 +167,8 @@ static void every_example_is_accepted(void **state)
         if (i != CAP_KNOB_model)
             cap_spec_set_text(&spec, CAP_KNOB_model, "m", arena, &faults);
         if (i != CAP_KNOB_tasks)
-            cap_spec_set_text(&spec, CAP_KNOB_tasks, "t", arena, &faults);
+            cap_spec_set_text(&spec, CAP_KNOB_tasks, is_fixed ? CAP_TASK_FIXED : "t", arena,
+                              &faults);
         if (knob->when == CAP_WHEN_SERVER || i == CAP_KNOB_engine) {
             if (i != CAP_KNOB_engine)
                 cap_spec_set_text(&spec, CAP_KNOB_engine, "vllm", arena, &faults);
@@ -346,6 +348,10 @@ static void what_is_not_of_the_knobs_kind_is_told_with_range_and_example(void **
          "load.ramp_s needs load.ramp_to_per_s"},
         {"'load': {'replay': '1,0'}", "spec.load.replay",
          "load.replay: line 1: 0 comes after 1: times go back"},
+        {"'load': {'input_tokens': 8, 'output_tokens': 8}", "spec.load.input_tokens",
+         "load.input_tokens is of the task \"fixed\" alone: its prompts are random text"},
+        {"'load': {'output_tokens': 8}", "spec.load.output_tokens",
+         "load.output_tokens needs load.input_tokens"},
         {"'slo': {'ttft_ms': -1}", "spec.slo.ttft_ms",
          "slo.ttft_ms -1 is not above 0 and up to 1e+09"},
     };
@@ -353,6 +359,36 @@ static void what_is_not_of_the_knobs_kind_is_told_with_range_and_example(void **
     (void)state;
     for (size_t i = 0; i < CAP_COUNT_OF(cases); i++)
         assert_refused(cases[i][0], cases[i][1], cases[i][2]);
+}
+
+/* The task fixed and its lengths need each other. */
+static void lengths_and_the_task_fixed_need_each_other(void **state)
+{
+    static const char *const cases[][2] = {
+        {"0 0 0", "task \"fixed\" needs load.input_tokens and load.output_tokens"},
+        {"8 0 0", "load.input_tokens needs load.output_tokens"},
+        {"8 8 9", "load.input_tokens excludes generation.max_tokens: the length is "
+                  "load.output_tokens"},
+        {"8 8 0", NULL},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < CAP_COUNT_OF(cases); i++) {
+        Moecap__V1__EvaluationSpec spec = MOECAP__V1__EVALUATION_SPEC__INIT;
+        struct cap_spec_faults faults = {.count = 0};
+        const enum cap_knob_id ids[] = {CAP_KNOB_input_tokens, CAP_KNOB_output_tokens,
+                                        CAP_KNOB_max_tokens};
+
+        cap_spec_set_text(&spec, CAP_KNOB_model, "m", arena, &faults);
+        cap_spec_set_text(&spec, CAP_KNOB_tasks, "fixed", arena, &faults);
+        for (size_t k = 0; k < 3; k++)
+            cap_spec_set_text(&spec, ids[k], (char[]){cases[i][0][2 * k], '\0'}, arena, &faults);
+        assert_true(cap_spec_fill(&spec, arena));
+        cap_spec_check(&spec, &faults);
+        assert_int_equal(faults.count, cases[i][1] != NULL);
+        if (cases[i][1])
+            assert_string_equal(faults.items[0].sentence, cases[i][1]);
+    }
 }
 
 static void texts_have_a_length_and_are_utf8(void **state)
@@ -694,6 +730,7 @@ int main(void)
         TEST(a_declared_config_may_hold_what_python_writes),
         TEST(every_wrong_value_is_named_with_its_range),
         TEST(what_is_not_of_the_knobs_kind_is_told_with_range_and_example),
+        TEST(lengths_and_the_task_fixed_need_each_other),
         TEST(texts_have_a_length_and_are_utf8),
         TEST(not_a_number_is_in_no_range),
         TEST(known_precisions_that_our_engine_lacks_are_no_misspelling),

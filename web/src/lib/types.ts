@@ -36,6 +36,8 @@ export interface Spec {
     burstiness?: number;
     ramp_to_per_s?: number;
     ramp_s?: number;
+    input_tokens?: number;
+    output_tokens?: number;
   };
   hardware?: { description: string; device: string; device_count?: number } | null;
   parallelism?: { tensor?: number; pipeline?: number; data?: number; expert?: number } | null;
