@@ -59,8 +59,8 @@ static const struct cap_table_column board_columns[] = {
     {"top_k", "report.top_k"},
     {"parameters", "report.parameters"},
     {"active_parameters", "report.active_parameters"},
-    {"headline_metric", "headline_metric"},
     {"marks", "marks[].id"},
+    {"headline_metric", "headline_metric"},
 };
 
 /* A figure beyond its physical limit is never shown as a result: its reason stands alone. */

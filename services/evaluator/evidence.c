@@ -27,6 +27,7 @@ void eval_evidence_free(struct eval_evidence *evidence)
     if (!evidence)
         return;
     eval_requests_done(&evidence->requests);
+    free(evidence->right.bits);
     free(evidence->ttft.items);
     free(evidence->tpot.items);
     free(evidence->itl.items);
@@ -219,6 +220,9 @@ bool eval_run_read(const Moecap__V1__EvidenceHeader *header, struct cap_arena *a
         .concurrency =
             load && load->kind_case == MOECAP__V1__LOAD__KIND_CONCURRENCY ? load->concurrency : 0,
     };
+    if (header->spec && header->spec->slo)
+        out->slo = (struct eval_slo){header->spec->slo->ttft_ms, header->spec->slo->tpot_ms,
+                                     header->spec->slo->e2e_ms};
     return (eval_audit_read(header, arena, &out->audit) &&
             eval_hardware_read(header->spec, header->report, arena, &out->hardware) &&
             read_model(header, arena, out) &&
@@ -417,6 +421,8 @@ void eval_evidence_add_verdict(struct eval_evidence *e, const Moecap__V1__Verdic
             e->verdicts[i]++;
             e->correct[i] += verdict->kind == MOECAP__V1__VERDICT_KIND__VERDICT_KIND_CORRECT;
             e->unanswered += i == 0 && verdict->unanswered;
+            if (i == 0 && verdict->kind == MOECAP__V1__VERDICT_KIND__VERDICT_KIND_CORRECT)
+                eval_right_add(&e->right, verdict->ordinal);
             return;
         }
 }

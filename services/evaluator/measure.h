@@ -86,8 +86,11 @@ struct eval_run {
     bool shape_declared;  /* experts and top_k are what the submitter said */
     bool in_engine;       /* times were taken in the engine, not at an HTTP client */
     uint32_t concurrency; /* requests in flight of a closed loop; 0: an open one */
-    bool is_open;         /* requests had times at which they were due */
-    struct eval_client {  /* the load generator of itself; negative or 0 = it does not say */
+    struct eval_slo {
+        double ttft_ms, tpot_ms, e2e_ms; /* of a request, at most; 0: no limit */
+    } slo;
+    bool is_open;        /* requests had times at which they were due */
+    struct eval_client { /* the load generator of itself; negative or 0 = it does not say */
         double cpu_share, busy_share, host_load;
         uint32_t host_cores, held_arrivals;
     } client;
@@ -148,6 +151,12 @@ struct eval_requests {
     size_t count, room;
     uint32_t *gaps; /* of all requests, in microseconds */
     size_t gap_count, gap_room;
+    bool overflowed;
+};
+
+struct eval_right { /* a bit for each ordinal */
+    uint8_t *bits;
+    size_t bytes;
     bool overflowed;
 };
 
@@ -230,6 +239,7 @@ struct eval_evidence {
     uint64_t without_gaps, without_first_count; /* how many tokens came first is not known */
     int64_t first_submitted_us, last_ended_us;
     struct eval_requests requests;
+    struct eval_right right;
     struct eval_settling settling;           /* by eval_settle, and so are: */
     struct eval_values ttft, tpot, itl, e2e; /* of completed requests behind the warm-up */
     struct eval_values queue, service_ttft;  /* likewise */
@@ -274,6 +284,24 @@ struct eval_window {
 struct eval_window eval_window_of(const struct eval_evidence *e);
 /* Whether a request completed within it. */
 bool eval_in_window(const struct eval_evidence *e, const struct eval_request *r);
+
+/* The requests of the window in the order of their ends, for the interval of a rate: what each
+ * brought (`amounts`, for the caller to fill) over the time since the end before it. */
+struct eval_ends {
+    const struct eval_request **items;
+    double *amounts, *times_s;
+    size_t count, block;
+};
+struct eval_ends *eval_ends_new(const struct eval_evidence *e);
+void eval_ends_free(struct eval_ends *ends);
+CAP_DEFINE_AUTO(eval_ends)
+struct cap_interval;
+/* False for too few. */
+bool eval_ends_interval(const struct eval_ends *ends, struct cap_interval *out);
+
+/* Which samples the task's first metric found right. */
+void eval_right_add(struct eval_right *right, uint32_t ordinal);
+bool eval_is_right(const struct eval_right *right, uint32_t ordinal);
 
 /* ================ figures (figure.c), families (measure.c) ================ */
 

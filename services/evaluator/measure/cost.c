@@ -255,6 +255,19 @@ static void measure_busy(struct pricing *p)
     pass_on_invalid(p, id, EVAL_FIGURE_output_tokens_per_s);
 }
 
+/* Good requests for each dollar: their rate over that of the price. */
+static void measure_goodput(struct pricing *p, enum eval_figure_id id, enum eval_figure_id rate)
+{
+    double low, high;
+
+    if (!rests_on(p, id, rate))
+        return;
+    set(p, id, eval_figure_value(p->f, rate) / p->usd_per_s);
+    if (eval_figure_interval(p->f, rate, &low, &high))
+        eval_figure_between(p->f, id, low / p->usd_per_s, high / p->usd_per_s);
+    pass_on_invalid(p, id, rate);
+}
+
 /* ---- the whole ---- */
 
 /* Mean power of a kind of device over the run; NAN where it was not measured, or wrongly. */
@@ -319,6 +332,8 @@ void eval_cost_figures(const struct eval_cost_run *run, struct eval_figures *f)
     measure_correct(&p);
     measure_tokens(&p);
     measure_busy(&p);
+    measure_goodput(&p, EVAL_FIGURE_goodput_per_usd, EVAL_FIGURE_goodput_per_s);
+    measure_goodput(&p, EVAL_FIGURE_quality_goodput_per_usd, EVAL_FIGURE_quality_goodput_per_s);
 }
 
 void eval_measure_cost(struct eval_evidence *e, struct eval_figures *f)

@@ -1,6 +1,4 @@
 /* Rates: of the whole run by its wall clock, and of an engine's passes by their own time. */
-#include <stdlib.h>
-
 #include "base/auto.h"
 #include "measure.h"
 #include "stats/stats.h"
@@ -31,7 +29,7 @@ const char *eval_counts_problem(const struct eval_evidence *e)
                                     : "token counts are not known";
 }
 
-/* ---- intervals: what ended, and the time since the end before it, in the order of ends ---- */
+/* ---- intervals ---- */
 
 enum { ENDS_OF = 4 };
 static const unsigned rates[ENDS_OF] = {
@@ -49,59 +47,15 @@ static double amount_of(const struct eval_request *r, int rate)
     return amounts[rate];
 }
 
-static int by_end(const void *a, const void *b)
-{
-    const struct eval_request *x = *(const struct eval_request *const *)a,
-                              *y = *(const struct eval_request *const *)b;
-
-    return (x->ended_us > y->ended_us) - (x->ended_us < y->ended_us);
-}
-
-static const struct eval_request **ends_of(const struct eval_evidence *e, size_t *out_count)
-{
-    const struct eval_request **ends = malloc((e->requests.count + 1) * sizeof *ends);
-
-    if (!ends)
-        abort();
-    *out_count = 0;
-    for (size_t i = 0; i < e->requests.count; i++)
-        if (eval_in_window(e, &e->requests.items[i]))
-            ends[(*out_count)++] = &e->requests.items[i];
-    qsort(ends, *out_count, sizeof *ends, by_end);
-    return ends;
-}
-
-/* Requests that are in flight together end together: a block holds a few rounds of them. */
-static size_t block_of(const struct eval_evidence *e, size_t count)
-{
-    size_t usual = cap_stats_block(count);
-
-    return usual > e->settling.in_flight ? usual : e->settling.in_flight;
-}
-
 static void set_intervals(const struct eval_evidence *e, struct eval_figures *f)
 {
-    const struct eval_settling *s = &e->settling;
-    size_t count;
-    CAP_AUTO_MEM const struct eval_request **ends = ends_of(e, &count);
-    CAP_AUTO_MEM double *amounts = malloc((count + 1) * sizeof *amounts);
-    CAP_AUTO_MEM double *times = malloc((count + 1) * sizeof *times);
-    int64_t before = s->settled ? s->from_us : e->first_submitted_us;
+    CAP_AUTO(eval_ends) ends = eval_ends_new(e);
     struct cap_interval between;
 
-    if (!amounts || !times)
-        abort();
-    for (size_t i = 0; i < count; i++) {
-        times[i] = (double)(ends[i]->ended_us - before) / 1e6;
-        before = ends[i]->ended_us;
-    }
-    if (s->settled && count > 0)
-        times[count - 1] += (double)(s->to_us - before) / 1e6;
     for (int rate = 0; rate < ENDS_OF; rate++) {
-        for (size_t i = 0; i < count; i++)
-            amounts[i] = amount_of(ends[i], rate);
-        if (eval_figure_has(f, rates[rate]) &&
-            cap_stats_ratio(amounts, times, count, block_of(e, count), &between))
+        for (size_t i = 0; i < ends->count; i++)
+            ends->amounts[i] = amount_of(ends->items[i], rate);
+        if (eval_figure_has(f, rates[rate]) && eval_ends_interval(ends, &between))
             eval_figure_between(f, rates[rate], between.low, between.high);
     }
 }

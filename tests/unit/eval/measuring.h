@@ -52,6 +52,7 @@ struct told {
     int prompt_tokens, output_tokens, first_chunk_tokens; /* below 0: not known */
     const uint32_t *gaps_us;
     size_t gap_count;
+    uint32_t ordinal;
 };
 
 static inline void add_told(struct eval_evidence *e, const struct told *told)
@@ -61,6 +62,7 @@ static inline void add_told(struct eval_evidence *e, const struct told *told)
 
     answer.status = MOECAP__V1__SAMPLE_STATUS__SAMPLE_STATUS_COMPLETED;
     answer.finish_reason = "stop";
+    answer.ordinal = told->ordinal;
     answer.timing = &timing;
     timing.submitted_us = told->submitted_us;
     timing.ended_us = told->ended_us;
