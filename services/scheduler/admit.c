@@ -16,6 +16,7 @@
 
 #include "base/rand.h"
 #include "digest/digest.h"
+#include "hardware/hardware.h"
 #include "http/url.h"
 
 /* ---- can it run here? ---- */
@@ -104,6 +105,44 @@ void sched_admit(const Moecap__V1__EvaluationSpec *spec, const struct sched_know
     admit_tasks(spec, known, io_faults);
     admit_length(spec, known, io_faults);
     admit_url(spec, known, io_faults);
+}
+
+/* ---- is its hardware known? ---- */
+
+static unsigned devices_of(const Moecap__V1__EvaluationSpec *spec)
+{
+    static const enum cap_knob_id factors[] = {CAP_KNOB_tensor, CAP_KNOB_pipeline, CAP_KNOB_data};
+    unsigned devices = 1;
+
+    for (size_t i = 0; i < CAP_COUNT_OF(factors); i++) {
+        struct cap_knob_value value = cap_spec_get(spec, factors[i]);
+
+        if (value.is_set && value.whole > 0)
+            devices *= (unsigned)value.whole;
+    }
+    return devices;
+}
+
+const char *sched_hardware_doubt(const Moecap__V1__EvaluationSpec *spec, struct cap_arena *arena)
+{
+    const char *text = spec->hardware ? spec->hardware->description : "";
+    unsigned needed = devices_of(spec);
+    struct cap_hardware found;
+    struct cap_err why = {0};
+
+    if (!*text)
+        return NULL;
+    if (!cap_hardware_find(text, 0, &found, &why))
+        return cap_arena_printf(arena,
+                                "hardware: %s; without --peak-bandwidth and --peak-flops the runs "
+                                "have no utilisation, without --rent or --price no cost",
+                                why.text);
+    if (found.counted && needed > found.count)
+        return cap_arena_printf(arena,
+                                "hardware: \"%.120s\" says %u, parallelism needs %u devices; "
+                                "correct one, or the runs have no utilisation and no cost",
+                                text, found.count, needed);
+    return NULL;
 }
 
 /* ---- which samples? ---- */

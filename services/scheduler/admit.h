@@ -26,6 +26,10 @@ struct sched_known {
 void sched_admit(const Moecap__V1__EvaluationSpec *spec, const struct sched_known *known,
                  struct cap_spec_faults *io_faults);
 
+/* Why utilisation and cost of this evaluation will have no peaks or prices: a sentence in the
+ * arena; NULL when the declared hardware is known, or none was declared. It runs all the same. */
+const char *sched_hardware_doubt(const Moecap__V1__EvaluationSpec *spec, struct cap_arena *arena);
+
 struct sched_selection {
     uint32_t *ordinals; /* ascending, in the arena */
     size_t count;

@@ -101,21 +101,27 @@ static bool plan(struct sched_service *service, const Moecap__V1__EvaluationSpec
     return true;
 }
 
-static void warn_if_nobody(struct sched_service *service, const Moecap__V1__EvaluationSpec *spec,
-                           struct cap_arena *arena, Moecap__V1__SubmitReply *reply)
+enum { WARNINGS_MAX = 2 };
+
+static void warn(Moecap__V1__SubmitReply *reply, const char *text)
+{
+    if (text && reply->warnings && reply->n_warnings < WARNINGS_MAX)
+        reply->warnings[reply->n_warnings++] = (char *)text;
+}
+
+static void add_warnings(struct sched_service *service, const Moecap__V1__EvaluationSpec *spec,
+                         struct cap_arena *arena, Moecap__V1__SubmitReply *reply)
 {
     char reason[SCHED_REASON_BYTES];
     struct sched_needs needs;
-    char **warnings = cap_arena_array(arena, 1, sizeof *warnings);
 
+    reply->warnings = cap_arena_array(arena, WARNINGS_MAX, sizeof *reply->warnings);
     sched_needs_of(spec, &needs);
     sched_dispatcher_why_none(service->dispatcher, &needs, reason);
-    if (!*reason || !warnings)
-        return;
-    warnings[0] = cap_arena_printf(arena, "nothing runs yet: %s", reason);
-    reply->no_node = true;
-    reply->warnings = warnings;
-    reply->n_warnings = warnings[0] ? 1 : 0;
+    reply->no_node = *reason != '\0';
+    if (reply->no_node)
+        warn(reply, cap_arena_printf(arena, "nothing runs yet: %s", reason));
+    warn(reply, sched_hardware_doubt(spec, arena));
 }
 
 static void add_runs(struct sched_service *service, const Moecap__V1__EvaluationSpec *spec,
@@ -210,7 +216,7 @@ static bool submit(struct cap_rpc_call *call, const Moecap__V1__SubmitRequest *r
     enqueue.spec = spec;
     enqueue.spec_json = (char *)json;
     enqueue.config_hash = reply->config_hash = cap_arena_strdup(arena, hash);
-    warn_if_nobody(service, spec, arena, reply);
+    add_warnings(service, spec, arena, reply);
     if (!plan(service, spec, arena, &enqueue, reply, err))
         return false;
     return request->dry_run || enqueue_runs(service, spec, &enqueue, arena, reply, err);

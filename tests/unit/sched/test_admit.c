@@ -181,6 +181,32 @@ static void a_path_and_an_empty_house_are_not_judged_by_name(void **state)
 }
 
 /* A node asks whatever it reaches, and there a cloud keeps its credentials. */
+static void assert_doubt(const char *hardware, const char *tensor, const char *expected)
+{
+    const struct setting settings[] = {{CAP_KNOB_engine, "vllm"},
+                                       {CAP_KNOB_url, "http://127.0.0.1:1"},
+                                       {CAP_KNOB_hardware, hardware},
+                                       {CAP_KNOB_tensor, tensor}};
+    const char *doubt = sched_hardware_doubt(spec_with(settings, 4), spec_arena);
+
+    if (!expected)
+        assert_null(doubt);
+    else if (!doubt || !strstr(doubt, expected))
+        fail_msg("%s: %s", hardware, doubt);
+}
+
+static void hardware_that_is_not_known_is_told_at_once(void **state)
+{
+    (void)state;
+    assert_doubt("8x H100-SXM", "8", NULL);
+    assert_doubt("H100-SXM", "8", NULL); /* how many, the parallelism says */
+    assert_doubt("8x H100-SXM", "4", NULL);
+    assert_doubt("", "1", NULL);
+    assert_doubt("1x H100-SXM", "8", "\"1x H100-SXM\" says 1, parallelism needs 8");
+    assert_doubt("8x H100", "8", "\"8x H100\" may be H100-PCIe-80GB, H100-SXM-80GB; say which");
+    assert_doubt("our cluster", "8", "without --peak-bandwidth and --peak-flops");
+}
+
 static void a_link_local_address_needs_a_node_that_allows_it(void **state)
 {
     static const char *const unfit[] = {"http://169.254.169.254",
@@ -327,6 +353,7 @@ int main(void)
         TEST(a_hundred_wrong_fields_are_told_as_far_as_there_is_room),
         TEST(what_a_node_would_find_out_is_said_before),
         TEST(a_path_and_an_empty_house_are_not_judged_by_name),
+        TEST(hardware_that_is_not_known_is_told_at_once),
         TEST(a_link_local_address_needs_a_node_that_allows_it),
         TEST(without_limits_a_run_takes_every_sample),
         TEST(a_share_is_drawn_by_seed_and_task),

@@ -10,6 +10,7 @@ export const groups = [
   "Accuracy",
   "Performance",
   "MoE",
+  "Utilisation",
   "System",
   "Provenance",
   "More",

@@ -26,6 +26,7 @@ export const columns: readonly Column[] = [
   ...accuracyColumns(),
   ...performanceColumns(),
   ...moeColumns(),
+  ...utilisationColumns(),
   ...systemColumns(),
   ...provenanceColumns(),
 ];
@@ -249,6 +250,42 @@ function moeColumns(): Column[] {
       ...reported,
       width: 98,
       numeric: true,
+    }),
+  ];
+}
+
+function utilisationColumns(): Column[] {
+  const { figure } = columnsOf("Utilisation");
+  const share = (id: string, title: string, about: string, standard = false): Column => ({
+    ...figure(id, title, "%", about, { ...higher, share: true, standard, width: 128 }),
+    value: (r) => percentOf(r.figures.get(id)),
+  });
+  const phases = [
+    ["decode", "decode"],
+    ["prefill", "prefill"],
+    ["mixed", "mixed passes"],
+  ] as const;
+  return [
+    ...phases.flatMap(([id, phase]) => [
+      share(`smbu_${id}`, `S-MBU, ${phase}`, "Bytes moved by time, of the bandwidth by data sheet", id === "decode"),
+      share(
+        `smbu_${id}_attainable`,
+        `S-MBU, ${phase}, attained`,
+        "Bytes moved by time, of the bandwidth that the node's probe attained",
+        id === "decode",
+      ),
+      share(`smfu_${id}`, `S-MFU, ${phase}`, "Operations by time, of the peak by data sheet"),
+      share(
+        `smfu_${id}_attainable`,
+        `S-MFU, ${phase}, attained`,
+        "Operations by time, of what the node's probe attained at this precision",
+      ),
+    ]),
+    figure("peak_gb_per_s", "Bandwidth", "GB/s", "Of the machine's memory, by data sheet or as declared"),
+    figure("attainable_gb_per_s", "Bandwidth, attained", "GB/s", "Of main memory, by the node's probe", { width: 150 }),
+    figure("peak_gflop_per_s", "Peak", "GFLOP/s", "Dense, of the machine at this precision, by data sheet"),
+    figure("attainable_gflop_per_s", "Peak, attained", "GFLOP/s", "At this precision, by the node's probe", {
+      width: 130,
     }),
   ];
 }

@@ -12,6 +12,12 @@ const headlines: [id: string, title: string][] = [
   ["output_tokens_per_s", "Output"],
   ["activated_experts_decode", "Active experts per layer (decode)"],
 ];
+const utilisation: [id: string, title: string][] = [
+  ["smbu_decode", "S-MBU of data sheet (decode)"],
+  ["smbu_decode_attainable", "S-MBU of attainable (decode)"],
+  ["smfu_prefill", "S-MFU of data sheet (prefill)"],
+  ["smfu_prefill_attainable", "S-MFU of attainable (prefill)"],
+];
 
 export function Headlines({ run }: { run: Run }) {
   const accuracy = figureOf(run.row, run.row.headline_metric);
@@ -29,6 +35,12 @@ export function Headlines({ run }: { run: Run }) {
         {headlines.map(([id, title]) => (
           <Tile key={id} run={run} title={title} figure={figureOf(run.row, id)} />
         ))}
+        {utilisation
+          .map(([id, title]) => ({ id, title, figure: figureOf(run.row, id) }))
+          .filter(({ figure }) => figure?.value !== undefined && !figure.invalid)
+          .map(({ id, title, figure }) => (
+            <Tile key={id} run={run} title={title} figure={figure} share />
+          ))}
       </dl>
       <MarkList marks={run.row.marks} />
     </>
