@@ -448,6 +448,9 @@ static void add_work(struct eval_phase_sums *sums, const Moecap__V1__Pass *pass,
         sums->bytes_passes++;
         sums->bytes_ns += pass->duration_ns;
         add_traffic(sums, pass->weight_bytes + pass->kv_bytes, cache_bytes);
+        eval_buckets_add(&sums->gb_s, EVAL_RATE_LOWEST,
+                         ((double)pass->weight_bytes + (double)pass->kv_bytes) /
+                             (double)pass->duration_ns);
         eval_series_add(&sums->bytes_by_ns, (double)pass->weight_bytes + (double)pass->kv_bytes,
                         (double)pass->duration_ns);
         eval_series_add(&sums->bytes_by_pass, (double)pass->weight_bytes + (double)pass->kv_bytes,
@@ -457,6 +460,7 @@ static void add_work(struct eval_phase_sums *sums, const Moecap__V1__Pass *pass,
         sums->flops += pass->flops;
         sums->flops_passes++;
         sums->flops_ns += pass->duration_ns;
+        eval_buckets_add(&sums->gflop_s, EVAL_RATE_LOWEST, pass->flops / (double)pass->duration_ns);
         eval_series_add(&sums->flops_by_ns, pass->flops, (double)pass->duration_ns);
     }
 }

@@ -6,6 +6,7 @@
 #include "measure.h"
 
 #include <math.h>
+#include <string.h>
 
 static const struct {
     const char *name, *reads;
@@ -18,38 +19,63 @@ static const struct {
 
 /* ---- histograms ---- */
 
-/* Buckets of 10 %: fine enough for a curve, and those of runs can be added. */
 enum { HISTOGRAM_LOWEST_US = 1 };
-static const double histogram_growth = 1.1;
 
-static bool add_histogram(const struct eval_values *values, const char *id, struct cap_arena *arena,
-                          Moecap__V1__Summary *out)
+void eval_buckets_add(struct eval_buckets *buckets, double lowest, double value)
+{
+    size_t bucket =
+        value > lowest ? (size_t)(log(value / lowest) / log(EVAL_HISTOGRAM_GROWTH)) : 0;
+
+    if (bucket >= EVAL_HISTOGRAM_BUCKETS_MAX)
+        bucket = EVAL_HISTOGRAM_BUCKETS_MAX - 1;
+    buckets->counts[bucket]++;
+    if (bucket + 1 > buckets->used)
+        buckets->used = bucket + 1;
+}
+
+/* An empty one is left out. */
+static bool add_buckets(const struct eval_buckets *buckets, double lowest, const char *id,
+                        struct cap_arena *arena, Moecap__V1__Summary *out)
 {
     Moecap__V1__Histogram *h;
 
-    if (values->count == 0)
+    if (buckets->used == 0)
         return true;
     if (!(h = cap_arena_alloc(arena, sizeof *h)))
         return false;
     moecap__v1__histogram__init(h);
     h->id = (char *)id;
-    h->lowest = HISTOGRAM_LOWEST_US;
-    h->growth = histogram_growth;
-    h->counts = cap_arena_array(arena, EVAL_HISTOGRAM_BUCKETS_MAX, sizeof *h->counts);
+    h->lowest = lowest;
+    h->growth = EVAL_HISTOGRAM_GROWTH;
+    h->n_counts = buckets->used;
+    h->counts = cap_arena_array(arena, buckets->used, sizeof *h->counts);
     if (!h->counts)
         return false;
-    for (size_t i = 0; i < values->count; i++) {
-        double v = values->items[i];
-        size_t bucket = v > HISTOGRAM_LOWEST_US ? (size_t)(log(v) / log(histogram_growth)) : 0;
-
-        if (bucket >= EVAL_HISTOGRAM_BUCKETS_MAX)
-            bucket = EVAL_HISTOGRAM_BUCKETS_MAX - 1;
-        h->counts[bucket]++;
-        if (bucket + 1 > h->n_counts)
-            h->n_counts = bucket + 1;
-    }
+    memcpy(h->counts, buckets->counts, buckets->used * sizeof *h->counts);
     out->histograms[out->n_histograms++] = h;
     return true;
+}
+
+static bool add_times(const struct eval_values *values, const char *id, struct cap_arena *arena,
+                      Moecap__V1__Summary *out)
+{
+    struct eval_buckets buckets = {.used = 0};
+
+    for (size_t i = 0; i < values->count; i++)
+        eval_buckets_add(&buckets, HISTOGRAM_LOWEST_US, values->items[i]);
+    return add_buckets(&buckets, HISTOGRAM_LOWEST_US, id, arena, out);
+}
+
+static bool add_rates(const struct eval_evidence *e, struct cap_arena *arena,
+                      Moecap__V1__Summary *out)
+{
+    const struct eval_phase_sums *prefill = &e->phases[EVAL_PREFILL];
+    const struct eval_phase_sums *decode = &e->phases[EVAL_DECODE];
+
+    return add_buckets(&prefill->gb_s, EVAL_RATE_LOWEST, "prefill_gb_per_s", arena, out) &&
+           add_buckets(&prefill->gflop_s, EVAL_RATE_LOWEST, "prefill_gflop_per_s", arena, out) &&
+           add_buckets(&decode->gb_s, EVAL_RATE_LOWEST, "decode_gb_per_s", arena, out) &&
+           add_buckets(&decode->gflop_s, EVAL_RATE_LOWEST, "decode_gflop_per_s", arena, out);
 }
 
 /* A run that was interrupted has no times, so it has no curve of them either. */
@@ -58,10 +84,11 @@ static bool add_histograms(const struct eval_evidence *e, struct cap_arena *aren
 {
     out->histograms = cap_arena_array(arena, EVAL_HISTOGRAMS_MAX, sizeof *out->histograms);
     return out->histograms &&
-           (eval_timing_problem(e) || (add_histogram(&e->ttft, "ttft_us", arena, out) &&
-                                       add_histogram(&e->tpot, "tpot_us", arena, out) &&
-                                       add_histogram(&e->itl, "itl_us", arena, out) &&
-                                       add_histogram(&e->e2e, "e2e_us", arena, out)));
+           (eval_timing_problem(e) ||
+            (add_times(&e->ttft, "ttft_us", arena, out) &&
+             add_times(&e->tpot, "tpot_us", arena, out) &&
+             add_times(&e->itl, "itl_us", arena, out) && add_times(&e->e2e, "e2e_us", arena, out) &&
+             add_rates(e, arena, out)));
 }
 
 /* ---- curves ---- */

@@ -186,6 +186,19 @@ struct eval_series {
     uint64_t pairs;
 };
 
+/* Counts of a histogram whose buckets are 10 % wide, the first from `lowest` on. */
+enum { EVAL_HISTOGRAM_BUCKETS_MAX = 288 };
+#define EVAL_HISTOGRAM_GROWTH 1.1
+/* Of rates of passes, in GB/s and GFLOP/s. */
+#define EVAL_RATE_LOWEST 1e-3
+
+struct eval_buckets {
+    uint64_t counts[EVAL_HISTOGRAM_BUCKETS_MAX];
+    size_t used; /* up to the last that holds something */
+};
+
+void eval_buckets_add(struct eval_buckets *buckets, double lowest, double value);
+
 struct eval_phase_sums {
     uint64_t passes, tokens, sequences, duration_ns;
     uint64_t without_duration;               /* passes that say 0 ns: left out, and counted here */
@@ -198,6 +211,7 @@ struct eval_phase_sums {
     uint64_t flops_passes, flops_ns;
     /* of the bytes, what a processor's last-level cache cannot have kept from the pass before */
     uint64_t memory_bytes, in_cache_passes;
+    struct eval_buckets gb_s, gflop_s; /* of the passes, one by one */
     struct eval_series tokens_by_ns, sequences_by_pass, experts_by_layer, bytes_by_ns, flops_by_ns,
         bytes_by_pass;
 };
@@ -312,7 +326,7 @@ enum eval_figure_id {
     EVAL_FIGURE_COUNT
 };
 
-enum { EVAL_MARKS_MAX = 32, EVAL_HISTOGRAMS_MAX = 4, EVAL_HISTOGRAM_BUCKETS_MAX = 288 };
+enum { EVAL_MARKS_MAX = 32, EVAL_HISTOGRAMS_MAX = 8 };
 
 /* Fills the summary: a figure for each of the task's metrics, then the table's rows in order. Texts
  * live in the arena or with the evidence. False when the arena is full. */

@@ -180,6 +180,50 @@ static void utilisation_is_work_over_time_over_the_peak(void **state)
     assert_none(e, "smbu_mixed", "no mixed passes");
 }
 
+static const Moecap__V1__Histogram *histogram(struct eval_evidence *e, const char *id)
+{
+    Moecap__V1__Summary summary;
+
+    assert_true(eval_measure(e, arena, &summary));
+    for (size_t i = 0; i < summary.n_histograms; i++)
+        if (strcmp(summary.histograms[i]->id, id) == 0)
+            return summary.histograms[i];
+    return NULL;
+}
+
+/* Passes in the bucket that holds this rate. */
+static uint64_t passes_at(const Moecap__V1__Histogram *h, double rate)
+{
+    double from = h->lowest;
+
+    for (size_t i = 0; i < h->n_counts; i++, from *= h->growth)
+        if (rate >= from && rate < from * h->growth)
+            return h->counts[i];
+    return 0;
+}
+
+static void the_distribution_over_passes_is_kept(void **state)
+{
+    struct told told;
+    const Moecap__V1__Histogram *h;
+    CAP_AUTO(eval_evidence) e = NULL;
+
+    (void)state;
+    tell(&told);
+    e = evidence_of(&told);
+    add_pass(e, DECODE, 3, 4, 10); /* 300 GB/s, 400 GFLOP/s */
+    add_pass(e, DECODE, 3, 4, 10);
+    add_pass(e, DECODE, 3, 4, 90); /* 33 and 44 */
+    h = histogram(e, "decode_gb_per_s");
+    assert_non_null(h);
+    assert_int_equal(passes_at(h, 300), 2);
+    assert_int_equal(passes_at(h, 33.3), 1);
+    h = histogram(e, "decode_gflop_per_s");
+    assert_non_null(h);
+    assert_int_equal(passes_at(h, 400), 2);
+    assert_null(histogram(e, "prefill_gb_per_s"));
+}
+
 /* ---- traps ---- */
 
 static void trap_d16_a_mixed_pass_is_in_neither_phase(void **state)
@@ -474,6 +518,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(utilisation_is_work_over_time_over_the_peak),
+        cmocka_unit_test(the_distribution_over_passes_is_kept),
         cmocka_unit_test(trap_d16_a_mixed_pass_is_in_neither_phase),
         cmocka_unit_test(trap_d17_it_is_a_sum_over_a_sum_not_a_mean_of_ratios),
         cmocka_unit_test(trap_c10_a_pass_without_duration_lends_no_work),

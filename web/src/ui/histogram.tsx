@@ -7,38 +7,62 @@ import { useWidth } from "../lib/width.ts";
 
 export interface Mark {
   name: string;
-  us: number;
+  at: number;
 }
+
+type Say = (value: number) => string;
 
 const height = 170;
 const margin = { left: 14, right: 22, top: 20, bottom: 26 };
 const tickWidth = 62;
 const markWidth = 30;
 
-export function HistogramChart({ histogram, title, marks }: { histogram: Histogram; title: string; marks: Mark[] }) {
+export function HistogramChart({
+  histogram,
+  title,
+  marks,
+  say = microseconds,
+}: {
+  histogram: Histogram;
+  title: string;
+  marks: Mark[];
+  say?: Say;
+}) {
   const frame = useRef<HTMLDivElement>(null);
   const width = useWidth(frame);
   const buckets = bucketsOf(histogram);
   const total = buckets.reduce((sum, b) => sum + b.count, 0);
-  const label = `${title}: ${plural(total, "value")}${buckets.length ? ` from ${microseconds(buckets[0]!.from)} to ${microseconds(buckets.at(-1)!.to)}` : ""}. ${marks.map((m) => `${m.name} ${microseconds(m.us)}`).join(", ")}`;
+  const label = `${title}: ${plural(total, "value")}${buckets.length ? ` from ${say(buckets[0]!.from)} to ${say(buckets.at(-1)!.to)}` : ""}. ${marks.map((m) => `${m.name} ${say(m.at)}`).join(", ")}`;
   return (
     <figure class="histogram" data-testid="histogram">
       <figcaption>
         <b>{title}</b>{" "}
         <span class="soft">
           {plural(total, "value")}
-          {marks.map((m) => ` · ${unbroken(`${m.name} ${microseconds(m.us)}`)}`).join("")}
+          {marks.map((m) => ` · ${unbroken(`${m.name} ${say(m.at)}`)}`).join("")}
         </span>
       </figcaption>
       <div ref={frame} class="chart" style={{ height: `${height}px` }}>
-        {width > 0 && buckets.length > 0 && <Chart buckets={buckets} width={width} marks={marks} label={label} />}
+        {width > 0 && buckets.length > 0 && <Chart buckets={buckets} width={width} marks={marks} label={label} say={say} />}
       </div>
-      <BucketTable buckets={buckets} total={total} />
+      <BucketTable buckets={buckets} total={total} say={say} />
     </figure>
   );
 }
 
-function Chart({ buckets, width, marks, label }: { buckets: Bucket[]; width: number; marks: Mark[]; label: string }) {
+function Chart({
+  buckets,
+  width,
+  marks,
+  label,
+  say,
+}: {
+  buckets: Bucket[];
+  width: number;
+  marks: Mark[];
+  label: string;
+  say: Say;
+}) {
   const min = buckets[0]!.from,
     max = buckets.at(-1)!.to;
   const top = Math.max(...buckets.map((b) => b.count));
@@ -66,20 +90,20 @@ function Chart({ buckets, width, marks, label }: { buckets: Bucket[]; width: num
         <g key={t} class="tick">
           <line x1={x(t)} x2={x(t)} y1={base} y2={base + 4} />
           <text x={x(t)} y={height - 6} text-anchor="middle">
-            {microseconds(t)}
+            {say(t)}
           </text>
         </g>
       ))}
       {marks
-        .filter((m) => m.us >= min && m.us <= max)
+        .filter((m) => m.at >= min && m.at <= max)
         .map((m, i, all) => (
           <g key={m.name} class="mark">
-            <line x1={x(m.us)} x2={x(m.us)} y1={margin.top - 4} y2={base} />
+            <line x1={x(m.at)} x2={x(m.at)} y1={margin.top - 4} y2={base} />
             <text
-              x={x(m.us)}
+              x={x(m.at)}
               y={margin.top - 8}
               text-anchor={anchorOf(
-                all.map((one) => x(one.us)),
+                all.map((one) => x(one.at)),
                 i,
               )}
             >
@@ -105,7 +129,7 @@ function anchorOf(places: number[], i: number): "start" | "middle" | "end" {
   return near(i - 1) ? "start" : near(i + 1) ? "end" : "middle";
 }
 
-function BucketTable({ buckets, total }: { buckets: Bucket[]; total: number }) {
+function BucketTable({ buckets, total, say }: { buckets: Bucket[]; total: number; say: Say }) {
   const [open, set] = useState(false);
   return (
     <details class="as-table" onToggle={(event) => set(event.currentTarget.open)}>
@@ -134,8 +158,8 @@ function BucketTable({ buckets, total }: { buckets: Bucket[]; total: number }) {
                 .filter((b) => b.count > 0)
                 .map((b) => (
                   <tr key={b.from}>
-                    <td class="number">{microseconds(b.from)}</td>
-                    <td class="number">{microseconds(b.to)}</td>
+                    <td class="number">{say(b.from)}</td>
+                    <td class="number">{say(b.to)}</td>
                     <td class="number">{b.count.toLocaleString("en")}</td>
                     <td class="number">{((100 * b.count) / total).toFixed(1)} %</td>
                   </tr>

@@ -23,12 +23,14 @@ import { Figures, Headlines } from "./run/figures.tsx";
 import { Latency } from "./run/latency.tsx";
 import { SampleBrowser } from "./run/samples.tsx";
 import { type Part, parts, useRunState } from "./run/state.ts";
+import { Utilisation } from "./run/utilisation.tsx";
 
 const names: Record<Part, string> = {
   overview: "Overview",
   samples: "Samples",
   latency: "Latency",
   experts: "Experts",
+  utilisation: "Utilisation",
   cost: "Cost",
   energy: "Energy",
   provenance: "Provenance",
@@ -72,6 +74,7 @@ export function RunView({ id }: { id: string }) {
         {state.show === "samples" && <SampleBrowser run={run.value} />}
         {state.show === "latency" && <Latency run={run.value} />}
         {state.show === "experts" && <Experts run={run.value} />}
+        {state.show === "utilisation" && <Utilisation run={run.value} />}
         {state.show === "cost" && <Cost run={run.value} />}
         {state.show === "energy" && <Energy run={run.value} />}
         {state.show === "provenance" && <Provenance run={run.value} />}

@@ -58,6 +58,6 @@ function Kind({ run, id, title, about }: { run: Run; id: string; title: string; 
 function marksOf(run: Run, id: string): Mark[] {
   return ["p50", "p90", "p99"].flatMap((name) => {
     const ms = valueOf(figureOf(run.row, `${id}_ms_${name}`));
-    return ms === null ? [] : [{ name, us: ms * 1000 }];
+    return ms === null ? [] : [{ name, at: ms * 1000 }];
   });
 }
