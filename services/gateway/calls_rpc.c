@@ -4,6 +4,7 @@
 
 #include "base/json_why.h"
 #include "http/guard.h"
+#include "moecap/v1/evaluator.rpc.h"
 #include "moecap/v1/scheduler.rpc.h"
 #include "moecap/v1/store.rpc.h"
 #include "service.h"
@@ -209,4 +210,25 @@ void gate_cancel(struct cap_http_request *http, void *self)
         gate_reply_message(http, 200, &reply->base);
     else
         gate_reply_error(http, &err);
+}
+
+/* Changes nothing; a POST because a config.json has no room in an address. */
+void gate_estimate(struct cap_http_request *http, void *self)
+{
+    struct gate_service *service = self;
+    Moecap__V1__EstimateRequest *request;
+    Moecap__V1__EstimateReply *reply;
+    struct cap_rpc_faults told = {0};
+    const struct cap_rpc_options options = {.out_faults = &told};
+    struct cap_err err = {0};
+
+    if (!accept_post(http))
+        return;
+    request = (Moecap__V1__EstimateRequest *)read_body(
+        http, &moecap__v1__estimate_request__descriptor, &err);
+    if (request && evaluator_rpc_estimate(service->evaluator, &options, request,
+                                          cap_http_arena(http), &reply, &err))
+        gate_reply_message(http, 200, &reply->base);
+    else
+        gate_reply_refusal(http, &err, &told);
 }

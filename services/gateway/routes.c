@@ -36,6 +36,7 @@ static const struct cap_http_route routes[] = {
     {"GET", "/api/v1/watch/*", gate_watch},
     {"POST", "/api/v1/evaluations", gate_submit},
     {"POST", "/api/v1/cancel", gate_cancel},
+    {"POST", "/api/v1/estimate", gate_estimate},
     {NULL, "/api/*", not_found},
     {"GET", "/metrics", gate_prometheus},
     {"GET", "/healthz", gate_health},

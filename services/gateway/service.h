@@ -120,6 +120,7 @@ void gate_tasks(struct cap_http_request *http, void *self);
 void gate_events(struct cap_http_request *http, void *self);
 void gate_submit(struct cap_http_request *http, void *self);
 void gate_cancel(struct cap_http_request *http, void *self);
+void gate_estimate(struct cap_http_request *http, void *self);
 void gate_watch(struct cap_http_request *http, void *self);
 void gate_watch_queue(struct cap_http_request *http, void *self);
 void gate_health(struct cap_http_request *http, void *self);

@@ -269,6 +269,17 @@ def check_submit():
     ask("submit", 415, headers={"Content-Type": "application/xml"}, body="<x/>")
 
 
+def check_estimate():
+    config = (ROOT / "models/moecap-tiny/config.json").read_text()
+    reply, _ = ask("estimate", 200, body={"model_config": config, "hardware": "H100-SXM", "context_tokens": 512})
+    if not any(f["id"] == "floor_ms" and f.get("value", 0) > 0 for f in reply["figures"]):
+        fail(f"an estimate has no floor: {reply['figures']}")
+    ask("estimate", 200, body={"model_config": config, "context_tokens": 512, "phase": "prefill", "step_time_s": 1})
+    ask("estimate", 404, body={"model_config": config, "hardware": "RTX 99", "context_tokens": 512})
+    ask("estimate", 400, body={"model_config": "", "context_tokens": 512})
+    ask("estimate", 415, headers={"Content-Type": "text/plain"}, body="{}")
+
+
 def check_health():
     for operation in ("health", "metrics", "ready", "info", "openapi"):
         value, _ = ask(operation, 200)
@@ -339,6 +350,7 @@ def main():
     check_queue()
     ask("watch", 200, {"id": run})
     check_submit()
+    check_estimate()
     check_unchanged(run)
     check_edges(run)
     check_health()

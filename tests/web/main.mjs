@@ -2,6 +2,7 @@
 import { after } from "node:test";
 import { quit } from "./stage.mjs";
 
-for (const part of ["board", "submit", "queue", "run", "nodes", "texts", "views"]) await import(`./${part}.test.mjs`);
+for (const part of ["board", "submit", "queue", "run", "nodes", "estimate", "texts", "views"])
+  await import(`./${part}.test.mjs`);
 
 after(quit);

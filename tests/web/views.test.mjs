@@ -23,6 +23,7 @@ const views = {
   "the submit form for a server": "/submit?engine=openai&concurrency=x&tasks=gsm-mini",
   "the queue": "/queue",
   "the nodes": "/nodes",
+  "an estimate": "/estimate?hardware=8x+H200&batch=32&step=0.001",
   "an evaluation": "/evaluations/ITS_EVALUATION",
   "an evaluation at work": "/evaluations/EVALUATION",
   "a run": "/runs/OWN",

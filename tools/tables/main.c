@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/auto.h"
+#include "hardware/hardware.h"
 #include "moecap/v1/common.rpc.h"
 #include "moecap/v1/evaluator.rpc.h"
 #include "spec/spec.h"
@@ -44,6 +45,17 @@ static json_t *engines_json(void)
                                               engine->server, "started", engine->started, "about",
                                               engine->about));
     }
+    return list;
+}
+
+static json_t *devices_json(void)
+{
+    size_t count;
+    const struct cap_device *devices = cap_hardware_devices(&count);
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < count; i++)
+        json_array_append_new(list, json_string(devices[i].name));
     return list;
 }
 
@@ -143,6 +155,7 @@ int main(void)
     print_table("phases", enum_json(phase_words), false);
     print_table("verdict_kinds", enum_json(verdict_kind_words), false);
     print_table("precisions", words_json(cap_precision_words()), false);
+    print_table("devices", devices_json(), false);
     print_table("engines", engines_json(), false);
     print_table("groups", groups, false);
     print_table("knobs", knobs, true);

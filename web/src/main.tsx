@@ -14,6 +14,7 @@ import { path, query, startRouter } from "./lib/router.ts";
 import { readState } from "./lib/urlstate.ts";
 import { Layout } from "./ui/layout.tsx";
 import { BoardView } from "./views/board.tsx";
+import { EstimateView } from "./views/estimate.tsx";
 import { EvaluationView } from "./views/evaluation.tsx";
 import { NodesView } from "./views/nodes.tsx";
 import { QueueView } from "./views/queue.tsx";
@@ -38,6 +39,7 @@ function decoded(part: string): string {
 function viewOf(path: string): View {
   if (path === "/submit") return { title: "Submit", body: <SubmitView /> };
   if (path === "/queue") return { title: "Queue", body: <QueueView /> };
+  if (path === "/estimate") return { title: "Estimate", body: <EstimateView /> };
   if (path === "/nodes") return { title: "Nodes", body: <NodesView /> };
   const evaluation = /^\/evaluations\/([^/]+)$/.exec(path)?.[1];
   if (evaluation) {

@@ -233,6 +233,17 @@ static int64_t context_of(const json_t *config)
     return tokens > 0 && tokens <= UINT32_MAX ? tokens : 0;
 }
 
+/* For estimates of the model: its shape, before anything is loaded. */
+static char *config_text(const json_t *config)
+{
+    char *text = config ? json_dumps(config, JSON_COMPACT) : NULL;
+
+    if (text && strlen(text) <= INFER_MODELS_CONFIG_BYTES_MAX)
+        return text;
+    free(text);
+    return copy("");
+}
+
 /* What the directory says it is; the engine judges the rest when it loads. */
 static void read_family(struct infer_model *model)
 {
@@ -258,6 +269,7 @@ static void read_family(struct infer_model *model)
     }
     model->family = copy(type ? type : "");
     model->context_max = context_of(config);
+    model->config = config_text(config);
     json_decref(config);
 }
 
@@ -354,6 +366,7 @@ void infer_models_free(struct infer_models *models)
         free(models->list[i].path);
         free(models->list[i].family);
         free(models->list[i].problem);
+        free(models->list[i].config);
     }
     pthread_mutex_destroy(&models->lock);
     free(models->list);

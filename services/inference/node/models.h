@@ -21,6 +21,7 @@ struct infer_model {
     char *name, *path;
     char *family;        /* config.json's model_type; "" = could not be read */
     char *problem;       /* "" = none known */
+    char *config;        /* config.json without its blanks; "" = unreadable, or too large to tell */
     int64_t context_max; /* tokens, as config.json says; 0 = it does not */
     uint64_t bytes;
     char sha256[CAP_SHA256_HEX_BYTES]; /* models->lock guards it; "" = not computed yet */
@@ -33,6 +34,8 @@ struct infer_models {
     pthread_mutex_t lock;
 };
 
+/* Of one model's config.json, and of all together in a hello. */
+enum { INFER_MODELS_CONFIG_BYTES_MAX = 16 << 10, INFER_MODELS_CONFIGS_BYTES_MAX = 256 << 10 };
 enum { INFER_MODELS_MAX = 256 };
 
 /* `dirs` is a list separated by colons. Digests of models up to digest_bytes_max are computed now,

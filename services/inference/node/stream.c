@@ -112,7 +112,7 @@ static void add_precisions(Moecap__V1__NodeHello *message, const char *const *pr
 static void add_models(Moecap__V1__NodeHello *message, struct infer_models *models,
                        struct cap_arena *arena)
 {
-    size_t count = (size_t)models->count;
+    size_t count = (size_t)models->count, told = 0;
 
     message->models = cap_arena_array(arena, count, sizeof *message->models);
     message->n_models = count;
@@ -132,6 +132,9 @@ static void add_models(Moecap__V1__NodeHello *message, struct infer_models *mode
             out->context_tokens = (uint32_t)model->context_max;
         }
         out->problem = model->problem;
+        if (told + strlen(model->config) <= INFER_MODELS_CONFIGS_BYTES_MAX)
+            out->config = model->config;
+        told += strlen(out->config);
         message->models[i] = out;
     }
 }

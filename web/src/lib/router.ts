@@ -79,7 +79,9 @@ export function startRouter(): void {
 
 function isView(path: string): boolean {
   return (
-    ["/", "/submit", "/queue", "/nodes"].includes(path) || path.startsWith("/runs/") || path.startsWith("/evaluations/")
+    ["/", "/submit", "/queue", "/nodes", "/estimate"].includes(path) ||
+    path.startsWith("/runs/") ||
+    path.startsWith("/evaluations/")
   );
 }
 

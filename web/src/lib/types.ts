@@ -363,6 +363,30 @@ export interface NodeModel {
   sha256?: string;
   bytes?: number;
   problem: string;
+  config?: string; // text of its config.json
+}
+
+export interface EstimateReply {
+  family: string;
+  layers: number;
+  moe_layers: number;
+  experts: number;
+  top_k: number;
+  parameters: number;
+  active_parameters: number;
+  precision: string;
+  cache_precision: string;
+  device?: string;
+  devices: number;
+  bandwidth_gb_s?: number;
+  tflops?: number;
+  compute?: string;
+  source?: string;
+  bound?: string;
+  tokens: number;
+  parts: { id: string; text: string; bytes: number; flops: number }[];
+  figures: Figure[];
+  notes: string[];
 }
 
 export interface NodeEntry {

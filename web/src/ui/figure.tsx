@@ -14,6 +14,15 @@ interface Props {
 
 export function FigureValue({ figure, share = false, unit = false, axis, focusable = true }: Props) {
   const tab = focusable ? 0 : undefined;
+  if (figure && figure.value === undefined && figure.low !== undefined && figure.high !== undefined)
+    return (
+      <span class={figure.invalid ? "invalid" : "with-interval"} tabIndex={tab} data-tip={reasonOf(figure)}>
+        {figure.invalid && <Icon name="warning" />}
+        {shown(figure.low, figure.unit, share)}–{shown(figure.high, figure.unit, share)}
+        {unit && " " + (share ? "%" : figure.unit)}
+        <span class="away-from-eyes">, a range: {reasonOf(figure)}</span>
+      </span>
+    );
   if (!figure || figure.value === undefined)
     return (
       <span class="dash" tabIndex={tab} data-tip={"No value: " + reasonOf(figure)}>

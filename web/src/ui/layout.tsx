@@ -13,6 +13,7 @@ const places = [
   ["/submit", "Submit"],
   ["/queue", "Queue"],
   ["/nodes", "Nodes"],
+  ["/estimate", "Estimate"],
 ] as const;
 const themeNames = { auto: "System", light: "Light", dark: "Dark", contrast: "High contrast" };
 
