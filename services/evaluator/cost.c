@@ -85,16 +85,16 @@ static struct eval_cost_term term_of(const struct eval_cost_machine *m, enum eva
                                      double given)
 {
     const struct eval_cost_term candidates[] = {
-        {given, EVAL_COST_GIVEN, "given", false},
-        {of_meter(m, input), EVAL_COST_MEASURED, "mean power of the run", false},
-        {of_table(m, input), EVAL_COST_TABLE, table_of(m, input), false},
-        {inputs[input].preset, EVAL_COST_DEFAULT, inputs[input].source, false},
+        {given, "given", EVAL_COST_GIVEN, false},
+        {of_meter(m, input), "mean power of the run", EVAL_COST_MEASURED, false},
+        {of_table(m, input), table_of(m, input), EVAL_COST_TABLE, false},
+        {inputs[input].preset, inputs[input].source, EVAL_COST_DEFAULT, false},
     };
 
     for (size_t i = 0; i < sizeof candidates / sizeof candidates[0]; i++)
         if (!isnan(candidates[i].value))
             return candidates[i];
-    return (struct eval_cost_term){NAN, EVAL_COST_UNKNOWN, "", false};
+    return (struct eval_cost_term){NAN, "", EVAL_COST_UNKNOWN, false};
 }
 
 void eval_cost_terms(const struct eval_cost_machine *machine, const double given[EVAL_COST_INPUTS],

@@ -70,9 +70,9 @@ struct eval_cost_run {
 
 struct eval_cost_term {
     double value;
-    enum eval_cost_source source;
     const char *said; /* where it comes from, for people */
-    bool used;        /* the price of the hour depends on it */
+    enum eval_cost_source source;
+    bool used; /* the price of the hour depends on it */
 };
 
 struct eval_cost_hour {

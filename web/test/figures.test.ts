@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { intervalBar, intervalText, reasonOf, valueOf } from "../src/lib/figures.ts";
+import { intervalBar, intervalText, reasonOf, valueOf, wordOf } from "../src/lib/figures.ts";
 import { bytes, counted, duration, parameters, percent, plural, short } from "../src/lib/format.ts";
 import type { Figure } from "../src/lib/types.ts";
 
@@ -68,4 +68,11 @@ test("sizes, times and counts read as people write them", () => {
 test("equal names are counted", () => {
   assert.equal(counted(["H100", "L4", "H100"]), "2x H100, L4");
   assert.equal(counted([]), "");
+});
+
+test("a value that nobody measured says whose word it rests on", () => {
+  assert.equal(wordOf(figure({ value: 3, basis: "measured" })), "");
+  assert.equal(wordOf(figure({ value: 3, basis: "derived" })), "");
+  assert.ok(/submitter/.test(wordOf(figure({ value: 3, basis: "declared" }))));
+  assert.ok(/data sheet/.test(wordOf(figure({ value: 3, basis: "nameplate" }))));
 });

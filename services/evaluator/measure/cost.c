@@ -312,7 +312,7 @@ static void price(struct pricing *p)
     p->usd_per_s = p->hour.total / 3600;
     p->declared = m->declared;
     for (int i = 0; i < EVAL_COST_INPUTS; i++)
-        p->declared |= p->terms[i].used && p->terms[i].source == EVAL_COST_GIVEN;
+        p->declared |= p->terms[i].source == EVAL_COST_GIVEN;
 }
 
 void eval_cost_figures(const struct eval_cost_run *run, struct eval_figures *f)

@@ -490,6 +490,20 @@ static void what_is_not_known_is_null_and_says_what_to_give(void **state)
     assert_value(f, EVAL_FIGURE_machine_price, 9000 + 7214);
 }
 
+static void a_machine_that_contradicts_itself_is_not_priced(void **state)
+{
+    struct eval_cost_run run = run_on("1x H100-SXM", 8);
+    struct eval_figures *f = worked_figures();
+
+    (void)state;
+    for (int rented = 0; rented < 2; rented++) {
+        run.given[EVAL_COST_rent] = rented ? 2 : NAN;
+        eval_cost_figures(&run, f);
+        assert_none(f, EVAL_FIGURE_cost_per_hour, run.machine.problem);
+        assert_none(f, EVAL_FIGURE_machine_price, run.machine.problem);
+    }
+}
+
 static void a_run_without_times_has_a_price_by_the_hour_alone(void **state)
 {
     struct eval_cost_run run = worked_run();
@@ -554,11 +568,17 @@ static void what_somebody_said_is_declared_and_the_table_is_derived(void **state
     (void)state;
     eval_cost_figures(&run, f);
     assert_string_equal(f->rows[EVAL_FIGURE_cost_per_request].basis, "declared");
+    assert_string_equal(f->rows[EVAL_FIGURE_machine_price].basis, "declared");
     run.machine.declared = false;
     eval_cost_figures(&run, f);
     assert_string_equal(f->rows[EVAL_FIGURE_cost_per_request].basis, "derived");
     assert_string_equal(f->rows[EVAL_FIGURE_machine_price].basis, "derived");
     run.given[EVAL_COST_tariff] = 0.2;
+    eval_cost_figures(&run, f);
+    assert_string_equal(f->rows[EVAL_FIGURE_cost_per_request].basis, "declared");
+    assert_string_equal(f->rows[EVAL_FIGURE_machine_price].basis, "derived");
+    run.given[EVAL_COST_tariff] = NAN;
+    run.given[EVAL_COST_rent] = 2;
     eval_cost_figures(&run, f);
     assert_string_equal(f->rows[EVAL_FIGURE_cost_per_request].basis, "declared");
     assert_string_equal(f->rows[EVAL_FIGURE_machine_price].basis, "derived");
@@ -587,6 +607,7 @@ int main(void)
         cmocka_unit_test(trap_t5_a_batch_that_is_not_known_is_not_a_batch_of_one),
         cmocka_unit_test(trap_c20_costs_rest_on_the_wall_and_on_rates_by_it),
         cmocka_unit_test(what_is_not_known_is_null_and_says_what_to_give),
+        cmocka_unit_test(a_machine_that_contradicts_itself_is_not_priced),
         cmocka_unit_test(a_run_without_times_has_a_price_by_the_hour_alone),
         cmocka_unit_test(without_a_right_answer_none_has_a_price),
         cmocka_unit_test(a_wrong_rate_makes_a_wrong_cost),

@@ -2,12 +2,12 @@
 // cell itself (data-tip), because in a grid the cell is what the keyboard reaches.
 import type { Column } from "./column.ts";
 import { type Row } from "./rows.ts";
-import { intervalText, reasonOf, shown } from "../lib/figures.ts";
+import { intervalText, reasonOf, shown, wordOf } from "../lib/figures.ts";
 import { utc } from "../lib/format.ts";
 import { loadText } from "../lib/load.ts";
 import { narrow } from "../lib/narrow.ts";
 import type { Figure, Mark } from "../lib/types.ts";
-import { IntervalBar } from "../ui/figure.tsx";
+import { IntervalBar, WordMark } from "../ui/figure.tsx";
 import { Icon } from "../ui/icon.tsx";
 import { MarkIcon, badMarks } from "../ui/marks.tsx";
 import { StateBadge } from "../ui/state.tsx";
@@ -127,7 +127,11 @@ function FigureCell({
     );
   const interval = intervalText(figure, column.share);
   return (
-    <td class={"number" + (best ? " best" : "")} {...common} data-tip={tips(interval, marks)}>
+    <td
+      class={"number" + (best ? " best" : "")}
+      {...common}
+      data-tip={tips([interval, wordOf(figure)].filter(Boolean).join("\n"), marks)}
+    >
       {best && (
         <>
           <Icon name="star" filled />
@@ -135,6 +139,7 @@ function FigureCell({
         </>
       )}
       <span class="value">{text}</span>
+      <WordMark figure={figure} />
       {interval && column.share && (
         <IntervalBar low={figure.low!} high={figure.high!} value={figure.value} min={0} max={1} />
       )}

@@ -17,6 +17,12 @@ export function reasonOf(figure: Figure | undefined): string {
   return figure.reason || "no reason was given";
 }
 
+/** What a value rests on where nobody measured or counted it: such a value has a star. Empty: somebody did. */
+export function wordOf(figure: Figure): string {
+  if (figure.basis === "declared") return "Declared: it rests on what the submitter said";
+  return figure.basis === "nameplate" ? "Nameplate: it rests on a data sheet" : "";
+}
+
 /** Unit and digits of a value: shares in percent. */
 export function shown(value: number, unit: string, share: boolean): string {
   return share ? percent(value) : unit === "samples" ? String(value) : short(value);

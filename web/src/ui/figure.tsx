@@ -1,6 +1,6 @@
 // A figure as people should see it: the value with its interval, a dash with its reason where there is none, a
 // warning with its reason where the value is beyond what is possible. Never a zero for what is unknown.
-import { intervalBar, intervalText, reasonOf, shown } from "../lib/figures.ts";
+import { intervalBar, intervalText, reasonOf, shown, wordOf } from "../lib/figures.ts";
 import type { Figure } from "../lib/types.ts";
 import { Icon } from "./icon.tsx";
 
@@ -40,12 +40,26 @@ export function FigureValue({ figure, share = false, unit = false, axis, focusab
       </span>
     );
   const interval = intervalText(figure, share);
-  if (!interval) return <span>{text}</span>;
+  const word = wordOf(figure);
+  if (!interval && !word) return <span>{text}</span>;
   return (
-    <span class="with-interval" tabIndex={tab} data-tip={interval}>
+    <span class="with-interval" tabIndex={tab} data-tip={[interval, word].filter(Boolean).join("\n")}>
       {text}
-      <span class="away-from-eyes">, {interval}</span>
+      <WordMark figure={figure} />
+      {interval && <span class="away-from-eyes">, {interval}</span>}
       {axis && <IntervalBar low={figure.low!} high={figure.high!} value={figure.value} min={axis.min} max={axis.max} />}
+    </span>
+  );
+}
+
+/** A star where only somebody's word decides a value, so that it does not read as measured. */
+export function WordMark({ figure }: { figure: Figure }) {
+  const word = wordOf(figure);
+  if (!word) return null;
+  return (
+    <span class="by-word">
+      <span aria-hidden="true">*</span>
+      <span class="away-from-eyes"> {word}</span>
     </span>
   );
 }

@@ -1,11 +1,12 @@
 // Where a result comes from: what was asked, what was declared, what ran, on what, and the digests that say so.
 import type { ComponentChildren } from "preact";
+import { costKnobs, machineOf, saidOf } from "../../lib/cost.ts";
 import { bytes, counted, duration, parameters, plural, short } from "../../lib/format.ts";
 import { computeOf, powerOf, processorOf, throttledOf } from "../../lib/machine.ts";
 import { loadSentence } from "../../lib/load.ts";
 import { useResource } from "../../lib/resource.ts";
 import { type KnobId, otherKnobs } from "../../lib/spec.ts";
-import type { Events, NodeHardware, Run, ShardReport, Spec } from "../../lib/types.ts";
+import type { CostBasis, Events, NodeHardware, Run, ShardReport, Spec } from "../../lib/types.ts";
 import { ErrorBox } from "../../ui/errorbox.tsx";
 import { Icon } from "../../ui/icon.tsx";
 import { Time } from "../../ui/time.tsx";
@@ -28,6 +29,7 @@ export function Provenance({ run }: { run: Run }) {
         {row.report && row.report.notes.length > 0 && <Notes notes={row.report.notes} />}
       </Card>
       <Card title="Machine" facts={machine(row.report)} />
+      {run.cost && <Card title="Cost was counted with" facts={pricedWith(run.cost)} />}
       <Card
         title="Task"
         facts={[
@@ -103,6 +105,25 @@ function Card({ title, facts, children }: { title: string; facts: Fact[]; childr
       {children}
     </section>
   );
+}
+
+function pricedWith(basis: CostBasis): Fact[] {
+  return [
+    ["Machine", machineOf(basis)],
+    ...basis.terms.flatMap((term): Fact[] => {
+      const knob = costKnobs.find((k) => k.id === term.id);
+      if (!term.used || !knob) return [];
+      const value = term.value === undefined ? "unknown" : `${short(term.value)} ${term.unit}`.trim();
+      return [
+        [
+          knob.label,
+          <>
+            {value} <span class="soft">{saidOf(term)}</span>
+          </>,
+        ],
+      ];
+    }),
+  ];
 }
 
 function configuration(spec: Spec): Fact[] {
