@@ -24,6 +24,11 @@ struct limits {
     struct limit bandwidth, compute, attained_bandwidth, attained_compute;
 };
 
+static struct limit known(double value, bool declared)
+{
+    return (struct limit){.value = value, .declared = declared};
+}
+
 static struct limit unknown(const char *reason)
 {
     return (struct limit){.reason = reason ? reason : "no memory for the reason"};
@@ -73,7 +78,8 @@ static bool find_device(const struct eval_run *run, struct cap_arena *arena,
         *out_why = h->server ? "hardware is not declared; --hardware says it"
                              : "the node does not know its processor";
     else if (!cap_hardware_find(text, 0, out, &err))
-        *out_why = cap_arena_strdup(arena, err.text);
+        *out_why = cap_arena_printf(
+            arena, "%s; --peak-bandwidth and --peak-flops declare its peaks", err.text);
     else
         *out_why = h->server ? count_declared(h, arena, out) : count_found(h, arena, out);
     return !*out_why;
@@ -97,12 +103,12 @@ static void limits_of_table(const struct eval_run *run, struct cap_arena *arena,
         return;
     }
     if (found.device->bandwidth_gb_s > 0)
-        out->bandwidth = (struct limit){found.count * found.device->bandwidth_gb_s, NULL, declared};
+        out->bandwidth = known(found.count * found.device->bandwidth_gb_s, declared);
     else
         out->bandwidth = unknown(
             cap_arena_printf(arena, "the bandwidth of %s is not known", found.device->name));
     if (cap_hardware_peak(found.device, precision_of(run), &peak, &err))
-        out->compute = (struct limit){found.count * peak.tflops * 1000, NULL, declared};
+        out->compute = known(found.count * peak.tflops * 1000, declared);
     else
         out->compute = unknown(cap_arena_strdup(arena, err.text));
 }
@@ -121,13 +127,13 @@ static void limits_of_probe(const struct eval_run *run, struct cap_arena *arena,
         out->attained_bandwidth = out->attained_compute = unknown(why);
         return;
     }
-    out->attained_bandwidth = h->read_gb_s > 0 ? (struct limit){.value = h->read_gb_s}
+    out->attained_bandwidth = h->read_gb_s > 0 ? known(h->read_gb_s, false)
                                                : unknown("the node did not measure its memory");
     out->attained_compute = unknown(cap_arena_printf(
         arena, "the node did not measure what it attains in %s", precision_of(run)));
     for (size_t i = 0; i < h->rate_count; i++)
         if (strcmp(h->rates[i].precision, precision_of(run)) == 0)
-            out->attained_compute = (struct limit){.value = h->rates[i].gflop_s};
+            out->attained_compute = known(h->rates[i].gflop_s, false);
 }
 
 static void limits_of(const struct eval_run *run, struct cap_arena *arena, struct limits *out)
@@ -136,9 +142,9 @@ static void limits_of(const struct eval_run *run, struct cap_arena *arena, struc
     limits_of_table(run, arena, out);
     limits_of_probe(run, arena, out);
     if (run->hardware.peak_gb_s > 0)
-        out->bandwidth = (struct limit){run->hardware.peak_gb_s, NULL, true};
+        out->bandwidth = known(run->hardware.peak_gb_s, true);
     if (run->hardware.peak_gflop_s > 0)
-        out->compute = (struct limit){run->hardware.peak_gflop_s, NULL, true};
+        out->compute = known(run->hardware.peak_gflop_s, true);
 }
 
 static void set_limit(struct eval_figures *f, enum eval_figure_id id, const struct limit *limit)

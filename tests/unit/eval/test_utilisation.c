@@ -295,7 +295,9 @@ static void trap_c25_an_unknown_peak_takes_no_other_figure_with_it(void **state)
     told.node.n_compute = 0;
     e = evidence_of(&told);
     add_pass(e, DECODE, 3.072, 4, 10);
-    assert_none(e, "smbu_decode", "unknown device \"AMD EPYC\"; `moecap hardware` lists all");
+    assert_none(e, "smbu_decode",
+                "unknown device \"AMD EPYC\"; `moecap hardware` lists all; --peak-bandwidth and "
+                "--peak-flops declare its peaks");
     assert_none(e, "smfu_decode_attainable", "the node did not measure what it attains in bf16");
     assert_figure(e, "smbu_decode_attainable", 0.768, "derived");
     assert_figure(e, "decode_tokens_per_s", 800, "measured");
@@ -311,8 +313,14 @@ static void trap_d18_a_count_that_is_no_number_is_not_reckoned_with(void **state
     tell_server(&told, "N/A x H100-SXM");
     e = evidence_of(&told);
     add_pass(e, DECODE, 3.072, 4, 10);
-    assert_none(e, "peak_gb_per_s", "\"N/A x H100-SXM\" is not from 1 to 4096 devices");
-    assert_none(e, "smbu_decode", "\"N/A x H100-SXM\" is not from 1 to 4096 devices");
+    assert_none(
+        e, "peak_gb_per_s",
+        "\"N/A x H100-SXM\" is not from 1 to 4096 devices; --peak-bandwidth and --peak-flops "
+        "declare its peaks");
+    assert_none(
+        e, "smbu_decode",
+        "\"N/A x H100-SXM\" is not from 1 to 4096 devices; --peak-bandwidth and --peak-flops "
+        "declare its peaks");
     assert_figure(e, "decode_tokens_per_s", 800, "measured");
 }
 
