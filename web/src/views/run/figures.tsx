@@ -10,6 +10,7 @@ const headlines: [id: string, title: string][] = [
   ["ttft_ms_p50", "TTFT, median"],
   ["tpot_ms_p50", "TPOT, median"],
   ["output_tokens_per_s", "Output"],
+  ["cost_per_1m_output_tokens", "1M output tokens"],
   ["activated_experts_decode", "Active experts per layer (decode)"],
 ];
 const utilisation: [id: string, title: string][] = [
