@@ -110,6 +110,22 @@ static const struct cli_option submit_options[] = {
 #undef KNOB
 #undef KNOB_SLOT
 
+static const struct cli_command compare = {
+    .name = "compare",
+    .words = "RUN RUN",
+    .summary = "whether two runs on the same samples differ",
+    .text = "Verdicts are compared sample by sample: McNemar's test, the difference of accuracy\n"
+            "with a paired bootstrap, the smallest difference that this many samples would show,\n"
+            "and which samples flipped. Figures with an interval: the second run's minus the\n"
+            "first's. Runs of another task, another version of its data or other samples are\n"
+            "refused. What the tests say: docs/methodology.md.\n"
+            "\n"
+            "  moecap compare run-a2b3c4d5e6f7g8h9 run-b3c4d5e6f7g8h9j2\n",
+    .words_min = 2,
+    .words_max = 2,
+    .run = cli_cmd_compare,
+};
+
 /* The knobs of cost once more, for a run that is measured already. */
 #define KNOB_SLOT(id, slot) offsetof(struct cli_cost_options, slot[CAP_KNOB_##id])
 #define KNOB(id, path, kind, flag, alias, value, unset, label, help, ...)                          \
@@ -608,10 +624,10 @@ static const struct cli_command help = {
 };
 
 const struct cli_command *const cli_commands[] = {
-    &up,        &down,         &status,        &submit,      &watch,      &cancel,
-    &queue,     &board,        &run_show,      &run_samples, &run_export, &cost,
-    &task_list, &task_show,    &task_add,      &node_list,   &node_probe, &hardware,
-    &estimate,  &model,        &engine,        &tokenize,    &profile,    &render,
-    &grade,     &admin_config, &admin_metrics, &admin_log,   &version,    &help,
+    &up,        &down,     &status,      &submit,     &watch,    &cancel,       &queue,
+    &board,     &run_show, &run_samples, &run_export, &cost,     &compare,      &task_list,
+    &task_show, &task_add, &node_list,   &node_probe, &hardware, &estimate,     &model,
+    &engine,    &tokenize, &profile,     &render,     &grade,    &admin_config, &admin_metrics,
+    &admin_log, &version,  &help,
 };
 const size_t cli_command_count = CAP_COUNT_OF(cli_commands);

@@ -36,7 +36,12 @@ enum eval_counter {
 struct cap_metrics *eval_counters(void);
 void eval_count(enum eval_counter counter, int64_t amount);
 
-/* A handler of a file of its own: cost_rpc.c. */
+/* Handlers of files of their own: compare_rpc.c, cost_rpc.c. */
+bool eval_handle_compare(struct cap_rpc_call *call, const Moecap__V1__CompareRequest *request,
+                         Moecap__V1__CompareReply *reply, struct cap_err *err);
+/* What it answers; everything in the arena or the request. */
+bool eval_compare(const Moecap__V1__CompareRequest *request, struct cap_arena *arena,
+                  Moecap__V1__CompareReply *reply, struct cap_err *err);
 bool eval_handle_cost(struct cap_rpc_call *call, const Moecap__V1__CostRequest *request,
                       Moecap__V1__CostReply *reply, struct cap_err *err);
 

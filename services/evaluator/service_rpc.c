@@ -569,6 +569,7 @@ static const struct evaluator_rpc_handlers handlers = {
     .estimate = handle_estimate,
     .measure = handle_measure,
     .cost = eval_handle_cost,
+    .compare = eval_handle_compare,
 };
 
 void eval_service_add(struct eval_service *service, struct cap_rpc_server *server)

@@ -83,4 +83,9 @@ bool sched_evaluator_grade(struct sched_evaluator *evaluator, struct sched_job *
 bool sched_evaluator_finish(struct sched_evaluator *evaluator, struct sched_job *job,
                             char out_invalid[SCHED_REASON_BYTES], struct cap_err *err);
 
+/* What the evaluator makes of two runs. */
+bool sched_evaluator_compare(struct sched_evaluator *evaluator,
+                             const Moecap__V1__CompareRequest *request, struct cap_arena *arena,
+                             Moecap__V1__CompareReply **out_reply, struct cap_err *err);
+
 #endif

@@ -87,6 +87,8 @@ bool sched_handle_node_metrics(struct cap_rpc_call *call, const Moecap__V1__Empt
                                Moecap__V1__NodeMetricsReply *reply, struct cap_err *err);
 bool sched_handle_info(struct cap_rpc_call *call, const Moecap__V1__Empty *request,
                        Moecap__V1__InfoReply *reply, struct cap_err *err);
+bool sched_handle_compare(struct cap_rpc_call *call, const Moecap__V1__CompareRunsRequest *request,
+                          Moecap__V1__CompareReply *reply, struct cap_err *err);
 bool sched_handle_work(struct cap_rpc_call *call, struct cap_err *err);
 
 /* watch_rpc.c: everything in the arena, but for an evaluation_id that is `id` itself. */

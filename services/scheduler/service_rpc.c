@@ -26,6 +26,7 @@ static void add_handlers(struct sched_service *service, struct cap_rpc_server *s
         .list_nodes = sched_handle_list_nodes,
         .node_metrics = sched_handle_node_metrics,
         .info = sched_handle_info,
+        .compare = sched_handle_compare,
         .work = sched_handle_work,
     };
 

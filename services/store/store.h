@@ -110,7 +110,8 @@ enum {
     /* board.c */                                                                                  \
     X(board, BoardRequest, BoardReply)                                                             \
     X(get_run, GetRunRequest, GetRunReply)                                                         \
-    /* samples.c */                                                                                \
+    /* pair.c, samples.c */                                                                        \
+    X(pair_verdicts, PairVerdictsRequest, PairVerdictsReply)                                       \
     X(list_samples, ListSamplesRequest, ListSamplesReply)                                          \
     X(get_expert_counts, GetExpertCountsRequest, GetExpertCountsReply)                             \
     /* event.c */                                                                                  \

@@ -227,6 +227,19 @@ def check_lists(run):
     ask("tasks", 200, definition=0)
 
 
+def check_compare(rows):
+    run, other = [r["run_id"] for r in rows if r["spec"].get("limit") == 8 and r["state"] == "finished"][:2]
+    pairs, _ = ask("compare", 200, runs=f"{other},{run}")
+    if pairs["samples"] != 8 or pairs["run_b"] != run:
+        fail("two runs of eight samples do not pair")
+    same, _ = ask("compare", 200, runs=f"{other},{run}")
+    if same != pairs:
+        fail("the same two runs compare differently")
+    ask("compare", 400, runs=run)
+    ask("compare", 404, runs=f"{run},run-none")
+    return f"{other},{run}"
+
+
 def check_queue():
     """Runs that wait for a node that never comes."""
     waiting = {"spec": {"model": "/no/node/has/it", "tasks": ["gsm-mini"], "repeats": 3}}
@@ -292,13 +305,14 @@ def check_health():
         os.kill(STORE_PID, signal.SIGCONT)
 
 
-def check_unchanged(run):
+def check_unchanged(run, pair):
     for path, method, operation in operations():
         if "304" in operation["responses"]:
             values = {"run_id": run}
             for _ in range(5):  # what is alive may change in between
-                _, reply = ask(operation["operationId"], 200, values)
-                target = path.format(**values)
+                query = {"runs": pair} if operation["operationId"] == "compare" else {}
+                _, reply = ask(operation["operationId"], 200, values, **query)
+                target = path.format(**values) + ("?" + urllib.parse.urlencode(query) if query else "")
                 again, text = send("GET", target, {"If-None-Match": reply.headers["ETag"]})
                 if again.status == 304:
                     break
@@ -347,11 +361,12 @@ def main():
     board, _ = ask("board", 200)
     run = board["rows"][0]["run_id"]
     check_lists(run)
+    pair = check_compare(board["rows"])
     check_queue()
     ask("watch", 200, {"id": run})
     check_submit()
     check_estimate()
-    check_unchanged(run)
+    check_unchanged(run, pair)
     check_edges(run)
     check_health()
     check_complete()

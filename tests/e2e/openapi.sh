@@ -9,6 +9,8 @@ MOECAP_GATEWAY_WATCHERS_MAX=4
 export MOECAP_GATEWAY_WATCHERS_MAX
 start_suite
 url=$(moecap status --json | tr '{' '\n' | sed -n 's/.*"name":"gateway","address":"\([^"]*\)".*/\1/p')
+# one to compare with, then the one that is looked at
+moecap submit --model moecap-tiny --precision bf16 --task gsm-mini --limit 8 --batch-size 4 --max-tokens 40 --watch >/dev/null
 out=$(moecap submit --model moecap-tiny --precision f32 --task gsm-mini --limit 8 --batch-size 4 --max-tokens 40 --watch --json)
 
 # the examples of the page, with the ids of a run that is there

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { bestOf } from "../src/board/best.ts";
-import { changeText } from "../src/board/compare.tsx";
+import { changeText, pairedText } from "../src/board/compare.tsx";
 import { toCsv } from "../src/board/csv.ts";
 import { boardPath, refreshed } from "../src/board/data.ts";
 import { choicesOf } from "../src/board/facets.ts";
@@ -253,4 +253,41 @@ test("a run's name leaves out what nobody declared", () => {
   const [declared, bare] = rows({ id: "a", precision: "int8", batch: 4 }, { id: "b", precision: "" });
   assert.equal(nameOf(declared!), "tiny, int8, batch 4");
   assert.equal(nameOf(bare!), "tiny, batch 1");
+});
+
+test("two runs on the same samples are compared in a sentence that says how sure it is", () => {
+  const paired = {
+    run_a: "a",
+    run_b: "b",
+    task: "gsm",
+    metric: "acc",
+    samples: 200,
+    right_both: 95,
+    right_a_only: 5,
+    right_b_only: 15,
+    wrong_both: 85,
+    accuracy: {
+      id: "d",
+      reason: "",
+      unit: "ratio",
+      basis: "derived",
+      invalid: false,
+      value: 0.05,
+      low: 0.005,
+      high: 0.095,
+    },
+    p_exact: 0.0414,
+    p_mid: 0.0266,
+    detectable: 0.0626,
+    lost: [],
+    gained: [],
+    figures: [],
+  };
+  assert.equal(
+    pairedText(paired),
+    "gains 15 and loses 5 of 200 samples: +5.0 points (95 % interval +0.5 to +9.5; McNemar p = 0.027). The runs differ.",
+  );
+  assert.ok(
+    pairedText({ ...paired, p_mid: 0.4 }).includes("No evidence that one is better; 6.3 points would have been found"),
+  );
 });

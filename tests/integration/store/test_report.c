@@ -512,6 +512,89 @@ static void a_mark_without_its_sentence_is_refused(void **state)
                    CAP_INVALID_ARGUMENT, "mark \"unsettled\" appears twice");
 }
 
+/* ---- two runs on the same samples ---- */
+
+static bool pair_verdicts(struct world *w, const char *a, const char *b,
+                          Moecap__V1__PairVerdictsReply *reply, struct cap_err *err)
+{
+    Moecap__V1__PairVerdictsRequest request = MOECAP__V1__PAIR_VERDICTS_REQUEST__INIT;
+
+    cap_err_clear(err);
+    request.run_a = (char *)a;
+    request.run_b = (char *)b;
+    return store_pair_verdicts(w->pg, &request, w->arena, reply, err);
+}
+
+/* Verdicts that came in another order, and a later version of one, change no pair. */
+static void trap_c28_runs_are_paired_by_the_sample_and_not_by_the_row(void **state)
+{
+    struct world *w = *state;
+    Moecap__V1__PairVerdictsReply reply;
+    struct cap_err err = {0};
+    char sql[256];
+
+    must_put_task(w, 4);
+    const char *a = must_end(w, 1), *b = must_end(w, 2); /* even ordinals are right */
+    snprintf(sql, sizeof sql,
+             "UPDATE moecap.verdict SET kind = CASE ordinal WHEN 0 THEN 'wrong' ELSE 'correct' END"
+             " WHERE run_no = (SELECT run_no FROM moecap.run WHERE run_id = '%s')",
+             b);
+    free(harness_sql(w->db, sql));
+    assert_ok(pair_verdicts(w, a, b, &reply, &err), &err);
+    assert_string_equal(reply.task, "mini");
+    assert_string_equal(reply.metric, "exact");
+    assert_int_equal(reply.n_ordinals, 2);
+    for (uint32_t i = 0; i < 2; i++) {
+        assert_int_equal(reply.ordinals[i], i);
+        assert_int_equal(reply.right_a[i], i == 0);
+        assert_int_equal(reply.right_b[i], i == 1);
+    }
+}
+
+static void trap_c27_a_run_that_is_missing_is_no_empty_one(void **state)
+{
+    struct world *w = *state;
+    Moecap__V1__PairVerdictsReply reply;
+    struct cap_err err = {0};
+    char text[256], sql[256];
+
+    must_put_task(w, 4);
+    const char *a = must_end(w, 1), *b = must_end(w, 2), *waits = must_enqueue(w, 2, 2, 3);
+    assert_refused(pair_verdicts(w, a, "run-none", &reply, &err), &err, CAP_NOT_FOUND,
+                   "run \"run-none\" does not exist");
+    snprintf(text, sizeof text, "run %s is queued; only finished runs can be compared", waits);
+    assert_refused(pair_verdicts(w, a, waits, &reply, &err), &err, CAP_FAILED_PRECONDITION, text);
+    snprintf(text, sizeof text, "both runs are %s; name two", a);
+    assert_refused(pair_verdicts(w, a, a, &reply, &err), &err, CAP_INVALID_ARGUMENT, text);
+    snprintf(sql, sizeof sql,
+             "DELETE FROM moecap.verdict WHERE ordinal = 1 AND"
+             " run_no = (SELECT run_no FROM moecap.run WHERE run_id = '%s')",
+             b);
+    free(harness_sql(w->db, sql));
+    snprintf(text, sizeof text,
+             "the runs are not on the same samples: sample 1 has a verdict in %s and none in %s; "
+             "submit both with the same limit, sampling and seed",
+             a, b);
+    assert_refused(pair_verdicts(w, a, b, &reply, &err), &err, CAP_FAILED_PRECONDITION, text);
+}
+
+static void runs_of_two_versions_of_a_task_are_not_compared(void **state)
+{
+    struct world *w = *state;
+    Moecap__V1__PairVerdictsReply reply;
+    struct cap_err err = {0};
+
+    must_put_task(w, 4);
+    const char *a = must_end(w, 1);
+    must_put_task(w, 5); /* other data under the same name */
+    const char *b = must_end(w, 2);
+    assert_false(pair_verdicts(w, a, b, &reply, &err));
+    assert_int_equal(err.code, CAP_FAILED_PRECONDITION);
+    assert_non_null(strstr(err.text, "the runs are not on the same samples: "));
+    assert_non_null(strstr(err.text, "is of mini (version 1, definition "));
+    assert_non_null(strstr(err.text, "run both on one task"));
+}
+
 static void a_run_is_reported_with_attempts_and_histograms(void **state)
 {
     struct world *w = *state;
@@ -821,6 +904,9 @@ int main(void)
         WORLD_TEST(the_board_does_not_touch_samples),
         WORLD_TEST(each_row_of_the_board_has_its_own_marks),
         WORLD_TEST(a_mark_without_its_sentence_is_refused),
+        WORLD_TEST(trap_c28_runs_are_paired_by_the_sample_and_not_by_the_row),
+        WORLD_TEST(trap_c27_a_run_that_is_missing_is_no_empty_one),
+        WORLD_TEST(runs_of_two_versions_of_a_task_are_not_compared),
         WORLD_TEST(a_run_is_reported_with_attempts_and_histograms),
         WORLD_TEST(a_curve_has_points_that_can_be_drawn),
         WORLD_TEST(pages_of_samples_join_without_gap_or_overlap),

@@ -5,8 +5,9 @@ import { leaders } from "./best.ts";
 import { type Row, rowsOf } from "./rows.ts";
 import { compareMax } from "./state.ts";
 import { nameOf } from "./summary.ts";
+import { plural } from "../lib/format.ts";
 import { useResource } from "../lib/resource.ts";
-import type { Run } from "../lib/types.ts";
+import type { Comparison, Run } from "../lib/types.ts";
 import { ErrorBox } from "../ui/errorbox.tsx";
 import { narrow } from "../lib/narrow.ts";
 import { FigureValue } from "../ui/figure.tsx";
@@ -51,6 +52,7 @@ function Sides({ rows, columns }: { rows: Row[]; columns: readonly Column[] }) {
           <Icon name="warning" /> These runs are of different tasks; their figures are not comparable.
         </p>
       )}
+      {tasks.size === 1 && rows.slice(1).map((r) => <Verdict key={r.id} base={rows[0]!} row={r} />)}
       <div class="scroll">
         <table class="comparison">
           <thead>
@@ -70,6 +72,23 @@ function Sides({ rows, columns }: { rows: Row[]; columns: readonly Column[] }) {
         </table>
       </div>
     </>
+  );
+}
+
+// What the samples say of two runs, in a sentence: pairs of verdicts tell more than two accuracies do.
+function Verdict({ base, row }: { base: Row; row: Row }) {
+  const paired = useResource<Comparison>(`compare?runs=${encodeURIComponent(base.id)},${encodeURIComponent(row.id)}`);
+  if (paired.error)
+    return (
+      <p class="caution" data-testid="paired">
+        <Icon name="warning" /> {nameOf(row)}: {paired.error.message}
+      </p>
+    );
+  if (!paired.value) return null;
+  return (
+    <p data-testid="paired">
+      <b>{nameOf(row)}</b> {pairedText(paired.value)}
+    </p>
   );
 }
 
@@ -147,4 +166,20 @@ export function changeText(base: number | string | null, value: number | string 
   if (base === 0) return "";
   const change = Math.abs(value / base - 1) * 100;
   return ` ${sign}${change >= 10 ? change.toFixed(0) : change.toFixed(1)} %`;
+}
+
+/** "gains 15 samples and loses 5 of 200: +5.0 points (95 % interval +0.5 to +9.5; p = 0.027). The runs differ." */
+export function pairedText(c: Comparison): string {
+  const points = (share: number | undefined) =>
+    share === undefined ? "?" : (share < 0 ? "−" : "+") + Math.abs(share * 100).toFixed(1);
+  const p = c.p_mid < 0.001 ? "p < 0.001" : `p = ${c.p_mid.toPrecision(2)}`;
+  const sure =
+    c.p_mid < 0.05
+      ? "The runs differ."
+      : `No evidence that one is better; ${(c.detectable * 100).toFixed(1)} points would have been found with 80 % chance.`;
+  return (
+    `gains ${c.right_b_only} and loses ${c.right_a_only} of ${plural(c.samples, "sample")}: ` +
+    `${points(c.accuracy.value)} points (95 % interval ${points(c.accuracy.low)} to ${points(c.accuracy.high)}; ` +
+    `McNemar ${p}). ${sure}`
+  );
 }

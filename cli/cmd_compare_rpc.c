@@ -1,0 +1,96 @@
+/* compare: two runs on the same samples; the second against the first. */
+#include <math.h>
+#include <stdio.h>
+
+#include "cmd.h"
+#include "moecap/v1/scheduler.rpc.h"
+#include "out.h"
+#include "suite.h"
+
+enum { TABLE_BYTES_MAX = 1 << 20, FLIPS_SHOWN = 20 };
+
+static void print_accuracy(const Moecap__V1__CompareReply *reply)
+{
+    const Moecap__V1__Figure *d = reply->accuracy;
+
+    cli_say("samples     %u of %s by %s: both right %u, only a %u, only b %u, both wrong %u",
+            reply->samples, reply->task, reply->metric, reply->right_both, reply->right_a_only,
+            reply->right_b_only, reply->wrong_both);
+    cli_say("accuracy    b - a: %+.1f points, 95 %% interval %+.1f to %+.1f", d->value * 100,
+            d->low * 100, d->high * 100);
+    cli_say("McNemar     p = %.3g (exact), %.3g (mid-p): %s", reply->p_exact, reply->p_mid,
+            reply->p_mid < 0.05 ? "the runs differ"
+                                : "no evidence that one is better than the other");
+    cli_say("power       a difference of %.1f points would be found with 80 %% chance",
+            reply->detectable * 100);
+}
+
+static void print_flips(const char *what, const uint32_t *ordinals, size_t listed, uint32_t all)
+{
+    CAP_AUTO_BUF(line, 4096);
+
+    for (size_t i = 0; i < listed && i < FLIPS_SHOWN; i++)
+        cap_buf_printf(&line, i ? ", %u" : "%u", ordinals[i]);
+    if (all > FLIPS_SHOWN)
+        cap_buf_printf(&line, " and %u more", all - FLIPS_SHOWN);
+    cli_say("%s%s", what, all > 0 ? line.data : "none");
+}
+
+static void print_figures(const Moecap__V1__CompareReply *reply)
+{
+    CAP_AUTO_BUF(out, TABLE_BYTES_MAX);
+    struct cli_table_out table;
+
+    cli_table_init(&table, 4, 1u << 1);
+    for (size_t i = 0; i < reply->n_figures; i++) {
+        const Moecap__V1__Figure *f = reply->figures[i];
+
+        cli_table_addf(&table, "  %s", f->id);
+        if (f->opt_value_case)
+            cli_table_addf(&table, "%+.4g", f->value);
+        else
+            cli_table_add(&table, "-");
+        cli_table_add(&table, f->unit);
+        if (f->opt_low_case && f->opt_high_case)
+            cli_table_addf(&table, "[%+.4g, %+.4g]%s", f->low, f->high,
+                           f->low > 0 || f->high < 0 ? "" : " may be none");
+        else
+            cli_table_add(&table, f->reason);
+    }
+    cli_table_print(&table, &out);
+    printf("figures, b - a:\n%s", out.data);
+    cli_table_done(&table);
+}
+
+int cli_cmd_compare(struct cli_context *context, const struct cli_words *words, struct cap_err *err)
+{
+    CAP_AUTO(cli_suite) suite = cli_suite_open_all(context, err);
+    Moecap__V1__CompareRunsRequest request = MOECAP__V1__COMPARE_RUNS_REQUEST__INIT;
+    Moecap__V1__CompareReply *reply;
+    const char *a, *b;
+
+    if (!suite || !cli_full_id(suite, words->items[0], &a, err) ||
+        !cli_full_id(suite, words->items[1], &b, err))
+        return cli_exit_of(err->code);
+    request.run_a = (char *)a;
+    request.run_b = (char *)b;
+    if (!scheduler_rpc_compare(suite->scheduler, NULL, &request, suite->arena, &reply, err))
+        return cli_exit_of(err->code);
+    if (context->globals.json) {
+        cli_print_json(cap_wire_to_json(&reply->base));
+        return CLI_OK;
+    }
+    if (!reply->accuracy) {
+        cap_fail(err, CAP_INTERNAL, "the reply has no accuracy");
+        return cli_exit_of(err->code);
+    }
+    cli_say("a           %s", reply->run_a);
+    cli_say("b           %s", reply->run_b);
+    print_accuracy(reply);
+    print_flips("lost        samples that only a has right: ", reply->lost, reply->n_lost,
+                reply->right_a_only);
+    print_flips("gained      samples that only b has right: ", reply->gained, reply->n_gained,
+                reply->right_b_only);
+    print_figures(reply);
+    return CLI_OK;
+}

@@ -1,0 +1,34 @@
+/* GET /api/v1/compare?runs=A,B: two runs on the same samples, B against A. */
+#include <string.h>
+
+#include "moecap/v1/scheduler.rpc.h"
+#include "service.h"
+
+void gate_compare(struct cap_http_request *http, void *self)
+{
+    static const char *const parameters[] = {"runs", NULL};
+    struct gate_service *service = self;
+    Moecap__V1__CompareRunsRequest request = MOECAP__V1__COMPARE_RUNS_REQUEST__INIT;
+    Moecap__V1__CompareReply *reply;
+    struct cap_err err = {0};
+    char *runs, *second;
+
+    if (!gate_accept(http, parameters))
+        return;
+    runs = cap_arena_strdup(cap_http_arena(http), gate_query_text(http, "runs"));
+    second = runs ? strchr(runs, ',') : NULL;
+    if (!second || second == runs || !second[1] || strchr(second + 1, ',')) {
+        cap_fail_field(&err, CAP_INVALID_ARGUMENT, "runs",
+                       "runs: expected two runs, as in runs=run-a,run-b");
+        gate_reply_error(http, &err);
+        return;
+    }
+    *second = '\0';
+    request.run_a = runs;
+    request.run_b = second + 1;
+    if (scheduler_rpc_compare(service->scheduler, NULL, &request, cap_http_arena(http), &reply,
+                              &err))
+        gate_reply_message(http, 200, &reply->base);
+    else
+        gate_reply_error(http, &err);
+}
