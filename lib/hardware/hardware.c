@@ -19,12 +19,12 @@
 #define DEVICE(name, vendor, kind, words, forms, memory, bandwidth, link, peaks, board, price,     \
                source, date)                                                                       \
     {name,   vendor,    CAP_DEVICE_##kind,                                                         \
-     words,  forms,     X,                                                                         \
+     X,      words,     forms,                                                                     \
      memory, bandwidth, link,                                                                      \
      peaks,  board,     price,                                                                     \
      source, date},
 #define PROCESSOR(name, vendor, words, cores, bandwidth, peaks, board, price, source, date)        \
-    {name,      vendor, CAP_DEVICE_CPU, words, "",    cores,  X,                                   \
+    {name,      vendor, CAP_DEVICE_CPU, cores, words, "",     X,                                   \
      bandwidth, X,      peaks,          board, price, source, date},
 static const struct cap_device devices[] = {
 #include "hardware/hardware.def"

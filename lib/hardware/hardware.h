@@ -36,8 +36,8 @@ enum cap_compute {
 struct cap_device {
     const char *name, *vendor;
     enum cap_device_kind kind;
-    const char *words, *forms; /* how a text means it: identify.c */
     unsigned cores;            /* of a processor; a machine with fewer has a part of one */
+    const char *words, *forms; /* how a text means it: identify.c */
     double memory_gb, bandwidth_gb_s, link_gb_s; /* 0 = not known, as in all that follow */
     double tflops[CAP_COMPUTE_COUNT];            /* or TOPS; dense */
     double board_w, price_usd;
