@@ -17,7 +17,7 @@
 struct limit {
     double value; /* 0: not known, and: */
     const char *reason;
-    bool declared;
+    bool declared, probed;
 };
 
 struct limits {
@@ -27,6 +27,11 @@ struct limits {
 static struct limit known(double value, bool declared)
 {
     return (struct limit){.value = value, .declared = declared};
+}
+
+static struct limit attained(double value)
+{
+    return (struct limit){.value = value, .probed = true};
 }
 
 static struct limit unknown(const char *reason)
@@ -127,13 +132,13 @@ static void limits_of_probe(const struct eval_run *run, struct cap_arena *arena,
         out->attained_bandwidth = out->attained_compute = unknown(why);
         return;
     }
-    out->attained_bandwidth = h->read_gb_s > 0 ? known(h->read_gb_s, false)
-                                               : unknown("the node did not measure its memory");
+    out->attained_bandwidth =
+        h->read_gb_s > 0 ? attained(h->read_gb_s) : unknown("the node did not measure its memory");
     out->attained_compute = unknown(cap_arena_printf(
         arena, "the node did not measure what it attains in %s", precision_of(run)));
     for (size_t i = 0; i < h->rate_count; i++)
         if (strcmp(h->rates[i].precision, precision_of(run)) == 0)
-            out->attained_compute = known(h->rates[i].gflop_s, false);
+            out->attained_compute = attained(h->rates[i].gflop_s);
 }
 
 static void limits_of(const struct eval_run *run, struct cap_arena *arena, struct limits *out)
@@ -172,8 +177,9 @@ static void set_share(struct eval_figures *f, enum eval_figure_id id, double rat
     if (limit->declared)
         eval_figure_declared(f, id);
     if (rate > limit->value)
-        eval_figure_invalid(f, id, "%.4g times what the machine can do: the peak is another one",
-                            rate / limit->value);
+        eval_figure_invalid(f, id, "%.4g times what the machine %s", rate / limit->value,
+                            limit->probed ? "attained when its node started: it was busy then"
+                                          : "can do by its data sheet: the peak is another one");
 }
 
 static void measure_bytes(const struct eval_evidence *e, struct eval_figures *f,

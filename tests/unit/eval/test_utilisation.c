@@ -351,9 +351,9 @@ static void trap_t6_a_utilisation_above_one_is_invalid(void **state)
     e = evidence_of(&told);
     add_pass(e, DECODE, 6.144, 40, 8);
     assert_invalid(e, "smbu_decode", 1.25,
-                   "1.25 times what the machine can do: the peak is another one");
+                   "1.25 times what the machine can do by its data sheet: the peak is another one");
     assert_invalid(e, "smfu_decode_attainable", 2.5,
-                   "2.5 times what the machine can do: the peak is another one");
+                   "2.5 times what the machine attained when its node started: it was busy then");
     assert_figure(e, "smfu_decode", 5000 / 747110.4, "derived");
 }
 

@@ -22,6 +22,11 @@ export function Utilisation({ run }: { run: Run }) {
   if (run.row.figures.length === 0) return <p class="soft">Utilisation appears when the run has ended.</p>;
   return (
     <div data-testid="utilisation">
+      <p class="soft">
+        S-MBU: bytes that the passes moved, of experts only the chosen ones, by the bandwidth. S-MFU: operations, with
+        top-k experts for each token, by the dense peak of the run's precision. Sums over sums; a value above 100 % is
+        invalid.
+      </p>
       <div class="scroll" tabIndex={0} role="region" aria-label="Utilisation by phase">
         <table class="dense">
           <thead>
@@ -53,11 +58,6 @@ export function Utilisation({ run }: { run: Run }) {
       </dl>
       <h2>Passes</h2>
       <Passes run={run} />
-      <p class="soft">
-        S-MBU: bytes that the passes moved, of experts only the chosen ones, by the bandwidth. S-MFU: operations, with
-        top-k experts for each token, by the dense peak of the run's precision. Sums over sums; a value above 100 % is
-        invalid.
-      </p>
     </div>
   );
 }
@@ -111,12 +111,7 @@ function Passes({ run }: { run: Run }) {
     <div class="histograms">
       {there.map(({ id, title, unit, limit, histogram }) => (
         <div class="card" key={id}>
-          <HistogramChart
-            histogram={histogram}
-            title={title}
-            marks={marksOf(run, limit)}
-            say={(value) => `${short(value)} ${unit}`}
-          />
+          <HistogramChart histogram={histogram} title={`${title}, ${unit}`} marks={marksOf(run, limit)} say={short} />
         </div>
       ))}
     </div>
