@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { bestOf } from "../src/board/best.ts";
+import { bestOf, leaders } from "../src/board/best.ts";
 import { changeText, pairedText } from "../src/board/compare.tsx";
 import { toCsv } from "../src/board/csv.ts";
 import { boardPath, refreshed } from "../src/board/data.ts";
@@ -148,9 +148,19 @@ test("nobody leads alone, among equals, without a direction, or without a model"
     { id: "a", ttft: 5 },
     { id: "b", ttft: 0.01, engine: "null" },
     { id: "c", ttft: 1, state: "failed" },
+    { id: "d", ttft: 0.02, marks: [{ id: "cached", text: "why", bad: true }] },
   );
   assert.equal(at(bestOf(idle, columnsOf(idle)).get("ttft_ms_p50")), "");
   assert.equal(bestOf(idle, columnsOf(idle)).has("batch"), false);
+  const ttft = columnsOf(idle).find((c) => c.id === "ttft_ms_p50")!;
+  assert.deepEqual(leaders(idle, ttft), []); // also side by side
+});
+
+test("marks of times, and those that only inform, leave a run in the comparison", () => {
+  const unsettled = { id: "unsettled", text: "why", bad: true };
+  const informs = { id: "failures", text: "why", bad: false };
+  const data = rows({ id: "a", ttft: 5 }, { id: "b", ttft: 1, marks: [unsettled, informs] });
+  assert.equal(at(bestOf(data, columnsOf(data)).get("ttft_ms_p50")), "b");
 });
 
 test("the summary speaks of the task with most runs, and of what can be told apart", () => {

@@ -1,5 +1,5 @@
 // Runs for tests: what a test does not name is as a finished run of a small model has it.
-import type { BoardRow, Figure } from "../src/lib/types.ts";
+import type { BoardRow, Figure, Mark } from "../src/lib/types.ts";
 import type { Column } from "../src/board/column.ts";
 import { columnsFor } from "../src/board/columns.ts";
 import { type Row, rowsOf } from "../src/board/rows.ts";
@@ -28,6 +28,7 @@ export interface Wish {
   rate?: number;
   note?: string;
   figures?: Figure[];
+  marks?: Mark[];
 }
 
 export function run(w: Wish): BoardRow {
@@ -54,6 +55,7 @@ export function run(w: Wish): BoardRow {
     reason: "",
     node: "node-1",
     figures,
+    marks: w.marks ?? [],
     queued_at_ms: 1,
     ended_at_ms: 2,
     config_hash: "c0ffee",

@@ -1,5 +1,5 @@
-// Which values lead their column. Runs are compared within their task only, an overhead measurement (null engine)
-// leads nothing, and where everyone is equal, or many are, nobody leads.
+// Which values lead their column. Runs are compared within their task only; what is no model (null engine), or is not to
+// be believed, leads nothing; and where everyone is equal, or many are, nobody leads.
 import type { Column } from "./column.ts";
 import { competes, type Row } from "./rows.ts";
 
@@ -9,7 +9,7 @@ export type Best = ReadonlyMap<string, ReadonlySet<string>>; // column -> run id
 
 export function bestOf(rows: readonly Row[], columns: readonly Column[]): Best {
   const byTask = new Map<string, Row[]>();
-  for (const row of rows) if (competes(row)) byTask.set(row.run.task, [...(byTask.get(row.run.task) ?? []), row]);
+  for (const row of rows) byTask.set(row.run.task, [...(byTask.get(row.run.task) ?? []), row]);
   return new Map(
     columns
       .filter((c) => c.better)
@@ -18,7 +18,7 @@ export function bestOf(rows: readonly Row[], columns: readonly Column[]): Best {
 }
 
 export function leaders(rows: readonly Row[], column: Column): string[] {
-  const values = rows.flatMap((row) => {
+  const values = rows.filter(competes).flatMap((row) => {
     const value = column.value(row);
     return typeof value === "number" ? [{ id: row.id, value }] : [];
   });

@@ -27,9 +27,18 @@ export function headline(row: Row): Figure | undefined {
   return row.figures.get(row.run.headline_metric);
 }
 
-/** A run of the null engine measures our own overhead: it takes part in no comparison of models. */
+/** Bad marks that concern the times of a run, and not what it is (docs/metrics.md). */
+const ofTimes: ReadonlySet<string> = new Set(["unsettled", "client-bound", "noisy host"]);
+
+/**
+ * A run of the null engine measures our own overhead: it takes part in no comparison of models. Nor does one that the
+ * audit speaks against.
+ */
 export function competes(row: Row): boolean {
-  return row.run.state === "finished" && row.run.spec.engine !== "null";
+  const marks = row.run.marks ?? [];
+  return (
+    row.run.state === "finished" && row.run.spec.engine !== "null" && !marks.some((m) => m.bad && !ofTimes.has(m.id))
+  );
 }
 
 /** What the run ran on: what was declared, else the devices found, else the processor. */
