@@ -30,6 +30,8 @@ struct eval_audit_run {
     const char *audit_unknown; /* why there was no audit, where one is due */
     const struct eval_probe *probes;
     size_t probe_count;
+    /* what the node found in the completed answers of the last lease (AnswerCheck) */
+    uint64_t completed, blank, counted, thin, routed, short_routing;
 };
 
 /* Sums for a line through points (output tokens, TTFT), and of the pace of their tokens. */
@@ -41,9 +43,7 @@ struct eval_line {
 struct eval_audit {
     uint64_t answered, graded; /* sums over ordinals: equal when they are the same samples */
     uint64_t untimed;          /* completed answers without times */
-    uint64_t blank, repeated_marks;
-    uint64_t counted, thin; /* answers with text and a count; with fewer bytes than tokens */
-    uint64_t routed, short_routing; /* answers whose experts are known; with too few of them */
+    uint64_t repeated_marks;
     struct eval_line first_by_tokens;
 };
 

@@ -1,6 +1,6 @@
 /* The part of the evidence that says whether the rest can be believed (measure/audit.c judges it):
- * which samples were answered and which were graded, what texts hold against what was counted, how
- * many experts worked, and the probes of the node's audit. */
+ * which samples were answered and which were graded, how TTFT goes with the answer's length, what
+ * the node found in texts and routing, and the probes of its audit. */
 #include <string.h>
 
 #include "measure.h"
@@ -26,53 +26,6 @@ void eval_audit_add_verdict(struct eval_evidence *e, const Moecap__V1__Verdict *
 }
 
 /* ---- answers ---- */
-
-static bool is_blank(const Moecap__V1__SampleAnswer *a)
-{
-    return a->text[strspn(a->text, " \t\r\n")] == '\0' && *a->reasoning == '\0';
-}
-
-static uint64_t sum(const uint32_t *counts, size_t count)
-{
-    uint64_t total = 0;
-
-    for (size_t i = 0; i < count; i++)
-        total += counts[i];
-    return total;
-}
-
-/* Every token of the prompt that was computed, and every one of the answer but the last, chooses
- * top_k experts in each layer. A server need not tell how much of a prompt was cached: then only
- * the answer's tokens count. */
-static bool lacks_experts(const struct eval_run *run, const Moecap__V1__SampleAnswer *a)
-{
-    bool knows_cached = run->in_engine || a->opt_cached_tokens_case;
-    uint64_t top_k = run->top_k ? run->top_k : a->routing->top_k;
-    uint64_t cached = a->opt_cached_tokens_case ? a->cached_tokens : 0;
-    uint64_t prompt = knows_cached && a->prompt_tokens > cached ? a->prompt_tokens - cached : 0;
-    uint64_t wanted = top_k * (prompt + (a->output_tokens > 0 ? a->output_tokens - 1 : 0));
-
-    for (size_t i = 0; i < a->routing->n_layers; i++) {
-        const Moecap__V1__LayerRouting *layer = a->routing->layers[i];
-        uint64_t found = sum(layer->decode, layer->n_decode);
-
-        if (knows_cached)
-            found += sum(layer->prefill, layer->n_prefill);
-        if (found < wanted)
-            return true;
-    }
-    return false;
-}
-
-static void add_routing(struct eval_evidence *e, const Moecap__V1__SampleAnswer *a)
-{
-    if (e->run.scoring || !a->routing || a->routing->n_layers == 0 ||
-        a->opt_prompt_tokens_case != MOECAP__V1__SAMPLE_ANSWER__OPT_PROMPT_TOKENS_PROMPT_TOKENS ||
-        a->opt_output_tokens_case != MOECAP__V1__SAMPLE_ANSWER__OPT_OUTPUT_TOKENS_OUTPUT_TOKENS)
-        return;
-    e->audit.routed++;
-    e->audit.short_routing += lacks_experts(&e->run, a);
-}
 
 static void add_point(struct eval_line *line, const Moecap__V1__SampleAnswer *a)
 {
@@ -100,14 +53,8 @@ void eval_audit_add_answer(struct eval_evidence *e, const Moecap__V1__SampleAnsw
     if (a->status != MOECAP__V1__SAMPLE_STATUS__SAMPLE_STATUS_COMPLETED)
         return;
     audit->untimed += !a->timing;
-    audit->blank += is_blank(a);
-    if (a->opt_output_tokens_case == MOECAP__V1__SAMPLE_ANSWER__OPT_OUTPUT_TOKENS_OUTPUT_TOKENS &&
-        !is_blank(a)) {
-        audit->counted++;
-        audit->thin += strlen(a->text) + strlen(a->reasoning) + 2 < a->output_tokens;
+    if (a->opt_output_tokens_case == MOECAP__V1__SAMPLE_ANSWER__OPT_OUTPUT_TOKENS_OUTPUT_TOKENS)
         add_point(&audit->first_by_tokens, a);
-    }
-    add_routing(e, a);
 }
 
 /* ---- the report ---- */
@@ -145,6 +92,16 @@ static bool read_probes(const Moecap__V1__ShardReport *report, struct cap_arena 
     return true;
 }
 
+static void read_check(const Moecap__V1__AnswerCheck *in, struct eval_audit_run *out)
+{
+    out->completed = in->completed;
+    out->blank = in->blank;
+    out->counted = in->counted;
+    out->thin = in->thin;
+    out->routed = in->routed;
+    out->short_routing = in->short_routing;
+}
+
 bool eval_audit_read(const Moecap__V1__EvidenceHeader *header, struct cap_arena *arena,
                      struct eval_audit_run *out)
 {
@@ -158,5 +115,7 @@ bool eval_audit_read(const Moecap__V1__EvidenceHeader *header, struct cap_arena 
     if (!out->engine || !out->server_says || !out->audit_unknown)
         return false;
     out->is_null = strcmp(out->engine, "null") == 0;
+    if (report && report->answers)
+        read_check(report->answers, out);
     return !report || read_probes(report, arena, out);
 }

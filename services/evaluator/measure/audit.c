@@ -16,7 +16,8 @@
 
 static const double CACHED_TIMES = 2, CACHED_LEAST_US = 5000; /* a repeat is that much earlier */
 /* the first token of a long answer against that of a short one; and of the time of all tokens */
-static const double HELD_TIMES = 1.6, HELD_SHARE = 0.25, HELD_LEAST_US = 2000;
+static const double HELD_TIMES = 1.6, HELD_SHARE = 0.25, HELD_LEAST_US = 5000;
+static const double HELD_TOKEN_US = 200; /* below, the client reads several chunks at once */
 static const double EARLY_TIMES = 2.5, EARLY_LEAST_US = 2000;  /* first gap against the others */
 static const double SLOWER_TIMES = 1.3, SLOWER_LEAST_US = 500; /* a repeat against its timed twin */
 static const double SAME_LEAST = 0.25;                         /* of an answer, until it differs */
@@ -102,7 +103,10 @@ static void check_held_back(const struct eval_audit_run *run, struct eval_figure
             if (!is_kind(one, "short") || !is_kind(all, "fresh") || one->ordinal != all->ordinal ||
                 one->first_us < 0 || all->first_us < 0 || all->chunks < LONG_CHUNKS)
                 continue;
-            widen(&held_us, held >= HELD_SHARE * (held + gaps * all->pace_us) ? held : 0);
+            widen(&held_us,
+                  held >= HELD_SHARE * (held + gaps * all->pace_us) && held >= HELD_TOKEN_US * gaps
+                      ? held
+                      : 0);
             widen(&times, all->first_us / fmax(one->first_us, 1));
         }
     if (times.count >= PROBES_MIN && times.low > HELD_TIMES && held_us.low >= HELD_LEAST_US)
@@ -219,6 +223,7 @@ static double share(uint64_t part, uint64_t whole)
 
 static void check_answers(const struct eval_evidence *e, struct eval_figures *f)
 {
+    const struct eval_audit_run *run = &e->run.audit;
     const struct eval_audit *audit = &e->audit;
 
     if (e->failed > 0)
@@ -227,12 +232,11 @@ static void check_answers(const struct eval_evidence *e, struct eval_figures *f)
                   "%llu of %llu requests failed: they count as wrong, and their time is in no "
                   "latency",
                   (unsigned long long)e->failed, (unsigned long long)e->answers);
-    if (!e->run.scoring && audit->blank >= BLANK_MIN &&
-        share(audit->blank, e->completed) >= BLANK_SHARE)
+    if (run->blank >= BLANK_MIN && share(run->blank, run->completed) >= BLANK_SHARE)
         eval_mark(f, "blank answers", true,
                   "%llu of %llu completed answers hold no text: a failure that is answered with "
                   "success costs no time",
-                  (unsigned long long)audit->blank, (unsigned long long)e->completed);
+                  (unsigned long long)run->blank, (unsigned long long)run->completed);
     if (audit->repeated_marks >= BLANK_MIN &&
         share(audit->repeated_marks, e->completed) >= MARKS_SHARE)
         eval_mark(f, "degenerate answers", true,
@@ -245,21 +249,18 @@ static void check_answers(const struct eval_evidence *e, struct eval_figures *f)
                   e->run.exact_tokens);
 }
 
-/* Texts alone: a token that nobody sees is none, and each has a byte. */
-static void check_texts(const struct eval_evidence *e, struct eval_figures *f)
+/* A token that nobody sees is none, and each has a byte. */
+static void check_texts(const struct eval_audit_run *run, uint32_t top_k, struct eval_figures *f)
 {
-    const struct eval_audit *audit = &e->audit;
-
-    if (audit->counted >= BLANK_MIN && share(audit->thin, audit->counted) > 0.5)
+    if (run->counted >= BLANK_MIN && share(run->thin, run->counted) > 0.5)
         eval_mark(f, "counts", true,
                   "%llu of %llu answers have fewer bytes than the tokens that the server counted",
-                  (unsigned long long)audit->thin, (unsigned long long)audit->counted);
-    if (audit->routed > 0 && audit->short_routing > 0)
+                  (unsigned long long)run->thin, (unsigned long long)run->counted);
+    if (run->short_routing > 0)
         eval_mark(f, "skipped experts", true,
                   "in %llu of %llu answers fewer experts worked than the %u that each token is to "
                   "choose",
-                  (unsigned long long)audit->short_routing, (unsigned long long)audit->routed,
-                  e->run.top_k);
+                  (unsigned long long)run->short_routing, (unsigned long long)run->routed, top_k);
 }
 
 /* Held back to the end, each token of an answer makes its first one later. */
@@ -278,7 +279,7 @@ static void check_slope(const struct eval_evidence *e, struct eval_figures *f)
     slope = sxy / sxx;
     pace = line->pace / n;
     if (sxy / sqrt(sxx * syy) > SLOPE_CORRELATION && slope > SLOPE_TIMES * pace &&
-        slope * line->x > line->y / 2)
+        slope * line->x > line->y / 2 && slope > HELD_TOKEN_US)
         eval_mark(f, "held back", true,
                   "TTFT grows by %.2f ms with each token of the answer, and the tokens then come "
                   "%.2f ms apart: tokens are held back, so that the gaps between them look small",
@@ -304,7 +305,7 @@ void eval_measure_audit(struct eval_evidence *e, struct eval_figures *f)
     check_identity(&e->run.audit, f);
     check_samples(e, f);
     check_answers(e, f);
-    check_texts(e, f);
+    check_texts(&e->run.audit, e->run.top_k, f);
     if (e->run.attempts > 1) /* times of two clocks; marked as such elsewhere */
         return;
     check_slope(e, f);

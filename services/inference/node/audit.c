@@ -23,8 +23,9 @@ enum {
     WAIT_MS = 100,
     REQUEST_MS_MAX = 60000, /* one that takes longer ends the audit */
     PROMPTS_BYTES_MAX = 16 << 20,
-    COUNT_TEXT_BYTES = 8 << 10, /* of answers that are counted; of each at least: */
+    COUNT_TEXT_BYTES = 16 << 10, /* of answers that are counted; of each at least: */
     COUNT_TOKENS_MIN = 16,
+    COUNT_TOKENS = 1024, /* of all, where the context is not known to hold more; else half of it */
     STRANGE_LETTERS = 8,
 };
 
@@ -43,7 +44,7 @@ struct infer_audit {
     struct origin origins[ORIGINS_MAX];
     int origin_count;
     struct cap_buf counted;
-    int counted_tokens;
+    int counted_tokens, count_tokens_max;
     struct infer_probe probes[INFER_PROBES_MAX];
     int probe_count;
 };
@@ -58,7 +59,7 @@ static bool is_drawn(const struct infer_audit *audit, int index)
     return false;
 }
 
-struct infer_audit *infer_audit_new(const struct infer_assignment *assignment)
+struct infer_audit *infer_audit_new(const struct infer_assignment *assignment, int context_tokens)
 {
     int count = assignment->prompt_count;
     struct infer_audit *audit;
@@ -68,6 +69,7 @@ struct infer_audit *infer_audit_new(const struct infer_assignment *assignment)
     audit = calloc(1, sizeof *audit);
     assert(audit);
     audit->assignment = assignment;
+    audit->count_tokens_max = context_tokens > 0 ? context_tokens / 2 : COUNT_TOKENS;
     audit->arena = cap_arena_new(PROMPTS_BYTES_MAX);
     cap_rand_seed(&audit->rand, assignment->spec.seed ^ UINT64_C(0x6d6f656361706175));
     cap_buf_init(&audit->counted, COUNT_TEXT_BYTES);
@@ -106,6 +108,7 @@ static void keep_for_count(struct infer_audit *audit, const struct infer_answer 
     CAP_AUTO_MEM char *text = join(answer->reasoning, answer->text);
 
     if (answer->output_tokens < COUNT_TOKENS_MIN ||
+        audit->counted_tokens + answer->output_tokens > audit->count_tokens_max ||
         audit->counted.length + strlen(text) + 1 >= COUNT_TEXT_BYTES)
         return;
     cap_buf_add_str(&audit->counted, text);
@@ -131,6 +134,71 @@ void infer_audit_keep(struct infer_audit *audit, int index, const struct infer_i
         origin->pace_us = timing->events > 1 ? (double)(timing->last_ns - timing->first_ns) / 1e3 /
                                                    (double)(timing->events - 1)
                                              : -1;
+    }
+}
+
+/* ---- what the answers hold ---- */
+
+static bool is_blank_text(const char *text)
+{
+    return text[strspn(text, " \t\r\n")] == '\0';
+}
+
+static int64_t selections(const uint32_t *counts, int experts)
+{
+    int64_t total = 0;
+
+    for (int i = 0; counts && i < experts; i++)
+        total += counts[i];
+    return total;
+}
+
+/* Every token of the prompt that was computed, and every one of the answer but the last, chooses
+ * top_k experts in each layer. A server need not tell how much of a prompt was cached: then only
+ * the answer's tokens count. */
+static bool lacks_experts(const struct infer_answer *answer,
+                          const struct infer_engine_report *engine)
+{
+    const struct infer_routing *routing = answer->routing;
+    bool in_node = engine->timing_boundary && strcmp(engine->timing_boundary, "engine") == 0;
+    bool knows_cached = in_node || answer->cached_tokens >= 0;
+    int64_t top_k = engine->top_k > 0 ? engine->top_k : routing->top_k;
+    int64_t tokens = answer->output_tokens > 0 ? answer->output_tokens - 1 : 0;
+
+    if (knows_cached)
+        tokens += answer->prompt_tokens - (answer->cached_tokens > 0 ? answer->cached_tokens : 0);
+    for (int layer = 0; layer < routing->moe_layers; layer++) {
+        size_t at = (size_t)layer * (size_t)routing->experts;
+        const uint32_t *decode = routing->decode ? routing->decode + at : NULL;
+        const uint32_t *prefill = routing->prefill ? routing->prefill + at : NULL;
+        int64_t found = selections(decode, routing->experts);
+
+        if (knows_cached)
+            found += selections(prefill, routing->experts);
+        if (found < top_k * tokens)
+            return true;
+    }
+    return false;
+}
+
+void infer_audit_check(struct infer_answer_check *check, const struct infer_answer *answer,
+                       const struct infer_engine_report *engine)
+{
+    bool is_blank_answer;
+
+    if (answer->error || answer->score_count > 0)
+        return;
+    is_blank_answer = is_blank_text(answer->text) && is_blank_text(answer->reasoning);
+    check->completed++;
+    check->blank += is_blank_answer;
+    if (!is_blank_answer && answer->output_tokens >= 0) {
+        check->counted++;
+        check->thin +=
+            strlen(answer->text) + strlen(answer->reasoning) + 2 < (size_t)answer->output_tokens;
+    }
+    if (answer->routing && answer->prompt_tokens >= 0 && answer->output_tokens >= 0) {
+        check->routed++;
+        check->short_routing += lacks_experts(answer, engine);
     }
 }
 

@@ -7,7 +7,7 @@
  * in the node are not audited.
  *
  * The worker's thread only:
- *     audit = infer_audit_new(assignment);
+ *     audit = infer_audit_new(assignment, context_tokens);
  *     infer_audit_keep(audit, index, in_flight, &answer);   // each timed request, as it ends
  *     infer_audit_run(audit, &setup);                       // after the last one
  */
@@ -25,14 +25,19 @@
 
 struct infer_audit;
 
-/* NULL: nothing of this shard is to be audited (continuations, or no prompt). */
-struct infer_audit *infer_audit_new(const struct infer_assignment *assignment);
+/* NULL: nothing of this shard is to be audited (continuations, or no prompt). The server's context
+ * may be unknown: 0 or below. */
+struct infer_audit *infer_audit_new(const struct infer_assignment *assignment, int context_tokens);
 void infer_audit_free(struct infer_audit *audit);
 CAP_DEFINE_AUTO(infer_audit)
 
 /* A timed request has ended. */
 void infer_audit_keep(struct infer_audit *audit, int index, const struct infer_in_flight *in_flight,
                       const struct infer_answer *answer);
+
+/* Any engine's answer: counts it. */
+void infer_audit_check(struct infer_answer_check *check, const struct infer_answer *answer,
+                       const struct infer_engine_report *engine);
 
 struct infer_audit_setup {
     struct infer_engine *engine;

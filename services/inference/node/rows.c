@@ -388,17 +388,33 @@ static void set_probe(Moecap__V1__AuditProbe *row, const struct infer_probe *pro
     SET_KNOWN(row, counted, COUNTED_COUNTED_TOKENS, counted_tokens, probe->counted_tokens);
 }
 
+static void set_check(Moecap__V1__AnswerCheck *row, const struct infer_answer_check *check)
+{
+    moecap__v1__answer_check__init(row);
+    row->completed = (uint32_t)check->completed;
+    row->blank = (uint32_t)check->blank;
+    row->counted = (uint32_t)check->counted;
+    row->thin = (uint32_t)check->thin;
+    row->routed = (uint32_t)check->routed;
+    row->short_routing = (uint32_t)check->short_routing;
+}
+
 void infer_rows_report(struct infer_rows *rows, const struct infer_shard_report *report)
 {
     Moecap__V1__AnswerRows message = MOECAP__V1__ANSWER_ROWS__INIT;
     Moecap__V1__ShardReport row = MOECAP__V1__SHARD_REPORT__INIT;
     Moecap__V1__AuditProbe probes[INFER_PROBES_MAX], *probes_at[INFER_PROBES_MAX];
+    Moecap__V1__AnswerCheck check;
     struct infer_hardware_message hardware;
     CAP_AUTO_MEM void *energy = make_energy(&row, report);
 
     for (int i = 0; i < report->probe_count && i < INFER_PROBES_MAX; i++) {
         set_probe(&probes[i], &report->probes[i]);
         probes_at[row.n_audit++] = &probes[i];
+    }
+    if (report->check) {
+        set_check(&check, report->check);
+        row.answers = &check;
     }
     row.audit = probes_at;
     row.audit_unknown = text_or_empty(report->audit_unknown);

@@ -43,6 +43,11 @@ struct infer_answer {
     const struct infer_routing *routing; /* NULL = unknown */
 };
 
+/* As AnswerCheck of inference.proto. */
+struct infer_answer_check {
+    int completed, blank, counted, thin, routed, short_routing;
+};
+
 enum { INFER_PROBES_MAX = 8 };
 
 /* A request of the audit (audit.h), as AuditProbe of inference.proto; -1 = unknown. */
@@ -73,6 +78,7 @@ struct infer_shard_report {
     const struct infer_probe *probes; /* [probe_count] of the audit */
     int probe_count;
     const char *audit_unknown; /* why there was none; NULL = there was, or none is due */
+    const struct infer_answer_check *check; /* NULL = answers are only scored */
 };
 
 /* ---- as bytes ----

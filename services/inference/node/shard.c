@@ -77,6 +77,7 @@ struct shard {
     struct infer_energy energy[INFER_POWER_DEVICES_MAX];
     int energy_count;
     struct infer_audit *audit; /* NULL = there is none */
+    struct infer_answer_check check;
 };
 
 static int64_t now_ns(const struct shard *shard)
@@ -223,6 +224,7 @@ static void end_request(struct shard *shard, int index, const struct infer_event
     shard->answered = shard->answered || !error;
     if (answer.routing && strcmp(answer.routing->source, "engine") != 0)
         infer_expert_sums_routing(&shard->sums, answer.routing); /* no pass will tell it */
+    infer_audit_check(&shard->check, &answer, &shard->engine_report);
     if (shard->audit)
         infer_audit_keep(shard->audit, index, in_flight, &answer);
     if (!in_flight->ids_complete && in_flight->id_count)
@@ -573,6 +575,7 @@ static void put_last_batch(struct shard *shard)
         .energy = shard->energy,
         .energy_count = shard->energy_count,
         .audit_unknown = why_no_audit(shard),
+        .check = shard->check.completed > 0 ? &shard->check : NULL,
     };
     infer_self_report(&shard->self, &report.self);
     run_audit(shard);
@@ -665,7 +668,7 @@ enum infer_shard_outcome infer_shard_run(const struct infer_shard_setup *setup, 
     assert(shard.in_flights);
     infer_rows_init(&shard.rows);
     if (is_server(&shard) && !setup->assignment->spec.no_audit)
-        shard.audit = infer_audit_new(setup->assignment);
+        shard.audit = infer_audit_new(setup->assignment, shard.engine_report.context_tokens_max);
     if (check_scores(&shard, err) && check_arrivals(&shard, err))
         outcome = run(&shard, err);
     cancel_requests(&shard);
