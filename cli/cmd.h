@@ -25,6 +25,7 @@ CLI_CMD(cost);
 CLI_CMD(run_samples);
 CLI_CMD(run_export);
 CLI_CMD(profile);
+CLI_CMD(routing);
 CLI_CMD(task_list);
 CLI_CMD(task_show);
 CLI_CMD(task_add);
@@ -85,6 +86,9 @@ struct cli_estimate_options {
     double activated, peak_gb_s, peak_tflops;
     bool has_batch, has_context, has_activated;
 };
+struct cli_routing_options {
+    bool same_model;
+};
 struct cli_cancel_options {
     const char *reason;
 };
@@ -100,6 +104,7 @@ extern struct cli_cost_options cli_cost_options;
 extern struct cli_task_options cli_task_options;
 extern struct cli_profile_options cli_profile_options;
 extern struct cli_estimate_options cli_estimate_options;
+extern struct cli_routing_options cli_routing_options;
 extern struct cli_cancel_options cli_cancel_options;
 extern struct cli_help_options cli_help_options;
 

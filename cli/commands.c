@@ -487,6 +487,30 @@ static const struct cli_command tokenize = {
     .run_raw = cli_exec_inference,
 };
 
+static const struct cli_option routing_options[] = {
+    CLI_OPTION(struct cli_routing_options, same_model, "same-model", NULL, CLI_FLAG, NULL,
+               "both runs are of one model, though their files differ"),
+};
+
+static const struct cli_command routing = {
+    .name = "routing",
+    .words = "RUN RUN",
+    .summary = "which experts two runs of one model chose, and what moved",
+    .text = "Of two tasks: how far their loads overlap, layer by layer. Of two precisions on the\n"
+            "same prompts also: the share of each sample's selections that moved, beside the\n"
+            "accuracy of both. Experts of two models are not compared; of checkpoints with\n"
+            "other files that are one model, say --same-model. Formulas: docs/activation.md.\n"
+            "\n"
+            "  moecap routing run-a2b3c4d5e6f7g8h9 run-b7d4g2h9j5k8m3np\n",
+    .options = routing_options,
+    .option_count = CAP_COUNT_OF(routing_options),
+    .values = &cli_routing_options,
+    .words_min = 2,
+    .words_max = 2,
+    .hint = "moecap board lists runs with their ids",
+    .run = cli_cmd_routing,
+};
+
 static const struct cli_option profile_options[] = {
     CLI_OPTION(struct cli_profile_options, model, "model", NULL, CLI_TEXT, "DIR",
                "a checkpoint that our engine runs"),
@@ -624,10 +648,11 @@ static const struct cli_command help = {
 };
 
 const struct cli_command *const cli_commands[] = {
-    &up,        &down,     &status,      &submit,     &watch,    &cancel,       &queue,
-    &board,     &run_show, &run_samples, &run_export, &cost,     &compare,      &task_list,
-    &task_show, &task_add, &node_list,   &node_probe, &hardware, &estimate,     &model,
-    &engine,    &tokenize, &profile,     &render,     &grade,    &admin_config, &admin_metrics,
-    &admin_log, &version,  &help,
+    &up,         &down,     &status,    &submit,       &watch,         &cancel,
+    &queue,      &board,    &run_show,  &run_samples,  &run_export,    &routing,
+    &cost,       &compare,  &task_list, &task_show,    &task_add,      &node_list,
+    &node_probe, &hardware, &estimate,  &model,        &engine,        &tokenize,
+    &profile,    &render,   &grade,     &admin_config, &admin_metrics, &admin_log,
+    &version,    &help,
 };
 const size_t cli_command_count = CAP_COUNT_OF(cli_commands);

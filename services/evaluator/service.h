@@ -42,6 +42,8 @@ bool eval_handle_compare(struct cap_rpc_call *call, const Moecap__V1__CompareReq
 /* What it answers; everything in the arena or the request. */
 bool eval_compare(const Moecap__V1__CompareRequest *request, struct cap_arena *arena,
                   Moecap__V1__CompareReply *reply, struct cap_err *err);
+bool eval_handle_compare_routing(struct cap_rpc_call *call, Moecap__V1__RoutingComparison *reply,
+                                 struct cap_err *err); /* routing_rpc.c */
 bool eval_handle_cost(struct cap_rpc_call *call, const Moecap__V1__CostRequest *request,
                       Moecap__V1__CostReply *reply, struct cap_err *err);
 

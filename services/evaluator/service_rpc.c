@@ -570,6 +570,7 @@ static const struct evaluator_rpc_handlers handlers = {
     .measure = handle_measure,
     .cost = eval_handle_cost,
     .compare = eval_handle_compare,
+    .compare_routing = eval_handle_compare_routing,
 };
 
 void eval_service_add(struct eval_service *service, struct cap_rpc_server *server)

@@ -49,7 +49,7 @@ static void answer_run(struct cap_http_request *http, struct gate_service *servi
     gate_reply_message(http, 200, &reply->base);
 }
 
-/* The paths below a run; all but the run itself and its cost are lists. */
+/* The paths below a run; all but the run itself, cost and routing are lists. */
 struct run_route {
     const char *rest; /* after the id */
     const char *const *parameters;
@@ -66,6 +66,7 @@ static const struct run_route run_routes[] = {
     {"/experts", page_parameters, gate_run_experts},
     {"/events", page_parameters, gate_run_events},
     {"/cost", gate_cost_parameters, gate_run_cost},
+    {"/routing", gate_routing_parameters, gate_run_routing},
 };
 
 void gate_run(struct cap_http_request *http, void *self)

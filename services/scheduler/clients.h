@@ -78,6 +78,8 @@ bool sched_evaluator_render(struct sched_evaluator *evaluator, struct sched_job 
 /* Grades at most `batch` answers that the store has; *out_all: nothing is left. */
 bool sched_evaluator_grade(struct sched_evaluator *evaluator, struct sched_job *job, uint32_t batch,
                            uint32_t *out_graded, bool *out_all, struct cap_err *err);
+/* The channel, for a call that is of no run that waits (routing_rpc.c). */
+struct cap_rpc_channel *sched_evaluator_channel(struct sched_evaluator *evaluator);
 /* Evidence to figures to the store. out_invalid: why the run is not a measurement; "" = it is one.
  * */
 bool sched_evaluator_finish(struct sched_evaluator *evaluator, struct sched_job *job,

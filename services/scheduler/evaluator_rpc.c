@@ -492,6 +492,11 @@ bool sched_evaluator_compare(struct sched_evaluator *e, const Moecap__V1__Compar
 
 /* ---- life ---- */
 
+struct cap_rpc_channel *sched_evaluator_channel(struct sched_evaluator *e)
+{
+    return e->channel;
+}
+
 struct sched_evaluator *sched_evaluator_new(const char *address, struct cap_rpc_channel *store)
 {
     struct sched_evaluator *e = calloc(1, sizeof *e);

@@ -85,6 +85,9 @@ bool sched_handle_list_nodes(struct cap_rpc_call *call, const Moecap__V1__ListNo
                              Moecap__V1__ListNodesReply *reply, struct cap_err *err);
 bool sched_handle_node_metrics(struct cap_rpc_call *call, const Moecap__V1__Empty *request,
                                Moecap__V1__NodeMetricsReply *reply, struct cap_err *err);
+bool sched_handle_compare_routing(struct cap_rpc_call *call,
+                                  const Moecap__V1__CompareRoutingRequest *request,
+                                  Moecap__V1__RoutingComparison *reply, struct cap_err *err);
 bool sched_handle_info(struct cap_rpc_call *call, const Moecap__V1__Empty *request,
                        Moecap__V1__InfoReply *reply, struct cap_err *err);
 bool sched_handle_compare(struct cap_rpc_call *call, const Moecap__V1__CompareRunsRequest *request,

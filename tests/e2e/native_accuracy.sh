@@ -16,10 +16,13 @@ check() {
 }
 strict=exact_match,strict-match
 check gsm-mini "--precision bf16" $strict 0.875 0.923
+bf16=$run
 check gsm-mini "--precision int8" $strict 0.875 0.923
+int8=$run
 check gsm-mini "--precision f32" $strict 0.875 0.923
 check gsm-mini "--chat" $strict 0.870 0.919
 check choice-mini "--precision bf16" acc 0.844 0.898
+choice=$run
 check choice-mini "--precision int8" acc 0.844 0.898
 check choice-mini "--chat" acc 0.835 0.890
 check choice-mini-letter "" exact_match,letter 0.844 0.898
@@ -54,3 +57,18 @@ else
 fi
 
 moecap run show "$run" | grep -q 'engine ' || fail "run show says nothing of the engine"
+
+figure_of() { # of the table in $out
+    echo "$out" | awk -v id="$1" '$1 == id { print $2 }'
+}
+# two precisions on the same prompts: some selections moved, and their loads are nearly the same
+expect 0 moecap routing "$bf16" "$int8"
+says 'jaccard is of the 4 busiest experts'
+says 'moved most:'
+[ "$(figure_of routing_samples_moved)" != 0 ] || fail "int8 moved no selection: $out"
+awk -v j="$(figure_of routing_jensen_shannon_prefill)" 'BEGIN { exit !(j > 0 && j < 0.01) }' || fail "the loads differ: $out"
+awk -v c="$(figure_of accuracy_change)" 'BEGIN { exit !(c > -0.05 && c < 0.05) }' || fail "the accuracy moved: $out"
+# two tasks: their loads, and why there is no drift
+expect 0 moecap routing "$bf16" "$choice"
+[ "$(figure_of routing_moved_prefill)" = - ] || fail "two tasks have no drift: $out"
+says 'unavailable: the runs are of two tasks'

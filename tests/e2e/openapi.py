@@ -215,6 +215,12 @@ def check_lists(run):
     refused, _ = ask("cost", 400, run_path, pue=0.5)
     if refused["error"]["field"] != "pue":
         fail(f"the wrong parameter is pue, not {refused['error']['field']}")
+    same, _ = ask("compareRouting", 200, run_path, **{"with": run, "same_model": 1})
+    values = {figure["id"]: figure.get("value") for figure in same["figures"]}
+    if values["routing_samples_moved"] != 0 or values["accuracy_change"] != 0 or values["routing_jaccard_decode"] != 1:
+        fail(f"a run moved against itself: {values}")
+    ask("compareRouting", 400, run_path)
+    ask("compareRouting", 404, {"run_id": "run-none"}, **{"with": run})
     for operation in ("run", "samples", "experts", "cost"):
         ask(operation, 404, {"run_id": "run-none"})
     for operation in ("nodes", "tasks"):
