@@ -82,6 +82,8 @@ bool cap_hardware_peak(const struct cap_device *device, const char *precision, s
     const int *computed_in = NULL;
     int compute;
 
+    if (*precision == '\0')
+        return cap_fail(why, CAP_NOT_FOUND, "the precision is not declared; --precision says it");
     if (!word)
         word = precision;
     for (size_t i = 0; i < CAP_COUNT_OF(paths); i++)

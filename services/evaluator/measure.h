@@ -394,6 +394,9 @@ const char *eval_passes_problem(const struct eval_evidence *e, enum eval_phase p
 /* The same of what passes count of their work; `said`: passes that did. */
 const char *eval_work_problem(const struct eval_evidence *e, enum eval_phase phase, uint64_t said,
                               bool rate);
+/* What a server's experts are kept in, by its declared config.json: that of a quantised checkpoint
+ * wins over what the submitter says. NULL when nobody declared one that is understood. bounds.c */
+const char *eval_server_precision(const struct eval_run *run, struct eval_figures *f);
 /* Why token counts are not known. */
 const char *eval_counts_problem(const struct eval_evidence *e);
 

@@ -89,6 +89,15 @@ static struct server open_server(const struct eval_run *run, struct eval_figures
     return s;
 }
 
+const char *eval_server_precision(const struct eval_run *run, struct eval_figures *f)
+{
+    struct server s = open_server(run, f);
+    const char *word = s.reason ? NULL : cap_precision_name(s.format.experts);
+
+    cap_model_free(s.model);
+    return word;
+}
+
 static int window_of(const struct cap_model *model)
 {
     for (int i = 0; i < model->layer_count; i++)

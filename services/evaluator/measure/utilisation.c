@@ -90,13 +90,18 @@ static bool find_device(const struct eval_run *run, struct cap_arena *arena,
     return !*out_why;
 }
 
-static const char *precision_of(const struct eval_run *run)
+static const char *precision_of(const struct eval_run *run, struct eval_figures *f)
 {
+    const char *stored = run->hardware.server ? eval_server_precision(run, f) : NULL;
+
+    if (stored)
+        return stored;
     return run->hardware.precision ? run->hardware.precision : "";
 }
 
-static void limits_of_table(const struct eval_run *run, struct cap_arena *arena, struct limits *out)
+static void limits_of_table(const struct eval_run *run, struct eval_figures *f, struct limits *out)
 {
+    struct cap_arena *arena = f->arena;
     struct cap_hardware found = {0};
     struct cap_peak peak;
     struct cap_err err = {0};
@@ -112,7 +117,7 @@ static void limits_of_table(const struct eval_run *run, struct cap_arena *arena,
     else
         out->bandwidth = unknown(
             cap_arena_printf(arena, "the bandwidth of %s is not known", found.device->name));
-    if (cap_hardware_peak(found.device, precision_of(run), &peak, &err))
+    if (cap_hardware_peak(found.device, precision_of(run, f), &peak, &err))
         out->compute = known(found.count * peak.tflops * 1000, declared);
     else
         out->compute = unknown(cap_arena_strdup(arena, err.text));
@@ -120,9 +125,10 @@ static void limits_of_table(const struct eval_run *run, struct cap_arena *arena,
 
 /* ---- by the probe ---- */
 
-static void limits_of_probe(const struct eval_run *run, struct cap_arena *arena, struct limits *out)
+static void limits_of_probe(const struct eval_run *run, struct eval_figures *f, struct limits *out)
 {
     const struct eval_hardware *h = &run->hardware;
+    const char *precision = precision_of(run, f);
     const char *why = !run->reported ? "no shard reported its machine"
                       : h->server    ? "nobody measured the server's machine"
                       : h->card      ? "the node's probe measures processors, and it ran on a card"
@@ -134,18 +140,18 @@ static void limits_of_probe(const struct eval_run *run, struct cap_arena *arena,
     }
     out->attained_bandwidth =
         h->read_gb_s > 0 ? attained(h->read_gb_s) : unknown("the node did not measure its memory");
-    out->attained_compute = unknown(cap_arena_printf(
-        arena, "the node did not measure what it attains in %s", precision_of(run)));
+    out->attained_compute = unknown(
+        cap_arena_printf(f->arena, "the node did not measure what it attains in %s", precision));
     for (size_t i = 0; i < h->rate_count; i++)
-        if (strcmp(h->rates[i].precision, precision_of(run)) == 0)
+        if (strcmp(h->rates[i].precision, precision) == 0)
             out->attained_compute = attained(h->rates[i].gflop_s);
 }
 
-static void limits_of(const struct eval_run *run, struct cap_arena *arena, struct limits *out)
+static void limits_of(const struct eval_run *run, struct eval_figures *f, struct limits *out)
 {
     *out = (struct limits){0};
-    limits_of_table(run, arena, out);
-    limits_of_probe(run, arena, out);
+    limits_of_table(run, f, out);
+    limits_of_probe(run, f, out);
     if (run->hardware.peak_gb_s > 0)
         out->bandwidth = known(run->hardware.peak_gb_s, true);
     if (run->hardware.peak_gflop_s > 0)
@@ -231,7 +237,7 @@ void eval_measure_utilisation(struct eval_evidence *e, struct eval_figures *f)
     };
     struct limits limits;
 
-    limits_of(&e->run, f->arena, &limits);
+    limits_of(&e->run, f, &limits);
     set_limit(f, EVAL_FIGURE_peak_gb_per_s, &limits.bandwidth);
     set_limit(f, EVAL_FIGURE_peak_gflop_per_s, &limits.compute);
     set_limit(f, EVAL_FIGURE_attainable_gb_per_s, &limits.attained_bandwidth);

@@ -473,6 +473,30 @@ static void a_servers_machine_is_declared_and_nobody_measured_it(void **state)
     assert_none(silent, "peak_gb_per_s", "hardware is not declared; --hardware says it");
 }
 
+/* torch_dtype says bf16 of a checkpoint that is kept in fp8. */
+static void trap_c19_a_quantised_checkpoint_is_computed_in_what_it_is_kept_in(void **state)
+{
+    struct told told;
+    Moecap__V1__External external = MOECAP__V1__EXTERNAL__INIT;
+    CAP_AUTO(eval_evidence) e = NULL, *silent = NULL;
+
+    (void)state;
+    tell_server(&told, "H100-SXM");
+    told.spec.external = &external;
+    external.model_config =
+        "{\"model_type\": \"qwen3_moe\", \"hidden_size\": 256, \"num_hidden_layers\": 2,"
+        " \"num_attention_heads\": 4, \"num_key_value_heads\": 2, \"head_dim\": 64,"
+        " \"intermediate_size\": 512, \"moe_intermediate_size\": 128, \"num_experts\": 8,"
+        " \"num_experts_per_tok\": 2, \"vocab_size\": 1024, \"torch_dtype\": \"bfloat16\","
+        " \"quantization_config\": {\"quant_method\": \"fp8\", \"weight_block_size\": [128, 128]}}";
+    e = evidence_of(&told);
+    assert_figure(e, "peak_gflop_per_s", 1979000, "declared");
+    external.model_config = "";
+    told.spec.precision = "";
+    silent = evidence_of(&told);
+    assert_none(silent, "peak_gflop_per_s", "the precision is not declared; --precision says it");
+}
+
 static void a_card_of_the_node_has_its_own_peaks_and_no_cache_of_ours(void **state)
 {
     static char *devices[] = {"NVIDIA H200", "NVIDIA H200"};
@@ -541,6 +565,7 @@ int main(void)
         cmocka_unit_test(a_model_that_fits_in_the_cache_has_no_valid_bandwidth),
         cmocka_unit_test(declared_peaks_win_and_make_the_figure_declared),
         cmocka_unit_test(a_servers_machine_is_declared_and_nobody_measured_it),
+        cmocka_unit_test(trap_c19_a_quantised_checkpoint_is_computed_in_what_it_is_kept_in),
         cmocka_unit_test(a_card_of_the_node_has_its_own_peaks_and_no_cache_of_ours),
         cmocka_unit_test(a_part_of_a_processor_has_no_data_sheet),
         cmocka_unit_test(a_run_that_nobody_reported_has_reasons),

@@ -56,6 +56,9 @@ static void a_device_is_found_by_what_drivers_call_it(void **state)
     assert_finds("NVIDIA A100 80GB PCIe", 0, "A100-PCIe-80GB", 1);
     assert_finds("NVIDIA A100-PCIE-40GB", 0, "A100-PCIe-40GB", 1);
     assert_finds("NVIDIA H200", 0, "H200-SXM-141GB", 1);
+    assert_finds("8x H100 (HGX)", 0, "H100-SXM-80GB", 8);
+    assert_finds("DGX A100 40GB", 0, "A100-SXM4-40GB", 1);
+    assert_finds("NVIDIA GB10 (DGX Spark)", 0, "GB10-128GB", 1);
     assert_finds("NVIDIA GH200 480GB", 96, "GH200-96GB", 1); /* 480 GB are the processor's */
     assert_finds("NVIDIA B200", 0, "B200-183GB", 1);
     assert_finds("NVIDIA GeForce RTX 4090", 0, "RTX-4090-24GB", 1);
@@ -239,6 +242,9 @@ static void trap_d6_an_unknown_peak_is_unknown(void **state)
     err = (struct cap_err){0};
     assert_false(cap_hardware_peak(named("H100-SXM-80GB"), "q4_k_m", &peak, &err));
     assert_string_equal(err.text, "what weights in \"q4_k_m\" are computed in is not known");
+    err = (struct cap_err){0};
+    assert_false(cap_hardware_peak(named("H100-SXM-80GB"), "", &peak, &err));
+    assert_string_equal(err.text, "the precision is not declared; --precision says it");
 }
 
 static void every_row_is_found_by_its_own_name(void **state)

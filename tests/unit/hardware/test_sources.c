@@ -164,6 +164,23 @@ static void every_device_of_the_sources_has_a_row(void **state)
     }
 }
 
+/* "NVIDIA-H200-140GB", "A100-80G-SXM4", "5090": the names of earlier tables still mean the card. */
+static void every_name_of_the_sources_is_understood(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < row_count; i++) {
+        struct cap_hardware found;
+        struct cap_err err = {0};
+
+        if (!cap_hardware_find(rows[i][NAME], 0, &found, &err))
+            fail_msg("%s: %s", rows[i][NAME], err.text);
+        if (!is_row_of(found.device->name, rows[i][NAME]) &&
+            strcmp(rows[i][NAME], "NVIDIA-GB10-UnknownGB") != 0 &&
+            strcmp(rows[i][NAME], "NVIDIA-H200-140GB") != 0)
+            fail_msg("%s is taken for %s", rows[i][NAME], found.device->name);
+    }
+}
+
 /* cores, highest clock in GHz, operations a cycle; eight channels of MT/s */
 static void assert_processor(const char *name, double cores, double ghz, const double cycle[3],
                              double mt_s)
@@ -194,6 +211,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_number_of_a_card_stands_in_a_source),
         cmocka_unit_test(every_device_of_the_sources_has_a_row),
+        cmocka_unit_test(every_name_of_the_sources_is_understood),
         cmocka_unit_test(processors_are_cores_times_clock_times_width),
     };
 
