@@ -16,6 +16,7 @@ CLI_CMD(up);
 CLI_CMD(down);
 CLI_CMD(status);
 CLI_CMD(submit);
+CLI_CMD(sweep);
 CLI_CMD(watch);
 CLI_CMD(cancel);
 CLI_CMD(queue);
@@ -54,6 +55,11 @@ struct cli_submit_options {
     bool switches[CAP_KNOB_COUNT];
     struct cli_list lists[CAP_KNOB_COUNT];
     bool dry_run, watch, quiet;
+    const char *sweep, *slo;
+};
+struct cli_sweep_options {
+    double attain;
+    bool has_attain;
 };
 struct cli_board_options {
     const char *model, *task, *engine, *precision, *evaluation;
@@ -97,6 +103,7 @@ struct cli_help_options {
 };
 
 extern struct cli_submit_options cli_submit_options;
+extern struct cli_sweep_options cli_sweep_options;
 extern struct cli_board_options cli_board_options;
 extern struct cli_samples_options cli_samples_options;
 extern struct cli_export_options cli_export_options;
@@ -140,5 +147,11 @@ bool cli_get_run(struct cli_suite *suite, const char *word, Moecap__V1__GetRunRe
 /* cmd_watch_rpc.c: watches these ids until all have ended. */
 int cli_watch_ids(struct cli_context *context, const char *const *ids, int count,
                   struct cap_err *err);
+
+/* cmd_sweep_rpc.c: the runs of these evaluations as a table, and the highest load of which `attain`
+ * of the requests meet the service level. */
+#define CLI_ATTAIN_DEFAULT 0.99
+int cli_print_sweep(struct cli_context *context, const char *const *ids, int count, double attain,
+                    struct cap_err *err);
 
 #endif

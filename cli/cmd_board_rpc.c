@@ -132,10 +132,14 @@ static void add_figure(struct cli_table_out *table, const Moecap__V1__BoardRow *
         add_missing(table, FIGURES + index, f, reasons);
 }
 
-/* "16", or "2.5/s" for arrivals at a rate */
+/* "16", "2.5/s" for arrivals at a rate, "2-20/s" where it ramps */
 static void add_load(struct cli_table_out *table, const Moecap__V1__Load *load)
 {
-    if (load && load->kind_case == MOECAP__V1__LOAD__KIND_RATE_PER_S)
+    if (load && load->kind_case == MOECAP__V1__LOAD__KIND_REPLAY)
+        cli_table_add(table, "replay");
+    else if (load && load->kind_case == MOECAP__V1__LOAD__KIND_RATE_PER_S && load->opt_ramp_to_case)
+        cli_table_addf(table, "%g-%g/s", load->rate_per_s, load->ramp_to_per_s);
+    else if (load && load->kind_case == MOECAP__V1__LOAD__KIND_RATE_PER_S)
         cli_table_addf(table, "%g/s", load->rate_per_s);
     else
         cli_table_addf(table, "%u", load && load->concurrency ? load->concurrency : 1);

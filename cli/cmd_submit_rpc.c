@@ -15,6 +15,7 @@
 #include "moecap/v1/scheduler.rpc.h"
 #include "out.h"
 #include "suite.h"
+#include "sweep.h"
 
 enum { SPEC_ARENA_BYTES = 4 << 20 };
 
@@ -99,6 +100,13 @@ int cli_refuse(const struct cli_context *context, const struct cap_spec_faults *
     return status;
 }
 
+/* One evaluation of those that a command submits. */
+struct one {
+    const struct cli_sweep *sweep; /* NULL: it is the only one */
+    const char *value;             /* of the knob that is swept */
+    bool check_only;               /* nothing is queued or printed */
+};
+
 /* "run-a2b3  gsm-mini, 600 samples (repeat 1 of 2)" */
 static void print_planned(const Moecap__V1__SubmitReply *reply, const Moecap__V1__PlannedRun *run)
 {
@@ -114,8 +122,13 @@ static void print_planned(const Moecap__V1__SubmitReply *reply, const Moecap__V1
     cli_say("  %s", line.data);
 }
 
-static void print_plan(const struct cli_submit_options *o, const Moecap__V1__SubmitReply *reply)
+static void print_plan(const struct cli_submit_options *o, const struct one *one,
+                       const Moecap__V1__SubmitReply *reply)
 {
+    CAP_AUTO_BUF(label, 256);
+
+    if (one->sweep)
+        cap_buf_printf(&label, "%s %.64s: ", cap_knobs[one->sweep->knob].flag, one->value);
     for (size_t i = 0; i < reply->n_warnings; i++)
         cli_warn("%s", reply->warnings[i]);
     if (reply->no_node && !o->dry_run)
@@ -125,19 +138,32 @@ static void print_plan(const struct cli_submit_options *o, const Moecap__V1__Sub
         return;
     }
     if (o->dry_run)
-        cli_say("would run (config %.12s):", reply->config_hash);
+        cli_say("%swould run (config %.12s):", label.data, reply->config_hash);
     else if (reply->duplicate)
-        cli_say("%s is queued or running with this configuration already (config %.12s):",
-                reply->evaluation_id, reply->config_hash);
+        cli_say("%s%s is queued or running with this configuration already (config %.12s):",
+                label.data, reply->evaluation_id, reply->config_hash);
     else
-        cli_say("%s (config %.12s):", reply->evaluation_id, reply->config_hash);
+        cli_say("%s%s (config %.12s):", label.data, reply->evaluation_id, reply->config_hash);
     for (size_t i = 0; i < reply->n_runs; i++)
         print_planned(reply, reply->runs[i]);
-    if (!o->dry_run && !o->watch)
+    if (!o->dry_run && !o->watch && !one->sweep)
         cli_say("follow it: moecap watch %s", reply->evaluation_id);
 }
 
-int cli_cmd_submit(struct cli_context *context, const struct cli_words *words, struct cap_err *err)
+/* What was written, knob by knob. */
+static bool read_spec(const struct cli_submit_options *o, struct cap_arena *arena,
+                      Moecap__V1__EvaluationSpec *spec, struct cap_spec_faults *io_faults,
+                      struct cap_err *err)
+{
+    for (int id = 0; id < CAP_KNOB_COUNT; id++)
+        set_knob(spec, (enum cap_knob_id)id, o, arena, io_faults);
+    if (!*spec->model || spec->n_tasks == 0)
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "submit needs --model and at least one --task");
+    return !o->slo || cli_slo_set(o->slo, spec, arena, io_faults, err);
+}
+
+static int submit_one(struct cli_context *context, const struct one *one, const char **out_id,
+                      struct cap_err *err)
 {
     const struct cli_submit_options *o = &cli_submit_options;
     Moecap__V1__EvaluationSpec spec = MOECAP__V1__EVALUATION_SPEC__INIT;
@@ -147,24 +173,102 @@ int cli_cmd_submit(struct cli_context *context, const struct cli_words *words, s
     CAP_AUTO(cli_suite) suite = NULL;
     CAP_AUTO(cap_arena) arena = cap_arena_new(SPEC_ARENA_BYTES);
 
-    (void)words;
-    for (int id = 0; id < CAP_KNOB_COUNT; id++)
-        set_knob(&spec, (enum cap_knob_id)id, o, arena, &faults);
-    if (!*spec.model || spec.n_tasks == 0) {
-        cap_fail(err, CAP_INVALID_ARGUMENT, "submit needs --model and at least one --task");
+    if (!read_spec(o, arena, &spec, &faults, err))
         return CLI_USAGE;
-    }
+    if (one->sweep)
+        cap_spec_set_text(&spec, one->sweep->knob, one->value, arena, &faults);
     request.spec = &spec;
-    request.dry_run = o->dry_run || faults.count > 0;
+    request.dry_run = o->dry_run || one->check_only || faults.count > 0;
     suite = cli_suite_open(context, err);
     if (!suite || !submit_spec(suite, &request, &reply, &faults, err))
         return faults.count > 0 ? cli_refuse(context, &faults, err) : cli_exit_of(err->code);
+    if (one->check_only)
+        return CLI_OK;
     if (context->globals.json)
         cli_print_json(cap_wire_to_json(&reply->base));
     else
-        print_plan(o, reply);
+        print_plan(o, one, reply);
     fflush(stdout);
-    if (o->watch && !o->dry_run)
-        return cli_watch_ids(context, (const char *const[]){reply->evaluation_id}, 1, err);
+    *out_id = strdup(reply->evaluation_id);
     return CLI_OK;
+}
+
+/* ---- several ---- */
+
+static bool read_sweep(struct cap_arena *arena, struct cli_sweep *out, struct cap_err *err)
+{
+    const struct cli_submit_options *o = &cli_submit_options;
+    const char *seed = o->texts[CAP_KNOB_seed];
+
+    if (!cli_sweep_read(o->sweep, seed ? strtoull(seed, NULL, 10) : 0, arena, out, err))
+        return false;
+    if (o->texts[out->knob])
+        return cap_fail(err, CAP_INVALID_ARGUMENT,
+                        "--sweep sets --%s itself: leave one of them out",
+                        cap_knobs[out->knob].flag);
+    return true;
+}
+
+/* Values are submitted in the order in which they are to run. All are checked before one is queued:
+ * half a sweep is none. */
+static int submit_sweep(struct cli_context *context, const char **out_ids, int *out_count,
+                        struct cap_err *err)
+{
+    CAP_AUTO(cap_arena) arena = cap_arena_new(SPEC_ARENA_BYTES);
+    struct cli_sweep sweep;
+    int status = CLI_OK;
+
+    if (!read_sweep(arena, &sweep, err))
+        return CLI_USAGE;
+    for (int pass = 0; pass < 2; pass++)
+        for (int i = 0; i < sweep.count && status == CLI_OK; i++) {
+            const struct one one = {&sweep, sweep.values[i], pass == 0};
+
+            status = submit_one(context, &one, &out_ids[i], err);
+        }
+    *out_count = sweep.count;
+    return status;
+}
+
+static void say_table(const char *const *ids, int count)
+{
+    CAP_AUTO_BUF(line, 8192);
+
+    for (int i = 0; i < count; i++)
+        cap_buf_printf(&line, " %.64s", ids[i]);
+    cli_say("the table: moecap sweep%s", line.data);
+}
+
+static int follow(struct cli_context *context, const char *const *ids, int count,
+                  struct cap_err *err)
+{
+    const struct cli_submit_options *o = &cli_submit_options;
+    int status = CLI_OK;
+
+    if (o->watch && !o->dry_run)
+        status = cli_watch_ids(context, ids, count, err);
+    if (!o->sweep || o->dry_run)
+        return status;
+    if (o->watch && (status == CLI_OK || status == CLI_NEGATIVE) && !context->globals.json)
+        (void)cli_print_sweep(context, ids, count, CLI_ATTAIN_DEFAULT, err);
+    else if (!o->quiet && !context->globals.json)
+        say_table(ids, count);
+    return status;
+}
+
+int cli_cmd_submit(struct cli_context *context, const struct cli_words *words, struct cap_err *err)
+{
+    const char *ids[CLI_SWEEP_VALUES_MAX] = {NULL};
+    int count = 1, status;
+
+    (void)words;
+    if (cli_submit_options.sweep)
+        status = submit_sweep(context, ids, &count, err);
+    else
+        status = submit_one(context, &(struct one){.sweep = NULL}, &ids[0], err);
+    if (status == CLI_OK)
+        status = follow(context, ids, count, err);
+    for (int i = 0; i < CLI_SWEEP_VALUES_MAX; i++)
+        free((char *)ids[i]);
+    return status;
 }

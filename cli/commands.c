@@ -100,6 +100,10 @@ static const struct cli_command status = {
 
 static const struct cli_option submit_options[] = {
 #include "spec/spec.def"
+    CLI_OPTION(struct cli_submit_options, sweep, "sweep", NULL, CLI_TEXT, "KNOB=V1,V2,...",
+               "an evaluation for each value of an option, in a random order by the seed"),
+    CLI_OPTION(struct cli_submit_options, slo, "slo", NULL, CLI_TEXT, "ttft=500ms,...",
+               "--slo-ttft, --slo-tpot and --slo-e2e in one: ttft=500ms,tpot=50ms,e2e=5s"),
     CLI_OPTION(struct cli_submit_options, dry_run, "dry-run", NULL, CLI_FLAG, NULL,
                "check and plan only"),
     CLI_OPTION(struct cli_submit_options, watch, "watch", NULL, CLI_FLAG, NULL,
@@ -172,12 +176,41 @@ static const struct cli_command submit = {
             "  moecap submit --model moecap-tiny --task gsm-mini --task choice-mini\n"
             "  moecap submit --model moecap-tiny --task gsm-mini --precision int8 --limit 100\n"
             "  moecap submit --model moecap-tiny --task gsm-mini --num-fewshot 3 --chat\n"
+            "  moecap submit --model moecap-tiny --task fixed \\\n"
+            "      --input-tokens 128 --output-tokens 32\n"
+            "  moecap submit --model moecap-tiny --task gsm-mini --sweep rate=1,2,4,8 \\\n"
+            "      --slo ttft=500ms,tpot=50ms --watch\n"
             "  moecap submit --engine null --model none --task gsm-mini --dry-run\n",
     .options = submit_options,
     .option_count = CAP_COUNT_OF(submit_options),
     .values = &cli_submit_options,
     .hint_values = "moecap help submit lists the options; docs/cli.md too",
     .run = cli_cmd_submit,
+};
+
+static const struct cli_option sweep_options[] = {
+    CLI_OPTION_GIVEN(struct cli_sweep_options, attain, has_attain, "attain", CLI_REAL, "SHARE",
+                     "share of requests that must meet the service level (0.99)"),
+};
+
+static const struct cli_command sweep = {
+    .name = "sweep",
+    .words = "EVALUATION...",
+    .summary = "runs side by side, and the highest load within the SLO",
+    .text =
+        "A row for each run; the first columns are the options in which they differ. Where only\n"
+        "the rate or the concurrency does, and a service level was given, the last line says\n"
+        "the highest load that meets it and what the next one above came to.\n"
+        "\n"
+        "  moecap submit --model moecap-tiny --task gsm-mini --sweep concurrency=1,2,4,8\n"
+        "  moecap sweep eval-k3v5n7x2m4p8q9wz eval-m2c7t9r5w3x6b8dh\n",
+    .options = sweep_options,
+    .option_count = CAP_COUNT_OF(sweep_options),
+    .values = &cli_sweep_options,
+    .words_min = 1,
+    .words_max = CLI_WORDS_MAX,
+    .hint = "moecap board --all lists runs; --json has their evaluations",
+    .run = cli_cmd_sweep,
 };
 
 static const struct cli_command watch = {
@@ -648,11 +681,10 @@ static const struct cli_command help = {
 };
 
 const struct cli_command *const cli_commands[] = {
-    &up,         &down,     &status,    &submit,       &watch,         &cancel,
-    &queue,      &board,    &run_show,  &run_samples,  &run_export,    &routing,
-    &cost,       &compare,  &task_list, &task_show,    &task_add,      &node_list,
-    &node_probe, &hardware, &estimate,  &model,        &engine,        &tokenize,
-    &profile,    &render,   &grade,     &admin_config, &admin_metrics, &admin_log,
-    &version,    &help,
+    &up,           &down,          &status,    &submit,      &sweep,      &watch,      &cancel,
+    &queue,        &board,         &run_show,  &run_samples, &run_export, &routing,    &cost,
+    &compare,      &task_list,     &task_show, &task_add,    &node_list,  &node_probe, &hardware,
+    &estimate,     &model,         &engine,    &tokenize,    &profile,    &render,     &grade,
+    &admin_config, &admin_metrics, &admin_log, &version,     &help,
 };
 const size_t cli_command_count = CAP_COUNT_OF(cli_commands);

@@ -1,0 +1,147 @@
+/* Words of --sweep and --slo to knobs and values. The order of a sweep is drawn by the seed: what
+ * drifts with time, such as a machine that gets warm, must not look like an effect of the knob. */
+#include "sweep.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/auto.h"
+#include "base/rand.h"
+
+/* ---- the sweep ---- */
+
+static bool can_be_swept(const struct cap_knob *knob)
+{
+    return knob->kind != CAP_KNOB_LIST && knob->kind != CAP_KNOB_SWITCH &&
+           knob->kind != CAP_KNOB_CHOICE && knob->kind != CAP_KNOB_FILE;
+}
+
+/* By its option: --batch-size, --concurrency, --rate. */
+static bool find_knob(const char *name, enum cap_knob_id *out, struct cap_err *err)
+{
+    for (int i = 0; i < CAP_KNOB_COUNT; i++) {
+        const struct cap_knob *knob = &cap_knobs[i];
+
+        if (strcmp(knob->flag, name) != 0 && !(knob->alias && strcmp(knob->alias, name) == 0))
+            continue;
+        *out = (enum cap_knob_id)i;
+        return can_be_swept(knob) || cap_fail(err, CAP_INVALID_ARGUMENT,
+                                              "--sweep cannot sweep --%s: it has no values", name);
+    }
+    return cap_fail(err, CAP_INVALID_ARGUMENT,
+                    "--sweep \"%.64s\" is not an option of submit; try concurrency=1,2,4 or "
+                    "rate=1,2,4",
+                    name);
+}
+
+static bool add_value(struct cli_sweep *sweep, const char *value, struct cap_err *err)
+{
+    if (!*value)
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "--sweep has an empty value");
+    for (int i = 0; i < sweep->count; i++)
+        if (strcmp(sweep->values[i], value) == 0)
+            return cap_fail(err, CAP_INVALID_ARGUMENT, "--sweep has the value %.64s twice", value);
+    if (sweep->count == CLI_SWEEP_VALUES_MAX)
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "--sweep has more than %d values",
+                        CLI_SWEEP_VALUES_MAX);
+    sweep->values[sweep->count++] = value;
+    return true;
+}
+
+/* Fisher and Yates. */
+static void shuffle(struct cli_sweep *sweep, uint64_t seed)
+{
+    struct cap_rand rand;
+
+    cap_rand_seed(&rand, seed);
+    for (int i = sweep->count; i > 1; i--) {
+        int other = (int)cap_rand_below(&rand, (uint64_t)i);
+        const char *value = sweep->values[i - 1];
+
+        sweep->values[i - 1] = sweep->values[other];
+        sweep->values[other] = value;
+    }
+}
+
+bool cli_sweep_read(const char *text, uint64_t seed, struct cap_arena *arena, struct cli_sweep *out,
+                    struct cap_err *err)
+{
+    size_t name_length = strcspn(text, "=");
+    struct cli_sweep sweep = {.count = 0};
+
+    if (!text[name_length])
+        return cap_fail(err, CAP_INVALID_ARGUMENT,
+                        "--sweep \"%.64s\" has no values; try concurrency=1,2,4 or rate=1,2,4",
+                        text);
+    if (!find_knob(cap_arena_strndup(arena, text, name_length), &sweep.knob, err))
+        return false;
+    for (text += name_length + 1;; text++) {
+        size_t length = strcspn(text, ",");
+
+        if (!add_value(&sweep, cap_arena_strndup(arena, text, length), err))
+            return false;
+        text += length;
+        if (!*text)
+            break;
+    }
+    shuffle(&sweep, seed);
+    *out = sweep;
+    return true;
+}
+
+/* ---- the service level ---- */
+
+static const struct {
+    const char *name;
+    enum cap_knob_id knob;
+} slo_parts[] = {
+    {"ttft", CAP_KNOB_slo_ttft}, {"tpot", CAP_KNOB_slo_tpot}, {"e2e", CAP_KNOB_slo_e2e}};
+
+/* "500ms", "0.5s", "500" */
+static bool read_ms(const char *text, double *out_ms)
+{
+    char *end;
+    double value = strtod(text, &end);
+    double unit = *end == '\0' || strcmp(end, "ms") == 0 ? 1
+                  : strcmp(end, "s") == 0                ? 1000
+                  : strcmp(end, "us") == 0               ? 0.001
+                                                         : 0;
+
+    *out_ms = value * unit;
+    return end != text && unit > 0 && value > 0;
+}
+
+static bool set_part(const char *part, Moecap__V1__EvaluationSpec *spec, struct cap_arena *arena,
+                     struct cap_spec_faults *io_faults, struct cap_err *err)
+{
+    size_t length = strcspn(part, "=");
+    double ms;
+
+    for (size_t i = 0; i < CAP_COUNT_OF(slo_parts); i++) {
+        if (strlen(slo_parts[i].name) != length || strncmp(part, slo_parts[i].name, length) != 0)
+            continue;
+        if (!part[length] || !read_ms(part + length + 1, &ms))
+            return cap_fail(err, CAP_INVALID_ARGUMENT,
+                            "--slo %.64s is not a time such as %s=500ms or %s=2s", part,
+                            slo_parts[i].name, slo_parts[i].name);
+        cap_spec_set_text(spec, slo_parts[i].knob, cap_arena_printf(arena, "%.17g", ms), arena,
+                          io_faults);
+        return true;
+    }
+    return cap_fail(err, CAP_INVALID_ARGUMENT,
+                    "--slo \"%.64s\" is not one of ttft, tpot and e2e: ttft=500ms,tpot=50ms", part);
+}
+
+bool cli_slo_set(const char *text, Moecap__V1__EvaluationSpec *spec, struct cap_arena *arena,
+                 struct cap_spec_faults *io_faults, struct cap_err *err)
+{
+    for (;; text++) {
+        size_t length = strcspn(text, ",");
+
+        if (!set_part(cap_arena_strndup(arena, text, length), spec, arena, io_faults, err))
+            return false;
+        text += length;
+        if (!*text)
+            return true;
+    }
+}
