@@ -3,8 +3,6 @@
 
 #include <math.h>
 
-static const double hours_in_second = 1.0 / 3600;
-
 static const struct {
     const char *id, *unit, *source;
     double preset;
@@ -141,9 +139,7 @@ double eval_cost_purchase(const struct eval_cost_term terms[EVAL_COST_INPUTS], u
     return terms[EVAL_COST_price].value * devices + terms[EVAL_COST_host_price].value;
 }
 
-double eval_cost_busy_request(double usd_per_hour, double ttft_s, double prefill_batch,
-                              double tpot_s, double output_tokens, double decode_batch)
+double eval_cost_busy(double usd_per_s, double ms, double batch)
 {
-    return (ttft_s / prefill_batch + tpot_s * output_tokens / decode_batch) * usd_per_hour *
-           hours_in_second;
+    return usd_per_s * ms / 1000 / batch;
 }

@@ -89,10 +89,8 @@ struct eval_cost_hour eval_cost_of_hour(const struct eval_cost_term terms[EVAL_C
                                         unsigned devices);
 /* Purchase price of devices and host, nothing added; NAN when it is not known. */
 double eval_cost_purchase(const struct eval_cost_term terms[EVAL_COST_INPUTS], unsigned devices);
-/* What a request costs by the engine's own times alone, as TEASBench counts it. Seconds; a batch
- * is how many requests share a step. */
-double eval_cost_busy_request(double usd_per_hour, double ttft_s, double prefill_batch,
-                              double tpot_s, double output_tokens, double decode_batch);
+/* What a request costs for a time that it shares with the others of a batch. */
+double eval_cost_busy(double usd_per_s, double ms, double batch);
 
 /* "rent", "USD/h"; "given". */
 const char *eval_cost_input_id(enum eval_cost_input input);

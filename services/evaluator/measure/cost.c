@@ -223,6 +223,8 @@ static void measure_tokens(struct pricing *p)
 
 /* ---- by the engine's own times ---- */
 
+static const char unknown_batch[] = "how many requests shared a pass is not known";
+
 /* How many requests share a step. Where no engine says so, only a run that asks for one at a time
  * does: a price of 1 / TPOT for all of a batch would be that many times too high. */
 static double batch_of(const struct pricing *p, enum eval_figure_id id)
@@ -232,27 +234,49 @@ static double batch_of(const struct pricing *p, enum eval_figure_id id)
     return p->run->alone ? 1 : NAN;
 }
 
-static void measure_busy(struct pricing *p)
+static void measure_busy_request(struct pricing *p, double prefill, double decode)
 {
     enum eval_figure_id id = EVAL_FIGURE_cost_per_request_busy;
-    double prefill = batch_of(p, EVAL_FIGURE_prefill_batch_mean),
-           decode = batch_of(p, EVAL_FIGURE_decode_batch_mean), tokens;
+    double tokens;
 
     if (!rests_on(p, id, EVAL_FIGURE_ttft_ms_mean) || !rests_on(p, id, EVAL_FIGURE_tpot_ms_mean) ||
         !rests_on(p, id, EVAL_FIGURE_output_tokens_per_s) ||
         !rests_on(p, id, EVAL_FIGURE_requests_per_s))
         return;
     if (isnan(prefill) || isnan(decode)) {
-        eval_figure_none(p->f, id, "how many requests shared a pass is not known");
+        eval_figure_none(p->f, id, unknown_batch);
         return;
     }
     tokens = eval_figure_value(p->f, EVAL_FIGURE_output_tokens_per_s) /
              eval_figure_value(p->f, EVAL_FIGURE_requests_per_s);
     set(p, id,
-        eval_cost_busy_request(
-            p->hour.total, eval_figure_value(p->f, EVAL_FIGURE_ttft_ms_mean) / 1e3, prefill,
-            eval_figure_value(p->f, EVAL_FIGURE_tpot_ms_mean) / 1e3, tokens, decode));
+        eval_cost_busy(p->usd_per_s, eval_figure_value(p->f, EVAL_FIGURE_ttft_ms_mean), prefill) +
+            eval_cost_busy(p->usd_per_s, eval_figure_value(p->f, EVAL_FIGURE_tpot_ms_mean) * tokens,
+                           decode));
     pass_on_invalid(p, id, EVAL_FIGURE_output_tokens_per_s);
+}
+
+static void measure_busy_output(struct pricing *p, double decode)
+{
+    enum eval_figure_id id = EVAL_FIGURE_cost_per_1m_output_tokens_busy;
+
+    if (!rests_on(p, id, EVAL_FIGURE_tpot_ms_mean))
+        return;
+    if (isnan(decode))
+        eval_figure_none(p->f, id, unknown_batch);
+    else
+        set(p, id,
+            eval_cost_busy(p->usd_per_s, eval_figure_value(p->f, EVAL_FIGURE_tpot_ms_mean) * 1e6,
+                           decode));
+}
+
+static void measure_busy(struct pricing *p)
+{
+    double prefill = batch_of(p, EVAL_FIGURE_prefill_batch_mean),
+           decode = batch_of(p, EVAL_FIGURE_decode_batch_mean);
+
+    measure_busy_request(p, prefill, decode);
+    measure_busy_output(p, decode);
 }
 
 /* Good requests for each dollar: their rate over that of the price. */

@@ -289,6 +289,7 @@ static void the_worked_run_costs_what_the_page_says(void **state)
     assert_value(f, EVAL_FIGURE_cost_per_1m_input_tokens, 0.25 * 0.001 / 6000 * 1e6);
     assert_value(f, EVAL_FIGURE_cost_per_1m_output_tokens, 0.75 * 0.001 / 2000 * 1e6);
     assert_value(f, EVAL_FIGURE_cost_per_request_busy, (0.2 / 2 + 0.008 * 1000 / 16) * 0.001);
+    assert_value(f, EVAL_FIGURE_cost_per_1m_output_tokens_busy, 0.008 / 16 * 1e6 * 0.001);
     assert_value(f, EVAL_FIGURE_machine_price, 2 * 27000 + 2 * 7214);
     assert_none(f, EVAL_FIGURE_cost_per_hour_energy, "the rent covers it");
 }
@@ -440,11 +441,14 @@ static void trap_t5_a_batch_that_is_not_known_is_not_a_batch_of_one(void **state
     eval_cost_figures(&run, f);
     assert_none(f, EVAL_FIGURE_cost_per_request_busy,
                 "how many requests shared a pass is not known");
+    assert_none(f, EVAL_FIGURE_cost_per_1m_output_tokens_busy,
+                "how many requests shared a pass is not known");
     /* 1 / TPOT would be 8 USD */
     assert_value(f, EVAL_FIGURE_cost_per_1m_output_tokens, 0.125);
     run.alone = true;
     eval_cost_figures(&run, f);
     assert_value(f, EVAL_FIGURE_cost_per_request_busy, (0.2 + 8) * 0.001);
+    assert_value(f, EVAL_FIGURE_cost_per_1m_output_tokens_busy, 8);
 }
 
 /* C20: one name was the wall, a share of it, or a mean latency; a cost by any of them differs. */

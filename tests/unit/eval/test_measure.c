@@ -53,6 +53,10 @@ static void the_worked_run_gives_the_worked_figures(void **state)
     assert_value(e, "total_tokens_per_s", 85 / 0.061);
     assert_value(e, "prefill_tokens_per_s", 5000);
     assert_value(e, "decode_tokens_per_s", 500);
+    assert_value(e, "prefill_s", 0.015);
+    assert_value(e, "decode_s", 0.01);
+    assert_none(e, "mixed_s", "no mixed passes");
+    assert_value(e, "prefill_batch_mean", 37.5);
     assert_value(e, "decode_batch_mean", 5.0 / 3);
     assert_value(e, "activated_experts_prefill", 12);
     assert_value(e, "activated_experts_decode", 16.0 / 6);

@@ -74,6 +74,7 @@ function costColumns(): Column[] {
     usd("cost_per_1m_tokens", "1M tokens", "A million tokens, input and output together"),
     usd("cost_per_request", "Request", "A completed request, by wall time"),
     usd("cost_per_request_busy", "Request, busy", "A request by the engine's own times, without idle ones"),
+    usd("cost_per_1m_output_tokens_busy", "1M output, busy", "A million output tokens by TPOT and decode batch"),
     usd("run_cost", "Run", "The run's wall time at the machine's price by the hour"),
     figure("cost_per_hour", "Machine", "USD/h", "Rent, or purchase over its life and energy", lower),
     figure("cost_per_hour_devices", "Devices", "USD/h", "Rent, or purchase of the devices over their life", lower),
