@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/file.h"
 #include "base/plain.h"
@@ -31,6 +32,10 @@ static void set_file(Moecap__V1__EvaluationSpec *spec, enum cap_knob_id id, cons
     CAP_AUTO_MEM char *content = NULL;
     struct cap_err err = {0};
 
+    if (knob->or_run && strncmp(path, "run-", 4) == 0 && access(path, F_OK) != 0) {
+        cap_spec_set_text(spec, id, path, arena, io_faults);
+        return;
+    }
     if (knob->in_folder && !strstr(path, ".json"))
         path = cap_arena_printf(arena, "%s/%s", path, knob->in_folder);
     content = cap_file_read(path, (size_t)knob->max, NULL, &err);

@@ -8,7 +8,7 @@ _moecap() {
     local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}
     local globals="--server --state --json --help" words= files= i names=()
     case $previous in
-    --= | --state | --models | --tasks | --model | --replay | --model-config | --data | --fewshot | --model | --model | --output | --data | --fewshot | --tasks) COMPREPLY=($(compgen -f -- "$word")); return ;;
+    --= | --state | --models | --tasks | --model | --replay | --model-config | --activation-profile | --data | --fewshot | --model | --model | --output | --data | --fewshot | --tasks) COMPREPLY=($(compgen -f -- "$word")); return ;;
     --engine) COMPREPLY=($(compgen -W "native null openai vllm sglang transformers accelerate ktransformers moe-infinity moe-gen llamacpp tensorrt-llm" -- "$word")); return ;;
     --precision) COMPREPLY=($(compgen -W "f32 f16 bf16 int8 int4 fp8 fp4 mxfp4 nvfp4" -- "$word")); return ;;
     --task) COMPREPLY=($(compgen -W "$(_moecap_tasks)" -- "$word")); return ;;
@@ -31,7 +31,7 @@ _moecap() {
     "up"\ *) words="$globals --detach --nodes --models --any-model-path --postgres --ports --port-base --openai-port --tasks --no-tasks --log" ;;
     "down"\ *) words="$globals" ;;
     "status"\ *) words="$globals" ;;
-    "submit"\ *) words="$globals --model --task --engine --precision --batch-size --rate --arrivals --burstiness --ramp-to --ramp-s --replay --input-tokens --output-tokens --slo-ttft --slo-tpot --slo-e2e --limit --sampling --num-fewshot --max-tokens --temperature --top-p --top-k --ignore-eos --seed --repeats --chat --priority --submitter --note --revision --hardware --peak-bandwidth --peak-flops --device --device-count --tensor-parallel --pipeline-parallel --data-parallel --expert-parallel --url --served-model --model-config --api-key-env --no-audit --rent --price --device-watts --lifetime-hours --utilisation --overhead --pue --tariff --host-price --host-watts --sweep --slo --dry-run --watch --quiet" ;;
+    "submit"\ *) words="$globals --model --task --engine --precision --batch-size --rate --arrivals --burstiness --ramp-to --ramp-s --replay --input-tokens --output-tokens --slo-ttft --slo-tpot --slo-e2e --limit --sampling --num-fewshot --max-tokens --temperature --top-p --top-k --ignore-eos --seed --repeats --chat --priority --submitter --note --revision --hardware --peak-bandwidth --peak-flops --device --device-count --tensor-parallel --pipeline-parallel --data-parallel --expert-parallel --url --served-model --model-config --activation-profile --api-key-env --no-audit --rent --price --device-watts --lifetime-hours --utilisation --overhead --pue --tariff --host-price --host-watts --sweep --slo --dry-run --watch --quiet" ;;
     "sweep"\ *) words="$globals --attain" ;;
     "watch"\ *) words="$globals $(_moecap_runs 1,2)" ;;
     "cancel"\ *) words="$globals --reason $(_moecap_runs 1,2)" ;;

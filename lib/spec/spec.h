@@ -95,6 +95,7 @@ struct cap_knob {
     enum cap_knob_when when, words_when;
     enum cap_knob_id needs[2]; /* the first row's knob stands for none */
     const char *preset, *in_folder;
+    bool or_run; /* a FILE: or the id of a run, as it is */
     int64_t preset_in_hash;
     const char *env;
     enum cap_knob_hash hash;

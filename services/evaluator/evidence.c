@@ -122,7 +122,11 @@ static bool read_model(const Moecap__V1__EvidenceHeader *header, struct cap_aren
     const char *config = spec && spec->external ? spec->external->model_config : "";
 
     out->replicas = spec && spec->parallelism ? spec->parallelism->data : 0;
-    return (out->model_config = cap_arena_strdup(arena, config)) != NULL;
+    out->activation_profile = cap_arena_strdup(arena, spec ? spec->activation_profile : "");
+    out->model_config = cap_arena_strdup(arena, config);
+    if (out->hardware.server && out->model_config && !*out->hardware.precision)
+        out->hardware.precision = eval_stored_precision(config);
+    return out->activation_profile && out->model_config;
 }
 
 /* ---- its energy ---- */

@@ -97,8 +97,9 @@ struct eval_run {
     const char
         *counts_unknown; /* why the node left out token counts; NULL or "" = it does not say */
     struct eval_audit_run audit;
-    const char *model_config; /* of a server, as declared; NULL or "" = it was not */
-    unsigned replicas;        /* data parallelism; 0 = 1 */
+    const char *model_config;       /* of a server, as declared; NULL or "" = it was not */
+    const char *activation_profile; /* of a server, as given (model/profile.h); NULL or "" = none */
+    unsigned replicas;              /* data parallelism; 0 = 1 */
     struct eval_cost_run cost;
     struct eval_hardware hardware;
     struct eval_energy energy[EVAL_ENERGY_MAX];
@@ -373,6 +374,9 @@ void eval_figure_range(struct eval_figures *f, enum eval_figure_id id, double lo
                        const char *reason);
 bool eval_figure_has(const struct eval_figures *f, enum eval_figure_id id);
 double eval_figure_value(const struct eval_figures *f, enum eval_figure_id id);
+
+/* What a declared config.json says that weights are kept in; "" when it does not say it. */
+const char *eval_stored_precision(const char *config);
 
 #define FAMILY(name, reads)                                                                        \
     void eval_measure_##name(struct eval_evidence *e, struct eval_figures *f);

@@ -115,5 +115,9 @@ void sched_offers_free(struct sched_offers *offers);
 struct sched_known;
 bool sched_gather_known(struct sched_service *service, struct cap_arena *arena,
                         struct sched_known *out, struct cap_err *err);
+/* profile_rpc.c: where the evaluation names a run for its activation profile, what that run
+ * counted takes its place; a CSV is looked at. */
+bool sched_resolve_profile(struct sched_service *service, Moecap__V1__EvaluationSpec *io_spec,
+                           struct cap_arena *arena, struct cap_err *err);
 
 #endif

@@ -210,7 +210,8 @@ static bool submit(struct cap_rpc_call *call, const Moecap__V1__SubmitRequest *r
         return cap_fail_field(err, CAP_INVALID_ARGUMENT, "spec", "the request holds no evaluation");
     if (!cap_spec_fill(spec, arena))
         return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "the evaluation is too large");
-    if (!admit(call, spec, arena, err) || !(json = cap_spec_canonical(spec, arena, err)))
+    if (!admit(call, spec, arena, err) || !sched_resolve_profile(service, spec, arena, err) ||
+        !(json = cap_spec_canonical(spec, arena, err)))
         return false;
     cap_sha256_hex(json, strlen(json), hash);
     enqueue.spec = spec;

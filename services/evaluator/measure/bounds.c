@@ -20,6 +20,7 @@
 
 #include "base/python_json.h"
 #include "measure.h"
+#include "model/profile.h"
 #include "model/shape.h"
 #include "model/stored.h"
 
@@ -61,12 +62,17 @@ static bool read_format(const struct eval_run *run, const json_t *config, struct
     return true;
 }
 
-static bool read_model(const struct eval_run *run, struct server *out, struct cap_err *err)
+static json_t *parse_config(const char *text)
 {
     size_t length;
-    CAP_AUTO_MEM char *strict =
-        cap_python_json(run->model_config, strlen(run->model_config), &length);
-    json_t *config = json_loadb(strict, length, 0, NULL);
+    CAP_AUTO_MEM char *strict = cap_python_json(text, strlen(text), &length);
+
+    return json_loadb(strict, length, 0, NULL);
+}
+
+static bool read_model(const struct eval_run *run, struct server *out, struct cap_err *err)
+{
+    json_t *config = parse_config(run->model_config);
     bool ok;
 
     if (!config)
@@ -75,6 +81,20 @@ static bool read_model(const struct eval_run *run, struct server *out, struct ca
     ok = out->model && read_format(run, config, out, err);
     json_decref(config);
     return ok;
+}
+
+const char *eval_stored_precision(const char *text)
+{
+    json_t *config = *text ? parse_config(text) : NULL;
+    struct cap_err ignored = {0};
+    CAP_AUTO(cap_model) model = config ? cap_shape_model(config, &ignored) : NULL;
+    struct cap_stored stored;
+    const char *word = "";
+
+    if (model && cap_stored_read(config, model, &stored, &ignored))
+        word = cap_precision_name(stored.weights);
+    json_decref(config);
+    return word;
 }
 
 static struct server open_server(const struct eval_run *run, struct eval_figures *f)
@@ -249,6 +269,11 @@ static double flops_of(const struct server *s, const struct work *w)
 
 /* ---- decode ---- */
 
+/* Distinct experts of a layer. */
+struct range {
+    double low, high;
+};
+
 static double sequences_of(const struct server *s, const struct work *w)
 {
     return fmax(1, w->busy_s / w->seconds / s->replicas);
@@ -283,25 +308,62 @@ static void set_declared(struct eval_figures *f, enum eval_figure_id id, double 
                             value, what);
 }
 
-static void measure_decode_bytes(const struct server *s, const struct work *w,
-                                 struct eval_figures *f)
+/* What the profile says of so many sequences, if it can be. NULL: it is in `out`; else why not. */
+static const char *profiled(const struct eval_run *run, const struct range *possible,
+                            double sequences, struct eval_figures *f, double *out)
+{
+    struct cap_err err = {0};
+    struct cap_profile profile;
+
+    if (!cap_profile_read(run->activation_profile, &profile, &err))
+        return cap_arena_strdup(f->arena, err.text);
+    if (!cap_profile_at(&profile, sequences, out))
+        return cap_arena_printf(f->arena,
+                                "the activation profile has batch sizes from %.4g to %.4g, and "
+                                "%.4g sequences were in a step",
+                                profile.points[0].batch, profile.points[profile.count - 1].batch,
+                                sequences);
+    if (*out < possible->low || *out > possible->high)
+        return cap_arena_printf(f->arena,
+                                "the activation profile is of another model: %.4g experts of each "
+                                "layer are not from %g to %.4g",
+                                *out, possible->low, possible->high);
+    return NULL;
+}
+
+static const char *why_range(const struct range *possible, double sequences, struct eval_figures *f)
+{
+    return cap_arena_printf(f->arena,
+                            "the server does not say which experts it chose: from %g to %.4g "
+                            "distinct ones of each layer are possible at %.4g sequences in a step",
+                            possible->low, possible->high, sequences);
+}
+
+static void measure_decode_bytes(const struct eval_run *run, const struct server *s,
+                                 const struct work *w, struct eval_figures *f)
 {
     const enum eval_figure_id id = EVAL_FIGURE_smbu_decode;
-    double possible = w->seconds * eval_figure_value(f, EVAL_FIGURE_peak_gb_per_s) * 1e9;
-    int experts = cap_model_experts(s->model), top_k = cap_model_top_k(s->model);
-    double most = fmin(experts, top_k * sequences_of(s, w));
-    double low = decode_bytes(s, w, top_k) / possible, high = decode_bytes(s, w, most) / possible;
+    double possible_bytes = w->seconds * eval_figure_value(f, EVAL_FIGURE_peak_gb_per_s) * 1e9;
+    double sequences = sequences_of(s, w), distinct;
+    int top_k = cap_model_top_k(s->model);
+    struct range experts = {top_k, fmin(cap_model_experts(s->model), top_k * sequences)};
+    double low = decode_bytes(s, w, experts.low) / possible_bytes;
+    double high = decode_bytes(s, w, experts.high) / possible_bytes;
+    bool given = run->activation_profile && *run->activation_profile;
+    const char *why;
 
-    if (experts == 0 || low == high) {
+    if (low == high) {
         set_declared(f, id, low, "the precision");
         return;
     }
-    eval_figure_range(f, id, low, high,
-                      cap_arena_printf(f->arena,
-                                       "the server does not say which experts it chose: from %d to "
-                                       "%.4g distinct ones of each layer are possible at %.4g "
-                                       "sequences in a step",
-                                       top_k, most, sequences_of(s, w)));
+    why = given ? profiled(run, &experts, sequences, f, &distinct)
+                : why_range(&experts, sequences, f);
+    if (!why) {
+        set_declared(f, id, decode_bytes(s, w, distinct) / possible_bytes, "the profile");
+        eval_figure_between(f, id, low, high);
+        return;
+    }
+    eval_figure_range(f, id, low, high, why);
     if (low > 1)
         eval_figure_invalid(f, id,
                             "even with %d experts of each layer %.4g times what the declared "
@@ -347,7 +409,7 @@ static void measure_decode(const struct eval_evidence *e, const struct server *s
         return;
     }
     if (has_peak(f, EVAL_FIGURE_peak_gb_per_s, EVAL_FIGURE_smbu_decode))
-        measure_decode_bytes(s, &w, f);
+        measure_decode_bytes(&e->run, s, &w, f);
     if (!has_peak(f, EVAL_FIGURE_peak_gflop_per_s, EVAL_FIGURE_smfu_decode))
         return;
     flops = flops_of(s, &w);

@@ -179,6 +179,51 @@ static void trap_l2_a_run_needs_no_profile(void **state)
     assert_true(figure(e, "smfu_decode")->opt_value_case);
 }
 
+static void a_profile_gives_the_value_within_the_range(void **state)
+{
+    struct eval_run run = served("H100-SXM");
+    CAP_AUTO(eval_evidence) e = NULL;
+    const Moecap__V1__Figure *f;
+
+    (void)state;
+    run.activation_profile = "dataset,batch_size,average_activated_experts\nx,1,2\nx,4,5\n";
+    e = eval_evidence_new(&run);
+    add_served(e, 0, 0);
+    add_served(e, 0, 0);
+    /* at 2 sequences 3 experts, on the line from (1, 2) to (4, 5) */
+    assert_declared(e, "smbu_decode",
+                    (4 * (step_bytes + 3 * expert_bytes) + 108 * token_bytes) /
+                        (0.04 * h100_bytes_per_s));
+    f = figure(e, "smbu_decode");
+    assert_true(f->low < f->value && f->value < f->high);
+}
+
+/* R9, T3: a profile that has not this batch, or cannot be of this model, gives no value. */
+static void trap_t3_a_profile_of_something_else_gives_no_value(void **state)
+{
+    static const char *const profiles[][2] = {
+        {"dataset,batch_size,average_activated_experts\nx,4,5\nx,8,6\n", "batch sizes from 4 to 8"},
+        {"dataset,batch_size,average_activated_experts\nx,2,7\n", "of another model"},
+        {"nonsense", "first line"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof profiles / sizeof profiles[0]; i++) {
+        struct eval_run run = served("H100-SXM");
+        CAP_AUTO(eval_evidence) e = NULL;
+
+        run.activation_profile = profiles[i][0];
+        e = eval_evidence_new(&run);
+        add_served(e, 0, 0);
+        add_served(e, 0, 0);
+        assert_false(figure(e, "smbu_decode")->opt_value_case);
+        assert_true(figure(e, "smbu_decode")->opt_low_case);
+        if (!strstr(figure(e, "smbu_decode")->reason, profiles[i][1]))
+            fail_msg("\"%s\" does not say \"%s\"", figure(e, "smbu_decode")->reason,
+                     profiles[i][1]);
+    }
+}
+
 static void without_a_shape_or_a_machine_there_is_a_reason(void **state)
 {
     struct eval_run run = served("H100-SXM");
@@ -240,6 +285,16 @@ static void trap_c19_a_quantised_server_is_counted_as_stored(void **state)
                 0.7 * figure(plain, "smbu_decode")->value);
 }
 
+/* Nobody said the precision: that of config.json chooses the peak. */
+static void the_precision_of_a_server_is_that_of_its_config(void **state)
+{
+    (void)state;
+    assert_string_equal(eval_stored_precision(config), "bf16");
+    assert_string_equal(eval_stored_precision("{\"model_type\":\"x\"}"), "");
+    assert_string_equal(eval_stored_precision("nonsense"), "");
+    assert_string_equal(eval_stored_precision(""), "");
+}
+
 /* What the utilisation of passes says of our engine is not touched. */
 static void runs_with_passes_are_left_alone(void **state)
 {
@@ -264,9 +319,12 @@ int main(void)
         TEST(prefill_counts_uncached_tokens_only),
         TEST(prompts_of_unknown_caching_have_a_range),
         TEST(trap_l2_a_run_needs_no_profile),
+        TEST(a_profile_gives_the_value_within_the_range),
+        TEST(trap_t3_a_profile_of_something_else_gives_no_value),
         TEST(without_a_shape_or_a_machine_there_is_a_reason),
         TEST(more_than_the_machine_can_do_is_invalid),
         TEST(trap_c19_a_quantised_server_is_counted_as_stored),
+        TEST(the_precision_of_a_server_is_that_of_its_config),
         TEST(runs_with_passes_are_left_alone),
     };
 
