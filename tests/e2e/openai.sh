@@ -50,6 +50,15 @@ says 'threads -, timing boundary http'
 [ -z "$(figure "$run" activated_experts_decode)" ] || fail "experts cannot be seen over HTTP"
 [ -n "$(why_unknown "$run" activated_experts_decode)" ] || fail "an unknown figure has no reason"
 
+# the server was audited, and one that is taken for another is told
+moecap run show "$run" --json | grep -q '"kind":"count"' || fail "the report holds no audit"
+id=$(moecap submit --engine vllm --url "$url" --model moecap-tiny --task gsm-mini --limit 20 --no-audit --quiet)
+expect 0 moecap watch "$id"
+expect 0 moecap run show "$(run_ids "$id")"
+says 'not-what-was-declared'
+says 'the run is of engine vllm, and the server is a node of moecap'
+says 'the submission asked for no audit'
+
 # log-likelihoods over HTTP pick the same answers
 id=$(moecap submit --engine openai --url "$url" --model moecap-tiny --task choice-mini --limit 60 --batch-size 4 --quiet)
 expect 0 moecap watch "$id"

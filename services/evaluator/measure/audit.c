@@ -110,7 +110,7 @@ static void check_held_back(const struct eval_audit_run *run, struct eval_figure
             widen(&times, all->first_us / fmax(one->first_us, 1));
         }
     if (times.count >= PROBES_MIN && times.low > HELD_TIMES && held_us.low >= HELD_LEAST_US)
-        eval_mark(f, "held back", true,
+        eval_mark(f, "held-back", true,
                   "the first token of a long answer came at least %.1f ms later, %.1f times as "
                   "late, than that of an answer of one token to the same words: tokens are held "
                   "back, so that the gaps between them look small",
@@ -133,7 +133,7 @@ static void check_early(const struct eval_audit_run *run, struct eval_figures *f
                           : probe->first_gap_us / fmax(probe->pace_us, 1));
     }
     if (times.count >= PROBES_MIN && times.low > EARLY_TIMES)
-        eval_mark(f, "early first token", true,
+        eval_mark(f, "early-first-token", true,
                   "after the first piece of an answer came nothing for at least %.1f times the gap "
                   "between later ones, also when the server did nothing else: the first piece is "
                   "sent before the first token is there",
@@ -153,7 +153,7 @@ static void check_slower_alone(const struct eval_audit_run *run, struct eval_fig
             widen(&times, is_clear ? probe->pace_us / fmax(probe->timed_pace_us, 1) : 0);
     }
     if (times.count >= PROBES_MIN && times.low > SLOWER_TIMES)
-        eval_mark(f, "faster while timed", true,
+        eval_mark(f, "faster-while-timed", true,
                   "prompts of the run, asked again alone, took at least %.1f times as long for "
                   "each token as in the timed part: it computed less there, or something else",
                   times.low);
@@ -167,7 +167,7 @@ static void check_same(const struct eval_audit_run *run, struct eval_figures *f)
         if (is_kind(&run->probes[i], "repeat") && run->probes[i].same >= 0)
             widen(&same, run->probes[i].same);
     if (same.count >= PROBES_MIN && same.high < SAME_LEAST)
-        eval_mark(f, "other answers", true,
+        eval_mark(f, "other-answers", true,
                   "prompts of the run, asked again without sampling, were answered differently "
                   "after %.0f %% of the text or less: the timed part ran another model, "
                   "precision or number of experts",
@@ -203,14 +203,14 @@ static void check_samples(const struct eval_evidence *e, struct eval_figures *f)
     const struct eval_audit *audit = &e->audit;
 
     if (e->answers != e->run.attempted)
-        eval_mark(f, "samples missing", true, "%llu of %u samples have an answer",
+        eval_mark(f, "samples-missing", true, "%llu of %u samples have an answer",
                   (unsigned long long)e->answers, e->run.attempted);
     else if (audit->answered != audit->graded && e->verdicts[0] > 0)
-        eval_mark(f, "other requests", true,
+        eval_mark(f, "other-requests", true,
                   "the samples that were graded are not those that were asked: accuracy and times "
                   "are of different requests");
     else if (audit->untimed > 0 && e->timed > 0)
-        eval_mark(f, "other requests", true,
+        eval_mark(f, "other-requests", true,
                   "%llu completed answers have no times: accuracy and times are of different "
                   "requests",
                   (unsigned long long)audit->untimed);
@@ -233,13 +233,13 @@ static void check_answers(const struct eval_evidence *e, struct eval_figures *f)
                   "latency",
                   (unsigned long long)e->failed, (unsigned long long)e->answers);
     if (run->blank >= BLANK_MIN && share(run->blank, run->completed) >= BLANK_SHARE)
-        eval_mark(f, "blank answers", true,
+        eval_mark(f, "blank-answers", true,
                   "%llu of %llu completed answers hold no text: a failure that is answered with "
                   "success costs no time",
                   (unsigned long long)run->blank, (unsigned long long)run->completed);
     if (audit->repeated_marks >= BLANK_MIN &&
         share(audit->repeated_marks, e->completed) >= MARKS_SHARE)
-        eval_mark(f, "degenerate answers", true,
+        eval_mark(f, "degenerate-answers", true,
                   "%llu of %llu completed answers are one character, repeated",
                   (unsigned long long)audit->repeated_marks, (unsigned long long)e->completed);
     if (e->run.exact_tokens && e->other_length > 0)
@@ -257,7 +257,7 @@ static void check_texts(const struct eval_audit_run *run, uint32_t top_k, struct
                   "%llu of %llu answers have fewer bytes than the tokens that the server counted",
                   (unsigned long long)run->thin, (unsigned long long)run->counted);
     if (run->short_routing > 0)
-        eval_mark(f, "skipped experts", true,
+        eval_mark(f, "skipped-experts", true,
                   "in %llu of %llu answers fewer experts worked than the %u that each token is to "
                   "choose",
                   (unsigned long long)run->short_routing, (unsigned long long)run->routed, top_k);
@@ -280,7 +280,7 @@ static void check_slope(const struct eval_evidence *e, struct eval_figures *f)
     pace = line->pace / n;
     if (sxy / sqrt(sxx * syy) > SLOPE_CORRELATION && slope > SLOPE_TIMES * pace &&
         slope * line->x > line->y / 2 && slope > HELD_TOKEN_US)
-        eval_mark(f, "held back", true,
+        eval_mark(f, "held-back", true,
                   "TTFT grows by %.2f ms with each token of the answer, and the tokens then come "
                   "%.2f ms apart: tokens are held back, so that the gaps between them look small",
                   slope / 1000, pace / 1000);
@@ -288,21 +288,35 @@ static void check_slope(const struct eval_evidence *e, struct eval_figures *f)
 
 /* ---- what it is ---- */
 
+/* A server may quantise while it loads, run on another machine than its owner says, or serve
+ * another model under the name: nobody attests these. */
+static void tell_declared(const struct eval_run *run, struct eval_figures *f)
+{
+    const char *precision = run->hardware.precision ? run->hardware.precision : "";
+    const char *machine = run->hardware.declared ? run->hardware.declared : "";
+
+    if (run->reported && !run->in_engine && (*precision || *machine || run->shape_declared))
+        eval_mark(f, "declared", false, "the submitter says it, and nobody measured it:%s%s%s%s%s",
+                  *precision ? " precision " : "", precision, *machine ? " hardware " : "", machine,
+                  run->shape_declared ? " shape of the model" : "");
+}
+
 static void check_identity(const struct eval_audit_run *run, struct eval_figures *f)
 {
     if (run->is_null)
-        eval_mark(f, "no model", true,
+        eval_mark(f, "no-model", true,
                   "the null engine answers without a model: its figures are our own overhead");
     if (run->server_says && *run->server_says)
-        eval_mark(f, "not what was declared", true, "the run is of engine %s, and the server is %s",
+        eval_mark(f, "not-what-was-declared", true, "the run is of engine %s, and the server is %s",
                   run->engine, run->server_says);
     if (run->audit_unknown && *run->audit_unknown)
-        eval_mark(f, "not audited", false, "%s", run->audit_unknown);
+        eval_mark(f, "not-audited", false, "%s", run->audit_unknown);
 }
 
 void eval_measure_audit(struct eval_evidence *e, struct eval_figures *f)
 {
     check_identity(&e->run.audit, f);
+    tell_declared(&e->run, f);
     check_samples(e, f);
     check_answers(e, f);
     check_texts(&e->run.audit, e->run.top_k, f);

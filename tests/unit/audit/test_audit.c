@@ -15,21 +15,21 @@ enum { VARIANTS = 100, ARENA_BYTES = 16 << 20 };
 
 /* Marks of the audit: others, such as "unsettled", an honest server may have. */
 static const char *const audit_marks[] = {
-    "no model",
-    "not what was declared",
-    "samples missing",
-    "other requests",
+    "no-model",
+    "not-what-was-declared",
+    "samples-missing",
+    "other-requests",
     "failures",
-    "blank answers",
-    "degenerate answers",
+    "blank-answers",
+    "degenerate-answers",
     "lengths",
     "counts",
     "cached",
-    "skipped experts",
-    "early first token",
-    "faster while timed",
-    "other answers",
-    "held back",
+    "skipped-experts",
+    "early-first-token",
+    "faster-while-timed",
+    "other-answers",
+    "held-back",
 };
 
 static bool is_of_audit(const char *id)
@@ -177,7 +177,7 @@ static void start_early(uint64_t seed, struct server_model *server, struct run_m
 static void a_first_piece_before_the_first_token_is_seen(void **state)
 {
     (void)state;
-    check_caught(start_early, "early first token");
+    check_caught(start_early, "early-first-token");
 }
 
 static void hold_back(uint64_t seed, struct server_model *server, struct run_model *run)
@@ -191,7 +191,7 @@ static void hold_back(uint64_t seed, struct server_model *server, struct run_mod
 static void tokens_that_are_held_back_are_seen(void **state)
 {
     (void)state;
-    check_caught(hold_back, "held back");
+    check_caught(hold_back, "held-back");
 }
 
 static void skip_experts(uint64_t seed, struct server_model *server, struct run_model *run)
@@ -219,13 +219,13 @@ static void skip_experts_in_secret(uint64_t seed, struct server_model *server,
 static void experts_that_did_not_work_are_seen_in_the_routing(void **state)
 {
     (void)state;
-    check_caught(skip_experts_and_tell, "skipped experts");
+    check_caught(skip_experts_and_tell, "skipped-experts");
 }
 
 static void experts_that_did_not_work_while_timed_are_seen_in_the_answers(void **state)
 {
     (void)state;
-    check_caught(skip_experts_in_secret, "other answers");
+    check_caught(skip_experts_in_secret, "other-answers");
 }
 
 static void skip_half_and_sample(uint64_t seed, struct server_model *server, struct run_model *run)
@@ -238,7 +238,7 @@ static void skip_half_and_sample(uint64_t seed, struct server_model *server, str
 static void half_of_the_experts_are_missed_in_the_pace_where_answers_are_drawn(void **state)
 {
     (void)state;
-    check_caught(skip_half_and_sample, "faster while timed");
+    check_caught(skip_half_and_sample, "faster-while-timed");
 }
 
 static void hide_failures(uint64_t seed, struct server_model *server, struct run_model *run)
@@ -250,7 +250,7 @@ static void hide_failures(uint64_t seed, struct server_model *server, struct run
 static void failures_that_pass_for_answers_are_seen(void **state)
 {
     (void)state;
-    check_caught(hide_failures, "blank answers");
+    check_caught(hide_failures, "blank-answers");
 }
 
 static void drop_answers(uint64_t seed, struct server_model *server, struct run_model *run)
@@ -262,7 +262,7 @@ static void drop_answers(uint64_t seed, struct server_model *server, struct run_
 static void answers_that_are_left_out_are_missed(void **state)
 {
     (void)state;
-    check_caught(drop_answers, "samples missing");
+    check_caught(drop_answers, "samples-missing");
 }
 
 static void grade_others(uint64_t seed, struct server_model *server, struct run_model *run)
@@ -275,7 +275,7 @@ static void grade_others(uint64_t seed, struct server_model *server, struct run_
 static void accuracy_of_other_requests_is_seen(void **state)
 {
     (void)state;
-    check_caught(grade_others, "other requests");
+    check_caught(grade_others, "other-requests");
 }
 
 static void be_another(uint64_t seed, struct server_model *server, struct run_model *run)
@@ -288,7 +288,7 @@ static void be_another(uint64_t seed, struct server_model *server, struct run_mo
 static void a_server_that_is_not_what_was_declared_is_seen(void **state)
 {
     (void)state;
-    check_caught(be_another, "not what was declared");
+    check_caught(be_another, "not-what-was-declared");
 }
 
 int main(void)

@@ -253,6 +253,17 @@ static void a_named_letter_counts_before_one_that_stands_alone(void **state)
     }
 }
 
+/* The last end of thoughts counts: a model may speak of it while it thinks. */
+static void trap_c34_the_answer_stands_behind_the_thoughts(void **state)
+{
+    const struct eval_task task = {.think_end = eval_text_of("</think>")};
+    const struct eval_text text =
+        eval_text_of("<think>it is (B), or after </think> (C)</think>\n The answer is (D)");
+
+    (void)state;
+    assert_true(eval_text_equal(eval_answer_text(&task, text), eval_text_of("The answer is (D)")));
+}
+
 /* ---- metrics ---- */
 
 static double exact_match(const json_t *options, struct eval_text prediction,
@@ -566,6 +577,7 @@ int main(void)
         cmocka_unit_test(letters_are_extracted_from_our_texts_as_the_references_do),
         cmocka_unit_test(letters_are_extracted_from_real_outputs_as_the_references_do),
         cmocka_unit_test(a_named_letter_counts_before_one_that_stands_alone),
+        cmocka_unit_test(trap_c34_the_answer_stands_behind_the_thoughts),
         cmocka_unit_test(exact_match_agrees_under_every_option),
         cmocka_unit_test(choices_by_log_likelihood_agree),
         cmocka_unit_test(a_failed_request_is_wrong_and_says_why),

@@ -441,6 +441,46 @@ static void a_run_without_times_passes_or_answers_says_so(void **state)
     assert_value(e, "failed", 1);
 }
 
+static void trap_c23_a_dense_model_has_its_times(void **state)
+{
+    struct eval_run header = generating(1);
+    CAP_AUTO(eval_evidence) e = NULL;
+
+    (void)state;
+    header.moe_layers = header.experts = header.top_k = 0;
+    e = eval_evidence_new(&header);
+    add_answer(e, 0, 1000, 2000, 3000, 5, 2);
+    assert_value(e, "ttft_ms_mean", 1);
+    assert_value(e, "e2e_ms_mean", 3);
+    assert_none(e, "activated_experts_decode", "no layer with experts was reported");
+}
+
+static const Moecap__V1__Mark *mark_of(struct eval_evidence *e, const char *id)
+{
+    Moecap__V1__Summary summary;
+
+    assert_true(eval_measure(e, arena, &summary));
+    for (size_t i = 0; i < summary.n_marks; i++)
+        if (strcmp(summary.marks[i]->id, id) == 0)
+            return summary.marks[i];
+    return NULL;
+}
+
+static void trap_t9_a_precision_that_nobody_attests_is_declared(void **state)
+{
+    struct eval_run header = generating(1);
+    CAP_AUTO(eval_evidence) ours = NULL;
+    CAP_AUTO(eval_evidence) theirs = NULL;
+
+    (void)state;
+    header.hardware.precision = "fp8";
+    ours = eval_evidence_new(&header);
+    assert_null(mark_of(ours, "declared")); /* our engine computes in what it says */
+    header.in_engine = false;
+    theirs = eval_evidence_new(&header);
+    assert_non_null(strstr(mark_of(theirs, "declared")->text, "precision fp8"));
+}
+
 static void an_engine_behind_http_reports_no_passes(void **state)
 {
     struct eval_run header = generating(1);
@@ -631,6 +671,8 @@ int main(void)
         cmocka_unit_test(work_of_passes_is_what_the_engine_counted),
         cmocka_unit_test(load_of_an_interrupted_run_would_count_samples_twice),
         cmocka_unit_test(a_run_without_times_passes_or_answers_says_so),
+        cmocka_unit_test(trap_c23_a_dense_model_has_its_times),
+        cmocka_unit_test(trap_t9_a_precision_that_nobody_attests_is_declared),
         cmocka_unit_test(an_engine_behind_http_reports_no_passes),
         cmocka_unit_test(activation_beyond_what_is_possible_is_invalid),
         cmocka_unit_test(warm_up_passes_are_in_no_figure),

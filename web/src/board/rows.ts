@@ -28,7 +28,7 @@ export function headline(row: Row): Figure | undefined {
 }
 
 /** Bad marks that concern the times of a run, and not what it is (docs/metrics.md). */
-const ofTimes: ReadonlySet<string> = new Set(["unsettled", "client-bound", "noisy host"]);
+const ofTimes: ReadonlySet<string> = new Set(["unsettled", "client-bound", "load-limited", "noisy-host"]);
 
 /**
  * A run of the null engine measures our own overhead: it takes part in no comparison of models. Nor does one that the
