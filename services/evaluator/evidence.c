@@ -80,9 +80,12 @@ static bool read_node(const Moecap__V1__NodeHardware *node, bool on_processor,
     out->card = node->n_devices > 0 && !on_processor;
     out->found = cap_arena_strdup(arena, out->card ? node->devices[0] : node->cpu);
     out->cores = out->card ? 0 : node->cores;
-    out->found_count = out->card ? (unsigned)node->n_devices : node->sockets;
+    out->found_count = out->card ? 1 : node->sockets; /* our engine computes on one card */
+    if (out->card)
+        out->card_gb = (double)node->device_memory_bytes / (double)node->n_devices / 1e9;
     out->read_gb_s = node->read_bandwidth_gb_s > 0 ? node->read_bandwidth_gb_s : 0;
     out->cache_bytes = out->card ? 0 : node->last_level_cache_bytes;
+    out->cache_unknown = !out->card && node->last_level_cache_bytes == 0;
     read_rates(node, arena, out);
     return out->found != NULL;
 }

@@ -62,6 +62,7 @@ struct eval_hardware {
     unsigned cores;                 /* of a processor, that the node may use */
     unsigned parallel;              /* devices that the server's parallelism needs */
     bool card;                      /* it computes on a card, not on the processor */
+    double card_gb;                 /* its memory; 0 = not known */
     const char *precision;          /* that the run computes in */
     double peak_gb_s, peak_gflop_s; /* declared, of the whole machine */
     double read_gb_s;               /* measured by the node, as are: */
@@ -71,6 +72,7 @@ struct eval_hardware {
     } rates[EVAL_RATES_MAX];
     size_t rate_count;
     uint64_t cache_bytes; /* last level, together */
+    bool cache_unknown;   /* it has some, and the node does not know how much */
 };
 
 struct eval_run {

@@ -82,7 +82,7 @@ static bool find_device(const struct eval_run *run, struct cap_arena *arena,
     else if (!text || !*text)
         *out_why = h->server ? "hardware is not declared; --hardware says it"
                              : "the node does not know its processor";
-    else if (!cap_hardware_find(text, 0, out, &err))
+    else if (!cap_hardware_find(text, h->card_gb, out, &err))
         *out_why = cap_arena_printf(
             arena, "%s; --peak-bandwidth and --peak-flops declare its peaks", err.text);
     else
@@ -193,12 +193,13 @@ static void measure_bytes(const struct eval_evidence *e, struct eval_figures *f,
 {
     const struct eval_phase_sums *s = &e->phases[phase];
     const char *problem = eval_work_problem(e, phase, s->bytes_passes, true);
+    const char *no_cache = "the node does not know its last-level cache, so not what memory gave";
     bool all_in_cache = s->in_cache_passes == s->bytes_passes;
     double bytes =
         all_in_cache ? (double)s->weight_bytes + (double)s->kv_bytes : (double)s->memory_bytes;
 
-    if (problem) {
-        eval_figure_none(f, id, problem);
+    if (problem || e->run.hardware.cache_unknown) {
+        eval_figure_none(f, id, problem ? problem : no_cache);
         return;
     }
     set_share(f, id, bytes / (double)s->bytes_ns, limit);

@@ -98,7 +98,10 @@ static void read_known_as(struct infer_hardware *out)
     struct cap_err ignored = {0};
     const char *text = out->device_count > 0 ? out->devices[0] : out->cpu;
 
-    out->known_as = cap_hardware_find(text, 0, &found, &ignored) ? found.device->name : "";
+    double memory_gb =
+        out->device_count > 0 ? (double)out->device_memory_bytes / out->device_count / 1e9 : 0;
+
+    out->known_as = cap_hardware_find(text, memory_gb, &found, &ignored) ? found.device->name : "";
 }
 
 static void read_topology(struct infer_hardware *out)

@@ -60,6 +60,7 @@ static void tell(struct told *told)
     told->report.hardware = &told->node;
     told->node.cpu = "Intel(R) Xeon(R) Platinum 8468";
     told->node.sockets = 2;
+    told->node.last_level_cache_bytes = 1; /* as good as none */
     told->node.opt_read_bandwidth_case =
         MOECAP__V1__NODE_HARDWARE__OPT_READ_BANDWIDTH_READ_BANDWIDTH_GB_S;
     told->node.read_bandwidth_gb_s = 400;
@@ -433,6 +434,21 @@ static void a_model_that_fits_in_the_cache_has_no_valid_bandwidth(void **state)
     assert_figure(e, "smfu_decode_attainable", 1, "derived");
 }
 
+static void without_a_known_cache_nobody_knows_what_memory_gave(void **state)
+{
+    struct told told;
+    CAP_AUTO(eval_evidence) e = NULL;
+
+    (void)state;
+    tell(&told);
+    told.node.last_level_cache_bytes = 0;
+    e = evidence_of(&told);
+    add_pass(e, DECODE, 3.072, 4, 10);
+    assert_none(e, "smbu_decode",
+                "the node does not know its last-level cache, so not what memory gave");
+    assert_figure(e, "smfu_decode_attainable", 0.2, "derived");
+}
+
 /* ---- where peaks come from ---- */
 
 static void declared_peaks_win_and_make_the_figure_declared(void **state)
@@ -506,10 +522,11 @@ static void a_card_of_the_node_has_its_own_peaks_and_no_cache_of_ours(void **sta
     (void)state;
     tell(&told);
     told.node.devices = devices;
-    told.node.n_devices = 2;
+    told.node.n_devices = 2; /* of which our engine uses one */
+    told.node.device_memory_bytes = 2 * UINT64_C(150754820096);
     told.node.last_level_cache_bytes = UINT64_MAX;
     e = evidence_of(&told);
-    add_pass(e, DECODE, 9.6, 4, 2);
+    add_pass(e, DECODE, 4.8, 4, 2);
     assert_figure(e, "smbu_decode", 0.5, "derived");
     assert_none(e, "attainable_gb_per_s",
                 "the node's probe measures processors, and it ran on a card");
@@ -563,6 +580,7 @@ int main(void)
         cmocka_unit_test(trap_c4_earlier_chunks_are_no_tokens_of_a_chunk),
         cmocka_unit_test(what_the_cache_may_have_kept_is_no_memory_traffic),
         cmocka_unit_test(a_model_that_fits_in_the_cache_has_no_valid_bandwidth),
+        cmocka_unit_test(without_a_known_cache_nobody_knows_what_memory_gave),
         cmocka_unit_test(declared_peaks_win_and_make_the_figure_declared),
         cmocka_unit_test(a_servers_machine_is_declared_and_nobody_measured_it),
         cmocka_unit_test(trap_c19_a_quantised_checkpoint_is_computed_in_what_it_is_kept_in),
