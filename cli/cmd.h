@@ -17,6 +17,7 @@ CLI_CMD(down);
 CLI_CMD(status);
 CLI_CMD(submit);
 CLI_CMD(sweep);
+CLI_CMD(load);
 CLI_CMD(watch);
 CLI_CMD(cancel);
 CLI_CMD(queue);
@@ -56,6 +57,11 @@ struct cli_submit_options {
     struct cli_list lists[CAP_KNOB_COUNT];
     bool dry_run, watch, quiet;
     const char *sweep, *slo;
+};
+struct cli_load_options {
+    const char *rate, *arrivals, *burstiness, *ramp_to, *ramp_s, *replay, *seed;
+    int64_t requests;
+    bool has_requests;
 };
 struct cli_sweep_options {
     double attain;
@@ -103,6 +109,7 @@ struct cli_help_options {
 };
 
 extern struct cli_submit_options cli_submit_options;
+extern struct cli_load_options cli_load_options;
 extern struct cli_sweep_options cli_sweep_options;
 extern struct cli_board_options cli_board_options;
 extern struct cli_samples_options cli_samples_options;

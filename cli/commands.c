@@ -213,6 +213,39 @@ static const struct cli_command sweep = {
     .run = cli_cmd_sweep,
 };
 
+static const struct cli_option load_options[] = {
+    CLI_OPTION(struct cli_load_options, rate, "rate", NULL, CLI_TEXT, "R", "requests a second"),
+    CLI_OPTION(struct cli_load_options, arrivals, "arrivals", NULL, CLI_TEXT,
+               "poisson|constant|gamma", "how the gaps between arrivals are distributed (poisson)"),
+    CLI_OPTION(struct cli_load_options, burstiness, "burstiness", NULL, CLI_TEXT, "SHAPE",
+               "shape of gamma arrivals (1)"),
+    CLI_OPTION(struct cli_load_options, ramp_to, "ramp-to", NULL, CLI_TEXT, "R",
+               "the rate grows to R within --ramp-s"),
+    CLI_OPTION(struct cli_load_options, ramp_s, "ramp-s", NULL, CLI_TEXT, "S",
+               "seconds until --ramp-to is reached"),
+    CLI_OPTION(struct cli_load_options, replay, "replay", NULL, CLI_TEXT, "FILE",
+               "instead: the times in FILE"),
+    CLI_OPTION(struct cli_load_options, seed, "seed", NULL, CLI_TEXT, "N", "as of submit (0)"),
+    CLI_OPTION_GIVEN(struct cli_load_options, requests, has_requests, "requests", CLI_INT, "N",
+                     "how many arrivals (20)"),
+};
+
+static const struct cli_command load = {
+    .name = "load",
+    .words = "",
+    .summary = "when the requests of an open loop are due, without a suite",
+    .text =
+        "Seconds from the start, one a line: what a node does with these options of submit, to\n"
+        "the last bit.\n"
+        "\n"
+        "  moecap load --rate 5 --arrivals gamma --burstiness 0.5 --seed 1\n"
+        "  moecap load --rate 2 --ramp-to 20 --ramp-s 60 --requests 1000 --json\n",
+    .options = load_options,
+    .option_count = CAP_COUNT_OF(load_options),
+    .values = &cli_load_options,
+    .run = cli_cmd_load,
+};
+
 static const struct cli_command watch = {
     .name = "watch",
     .words = "ID...",
@@ -681,10 +714,10 @@ static const struct cli_command help = {
 };
 
 const struct cli_command *const cli_commands[] = {
-    &up,           &down,          &status,    &submit,      &sweep,      &watch,      &cancel,
-    &queue,        &board,         &run_show,  &run_samples, &run_export, &routing,    &cost,
-    &compare,      &task_list,     &task_show, &task_add,    &node_list,  &node_probe, &hardware,
-    &estimate,     &model,         &engine,    &tokenize,    &profile,    &render,     &grade,
-    &admin_config, &admin_metrics, &admin_log, &version,     &help,
+    &up,       &down,         &status,        &submit,    &sweep,       &load,       &watch,
+    &cancel,   &queue,        &board,         &run_show,  &run_samples, &run_export, &routing,
+    &cost,     &compare,      &task_list,     &task_show, &task_add,    &node_list,  &node_probe,
+    &hardware, &estimate,     &model,         &engine,    &tokenize,    &profile,    &render,
+    &grade,    &admin_config, &admin_metrics, &admin_log, &version,     &help,
 };
 const size_t cli_command_count = CAP_COUNT_OF(cli_commands);

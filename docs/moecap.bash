@@ -8,14 +8,15 @@ _moecap() {
     local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}
     local globals="--server --state --json --help" words= files= i names=()
     case $previous in
-    --= | --state | --models | --tasks | --model | --replay | --model-config | --activation-profile | --data | --fewshot | --model | --model | --output | --data | --fewshot | --tasks) COMPREPLY=($(compgen -f -- "$word")); return ;;
+    --= | --state | --models | --tasks | --model | --replay | --model-config | --activation-profile | --replay | --data | --fewshot | --model | --model | --output | --data | --fewshot | --tasks) COMPREPLY=($(compgen -f -- "$word")); return ;;
     --engine) COMPREPLY=($(compgen -W "native null openai vllm sglang transformers accelerate ktransformers moe-infinity moe-gen llamacpp tensorrt-llm" -- "$word")); return ;;
     --precision) COMPREPLY=($(compgen -W "f32 f16 bf16 int8 int4 fp8 fp4 mxfp4 nvfp4" -- "$word")); return ;;
     --task) COMPREPLY=($(compgen -W "$(_moecap_tasks)" -- "$word")); return ;;
-    --= | --server | --nodes | --postgres | --port-base | --openai-port | --log | --task | --engine | --precision | --batch-size | --rate | --burstiness | --ramp-to | --ramp-s | --input-tokens | --output-tokens | --slo-ttft | --slo-tpot | --slo-e2e | --limit | --sampling | --num-fewshot | --max-tokens | --temperature | --top-p | --top-k | --seed | --repeats | --priority | --submitter | --note | --revision | --hardware | --peak-bandwidth | --peak-flops | --device-count | --tensor-parallel | --pipeline-parallel | --data-parallel | --expert-parallel | --url | --served-model | --api-key-env | --rent | --price | --device-watts | --lifetime-hours | --utilisation | --overhead | --pue | --tariff | --host-price | --host-watts | --sweep | --slo | --attain | --reason | --model | --task | --engine | --precision | --evaluation | --limit | --limit | --after | --rent | --price | --device-watts | --lifetime-hours | --utilisation | --overhead | --pue | --tariff | --host-price | --host-watts | --hardware | --batch | --context | --cached | --activated | --step-time | --precision | --cache-precision | --tp | --peak-bandwidth | --peak-flops | --task | --batch-size | --limit | --tp | --name | --precision | --threads | --num-fewshot) COMPREPLY=(); return ;;
+    --= | --server | --nodes | --postgres | --port-base | --openai-port | --log | --task | --engine | --precision | --batch-size | --rate | --burstiness | --ramp-to | --ramp-s | --input-tokens | --output-tokens | --slo-ttft | --slo-tpot | --slo-e2e | --limit | --sampling | --num-fewshot | --max-tokens | --temperature | --top-p | --top-k | --seed | --repeats | --priority | --submitter | --note | --revision | --hardware | --peak-bandwidth | --peak-flops | --device-count | --tensor-parallel | --pipeline-parallel | --data-parallel | --expert-parallel | --url | --served-model | --api-key-env | --rent | --price | --device-watts | --lifetime-hours | --utilisation | --overhead | --pue | --tariff | --host-price | --host-watts | --sweep | --slo | --attain | --rate | --burstiness | --ramp-to | --ramp-s | --seed | --requests | --reason | --model | --task | --engine | --precision | --evaluation | --limit | --limit | --after | --rent | --price | --device-watts | --lifetime-hours | --utilisation | --overhead | --pue | --tariff | --host-price | --host-watts | --hardware | --batch | --context | --cached | --activated | --step-time | --precision | --cache-precision | --tp | --peak-bandwidth | --peak-flops | --task | --batch-size | --limit | --tp | --name | --precision | --threads | --num-fewshot) COMPREPLY=(); return ;;
     --ports) COMPREPLY=($(compgen -W "default auto" -- "$word")); return ;;
     --arrivals) COMPREPLY=($(compgen -W "poisson constant gamma" -- "$word")); return ;;
     --device) COMPREPLY=($(compgen -W "cpu cuda" -- "$word")); return ;;
+    --arrivals) COMPREPLY=($(compgen -W "poisson constant gamma" -- "$word")); return ;;
     --verdict) COMPREPLY=($(compgen -W "correct wrong undecided" -- "$word")); return ;;
     --phase) COMPREPLY=($(compgen -W "decode prefill" -- "$word")); return ;;
     --mla) COMPREPLY=($(compgen -W "expanded absorbed" -- "$word")); return ;;
@@ -33,6 +34,7 @@ _moecap() {
     "status"\ *) words="$globals" ;;
     "submit"\ *) words="$globals --model --task --engine --precision --batch-size --rate --arrivals --burstiness --ramp-to --ramp-s --replay --input-tokens --output-tokens --slo-ttft --slo-tpot --slo-e2e --limit --sampling --num-fewshot --max-tokens --temperature --top-p --top-k --ignore-eos --seed --repeats --chat --priority --submitter --note --revision --hardware --peak-bandwidth --peak-flops --device --device-count --tensor-parallel --pipeline-parallel --data-parallel --expert-parallel --url --served-model --model-config --activation-profile --api-key-env --no-audit --rent --price --device-watts --lifetime-hours --utilisation --overhead --pue --tariff --host-price --host-watts --sweep --slo --dry-run --watch --quiet" ;;
     "sweep"\ *) words="$globals --attain" ;;
+    "load"\ *) words="$globals --rate --arrivals --burstiness --ramp-to --ramp-s --replay --seed --requests" ;;
     "watch"\ *) words="$globals $(_moecap_runs 1,2)" ;;
     "cancel"\ *) words="$globals --reason $(_moecap_runs 1,2)" ;;
     "queue"\ *) words="$globals" ;;
@@ -62,12 +64,12 @@ _moecap() {
     "admin metrics") words="$globals scheduler store evaluator node-1" ;;
     "admin log") words="$globals scheduler store evaluator node-1" ;;
     "version"\ *) words="$globals" ;;
-    "help"\ *) words="$globals --markdown --man --bash-completion up down status submit sweep watch cancel queue board run show run samples run export routing cost compare task list task show task add node list node probe hardware estimate model engine tokenize profile render grade admin config admin metrics admin log version help" ;;
+    "help"\ *) words="$globals --markdown --man --bash-completion up down status submit sweep load watch cancel queue board run show run samples run export routing cost compare task list task show task add node list node probe hardware estimate model engine tokenize profile render grade admin config admin metrics admin log version help" ;;
     "run "*) words="show samples export " ;;
     "task "*) words="list show add " ;;
     "node "*) words="list probe " ;;
     "admin "*) words="config metrics log " ;;
-    *) words="$globals --version up down status submit sweep watch cancel queue board run routing cost compare task node hardware estimate model engine tokenize profile render grade admin version help" ;;
+    *) words="$globals --version up down status submit sweep load watch cancel queue board run routing cost compare task node hardware estimate model engine tokenize profile render grade admin version help" ;;
     esac
     COMPREPLY=($(compgen $files -W "$words" -- "$word"))
 }

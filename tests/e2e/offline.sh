@@ -23,6 +23,15 @@ printf '%s\n' '{"id": 1, "text": "so #### 18", "gold": "#### 18"}' '{"id": 2, "t
 grep -q '"id": *1.*"correct"' "$state/verdicts.jsonl" || fail "grade: $(cat "$state/verdicts.jsonl")"
 grep -q '"id": *2.*"wrong"' "$state/verdicts.jsonl" || fail "grade: $(cat "$state/verdicts.jsonl")"
 
+# a seed gives the same schedule, byte for byte; another seed another one
+moecap load --rate 5 --arrivals gamma --burstiness 0.5 --seed 1 --requests 1000 >"$state/schedule"
+moecap load --rate 5 --arrivals gamma --burstiness 0.5 --seed 1 --requests 1000 | cmp - "$state/schedule" ||
+    fail "the same seed gives another schedule"
+if moecap load --rate 5 --arrivals gamma --burstiness 0.5 --seed 2 --requests 1000 | cmp -s - "$state/schedule"; then
+    fail "another seed gives the same schedule"
+fi
+[ "$(wc -l <"$state/schedule")" = 1000 ] || fail "load printed $(wc -l <"$state/schedule") times"
+
 mkdir "$state/broken"
 cp "$model"/*.json "$state/broken/"
 head -c 1000000 "$model/model.safetensors" >"$state/broken/model.safetensors"
