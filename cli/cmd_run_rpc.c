@@ -239,6 +239,8 @@ static void print_report(const Moecap__V1__ShardReport *report,
     cli_say_energy(report);
     if (report->retries > 0)
         cli_say("retries     %u requests were sent again before their first byte", report->retries);
+    if (*report->routing_source)
+        cli_say("routing     %s", report->routing_source);
     if (*report->routing_unknown)
         cli_say("routing     unknown: %s", report->routing_unknown);
     for (size_t i = 0; i < report->n_notes; i++)

@@ -55,6 +55,7 @@ static bool read_shape(const json_t *config, struct cap_model *model, struct cap
                       err) ||
         !cap_keys_double(config, "rms_norm_eps", 0, 1, &model->norm_eps, err) ||
         !cap_keys_bool(config, "tie_word_embeddings", &model->tie_embeddings, err) ||
+        !cap_keys_bool(config, "random_weights", &model->random_weights, err) ||
         !cap_keys_string(config, "torch_dtype", &dtype, err) ||
         !cap_keys_string(config, "dtype", &dtype, err) ||
         !cap_keys_string(config, "hidden_act", &activation, err))

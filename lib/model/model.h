@@ -132,6 +132,7 @@ struct cap_model {
     int layer_count, hidden, vocab, context_max;
     double norm_eps;
     bool tie_embeddings; /* the head is the embedding; a stored lm_head is ignored */
+    bool random_weights; /* "random_weights": true, our own key: nothing was learned */
     struct cap_rope rope;
     struct cap_model_layer *layers; /* [layer_count] */
     enum cap_dtype dtype;           /* as config.json says; each tensor has its own */

@@ -33,6 +33,14 @@ bool cap_words_has(struct cap_words words, const char *word);
 /* The task whose prompts the node makes: random words, of exact lengths. */
 #define CAP_TASK_FIXED "fixed"
 
+/* Whose choices a run's routing is: ShardReport.routing_source. Two numbers with different routing
+ * are not comparable. The first that holds: */
+#define CAP_ROUTING_SIMULATED "simulated"       /* no model ran: the null engine */
+#define CAP_ROUTING_WEIGHTS "random weights"    /* nothing was learned */
+#define CAP_ROUTING_TEXT "random text"          /* prompts of the task fixed */
+#define CAP_ROUTING_SERVER "server per request" /* told by a server, request by request */
+#define CAP_ROUTING_REAL "real weights and text"
+
 struct cap_engine {
     const char *word;
     bool server;  /* of the user's: needs a URL, ... */

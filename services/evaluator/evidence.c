@@ -183,6 +183,7 @@ static bool read_energy(const Moecap__V1__ShardReport *report, struct cap_arena 
 static bool read_report(const Moecap__V1__ShardReport *report, struct cap_arena *arena,
                         struct eval_run *out)
 {
+    out->routing_source = cap_arena_strdup(arena, report->routing_source);
     out->counts_unknown = cap_arena_strdup(arena, report->counts_unknown);
     out->reported = true;
     read_client(report, &out->client);

@@ -85,9 +85,10 @@ struct eval_run {
     uint32_t exact_input;  /* and every prompt, of random text, this many; 0: the task has texts */
     bool reported;         /* a shard's report is there: */
     uint32_t moe_layers, experts, top_k;
-    bool shape_declared;  /* experts and top_k are what the submitter said */
-    bool in_engine;       /* times were taken in the engine, not at an HTTP client */
-    uint32_t concurrency; /* requests in flight of a closed loop; 0: an open one */
+    const char *routing_source; /* "" or NULL: there is no routing, or nobody says */
+    bool shape_declared;        /* experts and top_k are what the submitter said */
+    bool in_engine;             /* times were taken in the engine, not at an HTTP client */
+    uint32_t concurrency;       /* requests in flight of a closed loop; 0: an open one */
     struct eval_slo {
         double ttft_ms, tpot_ms, e2e_ms; /* of a request, at most; 0: no limit */
     } slo;

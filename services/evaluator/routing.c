@@ -471,6 +471,9 @@ static void add_notes(const struct eval_routing *r, struct eval_routing_result *
     if (r->declared)
         out->notes[out->note_count++] =
             "that both runs are of one model is the word of who asked: their files differ";
+    if (strcmp(r->sides[0].run.source, r->sides[1].run.source) != 0)
+        out->notes[out->note_count++] = "the routing of the two is of different sources: see "
+                                        "routing of each run (moecap run show)";
     if (r->sides[0].run.interrupted || r->sides[1].run.interrupted)
         out->notes[out->note_count++] = "a run was interrupted: its counts hold some samples twice";
     if (r->no_drift)

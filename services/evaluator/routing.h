@@ -32,6 +32,7 @@ struct eval_routing_run {
     int64_t num_fewshot;                 /* -1: the task's own */
     uint32_t moe_layers, experts, top_k; /* 0 = unknown */
     const char *routing_unknown;         /* why its samples have no routing; "" = they have */
+    const char *source;                  /* whose choices it is, words/words.h; "" = nobody says */
     bool interrupted;
 };
 

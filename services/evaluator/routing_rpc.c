@@ -31,6 +31,7 @@ static void read_report(const Moecap__V1__ShardReport *report, struct cap_arena 
     out->top_k = report->top_k;
     out->model_sha256 = cap_arena_strdup(arena, report->model_sha256);
     out->routing_unknown = cap_arena_strdup(arena, report->routing_unknown);
+    out->source = cap_arena_strdup(arena, report->routing_source);
 }
 
 static bool read_header(struct comparing *c, int run, const Moecap__V1__EvidenceHeader *header,
@@ -53,13 +54,14 @@ static bool read_header(struct comparing *c, int run, const Moecap__V1__Evidence
         .interrupted = header->attempts > 1,
         .model_sha256 = "",
         .routing_unknown = "the run has no report",
+        .source = "",
     };
     if (header->report)
         read_report(header->report, c->arena, out);
     c->metrics[run] = cap_arena_strdup(c->arena, task->n_metrics ? task->metrics[0] : "");
     c->has_header[run] = true;
     return (out->run_id && out->model && out->task && out->task_sha256 && out->data_sha256 &&
-            out->model_sha256 && out->routing_unknown && c->metrics[run]) ||
+            out->model_sha256 && out->routing_unknown && out->source && c->metrics[run]) ||
            fail_full(err);
 }
 

@@ -149,12 +149,16 @@ struct infer_engine_options {
     void *unwanted_arg;
 };
 
+/* What the numbers of its model are. */
+enum infer_weights { INFER_WEIGHTS_REAL, INFER_WEIGHTS_RANDOM, INFER_WEIGHTS_NONE };
+
 /* What the engine knows about itself. NULL or -1 = unknown. Strings live as long as the engine.
  * Asked before a shard, and after it, when a server may have told more. */
 struct infer_engine_report {
     const char *version;
     const char *timing_boundary; /* "engine" or "http" */
     const char *family, *isa, *model_sha256;
+    enum infer_weights weights; /* NONE: there is no model */
     int moe_layers, experts, top_k, threads;
     int64_t parameters, active_parameters;
     int context_tokens_max;

@@ -197,6 +197,7 @@ static void report(struct infer_engine *base, struct infer_engine_report *out_re
         .version = MOECAP_VERSION,
         .timing_boundary = "engine",
         .family = engine->model->shape->family,
+        .weights = engine->model->shape->random_weights ? INFER_WEIGHTS_RANDOM : INFER_WEIGHTS_REAL,
         .isa = info.isa,
         .threads = info.threads,
         .moe_layers = engine->model->moe_layers,

@@ -87,6 +87,7 @@ static void report(struct infer_engine *engine, struct infer_engine_report *out_
     (void)engine;
     *out_report = (struct infer_engine_report){.version = MOECAP_VERSION,
                                                .timing_boundary = "engine",
+                                               .weights = INFER_WEIGHTS_NONE,
                                                .parameters = -1,
                                                .active_parameters = -1,
                                                .context_tokens_max = 1 << 20,

@@ -3,8 +3,10 @@
  * Neither depends on time. But the counts of an interrupted run hold samples that were under way
  * when it was interrupted, and were asked again: they count twice, so there is no load then. */
 #include <math.h>
+#include <string.h>
 
 #include "measure.h"
+#include "words/words.h"
 
 /* ---- activated experts ---- */
 
@@ -218,8 +220,17 @@ static void measure_share(const struct eval_evidence *e, enum eval_phase phase,
         eval_figure_invalid(f, id, "%s", f->rows[of].reason);
 }
 
+/* What nobody trained chooses almost uniformly: no figure of its experts is one of a real model. */
+static void mark_source(const struct eval_evidence *e, struct eval_figures *f)
+{
+    if (e->run.routing_source && strcmp(e->run.routing_source, CAP_ROUTING_WEIGHTS) == 0)
+        eval_mark(f, "random-weights", false,
+                  "the model's weights are random: its router chooses as no trained one does");
+}
+
 void eval_measure_experts(struct eval_evidence *e, struct eval_figures *f)
 {
+    mark_source(e, f);
     measure_whole_load(e, f);
     for (int i = 0; i < EVAL_PURE_PHASES; i++) {
         enum eval_phase phase = (enum eval_phase)i;

@@ -122,6 +122,7 @@ static void report_external(struct infer_engine *base, struct infer_engine_repor
     *out_report = (struct infer_engine_report){
         .version = *server->version ? server->version : NULL,
         .timing_boundary = "http",
+        .weights = server->random_weights ? INFER_WEIGHTS_RANDOM : INFER_WEIGHTS_REAL,
         .family = *declared->family ? declared->family : NULL,
         .moe_layers = or_unknown(declared->moe_layers),
         .experts = or_unknown(declared->experts),

@@ -294,7 +294,7 @@ static void ask_version(struct infer_server *server)
     CAP_AUTO(cap_arena) arena = cap_arena_new(2 * REPLY_BYTES_MAX);
     struct cap_http_reply reply;
     struct cap_err err = {0};
-    const char *version;
+    const char *version, *format;
     json_t *json;
 
     if (!server->kind->version_path ||
@@ -304,6 +304,8 @@ static void ask_version(struct infer_server *server)
     json = infer_reply_json(reply.body, reply.length);
     version = json_string_value(json_object_get(json, "version"));
     server->offers_routing = json_is_true(json_object_get(json, "enable_return_routed_experts"));
+    format = json_string_value(json_object_get(json, "load_format"));
+    server->random_weights = format && strcmp(format, "dummy") == 0;
     if (version)
         infer_server_keep_version(server, version);
     json_decref(json);

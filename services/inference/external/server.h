@@ -194,6 +194,7 @@ struct infer_server {
     int context_tokens_max;             /* of prompt and answer together; 0 = unknown */
     bool listed;                        /* the model list holds the name */
     char says[INFER_SERVER_SAYS_BYTES]; /* another kind than asked for; "" = nothing of that sort */
+    bool random_weights;                /* it says so: SGLang's load format "dummy" */
     bool offers_routing;                /* it was started so; only of kinds that tell it */
 };
 

@@ -429,6 +429,7 @@ void infer_rows_report(struct infer_rows *rows, const struct infer_shard_report 
     row.n_notes = (size_t)report->note_count;
     row.counts_unknown = text_or_empty(report->counts_unknown);
     row.routing_unknown = text_or_empty(report->routing_unknown);
+    row.routing_source = text_or_empty(report->routing_source);
     row.hardware = infer_hardware_to_wire(report->hardware, &hardware);
     message.report = &row;
     pack(rows, &message);

@@ -73,6 +73,7 @@ struct infer_shard_report {
     int note_count;
     const char *counts_unknown;  /* why token counts of answers are unknown; NULL = they are not */
     const char *routing_unknown; /* why answers have no routing; NULL = they have */
+    const char *routing_source;  /* whose choices it is, words/words.h; NULL = there is none */
     const struct infer_energy *energy;
     int energy_count;
     const struct infer_probe *probes; /* [probe_count] of the audit */

@@ -34,6 +34,7 @@
 
 #include "log/log.h"
 #include "node/audit.h"
+#include "words/words.h"
 
 enum {
     WARM_UP_TOKENS = 8,
@@ -509,6 +510,21 @@ static bool is_server(const struct shard *shard)
     return boundary && strcmp(boundary, "http") == 0;
 }
 
+/* NULL when there is no routing. */
+static const char *routing_source(struct shard *shard)
+{
+    const struct infer_engine_report *engine = &shard->engine_report;
+
+    if (engine->weights == INFER_WEIGHTS_NONE)
+        return CAP_ROUTING_SIMULATED;
+    if (engine->moe_layers <= 0 || why_no_routing(shard))
+        return NULL;
+    return engine->weights == INFER_WEIGHTS_RANDOM    ? CAP_ROUTING_WEIGHTS
+           : shard->assignment->spec.input_tokens > 0 ? CAP_ROUTING_TEXT
+           : is_server(shard)                         ? CAP_ROUTING_SERVER
+                                                      : CAP_ROUTING_REAL;
+}
+
 /* NULL when it is audited, or is no server. */
 static const char *why_no_audit(const struct shard *shard)
 {
@@ -572,6 +588,7 @@ static void put_last_batch(struct shard *shard)
         .note_count = gather_notes(shard, notes),
         .counts_unknown = shard->engine_report.counts_unknown,
         .routing_unknown = why_no_routing(shard),
+        .routing_source = routing_source(shard),
         .energy = shard->energy,
         .energy_count = shard->energy_count,
         .audit_unknown = why_no_audit(shard),

@@ -241,7 +241,7 @@ static void sglang_gives_routing_in_the_stream(void **state)
              "data: {\"choices\":[],\"sglext\":{\"routed_experts\":\"%s\"}}\n\n", text);
     stub_reply(*state, "/server_info",
                &(struct stub_reply){.body = "{\"version\":\"0.5.23\",\"enable_return_routed_"
-                                            "experts\":true}"});
+                                            "experts\":true,\"load_format\":\"dummy\"}"});
     stub_reply(*state, COMPLETIONS, &(struct stub_reply){.pieces = pieces});
     engine = open_routed(*state, "sglang", false);
     run_to_end(engine, &event);
@@ -252,6 +252,7 @@ static void sglang_gives_routing_in_the_stream(void **state)
     engine->ops->report(engine, &report);
     assert_null(report.routing_unknown);
     assert_string_equal(report.version, "0.5.23");
+    assert_int_equal(report.weights, INFER_WEIGHTS_RANDOM); /* the load format dummy */
     engine->ops->free(engine);
 }
 

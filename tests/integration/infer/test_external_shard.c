@@ -380,6 +380,7 @@ static void a_servers_routing_reaches_its_sample_and_the_counts_of_the_run(void 
     drain(node);
     rows = node->last_rows;
     assert_string_equal(rows->report->routing_unknown, "");
+    assert_string_equal(rows->report->routing_source, "server per request");
     assert_string_equal(rows->answers[0]->routing->source, "server per request");
     assert_int_equal(rows->answers[0]->routing->layers[0]->prefill[0], 1);
     assert_int_equal(rows->answers[0]->routing->layers[0]->prefill[1], 1);

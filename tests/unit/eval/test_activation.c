@@ -202,6 +202,24 @@ static void trap_c3_a_group_of_ranks_that_is_silent_is_seen(void **state)
     assert_true(figure(e, "expert_load_max_ratio_decode")->invalid);
 }
 
+/* A router that nobody trained spreads its choices: figures stay, and every reader is told. */
+static void random_weights_are_marked(void **state)
+{
+    struct eval_run header = generating(1);
+    Moecap__V1__Summary summary;
+    CAP_AUTO(eval_evidence) e = NULL;
+
+    (void)state;
+    header.routing_source = "random weights";
+    e = eval_evidence_new(&header);
+    add_pass(e, EVAL_DECODE, 2, 1000, 3, 3, false);
+    assert_true(eval_measure(e, arena, &summary));
+    for (size_t i = 0; i < summary.n_marks; i++)
+        if (strcmp(summary.marks[i]->id, "random-weights") == 0)
+            return;
+    fail_msg("there is no mark");
+}
+
 static void trap_c37_a_model_that_activates_nothing_is_invalid(void **state)
 {
     CAP_AUTO(eval_evidence) e = four_experts();
@@ -237,6 +255,7 @@ int main(void)
         cmocka_unit_test(trap_r2_selections_of_padding_are_seen),
         cmocka_unit_test(trap_c2_a_pass_that_two_stages_recorded_is_seen),
         cmocka_unit_test(trap_c3_a_group_of_ranks_that_is_silent_is_seen),
+        cmocka_unit_test(random_weights_are_marked),
         cmocka_unit_test(trap_c37_a_model_that_activates_nothing_is_invalid),
         cmocka_unit_test(trap_c38_counts_beyond_the_models_experts_are_invalid),
     };

@@ -18,7 +18,8 @@ static struct eval_routing_run run_of(const char *id)
                                      .moe_layers = 2,
                                      .experts = 4,
                                      .top_k = 2,
-                                     .routing_unknown = ""};
+                                     .routing_unknown = "",
+                                     .source = "real weights and text"};
 }
 
 static struct eval_routing *two_runs(struct eval_routing_run runs[2])

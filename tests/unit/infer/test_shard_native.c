@@ -24,7 +24,7 @@ struct shard_run {
     tally of_samples[PROMPTS], samples, passes;
     int answers;
     uint32_t finished_by_stop;
-    char routing_unknown[96];
+    char routing_unknown[96], routing_source[32];
     bool last;
 };
 
@@ -125,9 +125,12 @@ static void take_rows(struct shard_run *run, const struct infer_batch *batch)
         for (size_t e = 0; e < row->n_counts; e++)
             add(run->passes, (int)row->phase - 1, row->layer, row->counts[e], e);
     }
-    if (rows->report)
+    if (rows->report) {
         snprintf(run->routing_unknown, sizeof run->routing_unknown, "%s",
                  rows->report->routing_unknown);
+        snprintf(run->routing_source, sizeof run->routing_source, "%s",
+                 rows->report->routing_source);
+    }
     run->last = batch->last;
     moecap__v1__answer_rows__free_unpacked(rows, NULL);
 }
@@ -283,6 +286,7 @@ static void the_samples_sum_to_the_run_and_do_not_depend_on_their_neighbours(voi
     for (int r = 0; r < 2; r++) {
         assert_int_equal(runs[r]->answers, PROMPTS);
         assert_string_equal(runs[r]->routing_unknown, "");
+        assert_string_equal(runs[r]->routing_source, "real weights and text");
         assert_true(runs[r]->finished_by_stop > 1);
         for (int i = 0; i < PROMPTS; i++)
             for (size_t at = 0; at < sizeof(tally) / sizeof(uint64_t); at++)

@@ -220,6 +220,7 @@ static void the_last_batch_carries_the_report(void **state)
     assert_true(report->started_wall_ms > 1600000000000);
     assert_int_equal(node->last_rows->n_passes, 0); /* no experts, no passes */
     assert_string_equal(report->routing_unknown, "the null engine reports no routing");
+    assert_string_equal(report->routing_source, "simulated");
 }
 
 static void a_shard_without_prompts_is_only_a_report(void **state)

@@ -76,7 +76,8 @@ static void every_key_is_read(void **state)
         "{\"num_key_value_heads\": 2, \"head_dim\": 24, \"rms_norm_eps\": 1e-5,"
         " \"tie_word_embeddings\": true, \"attention_bias\": true, \"norm_topk_prob\": true,"
         " \"use_sliding_window\": true, \"sliding_window\": 7, \"torch_dtype\": \"bfloat16\","
-        " \"max_position_embeddings\": 512, \"bos_token_id\": 1, \"eos_token_id\": [2, 3]}",
+        " \"max_position_embeddings\": 512, \"bos_token_id\": 1, \"eos_token_id\": [2, 3],"
+        " \"random_weights\": true}",
         NULL);
     const struct cap_model_attention *a = &m->layers[0].attention;
 
@@ -85,6 +86,7 @@ static void every_key_is_read(void **state)
     assert_int_equal(a->head_dim, 24);
     assert_true(fabs(a->scale - 1 / sqrt(24)) < 1e-15);
     assert_true(a->qkv_bias && a->o_bias && m->tie_embeddings && m->norm_eps == 1e-5);
+    assert_true(m->random_weights);
     assert_int_equal(a->window, 7);
     assert_true(m->layers[0].router.renormalize);
     assert_int_equal(m->dtype, CAP_DTYPE_BF16);

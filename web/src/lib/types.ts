@@ -122,6 +122,7 @@ export interface ShardReport {
   retries: number;
   notes: string[];
   routing_unknown?: string;
+  routing_source?: string;
   energy?: EnergyReading[]; // absent: of an older node
 }
 

@@ -34,6 +34,11 @@ export function Curves({ run }: { run: Run }) {
   if (drawn.length === 0) return null;
   return (
     <div class="histograms" data-testid="curves">
+      {run.row.report?.routing_source && (
+        <p class="soft whole-row" data-testid="routing-source">
+          Routing of {run.row.report.routing_source}.
+        </p>
+      )}
       {drawn.map(({ curve, names }) => (
         <div key={curve.id} class="card">
           <CurveChart curve={curve} names={names} />

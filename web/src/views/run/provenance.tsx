@@ -231,6 +231,7 @@ function whatRan(report: ShardReport | undefined, node: string): Fact[] {
     ["Threads", report.threads || or("", unknown)],
     ["Kernels", or(report.isa, unknown)],
     ["Retries", `${report.retries} requests repeated before their first byte`],
+    ...(report.routing_source ? [["Routing of", report.routing_source] as Fact] : []),
     ...(report.routing_unknown ? [["Routing", report.routing_unknown] as Fact] : []),
   ];
 }
