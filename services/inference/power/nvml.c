@@ -2,6 +2,7 @@
  * moment, for each board. It is opened when the node runs on a machine that has it; nothing here
  * needs it to be built. What a board draws is all of it, its memory and all MIG instances included.
  */
+#include <assert.h>
 #include <dlfcn.h>
 #include <math.h>
 #include <stdio.h>
@@ -47,11 +48,20 @@ static void close_nvml(struct infer_power_source *source)
     free(nvml);
 }
 
+/* A function pointer out of the data pointer that dlsym gives. */
+static bool find_function(const struct nvml *nvml, const char *name, void *out_function)
+{
+    void *found = dlsym(nvml->library, name);
+
+    memcpy(out_function, &found, sizeof found);
+    return found != NULL;
+}
+
 static bool find_functions(struct nvml *nvml, const char *library, struct cap_err *err)
 {
-    *(void **)&nvml->nvmlErrorString = dlsym(nvml->library, "nvmlErrorString");
+    find_function(nvml, "nvmlErrorString", &nvml->nvmlErrorString);
 #define X(name, arguments)                                                                         \
-    if (!(*(void **)&nvml->name = dlsym(nvml->library, #name)))                                    \
+    if (!find_function(nvml, #name, &nvml->name))                                                  \
         return cap_fail(err, CAP_NOT_FOUND, "%s has no %s: its driver is too old", library, #name);
     NVML_FUNCTIONS(X)
 #undef X
@@ -96,6 +106,8 @@ static void add_board(struct nvml *nvml, unsigned index, const char *gpus)
     unsigned milliwatts = 0;
     void *handle;
 
+    assert(nvml->nvmlDeviceGetHandleByIndex_v2 && nvml->nvmlDeviceGetUUID &&
+           nvml->nvmlDeviceGetName && nvml->nvmlDeviceGetEnforcedPowerLimit);
     if (at == INFER_POWER_SOURCE_DEVICES_MAX ||
         nvml->nvmlDeviceGetHandleByIndex_v2(index, &handle) != NVML_OK)
         return;
@@ -120,6 +132,7 @@ static struct infer_power_source *open_nvml(const struct infer_power_options *op
     if (!nvml)
         abort();
     if (start(nvml, options->nvml, err)) {
+        assert(nvml->nvmlDeviceGetCount_v2);
         if (nvml->nvmlDeviceGetCount_v2(&count) != NVML_OK)
             count = 0;
         for (unsigned i = 0; i < count; i++)
