@@ -33,6 +33,7 @@ static const struct column {
     {"attained", "smbu_decode_attainable", SHORT},
     {"$/1M out", "cost_per_1m_output_tokens", SHORT},
     {"$/right", "cost_per_correct", SHORT},
+    {"J/out", "j_per_output_token", SHORT},
 };
 
 /* The board's columns in order; the figures stand between accuracy and state. */
@@ -49,9 +50,9 @@ enum {
     BOARD_COLUMNS
 };
 /* What a narrow terminal does without, the first first. */
-static const size_t dispensable[] = {STATE,       ENGINE,      FIGURES + 9, FIGURES + 7,
-                                     FIGURES + 4, FIGURES + 3, FIGURES + 6, FIGURES + 5,
-                                     FIGURES + 8, FIGURES,     FIGURES + 1, PRECISION};
+static const size_t dispensable[] = {
+    STATE,       ENGINE,      FIGURES + 10, FIGURES + 9, FIGURES + 7, FIGURES + 4, FIGURES + 3,
+    FIGURES + 6, FIGURES + 5, FIGURES + 8,  FIGURES,     FIGURES + 1, PRECISION};
 
 static const Moecap__V1__Figure *find_figure(Moecap__V1__Figure *const *figures, size_t count,
                                              const char *id)

@@ -58,7 +58,7 @@ struct shard {
     struct infer_in_flight *
         *in_flights; /* [prompt_count], by the prompt's index; NULL = not in flight */
     int next_prompt;
-    int64_t start_ns, start_wall_ms;
+    int64_t start_ns, start_wall_ms, ended_ns;
     int64_t heard_ns; /* the engine's last event, or when it was last idle */
 
     struct infer_rows rows; /* the batch being filled */
@@ -199,6 +199,7 @@ static void put_power(struct shard *shard)
  * the last one. */
 static void end_power(struct shard *shard)
 {
+    shard->ended_ns = now_ns(shard);
     if (shard->setup->power)
         shard->energy_count = infer_power_end(shard->setup->power, shard->energy);
     put_power(shard);
@@ -580,7 +581,7 @@ static void put_last_batch(struct shard *shard)
         .model_sha256 = shard->engine_report.model_sha256 ? shard->engine_report.model_sha256
                                                           : shard->setup->model_sha256,
         .started_wall_ms = shard->start_wall_ms,
-        .ended_us = (now_ns(shard) - shard->start_ns) / 1000,
+        .ended_us = (shard->ended_ns - shard->start_ns) / 1000,
         .load_average = getloadavg(&load_average, 1) == 1 ? load_average : -1,
         .held_arrivals = shard->load.held_count,
         .retries = shard->engine_report.retries,

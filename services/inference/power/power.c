@@ -68,8 +68,8 @@ struct infer_power {
     int slot_count;
     bool in_window;
     enum infer_power_scope scope;
-    int64_t slept_ns; /* when the window began */
-    bool busy;
+    int64_t slept_ns;   /* when the window began */
+    bool busy, awaited; /* awaited: the worker's own */
     int64_t idle_since_ns;
     struct infer_power_row rows[ROWS_MAX];
     int row_count;
@@ -235,8 +235,11 @@ static int64_t idle_missing_ns(struct infer_power *power)
 
 void infer_power_await_idle(struct infer_power *power, bool (*unwanted)(void *arg), void *arg)
 {
+    if (power->awaited)
+        return;
     while (power->has_thread && idle_missing_ns(power) > 0 && !unwanted(arg))
         cap_sleep_ms(AWAIT_STEP_MS);
+    power->awaited = true; /* in vain or not: no later run waits again */
 }
 
 /* ---- reading ---- */

@@ -14,6 +14,7 @@
 
 #include "base/arena.h"
 #include "http/client.h"
+#include "http/url.h"
 #include "power/source.h"
 
 enum {
@@ -134,8 +135,8 @@ static const char *fetch(struct exporter *exporter, struct cap_err *err)
         return reply.body;
     cap_fail(err,
              reply.status == 401 || reply.status == 403 ? CAP_PERMISSION_DENIED : CAP_NOT_FOUND,
-             "power_url %s answers with %d; a DCGM exporter answers at http://HOST:9400/metrics",
-             exporter->url, reply.status);
+             "power_url answers with %d; a DCGM exporter answers at http://HOST:9400/metrics",
+             reply.status);
     return NULL;
 }
 
@@ -188,6 +189,10 @@ static struct infer_power_source *open_exporter(const struct infer_power_options
         cap_fail(err, CAP_NOT_FOUND, "power_url is not set");
         return NULL;
     }
+    if (!cap_url_check_base(options->url, err)) { /* no password: reasons are for every reader */
+        cap_fail_in(err, "power_url");
+        return NULL;
+    }
     exporter = calloc(1, sizeof *exporter);
     if (!exporter)
         abort();
@@ -199,8 +204,8 @@ static struct infer_power_source *open_exporter(const struct infer_power_options
         add_boards(exporter, text, options->gpus);
         if (exporter->base.device_count > 0)
             return &exporter->base;
-        cap_fail(err, CAP_NOT_FOUND, "power_url %s tells neither %s nor %s of a GPU that counts",
-                 exporter->url, energy_metric, power_metric);
+        cap_fail(err, CAP_NOT_FOUND, "power_url tells neither %s nor %s of a GPU that counts",
+                 energy_metric, power_metric);
     }
     close_exporter(&exporter->base);
     return NULL;

@@ -52,11 +52,15 @@ static double read_micro(const char *root, const char *zone, const char *file)
     return *text && *end == '\0' ? (double)value / 1e6 : 0;
 }
 
-/* The highest of the limits that the kernel enforces: over seconds and over milliseconds. */
+/* The highest of the limits, over seconds and over milliseconds; unknown where the kernel does not
+ * enforce them. */
 static double limit_of(const char *root, const char *zone)
 {
-    char file[64];
+    char file[64], enabled[8];
     double most = 0;
+
+    if (read_text(root, zone, "enabled", enabled, sizeof enabled) && strcmp(enabled, "0") == 0)
+        return 0;
 
     for (int i = 0; i < LIMITS_MAX; i++) {
         snprintf(file, sizeof file, "constraint_%d_power_limit_uw", i);

@@ -64,8 +64,8 @@ static Moecap__V1__Figure unknown(char *id, char *reason)
 struct board {
     Moecap__V1__Load load;
     Moecap__V1__EvaluationSpec spec;
-    Moecap__V1__Figure figures[2][11];
-    Moecap__V1__Figure *pointers[2][11];
+    Moecap__V1__Figure figures[2][12];
+    Moecap__V1__Figure *pointers[2][12];
     Moecap__V1__BoardRow rows[2];
     Moecap__V1__BoardRow *row_pointers[2];
     Moecap__V1__BoardReply reply;
@@ -90,8 +90,8 @@ static void init_board(struct board *b)
         b->rows[r].headline_metric = "acc";
         b->rows[r].state = MOECAP__V1__RUN_STATE__RUN_STATE_FINISHED;
         b->rows[r].figures = b->pointers[r];
-        b->rows[r].n_figures = 11;
-        for (size_t i = 0; i < 11; i++)
+        b->rows[r].n_figures = 12;
+        for (size_t i = 0; i < 12; i++)
             b->pointers[r][i] = &b->figures[r][i];
         b->row_pointers[r] = &b->rows[r];
     }
@@ -117,6 +117,8 @@ static void init_board(struct board *b)
     b->figures[0][10] = known("smbu_decode_attainable", 0.75);
     b->figures[0][10].invalid = true;
     b->figures[0][10].reason = "fits in the cache";
+    b->figures[0][11] = known("j_per_output_token", 0.0123);
+    b->figures[1][11] = unknown("j_per_output_token", "no decode");
     b->figures[1][9] = unknown("smbu_decode", "no decode");
     b->figures[1][10] = unknown("smbu_decode_attainable", "no decode");
     b->figures[1][7] = unknown("cost_per_1m_output_tokens", "no decode");
@@ -138,15 +140,17 @@ static void an_unknown_figure_is_a_dash_with_its_reason_below(void **state)
     assert_string_equal(
         out.data,
         "model        engine  prec  task         batch       acc % [95 %]  TTFT ms  TPOT ms  "
-        "out tok/s  pre tok/s  exp pre  exp dec  S-MBU  attained  $/1M out   $/right  state     "
-        "run\n"
+        "out tok/s  pre tok/s  exp pre  exp dec  S-MBU  attained  $/1M out   $/right   J/out  "
+        "state     run\n"
         "moecap-tiny  native  bf16  gsm-mini         4  90.3 [87.7, 92.5]      2.1     0.43       "
-        "7534      22168    15.20     5.84  0.457   invalid   0.0037*  1.25e-07  finished  run-a\n"
+        "7534      22168    15.20     5.84  0.457   invalid   0.0037*  1.25e-07  0.0123  finished  "
+        "run-a\n"
         "moecap-tiny  native  bf16  choice-mini      4               90.3        -        -        "
         "  "
-        "-      22168    15.20        -      -         -         -         -  finished  run-b\n"
+        "-      22168    15.20        -      -         -         -         -       -  finished  "
+        "run-b\n"
         "- : fits in the cache (attained)\n"
-        "- : no decode (TTFT ms, TPOT ms, out tok/s, exp dec, S-MBU, attained, $/1M out)\n"
+        "- : no decode (TTFT ms, TPOT ms, out tok/s, exp dec, S-MBU, attained, $/1M out, J/out)\n"
         "- : no price known for a CPU; give --rent ($/right)\n"
         "* : rests on what the submitter declared\n");
 }

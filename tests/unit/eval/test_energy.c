@@ -263,6 +263,12 @@ static void one_unknown_device_leaves_its_kind_unknown(void **state)
     assert_none(s, "energy_j", "gpu1: 5 s without a new value; at most 3 s");
     assert_none(s, "j_per_output_token", "gpu1: 5 s without a new value; at most 3 s");
     assert_value(s, "energy_j_cpu", 3000);
+    worked(&t);
+    tell(&t.readings[3], "package-1", "cpu", 0, 60);
+    lose(&t.readings[3], MOECAP__V1__POWER_VALIDITY__POWER_VALIDITY_WRAPPED, "wrapped");
+    s = summary_of(&t, 2); /* half of the processors are not a kind */
+    assert_none(s, "energy_j_cpu", "package-1: wrapped");
+    assert_value(s, "energy_j", 15000.5);
 }
 
 static void a_total_needs_the_kind_that_computes(void **state)

@@ -19,6 +19,7 @@
 #include "http/client.h"
 #include "http/server.h"
 #include "http/sse.h"
+#include "http/url.h"
 
 /* ---- the parser ---- */
 
@@ -461,6 +462,28 @@ static void what_is_no_url_is_refused_at_once(void **state)
 
 /* There clouds keep a machine's credentials. The address is judged as libcurl reads it, and where a
  * connection would go: here, to a proxy of the environment, as a name would lead there. */
+static void loopback_is_told_from_what_only_looks_like_it(void **state)
+{
+    static const char *const here[] = {"http://localhost:8000",  "http://127.0.0.1",
+                                       "https://127.8.9.1:1/v1", "http://[::1]:8000",
+                                       "http://LOCALHOST/",      "http://[::ffff:127.0.0.1]"};
+    static const char *const away[] = {"http://localhost.example.org",
+                                       "http://128.0.0.1",
+                                       "http://10.0.0.1:8000",
+                                       "http://[::2]",
+                                       "http://127.0.0.1.example.org",
+                                       "",
+                                       "localhost"};
+
+    (void)state;
+    for (size_t i = 0; i < CAP_COUNT_OF(here); i++)
+        if (!cap_url_is_loopback(here[i]))
+            fail_msg("%s is this machine", here[i]);
+    for (size_t i = 0; i < CAP_COUNT_OF(away); i++)
+        if (cap_url_is_loopback(away[i]))
+            fail_msg("%s is not this machine", away[i]);
+}
+
 static void a_link_local_address_is_asked_only_when_that_is_allowed(void **state)
 {
     static const char *const bad[] = {"http://169.254.169.254/latest", "http://2852039166/",
@@ -671,6 +694,7 @@ int main(void)
         cmocka_unit_test(a_reply_past_its_limit_is_refused),
         cmocka_unit_test(trailers_without_end_are_refused),
         cmocka_unit_test(what_is_no_url_is_refused_at_once),
+        cmocka_unit_test(loopback_is_told_from_what_only_looks_like_it),
         cmocka_unit_test(a_link_local_address_is_asked_only_when_that_is_allowed),
         cmocka_unit_test(cancelling_hangs_up_and_no_event_follows),
         cmocka_unit_test(one_thread_drives_many_streams),

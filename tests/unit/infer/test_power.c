@@ -182,10 +182,10 @@ static void a_counter_that_is_renewed_rarely_is_carried_to_the_end(void **state)
     add(&meter, -0.5, 0, NAN);
     for (int i = 0; i < 40; i++) /* 100 W, told once a second */
         add(&meter, 0.1 * i, 100 * floor(0.1 * i + 0.5), NAN);
-    infer_meter_stop(&meter, S(4));
-    add(&meter, 4, 400, NAN);
+    infer_meter_stop(&meter, S(4.3));
+    add(&meter, 4.3, 400, NAN); /* still what it told at 3.5 s */
     assert_int_equal(result_of(&meter).validity, INFER_POWER_OK);
-    assert_about(result_of(&meter).joules, 400, 1e-6);
+    assert_about(result_of(&meter).joules, 430, 1e-6);
 }
 
 static void readings_that_are_missing_make_gaps(void **state)
@@ -418,6 +418,19 @@ static void trap_e3_rapl_tells_packages_and_memory_and_nothing_twice(void **stat
     assert_about(energy_of(m, "package-0")->limit_watts, 180, 0);
     assert_int_equal(energy_of(m, "dram-0")->kind, INFER_POWER_DRAM);
     assert_int_equal(energy_of(m, "package-1")->kind, INFER_POWER_CPU);
+}
+
+static void a_limit_that_is_not_enforced_is_unknown(void **state)
+{
+    struct machine *m = *state;
+
+    make_rapl(m);
+    put(m, "intel-rapl:0", "enabled", "0");
+    put(m, "intel-rapl:1", "enabled", "1");
+    CAP_AUTO(infer_power) power = infer_power_open(&m->options);
+    run_window(m, power, INFER_POWER_PROCESSOR, "intel-rapl:0");
+    assert_true(isnan(energy_of(m, "package-0")->limit_watts));
+    assert_about(energy_of(m, "package-1")->limit_watts, 180, 0);
 }
 
 static void rows_come_once_and_only_of_devices_that_count(void **state)
@@ -695,6 +708,19 @@ static void an_exporter_that_renews_its_values_rarely_has_gaps(void **state)
     assert_int_equal(energy_of(m, "gpu0")->validity, INFER_POWER_GAPS);
 }
 
+/* A password in the URL would be in the reasons, which every reader sees. */
+static void a_url_with_a_password_is_refused(void **state)
+{
+    struct machine *m = *state;
+    struct infer_power_state states[INFER_POWER_SOURCES_MAX];
+
+    m->options.url = "http://me:secret@127.0.0.1:1/metrics";
+    CAP_AUTO(infer_power) power = infer_power_open(&m->options);
+    infer_power_states(power, states);
+    assert_non_null(strstr(states[2].why, "power_url: holds a user or a password"));
+    assert_null(strstr(states[2].why, "secret"));
+}
+
 static void an_exporter_that_is_gone_says_so(void **state)
 {
     struct machine *m = *state;
@@ -770,6 +796,28 @@ static void idle_power_that_nobody_wants_says_so(void **state)
     pass_idly(m, power, 9);
     run_window(m, power, INFER_POWER_PROCESSOR, "intel-rapl:0");
     assert_non_null(strstr(energy_of(m, "package-0")->idle_unknown, "power_idle_s is 0"));
+}
+
+static bool never(void *arg)
+{
+    (void)arg;
+    return false;
+}
+
+/* A source that never tells idle power would hold up every run. */
+static void idle_power_is_awaited_once_at_most(void **state)
+{
+    struct machine *m = *state;
+
+    make_rapl(m);
+    m->options.idle_ms = 3600 * 1000;
+    m->options.interval_ms = 10;
+    CAP_AUTO(infer_power) power = infer_power_open(&m->options);
+    time_ns += S(2 * 3600); /* in vain */
+    infer_power_await_idle(power, never, NULL);
+    infer_power_set_busy(power, true);
+    infer_power_set_busy(power, false);
+    infer_power_await_idle(power, never, NULL); /* would take an hour */
 }
 
 /* ---- the thread ---- */
@@ -855,6 +903,7 @@ int main(void)
         cmocka_unit_test(a_device_that_was_never_read_has_gaps),
         cmocka_unit_test(rows_are_means_of_a_second_and_sum_to_the_energy),
         ON_MACHINE(trap_e3_rapl_tells_packages_and_memory_and_nothing_twice),
+        ON_MACHINE(a_limit_that_is_not_enforced_is_unknown),
         ON_MACHINE(rows_come_once_and_only_of_devices_that_count),
         ON_MACHINE(no_rapl_says_where_it_was_looked_for),
         ON_MACHINE(memory_without_a_counter_says_that_rapl_does_not_tell_it),
@@ -869,10 +918,12 @@ int main(void)
         ON_MACHINE(a_machine_that_slept_has_no_energy_of_its_run),
         ON_MACHINE(an_exporter_tells_the_gpus_of_another_machine),
         ON_MACHINE(an_exporter_that_renews_its_values_rarely_has_gaps),
+        ON_MACHINE(a_url_with_a_password_is_refused),
         ON_MACHINE(an_exporter_that_is_gone_says_so),
         cmocka_unit_test(bad_lines_of_an_exporter_are_passed_by),
         ON_MACHINE(trap_e2_idle_power_is_measured_while_nothing_runs),
         ON_MACHINE(idle_power_that_nobody_wants_says_so),
+        ON_MACHINE(idle_power_is_awaited_once_at_most),
         ON_MACHINE(the_thread_reads_by_itself_and_ends),
         cmocka_unit_test(unknown_energy_is_absent_on_the_wire_and_not_zero),
     };
