@@ -21,6 +21,7 @@ struct pricing {
 
 /* ---- the machine ---- */
 
+/* NULL: no memory for the sentence. */
 static const char *why_unpriced(const struct pricing *p)
 {
     const struct eval_cost_machine *m = &p->run->machine;
@@ -28,8 +29,6 @@ static const char *why_unpriced(const struct pricing *p)
 
     if (m->problem)
         return m->problem;
-    if (p->hour.is_known)
-        return NULL;
     if (!*m->device)
         return "it is not known what the run ran on; give --rent, or --hardware and --price";
     watts = p->hour.missing == EVAL_COST_device_watts;
@@ -342,13 +341,14 @@ static void price(struct pricing *p)
 void eval_cost_figures(const struct eval_cost_run *run, struct eval_figures *f)
 {
     struct pricing p = {.run = run, .f = f};
-    const char *problem;
 
     price(&p);
     measure_purchase(&p);
-    if ((problem = why_unpriced(&p))) {
+    if (run->machine.problem || !p.hour.is_known) {
+        const char *why = why_unpriced(&p);
+
         for (unsigned id = EVAL_FIGURE_cost_per_hour; id <= EVAL_FIGURE_cost_per_correct; id++)
-            eval_figure_none(f, id, problem);
+            eval_figure_none(f, id, why);
         return;
     }
     measure_hour(&p);
