@@ -85,6 +85,7 @@ struct cli_command {
     const struct cli_option *options;
     size_t option_count;
     void *values;
+    const char *(*group_of)(const char *option); /* a heading of its help; NULL: it has no groups */
     int words_min, words_max;
     int (*run)(struct cli_context *context, const struct cli_words *words, struct cap_err *err);
     bool raw; /* arguments go to another program as they are */

@@ -1,4 +1,6 @@
 /* The table of commands: everything that is said about them anywhere is said here. */
+#include <string.h>
+
 #include "base/auto.h"
 #include "cmd.h"
 
@@ -164,6 +166,15 @@ static const struct cli_command cost = {
     .run = cli_cmd_cost,
 };
 
+/* As in the form of the page. */
+static const char *group_of_knob(const char *option)
+{
+    for (int i = 0; i < CAP_KNOB_COUNT; i++)
+        if (strcmp(cap_knobs[i].flag, option) == 0)
+            return cap_knob_group_title(cap_knobs[i].group);
+    return "Of this command";
+}
+
 static const struct cli_command submit = {
     .name = "submit",
     .words = "",
@@ -183,6 +194,7 @@ static const struct cli_command submit = {
             "  moecap submit --engine null --model none --task gsm-mini --dry-run\n",
     .options = submit_options,
     .option_count = CAP_COUNT_OF(submit_options),
+    .group_of = group_of_knob,
     .values = &cli_submit_options,
     .hint_values = "moecap help submit lists the options; docs/cli.md too",
     .run = cli_cmd_submit,

@@ -83,15 +83,40 @@ void cli_print_usage(void)
            "  moecap down\n");
 }
 
+/* Whether an option above it is of the same group. */
+static bool has_heading(const struct cli_command *c, size_t at)
+{
+    for (size_t i = 0; i < at; i++)
+        if (c->group_of(c->options[i].name) == c->group_of(c->options[at].name))
+            return true;
+    return false;
+}
+
+/* A command with many options has them in groups, in the order of their first ones. */
+static void print_options(const struct cli_command *c)
+{
+    if (!c->group_of && c->option_count)
+        printf("\noptions:\n");
+    for (size_t i = 0; i < c->option_count; i++) {
+        if (!c->group_of) {
+            print_option(&c->options[i]);
+            continue;
+        }
+        if (has_heading(c, i))
+            continue;
+        printf("\n%s:\n", c->group_of(c->options[i].name));
+        for (size_t k = i; k < c->option_count; k++)
+            if (c->group_of(c->options[k].name) == c->group_of(c->options[i].name))
+                print_option(&c->options[k]);
+    }
+}
+
 void cli_print_help(const struct cli_command *c)
 {
     printf("moecap %s: %s\n\nusage: moecap %s%s%s%s\n\n", c->name, c->summary, c->name,
            c->option_count ? " [options]" : "", *c->words ? " " : "", c->words);
     print_text(c->text);
-    if (c->option_count)
-        printf("\noptions:\n");
-    for (size_t i = 0; i < c->option_count; i++)
-        print_option(&c->options[i]);
+    print_options(c);
     printf("\nMore in docs/cli.md; exit statuses too.\n");
 }
 
