@@ -32,6 +32,7 @@ CLI_CMD(task_list);
 CLI_CMD(task_show);
 CLI_CMD(task_add);
 CLI_CMD(compare);
+CLI_CMD(repeats);
 CLI_CMD(node_list);
 CLI_CMD(hardware);
 CLI_CMD(estimate);

@@ -1,4 +1,5 @@
-/* compare: two runs on the same samples; the second against the first. */
+/* compare: two runs on the same samples; the second against the first. repeats: runs of one
+ * configuration, with an interval over runs. */
 #include <math.h>
 #include <stdio.h>
 
@@ -7,7 +8,7 @@
 #include "out.h"
 #include "suite.h"
 
-enum { TABLE_BYTES_MAX = 1 << 20, FLIPS_SHOWN = 20 };
+enum { TABLE_BYTES_MAX = 1 << 20, FLIPS_SHOWN = 20, REPEATS_WANTED = 3 };
 
 static void print_accuracy(const Moecap__V1__CompareReply *reply)
 {
@@ -92,5 +93,56 @@ int cli_cmd_compare(struct cli_context *context, const struct cli_words *words, 
     print_flips("gained      samples that only b has right: ", reply->gained, reply->n_gained,
                 reply->right_b_only);
     print_figures(reply);
+    return CLI_OK;
+}
+
+/* ---- repeats ---- */
+
+static void print_group(const Moecap__V1__RepeatGroup *group)
+{
+    CAP_AUTO_BUF(out, TABLE_BYTES_MAX);
+    struct cli_table_out table;
+
+    cli_say("%s, %zu finished runs%s:", group->task, group->n_run_ids,
+            group->n_run_ids < REPEATS_WANTED
+                ? "; three make an interval worth reading, five a winner"
+                : "");
+    cli_table_init(&table, 4, 1u << 1);
+    for (size_t i = 0; i < group->n_figures; i++) {
+        const Moecap__V1__Figure *f = group->figures[i];
+
+        if (!f->opt_value_case)
+            continue; /* each run says why; --json has them */
+        cli_table_addf(&table, "  %s", f->id);
+        cli_table_addf(&table, "%.6g", f->value);
+        cli_table_add(&table, f->unit);
+        if (f->opt_low_case && f->opt_high_case)
+            cli_table_addf(&table, "[%.4g, %.4g]", f->low, f->high);
+        else
+            cli_table_add(&table, "");
+    }
+    if (table.count > 0)
+        cli_table_print(&table, &out);
+    printf("%s", out.data);
+    cli_table_done(&table);
+}
+
+int cli_cmd_repeats(struct cli_context *context, const struct cli_words *words, struct cap_err *err)
+{
+    CAP_AUTO(cli_suite) suite = cli_suite_open_all(context, err);
+    Moecap__V1__RepeatsOfRequest request = MOECAP__V1__REPEATS_OF_REQUEST__INIT;
+    Moecap__V1__RepeatsOfReply *reply;
+    const char *id;
+
+    if (!suite || !cli_full_id(suite, words->items[0], &id, err))
+        return cli_exit_of(err->code);
+    request.evaluation_id = (char *)id;
+    if (!scheduler_rpc_repeats(suite->scheduler, NULL, &request, suite->arena, &reply, err))
+        return cli_exit_of(err->code);
+    if (context->globals.json)
+        cli_print_json(cap_wire_to_json(&reply->base));
+    else
+        for (size_t i = 0; i < reply->n_groups; i++)
+            print_group(reply->groups[i]);
     return CLI_OK;
 }

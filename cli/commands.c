@@ -132,6 +132,21 @@ static const struct cli_command compare = {
     .run = cli_cmd_compare,
 };
 
+static const struct cli_command repeats = {
+    .name = "repeats",
+    .words = "EVALUATION",
+    .summary = "means over the repeats of an evaluation",
+    .text = "Each finished run is one observation: Student's 95 % interval over runs says what a\n"
+            "run's own intervals cannot, how far another run may lie. Figures that not every run\n"
+            "has are in --json with the reason.\n"
+            "\n"
+            "  moecap submit --model moecap-tiny --task gsm-mini --repeats 5 --watch\n"
+            "  moecap repeats eval-k3v5n7x2m4p8q9wz\n",
+    .words_min = 1,
+    .words_max = 1,
+    .run = cli_cmd_repeats,
+};
+
 /* The knobs of cost once more, for a run that is measured already. */
 #define KNOB_SLOT(id, slot) offsetof(struct cli_cost_options, slot[CAP_KNOB_##id])
 #define KNOB(id, path, kind, flag, alias, value, unset, label, help, ...)                          \
@@ -726,10 +741,10 @@ static const struct cli_command help = {
 };
 
 const struct cli_command *const cli_commands[] = {
-    &up,       &down,         &status,        &submit,    &sweep,       &load,       &watch,
-    &cancel,   &queue,        &board,         &run_show,  &run_samples, &run_export, &routing,
-    &cost,     &compare,      &task_list,     &task_show, &task_add,    &node_list,  &node_probe,
-    &hardware, &estimate,     &model,         &engine,    &tokenize,    &profile,    &render,
-    &grade,    &admin_config, &admin_metrics, &admin_log, &version,     &help,
+    &up,         &down,     &status,       &submit,        &sweep,       &load,       &watch,
+    &cancel,     &queue,    &board,        &run_show,      &run_samples, &run_export, &routing,
+    &cost,       &compare,  &repeats,      &task_list,     &task_show,   &task_add,   &node_list,
+    &node_probe, &hardware, &estimate,     &model,         &engine,      &tokenize,   &profile,
+    &render,     &grade,    &admin_config, &admin_metrics, &admin_log,   &version,    &help,
 };
 const size_t cli_command_count = CAP_COUNT_OF(cli_commands);

@@ -45,6 +45,7 @@ _moecap() {
     "routing"\ *) words="$globals --same-model $(_moecap_runs 1)" ;;
     "cost"\ *) words="$globals --rent --price --device-watts --lifetime-hours --utilisation --overhead --pue --tariff --host-price --host-watts --defaults $(_moecap_runs 1)" ;;
     "compare"\ *) words="$globals $(_moecap_runs 1)" ;;
+    "repeats"\ *) words="$globals" ;;
     "task list") words="$globals" ;;
     "task show") words="$globals $(_moecap_tasks)" ;;
     "task add") words="$globals --data --fewshot"; files=-f ;;
@@ -64,12 +65,12 @@ _moecap() {
     "admin metrics") words="$globals scheduler store evaluator node-1" ;;
     "admin log") words="$globals scheduler store evaluator node-1" ;;
     "version"\ *) words="$globals" ;;
-    "help"\ *) words="$globals --markdown --man --bash-completion up down status submit sweep load watch cancel queue board run show run samples run export routing cost compare task list task show task add node list node probe hardware estimate model engine tokenize profile render grade admin config admin metrics admin log version help" ;;
+    "help"\ *) words="$globals --markdown --man --bash-completion up down status submit sweep load watch cancel queue board run show run samples run export routing cost compare repeats task list task show task add node list node probe hardware estimate model engine tokenize profile render grade admin config admin metrics admin log version help" ;;
     "run "*) words="show samples export " ;;
     "task "*) words="list show add " ;;
     "node "*) words="list probe " ;;
     "admin "*) words="config metrics log " ;;
-    *) words="$globals --version up down status submit sweep load watch cancel queue board run routing cost compare task node hardware estimate model engine tokenize profile render grade admin version help" ;;
+    *) words="$globals --version up down status submit sweep load watch cancel queue board run routing cost compare repeats task node hardware estimate model engine tokenize profile render grade admin version help" ;;
     esac
     COMPREPLY=($(compgen $files -W "$words" -- "$word"))
 }

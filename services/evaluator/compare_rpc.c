@@ -1,4 +1,4 @@
-/* Compare: two runs of one task on the same samples.
+/* Compare: two runs of one task on the same samples. Repeats: runs of one configuration.
  *
  * A sample's two verdicts are a pair: what is hard for both says nothing of either, and only the
  * samples on which they differ count. So the difference of two accuracies can be sure where their
@@ -203,4 +203,59 @@ bool eval_compare(const Moecap__V1__CompareRequest *request, struct cap_arena *a
     return (reply->run_a && reply->run_b && reply->task && reply->metric &&
             compare_accuracy(request, arena, reply) && compare_figures(request, arena, reply)) ||
            fail_full(err);
+}
+
+/* ---- repeats ---- */
+
+/* A run is one observation, however many requests it had. */
+static Moecap__V1__Figure *mean_over(const Moecap__V1__RepeatsRequest *request,
+                                     const Moecap__V1__Figure *first, struct cap_arena *arena)
+{
+    Moecap__V1__Figure *out = new_figure(arena, first->id, first->unit);
+    double *values = cap_arena_array(arena, request->n_runs, sizeof *values), mean;
+    struct cap_interval i;
+    size_t count = 0;
+    bool declared = false, sure;
+
+    if (!out || !values)
+        return NULL;
+    for (size_t r = 0; r < request->n_runs; r++) {
+        const Moecap__V1__Figure *f = find(request->runs[r], first->id);
+
+        if (!f || !f->opt_value_case || f->invalid)
+            continue;
+        values[count++] = f->value;
+        declared |= strcmp(f->basis, "declared") == 0;
+    }
+    if (count < request->n_runs) {
+        out->reason = cap_arena_printf(arena, "%zu of %zu runs have it", count, request->n_runs);
+        return out->reason ? out : NULL;
+    }
+    sure = cap_stats_mean(values, count, &mean, &i);
+    set_figure(out, mean, sure ? &i : NULL);
+    out->basis = declared ? "declared" : "derived";
+    return out;
+}
+
+bool eval_repeats(const Moecap__V1__RepeatsRequest *request, struct cap_arena *arena,
+                  Moecap__V1__RepeatsReply *reply, struct cap_err *err)
+{
+    size_t count = request->n_runs > 0 ? request->runs[0]->n_figures : 0;
+
+    if (request->n_runs == 0)
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "there is no run to take a mean over");
+    if (!(reply->figures = cap_arena_array(arena, count + 1, sizeof *reply->figures)))
+        return fail_full(err);
+    for (size_t i = 0; i < count; i++) {
+        if (!(reply->figures[i] = mean_over(request, request->runs[0]->figures[i], arena)))
+            return fail_full(err);
+        reply->n_figures++;
+    }
+    return true;
+}
+
+bool eval_handle_repeats(struct cap_rpc_call *call, const Moecap__V1__RepeatsRequest *request,
+                         Moecap__V1__RepeatsReply *reply, struct cap_err *err)
+{
+    return eval_repeats(request, cap_rpc_arena(call), reply, err);
 }

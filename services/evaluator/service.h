@@ -44,6 +44,10 @@ bool eval_compare(const Moecap__V1__CompareRequest *request, struct cap_arena *a
                   Moecap__V1__CompareReply *reply, struct cap_err *err);
 bool eval_handle_compare_routing(struct cap_rpc_call *call, Moecap__V1__RoutingComparison *reply,
                                  struct cap_err *err); /* routing_rpc.c */
+bool eval_handle_repeats(struct cap_rpc_call *call, const Moecap__V1__RepeatsRequest *request,
+                         Moecap__V1__RepeatsReply *reply, struct cap_err *err);
+bool eval_repeats(const Moecap__V1__RepeatsRequest *request, struct cap_arena *arena,
+                  Moecap__V1__RepeatsReply *reply, struct cap_err *err);
 bool eval_handle_cost(struct cap_rpc_call *call, const Moecap__V1__CostRequest *request,
                       Moecap__V1__CostReply *reply, struct cap_err *err);
 

@@ -570,6 +570,7 @@ static const struct evaluator_rpc_handlers handlers = {
     .measure = handle_measure,
     .cost = eval_handle_cost,
     .compare = eval_handle_compare,
+    .repeats = eval_handle_repeats,
     .compare_routing = eval_handle_compare_routing,
 };
 

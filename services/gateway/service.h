@@ -108,6 +108,7 @@ void gate_feed_free(struct gate_feed *feed);
 /* *_rpc.c: one for each route */
 void gate_info(struct cap_http_request *http, void *self);
 void gate_compare(struct cap_http_request *http, void *self);
+void gate_repeats(struct cap_http_request *http, void *self);
 void gate_board(struct cap_http_request *http, void *self);
 void gate_run(struct cap_http_request *http, void *self); /* and what is below it: */
 void gate_run_samples(struct cap_http_request *http, struct gate_service *service, char *run_id);

@@ -85,7 +85,10 @@ struct cap_rpc_channel *sched_evaluator_channel(struct sched_evaluator *evaluato
 bool sched_evaluator_finish(struct sched_evaluator *evaluator, struct sched_job *job,
                             char out_invalid[SCHED_REASON_BYTES], struct cap_err *err);
 
-/* What the evaluator makes of two runs. */
+/* What the evaluator makes of runs that repeat each other, and of two runs. */
+bool sched_evaluator_repeats(struct sched_evaluator *evaluator,
+                             const Moecap__V1__RepeatsRequest *request, struct cap_arena *arena,
+                             Moecap__V1__RepeatsReply **out_reply, struct cap_err *err);
 bool sched_evaluator_compare(struct sched_evaluator *evaluator,
                              const Moecap__V1__CompareRequest *request, struct cap_arena *arena,
                              Moecap__V1__CompareReply **out_reply, struct cap_err *err);

@@ -483,6 +483,13 @@ bool sched_evaluator_finish(struct sched_evaluator *e, struct sched_job *job,
     return store_rpc_finish_run(e->store, NULL, &request, arena, &reply, err);
 }
 
+bool sched_evaluator_repeats(struct sched_evaluator *e, const Moecap__V1__RepeatsRequest *request,
+                             struct cap_arena *arena, Moecap__V1__RepeatsReply **out_reply,
+                             struct cap_err *err)
+{
+    return evaluator_rpc_repeats(e->channel, NULL, request, arena, out_reply, err);
+}
+
 bool sched_evaluator_compare(struct sched_evaluator *e, const Moecap__V1__CompareRequest *request,
                              struct cap_arena *arena, Moecap__V1__CompareReply **out_reply,
                              struct cap_err *err)

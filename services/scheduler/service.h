@@ -92,6 +92,8 @@ bool sched_handle_info(struct cap_rpc_call *call, const Moecap__V1__Empty *reque
                        Moecap__V1__InfoReply *reply, struct cap_err *err);
 bool sched_handle_compare(struct cap_rpc_call *call, const Moecap__V1__CompareRunsRequest *request,
                           Moecap__V1__CompareReply *reply, struct cap_err *err);
+bool sched_handle_repeats(struct cap_rpc_call *call, const Moecap__V1__RepeatsOfRequest *request,
+                          Moecap__V1__RepeatsOfReply *reply, struct cap_err *err);
 bool sched_handle_work(struct cap_rpc_call *call, struct cap_err *err);
 
 /* watch_rpc.c: everything in the arena, but for an evaluation_id that is `id` itself. */

@@ -27,6 +27,7 @@ static void add_handlers(struct sched_service *service, struct cap_rpc_server *s
         .node_metrics = sched_handle_node_metrics,
         .info = sched_handle_info,
         .compare = sched_handle_compare,
+        .repeats = sched_handle_repeats,
         .compare_routing = sched_handle_compare_routing,
         .work = sched_handle_work,
     };

@@ -234,7 +234,8 @@ def check_lists(run):
 
 
 def check_compare(rows):
-    run, other = [r["run_id"] for r in rows if r["spec"].get("limit") == 8 and r["state"] == "finished"][:2]
+    first, second = [r for r in rows if r["spec"].get("limit") == 8 and r["state"] == "finished"][:2]
+    run, other = first["run_id"], second["run_id"]
     pairs, _ = ask("compare", 200, runs=f"{other},{run}")
     if pairs["samples"] != 8 or pairs["run_b"] != run:
         fail("two runs of eight samples do not pair")
@@ -243,7 +244,13 @@ def check_compare(rows):
         fail("the same two runs compare differently")
     ask("compare", 400, runs=run)
     ask("compare", 404, runs=f"{run},run-none")
-    return f"{other},{run}"
+    evaluation = first["evaluation_id"]
+    repeats, _ = ask("repeats", 200, evaluation=evaluation)
+    if repeats["groups"][0]["run_ids"] != [run]:
+        fail("an evaluation of one run has no group of it")
+    ask("repeats", 400)
+    ask("repeats", 404, evaluation="eval-none")
+    return {"compare": {"runs": f"{other},{run}"}, "repeats": {"evaluation": evaluation}, "compareRouting": {"with": run}}
 
 
 def check_queue():
@@ -316,7 +323,7 @@ def check_unchanged(run, pair):
         if "304" in operation["responses"]:
             values = {"run_id": run}
             for _ in range(5):  # what is alive may change in between
-                query = {"runs": pair} if operation["operationId"] == "compare" else {}
+                query = pair.get(operation["operationId"], {})
                 _, reply = ask(operation["operationId"], 200, values, **query)
                 target = path.format(**values) + ("?" + urllib.parse.urlencode(query) if query else "")
                 again, text = send("GET", target, {"If-None-Match": reply.headers["ETag"]})

@@ -148,6 +148,44 @@ static void what_is_no_pair_is_refused(void **state)
     assert_string_equal(err.text, "the request lacks run b");
 }
 
+/* 10, 12 and 14 have the mean 12 and Student's half width 4.303 * 2 / sqrt(3). */
+static void repeats_have_an_interval_over_runs(void **state)
+{
+    Moecap__V1__RepeatsRequest request = MOECAP__V1__REPEATS_REQUEST__INIT;
+    Moecap__V1__RepeatsReply reply = MOECAP__V1__REPEATS_REPLY__INIT;
+    Moecap__V1__ComparedRun runs[3], *list[] = {&runs[0], &runs[1], &runs[2]};
+    Moecap__V1__Figure figures[3][2], *lists[3][2];
+    struct cap_err err = {0};
+
+    (void)state;
+    for (int r = 0; r < 3; r++) {
+        moecap__v1__compared_run__init(&runs[r]);
+        init_figure(&figures[r][0], "ttft_ms_mean", 10 + 2 * r, 0.1);
+        init_figure(&figures[r][1], "tpot_ms_mean", 1, 0.1);
+        figures[r][1].invalid = r == 2;
+        figures[r][0].basis = r == 1 ? "declared" : "measured";
+        lists[r][0] = &figures[r][0];
+        lists[r][1] = &figures[r][1];
+        runs[r].figures = lists[r];
+        runs[r].n_figures = 2;
+    }
+    request.runs = list;
+    request.n_runs = 3;
+    assert_true(eval_repeats(&request, arena, &reply, &err));
+    assert_int_equal(reply.n_figures, 2);
+    assert_true(reply.figures[0]->value == 12);
+    assert_true(fabs(reply.figures[0]->high - 12 - 4.302652729749462 * 2 / sqrt(3)) < 1e-9);
+    assert_string_equal(reply.figures[0]->basis, "declared");
+    assert_int_equal(reply.figures[1]->opt_value_case, 0);
+    assert_string_equal(reply.figures[1]->reason, "2 of 3 runs have it");
+    request.n_runs = 1; /* a run alone has no interval over runs */
+    assert_true(eval_repeats(&request, arena, &reply, &err));
+    assert_true(reply.figures[0]->value == 10 && reply.figures[0]->opt_low_case == 0);
+    request.n_runs = 0;
+    assert_false(eval_repeats(&request, arena, &reply, &err));
+    assert_string_equal(err.text, "there is no run to take a mean over");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -155,6 +193,7 @@ int main(void)
         cmocka_unit_test(pairs_tell_more_than_two_shares),
         cmocka_unit_test(figures_differ_with_the_doubt_of_both),
         cmocka_unit_test(what_is_no_pair_is_refused),
+        cmocka_unit_test(repeats_have_an_interval_over_runs),
     };
 
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -150,26 +150,6 @@ export interface Board {
   next_after?: string;
 }
 
-/** Two runs on the same samples, b against a. */
-export interface Comparison {
-  run_a: string;
-  run_b: string;
-  task: string;
-  metric: string;
-  samples: number;
-  right_both: number;
-  right_a_only: number;
-  right_b_only: number;
-  wrong_both: number;
-  accuracy: Figure;
-  p_exact: number;
-  p_mid: number;
-  detectable: number;
-  lost: number[];
-  gained: number[];
-  figures: Figure[];
-}
-
 export interface Attempt {
   attempt: number;
   shard: number;

@@ -13,6 +13,7 @@ import { FigureValue } from "../ui/figure.tsx";
 import { Icon } from "../ui/icon.tsx";
 import { RunLine } from "../ui/runline.tsx";
 import { Time } from "../ui/time.tsx";
+import { Repeats } from "./repeats.tsx";
 import { AgainLink } from "./run/again.tsx";
 
 const schema = { again: flag() };
@@ -49,6 +50,7 @@ export function EvaluationView({ id }: { id: string }) {
       ) : (
         !live.error && <p class="soft">Loading…</p>
       )}
+      {live.ended && rows.some((r) => r.repeat > 0) && <Repeats id={id} />}
       {first && (
         <p class="buttons">
           <AgainLink row={first} />
