@@ -192,12 +192,21 @@ static bool is_of_bus(const struct words *words, size_t at)
            strncmp(words->items[at + 1], "gen", 3) == 0;
 }
 
+/* "480gb" is in GH200's name, and anywhere else a size of memory. */
+static bool is_size(const char *word)
+{
+    return strcmp(word + strspn(word, "0123456789"), "gb") == 0;
+}
+
 static bool is_another_build(const struct cap_device *device, const struct words *words)
 {
-    for (size_t i = 0; i < words->count; i++)
-        if (is_form(words->items[i]) && !list_has(device->forms, words->items[i]) &&
-            !list_has(device->words, words->items[i]) && !is_of_bus(words, i))
+    for (size_t i = 0; i < words->count; i++) {
+        const char *word = words->items[i];
+
+        if (is_form(word) && !list_has(device->forms, word) && !list_has(device->words, word) &&
+            !is_of_bus(words, i) && !is_size(word))
             return true;
+    }
     return false;
 }
 

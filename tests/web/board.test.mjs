@@ -130,7 +130,7 @@ scene("an unknown figure says why, to the pointer and to the keyboard", async (s
   await head(page, "model").getByRole("button").focus();
   await page.keyboard.press("ArrowDown");
   await page.keyboard.press("End"); // the last of the usual columns
-  await page.waitForFunction(() => document.activeElement.dataset.col === "activated_experts_decode");
+  await page.waitForFunction(() => document.activeElement.dataset.col === "smbu_decode_attainable");
   await page
     .getByRole("tooltip")
     .getByText(/^No value: .+/)

@@ -41,6 +41,7 @@ async function addresses() {
       scored: `/runs/${choice.run_id}?show=samples&sample=1`,
       latency: `/runs/${native.run_id}?show=latency`,
       experts: `/runs/${native.run_id}?show=experts`,
+      utilisation: `/runs/${native.run_id}?show=utilisation`,
       cost: `/runs/${native.run_id}?show=cost&price=5000&device_watts=200`,
       provenance: `/runs/${native.run_id}?show=provenance`,
       declared: `/runs/${failed.run_id}?show=provenance`,

@@ -32,6 +32,7 @@ const views = {
   "10,000 samples": `${large}?show=samples&sample=3`,
   "a run's latency": `${large}?show=latency`,
   "a run's experts": "/runs/OWN?show=experts",
+  "a run's utilisation": "/runs/OWN?show=utilisation",
   "a run's cost": "/runs/OWN?show=cost&price=5000&device_watts=200",
   "a run without a price": "/runs/OWN?show=cost",
   "a run without experts": `${large}?show=experts`,

@@ -90,13 +90,16 @@ static bool find_device(const struct eval_run *run, struct cap_arena *arena,
     return !*out_why;
 }
 
+static const char *asked_precision(const struct eval_run *run)
+{
+    return run->hardware.precision ? run->hardware.precision : "";
+}
+
 static const char *precision_of(const struct eval_run *run, struct eval_figures *f)
 {
     const char *stored = run->hardware.server ? eval_server_precision(run, f) : NULL;
 
-    if (stored)
-        return stored;
-    return run->hardware.precision ? run->hardware.precision : "";
+    return stored ? stored : asked_precision(run);
 }
 
 static void limits_of_table(const struct eval_run *run, struct eval_figures *f, struct limits *out)
@@ -125,10 +128,9 @@ static void limits_of_table(const struct eval_run *run, struct eval_figures *f, 
 
 /* ---- by the probe ---- */
 
-static void limits_of_probe(const struct eval_run *run, struct eval_figures *f, struct limits *out)
+static void limits_of_probe(const struct eval_run *run, struct cap_arena *arena, struct limits *out)
 {
     const struct eval_hardware *h = &run->hardware;
-    const char *precision = precision_of(run, f);
     const char *why = !run->reported ? "no shard reported its machine"
                       : h->server    ? "nobody measured the server's machine"
                       : h->card      ? "the node's probe measures processors, and it ran on a card"
@@ -140,10 +142,10 @@ static void limits_of_probe(const struct eval_run *run, struct eval_figures *f, 
     }
     out->attained_bandwidth =
         h->read_gb_s > 0 ? attained(h->read_gb_s) : unknown("the node did not measure its memory");
-    out->attained_compute = unknown(
-        cap_arena_printf(f->arena, "the node did not measure what it attains in %s", precision));
+    out->attained_compute = unknown(cap_arena_printf(
+        arena, "the node did not measure what it attains in %s", asked_precision(run)));
     for (size_t i = 0; i < h->rate_count; i++)
-        if (strcmp(h->rates[i].precision, precision) == 0)
+        if (strcmp(h->rates[i].precision, asked_precision(run)) == 0)
             out->attained_compute = attained(h->rates[i].gflop_s);
 }
 
@@ -151,7 +153,7 @@ static void limits_of(const struct eval_run *run, struct eval_figures *f, struct
 {
     *out = (struct limits){0};
     limits_of_table(run, f, out);
-    limits_of_probe(run, f, out);
+    limits_of_probe(run, f->arena, out);
     if (run->hardware.peak_gb_s > 0)
         out->bandwidth = known(run->hardware.peak_gb_s, true);
     if (run->hardware.peak_gflop_s > 0)

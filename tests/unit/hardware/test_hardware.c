@@ -105,6 +105,8 @@ static void a_text_says_how_many(void **state)
     for (size_t i = 0; i < CAP_COUNT_OF(eight); i++)
         assert_finds(eight[i], 0, "H100-SXM-80GB", 8);
     assert_finds("2x Xeon 8468 and H200", 0, "H200-SXM-141GB", 1);
+    assert_finds("8x H100-SXM, 480GB RAM", 0, "H100-SXM-80GB", 8);
+    assert_finds("4x A100-SXM4-80GB, PCIe Gen4, NVLink, Ubuntu 22.04", 0, "A100-SXM4-80GB", 4);
     assert_unknown("0x H200", "is not from 1 to 4096 devices");
     assert_unknown("99999x H200", "is not from 1 to 4096 devices");
     assert_unknown("99999999999999999999999x H200", "is not from 1 to 4096 devices");
