@@ -57,7 +57,7 @@ struct cli_submit_options {
     bool switches[CAP_KNOB_COUNT];
     struct cli_list lists[CAP_KNOB_COUNT];
     bool dry_run, watch, quiet;
-    const char *sweep, *slo;
+    const char *sweep, *search, *slo;
 };
 struct cli_load_options {
     const char *rate, *arrivals, *burstiness, *ramp_to, *ramp_s, *replay, *seed;
@@ -159,6 +159,9 @@ int cli_watch_ids(struct cli_context *context, const char *const *ids, int count
 /* cmd_sweep_rpc.c: the runs of these evaluations as a table, and the highest load of which `attain`
  * of the requests meet the service level. */
 #define CLI_ATTAIN_DEFAULT 0.99
+/* Whether every run of the evaluation does; false in out_met when one does not. */
+bool cli_meets_slo(struct cli_context *context, const char *id, double attain, bool *out_met,
+                   struct cap_err *err);
 int cli_print_sweep(struct cli_context *context, const char *const *ids, int count, double attain,
                     struct cap_err *err);
 

@@ -235,6 +235,44 @@ static int submit_sweep(struct cli_context *context, const char **out_ids, int *
     return status;
 }
 
+/* One value after the other: the next depends on what came of the last. */
+static int search(struct cli_context *context, const char **out_ids, int *out_count,
+                  struct cap_err *err)
+{
+    const struct cli_submit_options *o = &cli_submit_options;
+    CAP_AUTO(cap_arena) arena = cap_arena_new(SPEC_ARENA_BYTES);
+    struct cli_search search = {.runs = 0};
+    int status = CLI_OK;
+    double value;
+
+    if (!cli_search_read(o->search, arena, &search, err))
+        return CLI_USAGE;
+    if (!o->slo && !o->texts[CAP_KNOB_slo_ttft] && !o->texts[CAP_KNOB_slo_tpot] &&
+        !o->texts[CAP_KNOB_slo_e2e]) {
+        cap_fail(err, CAP_INVALID_ARGUMENT,
+                 "--search needs a service level, e.g. --slo ttft=500ms");
+        return CLI_USAGE;
+    }
+    while (status == CLI_OK && cli_search_next(&search, &value)) {
+        const struct cli_sweep sweep = {.knob = search.knob};
+        char text[32];
+        bool met = false;
+
+        snprintf(text, sizeof text, "%.4g", value);
+        status = submit_one(context, &(struct one){&sweep, text, o->dry_run}, &out_ids[search.runs],
+                            err);
+        if (status != CLI_OK || o->dry_run)
+            return status;
+        *out_count = search.runs + 1;
+        status = cli_watch_ids(context, &out_ids[search.runs], 1, err);
+        if (status == CLI_OK &&
+            !cli_meets_slo(context, out_ids[search.runs], CLI_ATTAIN_DEFAULT, &met, err))
+            return cli_exit_of(err->code);
+        cli_search_told(&search, strtod(text, NULL), met);
+    }
+    return status;
+}
+
 static void say_table(const char *const *ids, int count)
 {
     CAP_AUTO_BUF(line, 8192);
@@ -250,11 +288,12 @@ static int follow(struct cli_context *context, const char *const *ids, int count
     const struct cli_submit_options *o = &cli_submit_options;
     int status = CLI_OK;
 
-    if (o->watch && !o->dry_run)
+    if (o->watch && !o->dry_run && !o->search)
         status = cli_watch_ids(context, ids, count, err);
-    if (!o->sweep || o->dry_run)
+    if ((!o->sweep && !o->search) || o->dry_run)
         return status;
-    if (o->watch && (status == CLI_OK || status == CLI_NEGATIVE) && !context->globals.json)
+    if ((o->watch || o->search) && (status == CLI_OK || status == CLI_NEGATIVE) &&
+        !context->globals.json)
         (void)cli_print_sweep(context, ids, count, CLI_ATTAIN_DEFAULT, err);
     else if (!o->quiet && !context->globals.json)
         say_table(ids, count);
@@ -267,7 +306,12 @@ int cli_cmd_submit(struct cli_context *context, const struct cli_words *words, s
     int count = 1, status;
 
     (void)words;
-    if (cli_submit_options.sweep)
+    if (cli_submit_options.sweep && cli_submit_options.search) {
+        cap_fail(err, CAP_INVALID_ARGUMENT, "--sweep excludes --search: one of them is meant");
+        status = CLI_USAGE;
+    } else if (cli_submit_options.search)
+        status = search(context, ids, &count, err);
+    else if (cli_submit_options.sweep)
         status = submit_sweep(context, ids, &count, err);
     else
         status = submit_one(context, &(struct one){.sweep = NULL}, &ids[0], err);

@@ -297,6 +297,31 @@ int cli_print_sweep(struct cli_context *context, const char *const *ids, int cou
     return CLI_OK;
 }
 
+bool cli_meets_slo(struct cli_context *context, const char *id, double attain, bool *out_met,
+                   struct cap_err *err)
+{
+    CAP_AUTO(cli_suite) suite = cli_suite_open_all(context, err);
+    CAP_AUTO_MEM const Moecap__V1__BoardRow **items = calloc(ROWS_MAX, sizeof(void *));
+    struct rows rows = {.items = items};
+    double met;
+
+    if (!items)
+        abort();
+    if (!suite || !fetch(suite, id, &rows, err))
+        return false;
+    *out_met = true;
+    for (size_t i = 0; i < rows.count; i++) {
+        const Moecap__V1__Figure *f = find_figure(rows.items[i], "slo_met");
+
+        if (!value_of(rows.items[i], "slo_met", &met))
+            return cap_fail(err, CAP_FAILED_PRECONDITION,
+                            "%.64s does not say how many requests met the objective: %s",
+                            rows.items[i]->run_id, f ? f->reason : "it has no such figure");
+        *out_met &= met >= attain;
+    }
+    return true;
+}
+
 int cli_cmd_sweep(struct cli_context *context, const struct cli_words *words, struct cap_err *err)
 {
     const struct cli_sweep_options *o = &cli_sweep_options;

@@ -104,6 +104,9 @@ static const struct cli_option submit_options[] = {
 #include "spec/spec.def"
     CLI_OPTION(struct cli_submit_options, sweep, "sweep", NULL, CLI_TEXT, "KNOB=V1,V2,...",
                "an evaluation for each value of an option, in a random order by the seed"),
+    CLI_OPTION(struct cli_submit_options, search, "search", NULL, CLI_TEXT, "rate=LO..HI",
+               "run after run, until the highest rate (or concurrency) is known at which 99 % of "
+               "the requests meet the service level"),
     CLI_OPTION(struct cli_submit_options, slo, "slo", NULL, CLI_TEXT, "ttft=500ms,...",
                "--slo-ttft, --slo-tpot and --slo-e2e in one: ttft=500ms,tpot=50ms,e2e=5s"),
     CLI_OPTION(struct cli_submit_options, dry_run, "dry-run", NULL, CLI_FLAG, NULL,

@@ -2,6 +2,7 @@
  * drifts with time, such as a machine that gets warm, must not look like an effect of the knob. */
 #include "sweep.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -87,6 +88,75 @@ bool cli_sweep_read(const char *text, uint64_t seed, struct cap_arena *arena, st
     shuffle(&sweep, seed);
     *out = sweep;
     return true;
+}
+
+/* ---- the search ---- */
+
+static bool is_whole(const struct cli_search *search)
+{
+    return cap_knobs[search->knob].kind == CAP_KNOB_WHOLE;
+}
+
+static bool read_number(const char *text, double *out)
+{
+    char *end;
+
+    *out = strtod(text, &end);
+    return end != text && !*end && *out > 0 && isfinite(*out);
+}
+
+bool cli_search_read(const char *text, struct cap_arena *arena, struct cli_search *out,
+                     struct cap_err *err)
+{
+    size_t name_length = strcspn(text, "=");
+    const char *range = text[name_length] ? text + name_length + 1 : "";
+    const char *dots = strstr(range, "..");
+    struct cli_search search = {.runs = 0};
+
+    if (!find_knob(cap_arena_strndup(arena, text, name_length), &search.knob, err))
+        return false;
+    if (search.knob != CAP_KNOB_rate && search.knob != CAP_KNOB_concurrency)
+        return cap_fail(err, CAP_INVALID_ARGUMENT,
+                        "--search %.64s is neither a rate nor a concurrency", text);
+    if (!dots ||
+        !read_number(cap_arena_strndup(arena, range, (size_t)(dots - range)), &search.low) ||
+        !read_number(dots + 2, &search.high) || search.low >= search.high)
+        return cap_fail(err, CAP_INVALID_ARGUMENT,
+                        "--search \"%.64s\" has no range such as rate=1..64", text);
+    *out = search;
+    return true;
+}
+
+bool cli_search_next(const struct cli_search *search, double *out_value)
+{
+    double between = sqrt(search->low * search->high);
+
+    if (search->runs >= CLI_SEARCH_RUNS_MAX)
+        return false;
+    if (!search->low_met) {
+        *out_value = search->low;
+        return !search->high_failed; /* else the lower bound failed: there is nothing below it */
+    }
+    if (!search->high_failed) {
+        *out_value = search->high;
+        return search->high > search->low; /* else the upper bound met it */
+    }
+    *out_value = is_whole(search) ? floor(between) : between;
+    if (is_whole(search) && *out_value <= search->low)
+        *out_value = search->low + 1;
+    return is_whole(search) ? *out_value < search->high : search->high > 1.1 * search->low;
+}
+
+void cli_search_told(struct cli_search *io_search, double value, bool met)
+{
+    io_search->runs++;
+    if (met) {
+        io_search->low = value;
+        io_search->low_met = true;
+    } else {
+        io_search->high = value;
+        io_search->high_failed = true;
+    }
 }
 
 /* ---- the service level ---- */

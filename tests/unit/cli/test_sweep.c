@@ -87,6 +87,66 @@ static void a_service_level_is_read_with_its_units(void **state)
     assert_string_equal(err.text, "--slo ttft=5min is not a time such as ttft=500ms or ttft=2s");
 }
 
+/* ---- the search ---- */
+
+/* Against a machine that meets the objective up to `limit`. */
+static struct cli_search search_up_to(const char *text, double limit)
+{
+    struct cli_search search;
+    struct cap_err err = {0};
+    double value;
+
+    assert_true(cli_search_read(text, arena, &search, &err));
+    while (cli_search_next(&search, &value))
+        cli_search_told(&search, value, value <= limit);
+    return search;
+}
+
+static void a_search_closes_in_on_the_highest_load(void **state)
+{
+    (void)state;
+    for (double limit = 1; limit < 100; limit *= 1.3) {
+        struct cli_search search = search_up_to("rate=1..100", limit);
+
+        assert_true(search.runs <= CLI_SEARCH_RUNS_MAX);
+        assert_true(search.low_met && search.low <= limit);
+        assert_true(search.high_failed && search.high > limit);
+        assert_true(search.high <= 1.1 * search.low);
+    }
+    for (int limit = 1; limit < 64; limit++) {
+        struct cli_search search = search_up_to("concurrency=1..64", limit);
+
+        assert_true(search.low == limit && search.high == limit + 1);
+    }
+}
+
+static void a_search_whose_bounds_answer_it_ends_with_them(void **state)
+{
+    struct cli_search none = search_up_to("rate=2..64", 1), all = search_up_to("rate=2..64", 100);
+
+    (void)state;
+    assert_int_equal(none.runs, 1);
+    assert_false(none.low_met);
+    assert_int_equal(all.runs, 2);
+    assert_true(all.low == 64 && !all.high_failed);
+}
+
+static void a_search_without_a_range_says_so(void **state)
+{
+    static const char *const wrong[] = {"rate",      "rate=1",     "rate=4..1",
+                                        "rate=1..",  "rate=..4",   "rate=1..2x",
+                                        "rate=0..4", "limit=1..4", "speed=1..4"};
+
+    (void)state;
+    for (size_t i = 0; i < CAP_COUNT_OF(wrong); i++) {
+        struct cli_search search;
+        struct cap_err err = {0};
+
+        assert_false(cli_search_read(wrong[i], arena, &search, &err));
+        assert_non_null(strstr(err.text, "--s"));
+    }
+}
+
 /* ---- the table ---- */
 
 struct made {
@@ -169,6 +229,9 @@ int main(void)
         cmocka_unit_test(a_sweep_runs_every_value_once_in_the_order_of_its_seed),
         cmocka_unit_test(a_sweep_that_is_none_says_why),
         cmocka_unit_test(a_service_level_is_read_with_its_units),
+        cmocka_unit_test(a_search_closes_in_on_the_highest_load),
+        cmocka_unit_test(a_search_whose_bounds_answer_it_ends_with_them),
+        cmocka_unit_test(a_search_without_a_range_says_so),
         cmocka_unit_test(the_highest_rate_within_the_objective_is_told_with_the_next_one),
         cmocka_unit_test(every_repeat_and_every_lower_rate_must_meet_it),
     };
