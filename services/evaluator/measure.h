@@ -236,8 +236,11 @@ enum { EVAL_ACTIVATION_POINTS = 160 };
 
 struct eval_activation { /* of one phase, without warm-up */
     struct eval_activation_point points[EVAL_ACTIVATION_POINTS];
-    uint64_t rows;              /* tokens of all passes */
-    uint64_t impossible_passes; /* see measure/activation.c */
+    uint64_t rows;                      /* tokens of all passes */
+    uint64_t impossible_passes;         /* see measure/activation.c */
+    uint64_t by_layer[EVAL_LAYERS_MAX]; /* distinct experts, over passes; MoE layers only */
+    uint64_t layer_passes;              /* that said them */
+    size_t layer_count;                 /* the most that one said */
     struct eval_layer_counts layers[EVAL_LAYERS_MAX];
 };
 

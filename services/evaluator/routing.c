@@ -152,11 +152,13 @@ static struct waiting *copy_sample(const struct eval_routing_sample *s)
 {
     size_t bytes = block_bytes(s);
     struct waiting *w = calloc(1, bytes);
-    struct eval_routing_layer *layers = (struct eval_routing_layer *)(w + 1);
-    uint32_t *counts = (uint32_t *)(layers + s->layer_count);
+    struct eval_routing_layer *layers;
+    uint32_t *counts;
 
     if (!w)
         abort();
+    layers = (struct eval_routing_layer *)(w + 1);
+    counts = (uint32_t *)(layers + s->layer_count);
     w->bytes = bytes;
     w->sample = *s;
     w->sample.layers = layers;

@@ -251,9 +251,9 @@ bool eval_handle_compare_routing(struct cap_rpc_call *call, Moecap__V1__RoutingC
 {
     struct comparing c = {.arena = cap_rpc_arena(call)};
     struct eval_routing_result *result = cap_arena_alloc(c.arena, sizeof *result);
-    bool ok = (result || fail_full(err)) && read_stream(call, &c, err);
+    bool ok = read_stream(call, &c, err) && (result || fail_full(err));
 
-    if (ok) {
+    if (ok && result) {
         eval_routing_end(c.routing, result);
         ok = to_wire(&c, result, reply) || fail_full(err);
     }

@@ -87,7 +87,7 @@ scene("our engine's run shows its experts: by keyboard, by phase, and as a table
   const curve = page.getByTestId("curve-activation_batch_decode");
   await curve.locator("svg path.predicted").waitFor();
   assert.match(await curve.locator("svg").getAttribute("aria-label"), /from 2\.00 at 1\.00 tokens/);
-  assert.equal(await page.getByTestId("curves").locator("figure").count(), 4);
+  assert.equal(await page.getByTestId("curves").locator("figure").count(), 6);
   const canvas = page.locator('[data-testid="heat"] canvas');
   await canvas.focus();
   await page.keyboard.press("ArrowRight");

@@ -54,7 +54,11 @@ void eval_activation_add_pass(struct eval_activation *a, const struct eval_run *
     for (size_t i = 0; i < layers; i++) {
         sum += distinct[i];
         possible = possible && is_possible(run, tokens, distinct[i]);
+        if (i < EVAL_LAYERS_MAX)
+            a->by_layer[i] += distinct[i];
     }
+    a->layer_passes++;
+    a->layer_count = layers > a->layer_count ? layers : a->layer_count;
     a->impossible_passes += !possible;
     point->passes++;
     point->tokens += tokens;

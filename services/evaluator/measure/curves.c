@@ -2,16 +2,18 @@
  *
  *     activation_batch_PHASE   distinct experts of a layer over the tokens in a pass, with what a
  *                              uniform router would use
+ *     activation_layer_PHASE   distinct experts of each layer in a pass, likewise
  *     expert_load_PHASE        the busiest expert's selections / the mean, layer by layer
  *
  * A curve without a point is left out: the figure of the same thing says why. */
 #include "measure.h"
 
 static const struct {
-    const char *batch, *load;
+    const char *batch, *layer, *load;
 } ids[EVAL_PURE_PHASES] = {
-    [EVAL_PREFILL] = {"activation_batch_prefill", "expert_load_prefill"},
-    [EVAL_DECODE] = {"activation_batch_decode", "expert_load_decode"},
+    [EVAL_PREFILL] = {"activation_batch_prefill", "activation_layer_prefill",
+                      "expert_load_prefill"},
+    [EVAL_DECODE] = {"activation_batch_decode", "activation_layer_decode", "expert_load_decode"},
 };
 
 /* NULL when the arena is full. */
@@ -63,6 +65,56 @@ static bool add_batch(const struct eval_evidence *e, enum eval_phase phase,
     return true;
 }
 
+/* The model's numbers of its layers with experts, from the counts, when they are of as many layers
+ * as the passes; otherwise layers are numbered among themselves. */
+static void number_layers(const struct eval_activation *a, double *out)
+{
+    size_t found = 0;
+
+    for (size_t layer = 0; layer < EVAL_LAYERS_MAX && found <= a->layer_count; layer++)
+        if (a->layers[layer].experts > 0 && found++ < a->layer_count)
+            out[found - 1] = (double)layer;
+    for (size_t i = 0; found != a->layer_count && i < a->layer_count; i++)
+        out[i] = (double)i;
+}
+
+static double mean_uniform(const struct eval_activation *a)
+{
+    double sum = 0;
+
+    for (size_t i = 0; i < EVAL_ACTIVATION_POINTS; i++)
+        sum += a->points[i].uniform;
+    return sum / (double)a->layer_passes;
+}
+
+static bool add_layers(const struct eval_evidence *e, enum eval_phase phase,
+                       struct eval_curves *curves)
+{
+    const struct eval_activation *a = &e->activation[phase];
+    struct eval_curve *curve =
+        begin(curves,
+              &(struct eval_curve){.id = ids[phase].layer, .x_unit = "layer", .y_unit = "experts"});
+
+    if (!curve)
+        return false;
+    if (a->layer_count == 0 || a->layer_count > EVAL_LAYERS_MAX ||
+        e->phases[phase].wrong_layers > 0)
+        return true; /* passes of several numbers of layers do not add up */
+    if (e->run.experts > 0 && e->run.top_k > 0 &&
+        !(curve->reference =
+              cap_arena_array(curves->arena, EVAL_POINTS_MAX, sizeof *curve->reference)))
+        return false;
+    number_layers(a, curve->x);
+    for (size_t i = 0; i < a->layer_count; i++) {
+        curve->y[i] = (double)a->by_layer[i] / (double)a->layer_passes;
+        if (curve->reference)
+            curve->reference[i] = mean_uniform(a);
+    }
+    curve->count = a->layer_count;
+    end(curves, curve);
+    return true;
+}
+
 static bool add_load(const struct eval_evidence *e, enum eval_phase phase,
                      struct eval_curves *curves)
 {
@@ -88,6 +140,7 @@ bool eval_curves_of(const struct eval_evidence *e, struct eval_curves *out)
 
     for (int phase = 0; phase < EVAL_PURE_PHASES; phase++)
         if (!add_batch(e, (enum eval_phase)phase, out) ||
+            !add_layers(e, (enum eval_phase)phase, out) ||
             (!counted_twice && !add_load(e, (enum eval_phase)phase, out)))
             return false;
     return true;

@@ -81,7 +81,7 @@ static void a_point_of_the_curve_is_the_mean_of_passes_of_one_size(void **state)
 {
     CAP_AUTO(eval_evidence) e = worked_activation();
     struct eval_curves curves = {.arena = arena};
-    const struct eval_curve *batch, *load;
+    const struct eval_curve *batch, *layers, *load;
 
     (void)state;
     assert_true(eval_curves_of(e, &curves));
@@ -92,6 +92,12 @@ static void a_point_of_the_curve_is_the_mean_of_passes_of_one_size(void **state)
     /* 4 (1 - (1 - 2/4)^T) */
     assert_true(batch->reference[0] == 2 && batch->reference[1] == 3);
     assert_true(curve(&curves, "activation_batch_prefill")->reference[0] == 4 * (1 - 1 / 32.0));
+    /* by layer: 3, 4, 2 and 2, 3, 2 experts in three passes; of 2, 2 and 1 tokens */
+    layers = curve(&curves, "activation_layer_decode");
+    assert_int_equal(layers->count, 2);
+    assert_true(layers->x[0] == 1 && layers->y[0] == 3);
+    assert_true(layers->x[1] == 3 && fabs(layers->y[1] - 7 / 3.0) < 1e-12);
+    assert_true(fabs(layers->reference[1] - (3 + 3 + 2) / 3.0) < 1e-12);
     load = curve(&curves, "expert_load_decode");
     assert_int_equal(load->count, 2);
     assert_true(load->x[1] == 3 && load->y[1] == 2);

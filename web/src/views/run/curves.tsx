@@ -11,6 +11,15 @@ const batch = (phase: string): CurveNames => ({
   logarithmic: true,
 });
 
+const layer = (phase: string): CurveNames => ({
+  title: `Activated experts by layer, ${phase}`,
+  about: "distinct experts of the layer in a pass",
+  x: "layer",
+  y: "experts",
+  reference: "a router that chooses uniformly",
+  logarithmic: false,
+});
+
 const load = (phase: string): CurveNames => ({
   title: `Load by layer, ${phase}`,
   about: "the busiest expert's selections over the mean; 1 = even",
@@ -22,6 +31,8 @@ const load = (phase: string): CurveNames => ({
 const known: [id: string, names: CurveNames][] = [
   ["activation_batch_decode", batch("decode")],
   ["activation_batch_prefill", batch("prefill")],
+  ["activation_layer_decode", layer("decode")],
+  ["activation_layer_prefill", layer("prefill")],
   ["expert_load_decode", load("decode")],
   ["expert_load_prefill", load("prefill")],
 ];
