@@ -142,10 +142,9 @@ static struct cap_cost_pass pass_of(const struct cap_estimate_ask *ask,
         .logits_tokens = ask->batch,
         .context_sum = ask->batch * ask->context,
         .context_sum_windowed = ask->batch * (seen < ask->context ? seen : ask->context),
-        .attended_sum =
-            (int64_t)((double)ask->batch * cap_cost_attended(first, ask->context, ask->context)),
+        .attended_sum = (double)ask->batch * cap_cost_attended(first, ask->context, ask->context),
         .attended_sum_windowed =
-            (int64_t)((double)ask->batch * cap_cost_attended(first, ask->context, window)),
+            (double)ask->batch * cap_cost_attended(first, ask->context, window),
         .absorbed = ask->absorbed,
     };
 }

@@ -345,7 +345,7 @@ static double state_flops(const struct cap_model_attention *a)
 static void add_scores(const struct cap_model_attention *a, const struct cap_cost_pass *pass,
                        struct cap_cost_parts *io)
 {
-    double attended = (double)(a->window ? pass->attended_sum_windowed : pass->attended_sum);
+    double attended = a->window ? pass->attended_sum_windowed : pass->attended_sum;
 
     io->flops[CAP_PART_scores] += a->kind == CAP_ATTENTION_LINEAR
                                       ? state_flops(a) * (double)pass->tokens

@@ -77,8 +77,8 @@ struct cap_cost_pass {
     int64_t logits_tokens; /* for which the head ran */
     /* over sequences: keys present after the pass, which are read once */
     int64_t context_sum, context_sum_windowed;
-    /* over tokens: keys that each attends to */
-    int64_t attended_sum, attended_sum_windowed;
+    /* over tokens: keys that each attends to; they grow with the square of the context */
+    double attended_sum, attended_sum_windowed;
     const uint32_t *distinct_experts; /* [moe layers], in order of layers; NULL: */
     double distinct_mean;             /* in each of them */
     struct cap_cost_format format;

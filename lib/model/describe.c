@@ -13,7 +13,8 @@
 
 #include "model/family.h"
 
-enum { WIDTH_MAX = 1 << 20, HEADS_MAX = 4096, VOCAB_MAX = 1 << 24 };
+/* Within these no count of parameters is beyond an int64_t. */
+enum { WIDTH_MAX = 1 << 20, DIM_MAX = 1 << 14, HEADS_MAX = 4096, VOCAB_MAX = 1 << 24 };
 
 enum trait {
     TRAIT_BIAS_QKV = 1,
@@ -94,6 +95,12 @@ static bool need_width(const json_t *config, const char *key, int *out, struct c
     return need_any(config, KEYS(key), WIDTH_MAX, out, err);
 }
 
+/* Of a head. */
+static bool need_dim(const json_t *config, const char *key, int *out, struct cap_err *err)
+{
+    return need_any(config, KEYS(key), DIM_MAX, out, err);
+}
+
 /* ---- attention ---- */
 
 static bool read_gqa(const json_t *config, const struct shape_row *row,
@@ -109,11 +116,14 @@ static bool read_gqa(const json_t *config, const struct shape_row *row,
     a.kv_heads = a.heads;
     a.head_dim = model->hidden / a.heads;
     if (!read_any(config, KEYS("num_key_value_heads", "kv_n_heads"), HEADS_MAX, &a.kv_heads, err) ||
-        !read_any(config, KEYS("head_dim"), WIDTH_MAX, &a.head_dim, err) ||
+        !read_any(config, KEYS("head_dim"), DIM_MAX, &a.head_dim, err) ||
         !cap_keys_bool(config, "qkv_bias", &qkv_bias, err) ||
         !cap_keys_bool(config, "attention_bias", &bias, err) ||
         !cap_keys_bool(config, "use_qk_norm", &norm, err))
         return false;
+    if (a.head_dim < 1 || a.head_dim > DIM_MAX)
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "%d hidden numbers for %d heads", model->hidden,
+                        a.heads);
     if (a.heads % a.kv_heads != 0)
         return cap_fail(err, CAP_INVALID_ARGUMENT, "%d heads are not a multiple of %d for keys",
                         a.heads, a.kv_heads);
@@ -137,9 +147,9 @@ static bool read_mla(const json_t *config, struct cap_model_attention *out, stru
     if (!need_any(config, KEYS("num_attention_heads"), HEADS_MAX, &a.heads, err) ||
         !read_any(config, KEYS("q_lora_rank"), WIDTH_MAX, &a.q_rank, err) ||
         !need_width(config, "kv_lora_rank", &a.kv_rank, err) ||
-        !need_width(config, "qk_nope_head_dim", &nope, err) ||
-        !need_width(config, "qk_rope_head_dim", &a.rope_dim, err) ||
-        !need_width(config, "v_head_dim", &a.value_dim, err))
+        !need_dim(config, "qk_nope_head_dim", &nope, err) ||
+        !need_dim(config, "qk_rope_head_dim", &a.rope_dim, err) ||
+        !need_dim(config, "v_head_dim", &a.value_dim, err))
         return false;
     a.kv_heads = a.heads;
     a.head_dim = nope + a.rope_dim;
@@ -160,9 +170,9 @@ static bool read_linear(const json_t *config, const struct shape_row *row,
         a.qk_norm = CAP_QK_NORM_WHOLE;
     } else if (!need_any(config, KEYS("linear_num_value_heads"), HEADS_MAX, &a.heads, err) ||
                !need_any(config, KEYS("linear_num_key_heads"), HEADS_MAX, &a.kv_heads, err) ||
-               !need_width(config, "linear_key_head_dim", &a.head_dim, err) ||
-               !need_width(config, "linear_value_head_dim", &a.value_dim, err) ||
-               !need_width(config, "linear_conv_kernel_dim", &a.conv, err)) {
+               !need_dim(config, "linear_key_head_dim", &a.head_dim, err) ||
+               !need_dim(config, "linear_value_head_dim", &a.value_dim, err) ||
+               !need_dim(config, "linear_conv_kernel_dim", &a.conv, err)) {
         return false;
     }
     *out = a;
@@ -305,6 +315,9 @@ static bool read_shared(const json_t *config, const struct shape_row *row,
         io->shared_gate = row->traits & TRAIT_SWITCH;
         return need_width(config, key, &io->shared_inner, err);
     case SHARED_COUNT:
+        if (shape->shared.value > WIDTH_MAX / io->inner)
+            return cap_fail(err, CAP_INVALID_ARGUMENT, "%d shared experts of %d are too wide",
+                            shape->shared.value, io->inner);
         if (shape->shared.value > 0)
             io->shared_inner = shape->shared.value * io->inner;
         return true;
@@ -433,4 +446,13 @@ struct cap_model *cap_shape_model(const json_t *config, struct cap_err *err)
         return NULL;
     }
     return cap_take(model);
+}
+
+struct cap_model *cap_shape_open_model(const char *dir, struct cap_err *err)
+{
+    json_t *config = cap_keys_read_file(dir, "config.json", err);
+    struct cap_model *model = config ? cap_shape_model(config, err) : NULL;
+
+    json_decref(config);
+    return model;
 }

@@ -634,6 +634,9 @@ bool cap_shape_read(const json_t *whole, struct cap_shape *out, struct cap_err *
     if (out->experts.value > CAP_SHAPE_EXPERTS_MAX)
         return cap_fail(err, CAP_INVALID_ARGUMENT, "%d experts are more than %d",
                         out->experts.value, CAP_SHAPE_EXPERTS_MAX);
+    if (out->top_k.value > CAP_SHAPE_EXPERTS_MAX)
+        return cap_fail(err, CAP_INVALID_ARGUMENT, "%d experts a token are more than %d",
+                        out->top_k.value, CAP_SHAPE_EXPERTS_MAX);
     if (out->experts.value >= 0 && out->top_k.value > out->experts.value)
         return cap_fail(err, CAP_INVALID_ARGUMENT, "%d experts a token are more than all %d",
                         out->top_k.value, out->experts.value);

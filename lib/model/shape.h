@@ -56,5 +56,7 @@ bool cap_shape_open(const char *dir, struct cap_shape *out, struct cap_err *err)
  * with a sentence when a number that is needed is not said, or the family is not known. Free with
  * cap_model_free. */
 struct cap_model *cap_shape_model(const json_t *config, struct cap_err *err);
+/* The same of DIR/config.json. */
+struct cap_model *cap_shape_open_model(const char *dir, struct cap_err *err);
 
 #endif

@@ -6,10 +6,12 @@
  * that has one. */
 #include "model/stored.h"
 
+#include <ctype.h>
 #include <fnmatch.h>
 #include <limits.h>
 #include <regex.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/auto.h"
@@ -17,7 +19,9 @@
 #include "model/shape.h"
 #include "words/words.h"
 
-enum { NAME_BYTES = 160, F32_BITS = 32, F16_BITS = 16 };
+enum { NAME_BYTES = 160, PATTERN_BYTES = 512, F32_BITS = 32, F16_BITS = 16 };
+/* Of lists of modules; published files have a few hundred names. */
+enum { ENTRIES_MAX = 4096, REGEXES_MAX = 64 };
 
 struct scheme {
     enum cap_precision precision;
@@ -283,72 +287,130 @@ static bool has_words(const char *name, const char *part)
     return false;
 }
 
-static bool matches_regex(const char *pattern, const char *name, bool *out, struct cap_err *err)
-{
-    char anchored[512];
-    regex_t regex;
+/* What is left out: entries of lists, compiled once, since every layer asks for each. */
+struct left_out {
+    struct entry {
+        const char *text;
+        regex_t *regex; /* NULL: the text itself, or a glob */
+    } * entries;
+    size_t count;
+};
 
-    if (snprintf(anchored, sizeof anchored, "^(%s)", pattern) >= (int)sizeof anchored ||
-        regcomp(&regex, anchored, REG_EXTENDED | REG_NOSUB) != 0)
-        return cap_fail(err, CAP_UNIMPLEMENTED, "the pattern \"%.100s\" is not understood",
-                        pattern);
-    *out = regexec(&regex, name, 0, NULL, 0) == 0;
-    regfree(&regex);
+static void left_out_done(struct left_out *list)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (list->entries[i].regex) {
+            regfree(list->entries[i].regex);
+            free(list->entries[i].regex);
+        }
+    free(list->entries);
+}
+
+/* Repeated groups and references back may take for ever, and a config.json comes from strangers. */
+static bool is_costly(const char *pattern)
+{
+    for (; *pattern; pattern++)
+        if (*pattern == '{' || (*pattern == '\\' && isdigit((unsigned char)pattern[1])))
+            return true;
+    return false;
+}
+
+/* Python's patterns, as far as they are POSIX's. */
+static regex_t *compile(const char *pattern, struct cap_err *err)
+{
+    regex_t *regex = calloc(1, sizeof *regex);
+    char anchored[PATTERN_BYTES];
+
+    if (!regex)
+        abort();
+    if (!is_costly(pattern) &&
+        snprintf(anchored, sizeof anchored, "^(%s)", pattern) < (int)sizeof anchored &&
+        regcomp(regex, anchored, REG_EXTENDED | REG_NOSUB) == 0)
+        return regex;
+    free(regex);
+    cap_fail(err, CAP_UNIMPLEMENTED, "the pattern \"%.100s\" is not understood", pattern);
+    return NULL;
+}
+
+static bool add_entry(struct left_out *io, const char *text, bool is_regex, struct cap_err *err)
+{
+    struct entry *entry;
+    size_t regexes = 0;
+
+    for (size_t i = 0; i < io->count; i++)
+        regexes += io->entries[i].regex != NULL;
+    if (io->count == ENTRIES_MAX || (is_regex && regexes == REGEXES_MAX))
+        return cap_fail(err, CAP_UNIMPLEMENTED,
+                        "more than %d modules, or %d patterns, are left out of the quantisation",
+                        ENTRIES_MAX, REGEXES_MAX);
+    entry = &io->entries[io->count];
+    *entry = (struct entry){.text = text};
+    if (is_regex && !(entry->regex = compile(text, err)))
+        return false;
+    io->count++;
     return true;
 }
 
 /* "re:.*self_attn.*", "model.layers.*.self_attn", "mlp.gate", a whole name. */
-static bool matches(const char *entry, const char *name, bool *out, struct cap_err *err)
+static bool add_list(struct left_out *io, const json_t *list, struct cap_err *err)
 {
-    char glob[NAME_BYTES + 4];
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const char *text = json_string_value(json_array_get(list, i));
+        bool is_regex = text && strncmp(text, "re:", 3) == 0;
 
-    if (strncmp(entry, "re:", 3) == 0)
-        return matches_regex(entry + 3, name, out, err);
-    if (strchr(entry, '*')) {
-        snprintf(glob, sizeof glob, "%.*s*", NAME_BYTES, entry);
-        *out = fnmatch(entry, name, 0) == 0 || fnmatch(glob, name, 0) == 0;
-        return true;
-    }
-    *out = has_words(name, entry) || has_words(entry, name);
-    return true;
-}
-
-static bool matches_any(const json_t *list, const char *name, bool *out, struct cap_err *err)
-{
-    for (size_t i = 0; !*out && i < json_array_size(list); i++) {
-        const char *entry = json_string_value(json_array_get(list, i));
-
-        if (entry && !matches(entry, name, out, err))
+        if (text && !add_entry(io, is_regex ? text + 3 : text, is_regex, err))
             return false;
     }
     return true;
 }
 
 /* GPTQ's "dynamic": keys "-:REGEX" are left out. */
-static bool matches_dynamic(const json_t *dynamic, const char *name, bool *out, struct cap_err *err)
+static bool add_dynamic(struct left_out *io, const json_t *dynamic, struct cap_err *err)
 {
     const char *key;
     json_t *value;
 
     json_object_foreach((json_t *)dynamic, key, value)
     {
-        if (!*out && strncmp(key, "-:", 2) == 0 && !matches_regex(key + 2, name, out, err))
+        if (strncmp(key, "-:", 2) == 0 && !add_entry(io, key + 2, true, err))
             return false;
     }
     return true;
 }
 
-static bool is_left_out(const json_t *q, const char *name, bool *out, struct cap_err *err)
+static bool read_left_out(const json_t *q, struct left_out *out, struct cap_err *err)
 {
     static const char *const keys[] = {"modules_to_not_convert", "ignore", "ignored_layers",
                                        "exclude_modules", "llm_int8_skip_modules"};
     const json_t *inner = get(q, "quantization");
 
+    out->entries = calloc(ENTRIES_MAX, sizeof *out->entries);
+    if (!out->entries)
+        abort();
     for (size_t i = 0; i < CAP_COUNT_OF(keys); i++)
-        if (!matches_any(get(q, keys[i]), name, out, err) ||
-            !matches_any(get(inner, keys[i]), name, out, err))
+        if (!add_list(out, get(q, keys[i]), err) || !add_list(out, get(inner, keys[i]), err))
             return false;
-    return matches_dynamic(get(q, "dynamic"), name, out, err);
+    return add_dynamic(out, get(q, "dynamic"), err);
+}
+
+static bool matches(const struct entry *entry, const char *name)
+{
+    char glob[NAME_BYTES + 4];
+
+    if (entry->regex)
+        return regexec(entry->regex, name, 0, NULL, 0) == 0;
+    if (!strchr(entry->text, '*'))
+        return has_words(name, entry->text) || has_words(entry->text, name);
+    snprintf(glob, sizeof glob, "%.*s*", NAME_BYTES, entry->text);
+    return fnmatch(glob, name, 0) == 0;
+}
+
+static bool is_left_out(const struct left_out *list, const char *name)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (matches(&list->entries[i], name))
+            return true;
+    return false;
 }
 
 /* The names that a module of a kind has in one family or another, `%d` is the layer. */
@@ -384,12 +446,10 @@ static bool has_kind(const struct kind *kind, const struct cap_model_layer *l)
            (kind->where == IN_SHARED && routed && l->mlp.shared_inner > 0);
 }
 
-static bool layer_left_out(const json_t *q, const struct kind *kind, int layer, bool *out,
-                           struct cap_err *err)
+static bool layer_left_out(const struct left_out *list, const struct kind *kind, int layer)
 {
     char name[NAME_BYTES];
 
-    *out = false;
     for (int i = 0; i < NAMES_MAX && kind->names[i]; i++) {
         const char *rest = strstr(kind->names[i], "%d");
 
@@ -398,38 +458,36 @@ static bool layer_left_out(const json_t *q, const struct kind *kind, int layer, 
                      layer, rest + 2);
         else
             snprintf(name, sizeof name, "%s", kind->names[i]);
-        if (!is_left_out(q, name, out, err))
-            return false;
+        if (is_left_out(list, name))
+            return true;
     }
-    return true;
+    return false;
 }
 
 /* All layers must agree: one precision for each kind is what costs are counted with. */
-static bool kind_left_out(const json_t *q, const struct kind *kind, const struct cap_model *model,
-                          bool *out, struct cap_err *err)
+static bool kind_left_out(const struct left_out *list, const struct kind *kind,
+                          const struct cap_model *model, bool *out, struct cap_err *err)
 {
-    int asked = 0, out_count = 0;
-    bool left_out;
+    int asked = 0, left_out = 0;
 
-    if (kind->where == OUTSIDE)
-        return layer_left_out(q, kind, 0, out, err);
-    for (int i = 0; i < model->layer_count; i++) {
-        if (!has_kind(kind, &model->layers[i]))
-            continue;
-        if (!layer_left_out(q, kind, i, &left_out, err))
-            return false;
-        asked++;
-        out_count += left_out;
+    if (kind->where == OUTSIDE) {
+        *out = layer_left_out(list, kind, 0);
+        return true;
     }
-    if (out_count > 0 && out_count < asked)
+    for (int i = 0; i < model->layer_count; i++)
+        if (has_kind(kind, &model->layers[i])) {
+            asked++;
+            left_out += layer_left_out(list, kind, i);
+        }
+    if (left_out > 0 && left_out < asked)
         return cap_fail(err, CAP_UNIMPLEMENTED, "the %s of %d layers of %d are quantised, not all",
-                        kind->what, asked - out_count, asked);
-    *out = out_count > 0;
+                        kind->what, asked - left_out, asked);
+    *out = left_out > 0;
     return true;
 }
 
-static bool apply(const json_t *q, const struct scheme *scheme, const struct cap_model *model,
-                  struct cap_cost_format *io, struct cap_err *err)
+static bool apply(const struct left_out *list, const struct scheme *scheme,
+                  const struct cap_model *model, struct cap_cost_format *io, struct cap_err *err)
 {
     enum cap_precision *const targets[CAP_COUNT_OF(kinds)] = {
         &io->attention, &io->experts, &io->shared, &io->dense, &io->router, &io->head};
@@ -441,13 +499,25 @@ static bool apply(const json_t *q, const struct scheme *scheme, const struct cap
             (!scheme->router && targets[i] == &io->router) ||
             (!scheme->head && targets[i] == &io->head))
             continue;
-        if (!kind_left_out(q, &kinds[i], model, &left_out, err))
+        if (!kind_left_out(list, &kinds[i], model, &left_out, err))
             return false;
         if (!left_out)
             *targets[i] = scheme->precision;
     }
     io->scales = scheme->scales;
     return true;
+}
+
+static bool read_quantised(const json_t *q, const struct cap_model *model,
+                           struct cap_cost_format *io, struct cap_err *err)
+{
+    struct left_out list = {.count = 0};
+    struct scheme scheme;
+    bool ok = read_method(q, &scheme, err) && read_left_out(q, &list, err) &&
+              apply(&list, &scheme, model, io, err);
+
+    left_out_done(&list);
+    return ok;
 }
 
 /* ---- the whole ---- */
@@ -483,7 +553,6 @@ bool cap_stored_read(const json_t *config, const struct cap_model *model, struct
     enum cap_precision rest = read_dtype(config);
     bool said = rest != CAP_PRECISION_COUNT;
     struct cap_stored s = {.quantised = q != NULL};
-    struct scheme scheme;
 
     if (!said && !q)
         return cap_fail(err, CAP_INVALID_ARGUMENT,
@@ -492,7 +561,7 @@ bool cap_stored_read(const json_t *config, const struct cap_model *model, struct
     if (!said)
         rest = CAP_PRECISION_BF16;
     s.format = cap_cost_format_plain(rest);
-    if (q && (!read_method(q, &scheme, err) || !apply(q, &scheme, model, &s.format, err)))
+    if (q && !read_quantised(q, model, &s.format, err))
         return cap_fail_in(err, "quantization_config");
     s.weights = cap_model_moe_layers(model) > 0 ? s.format.experts : s.format.dense;
     s.cache = read_cache(q, rest);

@@ -1,9 +1,11 @@
 /* config.json from a stranger: whatever is accepted must be safe to compute with. */
+#include <math.h>
 #include <stdint.h>
 #include <stdlib.h>
 
 #include "base/auto.h"
 #include "base/python_json.h"
+#include "estimate/estimate.h"
 #include "model/cost.h"
 #include "model/shape.h"
 
@@ -21,6 +23,26 @@ static void compute(const struct cap_model *model)
 
         cap_rope_frequencies(&model->rope, model->layers[0].attention.head_dim, 100, frequencies);
     }
+}
+
+/* Costs of every family are counted from it, and what weights are stored in. */
+static void estimate(const json_t *config)
+{
+    struct cap_estimate_ask ask = {.config = config,
+                                   .hardware = "8x H100-SXM",
+                                   .batch = CAP_ESTIMATE_BATCH_MAX,
+                                   .context = CAP_ESTIMATE_CONTEXT_MAX,
+                                   .activated = -1,
+                                   .step_time_s = 1,
+                                   .prefill = true};
+    struct cap_estimate out;
+    struct cap_err err = {0};
+
+    if (!cap_estimate_make(&ask, &out, &err))
+        return;
+    for (int i = 0; i < CAP_ESTIMATE_COUNT; i++)
+        if (out.figures[i].known && !(out.figures[i].value >= 0 && isfinite(out.figures[i].value)))
+            abort();
 }
 
 static void check_shape(const json_t *config)
@@ -47,6 +69,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (json_is_object(config))
         check_shape(config);
+    if (json_is_object(config))
+        estimate(config);
     if (model)
         compute(model);
     cap_model_free(model);

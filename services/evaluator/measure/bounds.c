@@ -190,8 +190,14 @@ static void add_tokens(const struct cap_model *model, int64_t first, int64_t las
 
     io->tokens += (double)(last - first + 1);
     io->pass.tokens += last - first + 1;
-    io->pass.attended_sum += (int64_t)keys;
-    io->pass.attended_sum_windowed += (int64_t)seen;
+    io->pass.attended_sum += keys;
+    io->pass.attended_sum_windowed += seen;
+}
+
+/* A server may count what it likes. */
+static int64_t whole(double sum)
+{
+    return sum < 9e18 ? (int64_t)sum : INT64_MAX;
 }
 
 /* Each step of a request reads the keys that its token attends to. */
@@ -218,8 +224,8 @@ static struct work decode_work(const struct eval_evidence *e, const struct serve
     w.requests = (double)count;
     w.seconds = union_of(spans, count) / 1e6;
     w.pass.logits_tokens = w.pass.tokens;
-    w.pass.context_sum = w.pass.attended_sum;
-    w.pass.context_sum_windowed = w.pass.attended_sum_windowed;
+    w.pass.context_sum = whole(w.pass.attended_sum);
+    w.pass.context_sum_windowed = whole(w.pass.attended_sum_windowed);
     w.pass.absorbed = true; /* as servers decode */
     free(spans);
     return w;

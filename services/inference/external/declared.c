@@ -43,17 +43,12 @@ static bool read_shape(const json_t *config, struct infer_declared *out, struct 
 
 /* ---- parameters, of families that we know ---- */
 
-/* How the weights are stored changes no count. */
 static void read_parameters(const json_t *config, struct infer_declared *out)
 {
-    json_t *plain = json_deep_copy(config);
     struct cap_err err = {0};
-    CAP_AUTO(cap_model) model = NULL;
+    CAP_AUTO(cap_model) model = cap_shape_model(config, &err);
     struct cap_cost_parameters parameters;
 
-    json_object_del(plain, "quantization_config");
-    model = cap_model_parse(plain, NULL, &err);
-    json_decref(plain);
     if (!model) {
         snprintf(out->why_no_parameters, sizeof out->why_no_parameters, "%.*s",
                  (int)sizeof out->why_no_parameters - 1, err.text);
@@ -84,7 +79,7 @@ bool infer_declared_read(const char *config, struct infer_declared *out, struct 
         else if (!json_is_object(json))
             ok = cap_fail(err, CAP_INVALID_ARGUMENT, "not a JSON object");
         else if ((ok = read_shape(json, &declared, err)))
-            read_parameters(cap_shape_text_config(json), &declared);
+            read_parameters(json, &declared);
         json_decref(json);
     }
     if (ok)

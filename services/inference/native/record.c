@@ -95,8 +95,8 @@ static void add_item(struct cap_cost_pass *cost, const struct native_item *item,
     cost->context_sum_windowed += within(length, window > 0 ? window + item->rows - 1 : 0);
     for (int i = 0; i < item->rows; i++) {
         int64_t keys = length - i;
-        cost->attended_sum += keys;
-        cost->attended_sum_windowed += within(keys, window);
+        cost->attended_sum += (double)keys;
+        cost->attended_sum_windowed += (double)within(keys, window);
     }
 }
 

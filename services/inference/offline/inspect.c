@@ -238,6 +238,18 @@ static void add_known(struct inspection *in, json_t *shape, const char *key,
         json_array_append_new(in->notes, json_sprintf("%s is unknown: %s", key, known->why));
 }
 
+/* Of every family whose widths are known, whether our engine runs it or not. */
+static void add_sizes(struct inspection *in, json_t *shape, const char *dir)
+{
+    struct cap_err err = {0};
+    CAP_AUTO(cap_model) model = cap_shape_open_model(dir, &err);
+
+    if (model)
+        json_object_set_new(shape, "parameters", describe_parameters(model));
+    else
+        json_array_append_new(in->notes, json_sprintf("parameters are unknown: %s", err.text));
+}
+
 static void inspect_shape(struct inspection *in, const char *dir)
 {
     struct cap_shape shape;
@@ -260,6 +272,7 @@ static void inspect_shape(struct inspection *in, const char *dir)
             json_array_append_new(layers, json_integer(shape.moe_layer_ids[i]));
         json_object_set_new(out, "moe_layer_ids", layers);
     }
+    add_sizes(in, out, dir);
     json_object_set_new(in->out, "shape", out);
 }
 
@@ -411,6 +424,8 @@ static void print_shape(const json_t *found, FILE *out)
     static const char *const words[] = {"experts", "for each token", "shared",
                                         "layers with experts"};
     const json_t *shape = json_object_get(found, "shape");
+    const json_t *parameters = json_object_get(shape, "parameters");
+    char total[NUMBER_BYTES];
 
     if (!shape)
         return;
@@ -419,6 +434,10 @@ static void print_shape(const json_t *found, FILE *out)
     for (size_t i = 0; i < CAP_COUNT_OF(keys); i++)
         if (json_is_integer(json_object_get(shape, keys[i])))
             fprintf(out, ", %" PRId64 " %s", number(shape, keys[i]), words[i]);
+    if (parameters)
+        fprintf(out, ", %s parameters", grouped(number(parameters, "total"), total));
+    if (parameters)
+        fprintf(out, " (%s active)", grouped(number(parameters, "active"), total));
     fputc('\n', out);
 }
 

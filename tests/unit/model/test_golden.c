@@ -121,7 +121,7 @@ static struct cap_cost_parts cost_of(const struct cap_model *model, const struct
                                  .sequences = s->batch,
                                  .logits_tokens = s->batch,
                                  .context_sum = keys,
-                                 .attended_sum = keys,
+                                 .attended_sum = (double)keys,
                                  .distinct_mean = s->activated,
                                  .format = cap_cost_format_plain(s->precision),
                                  .kv_element_bytes = 2};

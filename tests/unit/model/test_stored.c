@@ -194,6 +194,28 @@ static void check_refused(const char *rest, const char *expected)
         fail_msg("\"%s\" does not say \"%s\"", err.text, expected);
 }
 
+/* A list with more entries, or a pattern that may take for ever, is refused before it is tried. */
+static void what_strangers_write_takes_no_time(void **state)
+{
+    json_t *config = published_json("{" SHAPE ",'torch_dtype':'bfloat16'}");
+    json_t *q = json_pack("{s:s, s:[]}", "quant_method", "fp8", "ignore");
+    struct cap_err err = {0};
+    CAP_AUTO(cap_model) model = cap_shape_model(config, &err);
+    struct cap_stored s;
+
+    (void)state;
+    for (int i = 0; i < 65; i++)
+        json_array_append_new(json_object_get(q, "ignore"), json_string("re:.*x"));
+    json_object_set_new(config, "quantization_config", q);
+    assert_false(cap_stored_read(config, model, &s, &err));
+    assert_non_null(strstr(err.text, "64 patterns"));
+    json_decref(config);
+    check_refused(",'quantization_config':{'quant_method':'fp8','ignore':['re:(a{999}){999}']}",
+                  "is not understood");
+    check_refused(",'quantization_config':{'quant_method':'fp8','ignore':['re:(a*)*\\\\1']}",
+                  "is not understood");
+}
+
 static void what_is_not_understood_is_a_sentence(void **state)
 {
     (void)state;
@@ -285,6 +307,7 @@ int main(void)
         cmocka_unit_test(trap_c19_nested_quantization_config_is_found),
         cmocka_unit_test(the_cache_is_quantised_only_where_the_file_says_so),
         cmocka_unit_test(what_is_not_understood_is_a_sentence),
+        cmocka_unit_test(what_strangers_write_takes_no_time),
         cmocka_unit_test(bytes_are_those_of_the_files),
     };
 
