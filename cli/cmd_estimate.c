@@ -214,7 +214,9 @@ int cli_cmd_estimate(struct cli_context *context, const struct cli_words *words,
     CAP_AUTO_MEM char *config = NULL;
 
     (void)words;
-    if (!read_options(&request, err) || !(config = read_config(cli_estimate_options.model, err)))
+    if (!read_options(&request, err))
+        return CLI_USAGE;
+    if (!(config = read_config(cli_estimate_options.model, err)))
         return cli_exit_of(err->code);
     request.model_config = config;
     if (!cap_estimate_answer(&request, arena, &reply, err))

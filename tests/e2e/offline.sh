@@ -10,6 +10,20 @@ expect 0 moecap model inspect "$model" --json
 says '4452032'
 [ "$(echo '"Question: 2+2?"' | moecap tokenize "$model" | head -c 1)" = '[' ] || fail "tokenize printed no list"
 
+# what a pass costs: from a folder or a config.json, with and without hardware; and what is refused
+expect 0 moecap estimate --model "$model" --context 57
+says 'qwen3_moe'
+says 'no hardware was named'
+expect 0 moecap estimate --model "$model/config.json" --hardware "8x H100-SXM" --batch 32 --context 512 --step-time 40ms --json
+says '"id":"smbu","value":2.756'
+says '"id":"kv_read"'
+expect 0 moecap estimate --model "$model" --hardware H200 --context 512 --phase prefill
+says 'bound by'
+expect 2 moecap estimate --model "$model"
+says 'context is missing'
+expect 3 moecap estimate --model "$model" --hardware "RTX 99" --context 57
+says 'unknown device "RTX 99"'
+
 echo '[1, 2, 3, 4, 5]' >"$state/tokens.json"
 expect 0 moecap model forward "$model" --tokens "$state/tokens.json" --logits "$state/logits.npy" \
     --experts "$state/experts.json" --greedy 4
