@@ -438,12 +438,14 @@ void eval_evidence_add_verdict(struct eval_evidence *e, const Moecap__V1__Verdic
 /* ---- passes ---- */
 
 /* Of what a pass reads, the cache may still hold at most its own size from the pass before. */
-static void add_traffic(struct eval_phase_sums *sums, uint64_t bytes, uint64_t cache_bytes)
+static void add_traffic(struct eval_phase_sums *sums, uint64_t bytes, uint64_t ns,
+                        uint64_t cache_bytes)
 {
-    if (bytes > cache_bytes)
-        sums->memory_bytes += bytes - cache_bytes;
-    else
-        sums->in_cache_passes++;
+    uint64_t of_memory = bytes > cache_bytes ? bytes - cache_bytes : 0;
+
+    sums->memory_bytes += of_memory;
+    sums->in_cache_passes += bytes <= cache_bytes;
+    eval_series_add(&sums->memory_by_ns, (double)of_memory, (double)ns);
 }
 
 static void add_work(struct eval_phase_sums *sums, const Moecap__V1__Pass *pass,
@@ -455,7 +457,7 @@ static void add_work(struct eval_phase_sums *sums, const Moecap__V1__Pass *pass,
         sums->kv_bytes += pass->kv_bytes;
         sums->bytes_passes++;
         sums->bytes_ns += pass->duration_ns;
-        add_traffic(sums, pass->weight_bytes + pass->kv_bytes, cache_bytes);
+        add_traffic(sums, pass->weight_bytes + pass->kv_bytes, pass->duration_ns, cache_bytes);
         eval_buckets_add(&sums->gb_s, EVAL_RATE_LOWEST,
                          ((double)pass->weight_bytes + (double)pass->kv_bytes) /
                              (double)pass->duration_ns);

@@ -216,8 +216,8 @@ struct eval_phase_sums {
     /* of the bytes, what a processor's last-level cache cannot have kept from the pass before */
     uint64_t memory_bytes, in_cache_passes;
     struct eval_buckets gb_s, gflop_s; /* of the passes, one by one */
-    struct eval_series tokens_by_ns, sequences_by_pass, experts_by_layer, bytes_by_ns, flops_by_ns,
-        bytes_by_pass;
+    struct eval_series tokens_by_ns, sequences_by_pass, experts_by_layer, bytes_by_ns, memory_by_ns,
+        flops_by_ns, bytes_by_pass;
 };
 
 struct eval_layer_counts {

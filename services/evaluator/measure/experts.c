@@ -204,6 +204,13 @@ static void measure_load(const struct eval_evidence *e, enum eval_phase phase,
     }
 }
 
+static void set_share(const struct eval_evidence *e, enum eval_phase phase, enum eval_figure_id id,
+                      struct eval_figures *f)
+{
+    set_load(e, id, eval_figure_value(f, ids[phase].activated) / e->run.experts, f);
+    eval_figure_between_series(f, id, &e->phases[phase].experts_by_layer, 1.0 / e->run.experts);
+}
+
 /* The share of the model's experts that a pass wakes: as valid as the number of them. */
 static void measure_share(const struct eval_evidence *e, enum eval_phase phase,
                           struct eval_figures *f)
@@ -215,7 +222,7 @@ static void measure_share(const struct eval_evidence *e, enum eval_phase phase,
     else if (e->run.experts == 0)
         eval_figure_none(f, id, "how many experts the model has is not known");
     else
-        set_load(e, id, eval_figure_value(f, of) / e->run.experts, f);
+        set_share(e, phase, id, f);
     if (f->rows[of].invalid)
         eval_figure_invalid(f, id, "%s", f->rows[of].reason);
 }

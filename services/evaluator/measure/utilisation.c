@@ -173,15 +173,16 @@ static void set_limit(struct eval_figures *f, enum eval_figure_id id, const stru
 
 /* ---- the passes ---- */
 
-/* `rate`, in GB/s or GFLOP/s, of the limit. */
+/* `rate`, in GB/s or GFLOP/s, of the limit; `series` is what it is the rate of. */
 static void set_share(struct eval_figures *f, enum eval_figure_id id, double rate,
-                      const struct limit *limit)
+                      const struct eval_series *series, const struct limit *limit)
 {
     if (limit->reason) {
         eval_figure_none(f, id, limit->reason);
         return;
     }
     eval_figure_set(f, id, rate / limit->value);
+    eval_figure_between_series(f, id, series, 1 / limit->value);
     if (limit->declared)
         eval_figure_declared(f, id);
     if (rate > limit->value)
@@ -204,7 +205,8 @@ static void measure_bytes(const struct eval_evidence *e, struct eval_figures *f,
         eval_figure_none(f, id, problem ? problem : no_cache);
         return;
     }
-    set_share(f, id, bytes / (double)s->bytes_ns, limit);
+    set_share(f, id, bytes / (double)s->bytes_ns, all_in_cache ? &s->bytes_by_ns : &s->memory_by_ns,
+              limit);
     if (all_in_cache && eval_figure_has(f, id))
         eval_figure_invalid(f, id,
                             "what a pass reads fits in the last-level cache of %.3g MB: it is "
@@ -221,7 +223,7 @@ static void measure_flops(const struct eval_evidence *e, struct eval_figures *f,
     if (problem)
         eval_figure_none(f, id, problem);
     else
-        set_share(f, id, s->flops / (double)s->flops_ns, limit);
+        set_share(f, id, s->flops / (double)s->flops_ns, &s->flops_by_ns, limit);
 }
 
 void eval_measure_utilisation(struct eval_evidence *e, struct eval_figures *f)

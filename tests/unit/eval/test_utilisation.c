@@ -258,6 +258,24 @@ static void trap_d17_it_is_a_sum_over_a_sum_not_a_mean_of_ratios(void **state)
     assert_figure(e, "smfu_decode_attainable", 0.04, "derived");
 }
 
+/* Sixteen passes, of which every third is three times as fast. */
+static void a_utilisation_is_as_sure_as_its_rate(void **state)
+{
+    struct told told;
+    CAP_AUTO(eval_evidence) e = NULL;
+
+    (void)state;
+    tell(&told);
+    e = evidence_of(&told);
+    for (int i = 0; i < 16; i++)
+        add_pass(e, DECODE, 3, 4, i % 3 ? 50 : 17);
+    const Moecap__V1__Figure *smbu = figure(e, "smbu_decode_attainable"),
+                             *rate = figure(e, "decode_gb_per_s");
+    assert_true(smbu->low < smbu->value && smbu->value < smbu->high);
+    assert_true(fabs(smbu->high / smbu->value - rate->high / rate->value) < 1e-9);
+    assert_true(figure(e, "smfu_decode_attainable")->opt_low_case != 0);
+}
+
 static void trap_c10_a_pass_without_duration_lends_no_work(void **state)
 {
     struct told told;
@@ -570,6 +588,7 @@ int main(void)
         cmocka_unit_test(the_distribution_over_passes_is_kept),
         cmocka_unit_test(trap_d16_a_mixed_pass_is_in_neither_phase),
         cmocka_unit_test(trap_d17_it_is_a_sum_over_a_sum_not_a_mean_of_ratios),
+        cmocka_unit_test(a_utilisation_is_as_sure_as_its_rate),
         cmocka_unit_test(trap_c10_a_pass_without_duration_lends_no_work),
         cmocka_unit_test(trap_t2_sequences_of_a_pass_multiply_nothing),
         cmocka_unit_test(trap_c25_an_unknown_peak_takes_no_other_figure_with_it),
