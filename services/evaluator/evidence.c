@@ -542,4 +542,7 @@ void eval_evidence_add(struct eval_evidence *e, const Moecap__V1__Evidence *evid
         eval_evidence_add_pass(e, evidence->passes[i]);
     for (size_t i = 0; i < evidence->n_expert_counts; i++)
         eval_evidence_add_counts(e, evidence->expert_counts[i]);
+    for (size_t i = 0; i < evidence->n_power; i++)
+        eval_power_add(&e->power, evidence->power[i]->device, evidence->power[i]->at_us,
+                       evidence->power[i]->watts);
 }

@@ -244,6 +244,20 @@ struct eval_activation { /* of one phase, without warm-up */
     struct eval_layer_counts layers[EVAL_LAYERS_MAX];
 };
 
+/* Power of all devices together over the time of the run: joules in stretches of one length, which
+ * doubles when the run outgrows them (measure/power.c). */
+enum { EVAL_POWER_STRETCHES = 512, EVAL_POWER_NAME_BYTES = 48 };
+#define EVAL_POWER_US_MAX ((int64_t)1 << 52) /* of a run: more than a hundred years */
+struct eval_power {
+    struct {
+        char name[EVAL_POWER_NAME_BYTES];
+        int64_t at_us; /* of its last sample */
+    } devices[EVAL_ENERGY_MAX];
+    size_t device_count;
+    double joules[EVAL_POWER_STRETCHES];
+    int64_t stretch_us; /* 0: nothing came yet */
+};
+
 struct eval_evidence {
     struct eval_run run;
     uint64_t answers, served, completed, truncated, failed;
@@ -269,6 +283,7 @@ struct eval_evidence {
     uint64_t passes, warm_up_passes;
     struct eval_phase_sums phases[EVAL_PHASE_COUNT];
     struct eval_activation activation[EVAL_PHASE_COUNT];
+    struct eval_power power;
     bool counts_overflowed;
     struct eval_audit audit;
 };
@@ -446,6 +461,14 @@ struct eval_curves {
     size_t count;
     struct cap_arena *arena;
 };
+/* A sample tells the mean power of a device since its sample before, or since the run began. */
+void eval_power_add(struct eval_power *power, const char *device, int64_t at_us, double watts);
+/* For x, y and reference of a curve: seconds, watts, and idle power where it is known; how many
+ * points. Only what every device was measured over. */
+size_t eval_power_points(const struct eval_evidence *e, double *out_s, double *out_watts);
+/* Idle power of the devices that were measured; NAN when it is not known of one. */
+double eval_power_idle(const struct eval_evidence *e);
+
 /* Every curve that has a point. False when the arena is full. */
 bool eval_curves_of(const struct eval_evidence *e, struct eval_curves *out);
 

@@ -43,6 +43,7 @@ async function addresses() {
       experts: `/runs/${native.run_id}?show=experts`,
       utilisation: `/runs/${native.run_id}?show=utilisation`,
       cost: `/runs/${native.run_id}?show=cost&price=5000&device_watts=200`,
+      energy: `/runs/${native.run_id}?show=energy`,
       provenance: `/runs/${native.run_id}?show=provenance`,
       declared: `/runs/${failed.run_id}?show=provenance`,
     },

@@ -34,6 +34,7 @@ const views = {
   "a run's experts": "/runs/OWN?show=experts",
   "a run's utilisation": "/runs/OWN?show=utilisation",
   "a run's cost": "/runs/OWN?show=cost&price=5000&device_watts=200",
+  "a run's energy": "/runs/OWN?show=energy",
   "a run without a price": "/runs/OWN?show=cost",
   "a run without experts": `${large}?show=experts`,
   "a run's provenance": "/runs/OWN?show=provenance",

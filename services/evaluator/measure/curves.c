@@ -5,7 +5,11 @@
  *     activation_layer_PHASE   distinct experts of each layer in a pass, likewise
  *     expert_load_PHASE        the busiest expert's selections / the mean, layer by layer
  *
+ *     power_over_time          what all devices that were measured drew together, beside idle power
+ *
  * A curve without a point is left out: the figure of the same thing says why. */
+#include <math.h>
+
 #include "measure.h"
 
 static const struct {
@@ -134,6 +138,28 @@ static bool add_load(const struct eval_evidence *e, enum eval_phase phase,
     return true;
 }
 
+/* Beside it a line for what the same devices draw while nothing runs. */
+static bool add_power(const struct eval_evidence *e, struct eval_curves *curves)
+{
+    struct eval_curve *curve =
+        begin(curves, &(struct eval_curve){.id = "power_over_time", .x_unit = "s", .y_unit = "W"});
+    double idle = eval_power_idle(e);
+
+    if (!curve)
+        return false;
+    curve->count = eval_power_points(e, curve->x, curve->y);
+    if (curve->count > 0 && isfinite(idle)) {
+        curve->reference =
+            cap_arena_array(curves->arena, EVAL_POINTS_MAX, sizeof *curve->reference);
+        if (!curve->reference)
+            return false;
+        for (size_t i = 0; i < curve->count; i++)
+            curve->reference[i] = idle;
+    }
+    end(curves, curve);
+    return true;
+}
+
 bool eval_curves_of(const struct eval_evidence *e, struct eval_curves *out)
 {
     bool counted_twice = e->run.attempts > 1; /* see experts.c */
@@ -143,5 +169,5 @@ bool eval_curves_of(const struct eval_evidence *e, struct eval_curves *out)
             !add_layers(e, (enum eval_phase)phase, out) ||
             (!counted_twice && !add_load(e, (enum eval_phase)phase, out)))
             return false;
-    return true;
+    return add_power(e, out);
 }

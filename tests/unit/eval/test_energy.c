@@ -530,6 +530,62 @@ static void nameplate_power_is_a_labelled_fallback_and_in_no_measured_figure(voi
     assert_none(s, "energy_j_nameplate", "no board power known for a box of my own");
 }
 
+/* ---- power over time ---- */
+
+static const Moecap__V1__Curve *power_curve(const Moecap__V1__Summary *summary)
+{
+    for (size_t i = 0; i < summary->n_curves; i++)
+        if (strcmp(summary->curves[i]->id, "power_over_time") == 0)
+            return summary->curves[i];
+    return NULL;
+}
+
+static void power_over_time_adds_up_the_devices(void **state)
+{
+    struct told t;
+    Moecap__V1__Summary *summary = cap_arena_alloc(arena, sizeof *summary);
+    const Moecap__V1__Curve *curve;
+
+    (void)state;
+    worked(&t);
+    CAP_AUTO(eval_evidence) e = evidence_of(&t, 2);
+    eval_power_add(&e->power, "gpu0", 1500000, 100); /* 1.5 s at 100 W, 1.5 s at 300 W */
+    eval_power_add(&e->power, "gpu0", 3000000, 300);
+    eval_power_add(&e->power, "gpu1", 2500000, 10);
+    eval_power_add(&e->power, "gpu1", 2500000, 1e9); /* the same moment again */
+    eval_power_add(&e->power, "gpu1", -1, 1e9);
+    assert_true(eval_measure(e, arena, summary));
+    curve = power_curve(summary);
+    assert_non_null(curve);
+    assert_int_equal(curve->n_x, 2); /* of the third second gpu1 tells only half */
+    assert_true(curve->x[0] == 0.5 && curve->x[1] == 1.5);
+    assert_true(fabs(curve->y[0] - 110) < 1e-9);
+    assert_true(fabs(curve->y[1] - 210) < 1e-9);
+    assert_true(curve->reference[1] == 215);
+    e->run.attempts = 2; /* times of two attempts are not one curve */
+    assert_true(eval_measure(e, arena, summary));
+    assert_null(power_curve(summary));
+}
+
+static void power_of_a_long_run_keeps_its_energy(void **state)
+{
+    struct eval_evidence *e = eval_evidence_new(&(struct eval_run){.attempts = 1});
+    double s[EVAL_POWER_STRETCHES], watts[EVAL_POWER_STRETCHES], joules = 0;
+    size_t count;
+
+    (void)state;
+    for (int64_t i = 1; i <= 4096; i++)
+        eval_power_add(&e->power, "gpu0", i * 1000000, (double)(i % 7));
+    count = eval_power_points(e, s, watts);
+    assert_int_equal(count, 512);
+    for (size_t i = 0; i < count; i++)
+        joules += watts[i] * 8;
+    assert_true(fabs(joules - 12286) < 1e-6);        /* the sum of i % 7 */
+    eval_power_add(&e->power, "gpu0", INT64_MAX, 1); /* no such time */
+    assert_int_equal(eval_power_points(e, s, watts), 512);
+    eval_evidence_free(e);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -552,6 +608,8 @@ int main(void)
         cmocka_unit_test(energy_of_an_exporter_is_marked),
         cmocka_unit_test(energy_of_a_busy_host_is_marked),
         cmocka_unit_test(nameplate_power_is_a_labelled_fallback_and_in_no_measured_figure),
+        cmocka_unit_test(power_over_time_adds_up_the_devices),
+        cmocka_unit_test(power_of_a_long_run_keeps_its_energy),
         cmocka_unit_test(scoring_has_energy_per_token_but_none_per_output_token),
     };
 

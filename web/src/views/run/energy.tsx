@@ -3,6 +3,7 @@
 import { figureOf, reasonOf } from "../../lib/figures.ts";
 import { short } from "../../lib/format.ts";
 import type { EnergyReading, Figure, Run } from "../../lib/types.ts";
+import { CurveChart, type CurveNames } from "../../ui/curve.tsx";
 import { FigureValue } from "../../ui/figure.tsx";
 
 const tiles: [id: string, title: string][] = [
@@ -15,6 +16,7 @@ const tiles: [id: string, title: string][] = [
 export function Energy({ run }: { run: Run }) {
   const { row } = run;
   const readings = row.report?.energy ?? [];
+  const curve = run.curves?.find((c) => c.id === "power_over_time" && c.x.length > 1);
   if (row.figures.length === 0) return <p class="soft">Energy appears when the run has ended.</p>;
   return (
     <div data-testid="energy">
@@ -24,6 +26,11 @@ export function Energy({ run }: { run: Run }) {
         ))}
       </dl>
       <h2>Devices</h2>
+      {curve && (
+        <div class="card">
+          <CurveChart curve={curve} names={overTime} />
+        </div>
+      )}
       {readings.length > 0 ? <Devices readings={readings} /> : <p class="soft">The node did not measure power.</p>}
       <p class="soft">
         Energy of the machine from the first request to the last end, without power supply, fans and disks; all figures
@@ -32,6 +39,15 @@ export function Energy({ run }: { run: Run }) {
     </div>
   );
 }
+
+const overTime: CurveNames = {
+  title: "Power over time",
+  about: "all devices that were measured, together",
+  x: "s",
+  y: "W",
+  reference: "idle",
+  logarithmic: false,
+};
 
 const isKnown = (f: Figure | undefined): boolean => f?.value !== undefined && !f.invalid;
 const nameplates: Record<string, string> = {
