@@ -140,6 +140,19 @@ static int64_t id_at(const struct table *t, size_t index)
     return id;
 }
 
+/* A token's experts are different ones. A table that was never filled says that each token chose
+ * expert 0 again and again, and would be counted as a very uneven router. */
+static bool check_token(const struct table *t, size_t start, struct cap_err *err)
+{
+    for (size_t k = 1; k < (size_t)t->top_k; k++)
+        for (size_t other = 0; other < k; other++)
+            if (id_at(t, start + k) == id_at(t, start + other))
+                return cap_fail(err, CAP_DATA_LOSS,
+                                "the server says that one token chose expert %lld twice",
+                                (long long)id_at(t, start + k));
+    return true;
+}
+
 static bool count_row(const struct table *t, int64_t row, const struct infer_declared *declared,
                       uint32_t *sums, struct cap_err *err)
 {
@@ -147,6 +160,8 @@ static bool count_row(const struct table *t, int64_t row, const struct infer_dec
         int layer = t->layers == declared->layers ? declared->moe_layer_ids[i] : i;
         size_t start = ((size_t)row * (size_t)t->layers + (size_t)layer) * (size_t)t->top_k;
 
+        if (!check_token(t, start, err))
+            return false;
         for (size_t k = 0; k < (size_t)t->top_k; k++) {
             int64_t id = id_at(t, start + k);
 

@@ -59,16 +59,23 @@ static int32_t chosen(int row, int layer, int k)
     return layer == 0 ? 99 : (row + layer + k) % 4;
 }
 
-/* Raw int32, as SGLang sends it. */
-static void raw_routing(int rows, char *out)
+static size_t fill_ids(int rows, int32_t *out)
 {
-    int32_t ids[16 * 3 * 2];
     size_t count = 0;
 
     for (int row = 0; row < rows; row++)
         for (int layer = 0; layer < 3; layer++)
             for (int k = 0; k < 2; k++)
-                ids[count++] = chosen(row, layer, k);
+                out[count++] = chosen(row, layer, k);
+    return count;
+}
+
+/* Raw int32, as SGLang sends it. */
+static void raw_routing(int rows, char *out)
+{
+    int32_t ids[16 * 3 * 2];
+    size_t count = fill_ids(rows, ids);
+
     to_base64((const uint8_t *)ids, count * 4, out);
 }
 
@@ -142,7 +149,7 @@ static void what_cannot_be_is_refused(void **state)
     struct infer_declared declared;
     struct infer_routed routed = {.given = false};
     struct cap_err err = {0};
-    int32_t ids[6 * 3 * 2] = {0};
+    int32_t ids[6 * 3 * 2];
     char text[1024];
 
     (void)state;
@@ -161,6 +168,7 @@ static void what_cannot_be_is_refused(void **state)
     assert_false(infer_routed_read(text, strlen(text), true, &declared, &counts, &routed, &err));
     assert_non_null(strstr(err.text, "not an .npy file"));
     cap_err_clear(&err);
+    fill_ids(6, ids);
     ids[2 * 6 + 3] = 4; /* of four experts */
     to_base64((const uint8_t *)ids, sizeof ids, text);
     assert_false(infer_routed_read(text, strlen(text), false, &declared, &counts, &routed, &err));
@@ -169,6 +177,24 @@ static void what_cannot_be_is_refused(void **state)
     ids[2 * 6 + 3] = -1;
     to_base64((const uint8_t *)ids, sizeof ids, text);
     assert_false(infer_routed_read(text, strlen(text), false, &declared, &counts, &routed, &err));
+    infer_routed_done(&routed);
+}
+
+/* A model that takes another path through the server than the one that records. */
+static void trap_c37_a_table_that_was_never_filled_is_no_routing(void **state)
+{
+    const struct infer_routed_counts counts = {3, 4, -1};
+    const int32_t zeros[6 * 3 * 2] = {0};
+    struct infer_declared declared;
+    struct infer_routed routed = {.given = false};
+    struct cap_err err = {0};
+    char text[1024];
+
+    (void)state;
+    assert_true(infer_declared_read(config, &declared, &err));
+    to_base64((const uint8_t *)zeros, sizeof zeros, text);
+    assert_false(infer_routed_read(text, strlen(text), false, &declared, &counts, &routed, &err));
+    assert_string_equal(err.text, "the server says that one token chose expert 0 twice");
     infer_routed_done(&routed);
 }
 
@@ -582,6 +608,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(both_encodings_give_the_same_counts),
         cmocka_unit_test(what_cannot_be_is_refused),
+        TEST(trap_c37_a_table_that_was_never_filled_is_no_routing),
         TEST(routing_that_holds_nuls_is_no_base64),
         TEST(sglang_gives_routing_in_the_stream),
         TEST(routing_that_is_not_offered_says_what_is_missing),
