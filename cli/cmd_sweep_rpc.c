@@ -4,6 +4,7 @@
  * columns: so it does not matter whether the evaluations were submitted together. A load meets the
  * objective when the share of requests that do (slo_met) reaches --attain. The highest one that
  * does is told with the next one above it: an answer without its other side could be luck. */
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -220,6 +221,7 @@ static void render_sweep(struct rows *rows, double attain, unsigned width, struc
     struct cli_table_out table;
     size_t dispensable[3];
 
+    assert(rows->count > 0); /* an evaluation without runs is refused */
     find_varied(rows);
     ordered = rows;
     qsort(rows->items, rows->count, sizeof(void *), by_values);

@@ -51,6 +51,14 @@ void infer_load_started(struct infer_load *load)
         set_next_due(load);
 }
 
+int64_t infer_load_sent_ns(int64_t due_ns, int64_t now_ns, int64_t pass_started_ns,
+                           int64_t pass_ended_ns)
+{
+    bool waited_for_pass = due_ns >= pass_started_ns && due_ns < pass_ended_ns;
+
+    return waited_for_pass ? due_ns + (now_ns - pass_ended_ns) : now_ns;
+}
+
 void infer_load_ended(struct infer_load *load)
 {
     assert(load->in_flight > 0);

@@ -55,6 +55,7 @@ struct shard {
     struct infer_engine_report engine_report;
     struct infer_load load;
     struct infer_self self;
+    int64_t pass_started_ns, pass_ended_ns; /* the last one */
     struct infer_in_flight *
         *in_flights; /* [prompt_count], by the prompt's index; NULL = not in flight */
     int next_prompt;
@@ -245,7 +246,9 @@ static void start_request(struct shard *shard, int64_t due_ns)
 
     if (shard->load.in_flight == 0)
         shard->heard_ns = now;
-    shard->in_flights[index] = infer_in_flight_new(prompt, due_ns, now);
+    shard->in_flights[index] = infer_in_flight_new(
+        prompt, due_ns,
+        infer_load_sent_ns(due_ns, now, shard->pass_started_ns, shard->pass_ended_ns));
     infer_load_started(&shard->load);
     infer_self_out(&shard->self);
     ok = shard->engine->ops->submit(shard->engine, &prompt->request, &err);
@@ -296,6 +299,8 @@ static void take_tokens(struct shard *shard, const struct infer_event *event)
 static void take_pass(struct shard *shard, const struct infer_pass *pass)
 {
     note_row(shard);
+    shard->pass_started_ns = pass->started_ns;
+    shard->pass_ended_ns = now_ns(shard);
     infer_rows_pass(&shard->rows, pass, (pass->started_ns - shard->start_ns) / 1000, false);
     infer_expert_sums_pass(&shard->sums, pass);
 }

@@ -91,6 +91,11 @@ void infer_load_open(struct infer_load *load, const struct cap_arrivals_form *fo
 bool infer_load_due(struct infer_load *load, int64_t now_ns, int64_t *out_due_ns);
 void infer_load_started(struct infer_load *load);
 void infer_load_ended(struct infer_load *load);
+/* When a request that is handed over now counts as sent. An engine that computes in this thread
+ * takes nothing while it does: what was due during its last pass waited in its queue, and only
+ * what came after the pass is the node's delay. No pass: pass_started_ns = pass_ended_ns = 0. */
+int64_t infer_load_sent_ns(int64_t due_ns, int64_t now_ns, int64_t pass_started_ns,
+                           int64_t pass_ended_ns);
 /* How long until infer_load_due may change by time alone; INT64_MAX when only an end changes it. */
 int64_t infer_load_wait_ns(const struct infer_load *load, int64_t now_ns);
 

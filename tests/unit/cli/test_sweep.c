@@ -5,8 +5,9 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <math.h>
 
-#include "cli/cmd_sweep_rpc.c"
+#include "cli/cmd_sweep_rpc.c" // NOLINT(bugprone-suspicious-include)
 #include "cli/sweep.h"
 
 static struct cap_arena *arena;
@@ -105,7 +106,8 @@ static struct cli_search search_up_to(const char *text, double limit)
 static void a_search_closes_in_on_the_highest_load(void **state)
 {
     (void)state;
-    for (double limit = 1; limit < 100; limit *= 1.3) {
+    for (int i = 0; i < 17; i++) {
+        double limit = pow(1.3, i);
         struct cli_search search = search_up_to("rate=1..100", limit);
 
         assert_true(search.runs <= CLI_SEARCH_RUNS_MAX);

@@ -66,9 +66,10 @@ static struct infer_engine *tiny;
 
 static int open_tiny(void **state)
 {
-    struct infer_engine_options options = {.precision = "f32", .concurrency = 2, .threads = 1};
+    static char dir[512];
+    static struct infer_engine_options options = {
+        .precision = "f32", .concurrency = 2, .threads = 1};
     struct cap_err err = {0};
-    char dir[512];
 
     (void)state;
     snprintf(dir, sizeof dir, "%s/models/moecap-tiny", getenv("MOECAP_SOURCE_DIR"));

@@ -130,6 +130,17 @@ static void an_open_loop_sends_when_due_whatever_is_in_flight(void **state)
     assert_int_equal(load.held_count, 0);
 }
 
+/* A server would have put the request into its queue while the pass ran; so does this. */
+static void what_a_pass_delays_is_the_engines_queue_and_not_the_nodes_delay(void **state)
+{
+    (void)state;
+    assert_int_equal(infer_load_sent_ns(150, 210, 100, 200), 160);
+    assert_int_equal(infer_load_sent_ns(100, 210, 100, 200), 110);
+    assert_int_equal(infer_load_sent_ns(200, 210, 100, 200), 210); /* due after the pass */
+    assert_int_equal(infer_load_sent_ns(90, 210, 100, 200), 210);  /* late before it began */
+    assert_int_equal(infer_load_sent_ns(90, 95, 0, 0), 95);
+}
+
 static void a_replay_ends_with_its_times(void **state)
 {
     static const double times[] = {0, 0.5};
@@ -619,6 +630,7 @@ int main(void)
         cmocka_unit_test(open_loop_counts_a_late_start_from_when_it_was_due),
         cmocka_unit_test(closed_loop_is_never_above_and_full_while_work_is_left),
         cmocka_unit_test(an_open_loop_sends_when_due_whatever_is_in_flight),
+        cmocka_unit_test(what_a_pass_delays_is_the_engines_queue_and_not_the_nodes_delay),
         cmocka_unit_test(a_replay_ends_with_its_times),
         cmocka_unit_test(the_node_is_busy_when_neither_in_the_engine_nor_asleep),
         cmocka_unit_test(runnable_threads_are_read_from_the_kernels_line),
