@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "base/auto.h"
 #include "cmd.h"
+#include "suite.h"
 
 struct cli_profile_options cli_profile_options;
 
@@ -59,11 +60,25 @@ static void make_render(const struct cli_profile_options *o, struct line *out)
     add_text(out, "--tasks", o->tasks);
 }
 
+/* A folder; a name without one is a model that comes with the program. */
+static const char *find_model(const struct cli_context *context, const char *model,
+                              struct cap_arena *arena)
+{
+    char shipped[CLI_PATH_BYTES];
+    const char *path;
+
+    if (strchr(model, '/') || access(model, F_OK) == 0 ||
+        !cli_find_shipped(context, "models", shipped))
+        return model;
+    path = cap_arena_printf(arena, "%s/%s", shipped, model);
+    return path && access(path, F_OK) == 0 ? path : model;
+}
+
 static void make_profile(const struct cli_context *context, const struct cli_profile_options *o,
                          struct line *out)
 {
     add(out, "profile");
-    add_text(out, "--model", o->model);
+    add_text(out, "--model", find_model(context, o->model, out->arena));
     add_text(out, "--name", o->name);
     add_number(out, "--batch-size", o->batch_size);
     add_text(out, "--prompts", "-");

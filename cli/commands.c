@@ -609,7 +609,7 @@ static const struct cli_command routing = {
 
 static const struct cli_option profile_options[] = {
     CLI_OPTION(struct cli_profile_options, model, "model", NULL, CLI_TEXT, "DIR",
-               "a checkpoint that our engine runs"),
+               "a checkpoint that our engine runs, or the name of a shipped one"),
     CLI_OPTION(struct cli_profile_options, task, "task", NULL, CLI_TEXT, "NAME",
                "a task, or its YAML file"),
     CLI_OPTION_GIVEN(struct cli_profile_options, batch_size, has_batch_size, "batch-size", CLI_INT,

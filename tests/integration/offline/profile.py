@@ -142,6 +142,8 @@ def check_names(out):
     done = profile(out, 4, "--tp", 2, "--name", "some-org/some-model")
     path = f"{out}/activation_profiling_expert_count/some-org/some-model_dataset_gsm-mini_bs4_tp2_expert_counts.csv"
     check("names", done.returncode == 0 and os.path.exists(path), done.stderr)
+    done = moecap("profile", "--model", "moecap-tiny", "--batch-size", 2, "--task", "gsm-mini", "--limit", 2, "--output", out)
+    check("a shipped model by its name", os.path.exists(f"{out}/activation_profiling_results/models/moecap-tiny.csv"), done.stderr)
     hub = os.path.join(out, "models--Qwen--Tiny-MoE/snapshots")
     os.makedirs(hub)
     shutil.copytree(MODEL, hub + "/0123abcd")
