@@ -75,11 +75,6 @@ void cap_sha256_hex(const void *data, size_t length, char out[CAP_SHA256_HEX_BYT
     cap_hex(bytes, sizeof bytes, out);
 }
 
-bool cap_sha256_file(const char *path, char out[CAP_SHA256_HEX_BYTES], struct cap_err *err)
-{
-    return cap_sha256_file_unless(path, NULL, NULL, out, err);
-}
-
 bool cap_sha256_file_unless(const char *path, bool (*unwanted)(void *arg), void *arg,
                             char out[CAP_SHA256_HEX_BYTES], struct cap_err *err)
 {

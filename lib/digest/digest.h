@@ -27,9 +27,8 @@ void cap_digest_end(struct cap_digest *digest, uint8_t out[CAP_SHA256_BYTES]);
 void cap_sha256(const void *data, size_t length, uint8_t out[CAP_SHA256_BYTES]);
 void cap_sha256_hex(const void *data, size_t length, char out[CAP_SHA256_HEX_BYTES]);
 void cap_hex(const uint8_t *bytes, size_t length, char *out); /* 2 * length + 1 bytes */
-/* Of a file's content, read in pieces. A pipe or a device is refused, never waited for. */
-bool cap_sha256_file(const char *path, char out[CAP_SHA256_HEX_BYTES], struct cap_err *err);
-/* The same, unless `unwanted` (may be NULL), asked every 16 MiB, says so: then CANCELLED. */
+/* Of a file's content, read in pieces, unless `unwanted` (may be NULL), asked every 16 MiB, says
+ * so: then CANCELLED. A pipe or a device is refused, never waited for. */
 bool cap_sha256_file_unless(const char *path, bool (*unwanted)(void *arg), void *arg,
                             char out[CAP_SHA256_HEX_BYTES], struct cap_err *err);
 

@@ -101,17 +101,6 @@ void cap_rpc_cancel(struct cap_rpc_call *call)
     pthread_mutex_unlock(&call->lock);
 }
 
-int64_t cap_rpc_time_left_ms(struct cap_rpc_call *call)
-{
-    gpr_timespec deadline = gpr_convert_clock_type(call->deadline, GPR_CLOCK_MONOTONIC);
-    gpr_timespec left;
-
-    if (gpr_time_cmp(deadline, gpr_inf_future(GPR_CLOCK_MONOTONIC)) == 0)
-        return INT64_MAX;
-    left = gpr_time_sub(deadline, gpr_now(GPR_CLOCK_MONOTONIC));
-    return left.tv_sec < 0 ? 0 : left.tv_sec * 1000 + left.tv_nsec / 1000000;
-}
-
 /* Header first, then trailer; copied, because the originals are not NUL-terminated. */
 static const char *find_locked(struct cap_rpc_call *call, const char *key, size_t *out_length)
 {

@@ -228,19 +228,19 @@ static struct cap_rpc_call *create(struct cap_rpc_channel *channel,
 {
     static const struct cap_rpc_options none;
     struct cap_rpc_call *call = rpc_call_new();
+    gpr_timespec deadline;
 
     options = options ? options : &none;
     assert(!options->parent || options->parent->server); /* only a handler's call has children */
     call->method = method;
     call->target = channel->target;
     call->send_mark_bytes = SEND_MARK_DEFAULT;
-    call->deadline = rpc_deadline_after_ms(options->timeout_ms ? options->timeout_ms
-                                                               : channel->options.timeout_ms);
+    deadline = rpc_deadline_after_ms(options->timeout_ms ? options->timeout_ms
+                                                         : channel->options.timeout_ms);
     take_options(call, options);
     call->grpc = grpc_channel_create_call(
         channel->grpc, options->parent ? options->parent->grpc : NULL, GRPC_PROPAGATE_DEFAULTS,
-        rpc_client_queue(), grpc_slice_from_static_string(method->path), NULL, call->deadline,
-        NULL);
+        rpc_client_queue(), grpc_slice_from_static_string(method->path), NULL, deadline, NULL);
     return call;
 }
 

@@ -129,7 +129,6 @@ struct cap_rpc_call {
     /* fixed before others see the call */
     grpc_call *grpc;
     const struct cap_rpc_method *method;
-    gpr_timespec deadline;
     size_t send_mark_bytes;
     struct cap_arena *arena; /* the handler's; on a client, copies of metadata */
     struct call_tag on_send, on_receive, on_headers, on_end;

@@ -127,7 +127,6 @@ void cap_rpc_cancel(struct cap_rpc_call *call);
  * choose it by the metadata "moecap-call". */
 enum { CAP_RPC_TRACE_BYTES = 33 };
 const char *cap_rpc_trace(void);
-int64_t cap_rpc_time_left_ms(struct cap_rpc_call *call); /* INT64_MAX without a deadline */
 /* Metadata received with the request (server), or with the reply's header (client, after the first
  * message) or trailer (after the last); NULL when absent. Copied into the call's arena, so on a
  * server only for the handler's thread. */

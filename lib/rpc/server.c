@@ -333,7 +333,6 @@ static void on_accept(struct rpc_tag *tag, bool ok)
     server->live_calls++;
     pthread_mutex_unlock(&server->lock);
     rpc_accept_one(server);
-    call->deadline = call->details.deadline;
     call->accepted_at = gpr_now(GPR_CLOCK_MONOTONIC);
     call->in_headers_ready = true;
     call->peer = grpc_call_get_peer(call->grpc);

@@ -107,6 +107,8 @@ struct eval_text eval_json_text(const json_t *string)
 
 /* ---- Python's texts of values ---- */
 
+enum { NUMBER_BYTES = 400 }; /* the largest double has 309 digits before the point */
+
 /* repr(float): the fewest digits that read back the same. */
 static void print_real(double value, char *out, size_t room)
 {
@@ -130,7 +132,7 @@ static void print_real(double value, char *out, size_t room)
 
 struct eval_text eval_json_str(struct cap_arena *arena, const json_t *value)
 {
-    char number[400];
+    char number[NUMBER_BYTES];
 
     if (json_is_string(value))
         return eval_json_text(value);

@@ -414,7 +414,7 @@ static bool add_up(const struct infer_counts *counts, char *why, size_t room)
 bool infer_counts_check(struct infer_counts *counts, const struct infer_seen *seen, char *why,
                         size_t room)
 {
-    char reasons[4][200] = {"", "", "", ""};
+    char reasons[4][INFER_REPLY_REASON_BYTES] = {"", "", "", ""};
     bool output = output_can_be(counts->output, seen, reasons[0], sizeof reasons[0]);
     bool prompt = prompt_can_be(counts->prompt, seen, reasons[1], sizeof reasons[1]);
     bool cached = cached_can_be(counts, reasons[2], sizeof reasons[2]);

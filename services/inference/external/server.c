@@ -22,6 +22,7 @@ enum {
     LOADING_MS = 600000,
     REFUSAL_MS_MAX = 30000,
     NAME_BYTES = 96, /* of a model's name in a sentence */
+    WHY_BYTES = 100, /* why a kind is taken for the server's */
 };
 
 static char *copy_text(const char *text, size_t length)
@@ -148,7 +149,7 @@ static enum readiness ask_ready(const struct infer_server *server, struct cap_er
     const char *path = server->kind->ready_path ? server->kind->ready_path : "/v1/models";
     CAP_AUTO(cap_arena) arena = cap_arena_new(2 * REPLY_BYTES_MAX);
     struct cap_http_reply reply;
-    char reason[200];
+    char reason[INFER_REPLY_REASON_BYTES];
 
     if (!infer_server_get(server, path, arena, &reply, why))
         return why->code == CAP_DEADLINE_EXCEEDED ? LOADING : REFUSED;
@@ -261,7 +262,7 @@ json_t *infer_server_models(const struct infer_server *server, struct cap_err *e
 {
     CAP_AUTO(cap_arena) arena = cap_arena_new(2 * REPLY_BYTES_MAX);
     struct cap_http_reply reply;
-    char reason[200];
+    char reason[INFER_REPLY_REASON_BYTES];
     json_t *list;
 
     if (!infer_server_get(server, "/v1/models", arena, &reply, err))
@@ -329,7 +330,7 @@ static bool by_models(const json_t *models, struct infer_guess *out)
     } owners[] = {{"vllm", "vLLM"}, {"sglang", "SGLang"}, {"llamacpp", "llama.cpp"}};
     const json_t *entry = json_array_get(json_object_get(models, "data"), 0);
     const char *owner = json_string_value(json_object_get(entry, "owned_by"));
-    char why[100];
+    char why[WHY_BYTES];
 
     for (size_t i = 0; owner && i < CAP_COUNT_OF(owners); i++)
         if (strcmp(owner, owners[i].owner) == 0) {
@@ -350,7 +351,7 @@ static bool by_path(const struct infer_server *server, const char *path, const c
     CAP_AUTO(cap_arena) arena = cap_arena_new(2 * REPLY_BYTES_MAX);
     struct cap_http_reply reply;
     struct cap_err err = {0};
-    char why[100];
+    char why[WHY_BYTES];
     json_t *json;
     bool has;
 

@@ -228,11 +228,6 @@ int native_session_context_max(const struct native_session *session)
     return session->context_max;
 }
 
-int native_session_pending(const struct native_session *session)
-{
-    return session->waiting.count + session->running.count;
-}
-
 /* ---- submit and cancel ---- */
 
 static bool check_ids(const struct native_session *s, const struct native_tokens *tokens,

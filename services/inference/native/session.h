@@ -103,7 +103,4 @@ const struct infer_routing *native_session_routing(const struct native_session *
  */
 void native_session_cancel(struct native_session *session, uint64_t id);
 
-/* Requests waiting or running. */
-int native_session_pending(const struct native_session *session);
-
 #endif

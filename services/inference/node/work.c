@@ -550,8 +550,3 @@ size_t infer_outbox_count(const struct infer_outbox *outbox)
 {
     return outbox->count;
 }
-
-size_t infer_outbox_bytes(const struct infer_outbox *outbox)
-{
-    return outbox->bytes;
-}

@@ -134,7 +134,6 @@ void infer_outbox_ack(struct infer_outbox *outbox, uint64_t seq);
 void infer_outbox_rewind(struct infer_outbox *outbox, size_t window_bytes);
 void infer_outbox_clear(struct infer_outbox *outbox);
 size_t infer_outbox_count(const struct infer_outbox *outbox);
-size_t infer_outbox_bytes(const struct infer_outbox *outbox);
 
 /* ==== the lease ==== */
 

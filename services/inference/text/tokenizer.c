@@ -69,59 +69,64 @@ struct reading {
     size_t capacity;
 };
 
-static bool fail_disagree(const char *content, int64_t id, enum file file, const char *what,
-                          enum file other, struct cap_err *err)
+/* A token as one file says it. */
+struct said {
+    const char *content;
+    size_t length;
+    int64_t id;
+    enum file file;
+};
+
+static bool fail_disagree(const struct said *said, const char *what, enum file other,
+                          struct cap_err *err)
 {
     return cap_fail(err, CAP_INVALID_ARGUMENT,
                     "%s and %s disagree: \"%.60s\" is token %lld in %s, but %s", file_names[other],
-                    file_names[file], content, (long long)id, file_names[file], what);
+                    file_names[said->file], said->content, (long long)said->id,
+                    file_names[said->file], what);
 }
 
 /* The token, said by a file other than tokenizer.json, against what the vocabulary has. */
-static bool check_vocabulary(const struct reading *r, const char *content, size_t length,
-                             uint32_t id, enum file file, struct cap_err *err)
+static bool check_vocabulary(const struct reading *r, const struct said *said, struct cap_err *err)
 {
-    int64_t own = infer_bpe_id_of_text(r->t->bpe, content, length);
+    int64_t own = infer_bpe_id_of_text(r->t->bpe, said->content, said->length);
     size_t bytes_length = 0;
-    const char *bytes = infer_bpe_bytes(r->t->bpe, id, &bytes_length);
+    const char *bytes = infer_bpe_bytes(r->t->bpe, (uint32_t)said->id, &bytes_length);
     char what[160];
 
-    if (own == (int64_t)id || (own < 0 && !bytes))
+    if (own == said->id || (own < 0 && !bytes))
         return true;
     if (own >= 0)
-        snprintf(what, sizeof what, "token %lld in the vocabulary of tokenizer.json",
-                 (long long)own);
+        snprintf(what, sizeof what, "token %d in the vocabulary of tokenizer.json", (int)own);
     else
         snprintf(what, sizeof what, "that token is \"%.*s\" in the vocabulary of tokenizer.json",
                  bytes_length > 60 ? 60 : (int)bytes_length, bytes);
-    return fail_disagree(content, id, file, what, TOKENIZER, err);
+    return fail_disagree(said, what, TOKENIZER, err);
 }
 
 /* True when the token is known already, or when it is new and may be added; false with err set when
  * another file says otherwise. */
-static bool check_token(const struct reading *r, const char *content, size_t length, uint32_t id,
-                        enum file file, bool *out_known, struct cap_err *err)
+static bool check_token(const struct reading *r, const struct said *said, bool *out_known,
+                        struct cap_err *err)
 {
-    const struct infer_added_token *same = cap_map_get_n(r->by_content, content, length);
+    const struct infer_added_token *same =
+        cap_map_get_n(r->by_content, said->content, said->length);
+    const struct infer_added_token *other = same && same->id != said->id ? same : NULL;
+    const char *file;
     char what[160];
 
     *out_known = same != NULL;
-    if (same && same->id != id) {
-        enum file other = r->files[same - r->t->added];
-
-        snprintf(what, sizeof what, "token %u in %s", same->id, file_names[other]);
-        return fail_disagree(content, id, file, what, other, err);
-    }
-    for (size_t i = 0; !same && i < r->t->added_count; i++) {
-        const struct infer_added_token *token = &r->t->added[i];
-
-        if (token->id == id) {
-            snprintf(what, sizeof what, "that token is \"%.60s\" in %s", token->content,
-                     file_names[r->files[i]]);
-            return fail_disagree(content, id, file, what, r->files[i], err);
-        }
-    }
-    return same || check_vocabulary(r, content, length, id, file, err);
+    for (size_t i = 0; !same && !other && i < r->t->added_count; i++)
+        if (r->t->added[i].id == said->id)
+            other = &r->t->added[i];
+    if (!other)
+        return same || check_vocabulary(r, said, err);
+    file = file_names[r->files[other - r->t->added]];
+    if (same)
+        snprintf(what, sizeof what, "token %u in %s", same->id, file);
+    else
+        snprintf(what, sizeof what, "that token is \"%.60s\" in %s", other->content, file);
+    return fail_disagree(said, what, r->files[other - r->t->added], err);
 }
 
 static void read_flag(const json_t *flags, const char *name, bool *out)
@@ -147,23 +152,21 @@ static bool add_token(struct reading *r, const json_t *content, int64_t id, cons
 {
     struct infer_tokenizer *t = r->t;
     struct infer_added_token *token = &t->added[t->added_count];
+    const struct said said = {json_string_value(content), json_string_length(content), id, file};
     bool known = false;
 
-    if (!json_is_string(content) || json_string_length(content) == 0 || id < 0 ||
-        id >= INFER_TOKENIZER_IDS_MAX)
+    if (!json_is_string(content) || said.length == 0 || id < 0 || id >= INFER_TOKENIZER_IDS_MAX)
         return cap_fail(err, CAP_INVALID_ARGUMENT,
                         "added token %zu needs a content and an id below %d", t->added_count,
                         INFER_TOKENIZER_IDS_MAX) ||
                cap_fail_in(err, "%s", file_names[file]);
-    if (file != TOKENIZER &&
-        !check_token(r, json_string_value(content), json_string_length(content), (uint32_t)id, file,
-                     &known, err))
+    if (file != TOKENIZER && !check_token(r, &said, &known, err))
         return false;
     if (known)
         return true;
     assert(t->added_count < r->capacity);
-    token->length = json_string_length(content);
-    token->content = cap_arena_strndup(t->arena, json_string_value(content), token->length);
+    token->length = said.length;
+    token->content = cap_arena_strndup(t->arena, said.content, token->length);
     if (!token->content)
         return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "the added tokens take too much memory");
     token->id = (uint32_t)id;
@@ -202,7 +205,6 @@ static bool read_decoder(struct reading *r, const json_t *decoder, struct cap_er
     {
         char *end;
         long id = strtol(key, &end, 10);
-
         const char *content = json_string_value(json_object_get(item, "content"));
         struct infer_added_token *known = content ? cap_map_get(r->by_content, content) : NULL;
 
@@ -240,10 +242,10 @@ static bool read_map(struct reading *r, const json_t *map, struct cap_err *err)
 /* Transformers would give it the next id that is free, for which the model has no row. */
 static void note_without_id(struct reading *r, const char *content, size_t length, enum file file)
 {
-    if (cap_map_put_n(r->without_id, content, length, r))
-        return; /* another file said so, too */
-    add_note(r->t, cap_arena_printf(r->t->arena, "token \"%.60s\" of %s has no id: it stays text",
-                                    content, file_names[file]));
+    if (!cap_map_put_n(r->without_id, content, length, r)) /* once, whoever says it again */
+        add_note(r->t,
+                 cap_arena_printf(r->t->arena, "token \"%.60s\" of %s has no id: it stays text",
+                                  content, file_names[file]));
 }
 
 /* A token that only has a role: its id is that of the vocabulary's entry. One that the vocabulary

@@ -115,11 +115,6 @@ static bool say(struct cap_rpc_call *call, const request_type *request, reply_ty
             cap_rpc_fault(call, cap_arena_printf(cap_rpc_arena(call), "items[%u]", i), "is wrong");
         return cap_fail_field(err, CAP_INVALID_ARGUMENT, "items[0]", "items are wrong");
     }
-    if (strcmp(request->text, "time") == 0) {
-        reply->text =
-            cap_arena_printf(cap_rpc_arena(call), "%lld", (long long)cap_rpc_time_left_ms(call));
-        return true;
-    }
     if (strcmp(request->text, "silent failure") == 0)
         return false;
     cap_rpc_header(call, "x-answer-bin", "\0\1\2", 3);

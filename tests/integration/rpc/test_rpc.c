@@ -384,21 +384,6 @@ static void a_deadline_ends_the_call_on_both_sides(void **state)
     assert_true(wait_for_cancellations(&f->service, 1));
 }
 
-static void a_handler_knows_the_time_left(void **state)
-{
-    struct fixture *f = *state;
-    struct cap_rpc_options options = {.timeout_ms = 20000};
-    request_type request = make_request("time", 0);
-    struct cap_err err = {0};
-    reply_type *reply = NULL;
-
-    assert_true(echo_rpc_say(f->channel, &options, &request, f->arena, &reply, &err));
-    assert_in_range(strtoll(reply->text, NULL, 10), 15000, 20500); /* gRPC rounds up */
-    options.timeout_ms = CAP_RPC_NO_DEADLINE;
-    assert_true(echo_rpc_say(f->channel, &options, &request, f->arena, &reply, &err));
-    assert_true(strtoll(reply->text, NULL, 10) == INT64_MAX);
-}
-
 static void a_handler_that_fails_without_a_reason_is_named(void **state)
 {
     struct fixture *f = *state;
@@ -665,7 +650,6 @@ int main(void)
         WITH_SERVER(wrong_fields_of_a_request_arrive_by_name),
         WITH_SERVER(an_unknown_method_is_named),
         WITH_SERVER(a_deadline_ends_the_call_on_both_sides),
-        WITH_SERVER(a_handler_knows_the_time_left),
         WITH_SERVER(a_handler_that_fails_without_a_reason_is_named),
         WITH_SERVER(bytes_that_are_no_request_end_the_stream),
         WITH_SERVER(deadlines_cascade_to_the_calls_of_a_handler),

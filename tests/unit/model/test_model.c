@@ -270,7 +270,7 @@ static void shipped_model_is_what_its_checksums_say(void **state)
         name[strcspn(name, "\n")] = '\0';
         line[64] = '\0';
         snprintf(path, sizeof path, "%s/models/moecap-tiny/%s", getenv("MOECAP_SOURCE_DIR"), name);
-        if (!cap_sha256_file(path, found, &err))
+        if (!cap_sha256_file_unless(path, NULL, NULL, found, &err))
             fail_msg("%s", err.text);
         assert_string_equal(found, line);
     }
