@@ -5,6 +5,7 @@ import {
   compact,
   estimateCommand,
   estimateSchema,
+  fitsAddress,
   type EstimateState,
   modelsOf,
   requestOf,
@@ -65,6 +66,11 @@ test("numbers are short and have their unit", () => {
   assert.equal(amount({ unit: "ratio" } as Figure, 0.4064), "40.64 %");
   assert.equal(amount({ unit: "bytes" } as Figure, 2.303e9), "2.303 GB");
   assert.equal(amount({ unit: "tokens/s" } as Figure, 1969.1), "1,969 tokens/s");
+});
+
+test("what has no room in the address is not put there", () => {
+  assert.ok(fitsAddress('{"a":1}'));
+  assert.ok(!fitsAddress('"'.repeat(2001)));
 });
 
 test("a config.json loses its blanks; what is none stays as it is", () => {

@@ -120,6 +120,9 @@ export function compact(config: string): string {
   }
 }
 
+/** The gateway takes addresses of 8 KiB. */
+export const fitsAddress = (config: string): boolean => encodeURIComponent(config).length <= 6000;
+
 export const estimated = (reply: EstimateReply, id: string): Figure | undefined =>
   reply.figures.find((f) => f.id === id);
 

@@ -10,6 +10,7 @@ import {
   estimateSchema,
   type EstimateState,
   fields,
+  fitsAddress,
   modelsOf,
   requestOf,
   scaled,
@@ -28,10 +29,17 @@ export function EstimateView() {
     EstimateState,
     (changes: Partial<EstimateState>, draft?: boolean) => void,
   ];
+  const [long, setLong] = useState(""); // a config.json for which the address has no room
   const nodes = useResource<Nodes>("nodes");
   const models = modelsOf(nodes.value);
-  const model = state.config ? undefined : (models.find((m) => m.name === state.model) ?? models[0]);
-  const config = state.config || (model?.config ?? "");
+  const own = long || state.config;
+  const setConfig = (text: string, draft = false) => {
+    const fits = fitsAddress(text);
+    setLong(fits ? "" : text);
+    set({ config: fits ? text : "" }, draft);
+  };
+  const model = own ? undefined : (models.find((m) => m.name === state.model) ?? models[0]);
+  const config = own || (model?.config ?? "");
   const { reply, error } = useEstimate(config ? requestOf(state, config) : null);
   const faultOf = (field: string) => (error?.field === field ? error.message : undefined);
   const known = ["model_config", "hardware", "precision", "cache_precision", ...fields.map((f) => f.field)];
@@ -48,12 +56,15 @@ export function EstimateView() {
           <SelectField
             name="model"
             title="Model"
-            value={state.config ? "" : (model?.name ?? "")}
+            value={own ? "" : (model?.name ?? "")}
             options={[
               ...models.map((m) => ({ value: m.name, title: m.name, group: "Of the nodes" })),
               { value: "", title: "config.json below" },
             ]}
-            onInput={(name) => set(name ? { model: name, config: "" } : { model: "" })}
+            onInput={(name) => {
+              setLong("");
+              set(name ? { model: name, config: "" } : { model: "" });
+            }}
           />
           <TextField
             name="hardware"
@@ -113,7 +124,12 @@ export function EstimateView() {
             ]}
             onInput={(mla) => set({ mla: mla as EstimateState["mla"] })}
           />
-          <Config value={state.config} fault={faultOf("model_config")} set={(text) => set({ config: text }, true)} />
+          <Config
+            value={own}
+            long={long !== ""}
+            fault={faultOf("model_config")}
+            set={(text) => setConfig(text, true)}
+          />
         </div>
         {error && !known.includes(error.field ?? "") && <ErrorBox error={error} />}
         {!config && nodes.value && (
@@ -145,13 +161,18 @@ function Precision(props: { name: string; title: string; value: string; fault?: 
   );
 }
 
-function Config({ value, fault, set }: { value: string; fault?: string; set: (text: string) => void }) {
-  const frame = {
-    name: "config",
-    title: "config.json",
-    fault,
-    hint: "of a model that no node has; instead of the model above",
-  };
+interface ConfigProps {
+  value: string;
+  long: boolean;
+  fault?: string;
+  set: (text: string) => void;
+}
+
+function Config({ value, long, fault, set }: ConfigProps) {
+  const hint = long
+    ? "too long for the address: a link to this page does not hold it"
+    : "of a model that no node has; instead of the model above";
+  const frame = { name: "config", title: "config.json", fault, hint };
   return (
     <Labelled {...frame} wide>
       <textarea
