@@ -130,6 +130,9 @@ static const struct weight_row {
     OF_LAYER(KV_A, attention, MATRIX),
     OF_LAYER(KV_A_NORM, norms, NORM),
     OF_LAYER(KV_B, attention, MATRIX),
+    OF_LAYER(INDEX_Q, attention, MATRIX),
+    OF_LAYER(INDEX_K, attention, MATRIX),
+    OF_LAYER(INDEX_HEADS, attention, MATRIX),
     OF_LAYER(LINEAR_IN, attention, MATRIX),
     OF_LAYER(LINEAR_RATES, attention, MATRIX),
     OF_LAYER(LINEAR_CONV, attention, MATRIX),
@@ -303,8 +306,11 @@ static void add_cache(const struct cap_model_attention *a, const struct cap_cost
     double number = kv_numbers_per_token(a) * pass->kv_element_bytes;
     double states = state_numbers(a) * STATE_BYTES * (double)pass->sequences;
 
-    io->bytes[CAP_PART_kv_read] += read * number + states;
-    io->bytes[CAP_PART_kv_write] += (double)pass->tokens * number + states;
+    /* an indexer looks at every key before it chooses */
+    double index = a->index_dim * pass->kv_element_bytes;
+
+    io->bytes[CAP_PART_kv_read] += read * number + (double)pass->context_sum * index + states;
+    io->bytes[CAP_PART_kv_write] += (double)pass->tokens * (number + index) + states;
 }
 
 uint64_t cap_cost_kv_bytes_per_token(const struct cap_model *model, int element_bytes)
@@ -312,7 +318,8 @@ uint64_t cap_cost_kv_bytes_per_token(const struct cap_model *model, int element_
     double numbers = 0;
 
     for (int i = 0; i < model->layer_count; i++)
-        numbers += kv_numbers_per_token(&model->layers[i].attention);
+        numbers += kv_numbers_per_token(&model->layers[i].attention) +
+                   model->layers[i].attention.index_dim;
     return (uint64_t)numbers * (uint64_t)element_bytes;
 }
 
@@ -350,6 +357,7 @@ static void add_scores(const struct cap_model_attention *a, const struct cap_cos
     io->flops[CAP_PART_scores] += a->kind == CAP_ATTENTION_LINEAR
                                       ? state_flops(a) * (double)pass->tokens
                                       : score_flops(a, pass->absorbed) * attended;
+    io->flops[CAP_PART_scores] += 2.0 * a->index_heads * a->index_dim * pass->attended_sum;
 }
 
 static void add_weights(const struct cap_model *model, int layer, double distinct,

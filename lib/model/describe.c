@@ -26,6 +26,7 @@ enum trait {
     TRAIT_SWITCH = 64, /* the shared part has a gate of its own */
     TRAIT_GATED = 128,
     TRAIT_LIGHTNING = 256,    /* linear attention with the heads of the other layers */
+    TRAIT_INDEXED = 1024,     /* an indexer chooses the keys */
     TRAIT_PLAIN_OUTPUT = 512, /* "attention_bias" does not mean the output's matrix */
 };
 
@@ -139,7 +140,16 @@ static bool read_gqa(const json_t *config, const struct shape_row *row,
     return true;
 }
 
-static bool read_mla(const json_t *config, struct cap_model_attention *out, struct cap_err *err)
+/* The chosen keys are as many as a window of that width has. */
+static bool read_indexer(const json_t *config, struct cap_model_attention *io, struct cap_err *err)
+{
+    return need_any(config, KEYS("index_n_heads"), HEADS_MAX, &io->index_heads, err) &&
+           need_dim(config, "index_head_dim", &io->index_dim, err) &&
+           need_width(config, "index_topk", &io->window, err);
+}
+
+static bool read_mla(const json_t *config, const struct shape_row *row,
+                     struct cap_model_attention *out, struct cap_err *err)
 {
     struct cap_model_attention a = {.kind = CAP_ATTENTION_MLA};
     int nope = 0;
@@ -153,6 +163,8 @@ static bool read_mla(const json_t *config, struct cap_model_attention *out, stru
         return false;
     a.kv_heads = a.heads;
     a.head_dim = nope + a.rope_dim;
+    if (row->traits & TRAIT_INDEXED && !read_indexer(config, &a, err))
+        return false;
     *out = a;
     return true;
 }
@@ -270,7 +282,7 @@ static bool read_attention(const json_t *config, const struct shape_row *row,
     int window = 0;
 
     if (!read_kinds(config, row, model->layer_count, kinds, err) ||
-        !(row->attention == MLA ? read_mla(config, &full, err)
+        !(row->attention == MLA ? read_mla(config, row, &full, err)
                                 : read_gqa(config, row, model, &full, err)) ||
         (row->attention == HYBRID && !read_linear(config, row, &full, &linear, err)) ||
         !read_any(config, KEYS("sliding_window"), 1 << 30, &window, err))
@@ -285,7 +297,8 @@ static bool read_attention(const json_t *config, const struct shape_row *row,
             return cap_fail(err, CAP_INVALID_ARGUMENT,
                             "layer %d has a window, and \"sliding_window\" is missing", i);
         *a = kinds[i] == LAYER_LINEAR ? linear : full;
-        a->window = kinds[i] == LAYER_WINDOW ? window : 0;
+        if (kinds[i] == LAYER_WINDOW)
+            a->window = window;
     }
     return true;
 }
@@ -405,7 +418,7 @@ static bool refuse_others(const json_t *config, const struct shape_row *row, str
                         "\"moe_intermediate_size\" is there, and in \"%s\" it is "
                         "\"intermediate_size\" that gives the width of an expert",
                         row->type);
-    for (size_t i = 0; i < CAP_COUNT_OF(sparse); i++)
+    for (size_t i = 0; !(row->traits & TRAIT_INDEXED) && i < CAP_COUNT_OF(sparse); i++)
         if (cap_keys_has(config, sparse[i]))
             return cap_fail(err, CAP_UNIMPLEMENTED,
                             "\"%s\": attention that chooses its keys is not known here", sparse[i]);

@@ -76,6 +76,8 @@ struct cap_model_attention {
     int q_rank, kv_rank, rope_dim; /* MLA; q_rank 0: queries are not compressed */
     int conv;                      /* linear: width of the convolution before it; 0 = none */
     int window;                    /* 0 = every key before it */
+    int index_heads, index_dim; /* DeepSeek V3.2: an indexer with one key of its own for each token
+                                   chooses the keys that are attended to, at most `window` */
     enum cap_model_qk_norm qk_norm;
     bool qkv_bias, o_bias;
     bool gated;   /* the queries' matrix has a gate of the output beside them */

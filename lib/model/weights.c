@@ -30,6 +30,9 @@ enum size {
     LATENT,
     KV_RANK,
     EXPANDED,
+    INDEX_Q,
+    INDEX_DIM,
+    INDEX_HEADS,
     LINEAR_ROWS,
     RATES,
     CONVOLVED,
@@ -67,6 +70,10 @@ static const struct row {
     [CAP_WEIGHT_KV_A] = {LAYER "self_attn.kv_a_proj_with_mqa.weight", OF_LAYER, LATENT, HIDDEN},
     [CAP_WEIGHT_KV_A_NORM] = {LAYER "self_attn.kv_a_layernorm.weight", OF_LAYER, KV_RANK, ONE},
     [CAP_WEIGHT_KV_B] = {LAYER "self_attn.kv_b_proj.weight", OF_LAYER, EXPANDED, KV_RANK},
+    [CAP_WEIGHT_INDEX_Q] = {LAYER "self_attn.indexer.wq_b.weight", OF_LAYER, INDEX_Q, Q_RANK},
+    [CAP_WEIGHT_INDEX_K] = {LAYER "self_attn.indexer.wk.weight", OF_LAYER, INDEX_DIM, HIDDEN},
+    [CAP_WEIGHT_INDEX_HEADS] = {LAYER "self_attn.indexer.weights_proj.weight", OF_LAYER,
+                                INDEX_HEADS, HIDDEN},
     [CAP_WEIGHT_LINEAR_IN] = {LAYER "linear_attn.in_proj_qkvz.weight", OF_LAYER, LINEAR_ROWS,
                               HIDDEN},
     [CAP_WEIGHT_LINEAR_RATES] = {LAYER "linear_attn.in_proj_ba.weight", OF_LAYER, RATES, HIDDEN},
@@ -153,6 +160,10 @@ static bool attention_has(const struct cap_model_attention *a, enum cap_weight w
     case CAP_WEIGHT_KV_A_NORM:
     case CAP_WEIGHT_KV_B:
         return latent;
+    case CAP_WEIGHT_INDEX_Q:
+    case CAP_WEIGHT_INDEX_K:
+    case CAP_WEIGHT_INDEX_HEADS:
+        return a->index_heads > 0;
     case CAP_WEIGHT_LINEAR_RATES:
     case CAP_WEIGHT_LINEAR_CONV:
         return a->kind == CAP_ATTENTION_LINEAR && a->conv > 0;
@@ -225,6 +236,12 @@ static int64_t measure_attention(const struct cap_model_attention *a, enum size 
         return a->kv_rank;
     case EXPANDED:
         return (int64_t)a->heads * (a->head_dim - a->rope_dim + a->value_dim);
+    case INDEX_Q:
+        return (int64_t)a->index_heads * a->index_dim;
+    case INDEX_DIM:
+        return a->index_dim;
+    case INDEX_HEADS:
+        return a->index_heads;
     case LINEAR_ROWS:
         return 2 * k + 2 * out;
     case RATES:

@@ -43,6 +43,9 @@ enum cap_weight {
     CAP_WEIGHT_KV_A, /* [kv_rank + rope_dim, hidden] */
     CAP_WEIGHT_KV_A_NORM,
     CAP_WEIGHT_KV_B,         /* [heads * (head_dim - rope_dim + value_dim), kv_rank] */
+    CAP_WEIGHT_INDEX_Q,      /* [index_heads * index_dim, q_rank] */
+    CAP_WEIGHT_INDEX_K,      /* [index_dim, hidden] */
+    CAP_WEIGHT_INDEX_HEADS,  /* [index_heads, hidden] */
     CAP_WEIGHT_LINEAR_IN,    /* linear attention: q, k, v and the gate of the output */
     CAP_WEIGHT_LINEAR_RATES, /* [2 * heads, hidden] */
     CAP_WEIGHT_LINEAR_CONV,  /* [q, k and v, conv] */

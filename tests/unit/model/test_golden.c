@@ -364,6 +364,37 @@ static void latent_attention_is_counted_as_executed(void **state)
     assert_true(expanded.flops[CAP_PART_attention] == absorbed.flops[CAP_PART_attention]);
 }
 
+/* V3.2: of 10,000 keys each token attends to 2,048, and the indexer looks at them all. */
+static void chosen_keys_are_counted_and_so_is_their_choice(void **state)
+{
+    const struct step *s = find_step(*state, "DeepSeek-R1", 1);
+    json_t *json = published_json(s->config);
+    struct cap_err err = {0};
+    CAP_AUTO(cap_model) model = NULL;
+    struct cap_cost_pass pass = {.tokens = 1,
+                                 .context_sum = 10000,
+                                 .context_sum_windowed = 2048,
+                                 .attended_sum = 10000,
+                                 .attended_sum_windowed = 2048,
+                                 .format = cap_cost_format_plain(CAP_PRECISION_FP8),
+                                 .kv_element_bytes = 2};
+    struct cap_cost_parts parts;
+
+    json_object_set_new(json, "model_type", json_string("deepseek_v32"));
+    json_object_set_new(json, "index_n_heads", json_integer(64));
+    json_object_set_new(json, "index_head_dim", json_integer(128));
+    json_object_set_new(json, "index_topk", json_integer(2048));
+    model = cap_shape_model(json, &err);
+    json_decref(json);
+    if (!model)
+        fail_msg("%s", err.text);
+    cap_cost_by_part(model, &pass, &parts);
+    assert_true(parts.bytes[CAP_PART_kv_read] == 61 * 2.0 * (2048 * 576 + 10000 * 128));
+    assert_true(parts.flops[CAP_PART_scores] ==
+                61 * (2.0 * 128 * (192 + 128) * 2048 + 2.0 * 64 * 128 * 10000));
+    assert_int_equal(cap_cost_kv_bytes_per_token(model, 1), 61 * (576 + 128));
+}
+
 static void uniform_choice_wakes_fewer_experts_than_tokens_choose(void **state)
 {
     (void)state;
@@ -385,6 +416,7 @@ int main(void)
         cmocka_unit_test(trap_l10_r1_reads_one_shared_expert),
         cmocka_unit_test(trap_t11_the_cache_is_that_of_the_whole_batch),
         cmocka_unit_test(latent_attention_is_counted_as_executed),
+        cmocka_unit_test(chosen_keys_are_counted_and_so_is_their_choice),
         cmocka_unit_test(uniform_choice_wakes_fewer_experts_than_tokens_choose),
     };
 
