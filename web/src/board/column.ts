@@ -9,6 +9,7 @@ export const groups = [
   "Energy",
   "Accuracy",
   "Performance",
+  "Load",
   "MoE",
   "Utilisation",
   "System",

@@ -25,6 +25,7 @@ export const columns: readonly Column[] = [
   ...energyColumns(),
   ...accuracyColumns(),
   ...performanceColumns(),
+  ...loadColumns(),
   ...moeColumns(),
   ...utilisationColumns(),
   ...systemColumns(),
@@ -182,6 +183,22 @@ function performanceColumns(): Column[] {
     figure("prefill_s", "Prefill time", "s", "Durations of prefill passes together"),
     figure("decode_s", "Decode time", "s", "Durations of decode passes together"),
     figure("mixed_s", "Mixed time", "s", "Durations together of passes that prefill and decode at once"),
+  ];
+}
+
+// Whether requests were sent as asked for, and what of a latency is waiting.
+function loadColumns(): Column[] {
+  const { figure } = columnsOf("Load");
+  const lag = (id: string, title: string, about: string) => figure(id, title, "ms", about, { ...lower, width: 132 });
+  return [
+    lag("queue_ms_p50", "Queue, median", "From the request to the moment when the engine began it"),
+    lag("queue_ms_p99", "Queue, p99", "From the request to the moment when the engine began it"),
+    lag("service_ttft_ms_p50", "Service TTFT", "From there to the first token, median; with the queue it is the TTFT"),
+    figure("rate_asked", "Rate asked", "1/s", "Of an open loop: the arrivals that were drawn", { width: 110 }),
+    figure("rate_achieved", "Rate achieved", "1/s", "Of an open loop: the requests that were sent", { width: 118 }),
+    lag("schedule_delay_ms_p99", "Delay, p99", "Of an open loop: how late a request was sent"),
+    figure("client_busy_share", "Client busy", "of 1", "The load generator's own work, of the run's time", lower),
+    figure("host_load", "Host load", "threads", "Threads that wanted a core of the node's host, mean", lower),
   ];
 }
 
