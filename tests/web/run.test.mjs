@@ -1,7 +1,7 @@
 // One run: its samples, its evidence, and the addresses that lead to them.
 import { createServer } from "node:http";
 import { assert, scene } from "./stage.mjs";
-import { cancel, slowly, submit, submitAndFinish } from "./suite.mjs";
+import { api, cancel, slowly, submit, submitAndFinish } from "./suite.mjs";
 
 const large = `/runs/${process.env.MOECAP_LARGE_RUN}`;
 const samples = Number(process.env.MOECAP_SAMPLES ?? 10000);
@@ -135,10 +135,21 @@ scene("latencies are drawn and told as a table", async (stage) => {
   assert.match(await first.locator("svg").getAttribute("aria-label"), /p50 .*p90 .*p99/);
   await first.getByText("As a table").click();
   const counts = await first.locator("tbody td:nth-child(3)").allInnerTexts();
+  const { row } = await api("runs/" + process.env.MOECAP_LARGE_RUN);
+  const warmUp = row.figures.find((f) => f.id === "warm_up_requests").value;
   assert.equal(
     counts.reduce((sum, text) => sum + Number(text.replace(/,/g, "")), 0),
-    samples,
+    samples - warmUp,
   );
+  if (warmUp > 0) await page.getByText(`Without the first ${warmUp.toLocaleString("en")} requests`).waitFor();
+});
+
+scene("what to know of a run stands beside its figures, in words", async (stage) => {
+  const run = await submitAndFinish({ model: "short", limit: 8 });
+  const page = await stage.open(`/runs/${run}`);
+  const marks = page.getByTestId("marks");
+  await marks.getByText("8 of 40 requests needed").waitFor();
+  assert.match(await marks.innerText(), /unsettled: /);
 });
 
 scene("prices are tried on a run without running it again; the address holds them", async (stage) => {

@@ -1,5 +1,6 @@
 // How times were spread: one histogram a kind, with the percentiles that are figures of the run.
 import { figureOf, reasonOf, valueOf } from "../../lib/figures.ts";
+import { plural } from "../../lib/format.ts";
 import type { Run } from "../../lib/types.ts";
 import { HistogramChart, type Mark } from "../../ui/histogram.tsx";
 
@@ -12,6 +13,7 @@ const kinds = [
 
 export function Latency({ run }: { run: Run }) {
   const boundary = run.row.report?.timing_boundary;
+  const warmUp = valueOf(figureOf(run.row, "warm_up_requests"));
   return (
     <>
       <p class="soft">
@@ -20,6 +22,7 @@ export function Latency({ run }: { run: Run }) {
           : boundary === "http"
             ? "Timed over HTTP: network and server queue are included."
             : "It is not known where times were taken."}{" "}
+        {warmUp !== null && warmUp > 0 && `Without the first ${plural(warmUp, "request")}, the warm-up. `}
         Log axis; each bar spans 10 %.
       </p>
       <div class="histograms">
