@@ -205,6 +205,30 @@ static void print_reply(const Moecap__V1__EstimateReply *reply)
         cli_say("note: %s", reply->notes[i]);
 }
 
+/* The option of a field that is to blame, in front of the sentence. */
+static int refuse(struct cap_err *err)
+{
+    static const char *const options[][2] = {
+        {"model_config", "--model"},
+        {"hardware", "--hardware"},
+        {"batch", "--batch"},
+        {"context_tokens", "--context"},
+        {"cached_tokens", "--cached"},
+        {"activated", "--activated"},
+        {"step_time_s", "--step-time"},
+        {"precision", "--precision"},
+        {"devices", "--tp"},
+        {"cache_precision", "--cache-precision"},
+        {"peak_gb_s", "--peak-bandwidth"},
+        {"peak_tflops", "--peak-flops"},
+    };
+
+    for (size_t i = 0; i < CAP_COUNT_OF(options); i++)
+        if (strcmp(err->field, options[i][0]) == 0)
+            cap_fail_in(err, "%s", options[i][1]);
+    return cli_exit_of(err->code);
+}
+
 int cli_cmd_estimate(struct cli_context *context, const struct cli_words *words,
                      struct cap_err *err)
 {
@@ -220,7 +244,7 @@ int cli_cmd_estimate(struct cli_context *context, const struct cli_words *words,
         return cli_exit_of(err->code);
     request.model_config = config;
     if (!cap_estimate_answer(&request, arena, &reply, err))
-        return cli_exit_of(err->code);
+        return refuse(err);
     if (context->globals.json)
         cli_print_json(cap_wire_to_json(&reply.base));
     else

@@ -54,6 +54,7 @@ export interface Spec {
   repeats?: number;
   seed: number;
   prompt_format: string;
+  activation_profile?: string;
   external?: { url: string; served_model: string; model_config: string; api_key_env: string } | null;
   submitter: string;
   priority: number;

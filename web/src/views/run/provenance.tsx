@@ -158,7 +158,7 @@ const told: readonly KnobId[] = [
   ...(["max_tokens", "temperature", "top_p", "top_k", "ignore_eos", "seed", "repeats", "format"] as const),
   ...(["priority", "submitter", "note", "revision", "hardware", "device", "tensor", "pipeline", "data"] as const),
   ...(["rate", "arrivals", "burstiness", "ramp_to", "ramp_s", "replay"] as const),
-  ...(["expert", "url", "served_model", "model_config", "key_env", "device_count"] as const),
+  ...(["expert", "url", "served_model", "model_config", "activation_profile", "key_env", "device_count"] as const),
 ];
 
 function samplesOf(spec: Spec): string {
@@ -167,6 +167,12 @@ function samplesOf(spec: Spec): string {
     [spec.limit ? `the first ${spec.limit.toLocaleString("en")}` : "", share].filter(Boolean).join(", of these ") ||
     "all"
   );
+}
+
+/** Of a CSV with a head. */
+function batchSizes(csv: string | undefined) {
+  const rows = (csv ?? "").split("\n").filter((line) => line.trim()).length - 1;
+  return rows > 0 ? `experts at ${plural(rows, "batch size")}` : or("", "none");
 }
 
 /** What nobody measured: the submitter said it. */
@@ -191,6 +197,7 @@ function Declared({ spec }: { spec: Spec }) {
         ["Model name on the server", or(e?.served_model, "same as the model")],
         ["Hardware", or(h?.description || h?.device, "not declared")],
         ["Parallelism", ways.length ? ways.map(([name, n]) => `${name} ${n}`).join(", ") : "none"],
+        ["Activation profile", batchSizes(spec.activation_profile)],
         ["config.json", e?.model_config ? `${bytes(e.model_config.length)} of text` : or("", "not declared")],
       ]}
     />
