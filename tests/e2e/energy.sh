@@ -1,5 +1,5 @@
 #!/bin/sh
-# shellcheck disable=SC2154
+# shellcheck disable=SC2119,SC2154,SC2034
 # From a counter in a folder to joules on the board: a package that draws 100 W, whoever looks at it and when.
 . tests/e2e/lib.sh
 command -v python3 >/dev/null || { echo "skip: python3 not found"; exit 77; }
