@@ -179,6 +179,20 @@ static void assign(struct node *node, const char *dir, int concurrency, int prom
     infer_work_assign(node->work, &lease, &spec, 1, prompts, false);
 }
 
+static void run_to_last(struct node *node, struct shard_run *run)
+{
+    *run = (struct shard_run){0};
+    while (!run->last) {
+        struct infer_outgoing out;
+        assert_true(infer_work_next(node->work, node->generation, &out));
+        if (out.kind == INFER_SEND_FAILED)
+            fail_msg("%s", out.failure.text);
+        if (out.kind == INFER_SEND_BATCH)
+            take_rows(run, &out.batch);
+        infer_outgoing_done(&out);
+    }
+}
+
 static void run_shard(int concurrency, struct shard_run *run)
 {
     char model[512];
@@ -186,18 +200,9 @@ static void run_shard(int concurrency, struct shard_run *run)
 
     snprintf(model, sizeof model, "%s/models/moecap-tiny", getenv("MOECAP_SOURCE_DIR"));
     start_node(&node);
-    *run = (struct shard_run){0};
     assign(&node, model, concurrency, PROMPTS);
     add_prompts(node.work, lease.run_id);
-    while (!run->last) {
-        struct infer_outgoing out;
-        assert_true(infer_work_next(node.work, node.generation, &out));
-        if (out.kind == INFER_SEND_FAILED)
-            fail_msg("%s", out.failure.text);
-        if (out.kind == INFER_SEND_BATCH)
-            take_rows(run, &out.batch);
-        infer_outgoing_done(&out);
-    }
+    run_to_last(&node, run);
     end_node(&node);
 }
 
@@ -297,6 +302,36 @@ static void the_samples_sum_to_the_run_and_do_not_depend_on_their_neighbours(voi
     assert_memory_equal(alone->of_samples, batch->of_samples, sizeof alone->of_samples);
 }
 
+/* Untrained weights go before random text: what a router that learned nothing does with either. */
+static void whose_choices_they_are_depends_on_weights_and_text(void **state)
+{
+    CAP_AUTO_MEM struct shard_run *run = calloc(1, sizeof *run);
+    struct infer_spec spec = {.engine = "native", .precision = "int8", .concurrency = 2};
+    char dir[64], model[512], command[1024];
+    struct node node;
+
+    (void)state;
+    snprintf(model, sizeof model, "%s/models/moecap-tiny", getenv("MOECAP_SOURCE_DIR"));
+    make_model(dir, "{{ messages[0].content }}");
+    snprintf(command, sizeof command,
+             "rm %s/config.json && sed '1s/{/{\"random_weights\": true,/' %s/config.json "
+             ">%s/config.json",
+             dir, model, dir);
+    assert_int_equal(system(command), 0);
+    for (int random = 0; random < 2; random++) {
+        start_node(&node);
+        spec.model = random ? dir : model;
+        spec.input_tokens = 24;
+        infer_work_assign(node.work, &lease, &spec, 1, 3, false);
+        ask(&node, 3, false);
+        run_to_last(&node, run);
+        end_node(&node);
+        assert_int_equal(run->answers, 3);
+        assert_string_equal(run->routing_source, random ? "random weights" : "random text");
+    }
+    remove_model(dir);
+}
+
 static void a_template_that_does_not_compile_fails_only_chat(void **state)
 {
     struct cap_err failure = {0};
@@ -345,6 +380,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_samples_sum_to_the_run_and_do_not_depend_on_their_neighbours),
+        cmocka_unit_test(whose_choices_they_are_depends_on_weights_and_text),
         cmocka_unit_test(a_template_that_does_not_compile_fails_only_chat),
         cmocka_unit_test(a_stop_ends_a_shard_whose_template_burns),
     };
