@@ -13,6 +13,7 @@
 #include "digest/digest.h"
 #include "moecap/v1/evaluator.rpc.h"
 #include "suite.h"
+#include "words/words.h"
 
 #define MARK "GOLD-7f3a91"
 
@@ -281,6 +282,8 @@ static void read_task_as_a_node(struct suite *s, struct cap_rpc_call *call, cons
         spec->opt_num_fewshot_case = MOECAP__V1__EVALUATION_SPEC__OPT_NUM_FEWSHOT_NUM_FEWSHOT;
         spec->num_fewshot = 2;
     }
+    if (strcmp(task, CAP_TASK_FIXED) == 0)
+        spec->load->input_tokens = spec->load->output_tokens = 8;
     reply = must_submit(s, spec);
     read_run(call, &look);
     must_end(s, reply->evaluation_id, MOECAP__V1__RUN_STATE__RUN_STATE_FAILED);
