@@ -27,7 +27,8 @@
 /* ================ evidence: what is kept of a run (evidence.c) ================ */
 
 enum {
-    EVAL_VALUES_MAX = 64 * 1000 * 1000, /* of one duration */
+    EVAL_VALUES_MAX = 64 * 1000 * 1000,  /* of one duration */
+    EVAL_REQUESTS_MAX = 4 * 1000 * 1000, /* twice what the scheduler admits */
     EVAL_METRICS_MAX = 64,
     EVAL_LAYERS_MAX = 1024,
     EVAL_EXPERTS_MAX = 4096,

@@ -73,7 +73,7 @@ void eval_requests_add(struct eval_requests *requests, const struct eval_request
 {
     struct eval_request *kept;
 
-    if (requests->count == EVAL_VALUES_MAX) {
+    if (requests->count == EVAL_REQUESTS_MAX) {
         requests->overflowed = true;
         return;
     }
