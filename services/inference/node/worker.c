@@ -337,8 +337,13 @@ static enum infer_power_scope power_scope(const struct infer_spec *spec)
 /* Before the engine is opened: what the machine draws while it does nothing. */
 static void await_idle_power(struct infer_worker *worker, struct wanted *wanted)
 {
-    if (worker->options.power)
-        infer_power_await_idle(worker->options.power, is_unwanted, wanted);
+    struct infer_progress progress = {.phase = "measuring idle power"};
+    struct infer_power *power = worker->options.power;
+
+    if (power && infer_power_awaits_idle(power))
+        infer_work_put_progress(wanted->work, wanted->lease, &progress);
+    if (power)
+        infer_power_await_idle(power, is_unwanted, wanted);
     set_busy(worker, true);
 }
 

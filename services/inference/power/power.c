@@ -233,11 +233,14 @@ static int64_t idle_missing_ns(struct infer_power *power)
     return most;
 }
 
+bool infer_power_awaits_idle(struct infer_power *power)
+{
+    return !power->awaited && power->has_thread && idle_missing_ns(power) > 0;
+}
+
 void infer_power_await_idle(struct infer_power *power, bool (*unwanted)(void *arg), void *arg)
 {
-    if (power->awaited)
-        return;
-    while (power->has_thread && idle_missing_ns(power) > 0 && !unwanted(arg))
+    while (infer_power_awaits_idle(power) && !unwanted(arg))
         cap_sleep_ms(AWAIT_STEP_MS);
     power->awaited = true; /* in vain or not: no later run waits again */
 }

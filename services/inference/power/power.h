@@ -103,6 +103,7 @@ int infer_power_states(struct infer_power *power,
 void infer_power_set_busy(struct infer_power *power, bool busy);
 /* Waits until idle power is known, if nobody knows it yet and somebody could: at most the time that
  * it takes, and only the first time. Ends early when `unwanted` says so. One thread. */
+bool infer_power_awaits_idle(struct infer_power *power); /* it would wait now */
 void infer_power_await_idle(struct infer_power *power, bool (*unwanted)(void *arg), void *arg);
 
 void infer_power_begin(struct infer_power *power, enum infer_power_scope scope);
