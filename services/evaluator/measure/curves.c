@@ -31,9 +31,23 @@ static struct eval_curve *begin(struct eval_curves *curves, const struct eval_cu
     return curve->x && curve->y ? curve : NULL;
 }
 
-static void end(struct eval_curves *curves, const struct eval_curve *curve)
+/* What is no number has no place in a picture: its point is left out, not the run's summary. */
+static void end(struct eval_curves *curves, struct eval_curve *curve)
 {
-    if (curve->count > 0)
+    size_t kept = 0;
+
+    for (size_t i = 0; i < curve->count; i++) {
+        if (!isfinite(curve->x[i]) || !isfinite(curve->y[i]) ||
+            (curve->reference && !isfinite(curve->reference[i])))
+            continue;
+        curve->x[kept] = curve->x[i];
+        curve->y[kept] = curve->y[i];
+        if (curve->reference)
+            curve->reference[kept] = curve->reference[i];
+        kept++;
+    }
+    curve->count = kept;
+    if (kept > 0)
         curves->count++;
 }
 

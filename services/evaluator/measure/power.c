@@ -59,7 +59,7 @@ size_t eval_power_points(const struct eval_evidence *e, double *out_s, double *o
 
     for (size_t i = 0; i < p->device_count; i++)
         until_us = p->devices[i].at_us < until_us ? p->devices[i].at_us : until_us;
-    if (eval_timing_problem(e))
+    if (eval_timing_problem(e) || p->stretch_us == 0) /* or there is no sample */
         return 0;
     while (count < EVAL_POWER_STRETCHES && (int64_t)(count + 1) * p->stretch_us <= until_us) {
         out_s[count] = ((double)count + 0.5) * (double)p->stretch_us / 1e6;

@@ -122,6 +122,22 @@ static void a_large_pass_shares_its_point_and_keeps_its_own_size(void **state)
     assert_null(curve(&curves, "activation_batch_decode"));
 }
 
+/* The store refuses a summary with a point that is no number: the run would fail for a picture. */
+static void a_run_without_power_has_no_curve_of_it(void **state)
+{
+    CAP_AUTO(eval_evidence) e = worked_activation();
+    struct eval_curves curves = {.arena = arena};
+
+    (void)state;
+    add_answer(e, 0, 1000, 2000, 3000, 5, 2);
+    assert_null(eval_timing_problem(e));
+    assert_true(eval_curves_of(e, &curves));
+    assert_null(curve(&curves, "power_over_time"));
+    for (size_t i = 0; i < curves.count; i++)
+        for (size_t at = 0; at < curves.rows[i].count; at++)
+            assert_true(isfinite(curves.rows[i].x[at]) && isfinite(curves.rows[i].y[at]));
+}
+
 static void the_uniform_prediction_is_that_of_the_formula(void **state)
 {
     (void)state;
@@ -254,6 +270,7 @@ int main(void)
         cmocka_unit_test(the_worked_activation_gives_the_worked_figures),
         cmocka_unit_test(a_point_of_the_curve_is_the_mean_of_passes_of_one_size),
         cmocka_unit_test(a_large_pass_shares_its_point_and_keeps_its_own_size),
+        cmocka_unit_test(a_run_without_power_has_no_curve_of_it),
         cmocka_unit_test(the_uniform_prediction_is_that_of_the_formula),
         cmocka_unit_test(an_even_layer_is_even_by_every_index),
         cmocka_unit_test(each_pass_is_checked_not_only_their_mean),
