@@ -515,6 +515,8 @@ static const struct cap_table_column sample_columns[] = {
     {"text", "answer.text"},
     {"reasoning", "answer.reasoning"},
     {"doc_json", "doc_json"},
+    {"sent_us", "answer.timing.sent_us"},
+    {"started_us", "answer.timing.started_us"},
 };
 
 static const struct cap_table_group verdict_group = {"verdicts",

@@ -227,6 +227,8 @@ export interface CostReply {
 
 export interface Timing {
   submitted_us: number;
+  sent_us?: number;
+  started_us?: number;
   first_token_us?: number;
   last_token_us?: number;
   ended_us: number;

@@ -205,6 +205,10 @@ function Times({ sample, run }: { sample: Sample; run: Run }) {
       dash(first === null ? null : microseconds(first), scored ? "scored, not generated" : "no token time"),
     ],
     [
+      "of which waiting",
+      dash(t?.started_us === undefined ? null : microseconds(t.started_us - t.submitted_us), "the engine did not say"),
+    ],
+    [
       "Time per output token",
       dash(each === null ? null : microseconds(each), scored ? "scored, not generated" : "no second token"),
     ],
