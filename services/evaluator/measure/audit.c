@@ -86,7 +86,8 @@ static void check_cache(const struct eval_audit_run *run, struct eval_figures *f
         eval_mark(f, "cached", true,
                   "a prompt of the run, asked again, had its first token after %.1f ms at most, a "
                   "new one of that length after %.1f ms at least, and the server does not say that "
-                  "it had it: TTFT and prefill may be those of a cache",
+                  "it had it: TTFT and prefill may be those of a cache; start it so that it tells "
+                  "cached tokens, or without its prefix cache",
                   again.high / 1000, fresh.low / 1000);
 }
 
@@ -170,7 +171,7 @@ static void check_same(const struct eval_audit_run *run, struct eval_figures *f)
         eval_mark(f, "other-answers", true,
                   "prompts of the run, asked again without sampling, were answered differently "
                   "after %.0f %% of the text or less: the timed part ran another model, "
-                  "precision or number of experts",
+                  "precision or number of experts, or the server draws tokens at temperature 0",
                   same.high * 100);
 }
 
@@ -269,7 +270,7 @@ static void check_slope(const struct eval_evidence *e, struct eval_figures *f)
     const struct eval_line *line = &e->audit.first_by_tokens;
     double n = (double)line->count, sxx, sxy, syy, slope, pace;
 
-    if (line->count < SLOPE_ANSWERS_MIN)
+    if (line->count < SLOPE_ANSWERS_MIN || e->run.in_engine)
         return;
     sxx = line->xx - line->x * line->x / n;
     sxy = line->xy - line->x * line->y / n;

@@ -21,7 +21,8 @@ enum {
     PROBE_TOKENS = 32,
     LONG_CHUNKS = 8, /* fewer say little of the gaps between them */
     WAIT_MS = 100,
-    REQUEST_MS_MAX = 60000, /* one that takes longer ends the audit */
+    REQUEST_MS_MAX = 60000, /* one that takes longer ends the audit, */
+    AUDIT_MS_MAX = 120000,  /* and so does this: meanwhile nothing is delivered */
     PROMPTS_BYTES_MAX = 16 << 20,
     COUNT_TEXT_BYTES = 16 << 10, /* of answers that are counted; of each at least: */
     COUNT_TOKENS_MIN = 16,
@@ -45,6 +46,7 @@ struct infer_audit {
     int origin_count;
     struct cap_buf counted;
     int counted_tokens, count_tokens_max;
+    int64_t ends_ns;
     struct infer_probe probes[INFER_PROBES_MAX];
     int probe_count;
 };
@@ -315,7 +317,7 @@ struct asking {
     const struct infer_audit_setup *setup;
     struct infer_probe *probe;
     struct cap_buf text;
-    int64_t sent_ns, first_ns, second_ns, last_ns;
+    int64_t sent_ns, first_ns, second_ns, last_ns, audit_ends_ns;
 };
 
 static void take_chunk(struct asking *a, const struct infer_event *event)
@@ -361,10 +363,12 @@ static bool await(struct asking *a, uint64_t id)
 {
     const struct infer_audit_setup *setup = a->setup;
     int64_t until_ns = a->sent_ns + (int64_t)REQUEST_MS_MAX * 1000000;
+    bool is_last = a->audit_ends_ns < until_ns;
     struct infer_event event;
     struct cap_err err = {0};
 
-    while (setup->wanted(setup->wanted_arg) && cap_clock_ns(setup->clock) < until_ns) {
+    while (setup->wanted(setup->wanted_arg) &&
+           cap_clock_ns(setup->clock) < (is_last ? a->audit_ends_ns : until_ns)) {
         if (setup->engine->ops->wait(setup->engine, WAIT_MS, &event, &err)) {
             if (event.kind == INFER_TOKENS)
                 take_chunk(a, &event);
@@ -378,8 +382,8 @@ static bool await(struct asking *a, uint64_t id)
         }
     }
     setup->engine->ops->cancel(setup->engine, id);
-    snprintf(a->probe->error, sizeof a->probe->error, "it did not end within %d s",
-             REQUEST_MS_MAX / 1000);
+    snprintf(a->probe->error, sizeof a->probe->error, "%s did not end within %d s",
+             is_last ? "the audit" : "it", (is_last ? AUDIT_MS_MAX : REQUEST_MS_MAX) / 1000);
     return false;
 }
 
@@ -399,7 +403,7 @@ static double share_until_different(const char *a, const char *b)
 static bool ask(struct infer_audit *audit, const struct infer_audit_setup *setup,
                 struct infer_request *request, struct infer_probe *probe, const char *timed_text)
 {
-    struct asking a = {.setup = setup, .probe = probe};
+    struct asking a = {.setup = setup, .probe = probe, .audit_ends_ns = audit->ends_ns};
     struct cap_err err = {0};
     bool goes_on = true;
 
@@ -515,6 +519,7 @@ void infer_audit_run(struct infer_audit *audit, const struct infer_audit_setup *
                            {"fresh", 1},  {"short", 0},  {"short", 1}};
     size_t count = CAP_COUNT_OF(steps);
 
+    audit->ends_ns = cap_clock_ns(setup->clock) + (int64_t)AUDIT_MS_MAX * 1000000;
     for (size_t i = count; i > 1; i--) {
         size_t j = below(audit, i);
         struct step other = steps[j];

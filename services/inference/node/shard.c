@@ -567,6 +567,8 @@ static void run_audit(struct shard *shard)
 
     if (!shard->audit)
         return;
+    if (shard->rows_since_ns) /* what is answered need not wait */
+        put_batch(shard, false);
     put_progress(shard, "auditing");
     infer_audit_run(shard->audit, &setup);
 }
