@@ -64,3 +64,20 @@ expect 0 moecap cancel "$one"
 says 'had already ended'
 expect 0 moecap run show "$(run_ids "$one" || true)"
 says 'cancelled: enough seen'
+
+# repeats: two runs of one question, as an interval over runs and sample by sample
+evaluation=$(moecap submit --engine null --model none --task gsm-mini --limit 40 --batch-size 4 --repeats 2 --quiet)
+expect 0 moecap watch "$evaluation"
+expect 0 moecap repeats "$evaluation"
+says 'gsm-mini, 2 finished runs; three make an interval worth reading, five a winner:'
+says '  requests_per_s'
+# shellcheck disable=SC2046 # two ids
+expect 0 moecap compare $(run_ids "$evaluation")
+says 'samples     40 of gsm-mini by exact_match,strict-match: both right '
+says 'McNemar     p = 1 (exact), 1 (mid-p): no evidence that one is better than the other'
+says '  requests_per_s'
+run=$(run_ids "$evaluation" | tail -1)
+expect 0 moecap run show "$run"
+says 'mark        settled: after 8 of 40 requests'
+expect 3 moecap compare "$run" run-none0000000000
+says 'does not exist'

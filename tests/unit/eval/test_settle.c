@@ -187,6 +187,8 @@ static void trap_c8_warm_up_is_told_by_the_request_and_not_by_its_size(void **st
     assert_true(e->requests.items[0].warm_up && e->requests.items[1].warm_up);
     assert_false(e->requests.items[40].warm_up);
     assert_value(e, "ttft_ms_mean", (61 * 5 + 0.001) / 62);
+    assert_value(e, "measured_s", 0.61);
+    assert_true(fabs(figure(e, "requests_per_s")->value - 100) < 1e-9); /* 61 of them */
 }
 
 /* A closed loop starts with a burst that no later request meets. */
