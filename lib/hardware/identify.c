@@ -142,7 +142,8 @@ static void cut(const char *text, struct words *out)
             if (length + 1 < sizeof word)
                 word[length++] = (char)tolower((unsigned char)*text);
         if (strncmp(text, "×", strlen("×")) == 0) {
-            word[length++] = 'x';
+            if (length + 1 < sizeof word)
+                word[length++] = 'x';
             text += strlen("×") - 1;
         }
         word[length] = '\0';

@@ -177,6 +177,7 @@ static void no_text_is_too_strange(void **state)
         memcpy(text + i, "x ", 2);
     assert_unknown(text, "unknown device");
     assert_unknown("\xff\xfe×××\x01", "unknown device");
+    assert_unknown("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa×", "unknown device"); /* longer than a word */
 }
 
 /* ---- peaks ---- */
