@@ -124,7 +124,7 @@ scene("a run that failed says why before anything else", async (stage) => {
 
 scene("a figure that is unknown tells its reason when the keyboard reaches it", async (stage) => {
   const page = await stage.open(large);
-  await page.locator('[data-testid="headlines"] .dash').first().focus();
+  await page.locator('[data-testid="headlines"] .dash').last().focus();
   await page.getByRole("tooltip").filter({ hasText: "No value: no layer with experts was reported" }).waitFor();
 });
 
