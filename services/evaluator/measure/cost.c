@@ -285,6 +285,10 @@ static void measure_goodput(struct pricing *p, enum eval_figure_id id, enum eval
 
     if (!rests_on(p, id, rate))
         return;
+    if (p->usd_per_s <= 0) {
+        eval_figure_none(p->f, id, "the machine costs nothing");
+        return;
+    }
     set(p, id, eval_figure_value(p->f, rate) / p->usd_per_s);
     if (eval_figure_interval(p->f, rate, &low, &high))
         eval_figure_between(p->f, id, low / p->usd_per_s, high / p->usd_per_s);

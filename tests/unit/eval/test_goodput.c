@@ -117,6 +117,9 @@ static void goodput_has_a_price_and_needs_energy(void **state)
     assert_true(fabs(f->rows[EVAL_FIGURE_goodput_per_usd].value - 2) < 1e-12);
     assert_true(fabs(f->rows[EVAL_FIGURE_goodput_per_usd].high - 3) < 1e-12);
     assert_string_equal(f->rows[EVAL_FIGURE_quality_goodput_per_usd].reason, "not measured");
+    run.given[EVAL_COST_rent] = 0;
+    eval_cost_figures(&run, f);
+    assert_string_equal(f->rows[EVAL_FIGURE_goodput_per_usd].reason, "the machine costs nothing");
 }
 
 int main(void)
