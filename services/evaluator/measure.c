@@ -23,8 +23,7 @@ enum { HISTOGRAM_LOWEST_US = 1 };
 
 void eval_buckets_add(struct eval_buckets *buckets, double lowest, double value)
 {
-    size_t bucket =
-        value > lowest ? (size_t)(log(value / lowest) / log(EVAL_HISTOGRAM_GROWTH)) : 0;
+    size_t bucket = value > lowest ? (size_t)(log(value / lowest) / log(EVAL_HISTOGRAM_GROWTH)) : 0;
 
     if (bucket >= EVAL_HISTOGRAM_BUCKETS_MAX)
         bucket = EVAL_HISTOGRAM_BUCKETS_MAX - 1;

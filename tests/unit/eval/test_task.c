@@ -285,7 +285,8 @@ static void scalars_are_those_of_pyyaml(void **state)
 static void a_definition_reads_back_to_the_same_task(void **state)
 {
     char path[4096];
-    static const char *const names[] = {"gsm-mini", "choice-mini", "choice-mini-letter", "fixed", "gsm8k"};
+    static const char *const names[] = {"gsm-mini", "choice-mini", "choice-mini-letter", "fixed",
+                                        "gsm8k"};
 
     (void)state;
     for (size_t i = 0; i < CAP_COUNT_OF(names); i++) {

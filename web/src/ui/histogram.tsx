@@ -43,7 +43,9 @@ export function HistogramChart({
         </span>
       </figcaption>
       <div ref={frame} class="chart" style={{ height: `${height}px` }}>
-        {width > 0 && buckets.length > 0 && <Chart buckets={buckets} width={width} marks={marks} label={label} say={say} />}
+        {width > 0 && buckets.length > 0 && (
+          <Chart buckets={buckets} width={width} marks={marks} label={label} say={say} />
+        )}
       </div>
       <BucketTable buckets={buckets} total={total} say={say} />
     </figure>

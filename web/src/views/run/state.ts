@@ -4,7 +4,16 @@ import { useUrlState } from "../../lib/router.ts";
 import { tables } from "../../lib/tables.ts";
 import { choice, text } from "../../lib/urlstate.ts";
 
-export const parts = ["overview", "samples", "latency", "experts", "utilisation", "cost", "energy", "provenance"] as const;
+export const parts = [
+  "overview",
+  "samples",
+  "latency",
+  "experts",
+  "utilisation",
+  "cost",
+  "energy",
+  "provenance",
+] as const;
 export type Part = (typeof parts)[number];
 
 // "failed" is a status rather than a verdict: such a sample counts as wrong, and people look for it apart.
