@@ -11,6 +11,7 @@ struct loop {
     double drift;              /* of the time to first token, from the first to the last */
     double cold;               /* the time to first token of the first of each place, times this */
     uint64_t seed;
+    size_t stall; /* requests in the middle that wait twenty times as long */
 };
 
 static uint64_t state_of_noise;
@@ -48,6 +49,8 @@ static struct eval_evidence *run_of(const struct loop *loop)
 
         if (i < loop->in_flight && loop->cold > 0)
             ttft *= loop->cold;
+        if (i >= loop->requests / 2 && i < loop->requests / 2 + loop->stall)
+            ttft *= 20;
         free_at[place] = at + ttft + service;
         add_answer(e, (int64_t)at, (int64_t)(at + ttft), (int64_t)(at + ttft + service),
                    (int64_t)free_at[place], 10, 5);
@@ -114,6 +117,18 @@ static void a_run_that_drifts_is_unsettled_and_leaves_nothing_out(void **state)
     assert_int_equal(e->ttft.count, 200);
     assert_value(e, "measured_s", figure(e, "wall_s")->value);
     assert_value(e, "requests_per_s", 200 / figure(e, "wall_s")->value);
+}
+
+/* A burst of slow requests is what the run was like: it moves no slope, and stays in the tail. */
+static void a_stall_is_no_drift_and_is_not_left_out(void **state)
+{
+    CAP_AUTO(eval_evidence)
+    e = run_of(&(struct loop){800, 8, 9000, 0.1, 0, 0, .stall = 24});
+
+    (void)state;
+    assert_string_equal(mark_of(e)->id, "settled");
+    assert_true(figure(e, "ttft_ms_p99")->value > 15);
+    assert_true(figure(e, "ttft_ms_p50")->high < 1.1);
 }
 
 /* Slower by 3 % of the mean, as certain as can be: nobody would act on it. */
@@ -287,6 +302,7 @@ int main(void)
         cmocka_unit_test(a_run_in_a_steady_state_settles_after_two_rounds),
         cmocka_unit_test(noise_is_rarely_taken_for_a_drift_and_a_drift_rarely_for_noise),
         cmocka_unit_test(a_run_that_drifts_is_unsettled_and_leaves_nothing_out),
+        cmocka_unit_test(a_stall_is_no_drift_and_is_not_left_out),
         cmocka_unit_test(a_drift_that_nobody_would_notice_is_none),
         cmocka_unit_test(a_run_too_short_to_settle_says_how_much_it_needs),
         cmocka_unit_test(a_queue_that_grows_is_unsettled),
