@@ -10,7 +10,11 @@ expect 3 moecap up --detach --ports auto
 says 'a suite already runs in'
 other=$(mktemp -d /tmp/moecap-e2e.XXXXXX)
 chmod 711 "$other"
+held=$other/held
+exec 9>"$held" # a script's own file, such as a lock, is not the suite's to keep
 expect 0 moecap --state "$other" up --detach --ports auto --nodes 2 --models "$root/models" --no-tasks
+exec 9>&-
+! find /proc/[0-9]*/fd -lname "$held" 2>/dev/null | grep -q . || fail "the suite keeps what its caller had open"
 expect 0 moecap --state "$other" node list
 says '2 connected'
 expect 0 moecap --state "$other" down
