@@ -151,6 +151,8 @@ int cli_refuse(const struct cli_context *context, const struct cap_spec_faults *
 struct cli_suite;
 bool cli_get_run(struct cli_suite *suite, const char *word, Moecap__V1__GetRunReply **out,
                  struct cap_err *err);
+/* Figures of a run, a line each; `why_none` follows "none". */
+void cli_print_figures(Moecap__V1__Figure *const *figures, size_t count, const char *why_none);
 
 /* cmd_watch_rpc.c: watches these ids until all have ended. */
 int cli_watch_ids(struct cli_context *context, const char *const *ids, int count,

@@ -4,7 +4,6 @@
  * has, and the evaluator computes the figures of cost anew from the run's others; nothing is
  * stored. */
 #include <stdio.h>
-#include <string.h>
 
 #include "cmd.h"
 #include "moecap/v1/evaluator.rpc.h"
@@ -44,14 +43,6 @@ static bool ask(struct cli_suite *suite, const Moecap__V1__BoardRow *row,
 
 /* ---- telling ---- */
 
-static void add_number(struct cli_table_out *table, bool known, double value)
-{
-    if (known)
-        cli_table_addf(table, "%.6g", value);
-    else
-        cli_table_add(table, "-");
-}
-
 static void print_inputs(const Moecap__V1__CostBasis *basis)
 {
     CAP_AUTO_BUF(out, TABLE_BYTES_MAX);
@@ -62,34 +53,16 @@ static void print_inputs(const Moecap__V1__CostBasis *basis)
         const Moecap__V1__CostTerm *input = basis->terms[i];
 
         cli_table_addf(&table, "  %s", input->id);
-        add_number(&table, input->opt_value_case != 0, input->value);
+        if (input->opt_value_case)
+            cli_table_addf(&table, "%.6g", input->value);
+        else
+            cli_table_add(&table, "-");
         cli_table_add(&table, input->unit);
-        cli_table_addf(&table, "%s%s%s%s", input->source, *input->said ? ": " : "",
-                       strcmp(input->said, input->source) != 0 ? input->said : "",
+        cli_table_addf(&table, "%s%s%s%s", input->source, *input->said ? ": " : "", input->said,
                        input->used ? "" : " (without effect)");
     }
     cli_table_print(&table, &out);
     printf("inputs:\n%s", out.data);
-    cli_table_done(&table);
-}
-
-static void print_figures(const Moecap__V1__CostReply *reply)
-{
-    CAP_AUTO_BUF(out, TABLE_BYTES_MAX);
-    struct cli_table_out table;
-
-    cli_table_init(&table, 4, 1u << 1);
-    for (size_t i = 0; i < reply->n_figures; i++) {
-        const Moecap__V1__Figure *f = reply->figures[i];
-
-        cli_table_addf(&table, "  %s", f->id);
-        add_number(&table, f->opt_value_case != 0, f->value);
-        cli_table_add(&table, f->unit);
-        cli_table_addf(&table, "%s%s%s%s", f->invalid ? "invalid, " : "", f->basis,
-                       *f->reason ? ": " : "", f->reason);
-    }
-    cli_table_print(&table, &out);
-    printf("figures:\n%s", out.data);
     cli_table_done(&table);
 }
 
@@ -103,7 +76,7 @@ static void print_reply(const Moecap__V1__BoardRow *row, const Moecap__V1__CostR
             basis->rented ? "rented" : "bought");
     cli_say("tokens      %s", basis->sharing);
     print_inputs(basis);
-    print_figures(reply);
+    cli_print_figures(reply->figures, reply->n_figures, "");
 }
 
 int cli_cmd_cost(struct cli_context *context, const struct cli_words *words, struct cap_err *err)

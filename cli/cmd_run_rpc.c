@@ -64,14 +64,14 @@ static const char *why_no_figures(Moecap__V1__RunState state)
     }
 }
 
-static void print_figures(const Moecap__V1__BoardRow *row)
+void cli_print_figures(Moecap__V1__Figure *const *figures, size_t count, const char *why_none)
 {
     CAP_AUTO_BUF(out, 1 << 20);
     struct cli_table_out table;
 
     cli_table_init(&table, 5, 1u << 1);
-    for (size_t i = 0; i < row->n_figures; i++) {
-        const Moecap__V1__Figure *f = row->figures[i];
+    for (size_t i = 0; i < count; i++) {
+        const Moecap__V1__Figure *f = figures[i];
 
         cli_table_addf(&table, "  %s", f->id);
         if (f->opt_value_case)
@@ -88,10 +88,10 @@ static void print_figures(const Moecap__V1__BoardRow *row)
         cli_table_addf(&table, "%s%s%s%s", f->invalid ? "invalid, " : "", f->basis,
                        *f->reason ? ": " : "", f->reason);
     }
-    if (row->n_figures > 0)
+    if (count > 0)
         cli_table_print(&table, &out);
-    if (row->n_figures == 0)
-        cap_buf_printf(&out, "  none%s\n", why_no_figures(row->state));
+    else
+        cap_buf_printf(&out, "  none%s\n", why_none);
     printf("figures:\n%s", out.data);
     cli_table_done(&table);
 }
@@ -323,7 +323,7 @@ static void print_run(const Moecap__V1__GetRunReply *reply)
         print_cost(reply->cost);
     print_marks(row);
     print_attempts(reply);
-    print_figures(row);
+    cli_print_figures(row->figures, row->n_figures, why_no_figures(row->state));
     print_curves(reply);
 }
 

@@ -83,7 +83,7 @@ static struct eval_cost_term term_of(const struct eval_cost_machine *m, enum eva
                                      double given)
 {
     const struct eval_cost_term candidates[] = {
-        {given, "given", EVAL_COST_GIVEN, false},
+        {given, "", EVAL_COST_GIVEN, false},
         {of_meter(m, input), "mean power of the run", EVAL_COST_MEASURED, false},
         {of_table(m, input), table_of(m, input), EVAL_COST_TABLE, false},
         {inputs[input].preset, inputs[input].source, EVAL_COST_DEFAULT, false},
