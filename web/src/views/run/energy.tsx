@@ -25,12 +25,13 @@ export function Energy({ run }: { run: Run }) {
           <Tile key={id} run={run} id={id} title={title} />
         ))}
       </dl>
-      <h2>Devices</h2>
+      {curve && <h2>Over time</h2>}
       {curve && (
         <div class="card">
           <CurveChart curve={curve} names={overTime} />
         </div>
       )}
+      <h2>Devices</h2>
       {readings.length > 0 ? <Devices readings={readings} /> : <p class="soft">The node did not measure power.</p>}
       <p class="soft">
         Energy of the machine from the first request to the last end, without power supply, fans and disks; all figures
