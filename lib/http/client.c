@@ -480,14 +480,18 @@ static void explain(const struct transfer *t, CURLcode code, struct cap_err *err
         cap_fail(err, CAP_UNAVAILABLE, "could not connect to %.*s (%s)", origin_length(t->url),
                  t->url, why_not_connected(t, code, reason, words));
         break;
-    case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CONNECT_ERROR:
-    case CURLE_SSL_CACERT_BADFILE:
         if (strstr(reason, "wrong version number") || strstr(reason, "packet length too long"))
             cap_fail(err, CAP_FAILED_PRECONDITION, "%.*s does not speak TLS; try http://",
                      origin_length(t->url), t->url);
         else
-            cap_fail(err, CAP_FAILED_PRECONDITION, "cannot trust %s: %s", t->url, reason);
+            cap_fail(err, CAP_FAILED_PRECONDITION,
+                     "no TLS connection to %.*s: %s; if it does not speak TLS, try http://",
+                     origin_length(t->url), t->url, reason);
+        break;
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CACERT_BADFILE:
+        cap_fail(err, CAP_FAILED_PRECONDITION, "cannot trust %s: %s", t->url, reason);
         break;
     case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_WEIRD_SERVER_REPLY:
