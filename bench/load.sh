@@ -68,18 +68,18 @@ command -v h2load >/dev/null || { echo "skip: h2load not found (package nghttp2-
 
 port=$((20000 + $$ % 20000))
 MOECAP_NULL_TOKENS=1 MOECAP_NULL_DELAY_US=2000 "$bin/moecap-inference" --scheduler '' --models models --probe false \
-    --serve-engine null --serve-model none --serve-concurrency 64 --openai-port "$port" >"$MOECAP_STATE/server.log" 2>&1 &
+    --serve-engine null --serve-model moecap-tiny --serve-concurrency 64 --openai-port "$port" >"$MOECAP_STATE/server.log" 2>&1 &
 server=$!
 for _ in 1 2 3 4 5 6 7 8 9 10; do
     curl -sf "http://127.0.0.1:$port/v1/models" >/dev/null && break
     sleep 0.3
 done
 
-echo '{"model": "none", "prompt": "0", "max_tokens": 1, "stream": true, "temperature": 0}' >"$MOECAP_STATE/body.json"
+echo '{"model": "moecap-tiny", "prompt": "0", "max_tokens": 1, "stream": true, "temperature": 0}' >"$MOECAP_STATE/body.json"
 h2load --h1 -n "$server_requests" -c 20 --rps=$((server_rate / 20)) -d "$MOECAP_STATE/body.json" \
     -H 'content-type: application/json' --log-file="$MOECAP_STATE/h2load.log" \
     "http://127.0.0.1:$port/v1/completions" >"$MOECAP_STATE/h2load.txt"
-"$bin/moecap" submit --engine openai --url "http://127.0.0.1:$port" --model none --task bench --limit "$server_requests" \
+"$bin/moecap" submit --engine openai --url "http://127.0.0.1:$port" --model moecap-tiny --task bench --limit "$server_requests" \
     --rate "$server_rate" --arrivals constant --max-tokens 1 --watch >/dev/null
 figures
 ours=$(value e2e_ms_p99)
