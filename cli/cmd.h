@@ -35,6 +35,7 @@ CLI_CMD(compare);
 CLI_CMD(repeats);
 CLI_CMD(node_list);
 CLI_CMD(hardware);
+CLI_CMD(plot);
 CLI_CMD(estimate);
 CLI_CMD(admin_config);
 CLI_CMD(admin_metrics);
@@ -99,6 +100,10 @@ struct cli_estimate_options {
     double activated, peak_gb_s, peak_tflops;
     bool has_batch, has_context, has_activated;
 };
+struct cli_plot_options {
+    const char *output, *format, *theme, *title;
+    bool absolute, sorted;
+};
 struct cli_routing_options {
     bool same_model;
 };
@@ -119,6 +124,7 @@ extern struct cli_cost_options cli_cost_options;
 extern struct cli_task_options cli_task_options;
 extern struct cli_profile_options cli_profile_options;
 extern struct cli_estimate_options cli_estimate_options;
+extern struct cli_plot_options cli_plot_options;
 extern struct cli_routing_options cli_routing_options;
 extern struct cli_cancel_options cli_cancel_options;
 extern struct cli_help_options cli_help_options;

@@ -720,6 +720,41 @@ static const struct cli_command version = {
     .run = cli_cmd_version,
 };
 
+static const struct cli_option plot_options[] = {
+    CLI_OPTION(struct cli_plot_options, output, "output", NULL, CLI_TEXT, "DIR|FILE",
+               "folder to write into, or a file that ends in .svg, .png or .pdf (this folder)"),
+    CLI_OPTION(struct cli_plot_options, format, "format", NULL, CLI_TEXT, "svg|png|pdf",
+               "of the file (png, or as --output ends)"),
+    CLI_OPTION(struct cli_plot_options, theme, "theme", NULL, CLI_TEXT, "light|dark|contrast",
+               "colours; all can be told apart by the colour-blind (light)"),
+    CLI_OPTION(struct cli_plot_options, title, "title", NULL, CLI_TEXT, "TEXT",
+               "heading of a heat map (the name of its file)"),
+    CLI_OPTION(struct cli_plot_options, absolute, "absolute", NULL, CLI_FLAG, NULL,
+               "heat map: counts (shares of the even load of each layer)"),
+    CLI_OPTION(struct cli_plot_options, sorted, "sorted", NULL, CLI_FLAG, NULL,
+               "heat map: each layer's experts by their load"),
+};
+
+static const struct cli_command plot = {
+    .name = "plot",
+    .words = "PICTURE FILE",
+    .summary = "a picture as SVG, PNG or PDF, or its numbers as JSON",
+    .text = "  radar    cost, accuracy and performance of systems, from a YAML of model_name,\n"
+            "           axis_labels, axis_keys, baseline, ticks and data\n"
+            "  heatmap  load of each expert of each layer, from a CSV layer_id,expert_0,...\n"
+            "\n"
+            "  moecap plot radar radar.yaml\n"
+            "  moecap plot heatmap counts.csv --output pictures --format svg --sorted\n"
+            "  moecap plot radar radar.yaml --json\n",
+    .options = plot_options,
+    .option_count = CAP_COUNT_OF(plot_options),
+    .values = &cli_plot_options,
+    .hint = "moecap help plot shows the pictures; docs/plot.md has samples of both files",
+    .words_min = 2,
+    .words_max = CLI_WORDS_MAX,
+    .run = cli_cmd_plot,
+};
+
 static const struct cli_option help_options[] = {
     CLI_OPTION(struct cli_help_options, markdown, "markdown", NULL, CLI_FLAG, NULL,
                "all of it, as docs/cli.md"),
@@ -744,10 +779,11 @@ static const struct cli_command help = {
 };
 
 const struct cli_command *const cli_commands[] = {
-    &up,         &down,     &status,       &submit,        &sweep,       &load,       &watch,
-    &cancel,     &queue,    &board,        &run_show,      &run_samples, &run_export, &routing,
-    &cost,       &compare,  &repeats,      &task_list,     &task_show,   &task_add,   &node_list,
-    &node_probe, &hardware, &estimate,     &model,         &engine,      &tokenize,   &profile,
-    &render,     &grade,    &admin_config, &admin_metrics, &admin_log,   &version,    &help,
+    &up,         &down,         &status,        &submit,     &sweep,    &load,
+    &watch,      &cancel,       &queue,         &board,      &run_show, &run_samples,
+    &run_export, &routing,      &cost,          &compare,    &repeats,  &task_list,
+    &task_show,  &task_add,     &node_list,     &node_probe, &hardware, &estimate,
+    &model,      &engine,       &tokenize,      &profile,    &plot,     &render,
+    &grade,      &admin_config, &admin_metrics, &admin_log,  &version,  &help,
 };
 const size_t cli_command_count = CAP_COUNT_OF(cli_commands);

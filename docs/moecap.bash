@@ -8,11 +8,11 @@ _moecap() {
     local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}
     local globals="--server --state --json --help" words= files= i names=()
     case $previous in
-    --= | --state | --models | --tasks | --model | --replay | --model-config | --activation-profile | --replay | --data | --fewshot | --model | --model | --output | --data | --fewshot | --tasks) COMPREPLY=($(compgen -f -- "$word")); return ;;
+    --= | --state | --models | --tasks | --model | --replay | --model-config | --activation-profile | --replay | --data | --fewshot | --model | --model | --output | --data | --fewshot | --tasks | --output) COMPREPLY=($(compgen -f -- "$word")); return ;;
     --engine) COMPREPLY=($(compgen -W "native null openai vllm sglang transformers accelerate ktransformers moe-infinity moe-gen llamacpp tensorrt-llm" -- "$word")); return ;;
     --precision) COMPREPLY=($(compgen -W "f32 f16 bf16 int8 int4 fp8 fp4 mxfp4 nvfp4" -- "$word")); return ;;
     --task) COMPREPLY=($(compgen -W "$(_moecap_tasks)" -- "$word")); return ;;
-    --= | --server | --nodes | --postgres | --port-base | --openai-port | --log | --task | --engine | --precision | --batch-size | --rate | --burstiness | --ramp-to | --ramp-s | --input-tokens | --output-tokens | --slo-ttft | --slo-tpot | --slo-e2e | --limit | --sampling | --num-fewshot | --max-tokens | --temperature | --top-p | --top-k | --seed | --repeats | --priority | --submitter | --note | --revision | --hardware | --peak-bandwidth | --peak-flops | --device-count | --tensor-parallel | --pipeline-parallel | --data-parallel | --expert-parallel | --url | --served-model | --api-key-env | --rent | --price | --device-watts | --lifetime-hours | --utilisation | --overhead | --pue | --tariff | --host-price | --host-watts | --sweep | --search | --slo | --attain | --rate | --burstiness | --ramp-to | --ramp-s | --seed | --requests | --reason | --model | --task | --engine | --precision | --evaluation | --limit | --limit | --after | --rent | --price | --device-watts | --lifetime-hours | --utilisation | --overhead | --pue | --tariff | --host-price | --host-watts | --hardware | --batch | --context | --cached | --activated | --step-time | --precision | --cache-precision | --tp | --peak-bandwidth | --peak-flops | --task | --batch-size | --limit | --tp | --name | --precision | --threads | --num-fewshot) COMPREPLY=(); return ;;
+    --= | --server | --nodes | --postgres | --port-base | --openai-port | --log | --task | --engine | --precision | --batch-size | --rate | --burstiness | --ramp-to | --ramp-s | --input-tokens | --output-tokens | --slo-ttft | --slo-tpot | --slo-e2e | --limit | --sampling | --num-fewshot | --max-tokens | --temperature | --top-p | --top-k | --seed | --repeats | --priority | --submitter | --note | --revision | --hardware | --peak-bandwidth | --peak-flops | --device-count | --tensor-parallel | --pipeline-parallel | --data-parallel | --expert-parallel | --url | --served-model | --api-key-env | --rent | --price | --device-watts | --lifetime-hours | --utilisation | --overhead | --pue | --tariff | --host-price | --host-watts | --sweep | --search | --slo | --attain | --rate | --burstiness | --ramp-to | --ramp-s | --seed | --requests | --reason | --model | --task | --engine | --precision | --evaluation | --limit | --limit | --after | --rent | --price | --device-watts | --lifetime-hours | --utilisation | --overhead | --pue | --tariff | --host-price | --host-watts | --hardware | --batch | --context | --cached | --activated | --step-time | --precision | --cache-precision | --tp | --peak-bandwidth | --peak-flops | --task | --batch-size | --limit | --tp | --name | --precision | --threads | --num-fewshot | --title) COMPREPLY=(); return ;;
     --ports) COMPREPLY=($(compgen -W "default auto" -- "$word")); return ;;
     --arrivals) COMPREPLY=($(compgen -W "poisson constant gamma" -- "$word")); return ;;
     --device) COMPREPLY=($(compgen -W "cpu cuda" -- "$word")); return ;;
@@ -20,6 +20,8 @@ _moecap() {
     --verdict) COMPREPLY=($(compgen -W "correct wrong undecided" -- "$word")); return ;;
     --phase) COMPREPLY=($(compgen -W "decode prefill" -- "$word")); return ;;
     --mla) COMPREPLY=($(compgen -W "expanded absorbed" -- "$word")); return ;;
+    --format) COMPREPLY=($(compgen -W "svg png pdf" -- "$word")); return ;;
+    --theme) COMPREPLY=($(compgen -W "light dark contrast" -- "$word")); return ;;
     esac
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
@@ -59,18 +61,19 @@ _moecap() {
     "engine"\ *) words="--help --json" ;;
     "tokenize"\ *) words="--help --json"; files=-f ;;
     "profile"\ *) words="$globals --model --task --batch-size --limit --tp --output --name --precision --threads --num-fewshot --chat --data --fewshot --tasks" ;;
+    "plot"\ *) words="$globals --output --format --theme --title --absolute --sorted"; files=-f ;;
     "render"\ *) words="--help --json $(_moecap_tasks)" ;;
     "grade"\ *) words="--help --json" ;;
     "admin config") words="$globals scheduler store evaluator node-1" ;;
     "admin metrics") words="$globals scheduler store evaluator node-1" ;;
     "admin log") words="$globals scheduler store evaluator node-1" ;;
     "version"\ *) words="$globals" ;;
-    "help"\ *) words="$globals --markdown --man --bash-completion up down status submit sweep load watch cancel queue board run show run samples run export routing cost compare repeats task list task show task add node list node probe hardware estimate model engine tokenize profile render grade admin config admin metrics admin log version help" ;;
+    "help"\ *) words="$globals --markdown --man --bash-completion up down status submit sweep load watch cancel queue board run show run samples run export routing cost compare repeats task list task show task add node list node probe hardware estimate model engine tokenize profile plot render grade admin config admin metrics admin log version help" ;;
     "run "*) words="show samples export " ;;
     "task "*) words="list show add " ;;
     "node "*) words="list probe " ;;
     "admin "*) words="config metrics log " ;;
-    *) words="$globals --version up down status submit sweep load watch cancel queue board run routing cost compare repeats task node hardware estimate model engine tokenize profile render grade admin version help" ;;
+    *) words="$globals --version up down status submit sweep load watch cancel queue board run routing cost compare repeats task node hardware estimate model engine tokenize profile plot render grade admin version help" ;;
     esac
     COMPREPLY=($(compgen $files -W "$words" -- "$word"))
 }
