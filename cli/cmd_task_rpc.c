@@ -341,9 +341,21 @@ static bool keep_task(struct cli_suite *suite, const Moecap__V1__TaskInfo *task,
            (reply || cap_fail(err, CAP_INTERNAL, "the evaluator kept no task"));
 }
 
+/* A task that is on its way to the store. */
+struct added_task {
+    Moecap__V1__TaskInfo *task;
+    const char *samples_path;
+    struct lines samples, fewshot;
+};
+
+static void added_task_done(struct added_task *added)
+{
+    lines_done(&added->samples);
+    lines_done(&added->fewshot);
+}
+
 /* One message of samples; an evaluator that has forgotten the task gets it once more. */
-static size_t check_chunk(struct cli_suite *suite, const Moecap__V1__TaskInfo *task,
-                          const struct lines *samples, size_t at, const struct lines *fewshot,
+static size_t check_chunk(struct cli_suite *suite, const struct added_task *added, size_t at,
                           Moecap__V1__RenderRequest *request, struct cap_err *err)
 {
     CAP_AUTO(cap_arena) arena = cap_arena_new(CHECK_ARENA_BYTES);
@@ -355,11 +367,11 @@ static size_t check_chunk(struct cli_suite *suite, const Moecap__V1__TaskInfo *t
     if (!docs)
         return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "no room for a message of samples");
     request->docs = docs;
-    request->n_docs = count = make_docs(arena, samples, at, docs);
+    request->n_docs = count = make_docs(arena, &added->samples, at, docs);
     ok = evaluator_rpc_render(suite->evaluator, NULL, request, arena, &reply, err);
     if (!ok && err->code == CAP_NOT_FOUND) {
         cap_err_clear(err);
-        ok = keep_task(suite, task, fewshot, request, err) &&
+        ok = keep_task(suite, added->task, &added->fewshot, request, err) &&
              evaluator_rpc_render(suite->evaluator, NULL, request, arena, &reply, err);
     }
     request->docs = NULL; /* they die with the arena */
@@ -369,26 +381,25 @@ static size_t check_chunk(struct cli_suite *suite, const Moecap__V1__TaskInfo *t
 
 /* Every sample is rendered once, so that what cannot be asked is found now and not in the middle of
  * a run. */
-static bool check_samples(struct cli_suite *suite, const Moecap__V1__TaskInfo *task,
-                          const char *path, const struct lines *samples,
-                          const struct lines *fewshot, struct cap_err *err)
+static bool check_samples(struct cli_suite *suite, const struct added_task *added,
+                          struct cap_err *err)
 {
     Moecap__V1__EvaluationSpec spec = MOECAP__V1__EVALUATION_SPEC__INIT;
     Moecap__V1__RenderRequest request = MOECAP__V1__RENDER_REQUEST__INIT;
 
     request.spec = &spec;
-    if (!keep_task(suite, task, fewshot, &request, err))
+    if (!keep_task(suite, added->task, &added->fewshot, &request, err))
         return false;
-    for (size_t at = 0, count; at < samples->count; at += count)
-        if (!(count = check_chunk(suite, task, samples, at, fewshot, &request, err)))
-            return cap_fail_in(err, "%s", path);
+    for (size_t at = 0, count; at < added->samples.count; at += count)
+        if (!(count = check_chunk(suite, added, at, &request, err)))
+            return cap_fail_in(err, "%s", added->samples_path);
     return true;
 }
 
-static bool store_task(struct cli_suite *suite, Moecap__V1__TaskInfo *task,
-                       const struct lines *samples, const struct lines *fewshot,
+static bool store_task(struct cli_suite *suite, const struct added_task *added,
                        Moecap__V1__PutTaskReply **out, struct cap_err *err)
 {
+    const struct lines *samples = &added->samples, *fewshot = &added->fewshot;
     const struct cap_rpc_options options = {.timeout_ms = 600000};
     struct cap_rpc_call *call = store_rpc_put_task_open(suite->store, &options);
     Moecap__V1__PutTaskChunk chunk = MOECAP__V1__PUT_TASK_CHUNK__INIT;
@@ -396,7 +407,7 @@ static bool store_task(struct cli_suite *suite, Moecap__V1__TaskInfo *task,
     size_t s = 0, f = 0;
     bool ok = true;
 
-    chunk.task = task;
+    chunk.task = added->task;
     do {
         chunk.n_samples = chunk_length(samples, s);
         chunk.samples = samples->items + s;
@@ -423,37 +434,37 @@ static bool add_task(struct cli_suite *suite, const char *path, const char *data
                      const char *fewshot_data, Moecap__V1__PutTaskReply **out, struct cap_err *err)
 {
     const char *slash = strrchr(path, '/'), *dir = dir_of(suite->arena, path);
-    __attribute__((cleanup(lines_done))) struct lines samples = {0};
-    __attribute__((cleanup(lines_done))) struct lines fewshot = {0};
+    __attribute__((cleanup(added_task_done))) struct added_task added = {.task = NULL};
     Moecap__V1__ReadTaskReply *read = NULL;
     Moecap__V1__TaskInfo *task;
-    const char *samples_path, *fewshot_path;
+    const char *fewshot_path;
 
     if (!read_task(suite, dir, slash ? slash + 1 : path, &read, err))
         return false;
-    task = read->task;
-    samples_path = data ? data : cap_arena_printf(suite->arena, "%s/%s", dir, task->samples_file);
+    added.task = task = read->task;
+    added.samples_path =
+        data ? data : cap_arena_printf(suite->arena, "%s/%s", dir, task->samples_file);
     if (!fewshot_data && *task->fewshot_file && strcmp(task->fewshot_file, task->samples_file) == 0)
         fewshot_data = data; /* the samples are their own pool */
     fewshot_path = fewshot_data ? fewshot_data
                                 : cap_arena_printf(suite->arena, "%s/%s", dir, task->fewshot_file);
-    if (!read_lines(samples_path, &samples, err)) {
+    if (!read_lines(added.samples_path, &added.samples, err)) {
         if (!data && err->code == CAP_NOT_FOUND)
             return cap_fail_in(err, "the data of task \"%s\" are not beside it; give --data FILE",
                                task->name);
         return false;
     }
-    if (!check_json(&samples, samples_path, err))
+    if (!check_json(&added.samples, added.samples_path, err))
         return false;
     if ((fewshot_data || *task->fewshot_file) &&
         (cap_file_exists(fewshot_path) || fewshot_data || !data) &&
-        (!read_lines(fewshot_path, &fewshot, err) || !check_json(&fewshot, fewshot_path, err)))
+        (!read_lines(fewshot_path, &added.fewshot, err) ||
+         !check_json(&added.fewshot, fewshot_path, err)))
         return false;
-    if (fewshot.count == 0)
+    if (added.fewshot.count == 0)
         for (size_t i = 0; i < read->n_fewshot; i++)
-            add_line(&fewshot, read->fewshot[i], i + 1); /* the YAML's own */
-    return check_samples(suite, task, samples_path, &samples, &fewshot, err) &&
-           store_task(suite, task, &samples, &fewshot, out, err);
+            add_line(&added.fewshot, read->fewshot[i], i + 1); /* the YAML's own */
+    return check_samples(suite, &added, err) && store_task(suite, &added, out, err);
 }
 
 /* "gsm8k" alone is the shipped YAML of that name. */

@@ -120,18 +120,16 @@ void cap_config_value(const struct cap_config_row *row, const void *values, stru
 
 struct reader {
     const struct cap_config *config;
-    void *values;
-    struct cap_arena *arena;
-    enum cap_config_source *sources;
+    const struct cap_config_target *to;
 };
 
 static bool put(const struct reader *r, size_t row, const char *text, enum cap_config_source source,
                 struct cap_err *err)
 {
-    if (!set_value(&r->config->rows[row], text, r->values, r->arena, err))
+    if (!set_value(&r->config->rows[row], text, r->to->values, r->to->arena, err))
         return false;
-    if (r->sources)
-        r->sources[row] = source;
+    if (r->to->sources)
+        r->to->sources[row] = source;
     return true;
 }
 
@@ -253,22 +251,23 @@ static bool is_bool_word(const char *text)
     return text && (strcmp(text, "true") == 0 || strcmp(text, "false") == 0);
 }
 
-static bool read_flags(const struct reader *r, int argc, char **argv, char **rest, int *rest_count,
-                       struct cap_err *err)
+/* Takes the settings out of the words. */
+static bool read_flags(const struct reader *r, struct cap_config_words *words, struct cap_err *err)
 {
-    *rest_count = 0;
-    for (int i = 0; i < argc && argv[i]; i++) {
-        const char *next = i + 1 < argc ? argv[i + 1] : NULL;
+    int kept = 0;
+
+    for (int i = 0; i < words->count; i++) {
+        const char *next = i + 1 < words->count ? words->items[i + 1] : NULL;
         struct flag flag;
 
-        if (!match_flag(r->config, argv[i], &flag)) {
-            rest[(*rest_count)++] = argv[i];
+        if (!match_flag(r->config, words->items[i], &flag)) {
+            words->items[kept++] = words->items[i];
             continue;
         }
         if (!flag.value && r->config->rows[flag.row].type == CAP_CONFIG_bool && !is_bool_word(next))
             flag.value = "true";
         if (!flag.value && !next)
-            return cap_fail(err, CAP_INVALID_ARGUMENT, "%s needs a value", argv[i]);
+            return cap_fail(err, CAP_INVALID_ARGUMENT, "%s needs a value", words->items[i]);
         if (!flag.value) {
             flag.value = next;
             i++;
@@ -276,50 +275,51 @@ static bool read_flags(const struct reader *r, int argc, char **argv, char **res
         if (!put(r, flag.row, flag.value, CAP_CONFIG_FLAG, err))
             return false;
     }
+    words->count = kept;
     return true;
 }
 
 /* The --config argument, wherever it stands; NULL when there is none. */
-static bool find_file_flag(int argc, char **argv, const char **out_path, struct cap_err *err)
+static bool find_file_flag(const struct cap_config_words *words, const char **out_path,
+                           struct cap_err *err)
 {
     *out_path = NULL;
-    for (int i = 0; i < argc && argv[i]; i++) {
-        if (strncmp(argv[i], "--config=", 9) == 0) {
-            *out_path = argv[i] + 9;
-        } else if (strcmp(argv[i], "--config") == 0) {
-            if (i + 1 == argc)
+    for (int i = 0; i < words->count; i++) {
+        if (strncmp(words->items[i], "--config=", 9) == 0) {
+            *out_path = words->items[i] + 9;
+        } else if (strcmp(words->items[i], "--config") == 0) {
+            if (i + 1 == words->count)
                 return cap_fail(err, CAP_INVALID_ARGUMENT, "--config needs a value");
-            *out_path = argv[++i];
+            *out_path = words->items[++i];
         }
     }
     return true;
 }
 
-static int drop_file_flag(char **rest, int count)
+static void drop_file_flag(struct cap_config_words *words)
 {
     int kept = 0;
 
-    for (int i = 0; i < count && rest[i]; i++) {
-        if (strcmp(rest[i], "--config") == 0)
+    for (int i = 0; i < words->count; i++) {
+        if (strcmp(words->items[i], "--config") == 0)
             i++;
-        else if (strncmp(rest[i], "--config=", 9) != 0)
-            rest[kept++] = rest[i];
+        else if (strncmp(words->items[i], "--config=", 9) != 0)
+            words->items[kept++] = words->items[i];
     }
-    return kept;
+    words->count = kept;
 }
 
-bool cap_config_read(const struct cap_config *config, int argc, char **argv, void *values,
-                     struct cap_arena *arena, enum cap_config_source *sources, char **out_rest,
-                     int *out_rest_count, struct cap_err *err)
+bool cap_config_read(const struct cap_config *config, const struct cap_config_target *target,
+                     struct cap_config_words *words, struct cap_err *err)
 {
-    struct reader r = {config, values, arena, sources};
+    const struct reader r = {config, target};
     const char *path;
 
-    if (!find_file_flag(argc, argv, &path, err) || !read_defaults(&r, err) ||
+    if (!find_file_flag(words, &path, err) || !read_defaults(&r, err) ||
         (path && !read_file(&r, path, err)) || !read_environment(&r, err) ||
-        !read_flags(&r, argc, argv, out_rest, out_rest_count, err))
+        !read_flags(&r, words, err))
         return false;
-    *out_rest_count = drop_file_flag(out_rest, *out_rest_count);
+    drop_file_flag(words);
     return true;
 }
 

@@ -79,11 +79,22 @@ struct cap_config {
     size_t row_count;
 };
 
-/* Fills `values` (the table's struct). argv without the program's name; what is not a setting goes
- * to out_rest (at most argc entries). `sources` has one entry a row, or is NULL. */
-bool cap_config_read(const struct cap_config *config, int argc, char **argv, void *values,
-                     struct cap_arena *arena, enum cap_config_source *sources, char **out_rest,
-                     int *out_rest_count, struct cap_err *err);
+/* Where settings go. */
+struct cap_config_target {
+    void *values;                    /* the table's struct */
+    struct cap_arena *arena;         /* for texts */
+    enum cap_config_source *sources; /* one entry a row; NULL = nobody asks */
+};
+
+/* The words of a command line, without the program's name. */
+struct cap_config_words {
+    char **items;
+    int count;
+};
+
+/* Reads all settings. Those on the command line are taken out of `words`, the others stay. */
+bool cap_config_read(const struct cap_config *config, const struct cap_config_target *target,
+                     struct cap_config_words *words, struct cap_err *err);
 
 void cap_config_help(const struct cap_config *config, struct cap_buf *out);
 void cap_config_sample(const struct cap_config *config,

@@ -340,13 +340,13 @@ static int complain(const struct cap_service_spec *spec, const struct cap_err *e
 int cap_service_main(const struct cap_service_spec *spec, int argc, char **argv)
 {
     CAP_AUTO(cap_arena) arena = cap_arena_new(CONFIG_ARENA_BYTES);
-    CAP_AUTO_MEM char **rest = calloc((size_t)argc + 1, sizeof *rest);
     enum cap_config_source sources[ROWS_MAX];
+    const struct cap_config_target settings = {spec->values, arena, sources};
+    struct cap_config_words words = {argv + 1, argc - 1};
     struct cap_service service = {.spec = spec};
     struct cap_admin admin = {spec, sources};
     struct arguments arguments = {.log_levels = getenv("MOECAP_LOG")};
     struct cap_err err = {0};
-    int rest_count = 0;
 
     for (int i = 1; i < argc; i++) {
         if (answer_print_flag(spec, argv[i]))
@@ -354,9 +354,8 @@ int cap_service_main(const struct cap_service_spec *spec, int argc, char **argv)
         if (strcmp(argv[i], "--check") == 0)
             return answer_check(spec, argv[i + 1]);
     }
-    if (!cap_config_read(&spec->config, argc - 1, argv + 1, spec->values, arena, sources, rest,
-                         &rest_count, &err) ||
-        !read_arguments(rest, rest_count, &arguments, &err) ||
+    if (!cap_config_read(&spec->config, &settings, &words, &err) ||
+        !read_arguments(words.items, words.count, &arguments, &err) ||
         (arguments.log_levels && !cap_log_set_levels(arguments.log_levels, &err)))
         return complain(spec, &err);
     if (arguments.die_with_parent)

@@ -150,7 +150,8 @@ static bool grade_doc(struct grading *g, struct eval_doc *doc, const json_t *lin
     if (!gold_value || json_is_null(gold_value))
         return cap_fail(err, CAP_INVALID_ARGUMENT, "there is no \"gold\"");
     return eval_doc_gold_of(doc, gold_value, &gold, err) && read_answer(g, line, &answer, err) &&
-           eval_grade_column(doc, &gold, &answer, g->column, g->work, out, err);
+           eval_grade_column(&(struct eval_grade_input){doc, &gold, &answer, g->work}, g->column,
+                             out, err);
 }
 
 static void print_verdict(const json_t *id, const struct eval_verdict *v)

@@ -85,20 +85,20 @@ static void decide(struct eval_verdict *v, double score, struct eval_text answer
     v->reason = v->kind == EVAL_CORRECT ? "" : why_wrong(v, answer_text);
 }
 
-static bool filter_texts(struct eval_doc *doc, const struct eval_answer *answer,
-                         const struct eval_pipeline *pipeline, struct eval_regex_work *work,
+static bool filter_texts(const struct eval_grade_input *in, const struct eval_pipeline *pipeline,
                          struct eval_response *out, struct cap_err *err)
 {
+    const struct eval_answer *answer = in->answer;
     struct eval_filtering f = {
-        .arena = doc->arena,
-        .work = work,
-        .responses = cap_arena_array(doc->arena, answer->text_count, sizeof *f.responses),
+        .arena = in->doc->arena,
+        .work = in->work,
+        .responses = cap_arena_array(in->doc->arena, answer->text_count, sizeof *f.responses),
         .count = answer->text_count,
     };
 
     if (!f.responses)
         return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "the answers need too much memory");
-    if (!eval_doc_listed_choices(doc, &f.choices, &f.choice_count, err))
+    if (!eval_doc_listed_choices(in->doc, &f.choices, &f.choice_count, err))
         return false;
     for (size_t i = 0; i < f.count; i++)
         f.responses[i].text = answer->texts[i];
@@ -108,45 +108,45 @@ static bool filter_texts(struct eval_doc *doc, const struct eval_answer *answer,
     return true;
 }
 
-static bool grade_text(struct eval_doc *doc, const struct eval_gold *gold,
-                       const struct eval_answer *answer, const struct eval_column *column,
-                       struct eval_regex_work *work, struct eval_verdict *v, struct cap_err *err)
+static bool grade_text(const struct eval_grade_input *in, const struct eval_column *column,
+                       struct eval_verdict *v, struct cap_err *err)
 {
-    const struct eval_metric *metric = &doc->task->metrics[column->metric];
-    struct eval_metric_input in = {.arena = doc->arena, .work = work, .gold = gold};
+    const struct eval_task *task = in->doc->task;
+    const struct eval_metric *metric = &task->metrics[column->metric];
+    struct eval_metric_input judged = {.arena = in->doc->arena, .work = in->work, .gold = in->gold};
     struct eval_metric_result result = {0};
     struct eval_response response = {0};
 
-    if (answer->text_count == 0)
+    if (in->answer->text_count == 0)
         return cap_fail(err, CAP_FAILED_PRECONDITION, "the engine returned no text");
-    if (!filter_texts(doc, answer, doc->task->pipelines[column->pipeline], work, &response, err))
+    if (!filter_texts(in, task->pipelines[column->pipeline], &response, err))
         return false;
-    in.answer = response.text;
+    judged.answer = response.text;
     v->extracted = shorten(response.text);
     v->unanswered = response.missing || eval_text_strip(response.text).length == 0;
-    if (!metric->ops->grade(metric->state, &in, &result, err))
+    if (!metric->ops->grade(metric->state, &judged, &result, err))
         return false;
     if (result.score >= 1)
         v->unanswered = false; /* the reference itself may be what a filter falls back to */
-    decide(v, result.score, answer->texts[0]);
+    decide(v, result.score, in->answer->texts[0]);
     return true;
 }
 
-static bool grade_scores(struct eval_doc *doc, const struct eval_gold *gold,
-                         const struct eval_answer *answer, const struct eval_column *column,
-                         struct eval_regex_work *work, struct eval_verdict *v, struct cap_err *err)
+static bool grade_scores(const struct eval_grade_input *in, const struct eval_column *column,
+                         struct eval_verdict *v, struct cap_err *err)
 {
-    const struct eval_metric *metric = &doc->task->metrics[column->metric];
-    struct eval_metric_input in = {
-        .arena = doc->arena, .work = work, .gold = gold, .scores = answer->scores};
+    const struct eval_metric *metric = &in->doc->task->metrics[column->metric];
+    const struct eval_answer *answer = in->answer;
+    struct eval_metric_input judged = {
+        .arena = in->doc->arena, .work = in->work, .gold = in->gold, .scores = answer->scores};
     struct eval_metric_result result = {0};
 
     v->unanswered = true;
-    if (answer->score_count != doc->choice_count)
+    if (answer->score_count != in->doc->choice_count)
         return cap_fail(err, CAP_FAILED_PRECONDITION,
                         "the engine returned %zu log-likelihoods for %zu choices",
-                        answer->score_count, doc->choice_count);
-    if (!metric->ops->grade(metric->state, &in, &result, err))
+                        answer->score_count, in->doc->choice_count);
+    if (!metric->ops->grade(metric->state, &judged, &result, err))
         return false;
     v->unanswered = false;
     v->extracted = result.extracted;
@@ -175,16 +175,16 @@ enum eval_end eval_end_of(const char *finish_reason)
     return EVAL_END_UNKNOWN;
 }
 
-bool eval_grade_column(struct eval_doc *doc, const struct eval_gold *gold,
-                       const struct eval_answer *answer, size_t column,
-                       struct eval_regex_work *work, struct eval_verdict *out_verdict,
-                       struct cap_err *err)
+bool eval_grade_column(const struct eval_grade_input *in, size_t column,
+                       struct eval_verdict *out_verdict, struct cap_err *err)
 {
-    const struct eval_column *c = &doc->task->columns[column];
+    const struct eval_task *task = in->doc->task;
+    const struct eval_answer *answer = in->answer;
+    const struct eval_column *c = &task->columns[column];
     struct cap_err failure = {0};
     struct eval_verdict v = {
         .metric = c->id,
-        .version = doc->task->metrics[c->metric].ops->version,
+        .version = task->metrics[c->metric].ops->version,
         .extracted = eval_text_of(""),
         .truncated = eval_end_of(answer->finish_reason) == EVAL_END_CUT,
     };
@@ -193,22 +193,21 @@ bool eval_grade_column(struct eval_doc *doc, const struct eval_gold *gold,
     if (answer->failed)
         ok = cap_fail(&failure, CAP_UNAVAILABLE, "request failed: %s",
                       answer->error && *answer->error ? answer->error : "no reason given");
-    else if (doc->task->output == EVAL_MULTIPLE_CHOICE)
-        ok = grade_scores(doc, gold, answer, c, work, &v, &failure);
+    else if (task->output == EVAL_MULTIPLE_CHOICE)
+        ok = grade_scores(in, c, &v, &failure);
     else
-        ok = grade_text(doc, gold, answer, c, work, &v, &failure);
-    if (!ok && !settle(&v, doc->arena, &failure, err))
+        ok = grade_text(in, c, &v, &failure);
+    if (!ok && !settle(&v, in->doc->arena, &failure, err))
         return false;
     *out_verdict = v;
     return true;
 }
 
-bool eval_grade(struct eval_doc *doc, const struct eval_gold *gold,
-                const struct eval_answer *answer, struct eval_regex_work *work,
-                struct eval_verdict *out_verdicts, struct cap_err *err)
+bool eval_grade(const struct eval_grade_input *in, struct eval_verdict *out_verdicts,
+                struct cap_err *err)
 {
-    for (size_t i = 0; i < doc->task->column_count; i++)
-        if (!eval_grade_column(doc, gold, answer, i, work, &out_verdicts[i], err))
+    for (size_t i = 0; i < in->doc->task->column_count; i++)
+        if (!eval_grade_column(in, i, &out_verdicts[i], err))
             return false;
     return true;
 }

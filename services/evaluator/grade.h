@@ -5,7 +5,7 @@
  * Reasons never hold what would be right. Any thread; each grading has its own arena and work.
  *
  *     struct eval_answer answer = {.texts = &text, .text_count = 1, .finish_reason = "stop"};
- *     ok = eval_grade(&doc, &gold, &answer, arena, work, verdicts, err);
+ *     ok = eval_grade(&(struct eval_grade_input){&doc, &gold, &answer, work}, verdicts, err);
  */
 #ifndef EVAL_GRADE_H
 #define EVAL_GRADE_H
@@ -37,6 +37,14 @@ struct eval_answer {
     size_t score_count;
 };
 
+/* An answer, and what it is judged by. */
+struct eval_grade_input {
+    struct eval_doc *doc;
+    const struct eval_gold *gold; /* of the document */
+    const struct eval_answer *answer;
+    struct eval_regex_work *work; /* what patterns may cost; shared by all that is graded */
+};
+
 struct eval_verdict {
     const char *metric;  /* the column's id, borrowed from the task */
     const char *version; /* of the grader */
@@ -55,13 +63,10 @@ enum { EVAL_EXTRACTED_BYTES_MAX = 4096 }; /* longer ones are cut, at a character
 struct eval_text eval_answer_text(const struct eval_task *task, struct eval_text text);
 
 /* Fills task->column_count verdicts. Fails only when the arena is full. */
-bool eval_grade(struct eval_doc *doc, const struct eval_gold *gold,
-                const struct eval_answer *answer, struct eval_regex_work *work,
-                struct eval_verdict *out_verdicts, struct cap_err *err);
+bool eval_grade(const struct eval_grade_input *in, struct eval_verdict *out_verdicts,
+                struct cap_err *err);
 /* The same for one column. */
-bool eval_grade_column(struct eval_doc *doc, const struct eval_gold *gold,
-                       const struct eval_answer *answer, size_t column,
-                       struct eval_regex_work *work, struct eval_verdict *out_verdict,
-                       struct cap_err *err);
+bool eval_grade_column(const struct eval_grade_input *in, size_t column,
+                       struct eval_verdict *out_verdict, struct cap_err *err);
 
 #endif

@@ -187,8 +187,14 @@ static bool render_text(struct eval_render *r, const struct asked *asked,
 
 /* ---- messages ---- */
 
-static bool add_message(Moecap__V1__Prompt *out, const char *role, struct eval_text first,
-                        const char *blank, struct eval_text second, struct cap_arena *arena,
+struct said { /* what one message says: two texts, with this between them */
+    const char *role;
+    struct eval_text first;
+    const char *blank;
+    struct eval_text second;
+};
+
+static bool add_message(Moecap__V1__Prompt *out, const struct said *said, struct cap_arena *arena,
                         struct cap_err *err)
 {
     CAP_AUTO_BUF(buf, EVAL_PROMPT_BYTES_MAX);
@@ -197,10 +203,10 @@ static bool add_message(Moecap__V1__Prompt *out, const char *role, struct eval_t
     if (!message)
         return fail_full(err);
     moecap__v1__chat_message__init(message);
-    message->role = (char *)role;
-    add(&buf, first);
-    cap_buf_add_str(&buf, blank);
-    add(&buf, second);
+    message->role = (char *)said->role;
+    add(&buf, said->first);
+    cap_buf_add_str(&buf, said->blank);
+    add(&buf, said->second);
     out->messages[out->n_messages++] = message;
     return finish(&buf, arena, &message->content, err);
 }
@@ -215,19 +221,20 @@ static bool render_messages(struct eval_render *r, const struct asked *asked,
     if (!out->messages)
         return fail_full(err);
     if (asked->description.length > 0 &&
-        !add_message(out, "system", asked->description, "", nothing, arena, err))
+        !add_message(out, &(struct said){"system", asked->description, "", nothing}, arena, err))
         return false;
     for (size_t i = 0; i < r->draw.shots; i++) {
         const struct eval_example *e = &examples[i];
 
         assert(examples);
-        if (!add_message(out, "user", e->question, "", nothing, arena, err))
+        if (!add_message(out, &(struct said){"user", e->question, "", nothing}, arena, err))
             return false;
         if (e->prefix.length + e->answer.length > 0 &&
-            !add_message(out, "assistant", e->prefix, prefix_blank(e), e->answer, arena, err))
+            !add_message(out, &(struct said){"assistant", e->prefix, prefix_blank(e), e->answer},
+                         arena, err))
             return false;
     }
-    return add_message(out, "user", asked->question, "", nothing, arena, err);
+    return add_message(out, &(struct said){"user", asked->question, "", nothing}, arena, err);
 }
 
 /* ---- what is asked for ---- */

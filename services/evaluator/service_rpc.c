@@ -352,7 +352,7 @@ static bool grade_doc(struct batch *b, struct eval_doc *doc, const Moecap__V1__G
         return false;
     if (!answer_from_wire(item->answer, b->task, cap_rpc_arena(b->call), &answer))
         return fail_full(err);
-    if (!eval_grade(doc, &gold, &answer, b->work, verdicts, err))
+    if (!eval_grade(&(struct eval_grade_input){doc, &gold, &answer, b->work}, verdicts, err))
         return false;
     for (size_t i = 0; i < b->task->column_count; i++)
         if (!(b->reply->verdicts[b->reply->n_verdicts++] =

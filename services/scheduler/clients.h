@@ -71,9 +71,14 @@ bool sched_client_sweep(const struct sched_clients *clients, struct sched_lost *
 struct sched_evaluator *sched_evaluator_new(const char *address, struct cap_rpc_channel *store);
 void sched_evaluator_free(struct sched_evaluator *evaluator);
 
+struct sched_ordinals {
+    const uint32_t *items;
+    size_t count;
+};
+
 /* Prompts of these samples of the run's task, in order; in the arena. */
 bool sched_evaluator_render(struct sched_evaluator *evaluator, struct sched_job *job,
-                            const uint32_t *ordinals, size_t count, struct cap_arena *arena,
+                            const struct sched_ordinals *which, struct cap_arena *arena,
                             Moecap__V1__RenderReply **out_reply, struct cap_err *err);
 /* Grades at most `batch` answers that the store has; *out_all: nothing is left. */
 bool sched_evaluator_grade(struct sched_evaluator *evaluator, struct sched_job *job, uint32_t batch,

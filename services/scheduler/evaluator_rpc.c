@@ -87,6 +87,7 @@ struct ask {
     struct sched_job *job;
     const char *doing; /* "rendered" */
     bool alone;
+    struct cap_arena *arena; /* of the reply, if it is kept */
 };
 
 static bool begin_ask(struct ask *ask, struct cap_err *err)
@@ -269,86 +270,92 @@ static bool send_again(int tries, struct cap_err *err)
 
 /* ---- prompts ---- */
 
-static bool render(struct sched_evaluator *e, struct sched_job *job,
-                   const Moecap__V1__ReadDocsReply *docs, const struct names *names,
-                   struct cap_arena *arena, Moecap__V1__RenderReply **out_reply,
-                   struct cap_err *err)
+static bool render(struct ask *ask, Moecap__V1__RenderRequest *request, const struct names *names,
+                   Moecap__V1__RenderReply **out_reply, struct cap_err *err)
 {
     const struct cap_rpc_options options = {.timeout_ms = ASK_MS_MAX};
-    Moecap__V1__RenderRequest request = MOECAP__V1__RENDER_REQUEST__INIT;
-    struct ask ask = {e, job, "made prompts for"};
+    struct cap_rpc_channel *channel = ask->evaluator->channel;
     bool ok;
 
-    request.spec = job->spec;
-    request.definition_sha256 = (char *)names->definition;
-    request.fewshot_sha256 = (char *)names->fewshot;
-    request.n_docs = docs->n_docs;
-    request.docs = docs->docs;
-    request.repeat = job->repeat;
-    if (!begin_ask(&ask, err))
+    request->definition_sha256 = (char *)names->definition;
+    request->fewshot_sha256 = (char *)names->fewshot;
+    if (!begin_ask(ask, err))
         return false;
-    ok = evaluator_rpc_render(e->channel, &options, &request, arena, out_reply, err);
-    return end_ask(&ask, ok, err);
+    ok = evaluator_rpc_render(channel, &options, request, ask->arena, out_reply, err);
+    return end_ask(ask, ok, err);
 }
 
-bool sched_evaluator_render(struct sched_evaluator *e, struct sched_job *job,
-                            const uint32_t *ordinals, size_t count, struct cap_arena *arena,
-                            Moecap__V1__RenderReply **out_reply, struct cap_err *err)
+/* Sends the task as often as the evaluator needs it. */
+static bool render_named(struct ask *ask, Moecap__V1__RenderRequest *request,
+                         Moecap__V1__RenderReply **out_reply, struct cap_err *err)
 {
-    Moecap__V1__ReadDocsRequest read = MOECAP__V1__READ_DOCS_REQUEST__INIT;
-    Moecap__V1__ReadDocsReply *docs;
     struct names names;
 
-    read.task_id = job->task_id;
-    read.n_ordinals = count;
-    read.ordinals = (uint32_t *)ordinals;
-    if (!store_rpc_read_docs(e->store, NULL, &read, arena, &docs, err))
-        return false;
     for (int tries = 0;; tries++) {
-        if (!name_task(e, job, tries > 0, &names, err))
+        if (!name_task(ask->evaluator, ask->job, tries > 0, &names, err))
             return false;
-        if (render(e, job, docs, &names, arena, out_reply, err))
-            break;
+        if (render(ask, request, &names, out_reply, err))
+            return true;
         if (!send_again(tries, err))
             return cap_fail_in(err, "render");
     }
-    return (*out_reply)->n_prompts == count ||
+}
+
+bool sched_evaluator_render(struct sched_evaluator *e, struct sched_job *job,
+                            const struct sched_ordinals *which, struct cap_arena *arena,
+                            Moecap__V1__RenderReply **out_reply, struct cap_err *err)
+{
+    Moecap__V1__ReadDocsRequest read = MOECAP__V1__READ_DOCS_REQUEST__INIT;
+    Moecap__V1__RenderRequest request = MOECAP__V1__RENDER_REQUEST__INIT;
+    struct ask ask = {e, job, "made prompts for", .arena = arena};
+    Moecap__V1__ReadDocsReply *docs;
+
+    read.task_id = job->task_id;
+    read.n_ordinals = which->count;
+    read.ordinals = (uint32_t *)which->items;
+    if (!store_rpc_read_docs(e->store, NULL, &read, arena, &docs, err))
+        return false;
+    request.spec = job->spec;
+    request.n_docs = docs->n_docs;
+    request.docs = docs->docs;
+    request.repeat = job->repeat;
+    if (!render_named(&ask, &request, out_reply, err))
+        return false;
+    return (*out_reply)->n_prompts == which->count ||
            cap_fail(err, CAP_INTERNAL, "the evaluator rendered %zu prompts of %zu",
-                    (*out_reply)->n_prompts, count);
+                    (*out_reply)->n_prompts, which->count);
 }
 
 /* ---- verdicts ---- */
 
-static bool ask_verdicts(struct sched_evaluator *e, struct sched_job *job,
-                         const Moecap__V1__ReadUngradedReply *ungraded, const struct names *names,
-                         struct cap_arena *arena, Moecap__V1__GradeReply **out_reply,
+static bool ask_verdicts(struct ask *ask, Moecap__V1__GradeRequest *request,
+                         const struct names *names, Moecap__V1__GradeReply **out_reply,
                          struct cap_err *err)
 {
     const struct cap_rpc_options options = {.timeout_ms = ASK_MS_MAX};
-    Moecap__V1__GradeRequest request = MOECAP__V1__GRADE_REQUEST__INIT;
-    struct ask ask = {e, job, "graded"};
+    struct cap_rpc_channel *channel = ask->evaluator->channel;
     bool ok;
 
-    request.spec = job->spec;
-    request.definition_sha256 = (char *)names->definition;
-    request.n_items = ungraded->n_items;
-    request.items = ungraded->items;
-    if (!begin_ask(&ask, err))
+    request->definition_sha256 = (char *)names->definition;
+    if (!begin_ask(ask, err))
         return false;
-    ok = evaluator_rpc_grade(e->channel, &options, &request, arena, out_reply, err);
-    return end_ask(&ask, ok, err);
+    ok = evaluator_rpc_grade(channel, &options, request, ask->arena, out_reply, err);
+    return end_ask(ask, ok, err);
 }
 
-static bool grade_items(struct sched_evaluator *e, struct sched_job *job,
-                        const Moecap__V1__ReadUngradedReply *ungraded, struct cap_arena *arena,
+static bool grade_items(struct ask *ask, const Moecap__V1__ReadUngradedReply *ungraded,
                         Moecap__V1__GradeReply **out_reply, struct cap_err *err)
 {
+    Moecap__V1__GradeRequest request = MOECAP__V1__GRADE_REQUEST__INIT;
     struct names names;
 
+    request.spec = ask->job->spec;
+    request.n_items = ungraded->n_items;
+    request.items = ungraded->items;
     for (int tries = 0;; tries++) {
-        if (!name_task(e, job, tries > 0, &names, err))
+        if (!name_task(ask->evaluator, ask->job, tries > 0, &names, err))
             return false;
-        if (ask_verdicts(e, job, ungraded, &names, arena, out_reply, err))
+        if (ask_verdicts(ask, &request, &names, out_reply, err))
             return true;
         if (!send_again(tries, err))
             return cap_fail_in(err, "grade");
@@ -379,12 +386,13 @@ bool sched_evaluator_grade(struct sched_evaluator *e, struct sched_job *job, uin
     Moecap__V1__ReadUngradedRequest read = MOECAP__V1__READ_UNGRADED_REQUEST__INIT;
     Moecap__V1__ReadUngradedReply *ungraded;
     Moecap__V1__GradeReply *graded = NULL;
+    struct ask ask = {e, job, "graded", .arena = arena};
 
     read.run_id = (char *)job->run_id;
     read.limit = batch;
     if (!store_rpc_read_ungraded(e->store, NULL, &read, arena, &ungraded, err))
         return false;
-    if (ungraded->n_items > 0 && !grade_items(e, job, ungraded, arena, &graded, err))
+    if (ungraded->n_items > 0 && !grade_items(&ask, ungraded, &graded, err))
         return false;
     if (graded && graded->n_verdicts == 0)
         return cap_fail(err, CAP_INTERNAL, "the evaluator gave no verdict for %zu answers",

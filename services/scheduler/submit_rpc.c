@@ -39,12 +39,20 @@ static bool check_replay(const Moecap__V1__EvaluationSpec *spec, const char *tas
                           times, task, samples, times);
 }
 
-/* One run a task and repeat; the reply's plan beside it. */
-static bool plan_task(struct sched_service *service, const Moecap__V1__EvaluationSpec *spec,
-                      const char *task, struct cap_arena *arena,
-                      Moecap__V1__EnqueueRequest *enqueue, Moecap__V1__SubmitReply *reply,
+/* An evaluation on its way to runs: what the store is asked, and what the submitter is answered. */
+struct plan {
+    const Moecap__V1__EvaluationSpec *spec;
+    Moecap__V1__EnqueueRequest *enqueue;
+    Moecap__V1__SubmitReply *reply;
+    struct cap_arena *arena;
+};
+
+/* One run a task and repeat, in both. */
+static bool plan_task(struct sched_service *service, struct plan *plan, const char *task,
                       struct cap_err *err)
 {
+    const Moecap__V1__EvaluationSpec *spec = plan->spec;
+    struct cap_arena *arena = plan->arena;
     Moecap__V1__GetTaskRequest request = MOECAP__V1__GET_TASK_REQUEST__INIT;
     struct sched_selection selection;
     Moecap__V1__GetTaskReply *got;
@@ -71,24 +79,25 @@ static bool plan_task(struct sched_service *service, const Moecap__V1__Evaluatio
         sizes[0] = planned->samples = (uint32_t)selection.count;
         run->n_shard_sizes = 1;
         run->shard_sizes = sizes;
-        enqueue->runs[enqueue->n_runs++] = run;
-        reply->runs[reply->n_runs++] = planned;
+        plan->enqueue->runs[plan->enqueue->n_runs++] = run;
+        plan->reply->runs[plan->reply->n_runs++] = planned;
     }
     return true;
 }
 
-static bool plan(struct sched_service *service, const Moecap__V1__EvaluationSpec *spec,
-                 struct cap_arena *arena, Moecap__V1__EnqueueRequest *enqueue,
-                 Moecap__V1__SubmitReply *reply, struct cap_err *err)
+static bool plan_all(struct sched_service *service, struct plan *plan, struct cap_err *err)
 {
+    const Moecap__V1__EvaluationSpec *spec = plan->spec;
+    Moecap__V1__EnqueueRequest *enqueue = plan->enqueue;
+    Moecap__V1__SubmitReply *reply = plan->reply;
     size_t runs = spec->n_tasks * spec->repeats, slots = 0;
 
-    enqueue->runs = cap_arena_array(arena, runs, sizeof *enqueue->runs);
-    reply->runs = cap_arena_array(arena, runs, sizeof *reply->runs);
+    enqueue->runs = cap_arena_array(plan->arena, runs, sizeof *enqueue->runs);
+    reply->runs = cap_arena_array(plan->arena, runs, sizeof *reply->runs);
     if (!enqueue->runs || !reply->runs)
         return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "the evaluation has too many runs");
     for (size_t i = 0; i < spec->n_tasks; i++)
-        if (!plan_task(service, spec, spec->tasks[i], arena, enqueue, reply, err))
+        if (!plan_task(service, plan, spec->tasks[i], err))
             return false;
     for (size_t i = 0; i < enqueue->n_runs; i++)
         slots += enqueue->runs[i]->n_ordinals;
@@ -203,6 +212,7 @@ static bool submit(struct cap_rpc_call *call, const Moecap__V1__SubmitRequest *r
     struct sched_service *service = cap_rpc_self(call);
     Moecap__V1__EnqueueRequest enqueue = MOECAP__V1__ENQUEUE_REQUEST__INIT;
     Moecap__V1__EvaluationSpec *spec = request->spec;
+    struct plan plan = {spec, &enqueue, reply, arena};
     char hash[CAP_SHA256_HEX_BYTES];
     const char *json;
 
@@ -218,7 +228,7 @@ static bool submit(struct cap_rpc_call *call, const Moecap__V1__SubmitRequest *r
     enqueue.spec_json = (char *)json;
     enqueue.config_hash = reply->config_hash = cap_arena_strdup(arena, hash);
     add_warnings(service, spec, arena, reply);
-    if (!plan(service, spec, arena, &enqueue, reply, err))
+    if (!plan_all(service, &plan, err))
         return false;
     return request->dry_run || enqueue_runs(service, spec, &enqueue, arena, reply, err);
 }

@@ -126,13 +126,13 @@ static bool send_prompts(const struct sched_assignment *a, struct sched_stream *
     CAP_AUTO(cap_arena) arena = cap_arena_new(PROMPT_ARENA_BYTES);
     Moecap__V1__PromptBatch batch = MOECAP__V1__PROMPT_BATCH__INIT;
     Moecap__V1__RenderReply *rendered;
+    const struct sched_ordinals which = {a->grant.ordinals_left + from, count};
 
     batch.run_id = (char *)a->job->run_id;
     batch.shard = SCHED_SHARD;
     batch.last = from + count == a->grant.ordinal_count;
     if (count > 0) {
-        if (!sched_evaluator_render(a->evaluator, a->job, a->grant.ordinals_left + from, count,
-                                    arena, &rendered, err))
+        if (!sched_evaluator_render(a->evaluator, a->job, &which, arena, &rendered, err))
             return false;
         batch.n_prompts = rendered->n_prompts;
         batch.prompts = rendered->prompts;

@@ -27,11 +27,10 @@ static bool read_power(struct infer_hardware *h, struct cap_err *err)
     static struct infer_config config;
     CAP_AUTO(cap_arena) arena = cap_arena_new(1 << 20);
     CAP_AUTO(infer_power) power = NULL;
-    char *rest[1];
-    int rest_count;
+    const struct cap_config_target settings = {.values = &config, .arena = arena};
+    struct cap_config_words none = {NULL, 0};
 
-    if (!cap_config_read(&infer_config_table, 0, rest, &config, arena, NULL, rest, &rest_count,
-                         err))
+    if (!cap_config_read(&infer_config_table, &settings, &none, err))
         return false;
     power = infer_node_power(&config, false);
     h->power_count = infer_power_states(power, h->power);

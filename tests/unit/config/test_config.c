@@ -40,21 +40,19 @@ static const struct cap_config config = {"unittest", rows, CAP_COUNT_OF(rows)};
 struct result {
     struct values values;
     enum cap_config_source sources[4];
-    char *rest[16];
-    int rest_count;
+    struct cap_config_words rest;
     struct cap_err err;
     struct cap_arena *arena;
 };
 
 static bool read_into(struct result *r, char **argv)
 {
-    int argc = 0;
-
-    while (argv[argc])
-        argc++;
     r->arena = cap_arena_new(1 << 16);
-    return cap_config_read(&config, argc, argv, &r->values, r->arena, r->sources, r->rest,
-                           &r->rest_count, &r->err);
+    r->rest = (struct cap_config_words){argv, 0};
+    while (argv[r->rest.count])
+        r->rest.count++;
+    return cap_config_read(&config, &(struct cap_config_target){&r->values, r->arena, r->sources},
+                           &r->rest, &r->err);
 }
 
 #define READ(r, ...) read_into(r, (char *[]){__VA_ARGS__, NULL})
@@ -69,7 +67,7 @@ static void defaults_come_from_the_table(void **state)
     assert_true(r.values.share == 0.5);
     assert_false(r.values.quiet);
     assert_string_equal(r.values.name, "anna");
-    assert_int_equal(r.rest_count, 1);
+    assert_int_equal(r.rest.count, 1);
     cap_arena_free(r.arena);
 }
 
@@ -96,7 +94,7 @@ static void flags_win_over_environment_over_file(void **state)
     assert_true(r.values.quiet);
     assert_string_equal(r.values.name, "flag");
     assert_int_equal(r.sources[3], CAP_CONFIG_FLAG);
-    assert_int_equal(r.rest_count, 0);
+    assert_int_equal(r.rest.count, 0);
     cap_arena_free(r.arena);
 }
 

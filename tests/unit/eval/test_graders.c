@@ -56,7 +56,8 @@ static struct eval_verdict grade(const struct eval_task *task, json_t *row, cons
     assert_true(index >= 0);
     if (!eval_doc_open_json(&doc, task, &task->form, row, bench.arena, &err) ||
         !eval_doc_gold_of(&doc, gold_value, &gold, &err) ||
-        !eval_grade_column(&doc, &gold, answer, (size_t)index, bench.work, &verdict, &err))
+        !eval_grade_column(&(struct eval_grade_input){&doc, &gold, answer, bench.work},
+                           (size_t)index, &verdict, &err))
         fail_msg("%s", err.text);
     eval_doc_done(&doc);
     return verdict;
@@ -531,7 +532,7 @@ static void *grade_many(void *task)
         if (!eval_doc_open_json(&doc, task, form, row, own, &err))
             break;
         if (eval_doc_gold(&doc, &gold, &err) &&
-            eval_grade(&doc, &gold, &answer, work, verdicts, &err))
+            eval_grade(&(struct eval_grade_input){&doc, &gold, &answer, work}, verdicts, &err))
             right += verdicts[0].kind == EVAL_CORRECT && verdicts[1].kind == EVAL_CORRECT;
         eval_doc_done(&doc);
     }

@@ -66,8 +66,8 @@ static struct eval_verdict grade(const struct eval_task *task, const json_t *row
 
     if (!eval_doc_open_json(&doc, task, &task->form, json_object_get(row, "doc"), arena, &err) ||
         !eval_doc_gold(&doc, &gold, &err) ||
-        !eval_grade_column(&doc, &gold, answer, (size_t)eval_task_column(task, column), work,
-                           &verdict, &err))
+        !eval_grade_column(&(struct eval_grade_input){&doc, &gold, answer, work},
+                           (size_t)eval_task_column(task, column), &verdict, &err))
         fail_msg("%s", err.text);
     eval_doc_done(&doc);
     return verdict;
