@@ -36,8 +36,16 @@ const char *cap_estimate_text(enum cap_estimate_id id)
 
 /* ---- figures and notes ---- */
 
+static void set_none(struct cap_estimate *e, enum cap_estimate_id id, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* A step time or a peak that is next to nothing makes figures that no number holds. */
 static void set(struct cap_estimate *e, enum cap_estimate_id id, double value)
 {
+    if (!isfinite(value)) {
+        set_none(e, id, "too large for a number: step time or peaks are not what was said");
+        return;
+    }
     e->figures[id] = (struct cap_estimate_figure){
         .known = true, .value = value, .low = value, .high = value, .basis = table[id].basis};
 }
@@ -48,11 +56,8 @@ static void set_range(struct cap_estimate *e, enum cap_estimate_id id, double lo
 
     f->low = fmin(low, high);
     f->high = fmax(low, high);
-    f->ranged = f->low < f->high;
+    f->ranged = f->known && isfinite(low) && isfinite(high) && f->low < f->high;
 }
-
-static void set_none(struct cap_estimate *e, enum cap_estimate_id id, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
 
 static void set_none(struct cap_estimate *e, enum cap_estimate_id id, const char *fmt, ...)
 {
@@ -408,6 +413,10 @@ static void set_share(struct cap_estimate *e, const struct side *side, double po
     for (size_t i = 0; i < side->left_out_count; i++)
         left_out += parts[side->left_out[i]];
     set_scaled(e, side->share, side->of, 1 / possible);
+    if (!e->figures[side->share].known) {
+        e->figures[side->layers] = e->figures[side->share];
+        return;
+    }
     set(e, side->layers, e->figures[side->share].value - left_out / possible);
     set_range(e, side->layers, e->figures[side->share].low - left_out / possible,
               e->figures[side->share].high - left_out / possible);

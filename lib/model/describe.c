@@ -316,6 +316,8 @@ static bool read_shared(const json_t *config, const struct shape_row *row,
 {
     const char *key = row->shared_key;
 
+    if (row->shared != SHARED_WIDTH && shape->shared_said && !need_known(&shape->shared, err))
+        return false;
     switch (row->shared) {
     case SHARED_NONE:
         if (shape->shared.value > 0)

@@ -554,6 +554,8 @@ static bool is_dense(const json_t *config, const struct cap_known *experts)
 static void read_shared(const json_t *config, struct cap_shape *out)
 {
     read_number(config, shared_keys, out->layers, &out->shared);
+    for (size_t i = 0; shared_keys[i]; i++)
+        out->shared_said |= find(config, shared_keys[i]) != NULL;
     for (size_t i = 0; shared_width_keys[i]; i++)
         if (out->shared.value < 0 && json_is_integer(find(config, shared_width_keys[i])))
             out->shared.value = json_integer_value(find(config, shared_width_keys[i])) > 0;

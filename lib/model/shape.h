@@ -37,6 +37,7 @@ struct cap_shape {
     struct cap_known experts; /* that the router chooses from; 0: the model is dense */
     struct cap_known top_k;   /* chosen for each token; 0: the model is dense */
     struct cap_known shared;  /* that every token uses beside them */
+    bool shared_said;         /* a key speaks of them, understood or not */
     struct cap_known moe_layers;
     int moe_layer_ids[CAP_MODEL_LAYERS_MAX]; /* [moe_layers.value] */
 };

@@ -58,7 +58,7 @@ static const json_t *find_in(const json_t *object)
     static const char *const keys[] = {"quantization_config", "compression_config"};
 
     for (size_t i = 0; i < CAP_COUNT_OF(keys); i++)
-        if (json_is_object(get(object, keys[i])))
+        if (get(object, keys[i]))
             return get(object, keys[i]);
     return NULL;
 }

@@ -105,6 +105,23 @@ static bool figures_to_wire(struct eval_figures *f, Moecap__V1__CostReply *reply
     return true;
 }
 
+/* Whoever calls may not have gone past the scheduler, which judges what is submitted: a price below
+ * nothing would be a gain. */
+static bool check_inputs(const Moecap__V1__EvaluationSpec *spec, struct cap_err *err)
+{
+    double given[EVAL_COST_INPUTS];
+
+    if (!spec)
+        return cap_fail_field(err, CAP_INVALID_ARGUMENT, "spec", "the request holds no spec");
+    read_given(spec->cost, given);
+    for (int i = 0; i < EVAL_COST_INPUTS; i++)
+        if (isinf(given[i]) || given[i] < 0)
+            return cap_fail_field(err, CAP_INVALID_ARGUMENT, "spec.cost",
+                                  "cost.%s is %g, not a number from 0 up",
+                                  eval_cost_input_id((enum eval_cost_input)i), given[i]);
+    return true;
+}
+
 bool eval_handle_cost(struct cap_rpc_call *call, const Moecap__V1__CostRequest *request,
                       Moecap__V1__CostReply *reply, struct cap_err *err)
 {
@@ -112,8 +129,8 @@ bool eval_handle_cost(struct cap_rpc_call *call, const Moecap__V1__CostRequest *
     struct eval_figures *f = eval_figures_new(arena);
     struct eval_cost_run run;
 
-    if (!request->spec)
-        return cap_fail_field(err, CAP_INVALID_ARGUMENT, "spec", "the request holds no spec");
+    if (!check_inputs(request->spec, err))
+        return false;
     if (!f || !eval_cost_run_read(request->spec, request->report, arena, &run))
         return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "the request needs too much memory");
     for (int id = 0; id < EVAL_FIGURE_COUNT;

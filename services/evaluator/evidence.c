@@ -47,14 +47,20 @@ static bool fail_full(struct cap_err *err)
     return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "the header needs too much memory");
 }
 
+/* What a node cannot have measured is not known. */
+static double possible(double share)
+{
+    return isfinite(share) && share >= 0 ? share : -1;
+}
+
 static void read_client(const Moecap__V1__ShardReport *report, struct eval_client *out)
 {
     if (report->opt_client_cpu_case == MOECAP__V1__SHARD_REPORT__OPT_CLIENT_CPU_CLIENT_CPU_SHARE)
-        out->cpu_share = report->client_cpu_share;
+        out->cpu_share = possible(report->client_cpu_share);
     if (report->opt_client_busy_case == MOECAP__V1__SHARD_REPORT__OPT_CLIENT_BUSY_CLIENT_BUSY_SHARE)
-        out->busy_share = report->client_busy_share;
+        out->busy_share = possible(report->client_busy_share);
     if (report->opt_host_load_case == MOECAP__V1__SHARD_REPORT__OPT_HOST_LOAD_HOST_LOAD)
-        out->host_load = report->host_load;
+        out->host_load = possible(report->host_load);
     out->host_cores = report->host_cores;
     out->held_arrivals = report->held_arrivals;
 }
@@ -466,7 +472,8 @@ static void add_work(struct eval_phase_sums *sums, const Moecap__V1__Pass *pass,
         eval_series_add(&sums->bytes_by_pass, (double)pass->weight_bytes + (double)pass->kv_bytes,
                         1);
     }
-    if (pass->opt_flops_case == MOECAP__V1__PASS__OPT_FLOPS_FLOPS) {
+    if (pass->opt_flops_case == MOECAP__V1__PASS__OPT_FLOPS_FLOPS && isfinite(pass->flops) &&
+        pass->flops >= 0) {
         sums->flops += pass->flops;
         sums->flops_passes++;
         sums->flops_ns += pass->duration_ns;

@@ -96,6 +96,8 @@ void eval_figure_between_series(struct eval_figures *f, enum eval_figure_id id,
 
 void eval_figure_certified(struct eval_figures *f, enum eval_figure_id id, double bound)
 {
+    if (!isfinite(bound))
+        return;
     f->rows[id].opt_certified_case = MOECAP__V1__FIGURE__OPT_CERTIFIED_CERTIFIED;
     f->rows[id].certified = bound;
 }

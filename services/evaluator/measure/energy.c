@@ -16,6 +16,10 @@
  * between them not to matter. A reading may pass the limit of a board by so much. */
 static const double apart_max = 0.05, compared_s_min = 10, above_limit_max = 1.2;
 
+/* Idle power of two stretches of time differs by so much: a run that draws it and no more may come
+ * out a little below. */
+static const double idle_noise_max = 0.05;
+
 /* Of one kind of device, or of all. */
 struct sum {
     bool asked; /* the node names the kind */
@@ -31,6 +35,9 @@ static const char *impossible(const struct eval_energy *d, struct cap_arena *are
     double mean = d->joules / d->seconds;
     double most = fmax(d->watts_max, mean), least = fmin(d->watts_min, mean); /* NAN is passed by */
 
+    if (d->idle_watts < 0)
+        return cap_arena_printf(arena, "%s drew %.4g W while idle, which cannot be", d->device,
+                                d->idle_watts);
     if (least < 0)
         return cap_arena_printf(arena, "%s drew %.4g W, which cannot be", d->device, least);
     if (most > above_limit_max * d->limit_watts)
@@ -103,6 +110,16 @@ static void set(struct eval_figures *f, enum eval_figure_id id, double value, co
         eval_figure_invalid(f, id, "%s", invalid);
 }
 
+/* NULL: what is left above idle power can be. */
+static const char *below_idle(const struct sum *sum)
+{
+    if (sum->invalid)
+        return sum->invalid;
+    return sum->joules < (1 - idle_noise_max) * sum->idle_joules
+               ? "less than it drew before the run: it was not idle then"
+               : NULL;
+}
+
 /* Both, with energy divided by `by`; `why` is why there is nothing to divide by. */
 static void set_both(struct eval_figures *f, enum eval_figure_id id, const struct sum *sum,
                      double by, const char *why)
@@ -117,9 +134,7 @@ static void set_both(struct eval_figures *f, enum eval_figure_id id, const struc
     if (none || sum->idle_why)
         eval_figure_none(f, id + 1, none ? none : sum->idle_why);
     else
-        set(f, id + 1, above / by,
-            above < 0 && !sum->invalid ? "less than it drew before the run: it was not idle then"
-                                       : sum->invalid);
+        set(f, id + 1, above / by, below_idle(sum));
 }
 
 static void measure_idle(const struct sum *total, struct eval_figures *f)
@@ -254,6 +269,17 @@ static void mark_source(const struct eval_evidence *e, struct eval_figures *f)
                       "of its machine, if power_gpus does not choose among them");
 }
 
+/* What is left is as large as what idle power varies by, and of either sign. */
+static void mark_idle(const struct sum *total, struct eval_figures *f)
+{
+    double above = total->joules - total->idle_joules;
+
+    if (!total->idle_why && !total->invalid && fabs(above) <= idle_noise_max * total->idle_joules)
+        eval_mark(f, "energy-idle", false,
+                  "the run drew its idle power to within %.0f %%: what is left above it is noise",
+                  100 * idle_noise_max);
+}
+
 /* What others computed meanwhile was drawn from the same plug. Only of our engine is it known which
  * part of the host's load is its own. */
 static void mark_shared(const struct eval_run *run, struct eval_figures *f)
@@ -300,5 +326,6 @@ void eval_measure_energy(struct eval_evidence *e, struct eval_figures *f)
         return;
     mark_parts(kinds, f);
     mark_source(e, f);
+    mark_idle(&total, f);
     mark_shared(&e->run, f);
 }

@@ -1,4 +1,5 @@
 /* moecap.v1.Evaluator over gRPC, as the scheduler and the command line use it. */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -520,6 +521,28 @@ static void evidence_without_header_is_refused(void **state)
     assert_string_equal(err.text, "the first message holds no header");
 }
 
+/* A caller of its own has no scheduler in front: a rent below nothing would earn money. */
+static void cost_inputs_that_cannot_be_are_refused(void **state)
+{
+    static const double impossible[] = {-1, INFINITY, -INFINITY};
+    Moecap__V1__EvaluationSpec spec = MOECAP__V1__EVALUATION_SPEC__INIT;
+    Moecap__V1__CostInputs inputs = MOECAP__V1__COST_INPUTS__INIT;
+    Moecap__V1__CostRequest request = MOECAP__V1__COST_REQUEST__INIT;
+    Moecap__V1__CostReply *reply = NULL;
+
+    (void)state;
+    request.spec = &spec;
+    spec.cost = &inputs;
+    inputs.opt_rent_case = MOECAP__V1__COST_INPUTS__OPT_RENT_RENT;
+    for (size_t i = 0; i < CAP_COUNT_OF(impossible); i++) {
+        struct cap_err err = {0};
+
+        inputs.rent = impossible[i];
+        assert_false(evaluator_rpc_cost(channel, NULL, &request, arena, &reply, &err));
+        assert_non_null(strstr(err.text, "cost.rent is "));
+    }
+}
+
 static void too_many_items_are_refused(void **state)
 {
     Moecap__V1__RenderRequest request = MOECAP__V1__RENDER_REQUEST__INIT;
@@ -554,6 +577,7 @@ int main(void)
         cmocka_unit_test(tasks_used_longest_ago_are_forgotten),
         cmocka_unit_test(evidence_in_pieces_becomes_one_summary),
         cmocka_unit_test(evidence_without_header_is_refused),
+        cmocka_unit_test(cost_inputs_that_cannot_be_are_refused),
         cmocka_unit_test(too_many_items_are_refused),
     };
 

@@ -333,6 +333,32 @@ static void a_bad_request_is_a_sentence(void **state)
     }
 }
 
+/* Infinity is no figure, and JSON has no word for it. */
+static void what_no_number_holds_has_a_reason(void **state)
+{
+    static const enum cap_estimate_id ids[] = {CAP_ESTIMATE_tokens_per_s, CAP_ESTIMATE_smbu,
+                                               CAP_ESTIMATE_smfu, CAP_ESTIMATE_smbu_layers,
+                                               CAP_ESTIMATE_smfu_layers};
+    json_t *config = config_of(qwen);
+    struct cap_estimate_ask ask = ask_of(config);
+    struct cap_estimate e;
+
+    (void)state;
+    ask.step_time_s = 1e-320;
+    e = must_make(&ask);
+    for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++) {
+        assert_false(figure(&e, ids[i])->known);
+        assert_false(figure(&e, ids[i])->ranged);
+        assert_non_null(strstr(figure(&e, ids[i])->reason, "too large for a number"));
+    }
+    assert_true(figure(&e, CAP_ESTIMATE_floor_ms)->known);
+    ask.step_time_s = 0;
+    ask.peak_gb_s = 1e-320;
+    e = must_make(&ask);
+    assert_non_null(strstr(figure(&e, CAP_ESTIMATE_floor_ms)->reason, "too large for a number"));
+    json_decref(config);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -345,6 +371,7 @@ int main(void)
         cmocka_unit_test(trap_c25_a_missing_peak_leaves_the_other_figures),
         cmocka_unit_test(trap_c1_a_storage_format_has_a_computing_peak),
         cmocka_unit_test(devices_multiply_peaks),
+        cmocka_unit_test(what_no_number_holds_has_a_reason),
         cmocka_unit_test(what_cannot_be_is_refused_by_field),
         cmocka_unit_test(the_reply_carries_value_range_and_reason),
         cmocka_unit_test(a_bad_request_is_a_sentence),

@@ -453,6 +453,32 @@ static void energy_without_a_kind_is_marked(void **state)
     assert_null(mark(summary_of(&t, 2), "energy-in-part"));
 }
 
+/* Two stretches of idling differ by themselves. */
+static void a_run_that_idles_is_noise_and_no_fault(void **state)
+{
+    struct told t;
+    Moecap__V1__Summary *s;
+
+    (void)state;
+    worked(&t);
+    assert_null(mark(summary_of(&t, 2), "energy-idle"));
+    t.report.n_energy = 1; /* 8,000.5 J in 20 s */
+    t.readings[0].idle_watts = 402;
+    s = summary_of(&t, 2);
+    assert_value(s, "energy_j_above_idle", 8000.5 - 402 * 20);
+    assert_value(s, "j_per_correct_above_idle", (8000.5 - 402 * 20) / 2);
+    assert_non_null(strstr(mark(s, "energy-idle"), "to within 5 %"));
+    t.readings[0].idle_watts = 422; /* 8,000.5 is 94.8 % of it */
+    s = summary_of(&t, 2);
+    assert_invalid(s, "energy_j_above_idle",
+                   "less than it drew before the run: it was not idle then");
+    assert_null(mark(s, "energy-idle"));
+    t.readings[0].idle_watts = -1;
+    assert_invalid(summary_of(&t, 2), "energy_j_above_idle",
+                   "gpu0 drew -1 W while idle, which cannot be");
+    assert_invalid(summary_of(&t, 2), "energy_j", "gpu0 drew -1 W while idle, which cannot be");
+}
+
 static void energy_of_an_exporter_is_marked(void **state)
 {
     struct told t;
@@ -479,6 +505,29 @@ static void energy_of_a_busy_host_is_marked(void **state)
     assert_non_null(strstr(mark(summary_of(&t, 2), "energy-shared"), "5.1 threads on average"));
     t.report.timing_boundary = "http"; /* nobody knows which are the server's */
     assert_null(mark(summary_of(&t, 2), "energy-shared"));
+}
+
+static void what_a_node_cannot_have_measured_of_itself_is_unknown(void **state)
+{
+    static const double impossible[] = {-1, NAN, INFINITY};
+    struct told t;
+
+    (void)state;
+    worked(&t);
+    t.report.opt_client_cpu_case = MOECAP__V1__SHARD_REPORT__OPT_CLIENT_CPU_CLIENT_CPU_SHARE;
+    t.report.opt_client_busy_case = MOECAP__V1__SHARD_REPORT__OPT_CLIENT_BUSY_CLIENT_BUSY_SHARE;
+    t.report.opt_host_load_case = MOECAP__V1__SHARD_REPORT__OPT_HOST_LOAD_HOST_LOAD;
+    for (size_t i = 0; i < sizeof impossible / sizeof impossible[0]; i++) {
+        const Moecap__V1__Summary *s;
+
+        t.report.client_cpu_share = t.report.client_busy_share = t.report.host_load = impossible[i];
+        s = summary_of(&t, 2);
+        assert_none(s, "client_cpu_share", "the node did not measure it");
+        assert_none(s, "client_busy_share", "the node did not measure it");
+        assert_none(s, "host_load", "the node did not measure it");
+        assert_null(mark(s, "client-bound"));
+        assert_null(mark(s, "noisy-host"));
+    }
 }
 
 /* An answer that took 20 s, on a machine of the table. */
@@ -600,6 +649,7 @@ int main(void)
         cmocka_unit_test(a_node_that_does_not_measure_says_so),
         cmocka_unit_test(idle_power_that_is_unknown_leaves_the_whole),
         cmocka_unit_test(less_than_idle_is_marked),
+        cmocka_unit_test(a_run_that_idles_is_noise_and_no_fault),
         cmocka_unit_test(power_beyond_the_boards_limit_is_invalid),
         cmocka_unit_test(power_below_zero_is_invalid),
         cmocka_unit_test(trap_e6_two_accounts_that_disagree_are_invalid),
@@ -607,6 +657,7 @@ int main(void)
         cmocka_unit_test(energy_without_a_kind_is_marked),
         cmocka_unit_test(energy_of_an_exporter_is_marked),
         cmocka_unit_test(energy_of_a_busy_host_is_marked),
+        cmocka_unit_test(what_a_node_cannot_have_measured_of_itself_is_unknown),
         cmocka_unit_test(nameplate_power_is_a_labelled_fallback_and_in_no_measured_figure),
         cmocka_unit_test(power_over_time_adds_up_the_devices),
         cmocka_unit_test(power_of_a_long_run_keeps_its_energy),

@@ -411,6 +411,26 @@ static void work_of_passes_is_what_the_engine_counted(void **state)
     assert_none(e, "decode_bytes_per_step", "not every pass counts its work");
 }
 
+static void operations_that_cannot_be_are_not_counted(void **state)
+{
+    static const double impossible[] = {-1, NAN, INFINITY};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof impossible / sizeof impossible[0]; i++) {
+        struct eval_run header = generating(1);
+        CAP_AUTO(eval_evidence) e = eval_evidence_new(&header);
+        Moecap__V1__Pass pass = pass_of(EVAL_DECODE, 2, 4000);
+
+        pass.opt_flops_case = MOECAP__V1__PASS__OPT_FLOPS_FLOPS;
+        pass.flops = 80000;
+        eval_evidence_add_pass(e, &pass);
+        assert_value(e, "decode_gflop_per_s", 20);
+        pass.flops = impossible[i];
+        eval_evidence_add_pass(e, &pass);
+        assert_none(e, "decode_gflop_per_s", "not every pass counts its work");
+    }
+}
+
 static void load_of_an_interrupted_run_would_count_samples_twice(void **state)
 {
     struct eval_run header = generating(1);
@@ -669,6 +689,7 @@ int main(void)
         cmocka_unit_test(the_words_of_many_servers_say_what_was_cut),
         cmocka_unit_test(time_per_token_counts_what_came_behind_the_first_chunk),
         cmocka_unit_test(work_of_passes_is_what_the_engine_counted),
+        cmocka_unit_test(operations_that_cannot_be_are_not_counted),
         cmocka_unit_test(load_of_an_interrupted_run_would_count_samples_twice),
         cmocka_unit_test(a_run_without_times_passes_or_answers_says_so),
         cmocka_unit_test(trap_c23_a_dense_model_has_its_times),

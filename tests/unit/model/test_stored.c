@@ -223,6 +223,8 @@ static void what_is_not_understood_is_a_sentence(void **state)
     check_refused(",'torch_dtype':'strange'", "say the precision of the weights");
     check_refused(",'quantization_config':{'quant_method':'hqq'}", "\"hqq\" is not known");
     check_refused(",'quantization_config':{}", "names no method");
+    check_refused(",'torch_dtype':'bfloat16','quantization_config':'fp8'", "names no method");
+    check_refused(",'torch_dtype':'bfloat16','quantization_config':8", "names no method");
     check_refused(",'quantization_config':{'quant_method':'gptq','bits':3}", "3 bits");
     check_refused(",'quantization_config':{'quant_method':'compressed-tensors'}",
                   "\"config_groups\" is missing");
