@@ -99,6 +99,7 @@ struct cap_knob {
     int64_t preset_in_hash;
     const char *env;
     enum cap_knob_hash hash;
+    const char *setting; /* its value stands at %s, if at all */
     void (*check)(const Moecap__V1__EvaluationSpec *spec, const struct cap_knob *knob,
                   const struct cap_knob_value *value, struct cap_spec_faults *io_faults);
 };
@@ -181,6 +182,16 @@ void cap_spec_check_group(const Moecap__V1__EvaluationSpec *spec, enum cap_knob_
  * made: text that is not UTF-8. */
 const char *cap_spec_canonical(const Moecap__V1__EvaluationSpec *spec, struct cap_arena *arena,
                                struct cap_err *err);
+
+/* What a task does by itself where a knob may ask for something else. */
+struct cap_spec_own {
+    double number[CAP_KNOB_COUNT]; /* of a knob that is one */
+    bool generates;                /* else knobs of generation change nothing */
+    bool whole; /* the run takes every sample, so knobs that choose samples change nothing */
+};
+/* What of the evaluation changes the question that the task asks, a line each: "3-shot". */
+void cap_spec_setting(const Moecap__V1__EvaluationSpec *spec, const struct cap_spec_own *own,
+                      struct cap_buf *out);
 
 /* How many times its replay holds; 0 = it has none. */
 size_t cap_spec_replay_times(const Moecap__V1__EvaluationSpec *spec);

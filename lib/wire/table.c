@@ -12,7 +12,7 @@
 #include "base/auto.h"
 
 enum { ITEMS_MAX = 1024, PASSES_MAX = 5 };
-#define LIST_SIGN "[]."
+#define LIST_SIGN "[]"
 
 static const struct cap_table_column board_columns[] = {
     {"run_id", "run_id"},
@@ -46,7 +46,7 @@ static const struct cap_table_column board_columns[] = {
     {"ended_at_ms", "ended_at_ms"},
     {"config_hash", "config_hash"},
     {"engine_version", "report.engine_version"},
-    {"timing_boundary", "report.timing_boundary"},
+    {"timing_boundary", "timing_boundary"},
     {"isa", "report.isa"},
     {"threads", "report.threads"},
     {"cpu", "report.hardware.cpu"},
@@ -59,6 +59,10 @@ static const struct cap_table_column board_columns[] = {
     {"top_k", "report.top_k"},
     {"parameters", "report.parameters"},
     {"active_parameters", "report.active_parameters"},
+    {"setting", "setting[]"},
+    {"question", "question"},
+    {"samples_total", "samples_total"},
+    {"task_samples", "task_samples"},
     {"marks", "marks[].id"},
     {"headline_metric", "headline_metric"},
 };
@@ -198,7 +202,8 @@ static void add_words(struct cap_buf *out, const json_t *row, const char *path,
 
     json_array_foreach(list, i, item)
     {
-        const char *word = json_string_value(member(item, brackets + strlen(LIST_SIGN)));
+        const char *name = brackets + strlen(LIST_SIGN);
+        const char *word = json_string_value(*name == '.' ? member(item, name + 1) : item);
 
         cap_buf_printf(&words, i ? "; %s" : "%s", word ? word : "");
     }

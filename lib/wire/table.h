@@ -27,7 +27,7 @@
 struct cap_table_column {
     const char *name; /* of a group: what is added to the item's name */
     /* Members of the row (or item), joined by dots: "spec.model"; "marks[].id" is the words of a
-     * list, joined by semicolons. */
+     * list, joined by semicolons, and "setting[]" those of a list of words. */
     const char *path;
     const char *unless; /* or NULL: the member whose truth leaves the cell empty */
 };

@@ -478,8 +478,11 @@ static bool mark_shard_done(struct store_conn *conn, const struct work *work, st
            store_pg_do(
                conn, err, "UPDATE shard SET done = true WHERE run_no = $1 AND shard = $2",
                STORE_ARGS(store_arg_int(work->run.run_no), store_arg_int(work->lease->shard))) &&
-           store_pg_do(conn, err, "UPDATE run SET report = coalesce($2, report) WHERE run_no = $1",
-                       STORE_ARGS(store_arg_int(work->run.run_no), store_arg_bytes(packed)));
+           store_pg_do(
+               conn, err,
+               "UPDATE run SET report = coalesce($2, report), question = NULL WHERE run_no = $1",
+               STORE_ARGS(store_arg_int(work->run.run_no), store_arg_bytes(packed))) &&
+           store_question_fill(conn, work->run.evaluation_no, err);
 }
 
 static bool end_shard(struct store_conn *conn, struct work *work, struct cap_err *err)

@@ -8,6 +8,7 @@
 
 #include "digest/digest.h"
 #include "pg.h"
+#include "run.h"
 
 struct work {
     const struct store_migration *list;
@@ -101,5 +102,6 @@ bool store_migrate_to(struct store_pg *pg, const struct store_migration *list, s
 
 bool store_migrate(struct store_pg *pg, int *out_applied, struct cap_err *err)
 {
-    return store_migrate_to(pg, store_migrations, store_migration_count, out_applied, err);
+    return store_migrate_to(pg, store_migrations, store_migration_count, out_applied, err) &&
+           store_questions(pg, err);
 }

@@ -25,7 +25,8 @@ struct store_migration {
 extern const struct store_migration store_migrations[];
 extern const size_t store_migration_count;
 
-/* Applies what is missing; out_applied counts it. */
+/* Applies what is missing, and computes what the new schema wants to know of older rows;
+ * out_applied counts the migrations. */
 bool store_migrate(struct store_pg *pg, int *out_applied, struct cap_err *err);
 /* The same with a list of one's own, for tests. */
 bool store_migrate_to(struct store_pg *pg, const struct store_migration *list, size_t count,

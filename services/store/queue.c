@@ -273,7 +273,7 @@ static bool insert_runs(struct store_conn *conn, const struct enqueue_work *work
     for (size_t i = 0; i < reply->n_run_ids; i++)
         if (!insert_run(conn, work, i, evaluation_no, err))
             return false;
-    return true;
+    return store_question_fill(conn, evaluation_no, err);
 }
 
 static bool enqueue(struct store_conn *conn, void *arg, struct cap_err *err)

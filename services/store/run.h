@@ -61,6 +61,12 @@ bool store_lease_end_all_locked(struct store_conn *conn, const struct store_run 
 bool store_lease_end_locked(struct store_conn *conn, const struct store_run *run, uint32_t shard,
                             const char *outcome, struct cap_err *err);
 
+/* Computes question and setting of the evaluation's runs that have none. question.c */
+bool store_question_fill(struct store_conn *conn, int64_t evaluation_no, struct cap_err *err);
+
+/* The same of every run, before the first call: those of an older schema. */
+bool store_questions(struct store_pg *pg, struct cap_err *err);
+
 /* run_id NULL: an event of the suite. */
 bool store_event_add(struct store_conn *conn, const char *run_id, const char *kind,
                      const char *text, struct cap_err *err);

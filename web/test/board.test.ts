@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { bestOf, leaders } from "../src/board/best.ts";
-import { changeText, pairedText } from "../src/board/compare.tsx";
+import { cautionsOf, changeText, pairedText } from "../src/board/compare.tsx";
 import { toCsv } from "../src/board/csv.ts";
 import { boardPath, refreshed } from "../src/board/data.ts";
 import { choicesOf } from "../src/board/facets.ts";
 import { moved } from "../src/board/keys.ts";
+import { partText } from "../src/board/rows.ts";
 import { parseSearch } from "../src/board/search.ts";
 import { formatRanges, formatSort, parseRanges, parseSort, pressSort, schema, toggled } from "../src/board/state.ts";
 import { nameOf, summarize } from "../src/board/summary.ts";
@@ -127,6 +128,65 @@ test("a count beside a choice is what choosing it would show", () => {
   );
 });
 
+test("runs that were asked different questions do not compare", () => {
+  const data = rows(
+    { id: "a", acc: 0.5, ttft: 9 },
+    { id: "b", acc: 0.6, ttft: 3 },
+    { id: "c", acc: 0.9, ttft: 1, setting: ["3-shot", "chat"] },
+  );
+  const best = bestOf(data, columnsOf(data));
+  assert.equal(at(best.get("accuracy")), "b");
+  assert.equal(at(best.get("ttft_ms_p50")), "b");
+  assert.equal(summarize(data)!.best.id, "b");
+  assert.deepEqual(cautionsOf(data), [
+    "These runs were not asked the same question; samples, prompts, generation or the task's version differ.",
+  ]);
+  assert.deepEqual(cautionsOf(data.slice(0, 2)), []);
+});
+
+test("a partial run never leads, and says how much it is", () => {
+  const data = rows(
+    { id: "a", acc: 0.5, ttft: 9 },
+    { id: "b", acc: 0.6, ttft: 3 },
+    { id: "c", acc: 1, ttft: 1, of: 600 },
+  );
+  const best = bestOf(data, columnsOf(data));
+  assert.equal(at(best.get("accuracy")), "b");
+  assert.equal(at(best.get("ttft_ms_p50")), "b");
+  assert.equal(summarize(data)!.best.id, "b");
+  assert.deepEqual(data.map(partText), ["", "", "100 of 600"]);
+});
+
+test("times over http and in the engine do not compare; answers do", () => {
+  const data = rows(
+    { id: "a", acc: 0.5, ttft: 48, boundary: "http" },
+    { id: "b", acc: 0.6, ttft: 9 },
+    { id: "c", acc: 0.7, ttft: 0.5 },
+    { id: "d", acc: 0.4, ttft: 52, boundary: "http" },
+  );
+  const best = bestOf(data, columnsOf(data));
+  assert.equal(at(best.get("accuracy")), "c");
+  assert.equal(at(best.get("ttft_ms_p50")), "ac");
+  assert.ok(cautionsOf(data)[0]!.startsWith("Times were taken at different places (http, engine)"));
+});
+
+test("nobody leads in accuracy whom another one's interval reaches", () => {
+  const wide = { acc: 0.6, low: 0.5, high: 0.7 };
+  const data = rows({ id: "a", ...wide }, { id: "b", acc: 0.65, low: 0.55, high: 0.75 }, { id: "c", acc: 0.1 });
+  assert.equal(at(bestOf(data, columnsOf(data)).get("accuracy")), "");
+});
+
+test("what is not the task's own stands in a run's name, in the sentence and in CSV", () => {
+  const setting = ["3-shot", "T 0.8"];
+  const data = rows(
+    { id: "a", acc: 0.5, setting },
+    { id: "b", acc: 0.6, setting: [...setting, "http"], question: "gsm3-shot,T 0.8" },
+  );
+  assert.equal(nameOf(data[0]!), "tiny, bf16, batch 1, 3-shot, T 0.8");
+  assert.equal(summarize(data)!.setting, "3-shot, T 0.8");
+  assert.ok(toCsv(data, []).includes("b,3-shot; T 0.8; http,100,100"));
+});
+
 test("the best is best of its task, in the column's direction", () => {
   const data = rows(
     { id: "a", acc: 0.5, ttft: 9 },
@@ -182,9 +242,10 @@ test("the summary speaks of the task with most runs, and of what can be told apa
 test("CSV quotes what needs it, leaves the unknown empty, and names the run", () => {
   const data = rows({ id: "a", model: 'a "b", c', ttft: 1.5 }, { id: "b" });
   const columns = columnsOf(data).filter((c) => ["model", "ttft_ms_p50"].includes(c.id));
-  const head = "model,run_id,ttft_ms_p50,ttft_ms_p50_low,ttft_ms_p50_high,ttft_ms_p50_basis,ttft_ms_p50_reason";
-  assert.deepEqual(toCsv(data, columns).split("\r\n").slice(0, 2), [head, '"a ""b"", c",a,1.5,,,measured,']);
-  assert.ok(toCsv(data, columns).includes("\r\ntiny,b,,"));
+  const head =
+    "model,run_id,setting,samples_total,task_samples,ttft_ms_p50,ttft_ms_p50_low,ttft_ms_p50_high,ttft_ms_p50_basis,ttft_ms_p50_reason";
+  assert.deepEqual(toCsv(data, columns).split("\r\n").slice(0, 2), [head, '"a ""b"", c",a,,100,100,1.5,,,measured,']);
+  assert.ok(toCsv(data, columns).includes("\r\ntiny,b,,100,100,,"));
 });
 
 test("CSV disarms formulas, also behind what cannot be seen, and shares stay shares", () => {
@@ -198,7 +259,7 @@ test("CSV disarms formulas, also behind what cannot be seen, and shares stay sha
   for (const harmless of ["a=1", "\ufeffa", "1-1"]) assert.ok(csv(harmless).includes(`\r\n${harmless},`));
   const data = rows({ id: "a", acc: 0.75, low: 0.6, high: 0.8 });
   const accuracy = columnsOf(data).filter((c) => c.id === "accuracy");
-  assert.equal(toCsv(data, accuracy).split("\r\n")[1], "a,0.75,0.6,0.8,measured,");
+  assert.equal(toCsv(data, accuracy).split("\r\n")[1], "a,,100,100,0.75,0.6,0.8,measured,");
 });
 
 test("only rows in sight are drawn, and the others keep their room", () => {

@@ -29,6 +29,10 @@ export interface Wish {
   note?: string;
   figures?: Figure[];
   marks?: Mark[];
+  setting?: string[];
+  question?: string;
+  of?: number; // samples of the task; the run has 100
+  boundary?: string;
 }
 
 export function run(w: Wish): BoardRow {
@@ -60,6 +64,11 @@ export function run(w: Wish): BoardRow {
     ended_at_ms: 2,
     config_hash: "c0ffee",
     headline_metric: "acc",
+    samples_total: 100,
+    task_samples: w.of ?? 100,
+    question: w.question ?? (w.task ?? "gsm") + (w.setting ?? []).join(),
+    setting: w.setting ?? [],
+    timing_boundary: w.boundary ?? "engine",
     spec: {
       model: w.model ?? "tiny",
       revision: "",

@@ -62,6 +62,7 @@ static void the_board_of_before_is_shown_with_all_its_figures(void **state)
         figures += reply.rows[i]->n_figures;
         histograms += must_get_run(w, reply.rows[i]->run_id)->n_histograms;
         assert_string_equal(reply.rows[i]->report->engine_version, "0.1.0");
+        assert_int_equal(strlen(reply.rows[i]->question), 16); /* computed by the upgrade */
         assert_int_equal(reply.rows[i]->samples_answered, reply.rows[i]->samples_total);
     }
     assert_int_equal(figures, sql_int(w, "SELECT count(*) FROM moecap.figure"));

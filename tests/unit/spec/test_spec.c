@@ -722,6 +722,47 @@ static void the_limits_of_info_are_the_tables(void **state)
     assert_int_equal(limits.model_config_bytes_max, 1 << 20);
 }
 
+/* Whoever adds a knob of generation must say how the board names it: it changes the question. */
+static void every_knob_that_changes_what_is_asked_has_its_words(void **state)
+{
+    (void)state;
+    for (int i = 0; i < CAP_KNOB_COUNT; i++) {
+        const struct cap_knob *knob = &cap_knobs[i];
+
+        if (knob->group == CAP_GROUP_GENERATION)
+            assert_non_null(knob->setting);
+        if (knob->setting)
+            assert_true((strstr(knob->setting, "%s") != NULL) == (knob->kind != CAP_KNOB_SWITCH));
+    }
+}
+
+static void a_setting_has_words_where_it_is_not_the_tasks_own(void **state)
+{
+    Moecap__V1__EvaluationSpec spec = MOECAP__V1__EVALUATION_SPEC__INIT;
+    Moecap__V1__Generation generation = MOECAP__V1__GENERATION__INIT;
+    struct cap_spec_own own = {.number = {[CAP_KNOB_fewshot] = 5, [CAP_KNOB_top_p] = 1},
+                               .generates = true};
+    CAP_AUTO_BUF(text, 1024);
+
+    (void)state;
+    spec.generation = &generation;
+    spec.prompt_format = "chat";
+    spec.limit = 150;
+    spec.opt_num_fewshot_case = MOECAP__V1__EVALUATION_SPEC__OPT_NUM_FEWSHOT_NUM_FEWSHOT;
+    spec.num_fewshot = 3;
+    generation.opt_temperature_case = MOECAP__V1__GENERATION__OPT_TEMPERATURE_TEMPERATURE;
+    generation.temperature = 0.8;
+    generation.opt_top_p_case = MOECAP__V1__GENERATION__OPT_TOP_P_TOP_P;
+    generation.top_p = 1; /* the same as off */
+    generation.ignore_eos = true;
+    cap_spec_setting(&spec, &own, &text);
+    assert_string_equal(text.data, "first 150\n3-shot\nT 0.8\nignore EOS\nchat");
+    cap_buf_clear(&text);
+    own = (struct cap_spec_own){.number = {[CAP_KNOB_fewshot] = 3}, .whole = true};
+    cap_spec_setting(&spec, &own, &text); /* nothing is generated, every sample is taken */
+    assert_string_equal(text.data, "chat");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_arena, free_arena)
 
 int main(void)
@@ -752,6 +793,8 @@ int main(void)
         TEST(the_hash_ignores_who_asks_and_sees_everything_else),
         TEST(text_that_is_not_utf8_has_no_canonical_form),
         TEST(the_limits_of_info_are_the_tables),
+        TEST(every_knob_that_changes_what_is_asked_has_its_words),
+        TEST(a_setting_has_words_where_it_is_not_the_tasks_own),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -120,8 +120,8 @@ static void braces_of_a_statement_become_columns(void **state)
                                   " d.doc AS \"doc.json\", '{}' FROM x");
     cap_buf_clear(&out);
     store_map_expand("{run_task t}{answer.routing s}", &out);
-    assert_string_equal(out.data, "t.name AS \"task\", t.metrics[1] AS \"headline_metric\""
-                                  "s.routing AS \"routing\"");
+    assert_string_equal(out.data, "t.name AS \"task\", t.metrics[1] AS \"headline_metric\","
+                                  " t.samples AS \"task_samples\"s.routing AS \"routing\"");
     cap_buf_clear(&out);
     store_map_expand("{event e}", &out);
     assert_non_null(strstr(out.data, "(extract(epoch FROM e.at) * 1000)::bigint AS \"at_ms\""));

@@ -1,7 +1,7 @@
 // One cell: a figure with its interval, a dash with its reason, or a fact. What a cell has to explain hangs on the
 // cell itself (data-tip), because in a grid the cell is what the keyboard reaches.
 import type { Column } from "./column.ts";
-import { type Row } from "./rows.ts";
+import { partText, type Row, settingText } from "./rows.ts";
 import { intervalText, reasonOf, shown, wordOf } from "../lib/figures.ts";
 import { utc } from "../lib/format.ts";
 import { loadText } from "../lib/load.ts";
@@ -38,6 +38,7 @@ export function Cell({ column, row, best, at, tab, first, busy }: CellProps) {
         figure={column.figure(row)}
         best={best}
         marks={column.id === "accuracy" ? row.run.marks : undefined}
+        note={noteOf(column, row)}
         common={{ ...common, tabIndex: tab }}
       />
     );
@@ -77,13 +78,14 @@ export function Cell({ column, row, best, at, tab, first, busy }: CellProps) {
 function ModelCell({ row, tab, common }: { row: Row; tab: number; common: object }) {
   const { state, reason, spec } = row.run;
   const mark = state === "invalid" ? `Invalid${reason && ": " + reason}` : "";
+  const setting = settingText(row);
   return (
-    <th scope="row" class="stick model" {...common} data-tip={mark || undefined}>
+    <th scope="row" class="stick model" {...common} data-tip={[mark, setting].filter(Boolean).join("\n") || undefined}>
       <a href={"/runs/" + encodeURIComponent(row.id)} tabIndex={tab} title={spec.model}>
         {mark && <Icon name="warning" />}
         {mark && <span class="away-from-eyes">{mark}, </span>}
         {spec.model}
-        {narrow.value && <small>{brief(row)}</small>}
+        {(narrow.value || setting) && <small data-testid="setting">{narrow.value ? brief(row) : setting}</small>}
       </a>
     </th>
   );
@@ -99,12 +101,14 @@ function FigureCell({
   figure,
   best,
   marks,
+  note,
   common,
 }: {
   column: Column;
   figure: Figure | undefined;
   best: boolean;
   marks: readonly Mark[] | undefined; // stand beside the headline
+  note: string; // a word that the value must not be read without
   common: object;
 }) {
   if (!figure || figure.value === undefined)
@@ -135,17 +139,24 @@ function FigureCell({
       {best && (
         <>
           <Icon name="star" filled />
-          <span class="away-from-eyes">best of its task: </span>
+          <span class="away-from-eyes">best of its question: </span>
         </>
       )}
       <span class="value">{text}</span>
       <WordMark figure={figure} />
-      {interval && column.share && (
+      {note && <small class="note"> {note}</small>}
+      {!note && interval && column.share && (
         <IntervalBar low={figure.low!} high={figure.high!} value={figure.value} min={0} max={1} />
       )}
       <MarkIcon marks={marks} />
     </td>
   );
+}
+
+/** "5 of 600" beside the score of a partial run, "http" beside times that the network is part of. */
+function noteOf(column: Column, row: Row): string {
+  if (column.id === "accuracy") return partText(row);
+  return column.group === "Performance" && row.run.timing_boundary === "http" ? "http" : "";
 }
 
 function tips(text: string, marks: readonly Mark[] | undefined): string | undefined {
@@ -154,7 +165,7 @@ function tips(text: string, marks: readonly Mark[] | undefined): string | undefi
 
 // On a narrow screen the model's cell says what tells runs apart; the columns for it stand further right.
 function brief(row: Row): string {
-  return [row.run.task, row.run.spec.precision, loadText(row.run.spec)].filter(Boolean).join(" · ");
+  return [settingText(row), row.run.task, row.run.spec.precision, loadText(row.run.spec)].filter(Boolean).join(" · ");
 }
 
 function Dash({ reason }: { reason: string }) {

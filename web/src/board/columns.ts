@@ -1,7 +1,7 @@
 // Every column of the board, by group: facts that a run states, and figures of docs/metrics.md. A figure that a newer
 // server sends and that is not here becomes a column of the group "More", or of "Accuracy" when it is a share of answers.
 import { type Column, columnsOf, groups, percentOf } from "./column.ts";
-import { hardwareText, headline, parallelText, type Row } from "./rows.ts";
+import { hardwareText, headline, parallelText, type Row, settingText } from "./rows.ts";
 import { parameters, short, time } from "../lib/format.ts";
 import { loadText } from "../lib/load.ts";
 import type { Figure } from "../lib/types.ts";
@@ -49,6 +49,9 @@ function runColumns(): Column[] {
       (r) => r.run.spec.load?.rate_per_s ?? r.run.spec.load?.concurrency ?? 1,
       { width: 66, standard: true, numeric: true, text: (r) => loadText(r.run.spec) },
     ),
+    fact("setting", "Setting", "What differs from the task's own setting", (r) => settingText(r) || null, {
+      width: 160,
+    }),
     fact("state", "State", "Where the run is: queued, running, finished, ...", (r) => r.run.state, { width: 140 }),
     fact(
       "marks",
@@ -340,8 +343,8 @@ function systemColumns(): Column[] {
       "boundary",
       "Timing",
       "Where times were taken: in the engine, or over http",
-      (r) => r.run.report?.timing_boundary || null,
-      { ...reported, width: 96 },
+      (r) => r.run.timing_boundary || null,
+      { width: 96 },
     ),
     fact(
       "load_average",

@@ -1,8 +1,9 @@
 // Two or three runs side by side, every figure that any of them has. The first is the baseline: the others say how
-// far they are from it. Runs of different tasks are shown, with a warning.
+// far they are from it. Runs that were asked different questions, or timed at different places, are shown with a warning, and
+// lead nothing there.
 import type { Column } from "./column.ts";
 import { leaders } from "./best.ts";
-import { type Row, rowsOf } from "./rows.ts";
+import { questionOf, type Row, rowsOf } from "./rows.ts";
 import { compareMax } from "./state.ts";
 import { nameOf } from "./summary.ts";
 import { plural } from "../lib/format.ts";
@@ -46,13 +47,14 @@ function Sides({ rows, columns }: { rows: Row[]; columns: readonly Column[] }) {
     (c) => c.id !== "model" && c.group !== "Provenance" && rows.some((r) => c.value(r) !== null),
   );
   const tasks = new Set(rows.map((r) => r.run.task));
+  const isOne = new Set(rows.map(questionOf)).size === 1;
   return (
     <>
-      {tasks.size > 1 && (
-        <p class="caution">
-          <Icon name="warning" /> These runs are of different tasks; their figures are not comparable.
+      {cautionsOf(rows).map((text) => (
+        <p key={text} class="caution">
+          <Icon name="warning" /> {text}
         </p>
-      )}
+      ))}
       {tasks.size === 1 && rows.slice(1).map((r) => <Verdict key={r.id} base={rows[0]!} row={r} />)}
       <div class="scroll">
         <table class="comparison">
@@ -68,12 +70,29 @@ function Sides({ rows, columns }: { rows: Row[]; columns: readonly Column[] }) {
             </tr>
           </thead>
           {shown.map((c) => (
-            <Line key={c.id} column={c} rows={rows} best={tasks.size === 1 && c.better ? leaders(rows, c) : []} />
+            <Line key={c.id} column={c} rows={rows} best={isOne && c.better ? leaders(rows, c) : []} />
           ))}
         </table>
       </div>
     </>
   );
+}
+
+/** Why figures of these runs do not compare, or not all of them. */
+export function cautionsOf(rows: readonly Row[]): string[] {
+  const boundaries = [...new Set(rows.map((r) => r.run.timing_boundary).filter(Boolean))];
+  const cautions: string[] = [];
+  if (new Set(rows.map((r) => r.run.task)).size > 1)
+    cautions.push("These runs are of different tasks; their figures are not comparable.");
+  else if (new Set(rows.map(questionOf)).size > 1)
+    cautions.push(
+      "These runs were not asked the same question; samples, prompts, generation or the task's version differ.",
+    );
+  if (boundaries.length > 1)
+    cautions.push(
+      `Times were taken at different places (${boundaries.join(", ")}); times and rates are not comparable.`,
+    );
+  return cautions;
 }
 
 // What the samples say of two runs, in a sentence: pairs of verdicts tell more than two accuracies do.

@@ -6,6 +6,14 @@ import type { Row } from "./rows.ts";
 type Value = string | number | null | undefined;
 type Cell = [name: string, value: (row: Row) => Value];
 
+// What a figure must not be read without, whatever columns are shown.
+const always: Cell[] = [
+  ["run_id", (r) => r.id],
+  ["setting", (r) => r.run.setting?.join("; ")],
+  ["samples_total", (r) => r.run.samples_total],
+  ["task_samples", (r) => r.run.task_samples],
+];
+
 const facts: Record<string, Cell[]> = {
   batch: [
     ["concurrency", (r) => r.run.spec.load?.concurrency],
@@ -23,7 +31,7 @@ const facts: Record<string, Cell[]> = {
     ["devices", (r) => r.run.report?.hardware && JSON.stringify(r.run.report.hardware.devices)],
   ],
   active: [["active_parameters", (r) => r.run.report?.active_parameters]],
-  boundary: [["timing_boundary", (r) => r.run.report?.timing_boundary]],
+  boundary: [["timing_boundary", (r) => r.run.timing_boundary]],
   few_shot: [["num_fewshot", (r) => r.run.spec.num_fewshot]],
   prompt_format: [["prompt_format", (r) => r.run.spec.prompt_format]],
   ended: [["ended_at_ms", (r) => r.run.ended_at_ms]],
@@ -32,7 +40,7 @@ const facts: Record<string, Cell[]> = {
 export function toCsv(rows: readonly Row[], columns: readonly Column[]): string {
   const cells = [
     ...columns.filter((c) => !c.figure).flatMap((c): Cell[] => facts[c.id] ?? [[c.id, (r) => c.value(r)]]),
-    ...(columns.some((c) => c.id === "run_id") ? [] : [["run_id", (r: Row) => r.id] as Cell]),
+    ...always.filter(([name]) => !columns.some((c) => c.id === name)),
     ...columns.filter((c) => c.figure).flatMap(figureCells),
   ];
   const lines = [cells.map(([name]) => text(name)), ...rows.map((r) => cells.map(([, value]) => cell(value(r))))];

@@ -13,13 +13,14 @@ export function Lead({ summary, rows, loading }: { summary: Summary | null; rows
   if (!summary)
     return (
       <p class="lead-text" data-testid="summary">
-        {rows === 0 ? "" : "No accuracy to compare here."}
+        {rows === 0 ? "" : "No accuracy to compare here: no finished run of a model has all samples of its task."}
       </p>
     );
-  const { best, accuracy, low, high, alike, fastest, runs, task } = summary;
+  const { best, accuracy, low, high, alike, fastest, runs, task, setting } = summary;
   return (
     <p class="lead-text" data-testid="summary">
-      On <b>{task}</b>, <RunLink row={best} />{" "}
+      On <b>{task}</b>
+      {setting && ` (${setting})`}, <RunLink row={best} />{" "}
       {runs === 1 ? "has an accuracy of " : `has the highest accuracy of ${plural(runs, "run")}: `}
       <b>{percent(accuracy)} %</b>
       {low !== undefined && high !== undefined && ` (95 % CI ${percent(low)}–${percent(high)})`}.

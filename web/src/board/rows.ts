@@ -1,6 +1,6 @@
 // A run as the board works with it: its figures by id, so that sorting a thousand rows looks nothing up twice.
 import { valueOf } from "../lib/figures.ts";
-import { counted } from "../lib/format.ts";
+import { counted, number } from "../lib/format.ts";
 import type { BoardRow, Figure } from "../lib/types.ts";
 
 export interface Row {
@@ -27,17 +27,32 @@ export function headline(row: Row): Figure | undefined {
   return row.figures.get(row.run.headline_metric);
 }
 
+/** What was asked; runs of different questions do not compare. */
+export const questionOf = (row: Row): string => row.run.question || row.run.task;
+
+/** How it was asked, as far as that is not the task's own: "3-shot · chat". */
+export const settingText = (row: Row): string => (row.run.setting ?? []).join(" · ");
+
+/** "5 of 600" of a run that took a part of its task's samples; "" of a whole one. */
+export function partText({ run }: Row): string {
+  const { samples_total: taken, task_samples: all } = run;
+  return taken !== undefined && all !== undefined && taken < all ? `${number(taken)} of ${number(all)}` : "";
+}
+
 /** Bad marks that concern the times of a run, and not what it is (docs/metrics.md). */
 const ofTimes: ReadonlySet<string> = new Set(["unsettled", "client-bound", "load-limited", "noisy-host"]);
 
 /**
  * A run of the null engine measures our own overhead: it takes part in no comparison of models. Nor does one that the
- * audit speaks against.
+ * audit speaks against, nor a partial one: five samples say little of a task.
  */
 export function competes(row: Row): boolean {
   const marks = row.run.marks ?? [];
   return (
-    row.run.state === "finished" && row.run.spec.engine !== "null" && !marks.some((m) => m.bad && !ofTimes.has(m.id))
+    row.run.state === "finished" &&
+    partText(row) === "" &&
+    row.run.spec.engine !== "null" &&
+    !marks.some((m) => m.bad && !ofTimes.has(m.id))
   );
 }
 
@@ -80,5 +95,6 @@ function searchText(run: BoardRow): string {
     run.node,
     hardwareText(run),
     run.state,
+    ...(run.setting ?? []),
   ].join("\n");
 }

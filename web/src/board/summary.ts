@@ -1,10 +1,11 @@
-// What the rows say, for the sentence above them: who answers best on which task, whether that can be told from the
-// others, and who is fastest. Numbers of different tasks are never compared.
-import { competes, figureValue, headline, type Row } from "./rows.ts";
+// What the rows say, for the sentence above them: who answers best to which question, whether that can be told from the
+// others, and who is fastest. Numbers of different questions are never compared, nor times of different boundaries.
+import { competes, figureValue, headline, questionOf, type Row } from "./rows.ts";
 import { isOpen, loadText } from "../lib/load.ts";
 
 export interface Summary {
   task: string;
+  setting: string; // what all of its runs have, other than the task by itself
   runs: number;
   best: Row;
   accuracy: number;
@@ -17,26 +18,41 @@ export interface Summary {
 const rate = "output_tokens_per_s";
 
 export function summarize(rows: readonly Row[]): Summary | null {
-  const [task, group] = largestTask(rows.filter((r) => competes(r) && accuracyOf(r) !== null));
-  if (task === undefined) return null;
+  const group = largestQuestion(rows.filter((r) => competes(r) && accuracyOf(r) !== null));
+  if (group.length === 0) return null;
   const best = [...group].sort(
     (a, b) => accuracyOf(b)! - accuracyOf(a)! || (figureValue(b, rate) ?? 0) - (figureValue(a, rate) ?? 0),
   )[0]!;
   const { low, high } = headline(best)!;
   const alike = low === undefined ? 0 : group.filter((r) => r !== best && (headline(r)!.high ?? -1) >= low).length;
-  return { task, runs: group.length, best, accuracy: accuracyOf(best)!, low, high, alike, fastest: fastestOf(group) };
+  return {
+    task: best.run.task,
+    setting: (best.run.setting ?? []).filter((word) => group.every((r) => r.run.setting?.includes(word))).join(", "),
+    runs: group.length,
+    best,
+    accuracy: accuracyOf(best)!,
+    low,
+    high,
+    alike,
+    fastest: fastestOf(largestOf(group, (r) => r.run.timing_boundary ?? "")),
+  };
 }
 
 function accuracyOf(row: Row): number | null {
   return figureValue(row, row.run.headline_metric);
 }
 
-function largestTask(rows: readonly Row[]): [string | undefined, Row[]] {
-  const tasks = new Map<string, Row[]>();
-  for (const row of rows) tasks.set(row.run.task, [...(tasks.get(row.run.task) ?? []), row]);
+function largestQuestion(rows: readonly Row[]): Row[] {
+  return largestOf(rows, (r) => `${r.run.task} ${questionOf(r)}`);
+}
+
+/** The largest of the groups that a key makes; of equal ones that with more times. */
+function largestOf(rows: readonly Row[], keyOf: (row: Row) => string): Row[] {
+  const groups = new Map<string, Row[]>();
+  for (const row of rows) groups.set(keyOf(row), [...(groups.get(keyOf(row)) ?? []), row]);
   const timed = (group: Row[]) => group.filter((r) => figureValue(r, rate) !== null).length;
-  const order = [...tasks].sort(([a, x], [b, y]) => y.length - x.length || timed(y) - timed(x) || a.localeCompare(b));
-  return order[0] ?? [undefined, []];
+  const order = [...groups].sort(([a, x], [b, y]) => y.length - x.length || timed(y) - timed(x) || a.localeCompare(b));
+  return order[0]?.[1] ?? [];
 }
 
 function fastestOf(group: readonly Row[]): Summary["fastest"] {
@@ -52,9 +68,9 @@ function fastestOf(group: readonly Row[]): Summary["fastest"] {
   return { ...rates[0]!, times: rates[0]!.rate / median };
 }
 
-/** "moecap-tiny, int8, batch 4": what tells runs of a task apart. */
+/** "moecap-tiny, int8, batch 4, 3-shot": what tells runs of a task apart. */
 export function nameOf(row: Row): string {
   const { spec } = row.run;
   const load = isOpen(spec) ? loadText(row.run.spec) : "batch " + loadText(row.run.spec);
-  return [spec.model, spec.precision, load].filter(Boolean).join(", ");
+  return [spec.model, spec.precision, load, ...(row.run.setting ?? [])].filter(Boolean).join(", ");
 }

@@ -142,7 +142,12 @@ export interface BoardRow {
   ended_at_ms?: number;
   config_hash: string;
   headline_metric: string;
-  marks?: Mark[]; // absent: of an older server
+  marks?: Mark[]; // absent, as all that follow: of an older server
+  samples_total?: number;
+  question?: string; // figures compare inside one question only
+  setting?: string[]; // what differs from the task's own: "3-shot", "T 0.8"
+  task_samples?: number; // more than samples_total: a partial run
+  timing_boundary?: string; // times compare inside one boundary only
 }
 
 export interface Board {

@@ -91,7 +91,7 @@ function Count({ data, shown, state, set }: { data: BoardData; shown: number; st
       <span class="legend">
         <span>↑ higher is better</span>
         <span>↓ lower is better</span>
-        <span class="best">★ best for its task (rows shown)</span>
+        <span class="best">★ best for its question (rows shown)</span>
         <span>– not available (hover for the reason)</span>
       </span>
     </p>
