@@ -102,17 +102,39 @@ static void add_missing(struct cli_table_out *table, size_t column, const Moecap
     cli_table_add(table, f && f->invalid ? "invalid" : "-");
 }
 
+/* "gsm-mini, 3-shot, chat": what was asked, as far as it is not the task's own. */
+static void add_task(struct cli_table_out *table, const Moecap__V1__BoardRow *row)
+{
+    CAP_AUTO_BUF(text, 1024);
+
+    cap_buf_add_str(&text, row->task);
+    for (size_t i = 0; i < row->n_setting; i++)
+        cap_buf_printf(&text, ", %s", row->setting[i]);
+    cli_table_add(table, text.data);
+}
+
+/* "5 of 600" of a run that took a part of its task's samples. */
+static void add_part(const Moecap__V1__BoardRow *row, struct cap_buf *out)
+{
+    if (row->opt_samples_total_case && row->samples_total < row->task_samples)
+        cap_buf_printf(out, " (%u of %u)", row->samples_total, row->task_samples);
+}
+
 static void add_accuracy(struct cli_table_out *table, const Moecap__V1__BoardRow *row,
                          struct reasons *reasons)
 {
     const Moecap__V1__Figure *f = find_figure(row->figures, row->n_figures, row->headline_metric);
+    CAP_AUTO_BUF(text, 128);
 
-    if (!has_value(f))
+    if (!has_value(f)) {
         add_missing(table, ACCURACY, f, reasons);
-    else if (f->opt_low_case && f->opt_high_case)
-        cli_table_addf(table, "%.1f [%.1f, %.1f]", f->value * 100, f->low * 100, f->high * 100);
-    else
-        cli_table_addf(table, "%.1f", f->value * 100);
+        return;
+    }
+    cap_buf_printf(&text, "%.1f", f->value * 100);
+    if (f->opt_low_case && f->opt_high_case)
+        cap_buf_printf(&text, " [%.1f, %.1f]", f->low * 100, f->high * 100);
+    add_part(row, &text);
+    cli_table_add(table, text.data);
 }
 
 static void add_figure(struct cli_table_out *table, const Moecap__V1__BoardRow *row, size_t index,
@@ -154,7 +176,7 @@ static void add_row(struct cli_table_out *table, const Moecap__V1__BoardRow *row
     cli_table_add(table, spec->model);
     cli_table_add(table, spec->engine);
     cli_table_add(table, *spec->precision ? spec->precision : "-");
-    cli_table_add(table, row->task);
+    add_task(table, row);
     add_load(table, spec->load);
     add_accuracy(table, row, reasons);
     for (size_t i = 0; i < CAP_COUNT_OF(columns); i++)

@@ -155,6 +155,25 @@ static void an_unknown_figure_is_a_dash_with_its_reason_below(void **state)
         "* : rests on what the submitter declared\n");
 }
 
+static void a_row_says_what_was_asked_and_how_much_of_it(void **state)
+{
+    struct board b;
+    char *setting[] = {"3-shot", "chat"};
+    CAP_AUTO_BUF(out, 1 << 16);
+
+    (void)state;
+    init_board(&b);
+    b.rows[0].setting = setting;
+    b.rows[0].n_setting = 2;
+    b.rows[0].opt_samples_total_case = MOECAP__V1__BOARD_ROW__OPT_SAMPLES_TOTAL_SAMPLES_TOTAL;
+    b.rows[0].samples_total = 5;
+    b.rows[0].opt_task_samples_case = MOECAP__V1__BOARD_ROW__OPT_TASK_SAMPLES_TASK_SAMPLES;
+    b.rows[0].task_samples = 600;
+    render_board(&b.reply, 0, &out);
+    assert_non_null(
+        strstr(out.data, "  gsm-mini, 3-shot, chat      4  90.3 [87.7, 92.5] (5 of 600)  "));
+}
+
 static void bad_marks_are_named_below_with_their_runs(void **state)
 {
     struct board b;
@@ -387,6 +406,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_routing_is_summed_up_over_its_layers),
         cmocka_unit_test(an_unknown_figure_is_a_dash_with_its_reason_below),
+        cmocka_unit_test(a_row_says_what_was_asked_and_how_much_of_it),
         cmocka_unit_test(bad_marks_are_named_below_with_their_runs),
         cmocka_unit_test(a_narrow_terminal_gets_fewer_columns_and_is_told_which),
         cmocka_unit_test(a_run_that_failed_says_why),

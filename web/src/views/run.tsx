@@ -99,13 +99,7 @@ function PartLink({ part, current }: { part: Part; current: boolean }) {
 function Title({ run: { row } }: { run: Run }) {
   const { spec } = row;
   const load = isOpen(spec) ? `open loop ${loadText(spec)}` : `batch ${loadText(spec)}`;
-  const facts = [
-    spec.engine,
-    spec.precision,
-    load,
-    row.repeat > 0 && `repeat ${row.repeat + 1}`,
-    spec.submitter && `by ${spec.submitter}`,
-  ];
+  const facts = [spec.engine, spec.precision, load, ...(row.setting ?? []), spec.submitter && `by ${spec.submitter}`];
   return (
     <header class="run-title">
       <div>

@@ -28,7 +28,7 @@ export function Provenance({ run }: { run: Run }) {
       <Card title="What ran" facts={whatRan(row.report, row.node)}>
         {row.report && row.report.notes.length > 0 && <Notes notes={row.report.notes} />}
       </Card>
-      <Card title="Machine" facts={machine(row.report)} />
+      <Card title={row.spec.external?.url ? "Client machine" : "Machine"} facts={machine(row.report)} />
       {run.cost && <Card title="Cost was counted with" facts={pricedWith(run.cost)} />}
       <Card
         title="Task"
