@@ -2,7 +2,7 @@
  *
  * Two runs answer the same question when they take the same samples of the same task and these
  * words are the same. A value that is the task's own, given or left out, has none; nor has a knob
- * that changes nothing: a temperature where no answer is written. */
+ * that changes nothing: one of sampling where no answer is written. */
 #include "spec/spec.h"
 
 #include <stdio.h>
