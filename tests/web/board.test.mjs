@@ -93,6 +93,14 @@ scene("an address opened elsewhere shows the same picture", async (stage) => {
   assert.deepEqual((await idsOf(other)).slice(0, 10), (await idsOf(page)).slice(0, 10));
 });
 
+scene("what was asked stands under the model's name, and how much of it beside the score", async (stage) => {
+  const page = await openBoard(stage, "?task=gsm-mini&engine=null");
+  const row = rows(page).first();
+  assert.match(await row.getByTestId("setting").innerText(), /first \d.*repeat \d+ of 25/);
+  assert.match(await row.locator('[data-col="accuracy"]').innerText(), /\d of \d+/);
+  assert.equal(await rows(page).locator(".best").count(), 0); // partial runs, and of the null engine
+});
+
 scene("a pinned run stays on top through every filter", async (stage) => {
   const page = await openBoard(stage);
   const id = (await idsOf(page))[4];

@@ -134,7 +134,7 @@ function FigureCell({
     <td
       class={"number" + (best ? " best" : "")}
       {...common}
-      data-tip={tips([interval, wordOf(figure)].filter(Boolean).join("\n"), marks)}
+      data-tip={tips([interval, note, wordOf(figure)].filter(Boolean).join("\n"), marks)}
     >
       {best && (
         <>
@@ -144,7 +144,7 @@ function FigureCell({
       )}
       <span class="value">{text}</span>
       <WordMark figure={figure} />
-      {note && <small class="note"> {note}</small>}
+      {note && <small class="beside"> {note}</small>}
       {!note && interval && column.share && (
         <IntervalBar low={figure.low!} high={figure.high!} value={figure.value} min={0} max={1} />
       )}

@@ -437,12 +437,16 @@ export function shownColumns(
 
 const modelWidthMax = 320;
 const letterWidth = 8; // of the table's font, about
+const smallLetter = 0.7; // of it
 
-/** The first column as wide as the longest name among the rows needs it, within bounds. */
+/** The first column as wide as the longest name among the rows, or setting below a name, needs it, within bounds. */
 export function fitted(columns: Column[], rows: readonly Row[]): Column[] {
   const [model, ...others] = columns;
   if (!model) return columns;
-  const longest = rows.reduce((most, row) => Math.max(most, row.run.spec.model.length), 0);
+  const longest = rows.reduce(
+    (most, row) => Math.max(most, row.run.spec.model.length, settingText(row).length * smallLetter),
+    0,
+  );
   return [{ ...model, width: Math.min(modelWidthMax, Math.max(model.width, longest * letterWidth + 24)) }, ...others];
 }
 
