@@ -172,9 +172,11 @@ static void add_row(struct cli_table_out *table, const Moecap__V1__BoardRow *row
                     struct reasons *reasons)
 {
     const Moecap__V1__EvaluationSpec *spec = row->spec;
+    bool of_server = spec->external && *spec->external->url; /* which one is somebody's word */
 
     cli_table_add(table, spec->model);
-    cli_table_add(table, spec->engine);
+    cli_table_addf(table, "%s%s", spec->engine, of_server ? "*" : "");
+    reasons->declared |= of_server;
     cli_table_add(table, *spec->precision ? spec->precision : "-");
     add_task(table, row);
     add_load(table, spec->load);

@@ -6,7 +6,7 @@ import { toCsv } from "../src/board/csv.ts";
 import { boardPath, refreshed } from "../src/board/data.ts";
 import { choicesOf } from "../src/board/facets.ts";
 import { moved } from "../src/board/keys.ts";
-import { partText } from "../src/board/rows.ts";
+import { isDeclared, partText } from "../src/board/rows.ts";
 import { parseSearch } from "../src/board/search.ts";
 import { formatRanges, formatSort, parseRanges, parseSort, pressSort, schema, toggled } from "../src/board/state.ts";
 import { nameOf, summarize } from "../src/board/summary.ts";
@@ -168,6 +168,14 @@ test("times over http and in the engine do not compare; answers do", () => {
   assert.equal(at(best.get("accuracy")), "c");
   assert.equal(at(best.get("ttft_ms_p50")), "ac");
   assert.ok(cautionsOf(data)[0]!.startsWith("Times were taken at different places (http, engine)"));
+});
+
+test("what a server is, is somebody's word", () => {
+  const [ours, theirs] = rows({ id: "a" }, { id: "b", engine: "vllm", url: "http://h:1" });
+  assert.deepEqual(
+    [isDeclared(ours!, "engine"), isDeclared(theirs!, "engine"), isDeclared(theirs!, "model")],
+    [false, true, false],
+  );
 });
 
 test("nobody leads in accuracy whom another one's interval reaches", () => {

@@ -33,6 +33,7 @@ export interface Wish {
   question?: string;
   of?: number; // samples of the task; the run has 100
   boundary?: string;
+  url?: string;
 }
 
 export function run(w: Wish): BoardRow {
@@ -83,6 +84,7 @@ export function run(w: Wish): BoardRow {
       submitter: "",
       priority: 0,
       note: w.note ?? "",
+      ...(w.url && { external: { url: w.url, served_model: "", model_config: "", api_key_env: "" } }),
     },
   };
 }

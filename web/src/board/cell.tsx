@@ -1,7 +1,7 @@
 // One cell: a figure with its interval, a dash with its reason, or a fact. What a cell has to explain hangs on the
 // cell itself (data-tip), because in a grid the cell is what the keyboard reaches.
 import type { Column } from "./column.ts";
-import { partText, type Row, settingText } from "./rows.ts";
+import { isDeclared, partText, type Row, settingText } from "./rows.ts";
 import { intervalText, reasonOf, shown, wordOf } from "../lib/figures.ts";
 import { utc } from "../lib/format.ts";
 import { loadText } from "../lib/load.ts";
@@ -62,14 +62,29 @@ export function Cell({ column, row, best, at, tab, first, busy }: CellProps) {
     );
   const text = column.text ? column.text(row) : String(value);
   const whole = text.length * 9 > column.width || text !== String(value) ? String(value) : undefined;
+  const declared = isDeclared(row, column.id);
   return (
     <td
       class={column.numeric ? "number" : ""}
       {...common}
       tabIndex={tab}
-      data-tip={column.id === "ended" ? utc(row.run.ended_at_ms) : column.numeric ? undefined : whole}
+      data-tip={
+        declared
+          ? `${value}: declared by the submitter, not measured`
+          : column.id === "ended"
+            ? utc(row.run.ended_at_ms)
+            : column.numeric
+              ? undefined
+              : whole
+      }
     >
       {text}
+      {declared && (
+        <span class="declared">
+          <Icon name="info" />
+          <span class="away-from-eyes"> declared</span>
+        </span>
+      )}
     </td>
   );
 }

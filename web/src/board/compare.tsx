@@ -3,7 +3,7 @@
 // lead nothing there.
 import type { Column } from "./column.ts";
 import { leaders } from "./best.ts";
-import { questionOf, type Row, rowsOf } from "./rows.ts";
+import { isDeclared, questionOf, type Row, rowsOf } from "./rows.ts";
 import { compareMax } from "./state.ts";
 import { nameOf } from "./summary.ts";
 import { plural } from "../lib/format.ts";
@@ -175,7 +175,8 @@ function Values({ column, rows, best }: LineProps) {
 
 function factText(column: Column, row: Row): string {
   const value = column.value(row);
-  return value === null ? "–" : column.text ? column.text(row) : String(value);
+  const word = isDeclared(row, column.id) ? " (declared)" : "";
+  return value === null ? "–" : (column.text ? column.text(row) : String(value)) + word;
 }
 
 /** "+3.2 points" for shares, "-12 %" for everything else; nothing where there is nothing to compare. */

@@ -39,6 +39,16 @@ export function partText({ run }: Row): string {
   return taken !== undefined && all !== undefined && taken < all ? `${number(taken)} of ${number(all)}` : "";
 }
 
+const shapes: ReadonlySet<string> = new Set(["experts", "top_k", "moe_layers", "parameters", "active"]);
+
+/** Whether only the submitter's word stands behind a fact: of a server we see answers, not what it is. */
+export function isDeclared({ run: { spec } }: Row, column: string): boolean {
+  if (!spec.external?.url) return false;
+  if (column === "engine" || column === "precision") return true;
+  if (column === "hardware") return !!spec.hardware?.description;
+  return shapes.has(column) && !!spec.external.model_config;
+}
+
 /** Bad marks that concern the times of a run, and not what it is (docs/metrics.md). */
 const ofTimes: ReadonlySet<string> = new Set(["unsettled", "client-bound", "load-limited", "noisy-host"]);
 
