@@ -271,7 +271,10 @@ scene("what is shown can be taken away as CSV", async (stage) => {
     page.getByRole("button", { name: "This view (CSV)" }).click(),
   ]);
   const lines = (await readFile(await download.path(), "utf8")).trim().split("\r\n");
-  assert.equal(lines[0], "model,task,run_id,accuracy,accuracy_low,accuracy_high,accuracy_basis,accuracy_reason");
+  assert.equal(
+    lines[0],
+    "model,task,run_id,setting,samples_total,task_samples,accuracy,accuracy_low,accuracy_high,accuracy_basis,accuracy_reason",
+  );
   const shown = Number((await page.getByTestId("count").innerText()).match(/[\d,]+/)[0].replace(",", ""));
   assert.equal(lines.length - 1, shown);
 });
