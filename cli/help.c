@@ -397,7 +397,9 @@ static void print_known_values(void)
             printf("%s%s", k ? " " : "", rows[i].words.items[k]);
         printf("\" -- \"$word\")); return ;;\n");
     }
-    printf("    --task) COMPREPLY=($(compgen -W \"$(_moecap_tasks)\" -- \"$word\")); return ;;\n");
+    printf("    --task) COMPREPLY=($(compgen -W \"$(_moecap_tasks)\" -- \"$word\")); return ;;\n"
+           "    --model) COMPREPLY=($(compgen -f -W \"$(_moecap_models)\" -- \"$word\"));"
+           " return ;;\n");
 }
 
 /* "default|auto": one of these. */
@@ -493,6 +495,10 @@ void cli_print_completion(void)
 {
     printf("# bash completion of moecap; made from its table of commands\n"
            "_moecap_tasks() { moecap task list 2>/dev/null | awk 'NR > 1 { print $1 }'; }\n"
+           "_moecap_models() {\n"
+           "    moecap node list 2>/dev/null |\n"
+           "        awk -F '  +' 'NR > 1 && NF > 4 { print $4 }' | tr , '\\n'\n"
+           "}\n"
            "_moecap_runs() {\n"
            "    moecap board --all --limit 100 --csv 2>/dev/null | cut -d, -f\"$1\" |\n"
            "        tr , '\\n' | grep -E '^(run|eval)-' | sort -u\n"
@@ -503,8 +509,8 @@ void cli_print_completion(void)
     for (size_t i = 0; i < cli_global_option_count; i++)
         printf("%s--%s", i ? " " : "", cli_global_options[i].name);
     printf("\" words= files= i names=()\n    case $previous in\n");
+    print_known_values(); /* first: a model is a name or a path */
     print_value_case(takes_path, "$(compgen -f -- \"$word\")");
-    print_known_values();
     print_value_case(takes_other, "");
     for (size_t i = 0; i < cli_command_count; i++)
         print_choice_cases(cli_commands[i]->options, cli_commands[i]->option_count);

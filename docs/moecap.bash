@@ -1,5 +1,9 @@
 # bash completion of moecap; made from its table of commands
 _moecap_tasks() { moecap task list 2>/dev/null | awk 'NR > 1 { print $1 }'; }
+_moecap_models() {
+    moecap node list 2>/dev/null |
+        awk -F '  +' 'NR > 1 && NF > 4 { print $4 }' | tr , '\n'
+}
 _moecap_runs() {
     moecap board --all --limit 100 --csv 2>/dev/null | cut -d, -f"$1" |
         tr , '\n' | grep -E '^(run|eval)-' | sort -u
@@ -8,10 +12,11 @@ _moecap() {
     local word=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD-1]}
     local globals="--server --state --json --help" words= files= i names=()
     case $previous in
-    --= | --state | --models | --tasks | --model | --replay | --model-config | --activation-profile | --replay | --data | --fewshot | --model | --model | --output | --data | --fewshot | --tasks | --output) COMPREPLY=($(compgen -f -- "$word")); return ;;
     --engine) COMPREPLY=($(compgen -W "native null openai vllm sglang transformers accelerate ktransformers moe-infinity moe-gen llamacpp tensorrt-llm" -- "$word")); return ;;
     --precision) COMPREPLY=($(compgen -W "f32 f16 bf16 int8 int4 fp8 fp4 mxfp4 nvfp4" -- "$word")); return ;;
     --task) COMPREPLY=($(compgen -W "$(_moecap_tasks)" -- "$word")); return ;;
+    --model) COMPREPLY=($(compgen -f -W "$(_moecap_models)" -- "$word")); return ;;
+    --= | --state | --models | --tasks | --model | --replay | --model-config | --activation-profile | --replay | --data | --fewshot | --model | --model | --output | --data | --fewshot | --tasks | --output) COMPREPLY=($(compgen -f -- "$word")); return ;;
     --= | --server | --nodes | --postgres | --port-base | --openai-port | --log | --task | --engine | --precision | --batch-size | --rate | --burstiness | --ramp-to | --ramp-s | --input-tokens | --output-tokens | --slo-ttft | --slo-tpot | --slo-e2e | --limit | --sampling | --num-fewshot | --max-tokens | --temperature | --top-p | --top-k | --seed | --repeats | --priority | --submitter | --note | --revision | --hardware | --peak-bandwidth | --peak-flops | --device-count | --tensor-parallel | --pipeline-parallel | --data-parallel | --expert-parallel | --url | --served-model | --api-key-env | --rent | --price | --device-watts | --lifetime-hours | --utilisation | --overhead | --pue | --tariff | --host-price | --host-watts | --sweep | --search | --slo | --attain | --rate | --burstiness | --ramp-to | --ramp-s | --seed | --requests | --reason | --model | --task | --engine | --precision | --evaluation | --limit | --limit | --after | --rent | --price | --device-watts | --lifetime-hours | --utilisation | --overhead | --pue | --tariff | --host-price | --host-watts | --hardware | --batch | --context | --cached | --activated | --step-time | --precision | --cache-precision | --tp | --peak-bandwidth | --peak-flops | --task | --batch-size | --limit | --tp | --name | --precision | --threads | --num-fewshot | --title) COMPREPLY=(); return ;;
     --ports) COMPREPLY=($(compgen -W "default auto" -- "$word")); return ;;
     --arrivals) COMPREPLY=($(compgen -W "poisson constant gamma" -- "$word")); return ;;
