@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "base/auto.h"
+#include "base/python_json.h"
 #include "model/family.h"
 #include "model/shape.h"
 #include "words/words.h"
@@ -568,4 +569,20 @@ bool cap_stored_read(const json_t *config, const struct cap_model *model, struct
     add_note(q, rest, said, &s);
     *out = s;
     return true;
+}
+
+const char *cap_stored_precision(const char *text)
+{
+    size_t length;
+    CAP_AUTO_MEM char *strict = cap_python_json(text, strlen(text), &length);
+    json_t *config = json_loadb(strict, length, 0, NULL);
+    struct cap_err ignored = {0};
+    CAP_AUTO(cap_model) model = config ? cap_shape_model(config, &ignored) : NULL;
+    struct cap_stored stored;
+    const char *word = "";
+
+    if (model && cap_stored_read(config, model, &stored, &ignored))
+        word = cap_precision_name(stored.weights);
+    json_decref(config);
+    return word;
 }

@@ -32,4 +32,7 @@ struct cap_stored {
 bool cap_stored_read(const json_t *config, const struct cap_model *model, struct cap_stored *out,
                      struct cap_err *err);
 
+/* The word for `weights`, of a config.json as text; "" when it does not say it. */
+const char *cap_stored_precision(const char *config);
+
 #endif

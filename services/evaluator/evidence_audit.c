@@ -3,7 +3,7 @@
  * the node found in texts and routing, and the probes of its audit. */
 #include <string.h>
 
-#include "measure.h"
+#include "evidence.h"
 
 /* ---- the same samples? ---- */
 

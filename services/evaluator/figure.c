@@ -1,7 +1,7 @@
 /* The table of figures, and what a family may say of one: its value, why there is none, that it was
  * declared, or that it is beyond what is possible; and the marks that stand beside them. Knows no
  * family and no evidence. */
-#include "measure.h"
+#include "figure.h"
 
 #include <assert.h>
 #include <math.h>

@@ -21,17 +21,6 @@ static const struct {
 
 enum { HISTOGRAM_LOWEST_US = 1 };
 
-void eval_buckets_add(struct eval_buckets *buckets, double lowest, double value)
-{
-    size_t bucket = value > lowest ? (size_t)(log(value / lowest) / log(EVAL_HISTOGRAM_GROWTH)) : 0;
-
-    if (bucket >= EVAL_HISTOGRAM_BUCKETS_MAX)
-        bucket = EVAL_HISTOGRAM_BUCKETS_MAX - 1;
-    buckets->counts[bucket]++;
-    if (bucket + 1 > buckets->used)
-        buckets->used = bucket + 1;
-}
-
 /* An empty one is left out. */
 static bool add_buckets(const struct eval_buckets *buckets, double lowest, const char *id,
                         struct cap_arena *arena, Moecap__V1__Summary *out)
@@ -157,6 +146,54 @@ static bool add_marks(struct eval_figures *f, Moecap__V1__Summary *out)
     }
     return true;
 }
+
+/* ---- cost ---- */
+
+static Moecap__V1__CostTerm *input_to_wire(enum eval_cost_input input,
+                                           const struct eval_cost_term *term,
+                                           struct cap_arena *arena)
+{
+    Moecap__V1__CostTerm *wire = cap_arena_alloc(arena, sizeof *wire);
+
+    if (!wire)
+        return NULL;
+    moecap__v1__cost_term__init(wire);
+    wire->id = (char *)eval_cost_input_id(input);
+    wire->unit = (char *)eval_cost_input_unit(input);
+    wire->source = (char *)eval_cost_source_word(term->source);
+    wire->said = (char *)term->said;
+    wire->used = term->used;
+    if (!isnan(term->value)) {
+        wire->opt_value_case = MOECAP__V1__COST_TERM__OPT_VALUE_VALUE;
+        wire->value = term->value;
+    }
+    return wire;
+}
+
+Moecap__V1__CostBasis *eval_cost_basis(const struct eval_cost_run *run,
+                                       const struct eval_figures *f)
+{
+    Moecap__V1__CostBasis *basis = cap_arena_alloc(f->arena, sizeof *basis);
+    struct eval_cost_term terms[EVAL_COST_INPUTS];
+
+    if (!basis)
+        return NULL;
+    moecap__v1__cost_basis__init(basis);
+    eval_cost_terms_of(run, f, terms);
+    basis->device = (char *)run->machine.device;
+    basis->devices = run->machine.devices;
+    basis->rented = terms[EVAL_COST_rent].used;
+    basis->sharing = (char *)eval_cost_sharing(f);
+    if (!(basis->terms = cap_arena_array(f->arena, EVAL_COST_INPUTS, sizeof *basis->terms)))
+        return NULL;
+    for (int i = 0; i < EVAL_COST_INPUTS; i++)
+        if (!(basis->terms[basis->n_terms++] =
+                  input_to_wire((enum eval_cost_input)i, &terms[i], f->arena)))
+            return NULL;
+    return basis;
+}
+
+/* ---- all of it ---- */
 
 bool eval_measure(struct eval_evidence *evidence, struct cap_arena *arena, Moecap__V1__Summary *out)
 {

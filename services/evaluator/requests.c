@@ -1,52 +1,9 @@
-/* What is kept of each request that has times, of passes in the order of time, and the sums over a
- * stretch of time. */
+/* What is kept of each request that has times, and the sums over a stretch of time. */
 #include <stdlib.h>
 #include <string.h>
 
-#include "measure.h"
+#include "evidence.h"
 #include "stats/stats.h"
-
-void eval_values_add(struct eval_values *values, double value)
-{
-    if (values->count == EVAL_VALUES_MAX) {
-        values->overflowed = true;
-        return;
-    }
-    if (values->count == values->room) {
-        values->room = values->room ? 2 * values->room : 256;
-        values->items = realloc(values->items, values->room * sizeof *values->items);
-        if (!values->items)
-            abort();
-    }
-    values->items[values->count++] = value;
-}
-
-/* When there is no room for one more sum, neighbours become one: the sums stay of one length. */
-static void halve(struct eval_series *s)
-{
-    for (size_t i = 0; i < EVAL_SERIES_MAX / 2; i++) {
-        s->over[i] = s->over[2 * i] + s->over[2 * i + 1];
-        s->under[i] = s->under[2 * i] + s->under[2 * i + 1];
-    }
-    s->count = EVAL_SERIES_MAX / 2;
-    s->each *= 2;
-}
-
-void eval_series_add(struct eval_series *s, double over, double under)
-{
-    if (s->each == 0 || s->in_last == s->each) {
-        if (s->count == EVAL_SERIES_MAX)
-            halve(s);
-        s->each = s->each > 0 ? s->each : 1;
-        s->over[s->count] = s->under[s->count] = 0;
-        s->count++;
-        s->in_last = 0;
-    }
-    s->over[s->count - 1] += over;
-    s->under[s->count - 1] += under;
-    s->in_last++;
-    s->pairs++;
-}
 
 static void keep_gaps(struct eval_requests *requests, struct eval_request *r, const uint32_t *gaps,
                       size_t count)

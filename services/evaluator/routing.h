@@ -17,7 +17,7 @@
 #ifndef EVAL_ROUTING_H
 #define EVAL_ROUTING_H
 
-#include "measure.h"
+#include "activation.h"
 
 enum {
     EVAL_ROUTING_WAITING_BYTES_MAX = 512 << 20, /* samples of one run that the other has not yet */

@@ -83,20 +83,6 @@ static bool read_model(const struct eval_run *run, struct server *out, struct ca
     return ok;
 }
 
-const char *eval_stored_precision(const char *text)
-{
-    json_t *config = *text ? parse_config(text) : NULL;
-    struct cap_err ignored = {0};
-    CAP_AUTO(cap_model) model = config ? cap_shape_model(config, &ignored) : NULL;
-    struct cap_stored stored;
-    const char *word = "";
-
-    if (model && cap_stored_read(config, model, &stored, &ignored))
-        word = cap_precision_name(stored.weights);
-    json_decref(config);
-    return word;
-}
-
 static struct server open_server(const struct eval_run *run, struct eval_figures *f)
 {
     struct server s = {.replicas = run->replicas > 0 ? run->replicas : 1};

@@ -11,12 +11,6 @@
  * represent the run. */
 enum { WITHOUT_GAPS_PERCENT_MAX = 2 };
 
-const char *eval_timing_problem(const struct eval_evidence *e)
-{
-    /* Times of two attempts are of two clocks, and of two states of a machine. */
-    return e->run.attempts > 1 ? "interrupted" : NULL;
-}
-
 /* A percentile of a tail needs as many values as a bound of it can be certified with
  * (cap_stats_percentile_needs); a median is no tail. */
 static const struct {

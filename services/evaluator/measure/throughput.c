@@ -20,15 +20,6 @@ static const char *why_no_wall(const struct eval_evidence *e)
     return e->timed == 0 ? "no times" : NULL;
 }
 
-const char *eval_counts_problem(const struct eval_evidence *e)
-{
-    if (e->run.counts_unknown && *e->run.counts_unknown)
-        return e->run.counts_unknown;
-    return e->impossible_counts > 0 ? "the server's token counts are impossible: it counted 0 "
-                                      "tokens of an answer that has text"
-                                    : "token counts are not known";
-}
-
 /* ---- intervals ---- */
 
 enum { ENDS_OF = 4 };
@@ -117,24 +108,6 @@ static void measure_wall(const struct eval_evidence *e, struct eval_figures *f)
 }
 
 /* ---- by the passes' own time ---- */
-
-const char *eval_passes_problem(const struct eval_evidence *e, enum eval_phase phase, bool rate)
-{
-    const char *problem = rate ? eval_timing_problem(e) : NULL;
-
-    if (phase == EVAL_DECODE && e->run.scoring)
-        return "no decode";
-    if (problem)
-        return problem;
-    if (e->passes == 0)
-        return e->run.reported && !e->run.in_engine ? "engine does not report passes"
-                                                    : "no pass records";
-    if (e->phases[phase].passes == 0)
-        return phase == EVAL_DECODE    ? "no decode"
-               : phase == EVAL_PREFILL ? "no prefill passes"
-                                       : "no mixed passes";
-    return rate && e->phases[phase].duration_ns == 0 ? "passes without duration" : NULL;
-}
 
 static void measure_rate(const struct eval_evidence *e, enum eval_phase phase,
                          enum eval_figure_id id, struct eval_figures *f)

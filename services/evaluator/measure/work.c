@@ -7,21 +7,6 @@
  * utilisation of them: utilisation.c. */
 #include "measure.h"
 
-/* Every pass that has a time must have said it: a sum over some of them would not be that of the
- * run. */
-const char *eval_work_problem(const struct eval_evidence *e, enum eval_phase phase, uint64_t said,
-                              bool rate)
-{
-    const struct eval_phase_sums *sums = &e->phases[phase];
-    const char *problem = eval_passes_problem(e, phase, rate);
-
-    if (problem)
-        return problem;
-    if (said == 0)
-        return "engine does not count its work";
-    return said < sums->passes - sums->without_duration ? "not every pass counts its work" : NULL;
-}
-
 static void measure_bytes(const struct eval_evidence *e, struct eval_figures *f)
 {
     const struct eval_phase_sums *s = &e->phases[EVAL_DECODE];

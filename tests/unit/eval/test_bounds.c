@@ -1,5 +1,6 @@
 /* S-MBU and S-MFU of servers without passes: the worked run, its ranges, and what is not known. */
 #include "measuring.h"
+#include "model/stored.h"
 
 /* Two layers: attention 12,288 numbers, norms 160, router 512, experts of 6,144 each; the last norm
  * 64, the head 6,400. A step reads 64,768 bytes and 24,576 for each distinct expert of both layers;
@@ -289,10 +290,10 @@ static void trap_c19_a_quantised_server_is_counted_as_stored(void **state)
 static void the_precision_of_a_server_is_that_of_its_config(void **state)
 {
     (void)state;
-    assert_string_equal(eval_stored_precision(config), "bf16");
-    assert_string_equal(eval_stored_precision("{\"model_type\":\"x\"}"), "");
-    assert_string_equal(eval_stored_precision("nonsense"), "");
-    assert_string_equal(eval_stored_precision(""), "");
+    assert_string_equal(cap_stored_precision(config), "bf16");
+    assert_string_equal(cap_stored_precision("{\"model_type\":\"x\"}"), "");
+    assert_string_equal(cap_stored_precision("nonsense"), "");
+    assert_string_equal(cap_stored_precision(""), "");
 }
 
 /* What the utilisation of passes says of our engine is not touched. */

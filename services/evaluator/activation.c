@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "measure.h"
+#include "activation.h"
 
 /* ---- passes ---- */
 
