@@ -101,8 +101,8 @@ struct cli_estimate_options {
     bool has_batch, has_context, has_activated;
 };
 struct cli_plot_options {
-    const char *output, *format, *theme, *title;
-    bool absolute, sorted;
+    const char *output, *format, *theme, *title, *phase, *metric;
+    bool absolute, sorted, relative;
 };
 struct cli_routing_options {
     bool same_model;

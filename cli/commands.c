@@ -720,32 +720,39 @@ static const struct cli_command version = {
     .run = cli_cmd_version,
 };
 
+#define PLOT(field, kind, value, help)                                                             \
+    CLI_OPTION(struct cli_plot_options, field, #field, NULL, kind, value, help)
+
 static const struct cli_option plot_options[] = {
-    CLI_OPTION(struct cli_plot_options, output, "output", NULL, CLI_TEXT, "DIR|FILE",
-               "folder to write into, or a file that ends in .svg, .png or .pdf (this folder)"),
-    CLI_OPTION(struct cli_plot_options, format, "format", NULL, CLI_TEXT, "svg|png|pdf",
-               "of the file (png, or as --output ends)"),
-    CLI_OPTION(struct cli_plot_options, theme, "theme", NULL, CLI_TEXT, "light|dark|contrast",
-               "colours; all can be told apart by the colour-blind (light)"),
-    CLI_OPTION(struct cli_plot_options, title, "title", NULL, CLI_TEXT, "TEXT",
-               "heading of a heat map (the name of its file)"),
-    CLI_OPTION(struct cli_plot_options, absolute, "absolute", NULL, CLI_FLAG, NULL,
-               "heat map: counts (shares of the even load of each layer)"),
-    CLI_OPTION(struct cli_plot_options, sorted, "sorted", NULL, CLI_FLAG, NULL,
-               "heat map: each layer's experts by their load"),
+    PLOT(output, CLI_TEXT, "DIR|FILE", "folder, or a file that ends in .svg, .png, .pdf (here)"),
+    PLOT(format, CLI_TEXT, "svg|png|pdf", "of the file (png, or as --output ends)"),
+    PLOT(theme, CLI_TEXT, "light|dark|contrast", "colours (light)"),
+    PLOT(title, CLI_TEXT, "TEXT", "heading (of a heat map of a file its name)"),
+    PLOT(absolute, CLI_FLAG, NULL, "heatmap: counts (shares of the even load of each layer)"),
+    PLOT(sorted, CLI_FLAG, NULL, "heatmap: each layer's experts by their load"),
+    PLOT(phase, CLI_TEXT, "prefill|decode", "heatmap, activation of runs: which passes (decode)"),
+    PLOT(metric, CLI_TEXT, "ttft|tpot|itl|e2e", "ecdf: which time (of one run all, else ttft)"),
+    PLOT(relative, CLI_FLAG, NULL, "radar of runs: scales by the runs beside (fixed ones)"),
 };
 
 static const struct cli_command plot = {
     .name = "plot",
-    .words = "PICTURE FILE",
+    .words = "PICTURE FILE|RUN...",
     .summary = "a picture as SVG, PNG or PDF, or its numbers as JSON",
-    .text = "  radar    cost, accuracy and performance of systems, from a YAML of model_name,\n"
-            "           axis_labels, axis_keys, baseline, ticks and data\n"
-            "  heatmap  load of each expert of each layer, from a CSV layer_id,expert_0,...\n"
+    .text = "Of a file:\n"
+            "  radar     cost, accuracy, performance of systems, from a YAML (docs/plot.md)\n"
+            "  heatmap   load of each expert of each layer, from a CSV layer_id,expert_0,...\n"
+            "Of runs:\n"
+            "  radar, heatmap, and\n"
+            "  roofline  operations a second, below what the machine can\n"
+            "  pareto    accuracy against cost, with the frontier\n"
+            "  sweep     TPOT against output tokens a second\n"
+            "  activation  distinct experts by tokens in a pass\n"
+            "  ecdf      share of requests that took at most so long\n"
             "\n"
             "  moecap plot radar radar.yaml\n"
             "  moecap plot heatmap counts.csv --output pictures --format svg --sorted\n"
-            "  moecap plot radar radar.yaml --json\n",
+            "  moecap plot roofline run-1a2b run-3c4d --output roofline.pdf\n",
     .options = plot_options,
     .option_count = CAP_COUNT_OF(plot_options),
     .values = &cli_plot_options,

@@ -27,6 +27,8 @@ _moecap() {
     --mla) COMPREPLY=($(compgen -W "expanded absorbed" -- "$word")); return ;;
     --format) COMPREPLY=($(compgen -W "svg png pdf" -- "$word")); return ;;
     --theme) COMPREPLY=($(compgen -W "light dark contrast" -- "$word")); return ;;
+    --phase) COMPREPLY=($(compgen -W "prefill decode" -- "$word")); return ;;
+    --metric) COMPREPLY=($(compgen -W "ttft tpot itl e2e" -- "$word")); return ;;
     esac
     for ((i = 1; i < COMP_CWORD; i++)); do
         case ${COMP_WORDS[i]} in
@@ -66,7 +68,7 @@ _moecap() {
     "engine"\ *) words="--help --json" ;;
     "tokenize"\ *) words="--help --json"; files=-f ;;
     "profile"\ *) words="$globals --model --task --batch-size --limit --tp --output --name --precision --threads --num-fewshot --chat --data --fewshot --tasks" ;;
-    "plot"\ *) words="$globals --output --format --theme --title --absolute --sorted"; files=-f ;;
+    "plot"\ *) words="$globals --output --format --theme --title --absolute --sorted --phase --metric --relative $(_moecap_runs 1)"; files=-f ;;
     "render"\ *) words="--help --json $(_moecap_tasks)" ;;
     "grade"\ *) words="--help --json" ;;
     "admin config") words="$globals scheduler store evaluator node-1" ;;

@@ -1,4 +1,4 @@
-/* Ticks. Linear: steps of 1, 2 or 5 times a power of ten. Logarithmic: powers of ten, with 2 and 5
+/* Ticks. Linear: steps of 1, 2 or 5 times a power of ten. Logarithmic: powers of ten, with others
  * between them while there is room, and fewer powers where there is not. */
 #include "plot/axis.h"
 
@@ -55,13 +55,13 @@ static void add(struct cap_axis_ticks *out, const struct cap_axis *axis, double 
 
 static void log_ticks(const struct cap_axis *axis, size_t most, struct cap_axis_ticks *out)
 {
-    static const double between[][3] = {{1, 2, 5}, {1, 3, 0}, {1, 0, 0}};
+    static const double between[][8] = {{1, 1.5, 2, 3, 4, 6, 8}, {1, 2, 5}, {1, 3}, {1}};
     int first = (int)floor(log10(axis->low)), last = (int)ceil(log10(axis->high)), stride = 1;
 
-    for (size_t set = 0; set < 3; set++) {
+    for (size_t set = 0; set < 4; set++) {
         out->count = 0;
         for (int power = first; power <= last; power++)
-            for (size_t i = 0; i < 3 && between[set][i] > 0; i++)
+            for (size_t i = 0; between[set][i] > 0; i++)
                 add(out, axis, between[set][i] * pow(10, power));
         if (out->count <= most && out->count < CAP_AXIS_TICKS_MAX)
             return;

@@ -180,7 +180,7 @@ static void draw_label(const struct cap_radar *radar, size_t index, struct cap_p
     CAP_AUTO_BUF(text, 512);
 
     at.x += font.anchor == CAP_MIDDLE ? 0 : 10 * cosine;
-    at.y += sin(angle) < -0.5 ? -24 : sin(angle) > 0.3 ? 18 : 4;
+    at.y += sin(angle) < -0.5 ? -28 : sin(angle) > 0.3 ? 22 : 4;
     cap_paper_text_within(paper, at, &font, axis->label, room_at(at, font.anchor));
     font = (struct cap_font){
         .size = CAP_PLOT_SMALL_SIZE, .color = colors->muted, .anchor = font.anchor};
@@ -200,7 +200,10 @@ static void draw_label(const struct cap_radar *radar, size_t index, struct cap_p
 static void draw_system(const struct cap_radar *radar, size_t system, struct cap_paper *paper)
 {
     int32_t color = cap_paper_colors(paper)->series[system];
-    struct cap_pen pen = {.stroke = color, .fill = color, .fill_alpha = 0.13, .width = 2};
+    struct cap_pen pen = {.stroke = color,
+                          .fill = color,
+                          .fill_alpha = 0.26 / (double)(radar->system_count + 1),
+                          .width = 2};
     struct cap_point points[CAP_RADAR_AXES_MAX];
     size_t count = 0;
 
@@ -219,7 +222,7 @@ static void draw_system(const struct cap_radar *radar, size_t system, struct cap
     for (size_t i = 0; i < count; i++)
         /* the first ones are larger, so that they show where all meet */
         cap_paper_sign(paper, points[i], (unsigned)system,
-                       1 + 0.4 * (double)(radar->system_count - 1 - system));
+                       fmin(2, 1 + 0.4 * (double)(radar->system_count - 1 - system)));
 }
 
 static double column_x(const struct cap_radar *radar, size_t axis)

@@ -1,4 +1,5 @@
-/* plot: a picture of a file, as a file. The table of pictures is below; lib/plot draws them. */
+/* plot: a picture of a file, or of runs, as a file. Those of files are in the table below, those of
+ * runs in lib/pictures; lib/plot draws both. */
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -6,12 +7,20 @@
 #include "base/auto.h"
 #include "base/file.h"
 #include "cmd.h"
+#include "moecap/v1/store.rpc.h"
 #include "out.h"
+#include "pictures/pictures.h"
 #include "plot_read.h"
+#include "suite.h"
 
 struct cli_plot_options cli_plot_options;
 
-enum { ARENA_BYTES_MAX = 256 << 20, PICTURE_BYTES_MAX = 64 << 20, PATH_BYTES_MAX = 4096 };
+enum {
+    ARENA_BYTES_MAX = 256 << 20,
+    PICTURE_BYTES_MAX = 64 << 20,
+    PATH_BYTES_MAX = 4096,
+    COUNTS_MAX = 1 << 17
+};
 
 /* What is to be drawn, and where to. */
 struct job {
@@ -134,6 +143,74 @@ static int plot_heatmap(struct job *job, struct cap_err *err)
     return put_out(job, &plot, err);
 }
 
+/* ---- pictures of runs ---- */
+
+/* All counts of a run, page by page. */
+static bool read_counts(struct cli_suite *suite, const char *run_id, struct cap_picture_ask *out,
+                        struct cap_err *err)
+{
+    Moecap__V1__GetExpertCountsRequest request = MOECAP__V1__GET_EXPERT_COUNTS_REQUEST__INIT;
+    Moecap__V1__GetExpertCountsReply *page;
+    Moecap__V1__ExpertCount **all =
+        cap_arena_array(suite->arena, COUNTS_MAX, sizeof(Moecap__V1__ExpertCount *));
+
+    request.run_id = (char *)run_id;
+    request.after = (char *)"";
+    out->counts = all;
+    do {
+        if (!all ||
+            !store_rpc_get_expert_counts(suite->store, NULL, &request, suite->arena, &page, err))
+            return all || cap_fail(err, CAP_RESOURCE_EXHAUSTED, "the run has too many counts");
+        for (size_t i = 0; i < page->n_counts && out->count_count < COUNTS_MAX; i++)
+            all[out->count_count++] = page->counts[i];
+        request.after = page->next_after;
+    } while (page->opt_next_case && out->count_count < COUNTS_MAX);
+    return true;
+}
+
+static bool read_phase(const char *phase, bool *out_prefill, struct cap_err *err)
+{
+    *out_prefill = phase && strcmp(phase, "prefill") == 0;
+    return !phase || *out_prefill || strcmp(phase, "decode") == 0 ||
+           cap_fail(err, CAP_INVALID_ARGUMENT, "--phase \"%.40s\" is neither prefill nor decode",
+                    phase);
+}
+
+static bool read_runs(struct cli_suite *suite, const struct job *job,
+                      Moecap__V1__GetRunReply **out_runs, struct cap_err *err)
+{
+    for (int i = 1; i < job->words->count; i++)
+        if (!cli_get_run(suite, job->words->items[i], &out_runs[i - 1], err))
+            return false;
+    return true;
+}
+
+static int plot_runs(struct cli_context *context, struct job *job,
+                     const struct cap_picture *picture, struct cap_err *err)
+{
+    Moecap__V1__GetRunReply *runs[CLI_WORDS_MAX];
+    struct cap_picture_ask ask = {.runs = runs,
+                                  .run_count = (size_t)job->words->count - 1,
+                                  .absolute = job->options->absolute,
+                                  .sorted = job->options->sorted,
+                                  .relative = job->options->relative,
+                                  .metric = job->options->metric};
+    CAP_AUTO(cli_suite) suite = NULL;
+    struct cap_plot plot;
+
+    if (!read_phase(job->options->phase, &ask.prefill, err))
+        return CLI_USAGE;
+    suite = cli_suite_open_all(context, err);
+    if (!suite || !read_runs(suite, job, runs, err) ||
+        (picture->needs_counts && !read_counts(suite, runs[0]->row->run_id, &ask, err)) ||
+        !cap_picture_make(picture, &ask, job->arena, &plot, err))
+        return cli_exit_of(err->code);
+    if (job->options->title)
+        plot.title = job->options->title;
+    snprintf(job->name, sizeof job->name, "%s", picture->name);
+    return put_out(job, &plot, err);
+}
+
 /* ---- the table ---- */
 
 static const struct picture {
@@ -144,15 +221,28 @@ static const struct picture {
     {"heatmap", plot_heatmap},
 };
 
-static const struct picture *find_picture(const char *name, struct cap_err *err)
+/* What is a file here is one; else a radar and a heat map are of runs. */
+static const struct picture *find_file_picture(const struct cli_words *words)
 {
+    for (size_t i = 0; i < CAP_COUNT_OF(pictures); i++)
+        if (strcmp(pictures[i].name, words->items[0]) == 0)
+            return strncmp(words->items[1], "run-", 4) == 0 && !cap_file_exists(words->items[1])
+                       ? NULL
+                       : &pictures[i];
+    return NULL;
+}
+
+static const struct cap_picture *find_picture(const char *name, struct cap_err *err)
+{
+    size_t count;
+    const struct cap_picture *all_pictures = cap_pictures(&count);
+    const struct cap_picture *found = cap_picture_find(name);
     CAP_AUTO_BUF(all, 512);
 
-    for (size_t i = 0; i < CAP_COUNT_OF(pictures); i++) {
-        if (strcmp(pictures[i].name, name) == 0)
-            return &pictures[i];
-        cap_buf_printf(&all, "%s%s", i ? ", " : "", pictures[i].name);
-    }
+    for (size_t i = 0; i < count; i++)
+        cap_buf_printf(&all, "%s%s", i ? ", " : "", all_pictures[i].name);
+    if (found)
+        return found;
     cap_fail(err, CAP_INVALID_ARGUMENT, "there is no picture \"%.40s\"; there are: %s", name,
              all.data);
     return NULL;
@@ -185,9 +275,10 @@ int cli_cmd_plot(struct cli_context *context, const struct cli_words *words, str
                       .words = words,
                       .arena = arena,
                       .json = context->globals.json};
-    const struct picture *picture = find_picture(words->items[0], err);
+    const struct picture *of_file = find_file_picture(words);
+    const struct cap_picture *of_runs = of_file ? NULL : find_picture(words->items[0], err);
 
-    if (!picture || !read_look(job.options, &job.look, err))
+    if ((!of_file && !of_runs) || !read_look(job.options, &job.look, err))
         return CLI_USAGE;
-    return picture->plot(&job, err);
+    return of_file ? of_file->plot(&job, err) : plot_runs(context, &job, of_runs, err);
 }
