@@ -1,5 +1,6 @@
 /* board: what the store has. An unknown figure is a dash; its reason is below the table and in
  * --json, never a zero. */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -17,11 +18,12 @@ enum { REASONS_MAX = 64, MARKED_RUNS_MAX = 4, PAGE_ARENA_BYTES = 256 << 20 };
 struct cli_board_options cli_board_options;
 
 /* The columns that hold figures: heading, figure id, digits after the point; SHORT: as many as an
- * amount of any size needs. */
+ * amount of any size needs. The figure is shown times `scale`, where that is not 0. */
 enum { SHORT = -1 };
 static const struct column {
     const char *heading, *figure;
     int digits;
+    double scale;
 } columns[] = {
     {"TTFT ms", "ttft_ms_p50", 1},
     {"TPOT ms", "tpot_ms_p50", 2},
@@ -32,7 +34,7 @@ static const struct column {
     {"S-MBU", "smbu_decode", SHORT},
     {"attained", "smbu_decode_attainable", SHORT},
     {"$/1M out", "cost_per_1m_output_tokens", SHORT},
-    {"$/right", "cost_per_correct", SHORT},
+    {"$/1M right", "cost_per_correct", SHORT, 1e6},
     {"J/out", "j_per_output_token", SHORT},
 };
 
@@ -145,12 +147,14 @@ static void add_figure(struct cli_table_out *table, const Moecap__V1__BoardRow *
 
     if (has_value(f)) {
         const char *star = strcmp(f->basis, "declared") == 0 ? "*" : "";
+        double value = column->scale != 0 ? f->value * column->scale : f->value;
+        bool is_large = fabs(value) >= 1000; /* "%.3g" would write 1.23e+03 */
 
         reasons->declared |= *star != 0;
         if (column->digits == SHORT)
-            cli_table_addf(table, "%.3g%s", f->value, star);
+            cli_table_addf(table, is_large ? "%.0f%s" : "%.3g%s", value, star);
         else
-            cli_table_addf(table, "%.*f%s", column->digits, f->value, star);
+            cli_table_addf(table, "%.*f%s", column->digits, value, star);
     } else
         add_missing(table, FIGURES + index, f, reasons);
 }
@@ -207,28 +211,28 @@ static void add_headings(struct cli_table_out *table)
     cli_table_add(table, "run");
 }
 
-/* "- : no decode (TPOT ms, out tok/s)" */
+/* "- TPOT ms, out tok/s: no decode"; of a run that did not finish "run-a failed: no memory" */
 static void add_reasons(const struct cli_table_out *table, const struct reasons *reasons,
                         struct cap_buf *out)
 {
     for (int i = 0; i < reasons->count; i++) {
         uint32_t shown = reasons->columns[i] & ~table->dropped;
-        const char *separator = " (";
+        const char *separator = "- ";
 
         if (!shown && reasons->columns[i] != 1u << STATE)
             continue;
-        cap_buf_add_str(out, reasons->columns[i] == 1u << STATE ? "" : "- : ");
-        cap_plain_add(out, reasons->text[i]);
         for (size_t c = ACCURACY; c < STATE; c++) {
             if (!(shown >> c & 1))
                 continue;
             cap_buf_printf(out, "%s%s", separator, table->cells[c]);
             separator = ", ";
         }
-        cap_buf_add_str(out, *separator == ',' ? ")\n" : "\n");
+        cap_buf_add_str(out, *separator == ',' ? ": " : "");
+        cap_plain_add(out, reasons->text[i]);
+        cap_buf_add_char(out, '\n');
     }
     if (reasons->declared)
-        cap_buf_add_str(out, "* : rests on what the submitter declared\n");
+        cap_buf_add_str(out, "* rests on what the submitter declared\n");
 }
 
 static bool has_mark(const Moecap__V1__BoardRow *row, const char *id)

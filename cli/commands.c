@@ -342,16 +342,19 @@ static const struct cli_command board = {
     .name = "board",
     .words = "",
     .summary = "results: accuracy, latency, throughput, activated experts, cost",
-    .text = "Accuracy is the task's first metric with its 95 % interval. TTFT and TPOT are\n"
-            "medians of the time to the first token and of the time per further token. Tokens\n"
-            "per second: output (out) and prefill (pre). Activated experts: how many distinct\n"
-            "experts a pass uses in a layer, in prefill (pre) and decode (dec). $/1M out: a\n"
-            "million output tokens in US dollars; $/right: a right answer (moecap help cost).\n"
-            "A star: what the submitter declared decides it. A dash is an unknown figure; the\n"
-            "reasons are below the table and in --json. A narrow terminal shows fewer columns.\n"
-            "\n"
-            "  moecap board --task gsm-mini\n"
-            "  moecap board --csv > board.csv\n",
+    .text =
+        "Accuracy is the task's first metric with its 95 % interval. TTFT and TPOT are\n"
+        "medians of the time to the first token and of the time per further token. Tokens\n"
+        "per second: output (out) and prefill (pre). Activated experts: how many distinct\n"
+        "experts a pass uses in a layer, in prefill (pre) and decode (dec). $/1M out: a\n"
+        "million output tokens in US dollars; $/1M right: a million right answers (moecap\n"
+        "help cost). S-MBU: of the peak of the data sheet; attained: of what the node's probe\n"
+        "attained. J/out: joules for an output token. A star: what the submitter declared\n"
+        "decides it. A dash is an unknown figure; the reasons are below the table and in --json.\n"
+        "A narrow terminal shows fewer columns.\n"
+        "\n"
+        "  moecap board --task gsm-mini\n"
+        "  moecap board --csv > board.csv\n",
     .options = board_options,
     .option_count = CAP_COUNT_OF(board_options),
     .values = &cli_board_options,

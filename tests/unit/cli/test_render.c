@@ -140,19 +140,32 @@ static void an_unknown_figure_is_a_dash_with_its_reason_below(void **state)
     assert_string_equal(
         out.data,
         "model        engine  prec  task         batch       acc % [95 %]  TTFT ms  TPOT ms  "
-        "out tok/s  pre tok/s  exp pre  exp dec  S-MBU  attained  $/1M out   $/right   J/out  "
+        "out tok/s  pre tok/s  exp pre  exp dec  S-MBU  attained  $/1M out  $/1M right   J/out  "
         "state     run\n"
         "moecap-tiny  native  bf16  gsm-mini         4  90.3 [87.7, 92.5]      2.1     0.43       "
-        "7534      22168    15.20     5.84  0.457   invalid   0.0037*  1.25e-07  0.0123  finished  "
+        "7534      22168    15.20     5.84  0.457   invalid   0.0037*       0.125  0.0123  "
+        "finished  "
         "run-a\n"
         "moecap-tiny  native  bf16  choice-mini      4               90.3        -        -        "
         "  "
-        "-      22168    15.20        -      -         -         -         -       -  finished  "
+        "-      22168    15.20        -      -         -         -           -       -  finished  "
         "run-b\n"
-        "- : fits in the cache (attained)\n"
-        "- : no decode (TTFT ms, TPOT ms, out tok/s, exp dec, S-MBU, attained, $/1M out, J/out)\n"
-        "- : no price known for a CPU; give --rent ($/right)\n"
-        "* : rests on what the submitter declared\n");
+        "- attained: fits in the cache\n"
+        "- TTFT ms, TPOT ms, out tok/s, exp dec, S-MBU, attained, $/1M out, J/out: no decode\n"
+        "- $/1M right: no price known for a CPU; give --rent\n"
+        "* rests on what the submitter declared\n");
+}
+
+static void an_amount_of_any_size_is_written_without_an_exponent(void **state)
+{
+    struct board b;
+    CAP_AUTO_BUF(out, 1 << 16);
+
+    (void)state;
+    init_board(&b);
+    b.figures[0][8].value = 0.0123456;
+    render_board(&b.reply, 0, &out);
+    assert_non_null(strstr(out.data, "   0.0037*       12346  0.0123  "));
 }
 
 static void a_row_says_what_was_asked_and_how_much_of_it(void **state)
@@ -208,7 +221,7 @@ static void a_narrow_terminal_gets_fewer_columns_and_is_told_which(void **state)
     (void)state;
     init_board(&b);
     render_board(&b.reply, 80, &out);
-    for (char *line = out.data; strncmp(line, "- :", 3) != 0; line = strchr(line, '\n') + 1)
+    for (char *line = out.data; strncmp(line, "- ", 2) != 0; line = strchr(line, '\n') + 1)
         assert_true(strcspn(line, "\n") <= 80);
     assert_non_null(strstr(out.data, "not shown at this width: engine, "));
     assert_non_null(strstr(out.data, "90.3 [87.7, 92.5]"));
@@ -229,7 +242,7 @@ static void a_run_that_failed_says_why(void **state)
     render_board(&b.reply, 0, &out);
     assert_non_null(strstr(out.data, "run-b failed: model \"x\" ?[31mcannot be loaded\n"));
     assert_non_null(strstr(out.data, " invalid "));
-    assert_non_null(strstr(out.data, "- : above the peak (pre tok/s)\n"));
+    assert_non_null(strstr(out.data, "- pre tok/s: above the peak\n"));
 }
 
 static void an_empty_board_says_whether_filters_made_it_so(void **state)
@@ -407,6 +420,7 @@ int main(void)
         cmocka_unit_test(a_routing_is_summed_up_over_its_layers),
         cmocka_unit_test(an_unknown_figure_is_a_dash_with_its_reason_below),
         cmocka_unit_test(a_row_says_what_was_asked_and_how_much_of_it),
+        cmocka_unit_test(an_amount_of_any_size_is_written_without_an_exponent),
         cmocka_unit_test(bad_marks_are_named_below_with_their_runs),
         cmocka_unit_test(a_narrow_terminal_gets_fewer_columns_and_is_told_which),
         cmocka_unit_test(a_run_that_failed_says_why),
