@@ -24,7 +24,7 @@ static const char usage[] =
     "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":5,\"completion_tokens\":2,"
     "\"prompt_tokens_details\":{\"cached_tokens\":3}}}\n\ndata: [DONE]\n\n";
 
-enum { ANSWERS_MAX = 64 };
+enum { ANSWERS_MAX = 64, BATCHES_MAX = 64 };
 
 struct node {
     struct stub *stub;
@@ -42,7 +42,10 @@ struct node {
     double tokens_per_s_max; /* of the progress that people see */
     bool ended;
     struct cap_err failure; /* of the shard */
-    Moecap__V1__AnswerRows *last_rows;
+    Moecap__V1__AnswerRows *batches[BATCHES_MAX];
+    int batch_count;
+    const Moecap__V1__AnswerRows *answered; /* the last with answers: the audit comes after them */
+    const Moecap__V1__AnswerRows *ended_with; /* the last, which has the report */
 };
 
 static void wake(void *arg)
@@ -89,8 +92,8 @@ static int stop_node(void **state)
     infer_queue_free(node->queue);
     infer_work_free(node->work);
     infer_models_free(node->models);
-    if (node->last_rows)
-        moecap__v1__answer_rows__free_unpacked(node->last_rows, NULL);
+    for (int i = 0; i < node->batch_count; i++)
+        moecap__v1__answer_rows__free_unpacked(node->batches[i], NULL);
     stub_stop(node->stub);
     free(node);
     return 0;
@@ -131,9 +134,11 @@ static void take_rows(struct node *node, const struct infer_batch *batch)
         node->gaps = (int)row->timing->n_itl_us;
     }
     node->ended = batch->last;
-    if (node->last_rows)
-        moecap__v1__answer_rows__free_unpacked(node->last_rows, NULL);
-    node->last_rows = rows;
+    assert_true(node->batch_count < BATCHES_MAX);
+    node->batches[node->batch_count++] = rows;
+    if (rows->n_answers > 0)
+        node->answered = rows;
+    node->ended_with = rows;
 }
 
 /* Until the shard is done, or has failed. */
@@ -167,7 +172,7 @@ static const struct stub_reply good = {.pieces = (const char *const[]){answer, u
 
 static bool has_note(const struct node *node, const char *text)
 {
-    const Moecap__V1__ShardReport *report = node->last_rows->report;
+    const Moecap__V1__ShardReport *report = node->ended_with->report;
 
     for (size_t i = 0; report && i < report->n_notes; i++)
         if (strstr(report->notes[i], text))
@@ -193,7 +198,7 @@ static void the_report_says_what_was_seen_and_what_was_declared(void **state)
     drain(node);
     assert_int_equal(node->answers, 2);
     assert_int_equal(node->failed, 0);
-    report = node->last_rows->report;
+    report = node->ended_with->report;
     assert_non_null(report);
     assert_string_equal(report->engine_version, "0.32.0");
     assert_string_equal(report->timing_boundary, "http");
@@ -224,7 +229,7 @@ static void parameters_are_counted_from_a_declared_config_of_a_known_family(void
     stub_reply(node->stub, COMPLETIONS, &good);
     lease(node, &spec, 1);
     drain(node);
-    report = node->last_rows->report;
+    report = node->ended_with->report;
     assert_non_null(report);
     /* experts 2*8*3*64*32, attention 2*(64*64*2 + 64*32*2), routers 2*8*64, norms 2*(2*64 + 2*16)
      * + 64, embedding and head 2*100*64 */
@@ -245,7 +250,7 @@ static void what_a_declared_config_does_not_say_plainly_is_unknown_with_its_reas
     stub_reply(node->stub, COMPLETIONS, &good);
     lease(node, &spec, 1);
     drain(node);
-    report = node->last_rows->report;
+    report = node->ended_with->report;
     assert_non_null(report);
     assert_int_equal(report->experts, 8);
     assert_int_equal(report->moe_layers, 0);
@@ -270,8 +275,8 @@ static void chunks_of_several_tokens_have_no_gaps(void **state)
     drain(node);
     assert_int_equal(node->failed, 0);
     assert_int_equal(node->gaps, 0);
-    assert_int_equal(node->last_rows->answers[0]->output_tokens, 6);
-    assert_true(node->last_rows->answers[0]->timing->opt_first_case != 0);
+    assert_int_equal(node->answered->answers[0]->output_tokens, 6);
+    assert_true(node->answered->answers[0]->timing->opt_first_case != 0);
 }
 
 #define COUNTED(text, tokens)                                                                      \
@@ -302,9 +307,9 @@ static void tokens_of_the_first_chunk_are_told_where_the_server_counts_them(void
     lease(node, &spec, CAP_COUNT_OF(rows));
     drain(node);
     assert_int_equal(node->failed, 0);
-    assert_int_equal(node->last_rows->n_answers, CAP_COUNT_OF(rows));
+    assert_int_equal(node->answered->n_answers, CAP_COUNT_OF(rows));
     for (size_t i = 0; i < CAP_COUNT_OF(rows); i++) {
-        const Moecap__V1__SampleAnswer *row = node->last_rows->answers[i];
+        const Moecap__V1__SampleAnswer *row = node->answered->answers[i];
 
         assert_int_equal(row->opt_first_chunk_tokens_case != 0, rows[i].first != 0);
         assert_int_equal(row->first_chunk_tokens, rows[i].first);
@@ -327,7 +332,7 @@ static void an_answer_of_nothing_has_no_first_token(void **state)
                                     "data: [DONE]\n\n")});
     lease(node, &spec, 1);
     drain(node);
-    row = node->last_rows->answers[0];
+    row = node->answered->answers[0];
     assert_int_equal(node->failed, 0);
     assert_true(row->opt_output_tokens_case != 0);
     assert_int_equal(row->output_tokens, 0);
@@ -349,10 +354,10 @@ static void counts_that_cannot_be_are_absent_and_the_report_says_why(void **stat
     lease(node, &spec, 1);
     drain(node);
     assert_int_equal(node->failed, 0);
-    assert_int_equal(node->last_rows->answers[0]->opt_output_tokens_case, 0);
-    assert_int_equal(node->last_rows->answers[0]->opt_prompt_tokens_case, 0);
+    assert_int_equal(node->answered->answers[0]->opt_output_tokens_case, 0);
+    assert_int_equal(node->answered->answers[0]->opt_prompt_tokens_case, 0);
     assert_non_null(
-        strstr(node->last_rows->report->counts_unknown,
+        strstr(node->ended_with->report->counts_unknown,
                "are impossible for 1 of 1 answers: it counts 0 output tokens where 2 bytes"));
     assert_true(has_note(node, "the server's counts are impossible for 1 of 1 answers"));
 }
@@ -378,9 +383,9 @@ static void a_servers_routing_reaches_its_sample_and_the_counts_of_the_run(void 
                                     "\"completion_tokens\":2}}\n\ndata: [DONE]\n\n")});
     lease(node, &spec, 1);
     drain(node);
-    rows = node->last_rows;
-    assert_string_equal(rows->report->routing_unknown, "");
-    assert_string_equal(rows->report->routing_source, "server per request");
+    assert_string_equal(node->ended_with->report->routing_unknown, "");
+    assert_string_equal(node->ended_with->report->routing_source, "server per request");
+    rows = node->answered;
     assert_string_equal(rows->answers[0]->routing->source, "server per request");
     assert_int_equal(rows->answers[0]->routing->layers[0]->prefill[0], 1);
     assert_int_equal(rows->answers[0]->routing->layers[0]->prefill[1], 1);
@@ -401,7 +406,7 @@ static void answers_without_usage_have_no_counts_and_the_report_says_so(void **s
     lease(node, &spec, 1);
     drain(node);
     assert_int_equal(node->failed, 0);
-    assert_int_equal(node->last_rows->answers[0]->opt_output_tokens_case, 0);
+    assert_int_equal(node->answered->answers[0]->opt_output_tokens_case, 0);
     assert_int_equal(node->gaps, 0);
     assert_true(has_note(node, "the server sent no usage with 1 of 1 answers"));
     assert_true(has_note(node, "the server's version is unknown"));
