@@ -33,7 +33,7 @@ static bool read_spec(const struct cli_load_options *o, struct cap_arena *arena,
     if (!o->rate && !o->replay)
         return cap_fail(err, CAP_INVALID_ARGUMENT, "load needs --rate or --replay");
     if (o->replay &&
-        !(replay = cap_file_read(o->replay, (size_t)cap_knobs[CAP_KNOB_replay].max, NULL, err)))
+        !(replay = cap_file_read_text(o->replay, (size_t)cap_knobs[CAP_KNOB_replay].max, err)))
         return cap_fail_in(err, "--replay");
     for (size_t i = 0; i < CAP_COUNT_OF(knobs); i++)
         if (knobs[i].text)

@@ -38,7 +38,7 @@ static void set_file(Moecap__V1__EvaluationSpec *spec, enum cap_knob_id id, cons
     }
     if (knob->in_folder && !strstr(path, ".json"))
         path = cap_arena_printf(arena, "%s/%s", path, knob->in_folder);
-    content = cap_file_read(path, (size_t)knob->max, NULL, &err);
+    content = cap_file_read_text(path, (size_t)knob->max, &err);
     if (content)
         cap_spec_set_text(spec, id, content, arena, io_faults);
     else
@@ -235,6 +235,24 @@ static int submit_sweep(struct cli_context *context, const char **out_ids, int *
     return status;
 }
 
+/* Both ends of a search are checked before its first run. */
+static int check_ends(struct cli_context *context, const struct cli_search *search,
+                      struct cap_err *err)
+{
+    const struct cli_sweep sweep = {.knob = search->knob};
+    const double ends[] = {search->low, search->high};
+    int status = CLI_OK;
+
+    for (size_t i = 0; i < CAP_COUNT_OF(ends) && status == CLI_OK; i++) {
+        char text[32];
+        const char *ignored = NULL;
+
+        snprintf(text, sizeof text, "%.4g", ends[i]);
+        status = submit_one(context, &(struct one){&sweep, text, true}, &ignored, err);
+    }
+    return status;
+}
+
 /* One value after the other: the next depends on what came of the last. */
 static int search(struct cli_context *context, const char **out_ids, int *out_count,
                   struct cap_err *err)
@@ -253,14 +271,15 @@ static int search(struct cli_context *context, const char **out_ids, int *out_co
                  "--search needs a service level, e.g. --slo ttft=500ms");
         return CLI_USAGE;
     }
+    status = check_ends(context, &search, err);
     while (status == CLI_OK && cli_search_next(&search, &value)) {
         const struct cli_sweep sweep = {.knob = search.knob};
         char text[32];
         bool met = false;
 
         snprintf(text, sizeof text, "%.4g", value);
-        status = submit_one(context, &(struct one){&sweep, text, o->dry_run}, &out_ids[search.runs],
-                            err);
+        status =
+            submit_one(context, &(struct one){&sweep, text, false}, &out_ids[search.runs], err);
         if (status != CLI_OK || o->dry_run)
             return status;
         *out_count = search.runs + 1;

@@ -17,8 +17,10 @@ static bool can_be_swept(const struct cap_knob *knob)
            knob->kind != CAP_KNOB_CHOICE && knob->kind != CAP_KNOB_FILE;
 }
 
-/* By its option: --batch-size, --concurrency, --rate. */
-static bool find_knob(const char *name, enum cap_knob_id *out, struct cap_err *err)
+/* By its option: --batch-size, --concurrency, --rate. Evaluations that differ in what is not in the
+ * config hash would all be the first. */
+static bool find_knob(const char *option, const char *name, enum cap_knob_id *out,
+                      struct cap_err *err)
 {
     for (int i = 0; i < CAP_KNOB_COUNT; i++) {
         const struct cap_knob *knob = &cap_knobs[i];
@@ -26,13 +28,17 @@ static bool find_knob(const char *name, enum cap_knob_id *out, struct cap_err *e
         if (strcmp(knob->flag, name) != 0 && !(knob->alias && strcmp(knob->alias, name) == 0))
             continue;
         *out = (enum cap_knob_id)i;
-        return can_be_swept(knob) || cap_fail(err, CAP_INVALID_ARGUMENT,
-                                              "--sweep cannot sweep --%s: it has no values", name);
+        if (knob->hash == CAP_NOT_HASHED)
+            return cap_fail(err, CAP_INVALID_ARGUMENT,
+                            "--%s cannot change --%s: it changes nothing of what is run", option,
+                            name);
+        return can_be_swept(knob) ||
+               cap_fail(err, CAP_INVALID_ARGUMENT, "--%s cannot sweep --%s: it has no values",
+                        option, name);
     }
-    return cap_fail(err, CAP_INVALID_ARGUMENT,
-                    "--sweep \"%.64s\" is not an option of submit; try concurrency=1,2,4 or "
-                    "rate=1,2,4",
-                    name);
+    return cap_fail(
+        err, CAP_INVALID_ARGUMENT, "--%s \"%.64s\" is not an option of submit; try %s", option,
+        name, strcmp(option, "sweep") == 0 ? "concurrency=1,2,4 or rate=1,2,4" : "rate=1..64");
 }
 
 static bool add_value(struct cli_sweep *sweep, const char *value, struct cap_err *err)
@@ -74,7 +80,7 @@ bool cli_sweep_read(const char *text, uint64_t seed, struct cap_arena *arena, st
         return cap_fail(err, CAP_INVALID_ARGUMENT,
                         "--sweep \"%.64s\" has no values; try concurrency=1,2,4 or rate=1,2,4",
                         text);
-    if (!find_knob(cap_arena_strndup(arena, text, name_length), &sweep.knob, err))
+    if (!find_knob("sweep", cap_arena_strndup(arena, text, name_length), &sweep.knob, err))
         return false;
     for (text += name_length + 1;; text++) {
         size_t length = strcspn(text, ",");
@@ -113,7 +119,7 @@ bool cli_search_read(const char *text, struct cap_arena *arena, struct cli_searc
     const char *dots = strstr(range, "..");
     struct cli_search search = {.runs = 0};
 
-    if (!find_knob(cap_arena_strndup(arena, text, name_length), &search.knob, err))
+    if (!find_knob("search", cap_arena_strndup(arena, text, name_length), &search.knob, err))
         return false;
     if (search.knob != CAP_KNOB_rate && search.knob != CAP_KNOB_concurrency)
         return cap_fail(err, CAP_INVALID_ARGUMENT,
@@ -181,8 +187,14 @@ static bool read_ms(const char *text, double *out_ms)
     return end != text && unit > 0 && value > 0;
 }
 
-static bool set_part(const char *part, Moecap__V1__EvaluationSpec *spec, struct cap_arena *arena,
-                     struct cap_spec_faults *io_faults, struct cap_err *err)
+struct slo_target {
+    Moecap__V1__EvaluationSpec *spec;
+    struct cap_arena *arena;
+    struct cap_spec_faults *faults;
+};
+
+static bool set_part(const char *part, bool io_set[CAP_COUNT_OF(slo_parts)], struct slo_target *to,
+                     struct cap_err *err)
 {
     size_t length = strcspn(part, "=");
     double ms;
@@ -194,8 +206,11 @@ static bool set_part(const char *part, Moecap__V1__EvaluationSpec *spec, struct 
             return cap_fail(err, CAP_INVALID_ARGUMENT,
                             "--slo %.64s is not a time such as %s=500ms or %s=2s", part,
                             slo_parts[i].name, slo_parts[i].name);
-        cap_spec_set_text(spec, slo_parts[i].knob, cap_arena_printf(arena, "%.17g", ms), arena,
-                          io_faults);
+        if (io_set[i])
+            return cap_fail(err, CAP_INVALID_ARGUMENT, "--slo has %s twice", slo_parts[i].name);
+        io_set[i] = true;
+        cap_spec_set_text(to->spec, slo_parts[i].knob, cap_arena_printf(to->arena, "%.17g", ms),
+                          to->arena, to->faults);
         return true;
     }
     return cap_fail(err, CAP_INVALID_ARGUMENT,
@@ -205,10 +220,13 @@ static bool set_part(const char *part, Moecap__V1__EvaluationSpec *spec, struct 
 bool cli_slo_set(const char *text, Moecap__V1__EvaluationSpec *spec, struct cap_arena *arena,
                  struct cap_spec_faults *io_faults, struct cap_err *err)
 {
+    struct slo_target to = {spec, arena, io_faults};
+    bool set[CAP_COUNT_OF(slo_parts)] = {false};
+
     for (;; text++) {
         size_t length = strcspn(text, ",");
 
-        if (!set_part(cap_arena_strndup(arena, text, length), spec, arena, io_faults, err))
+        if (!set_part(cap_arena_strndup(arena, text, length), set, &to, err))
             return false;
         text += length;
         if (!*text)

@@ -103,6 +103,18 @@ char *cap_file_read(const char *path, size_t bytes_max, size_t *out_length, stru
     return read_all(stream, path, &info, bytes_max, out_length, err);
 }
 
+char *cap_file_read_text(const char *path, size_t bytes_max, struct cap_err *err)
+{
+    size_t length;
+    char *text = cap_file_read(path, bytes_max, &length, err);
+
+    if (!text || strlen(text) == length)
+        return text;
+    cap_fail(err, CAP_INVALID_ARGUMENT, "\"%.200s\" has a zero byte: it is no text", path);
+    free(text);
+    return NULL;
+}
+
 /* fopen() itself would wait for a pipe's other end. */
 static FILE *open_without_waiting(const char *path)
 {

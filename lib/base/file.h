@@ -11,6 +11,8 @@
 /* The file's bytes and a NUL after them, the caller's to free(); NULL on failure, also when the
  * file is larger than bytes_max. A pipe is read to its end, and waited for. */
 char *cap_file_read(const char *path, size_t bytes_max, size_t *out_length, struct cap_err *err);
+/* The same of a text: a zero byte would end it early, so it is refused. */
+char *cap_file_read_text(const char *path, size_t bytes_max, struct cap_err *err);
 /* The same for folders that others fill: a pipe or a device is refused, never waited for. */
 char *cap_file_read_regular(const char *path, size_t bytes_max, size_t *out_length,
                             struct cap_err *err);

@@ -110,7 +110,7 @@ static bool plan_all(struct sched_service *service, struct plan *plan, struct ca
     return true;
 }
 
-enum { WARNINGS_MAX = 2 };
+enum { WARNINGS_MAX = 3 };
 
 static void warn(Moecap__V1__SubmitReply *reply, const char *text)
 {
@@ -168,6 +168,15 @@ static bool enqueue_surely(struct sched_service *service, const Moecap__V1__Enqu
     }
 }
 
+/* Prices are not in the config hash: those of the first submission stay. */
+static const char *price_doubt(const Moecap__V1__EvaluationSpec *spec)
+{
+    return spec->cost
+               ? "it keeps the prices that it was submitted with first; `moecap cost` counts "
+                 "with others, without running it again"
+               : NULL;
+}
+
 static bool enqueue_runs(struct sched_service *service, const Moecap__V1__EvaluationSpec *spec,
                          Moecap__V1__EnqueueRequest *enqueue, struct cap_arena *arena,
                          Moecap__V1__SubmitReply *reply, struct cap_err *err)
@@ -184,6 +193,8 @@ static bool enqueue_runs(struct sched_service *service, const Moecap__V1__Evalua
     cap_log(INFO, "submitted", "evaluation=%s runs=%zu duplicate=%d submitter=%s model=%s",
             done->evaluation_id, done->n_run_ids, done->duplicate, CAP_LOG_Q(spec->submitter),
             CAP_LOG_Q(spec->model));
+    if (done->duplicate)
+        warn(reply, price_doubt(spec));
     if (!done->duplicate)
         add_runs(service, spec, enqueue, done);
     else if (done->n_run_ids > 0 && !sched_dispatcher_knows(service->dispatcher, done->run_ids[0]))

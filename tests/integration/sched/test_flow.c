@@ -102,6 +102,28 @@ static void a_duplicate_is_answered_with_what_is_queued(void **state)
     assert_false(must_submit(s, again)->duplicate);
 }
 
+/* What is measured against is stored with the run; prices can be counted anew. */
+static void another_service_level_is_another_evaluation_and_prices_are_not(void **state)
+{
+    struct suite *s = *state;
+    Moecap__V1__EvaluationSpec *again = suite_spec(s);
+    Moecap__V1__CostInputs cost = MOECAP__V1__COST_INPUTS__INIT;
+    Moecap__V1__Slo slo = MOECAP__V1__SLO__INIT;
+    Moecap__V1__SubmitReply *reply;
+
+    assert_false(must_submit(s, suite_spec(s))->duplicate);
+    cost.opt_rent_case = MOECAP__V1__COST_INPUTS__OPT_RENT_RENT;
+    cost.rent = 2;
+    again->cost = &cost;
+    reply = must_submit(s, again);
+    assert_true(reply->duplicate);
+    assert_non_null(
+        strstr(reply->warnings[reply->n_warnings - 1], "prices that it was submitted with first"));
+    slo.ttft_ms = 500;
+    again->slo = &slo;
+    assert_false(must_submit(s, again)->duplicate);
+}
+
 static void what_does_not_exist_is_named(void **state)
 {
     struct suite *s = *state;
@@ -318,6 +340,7 @@ int main(void)
         SUITE_TEST(repeats_and_a_limit_make_runs_of_their_own),
         SUITE_TEST(an_evaluation_that_ended_long_ago_can_be_watched),
         SUITE_TEST(a_duplicate_is_answered_with_what_is_queued),
+        SUITE_TEST(another_service_level_is_another_evaluation_and_prices_are_not),
         SUITE_TEST(what_does_not_exist_is_named),
         SUITE_TEST(a_dry_run_leaves_nothing),
         SUITE_TEST(watch_and_cancel_refuse_what_nobody_knows),

@@ -329,6 +329,13 @@ static void files_are_replaced_whole_and_limits_hold(void **state)
     cap_err_clear(&err);
     assert_null(cap_file_read(dir, 4, NULL, &err));
     assert_non_null(strstr(err.text, "is a directory"));
+    cap_err_clear(&err);
+    data = cap_file_read_text(path, 5, &err);
+    assert_string_equal(data, "hello");
+    free(data);
+    assert_true(cap_file_write(path, "0\0001\n", 4, &err)); /* not the text "0" */
+    assert_null(cap_file_read_text(path, 5, &err));
+    assert_non_null(strstr(err.text, "has a zero byte"));
 }
 
 static void a_pipe_in_a_folder_of_others_is_refused_and_not_waited_for(void **state)

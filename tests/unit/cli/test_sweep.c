@@ -58,6 +58,7 @@ static void a_sweep_that_is_none_says_why(void **state)
         {"speed=1,2", "--sweep \"speed\" is not an option of submit; try concurrency=1,2,4 or "
                       "rate=1,2,4"},
         {"ignore-eos=1", "--sweep cannot sweep --ignore-eos: it has no values"},
+        {"rent=1,2", "--sweep cannot change --rent: it changes nothing of what is run"},
     };
 
     (void)state;
@@ -86,6 +87,9 @@ static void a_service_level_is_read_with_its_units(void **state)
     cap_err_clear(&err);
     assert_false(cli_slo_set("ttft=5min", &spec, arena, &faults, &err));
     assert_string_equal(err.text, "--slo ttft=5min is not a time such as ttft=500ms or ttft=2s");
+    cap_err_clear(&err);
+    assert_false(cli_slo_set("ttft=5ms,tpot=1ms,ttft=6ms", &spec, arena, &faults, &err));
+    assert_string_equal(err.text, "--slo has ttft twice");
 }
 
 /* ---- the search ---- */

@@ -678,7 +678,10 @@ static void the_hash_ignores_who_asks_and_sees_everything_else(void **state)
     (void)state;
     assert_string_equal(plain, canonical_of("'submitter': 'x', 'priority': 9, 'note': 'again'"));
     assert_string_equal(plain, canonical_of("'precision': 'bfloat16'"));
+    assert_string_equal(plain, canonical_of("'cost': {'rent': 2}"));
     assert_string_not_equal(plain, canonical_of("'seed': 1"));
+    /* goodput is stored: it cannot be counted anew against another objective */
+    assert_string_not_equal(plain, canonical_of("'slo': {'ttft_ms': 500}"));
     /* 0 asked for is not the task's own, which may be 0 */
     assert_string_not_equal(plain, canonical_of("'generation': {'temperature': 0}"));
 }
