@@ -132,6 +132,15 @@ export async function sidewaysScroll(page) {
   return page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
 }
 
+/** Tables that scroll sideways in a frame of their own, by their labels; the board's is meant to. */
+export async function cutTables(page) {
+  return page.evaluate(() =>
+    [...document.querySelectorAll(".scroll")]
+      .filter((frame) => frame.scrollWidth > frame.clientWidth + 1)
+      .map((frame) => `${frame.getAttribute("aria-label")}: ${frame.scrollWidth} px of ${frame.clientWidth}`),
+  );
+}
+
 /** Presses Tab until the element has the focus, as somebody without a mouse does. */
 export async function tabTo(page, selector, presses = 80) {
   for (let i = 0; i < presses; i++) {

@@ -1,6 +1,6 @@
 // What every view owes, whatever it shows.
 import { after } from "node:test";
-import { assert, scene, seriousFindings, sidewaysScroll } from "./stage.mjs";
+import { assert, cutTables, scene, seriousFindings, sidewaysScroll } from "./stage.mjs";
 import { api, cancel, slowly, submit, submitAndFinish } from "./suite.mjs";
 
 const large = `/runs/${process.env.MOECAP_LARGE_RUN}`;
@@ -47,7 +47,7 @@ async function assertFit(page, theme) {
 
 for (const [name, address] of Object.entries(views))
   scene(
-    `${name}: a quiet console, WCAG AA in light, dark and high contrast, no sideways scrolling at 390 px`,
+    `${name}: a quiet console, no table cut, WCAG AA in light, dark and high contrast, no sideways scrolling at 390 px`,
     async (stage) => {
       if (address.endsWith("run-none")) stage.allow(/status of 404/);
       const ids = await runs();
@@ -55,6 +55,7 @@ for (const [name, address] of Object.entries(views))
       await page.waitForTimeout(300); // what it asked for has come, or the next assertion says what has not
       assert.notEqual((await page.locator("main").innerText()).trim(), "");
       await assertFit(page, "light");
+      assert.deepEqual(await cutTables(page), [], "tables that are wider than their frames");
       await page.emulateMedia({ colorScheme: "dark" });
       await assertFit(page, "dark");
       await page.getByTestId("theme").selectOption("contrast");

@@ -157,6 +157,7 @@ int main(void)
     print_table("precisions", words_json(cap_precision_words()), false);
     print_table("devices", devices_json(), false);
     print_table("engines", engines_json(), false);
+    print_table("figures", words_json(cap_figure_words()), false);
     print_table("groups", groups, false);
     print_table("knobs", knobs, true);
     printf("} as const;\n");

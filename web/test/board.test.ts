@@ -2,17 +2,20 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { bestOf, leaders } from "../src/board/best.ts";
 import { cautionsOf, changeText, pairedText } from "../src/board/compare.tsx";
+import { columnsFor, fitted } from "../src/board/columns.ts";
 import { toCsv } from "../src/board/csv.ts";
 import { boardPath, refreshed } from "../src/board/data.ts";
 import { choicesOf } from "../src/board/facets.ts";
 import { moved } from "../src/board/keys.ts";
-import { isDeclared, partText } from "../src/board/rows.ts";
+import { isDeclared, partText, rowsOf } from "../src/board/rows.ts";
 import { parseSearch } from "../src/board/search.ts";
 import { formatRanges, formatSort, parseRanges, parseSort, pressSort, schema, toggled } from "../src/board/state.ts";
 import { nameOf, summarize } from "../src/board/summary.ts";
 import { scrollFor, windowOf } from "../src/board/window.ts";
 import { readState } from "../src/lib/urlstate.ts";
-import { columnsOf, rows, run } from "./fixture.ts";
+import { groupsOf } from "../src/views/run/figures.tsx";
+import type { BoardRow, Run } from "../src/lib/types.ts";
+import { columnsOf, figure, rows, run } from "./fixture.ts";
 
 const at = (ids: ReadonlySet<string> | undefined) => [...(ids ?? [])].join("");
 
@@ -369,4 +372,28 @@ test("two runs on the same samples are compared in a sentence that says how sure
   assert.ok(
     pairedText({ ...paired, p_mid: 0.4 }).includes("No evidence that one is better; 6.3 points would have been found"),
   );
+});
+
+test("a ratio of every run is no metric of a task, whatever interval it has", () => {
+  const ratio = (id: string) => figure(id, { unit: "ratio", value: 0.5, low: 0.4, high: 0.6 });
+  const data = rows({ id: "a", figures: [ratio("activated_share_prefill"), ratio("acc_norm")] });
+  const column = (id: string) => columnsOf(data).find((c) => c.id === id)!;
+  assert.equal(column("acc_norm").group, "Accuracy");
+  assert.equal(column("acc_norm").better, "higher");
+  assert.equal(column("activated_share_prefill").group, "More");
+  assert.equal(column("activated_share_prefill").better, undefined);
+});
+
+test("models and loads are as wide as their longest text", () => {
+  const closed = run({ id: "a" });
+  const ramp = { ...closed, spec: { ...closed.spec, load: { rate_per_s: 3000, ramp_to_per_s: 12000 } } };
+  const width = (of: BoardRow) => fitted([...columnsFor([of])], rowsOf([of])).find((c) => c.id === "batch")!.width;
+  assert.ok(width(ramp) > width(closed) + 40);
+});
+
+test("a run's figures begin with its accuracy and times, whatever other groups there are", () => {
+  const figures = [figure("rate_asked"), figure("energy_j"), figure("ttft_ms_p50"), figure("acc"), figure("run_cost")];
+  const row = { ...run({ id: "a" }), figures };
+  const found = groupsOf({ row } as unknown as Run).map(([group]) => group);
+  assert.deepEqual(found, ["Accuracy", "Performance", "Cost", "Energy", "Load"]);
 });

@@ -178,9 +178,10 @@ function tips(text: string, marks: readonly Mark[] | undefined): string | undefi
   return [text, badMarks(marks)].filter(Boolean).join("\n") || undefined;
 }
 
-// On a narrow screen the model's cell says what tells runs apart; the columns for it stand further right.
+// On a narrow screen the model's cell says what tells runs apart; the columns for it stand further right. The longest
+// comes last: of a task the first letters do.
 function brief(row: Row): string {
-  return [settingText(row), row.run.task, row.run.spec.precision, loadText(row.run.spec)].filter(Boolean).join(" · ");
+  return [loadText(row.run.spec), row.run.spec.precision, settingText(row), row.run.task].filter(Boolean).join(" · ");
 }
 
 function Dash({ reason }: { reason: string }) {

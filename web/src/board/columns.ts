@@ -4,6 +4,7 @@ import { type Column, columnsOf, groups, percentOf } from "./column.ts";
 import { hardwareText, headline, parallelText, type Row, settingText } from "./rows.ts";
 import { parameters, short, time } from "../lib/format.ts";
 import { loadText } from "../lib/load.ts";
+import { tables } from "../lib/tables.ts";
 import type { Figure } from "../lib/types.ts";
 
 const lower = { better: "lower" } as const;
@@ -435,19 +436,22 @@ export function shownColumns(
   ];
 }
 
-const modelWidthMax = 320;
+const fittedWidthMax = 320;
 const letterWidth = 8; // of the table's font, about
 const smallLetter = 0.7; // of it
 
-/** The first column as wide as the longest name among the rows, or setting below a name, needs it, within bounds. */
+/** What tells runs apart is read whole: names, settings below them and loads as wide as the longest, within bounds. */
 export function fitted(columns: Column[], rows: readonly Row[]): Column[] {
-  const [model, ...others] = columns;
-  if (!model) return columns;
-  const longest = rows.reduce(
-    (most, row) => Math.max(most, row.run.spec.model.length, settingText(row).length * smallLetter),
-    0,
-  );
-  return [{ ...model, width: Math.min(modelWidthMax, Math.max(model.width, longest * letterWidth + 24)) }, ...others];
+  const lettersOf: Partial<Record<string, (row: Row) => number>> = {
+    model: (row) => Math.max(row.run.spec.model.length, settingText(row).length * smallLetter),
+    batch: (row) => loadText(row.run.spec).length,
+  };
+  return columns.map((column) => {
+    const letters = lettersOf[column.id];
+    if (!letters) return column;
+    const longest = rows.reduce((most, row) => Math.max(most, letters(row)), 0);
+    return { ...column, width: Math.min(fittedWidthMax, Math.max(column.width, longest * letterWidth + 24)) };
+  });
 }
 
 /** The direction that a first press sorts in: what is better, or newer, comes first. */
@@ -464,9 +468,10 @@ export function columnsFor(runs: Iterable<{ figures: Iterable<Figure> }>): reado
   return [...columns, ...found].sort((a, b) => groups.indexOf(a.group) - groups.indexOf(b.group));
 }
 
-// A ratio with an interval is a share of answers: one of the task's metrics.
+// A ratio with an interval that is no figure of every run is a share of answers: one of the task's metrics.
+const ofEveryRun = new Set<string>(tables.figures);
 function unknownFigure(f: Figure): Column {
-  if (f.unit !== "ratio" || f.low === undefined)
+  if (f.unit !== "ratio" || f.low === undefined || ofEveryRun.has(f.id))
     return columnsOf("More").figure(f.id, f.id, f.unit, `The figure ${f.id}`, { width: 150 });
   return {
     ...columnsOf("Accuracy").figure(f.id, f.id, "%", `The metric ${f.id}`, { ...higher, share: true, width: 190 }),

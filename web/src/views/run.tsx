@@ -1,5 +1,6 @@
 // One run: how it stands, what came out, and the evidence below it, in parts that the address names.
 import "../style/run.css";
+import "../style/figures.css";
 import { useEffect } from "preact/hooks";
 import { plural } from "../lib/format.ts";
 import { useWatch } from "../lib/live.ts";

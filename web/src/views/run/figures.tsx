@@ -1,5 +1,6 @@
 // What came out: the few figures that most people look for, then all of them with interval, basis and reason.
 import type { ComponentChildren } from "preact";
+import { type Group, groups } from "../../board/column.ts";
 import { columns } from "../../board/columns.ts";
 import { figureOf, intervalText, reasonOf } from "../../lib/figures.ts";
 import type { Figure, Run, RunState } from "../../lib/types.ts";
@@ -152,7 +153,7 @@ function FigureRow({ figure, share }: { figure: Figure; share: boolean }) {
         <FigureValue figure={{ ...figure, low: undefined, high: undefined }} share={share} focusable={false} />
       </td>
       <td class="soft">{share ? "%" : figure.unit}</td>
-      <td class="soft">{interval}</td>
+      <td class="soft bounds">{interval}</td>
       <td class="basis">
         <span class="chip">{figure.basis}</span>
         {figure.reason && <span class={figure.invalid ? "bad" : "soft"}> {figure.reason}</span>}
@@ -161,15 +162,16 @@ function FigureRow({ figure, share }: { figure: Figure; share: boolean }) {
   );
 }
 
-const groupOrder = ["Accuracy", "Performance", "MoE", "Cost", "System", "Provenance", "Run", "More"];
+const wantedFirst: readonly Group[] = ["Accuracy", "Performance"];
+const groupOrder = [...wantedFirst, ...groups.filter((g) => !wantedFirst.includes(g))];
 
 /** In the board's groups; the task's metrics are the accuracy. */
-function groupsOf(run: Run): [string, Figure[]][] {
-  const groups = new Map<string, Figure[]>();
+export function groupsOf(run: Run): [Group, Figure[]][] {
+  const found = new Map<Group, Figure[]>();
   for (const figure of run.row.figures) {
     if (figure.id === "accuracy") continue; // the headline metric once more
-    const group = isShare(run, figure) ? "Accuracy" : (columns.find((c) => c.id === figure.id)?.group ?? "More");
-    groups.set(group, [...(groups.get(group) ?? []), figure]);
+    const group: Group = isShare(run, figure) ? "Accuracy" : (columns.find((c) => c.id === figure.id)?.group ?? "More");
+    found.set(group, [...(found.get(group) ?? []), figure]);
   }
-  return [...groups].sort(([a], [b]) => groupOrder.indexOf(a) - groupOrder.indexOf(b));
+  return [...found].sort(([a], [b]) => groupOrder.indexOf(a) - groupOrder.indexOf(b));
 }

@@ -28,7 +28,7 @@ export function Utilisation({ run }: { run: Run }) {
         invalid.
       </p>
       <div class="scroll" tabIndex={0} role="region" aria-label="Utilisation by phase">
-        <table class="dense">
+        <table class="dense utilisation">
           <thead>
             <tr>
               <th scope="col">Phase</th>
