@@ -5,21 +5,22 @@
 #include <string.h>
 
 #include "base/auto.h"
-#include "base/clock.h"
 #include "base/rand.h"
+#include "node/word_costs.h"
 
 enum {
     COUNTS_MAX = 16,  /* of one prompt, until its words fit */
     LETTERS_MAX = 64, /* then no text of that length is found */
-    PROBES_MAX = 4,   /* requests to a server, to learn how many words make the length */
-    WAIT_MS = 100,
-    TEXT_BYTES_MAX = 64 << 20,
-    WORDS_MIN = 16, /* fewer would repeat themselves */
+    WORDS_MIN = 16,   /* fewer would repeat themselves */
 };
 
 /* For an engine that does not show its vocabulary: short words, most of which are one token of any
- * tokenizer for English. */
+ * tokenizer for English. The first 32 are in small vocabularies, too. */
 static const char *const common_words[] = {
+    " the",    " of",     " and",    " to",     " in",    " is",     " that",   " it",
+    " was",    " for",    " on",     " are",    " as",    " with",   " his",    " they",
+    " at",     " be",     " this",   " have",   " from",  " or",     " one",    " had",
+    " by",     " but",    " not",    " what",   " all",   " were",   " we",     " when",
     " time",   " year",   " people", " way",    " day",   " man",    " thing",  " woman",
     " life",   " child",  " world",  " school", " state", " group",  " hand",   " part",
     " place",  " case",   " week",   " work",   " point", " home",   " water",  " room",
@@ -64,10 +65,8 @@ static struct words words_of(struct infer_engine *engine)
 
 /* ---- one prompt ---- */
 
-/* The request with another text, as the task's last message or as its only text. `messages` is room
- * for a copy of them. */
-static void set_text(const struct infer_request *request, const char *text,
-                     struct infer_message *messages, struct infer_request *out)
+void infer_fixed_set_text(const struct infer_request *request, const char *text,
+                          struct infer_message *messages, struct infer_request *out)
 {
     *out = *request;
     if (request->message_count == 0) {
@@ -88,7 +87,7 @@ static bool count_text(struct infer_engine *engine, const struct infer_request *
 
     if (!messages)
         abort();
-    set_text(request, text, messages, &counted);
+    infer_fixed_set_text(request, text, messages, &counted);
     return engine->ops->count_prompt(engine, &counted, out_tokens, err);
 }
 
@@ -110,7 +109,7 @@ static bool count_draft(struct draft *d, int letters, struct cap_err *err)
         cap_buf_add_str(d->text, i % 4 == 0 ? " x" : "x");
     if (d->text->overflowed)
         return cap_fail(err, CAP_RESOURCE_EXHAUSTED, "a prompt of %d tokens is longer than %d MiB",
-                        d->wanted, TEXT_BYTES_MAX >> 20);
+                        d->wanted, INFER_FIXED_BYTES_MAX >> 20);
     return count_text(d->fixed->engine, &d->prompt->request, d->text->data, &d->tokens, err);
 }
 
@@ -150,83 +149,6 @@ static bool make_exact(struct draft *d, struct cap_err *err)
                     d->wanted, d->prompt->uid, d->tokens);
 }
 
-/* ---- a server: its usage counts ---- */
-
-/* Waits for the end of the one request under way. */
-static bool wait_for_usage(const struct infer_fixed *fixed, int *out_tokens, struct cap_err *err)
-{
-    struct infer_engine *engine = fixed->engine;
-    const struct cap_clock *clock = cap_clock_system();
-    int64_t heard_ms = cap_clock_ms(clock);
-    struct infer_event event;
-
-    for (;;) {
-        if (fixed->unwanted && fixed->unwanted(fixed->unwanted_arg))
-            return cap_fail(err, CAP_CANCELLED, "nobody waits for this run any more");
-        if (!engine->ops->wait(engine, WAIT_MS, &event, err)) {
-            if (err->code != CAP_OK)
-                return false;
-            if (cap_clock_ms(clock) - heard_ms > fixed->silence_ms_max)
-                return cap_fail(err, CAP_UNAVAILABLE, "the server has not said anything for %d s",
-                                fixed->silence_ms_max / 1000);
-            continue;
-        }
-        heard_ms = cap_clock_ms(clock);
-        if (event.kind == INFER_FAILED)
-            *err = event.failure;
-        if (event.kind == INFER_DONE)
-            *out_tokens = event.prompt_tokens;
-        if (event.kind == INFER_DONE || event.kind == INFER_FAILED)
-            return event.kind == INFER_DONE;
-    }
-}
-
-/* What the server counts for a prompt of `count` words; -1: it does not say. */
-static bool probe(const struct infer_fixed *fixed, struct words words, int count, int *out_tokens,
-                  struct cap_err *err)
-{
-    const struct infer_request *like = &fixed->assignment->prompts[0].request;
-    size_t room = (size_t)like->message_count + 1;
-    CAP_AUTO_MEM struct infer_message *messages = calloc(room, sizeof *messages);
-    CAP_AUTO_BUF(text, TEXT_BYTES_MAX);
-    struct infer_request request;
-
-    if (!messages)
-        abort();
-    /* other words than the samples': a prefix cache must not know these */
-    infer_fixed_text(words.list, words.count, ~like->seed ^ (uint64_t)count, count, &text);
-    set_text(like, text.data, messages, &request);
-    request.max_tokens = 1;
-    if (!fixed->engine->ops->submit(fixed->engine, &request, err) ||
-        !wait_for_usage(fixed, out_tokens, err)) {
-        fixed->engine->ops->cancel(fixed->engine, request.id);
-        return cap_fail_in(err, "a request to learn how long a prompt must be");
-    }
-    return true;
-}
-
-/* How many words make the length: each probe corrects the one before by what it missed. */
-static bool learn_word_count(const struct infer_fixed *fixed, struct words words, int *out_count,
-                             struct cap_err *err)
-{
-    int wanted = fixed->assignment->spec.input_tokens, count = wanted;
-
-    for (int i = 0; i < PROBES_MAX; i++) {
-        int tokens = -1, step;
-
-        if (!probe(fixed, words, count, &tokens, err))
-            return false;
-        *out_count = count;
-        if (tokens <= 0 || tokens == wanted)
-            return true;
-        step = (int)((int64_t)(wanted - tokens) * count / tokens);
-        if (step == 0)
-            step = wanted > tokens ? 1 : -1;
-        count = count + step > 1 ? count + step : 1;
-    }
-    return true;
-}
-
 /* ---- all prompts ---- */
 
 /* The text becomes the prompt's, in the assignment's arena. */
@@ -243,14 +165,15 @@ static bool keep_text(const struct infer_fixed *fixed, struct infer_prompt *prom
                         "prompts of %d tokens need more than %zu MiB on the node (setting "
                         "prompt_mib_max)",
                         fixed->assignment->spec.input_tokens, cap_arena_used(arena) >> 20);
-    set_text(&prompt->request, copy, messages, &prompt->request);
+    infer_fixed_set_text(&prompt->request, copy, messages, &prompt->request);
     return true;
 }
 
-static bool fill_one(const struct infer_fixed *fixed, struct words words, int *io_count,
-                     struct infer_prompt *prompt, struct cap_err *err)
+/* Counted by the engine: the next one has as many words. */
+static bool fill_counted(const struct infer_fixed *fixed, struct words words, int *io_count,
+                         struct infer_prompt *prompt, struct cap_err *err)
 {
-    CAP_AUTO_BUF(text, TEXT_BYTES_MAX);
+    CAP_AUTO_BUF(text, INFER_FIXED_BYTES_MAX);
     struct draft draft = {.fixed = fixed,
                           .prompt = prompt,
                           .words = words,
@@ -258,34 +181,60 @@ static bool fill_one(const struct infer_fixed *fixed, struct words words, int *i
                           .count = *io_count,
                           .text = &text};
 
-    if (!fixed->engine->ops->count_prompt)
-        infer_fixed_text(words.list, words.count, prompt->request.seed, *io_count, &text);
-    else if (!make_exact(&draft, err))
+    if (!make_exact(&draft, err))
         return false;
-    *io_count = draft.count; /* the next one is made alike */
+    *io_count = draft.count;
     return keep_text(fixed, prompt, &text, err);
 }
 
-bool infer_fixed_fill(const struct infer_fixed *fixed, struct cap_err *err)
+/* A server that does not say its usage gets as many words as tokens were asked for. */
+static bool fill_by_usage(const struct infer_fixed *fixed, const struct infer_word_costs *costs,
+                          struct infer_prompt *prompt, struct cap_err *err)
+{
+    CAP_AUTO_BUF(text, INFER_FIXED_BYTES_MAX);
+
+    if (costs->count > 0)
+        infer_word_costs_text(costs, prompt->request.seed, &text);
+    else
+        infer_fixed_text(common_words, CAP_COUNT_OF(common_words), prompt->request.seed,
+                         fixed->assignment->spec.input_tokens, &text);
+    return keep_text(fixed, prompt, &text, err);
+}
+
+static bool fill_all(const struct infer_fixed *fixed, const struct infer_word_costs *costs,
+                     struct cap_err *err)
 {
     struct infer_assignment *assignment = fixed->assignment;
     struct words words = words_of(fixed->engine);
     int count = assignment->spec.input_tokens;
 
-    if (assignment->prompt_count == 0)
-        return true;
     if (words.count < WORDS_MIN)
         return cap_fail(err, CAP_FAILED_PRECONDITION,
                         "the model's vocabulary has %d words that are one token; prompts of exact "
                         "lengths need %d",
                         words.count, WORDS_MIN);
-    if (!fixed->engine->ops->count_prompt && !learn_word_count(fixed, words, &count, err))
-        return false;
     for (int i = 0; i < assignment->prompt_count; i++) {
+        struct infer_prompt *prompt = &assignment->prompts[i];
+
         if (fixed->unwanted && fixed->unwanted(fixed->unwanted_arg))
             return cap_fail(err, CAP_CANCELLED, "nobody waits for this run any more");
-        if (!fill_one(fixed, words, &count, &assignment->prompts[i], err))
+        if (!(fixed->engine->ops->count_prompt ? fill_counted(fixed, words, &count, prompt, err)
+                                               : fill_by_usage(fixed, costs, prompt, err)))
             return false;
     }
     return true;
+}
+
+bool infer_fixed_fill(const struct infer_fixed *fixed, struct cap_err *err)
+{
+    struct infer_word_costs costs = {0};
+    bool is_server = !fixed->engine->ops->count_prompt, ok;
+
+    if (fixed->assignment->prompt_count == 0)
+        return true;
+    ok = !is_server ||
+         infer_word_costs_learn(fixed, common_words, CAP_COUNT_OF(common_words), &costs, err);
+    ok = ok && fill_all(fixed, &costs, err);
+    infer_word_costs_done(&costs);
+    return ok;
 }
