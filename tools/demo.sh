@@ -49,12 +49,13 @@ done
 # shellcheck disable=SC2086 # a list of ids
 moecap watch $ids
 moecap board
-echo "Cost is at an example rent of $rent USD an hour for this machine; at yours: $bin/moecap --state $state cost RUN --rent USD"
+echo "Cost is at an example rent of $rent USD an hour for this machine."
 [ "$leave" = yes ] || {
     echo
     echo "The page: $(sed -n 's/.*"address": "\(http:[^"]*\)".*/\1/p' "$state/runtime.json")"
-    echo "The suite is running; try: $bin/moecap --state $state board --json"
-    echo "Ctrl-C ends it."
+    echo "The suite is running until Ctrl-C; in another terminal, with a RUN of the board:"
+    echo "  $bin/moecap --state $state run show RUN            all its figures, and why it has marks"
+    echo "  $bin/moecap --state $state cost RUN --rent USD     what it costs at your rent"
     while :; do sleep 3600 & wait $!; done
 }
 moecap board --json >"$state/board.json"
