@@ -153,6 +153,10 @@ bool cli_add_shipped_tasks(struct cli_context *context, const char *dir, struct 
 int cli_refuse(const struct cli_context *context, const struct cap_spec_faults *faults,
                struct cap_err *err);
 
+/* cmd_sweep_rpc.c: what an evaluation asks for of one knob; nothing where it says nothing. */
+struct cap_buf;
+void cli_add_knob(struct cap_buf *out, const Moecap__V1__EvaluationSpec *spec, enum cap_knob_id id);
+
 /* cmd_run_rpc.c: a run by its id or the beginning of one. */
 struct cli_suite;
 bool cli_get_run(struct cli_suite *suite, const char *word, Moecap__V1__GetRunReply **out,

@@ -2,6 +2,7 @@
  * configuration, with an interval over runs. */
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "cmd.h"
 #include "moecap/v1/scheduler.rpc.h"
@@ -9,6 +10,53 @@
 #include "suite.h"
 
 enum { TABLE_BYTES_MAX = 1 << 20, FLIPS_SHOWN = 20, REPEATS_WANTED = 3 };
+
+/* ---- what is compared ---- */
+
+/* "precision int8, bf16": of what was asked for, a's value and b's. */
+static void print_differences(const Moecap__V1__EvaluationSpec *a,
+                              const Moecap__V1__EvaluationSpec *b)
+{
+    CAP_AUTO_BUF(line, 8192);
+
+    for (int id = 0; id < CAP_KNOB_COUNT; id++) {
+        CAP_AUTO_BUF(left, 4096);
+        CAP_AUTO_BUF(right, 4096);
+
+        cli_add_knob(&left, a, (enum cap_knob_id)id);
+        cli_add_knob(&right, b, (enum cap_knob_id)id);
+        if (cap_knobs[id].hash != CAP_NOT_HASHED && strcmp(left.data, right.data) != 0)
+            cap_buf_printf(&line, "%s%s %s, %s", line.length ? "; " : "", cap_knobs[id].id,
+                           left.length ? left.data : "-", right.length ? right.data : "-");
+    }
+    cli_say("differ      %s", line.length ? line.data : "in nothing that was asked for");
+}
+
+/* Bad marks: figures of such a run are not to be trusted as they stand. */
+static void print_run(const char *name, const Moecap__V1__BoardRow *row)
+{
+    CAP_AUTO_BUF(marks, 2048);
+
+    for (size_t i = 0; i < row->n_marks; i++)
+        if (row->marks[i]->bad)
+            cap_buf_printf(&marks, " %.64s", row->marks[i]->id);
+    cli_say("%s           %s: %s, %s%s%s%s%s", name, row->run_id, row->spec->model,
+            row->spec->engine, *row->spec->precision ? ", " : "", row->spec->precision,
+            marks.length ? "; marked" : "", marks.data);
+}
+
+static bool print_runs(struct cli_suite *suite, const Moecap__V1__CompareReply *reply,
+                       struct cap_err *err)
+{
+    Moecap__V1__GetRunReply *a, *b;
+
+    if (!cli_get_run(suite, reply->run_a, &a, err) || !cli_get_run(suite, reply->run_b, &b, err))
+        return false;
+    print_run("a", a->row);
+    print_run("b", b->row);
+    print_differences(a->row->spec, b->row->spec);
+    return true;
+}
 
 static void print_accuracy(const Moecap__V1__CompareReply *reply)
 {
@@ -85,8 +133,8 @@ int cli_cmd_compare(struct cli_context *context, const struct cli_words *words, 
         cap_fail(err, CAP_INTERNAL, "the reply has no accuracy");
         return cli_exit_of(err->code);
     }
-    cli_say("a           %s", reply->run_a);
-    cli_say("b           %s", reply->run_b);
+    if (!print_runs(suite, reply, err))
+        return cli_exit_of(err->code);
     print_accuracy(reply);
     print_flips("lost        samples that only a has right: ", reply->lost, reply->n_lost,
                 reply->right_a_only);

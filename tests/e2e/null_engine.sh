@@ -73,6 +73,7 @@ says 'gsm-mini, 2 finished runs; three make an interval worth reading, five a wi
 says '  requests_per_s'
 # shellcheck disable=SC2046 # two ids
 expect 0 moecap compare $(run_ids "$evaluation")
+says 'differ      in nothing that was asked for'
 says 'samples     40 of gsm-mini by exact_match,strict-match: both right '
 says 'McNemar     p = 1 (exact), 1 (mid-p): no evidence that one is better than the other'
 says '  requests_per_s'
