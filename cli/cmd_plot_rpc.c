@@ -7,7 +7,6 @@
 #include "base/auto.h"
 #include "base/file.h"
 #include "cmd.h"
-#include "moecap/v1/store.rpc.h"
 #include "out.h"
 #include "pictures/pictures.h"
 #include "plot_read.h"
@@ -145,29 +144,6 @@ static int plot_heatmap(struct job *job, struct cap_err *err)
 
 /* ---- pictures of runs ---- */
 
-/* All counts of a run, page by page. */
-static bool read_counts(struct cli_suite *suite, const char *run_id, struct cap_picture_ask *out,
-                        struct cap_err *err)
-{
-    Moecap__V1__GetExpertCountsRequest request = MOECAP__V1__GET_EXPERT_COUNTS_REQUEST__INIT;
-    Moecap__V1__GetExpertCountsReply *page;
-    Moecap__V1__ExpertCount **all =
-        cap_arena_array(suite->arena, COUNTS_MAX, sizeof(Moecap__V1__ExpertCount *));
-
-    request.run_id = (char *)run_id;
-    request.after = (char *)"";
-    out->counts = all;
-    do {
-        if (!all ||
-            !store_rpc_get_expert_counts(suite->store, NULL, &request, suite->arena, &page, err))
-            return all || cap_fail(err, CAP_RESOURCE_EXHAUSTED, "the run has too many counts");
-        for (size_t i = 0; i < page->n_counts && out->count_count < COUNTS_MAX; i++)
-            all[out->count_count++] = page->counts[i];
-        request.after = page->next_after;
-    } while (page->opt_next_case && out->count_count < COUNTS_MAX);
-    return true;
-}
-
 static bool read_phase(const char *phase, bool *out_prefill, struct cap_err *err)
 {
     *out_prefill = phase && strcmp(phase, "prefill") == 0;
@@ -176,22 +152,22 @@ static bool read_phase(const char *phase, bool *out_prefill, struct cap_err *err
                     phase);
 }
 
-static bool read_runs(struct cli_suite *suite, const struct job *job,
-                      Moecap__V1__GetRunReply **out_runs, struct cap_err *err)
+static bool fetch(struct cli_suite *suite, const struct job *job, const struct cap_picture *picture,
+                  struct cap_picture_ask *io_ask, struct cap_err *err)
 {
+    const char *ids[CLI_WORDS_MAX];
+    struct cap_picture_source source = {.store = suite->store, .ids = ids};
+
     for (int i = 1; i < job->words->count; i++)
-        if (!cli_get_run(suite, job->words->items[i], &out_runs[i - 1], err))
+        if (!cli_full_id(suite, job->words->items[i], &ids[source.count++], err))
             return false;
-    return true;
+    return cap_picture_fetch(picture, &source, job->arena, io_ask, err);
 }
 
 static int plot_runs(struct cli_context *context, struct job *job,
                      const struct cap_picture *picture, struct cap_err *err)
 {
-    Moecap__V1__GetRunReply *runs[CLI_WORDS_MAX];
-    struct cap_picture_ask ask = {.runs = runs,
-                                  .run_count = (size_t)job->words->count - 1,
-                                  .absolute = job->options->absolute,
+    struct cap_picture_ask ask = {.absolute = job->options->absolute,
                                   .sorted = job->options->sorted,
                                   .relative = job->options->relative,
                                   .metric = job->options->metric};
@@ -201,8 +177,7 @@ static int plot_runs(struct cli_context *context, struct job *job,
     if (!read_phase(job->options->phase, &ask.prefill, err))
         return CLI_USAGE;
     suite = cli_suite_open_all(context, err);
-    if (!suite || !read_runs(suite, job, runs, err) ||
-        (picture->needs_counts && !read_counts(suite, runs[0]->row->run_id, &ask, err)) ||
+    if (!suite || !fetch(suite, job, picture, &ask, err) ||
         !cap_picture_make(picture, &ask, job->arena, &plot, err))
         return cli_exit_of(err->code);
     if (job->options->title)

@@ -34,14 +34,20 @@ const struct cap_picture *cap_picture_find(const char *name)
     return NULL;
 }
 
+bool cap_picture_check(const struct cap_picture *picture, size_t run_count, struct cap_err *err)
+{
+    return (run_count > 0 && run_count <= picture->runs_max) ||
+           cap_fail(err, CAP_INVALID_ARGUMENT,
+                    picture->runs_max == 1 ? "%s shows %zu run, not %zu"
+                                           : "%s shows at most %zu runs, not %zu",
+                    picture->name, picture->runs_max, run_count);
+}
+
 bool cap_picture_make(const struct cap_picture *picture, const struct cap_picture_ask *ask,
                       struct cap_arena *arena, struct cap_plot *out, struct cap_err *err)
 {
-    if (ask->run_count == 0 || ask->run_count > picture->runs_max)
-        return cap_fail(err, CAP_INVALID_ARGUMENT,
-                        picture->runs_max == 1 ? "%s shows %zu run, not %zu"
-                                               : "%s shows at most %zu runs, not %zu",
-                        picture->name, picture->runs_max, ask->run_count);
+    if (!cap_picture_check(picture, ask->run_count, err))
+        return false;
     for (size_t i = 0; i < ask->run_count; i++)
         if (!ask->runs[i]->row || !ask->runs[i]->row->spec)
             return cap_fail(err, CAP_INTERNAL, "run %zu has no description", i + 1);

@@ -8,7 +8,7 @@
  *     struct cap_picture_ask ask = {.runs = runs, .run_count = 2};
  *     if (cap_picture_make(picture, &ask, arena, &plot, err)) ...
  *
- * What is made lives in the arena, and borrows texts of the runs. Pure; any thread.
+ * What is made lives in the arena, and borrows texts of the runs. Any thread.
  */
 #ifndef CAP_PICTURES_H
 #define CAP_PICTURES_H
@@ -17,7 +17,9 @@
 #include "moecap/v1/store.pb-c.h"
 #include "plot/plot.h"
 
-enum { CAP_PICTURE_RUNS_MAX = 64 };
+enum { CAP_PICTURE_RUNS_MAX = 64, CAP_PICTURE_COUNTS_MAX = 1 << 17 };
+
+struct cap_rpc_channel;
 
 struct cap_picture_ask {
     Moecap__V1__GetRunReply *const *runs;
@@ -41,6 +43,19 @@ struct cap_picture {
 
 const struct cap_picture *cap_pictures(size_t *out_count);
 const struct cap_picture *cap_picture_find(const char *name); /* NULL: there is none */
+/* Whether it can show so many runs. */
+bool cap_picture_check(const struct cap_picture *picture, size_t run_count, struct cap_err *err);
+
+/* Runs of a store, by their whole ids. */
+struct cap_picture_source {
+    struct cap_rpc_channel *store;
+    const char *const *ids;
+    size_t count;
+};
+/* Fills runs and counts of `out`, in the arena; asks the store, and so blocks. */
+bool cap_picture_fetch(const struct cap_picture *picture, const struct cap_picture_source *source,
+                       struct cap_arena *arena, struct cap_picture_ask *out, struct cap_err *err);
+
 /* Checks how many runs there are, then makes it. */
 bool cap_picture_make(const struct cap_picture *picture, const struct cap_picture_ask *ask,
                       struct cap_arena *arena, struct cap_plot *out, struct cap_err *err);

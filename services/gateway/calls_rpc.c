@@ -49,7 +49,7 @@ static void answer_run(struct cap_http_request *http, struct gate_service *servi
     gate_reply_message(http, 200, &reply->base);
 }
 
-/* The paths below a run; all but the run itself, cost and routing are lists. */
+/* The paths below a run; all but the run itself, cost, routing and pictures are lists. */
 struct run_route {
     const char *rest; /* after the id */
     const char *const *parameters;
@@ -60,6 +60,8 @@ static const char *const page_parameters[] = {"limit", "after", "format", NULL};
 static const char *const sample_parameters[] = {"limit",  "after",   "verdict", "status",
                                                 "search", "routing", "format",  NULL};
 
+static const char plot_path[] = "/plot/"; /* and the name of a picture */
+
 static const struct run_route run_routes[] = {
     {"", no_parameters, answer_run},
     {"/samples", sample_parameters, gate_run_samples},
@@ -67,7 +69,17 @@ static const struct run_route run_routes[] = {
     {"/events", page_parameters, gate_run_events},
     {"/cost", gate_cost_parameters, gate_run_cost},
     {"/routing", gate_routing_parameters, gate_run_routing},
+    {plot_path, gate_run_plot_parameters, gate_run_plot},
 };
+
+static bool leads_to(const struct run_route *route, const char *rest)
+{
+    size_t length = strlen(plot_path);
+
+    return route->rest == plot_path
+               ? strncmp(rest, plot_path, length) == 0 && !strchr(rest + length, '/')
+               : strcmp(rest, route->rest) == 0;
+}
 
 void gate_run(struct cap_http_request *http, void *self)
 {
@@ -79,7 +91,7 @@ void gate_run(struct cap_http_request *http, void *self)
     for (size_t i = 0; i < CAP_COUNT_OF(run_routes); i++) {
         const struct run_route *route = &run_routes[i];
 
-        if (strcmp(rest, route->rest) != 0 || length == 0 || length > ID_BYTES_MAX)
+        if (!leads_to(route, rest) || length == 0 || length > ID_BYTES_MAX)
             continue;
         if (gate_accept(http, route->parameters))
             route->answer(http, service, cap_arena_strndup(cap_http_arena(http), id, length));

@@ -28,6 +28,7 @@ static const struct cap_http_route routes[] = {
     {"GET", "/api/v1/info", gate_info},
     {"GET", "/api/v1/board", gate_board},
     {"GET", "/api/v1/runs/*", gate_run},
+    {"GET", "/api/v1/plot/*", gate_plot},
     {"GET", "/api/v1/compare", gate_compare},
     {"GET", "/api/v1/repeats", gate_repeats},
     {"GET", "/api/v1/queue", gate_queue},

@@ -116,6 +116,9 @@ void gate_run_experts(struct cap_http_request *http, struct gate_service *servic
 void gate_run_events(struct cap_http_request *http, struct gate_service *service, char *run_id);
 extern const char *const gate_routing_parameters[]; /* routing_rpc.c: of the next */
 void gate_run_routing(struct cap_http_request *http, struct gate_service *service, char *run_id);
+extern const char *const gate_run_plot_parameters[]; /* plot_rpc.c: of the next */
+void gate_run_plot(struct cap_http_request *http, struct gate_service *service, char *run_id);
+void gate_plot(struct cap_http_request *http, void *self);
 extern const char *const gate_cost_parameters[]; /* cost_rpc.c: of the next */
 void gate_run_cost(struct cap_http_request *http, struct gate_service *service, char *run_id);
 void gate_queue(struct cap_http_request *http, void *self);

@@ -93,7 +93,7 @@ def send(method, target, headers=None, body=None):
     reply = connection.getresponse()
     data = reply.read()
     connection.close()
-    return reply, data.decode()
+    return reply, data.decode("utf-8", "replace")
 
 
 def events_of(text):
@@ -233,6 +233,33 @@ def check_lists(run):
     ask("tasks", 200, definition=0)
 
 
+def check_plots(run):
+    """A picture of one run and of several, in every form, and what is refused."""
+    every = dict(theme="dark", phase="prefill", absolute=1, sorted=1, relative=1, metric="e2e")
+    for form, opening in (("svg", "<svg "), ("json", "{"), ("pdf", "%PDF-")):
+        for picture in ("ecdf", "activation", "heatmap", "radar"):
+            path = {"picture": f"{picture}.{form}"}
+            text, _ = ask("plotRun", 200, {"run_id": run, **path}, **every)
+            if form != "json" and not text.startswith(opening):
+                fail(f"{picture}.{form} begins with {text[:20]}")
+            ask("plot", 200, path, runs=run, **every)
+    many, _ = ask("plot", 200, {"picture": "sweep.json"}, runs=f"{run},{run}")
+    if many["picture"] != "sweep" or len(many["series"][0]["points"]) != 2:
+        fail(f"a sweep of two runs has other points: {many}")
+    reply, _ = send("GET", f"/api/v1/runs/{run}/plot/heatmap.png")
+    if reply.status != 200 or reply.headers["Content-Type"] != "image/png":
+        fail(f"a PNG is {reply.status} {reply.headers['Content-Type']}")
+    for path in ("heatmp.svg", "heatmap.gif", "heatmap", ".svg"):
+        ask("plotRun", 404, {"run_id": run, "picture": path})
+        ask("plot", 404, {"picture": path}, runs=run)
+    ask("plotRun", 404, {"run_id": "run-none", "picture": "ecdf.svg"})
+    ask("plotRun", 400, {"run_id": run, "picture": "ecdf.svg"}, theme="pink")
+    ask("plot", 400, {"picture": "ecdf.svg"})
+    ask("plot", 400, {"picture": "heatmap.svg"}, runs=f"{run},{run}")
+    ask("plot", 400, {"picture": "pareto.svg"}, runs=",".join([run] * 65))
+    return {"plot": {"runs": run}}
+
+
 def check_compare(rows):
     first, second = [r for r in rows if r["spec"].get("limit") == 8 and r["state"] == "finished"][:2]
     run, other = first["run_id"], second["run_id"]
@@ -321,7 +348,7 @@ def check_health():
 def check_unchanged(run, pair):
     for path, method, operation in operations():
         if "304" in operation["responses"]:
-            values = {"run_id": run}
+            values = {"run_id": run, "picture": "ecdf.svg"}
             for _ in range(5):  # what is alive may change in between
                 query = pair.get(operation["operationId"], {})
                 _, reply = ask(operation["operationId"], 200, values, **query)
@@ -334,7 +361,7 @@ def check_unchanged(run, pair):
 
 def check_edges(run):
     """Methods and parameters: the gateway's own lists are those of the document."""
-    values = {"run_id": run, "id": "x"}
+    values = {"run_id": run, "id": "x", "picture": "ecdf.svg"}
     for path, method, operation in operations():
         reply, _ = send("OPTIONS", path.format(**values))
         methods = {m.lower() for m in reply.headers["Allow"].split(", ")} - {"head", "options"}
@@ -374,7 +401,7 @@ def main():
     board, _ = ask("board", 200)
     run = board["rows"][0]["run_id"]
     check_lists(run)
-    pair = check_compare(board["rows"])
+    pair = {**check_compare(board["rows"]), **check_plots(run)}
     check_queue()
     ask("watch", 200, {"id": run})
     check_submit()
