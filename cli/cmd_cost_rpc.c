@@ -1,7 +1,7 @@
 /* cost: a measured run priced with other inputs.
  *
  * Options are the rows of lib/spec/cost.def. They are written over what the run's own evaluation
- * has, and the evaluator computes the figures of cost anew from the run's others; nothing is
+ * has, and the evaluator computes the figures of cost again from the run's others; nothing is
  * stored. */
 #include <stdio.h>
 

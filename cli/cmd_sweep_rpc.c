@@ -3,7 +3,7 @@
  * A row for each run, in the order of the knobs that differ between them, which are the first
  * columns: so it does not matter whether the evaluations were submitted together. A load meets the
  * objective when the share of requests that do (slo_met) reaches --attain. The highest one that
- * does is told with the next one above it: an answer without its other side could be luck. */
+ * does is printed with the next one above it, which does not: alone it could be luck. */
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,4 +1,4 @@
-/* What a node says of its machine: what its probe measured, who tells its power, and what devices
+/* What a node says of its machine: what its probe measured, what measures its power, what devices
  * drew in a run. */
 #include "machine_rpc.h"
 

@@ -38,7 +38,7 @@ bool cap_words_has(struct cap_words words, const char *word);
 #define CAP_ROUTING_SIMULATED "simulated"       /* no model ran: the null engine */
 #define CAP_ROUTING_WEIGHTS "random weights"    /* nothing was learned */
 #define CAP_ROUTING_TEXT "random text"          /* prompts of the task fixed */
-#define CAP_ROUTING_SERVER "server per request" /* told by a server, request by request */
+#define CAP_ROUTING_SERVER "server per request" /* reported by a server, request by request */
 #define CAP_ROUTING_REAL "real weights and text"
 
 struct cap_engine {

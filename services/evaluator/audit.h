@@ -1,7 +1,7 @@
 /* audit.h — what of a run's evidence says whether the rest can be believed.
  *
- * evidence_audit.c reads it out of the messages, measure/audit.c judges it; both are called by
- * their likes, evidence.c and measure.c. docs/audit.md says what is seen and what is not.
+ * evidence_audit.c reads it out of the messages for run.c and evidence.c, measure/audit.c judges
+ * it; docs/audit.md says what is seen and what is not.
  */
 #ifndef EVAL_AUDIT_H
 #define EVAL_AUDIT_H

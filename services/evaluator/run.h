@@ -21,7 +21,7 @@ enum { EVAL_ENERGY_MAX = 64 /* devices */ };
 enum eval_energy_kind { EVAL_ENERGY_GPU, EVAL_ENERGY_CPU, EVAL_ENERGY_DRAM, EVAL_ENERGY_KINDS };
 
 struct eval_energy {
-    const char *device; /* "" = nothing tells this kind */
+    const char *device; /* "" = nothing measures this kind */
     const char *source; /* "nvml"; "" = nothing */
     enum eval_energy_kind kind;
     bool valid;

@@ -83,12 +83,13 @@ static void check_cache(const struct eval_audit_run *run, struct eval_figures *f
     if (again.count < PROBES_MIN || fresh.count < PROBES_MIN || told)
         return;
     if (again.high * CACHED_TIMES < fresh.low && fresh.low - again.high >= CACHED_LEAST_US)
-        eval_mark(f, "cached", true,
-                  "a prompt of the run, asked again, had its first token after %.1f ms at most, a "
-                  "new one of that length after %.1f ms at least, and the server does not say that "
-                  "it had it: TTFT and prefill may be those of a cache; start it so that it tells "
-                  "cached tokens, or without its prefix cache",
-                  again.high / 1000, fresh.low / 1000);
+        eval_mark(
+            f, "cached", true,
+            "a prompt of the run, asked again, had its first token after %.1f ms at most, a "
+            "new one of that length after %.1f ms at least, and the server does not say that "
+            "it had it: TTFT and prefill may be those of a cache; start it so that it reports "
+            "cached tokens, or without its prefix cache",
+            again.high / 1000, fresh.low / 1000);
 }
 
 /* A prompt's first token takes as long for an answer of one token as for a long one. */

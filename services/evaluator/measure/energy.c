@@ -264,9 +264,10 @@ static void mark_source(const struct eval_evidence *e, struct eval_figures *f)
 {
     for (size_t i = 0; i < e->run.energy_count; i++)
         if (strcmp(e->run.energy[i].source, "prometheus") == 0)
-            eval_mark(f, "energy-as-exported", false,
-                      "energy is what the exporter at the node's power_url tells: that of all GPUs "
-                      "of its machine, if power_gpus does not choose among them");
+            eval_mark(
+                f, "energy-as-exported", false,
+                "energy is what the exporter at the node's power_url reports: that of all GPUs "
+                "of its machine, if power_gpus does not choose among them");
 }
 
 /* What is left is as large as what idle power varies by, and of either sign. */

@@ -497,7 +497,7 @@ static bool is_useful(const struct infer_probe *probe)
 }
 
 /* One that fails, or that a model has nothing to say to, may be bad luck; a second time it is not.
- * It is made anew: the server has seen the first one. */
+ * It is made again: the server has seen the first one. */
 static bool take_twice(struct infer_audit *audit, const struct infer_audit_setup *setup,
                        const struct step *step)
 {

@@ -1,9 +1,8 @@
 /* probe.h — what this machine attains: reading main memory, and multiplying matrices with the
- * kernels of each precision. What a run used of the machine is told by these, beside the data
- * sheet.
+ * kernels of each precision. Utilisation is a share of these, and of the data sheet.
  *
  * A machine that does something else meanwhile gives less: the best of several rounds is kept, and
- * the load when it began is told. Under 1.5 seconds; one thread calls, at start or on demand. */
+ * the load at its start is kept. Under 1.5 seconds; one thread calls, at start or on demand. */
 #ifndef INFER_PROBE_H
 #define INFER_PROBE_H
 

@@ -17,7 +17,7 @@
 
 #include "power/power.h"
 
-/* What one reading says; NAN = not told. */
+/* What one reading says; NAN = not said. */
 struct infer_power_value {
     double joules; /* since whenever: only differences count */
     double watts;

@@ -27,7 +27,7 @@ enum infer_power_kind { INFER_POWER_GPU, INFER_POWER_CPU, INFER_POWER_DRAM, INFE
 /* Why there is, or is no, energy of a device. The numbers are those of the wire. */
 enum infer_power_validity {
     INFER_POWER_OK = 1,
-    INFER_POWER_NO_SOURCE,  /* nothing tells it */
+    INFER_POWER_NO_SOURCE,  /* nothing measures it */
     INFER_POWER_PERMISSION, /* something would, and may not be read */
     INFER_POWER_WRAPPED, /* the counter may have begun again more than once between two readings */
     INFER_POWER_GAPS,    /* too long without a reading, or too few of them */
@@ -39,7 +39,7 @@ enum infer_power_validity {
 enum infer_power_scope {
     INFER_POWER_PROCESSOR, /* our engine on the processor: its packages and memory */
     INFER_POWER_HOST,      /* a server on this machine: everything */
-    INFER_POWER_ELSEWHERE, /* a server on another machine: only what power_url tells */
+    INFER_POWER_ELSEWHERE, /* a server on another machine: only what power_url reports */
 };
 
 enum { INFER_POWER_DEVICES_MAX = 64, INFER_POWER_SOURCES_MAX = 8, INFER_POWER_WHY_BYTES = 256 };

@@ -3,8 +3,8 @@
  *     DCGM_FI_DEV_POWER_USAGE{gpu="0",UUID="GPU-...",modelName="NVIDIA H200"} 412.113     watts
  *     DCGM_FI_DEV_TOTAL_ENERGY_CONSUMPTION{gpu="0",...} 1.1230998e+10                 millijoules
  *
- * It is how a machine tells its power on which no node runs. The exporter renews its values by its
- * own clock (every 30 s unless it is told otherwise): the meter sees that in the counter, and says
+ * So the power of a machine without a node is known. The exporter renews its values by its
+ * own clock (every 30 s unless it is set otherwise): the meter sees that in the counter, and says
  * so. Lines of MIG instances repeat those of their board; the first of a board counts. */
 #include <ctype.h>
 #include <math.h>
@@ -204,7 +204,7 @@ static struct infer_power_source *open_exporter(const struct infer_power_options
         add_boards(exporter, text, options->gpus);
         if (exporter->base.device_count > 0)
             return &exporter->base;
-        cap_fail(err, CAP_NOT_FOUND, "power_url tells neither %s nor %s of a GPU that counts",
+        cap_fail(err, CAP_NOT_FOUND, "power_url reports neither %s nor %s of a GPU that counts",
                  energy_metric, power_metric);
     }
     close_exporter(&exporter->base);
