@@ -8,8 +8,8 @@
 
 /* The page's own addresses: its router shows the view. One that ends in "/" stands for all below
  * it. */
-static const char *const views[] = {"/submit",   "/queue", "/nodes",
-                                    "/estimate", "/runs/", "/evaluations/"};
+static const char *const views[] = {"/submit", "/queue",        "/nodes",  "/estimate",
+                                    "/runs/",  "/evaluations/", "/tasks/", "/models/"};
 
 static const struct gate_page_file *find_file(const char *path)
 {

@@ -9,7 +9,18 @@ scene("every node shows what it is, what it offers and what it does", async (sta
     await page.getByTestId("node").nth(1).waitFor();
     await page.locator(`[data-testid="node"] a[href="/runs/${runs[0].run_id}"]`).waitFor();
     const text = await page.getByTestId("nodes").innerText();
-    for (const word of ["node-1", "node-2", "moecap-tiny", "native", "int8", "Memory", "last seen", "running", "idle"])
+    for (const word of [
+      "node-1",
+      "node-2",
+      "moecap-tiny",
+      "native",
+      "int8",
+      "Memory",
+      "last seen",
+      "running",
+      "idle",
+      "servers that you run: openai",
+    ])
       assert.ok(text.includes(word), `no "${word}" in ${text}`);
   } finally {
     await cancel(id);

@@ -1,7 +1,7 @@
 // Live views: queue, evaluation and run while they change, in one tab and in two, and when the
 // server goes away under them.
 import { assert, scene } from "./stage.mjs";
-import { cancel, crash, slowly, submit, takeGatewayAway } from "./suite.mjs";
+import { cancel, crash, slowly, submit, submitAndFinish, takeGatewayAway } from "./suite.mjs";
 
 const connectionLost = /ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE|ERR_INCOMPLETE_CHUNKED_ENCODING/;
 
@@ -43,6 +43,21 @@ scene("the queue shows what works, how far, what waits and for what", (stage) =>
     await grows(line(page, runs[0].run_id));
   }),
 );
+
+scene("a run that no node can run stands apart, and what has finished is below", async (stage) => {
+  const done = await submitAndFinish({ model: "seen-in-the-queue", limit: 4 });
+  const { evaluation_id: id, runs } = await submit({ engine: "native", model: "/nobody/has/this", limit: 1 });
+  try {
+    const page = await stage.open("/queue");
+    const blocked = page.getByTestId("blocked").locator(`[data-run="${runs[0].run_id}"]`);
+    await blocked.getByText("blocked: no connected node").waitFor();
+    assert.equal(await page.getByTestId("waiting").count(), 0);
+    await page.getByTestId("queue-sum").getByText("of these 1 blocked").waitFor();
+    await page.getByTestId("finished").locator(`a[href="/runs/${done}"]`).waitFor();
+  } finally {
+    await cancel(id);
+  }
+});
 
 scene("a run is cancelled from the queue, after a question that can be answered with no", (stage) =>
   withFour(async ({ runs }) => {

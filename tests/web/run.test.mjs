@@ -86,7 +86,10 @@ scene("our engine's run shows its experts: by keyboard, by phase, and as a table
   const page = await stage.open(`/runs/${run}?show=experts`);
   const curve = page.getByTestId("curve-activation_batch_decode");
   await curve.locator("svg path.predicted").waitFor();
-  assert.match(await curve.locator("svg").getAttribute("aria-label"), /points, from \d\.\d\d at \d\.\d\d tokens in the pass/);
+  assert.match(
+    await curve.locator("svg").getAttribute("aria-label"),
+    /points, from \d\.\d\d at \d\.\d\d tokens in the pass/,
+  );
   assert.equal(await page.getByTestId("curves").locator("figure").count(), 6);
   const canvas = page.locator('[data-testid="heat"] canvas');
   await canvas.focus();
@@ -120,6 +123,7 @@ scene("a run that failed says why before anything else", async (stage) => {
   server.close();
   const page = await stage.open(`/runs/${run}`);
   assert.match(await page.getByTestId("outcome").innerText(), /Failed: .*401/);
+  assert.equal(await page.getByTestId("headlines").count(), 0, "a row of dashes");
 });
 
 scene("a figure that is unknown tells its reason when the keyboard reaches it", async (stage) => {

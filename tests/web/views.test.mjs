@@ -23,6 +23,8 @@ const views = {
   "the submit form for a server": "/submit?engine=openai&concurrency=x&tasks=gsm-mini",
   "the queue": "/queue",
   "the nodes": "/nodes",
+  "a task": "/tasks/choice-mini",
+  "a model": "/models/moecap-tiny",
   "an estimate": "/estimate?hardware=8x+H200&batch=32&step=0.001",
   "an evaluation": "/evaluations/ITS_EVALUATION",
   "an evaluation at work": "/evaluations/EVALUATION",
@@ -59,7 +61,9 @@ for (const [name, address] of Object.entries(views))
       await page.emulateMedia({ colorScheme: "dark" });
       await assertFit(page, "dark");
       await page.getByTestId("theme").selectOption("contrast");
-      await assertFit(page, "high-contrast");
+      await assertFit(page, "high-contrast dark");
+      await page.emulateMedia({ colorScheme: "light" });
+      await assertFit(page, "high-contrast light");
       await page.setViewportSize({ width: 390, height: 844 });
       await page.waitForTimeout(100);
       assert.ok(

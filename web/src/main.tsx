@@ -16,10 +16,12 @@ import { Layout } from "./ui/layout.tsx";
 import { BoardView } from "./views/board.tsx";
 import { EstimateView } from "./views/estimate.tsx";
 import { EvaluationView } from "./views/evaluation.tsx";
+import { ModelView } from "./views/model.tsx";
 import { NodesView } from "./views/nodes.tsx";
 import { QueueView } from "./views/queue.tsx";
 import { RunView } from "./views/run.tsx";
 import { SubmitView } from "./views/submit.tsx";
+import { TaskView } from "./views/task.tsx";
 
 interface View {
   title: string;
@@ -41,16 +43,12 @@ function viewOf(path: string): View {
   if (path === "/queue") return { title: "Queue", body: <QueueView /> };
   if (path === "/estimate") return { title: "Estimate", body: <EstimateView /> };
   if (path === "/nodes") return { title: "Nodes", body: <NodesView /> };
-  const evaluation = /^\/evaluations\/([^/]+)$/.exec(path)?.[1];
-  if (evaluation) {
-    const id = decoded(evaluation);
-    return { title: "Evaluation", body: <EvaluationView key={id} id={id} /> };
-  }
-  const run = /^\/runs\/([^/]+)$/.exec(path)?.[1];
-  if (run) {
-    const id = decoded(run);
-    return { title: id, body: <RunView key={id} id={id} /> };
-  }
+  const [, folder, name] = /^\/([a-z]+)\/([^/]+)$/.exec(path) ?? [];
+  const id = decoded(name ?? "");
+  if (folder === "evaluations") return { title: "Evaluation", body: <EvaluationView key={id} id={id} /> };
+  if (folder === "runs") return { title: id, body: <RunView key={id} id={id} /> };
+  if (folder === "tasks") return { title: `Task ${id}`, body: <TaskView key={id} name={id} /> };
+  if (folder === "models") return { title: `Model ${id}`, body: <ModelView key={id} name={id} /> };
   if (path === "/") return { title: "Board", wide: true, body: <BoardView /> };
   return { title: "Page not found", body: <NoPage path={path} /> };
 }

@@ -42,6 +42,13 @@ export function time(ms: number | undefined): string {
   return `${t.getFullYear()}-${pad(t.getMonth() + 1)}-${pad(t.getDate())} ${pad(t.getHours())}:${pad(t.getMinutes())}`;
 }
 
+const zones = new Intl.DateTimeFormat("en", { timeZoneName: "short" });
+
+/** The viewer's zone at that moment: "UTC", "GMT+1", "EST". */
+export function zoneAt(ms: number): string {
+  return zones.formatToParts(ms).find((part) => part.type === "timeZoneName")?.value ?? "";
+}
+
 /** "2026-11-25T10:13:05.000Z". Empty when there was none. */
 export const utc = (ms: number | undefined): string => (ms ? new Date(ms).toISOString() : "");
 

@@ -1,7 +1,17 @@
 // What a node says of its machine, in words: the Nodes page and a run's provenance say it alike.
 
 import { bytes, plural, short } from "./format.ts";
-import type { NodeHardware } from "./types.ts";
+import { tables } from "./tables.ts";
+import type { NodeEntry, NodeHardware } from "./types.ts";
+
+/** What a node can run by itself, and the kinds of server that it can only ask: somebody else runs them. */
+export function enginesOf({ engines, url_engines }: NodeEntry["hello"]): { runs: string[]; asks: string[] } {
+  const asked = (word: string) => tables.engines.some((e) => e.word === word && e.server && !e.started);
+  return {
+    runs: engines.filter((word) => !asked(word)),
+    asks: [...new Set([...engines.filter(asked), ...(url_engines ?? [])])],
+  };
+}
 
 export function processorOf(h: NodeHardware): string {
   const parts = [

@@ -77,11 +77,12 @@ export function startRouter(): void {
   });
 }
 
+const folders = ["/runs/", "/evaluations/", "/tasks/", "/models/"];
+
 function isView(path: string): boolean {
   return (
     ["/", "/submit", "/queue", "/nodes", "/estimate"].includes(path) ||
-    path.startsWith("/runs/") ||
-    path.startsWith("/evaluations/")
+    folders.some((folder) => path.startsWith(folder))
   );
 }
 

@@ -191,8 +191,13 @@ export interface TaskInfo {
   metrics: string[];
   description: string;
   samples: number;
+  definition: string; // JSON; empty where a reply leaves it out
   definition_sha256: string;
   data_sha256: string;
+}
+
+export interface Tasks {
+  tasks: TaskInfo[];
 }
 
 export interface Run {
@@ -372,6 +377,7 @@ export interface NodeModel {
   sha256?: string;
   bytes?: number;
   problem: string;
+  context_tokens?: number; // prompt and answer together
   config?: string; // text of its config.json
 }
 
@@ -408,6 +414,7 @@ export interface NodeEntry {
     name: string;
     version: string;
     engines: string[];
+    url_engines?: string[]; // absent: of an older node
     precisions: string[];
     models: NodeModel[];
     hardware?: NodeHardware;

@@ -82,7 +82,7 @@ export function Layout({ title, wide, children }: { title: string; wide: boolean
 }
 
 function isAt(view: string, to: string): boolean {
-  return view === to || (to === "/" && (view.startsWith("/runs/") || view.startsWith("/evaluations/")));
+  return view === to || (to === "/" && /^\/(runs|evaluations|tasks|models)\//.test(view));
 }
 
 function Logo() {

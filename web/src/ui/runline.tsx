@@ -1,6 +1,7 @@
 // A run in progress, as an item of a list: what it is, how far it is, what it does or waits for.
 import type { ComponentChildren } from "preact";
-import { plural, short } from "../lib/format.ts";
+import { duration, plural, short } from "../lib/format.ts";
+import { isBlocked, remainingMs } from "../lib/queue.ts";
 import type { RunProgress } from "../lib/types.ts";
 import { ProgressBar } from "./progress.tsx";
 import { StateBadge } from "./state.tsx";
@@ -57,6 +58,7 @@ export function RunLine({ run, lead, linked = false, repeated = false, about = [
 export function RunAmount({ run }: { run: RunProgress }) {
   const graded = run.state === "grading";
   const done = graded ? run.samples_graded : run.samples_answered;
+  const left = remainingMs(run, Date.now());
   return (
     <>
       <ProgressBar done={done} of={run.samples_total} label={`${run.task} on ${run.model}`} />
@@ -66,6 +68,7 @@ export function RunAmount({ run }: { run: RunProgress }) {
         {run.output_tokens_per_s !== undefined && run.state === "running" && (
           <span class="soft"> · {short(run.output_tokens_per_s)} tokens/s</span>
         )}
+        {left !== undefined && <span class="soft"> · {duration(left)} left</span>}
       </span>
     </>
   );
@@ -73,7 +76,7 @@ export function RunAmount({ run }: { run: RunProgress }) {
 
 /** "waiting for a free node", "blocked: no connected node ..." */
 function waitText(reason: string): string {
-  return reason.startsWith("no connected node") ? `blocked: ${reason}` : `waiting for ${reason}`;
+  return isBlocked(reason) ? `blocked: ${reason}` : `waiting for ${reason}`;
 }
 
 /** What it does, or why it ended as it did. */

@@ -3,7 +3,7 @@ import "../style/nodes.css";
 import type { ComponentChildren } from "preact";
 import { bytes, counted, plural, short } from "../lib/format.ts";
 import { useQueue } from "../lib/live.ts";
-import { computeOf, powerOf, processorOf, throttledOf } from "../lib/machine.ts";
+import { computeOf, enginesOf, powerOf, processorOf, throttledOf } from "../lib/machine.ts";
 import { useResource } from "../lib/resource.ts";
 import type { NodeEntry, NodeHardware, NodeModel, Nodes, RunProgress } from "../lib/types.ts";
 import { ErrorBox } from "../ui/errorbox.tsx";
@@ -53,6 +53,7 @@ export function NodesView() {
 function Node({ node, run }: { node: NodeEntry; run: RunProgress | undefined }) {
   const { hello } = node;
   const silent = node.last_beat_ms_ago > silentMs;
+  const { runs, asks } = enginesOf(hello);
   const problems = hello.models.filter((m) => m.problem);
   return (
     <li class="node" data-testid="node">
@@ -70,9 +71,14 @@ function Node({ node, run }: { node: NodeEntry; run: RunProgress | undefined }) 
       <Work node={node} run={run} />
       <Problems models={problems} />
       <dl class="facts">
-        <Row name="Engines">
-          <Chips words={hello.engines} />
+        <Row name="Runs">
+          <Chips words={runs} />
         </Row>
+        {asks.length > 0 && (
+          <Row name="Can ask">
+            <span class="soft">servers that you run: {asks.join(", ")}</span>
+          </Row>
+        )}
         <Row name="Precisions">
           <Chips words={hello.precisions} />
         </Row>
@@ -155,7 +161,7 @@ function Models({ models, anyPath }: { models: NodeModel[]; anyPath: boolean }) 
         <ul class="plain">
           {models.map((m) => (
             <li key={m.path}>
-              <b>{m.name}</b>{" "}
+              <a href={"/models/" + encodeURIComponent(m.name)}>{m.name}</a>{" "}
               <span class="soft">{[m.family, m.bytes && bytes(m.bytes)].filter(Boolean).join(", ")}</span>
             </li>
           ))}

@@ -105,10 +105,16 @@ function Title({ run: { row } }: { run: Run }) {
     <header class="run-title">
       <div>
         <h1>
-          {spec.model} <span class="soft">on</span> {row.task}
+          <a class="quiet-link" href={"/models/" + encodeURIComponent(spec.model)}>
+            {spec.model}
+          </a>{" "}
+          <span class="soft">on</span>{" "}
+          <a class="quiet-link" href={"/tasks/" + encodeURIComponent(row.task)}>
+            {row.task}
+          </a>
         </h1>
         <p class="soft run-facts">
-          <StateBadge state={row.state} /> {facts.filter(Boolean).join(" · ")} ·{" "}
+          <StateBadge state={row.state} /> {facts.filter(Boolean).join(" · ")} · {row.ended_at_ms ? "ended" : "queued"}{" "}
           <Time ms={row.ended_at_ms || row.queued_at_ms} />
         </p>
         <p class="soft run-ids">
@@ -187,10 +193,12 @@ function Outcome({ run: { row, samples_answered: answered, samples_total: total 
   );
 }
 
+/** A run that ended without figures has said why above: no row of dashes. */
 function Overview({ run }: { run: Run }) {
+  const { figures, ended_at_ms } = run.row;
   return (
     <>
-      <Headlines run={run} />
+      {(figures.length > 0 || !ended_at_ms) && <Headlines run={run} />}
       <Attempts run={run} />
       <Figures run={run} />
     </>

@@ -1,5 +1,4 @@
 // Where a result comes from: what was asked, what was declared, what ran, on what, and the digests that say so.
-import type { ComponentChildren } from "preact";
 import { costKnobs, machineOf, saidOf } from "../../lib/cost.ts";
 import { bytes, counted, duration, parameters, plural, short } from "../../lib/format.ts";
 import { computeOf, powerOf, processorOf, throttledOf } from "../../lib/machine.ts";
@@ -7,17 +6,10 @@ import { loadSentence } from "../../lib/load.ts";
 import { useResource } from "../../lib/resource.ts";
 import { type KnobId, otherKnobs } from "../../lib/spec.ts";
 import type { CostBasis, Events, NodeHardware, Run, ShardReport, Spec } from "../../lib/types.ts";
+import { Card, code, type Fact, or } from "../../ui/card.tsx";
 import { ErrorBox } from "../../ui/errorbox.tsx";
 import { Icon } from "../../ui/icon.tsx";
 import { Time } from "../../ui/time.tsx";
-
-type Fact = [name: string, value: ComponentChildren];
-
-const or = (value: string | number | undefined, otherwise: string): ComponentChildren =>
-  value === undefined || value === "" ? <span class="soft">{otherwise}</span> : String(value);
-
-const code = (text: string | undefined): ComponentChildren =>
-  text ? <code>{text}</code> : <span class="soft">unknown</span>;
 
 export function Provenance({ run }: { run: Run }) {
   const { row, task } = run;
@@ -33,7 +25,7 @@ export function Provenance({ run }: { run: Run }) {
       <Card
         title="Task"
         facts={[
-          ["Name", row.task],
+          ["Name", <a href={"/tasks/" + encodeURIComponent(row.task)}>{row.task}</a>],
           ["Version", or(task?.version, "unknown")],
           ["Split", or(task?.split, "unknown")],
           ["Kind", or(task?.output_type, "unknown")],
@@ -86,23 +78,6 @@ function History({ id }: { id: string }) {
           And more; <code>/api/v1/runs/{id}/events</code> has all.
         </p>
       )}
-    </section>
-  );
-}
-
-function Card({ title, facts, children }: { title: string; facts: Fact[]; children?: ComponentChildren }) {
-  return (
-    <section class="card">
-      <h2>{title}</h2>
-      <dl class="facts">
-        {facts.map(([name, value]) => (
-          <>
-            <dt>{name}</dt>
-            <dd>{value}</dd>
-          </>
-        ))}
-      </dl>
-      {children}
     </section>
   );
 }
