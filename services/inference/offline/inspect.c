@@ -382,9 +382,14 @@ static void print_bytes(const json_t *found, FILE *out)
     const char *precision;
     char n[NUMBER_BYTES];
 
-    fprintf(out, "read        for each decoded token, weights:");
+    /* f32 and bf16 read the same of a bf16 file */
+    fprintf(out, "read        for each decoded token, weights, in the file's %s or narrower:",
+            text(found, "dtype"));
     json_object_foreach(bytes, precision, value)
-        fprintf(out, "\n  %-10s%15s bytes", precision, grouped(json_integer_value(value), n));
+        fprintf(out, "\n  %-10s%15s bytes%s", precision, grouped(json_integer_value(value), n),
+                cap_words_has(cap_precision_computed(), precision)
+                    ? ""
+                    : " (in a server; our engine does not compute in it)");
     fprintf(out, "\n            and %s bytes of keys and values per token of context (16 bits)\n",
             grouped(number(found, "kv_bytes_per_token"), n));
     if (json_object_get(found, "tensors"))
