@@ -11,16 +11,13 @@ scene("a run leads to its task: what is asked, what is right, and the task's run
   assert.match(await page.getByTestId("doc_to_text").innerText(), /Question: \{\{question\}\}/);
   await page.getByTestId("finished").locator(`a[href="/runs/${run}"]`).waitFor();
   await page.getByRole("link", { name: "Submit an evaluation" }).click();
-  await page
-    .getByRole("checkbox", { name: /^gsm-mini/ })
-    .and(page.locator(":checked"))
-    .waitFor();
+  await page.locator('input[name="task-gsm-mini"]:checked').waitFor();
 });
 
 scene("a model's page has its shape by its latest run, and what nodes have of it", async (stage) => {
   const run = await submitAndFinish({ engine: "native", model: "moecap-tiny", precision: "f32", limit: 2 });
   const page = await stage.open("/nodes");
-  await page.getByTestId("node").first().getByRole("link", { name: "moecap-tiny" }).click();
+  await page.getByTestId("node").first().getByRole("link", { name: "moecap-tiny", exact: true }).click();
   await page.waitForURL(/\/models\/moecap-tiny$/);
   await page.getByText("Experts for a token (top-k)").waitFor();
   await page.getByRole("link", { name: "its latest run" }).waitFor();

@@ -109,6 +109,14 @@ scene("our engine's run shows its experts: by keyboard, by phase, and as a table
   assert.match(page.url(), /sample=0/);
 });
 
+scene("figures stand in the board's groups, accuracy first", async (stage) => {
+  const page = await stage.open(large);
+  const groups = await page.getByTestId("figures").locator("tr.group").allInnerTexts();
+  const places = ["Accuracy", "Performance", "Load", "Energy"].map((name) => groups.indexOf(name));
+  assert.equal(places[0], 0, groups.join());
+  assert.ok(!places.includes(-1), groups.join());
+});
+
 scene("a run that failed says why before anything else", async (stage) => {
   const server = createServer((request, reply) =>
     reply.writeHead(401, { "Content-Type": "application/json" }).end('{"error": {"message": "no key, no answer"}}'),

@@ -3,7 +3,7 @@ import { number } from "../lib/format.ts";
 import { useResource } from "../lib/resource.ts";
 import type { TaskInfo, Tasks } from "../lib/types.ts";
 import { list } from "../lib/urlstate.ts";
-import { Card, code, or } from "../ui/card.tsx";
+import { Card, code, type Fact, or } from "../ui/card.tsx";
 import { ErrorBox } from "../ui/errorbox.tsx";
 import { RunsOf } from "../ui/runsof.tsx";
 
@@ -50,6 +50,7 @@ function Task({ task }: { task: TaskInfo }) {
             ["Answers", task.output_type === "multiple_choice" ? "log-likelihood of each choice" : task.output_type],
             ["Few-shot examples", number(task.num_fewshot)],
             ["Metrics, headline first", or(task.metrics.join("; "), "none: it is for times")],
+            ...metadataOf(definition),
             ["Definition", code(task.definition_sha256)],
             ["Data", code(task.data_sha256)],
           ]}
@@ -81,6 +82,25 @@ function Task({ task }: { task: TaskInfo }) {
       </details>
     </>
   );
+}
+
+/** What the file says of itself besides version and description: source, licence, ... */
+function metadataOf({ metadata }: Record<string, unknown>): Fact[] {
+  const others = Object.entries(metadata ?? {}).filter(([key]) => key !== "version" && key !== "description");
+  return others.map(([key, value]): Fact => {
+    const text = shown(value);
+    const isAddress = /^https?:\/\/\S+$/.test(text);
+    return [
+      key[0]!.toUpperCase() + key.slice(1),
+      isAddress ? (
+        <a href={text} rel="noreferrer">
+          {text}
+        </a>
+      ) : (
+        text
+      ),
+    ];
+  });
 }
 
 const shown = (value: unknown): string => (typeof value === "string" ? value : JSON.stringify(value, null, 2));
