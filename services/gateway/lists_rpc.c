@@ -236,33 +236,49 @@ static bool query_figures(struct cap_http_request *http, Moecap__V1__BoardReques
     return true;
 }
 
-/* A filter has one value: a list of several would match nothing, without a word. */
-static bool query_one(struct cap_http_request *http, const char *name, char **out,
+/* "a,b" -> two values; a comma within one has a backslash in front, as in the page's address. */
+static bool query_any(struct cap_http_request *http, const char *name, char ***out, size_t *n_out,
                       struct cap_err *err)
 {
-    *out = gate_query_text(http, name);
-    return !strchr(*out, ',') ||
-           cap_fail_field(err, CAP_INVALID_ARGUMENT, name,
-                          "%s: \"%.80s\" is more than one value; ask once for each", name, *out);
+    struct cap_arena *arena = cap_http_arena(http);
+    char *text = cap_arena_strdup(arena, gate_query_text(http, name)), *to = text;
+    char **values = text ? cap_arena_array(arena, strlen(text) + 1, sizeof *values) : NULL;
+    size_t count = 0;
+
+    if (!values)
+        return cap_fail_field(err, CAP_RESOURCE_EXHAUSTED, name, "%s names too many", name);
+    for (const char *from = text; *from; count++) {
+        values[count] = to;
+        for (; *from && *from != ','; *to++ = *from++)
+            from += *from == '\\' && from[1] != '\0';
+        from += *from == ',';
+        *to++ = '\0';
+    }
+    *out = values;
+    *n_out = count;
+    return true;
 }
 
 static bool read_board(struct cap_http_request *http, Moecap__V1__BoardRequest *request,
                        bool *out_whole, struct cap_err *err)
 {
-    int64_t all, report;
+    int64_t all, report, counts;
     char *state;
 
     if (!query_page(http, ROWS_MAX, ROWS_MAX, &request->limit, out_whole, err) ||
         !gate_query_int(http, "all", 0, 1, 0, &all, err) ||
         !gate_query_int(http, "report", 0, 1, 1, &report, err) ||
         !gate_query_word(http, "state", run_state_words, &state, err) ||
-        !query_one(http, "task", &request->task, err) ||
-        !query_one(http, "engine", &request->engine, err) ||
-        !query_one(http, "precision", &request->precision, err))
+        !gate_query_int(http, "counts", 0, 1, 0, &counts, err) ||
+        !query_any(http, "model", &request->models, &request->n_models, err) ||
+        !query_any(http, "task", &request->tasks, &request->n_tasks, err) ||
+        !query_any(http, "engine", &request->engines, &request->n_engines, err) ||
+        !query_any(http, "precision", &request->precisions, &request->n_precisions, err))
         return false;
     request->state = MOECAP__V1__RUN_STATE__RUN_STATE_UNSPECIFIED; /* any */
     run_state_from_word(state, &request->state);
-    request->model = gate_query_text(http, "model");
+    request->question = gate_query_text(http, "question");
+    request->with_counts = counts == 1;
     request->evaluation_id = gate_query_text(http, "evaluation");
     request->after = gate_query_text(http, "after");
     request->with_unfinished = all == 1;
@@ -273,8 +289,8 @@ static bool read_board(struct cap_http_request *http, Moecap__V1__BoardRequest *
 void gate_board(struct cap_http_request *http, void *self)
 {
     static const char *const parameters[] = {
-        "model", "task",  "engine",  "precision", "evaluation", "state", "all",
-        "limit", "after", "figures", "report",    "format",     NULL};
+        "model", "task",    "engine", "precision", "evaluation", "state",  "all", "limit",
+        "after", "figures", "report", "format",    "question",   "counts", NULL};
     struct gate_service *service = self;
     Moecap__V1__BoardRequest request = MOECAP__V1__BOARD_REQUEST__INIT;
     struct list list = {

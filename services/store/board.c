@@ -102,9 +102,10 @@ static bool add_marks(struct store_conn *conn, const struct page *page, struct c
 struct board_work {
     const Moecap__V1__BoardRequest *request;
     uint32_t limit;
-    bool by_end;           /* the order; else by run_no */
-    const char *figures;   /* wanted ids, a line each */
-    int64_t after_no;      /* 0 = the first page */
+    bool by_end;                                       /* the order; else by run_no */
+    const char *figures;                               /* wanted ids, a line each */
+    const char *models, *tasks, *engines, *precisions; /* any of these, likewise; "" = all */
+    int64_t after_no;                                  /* 0 = the first page */
     const char *after_end; /* its ended_at as PostgreSQL writes it; "" when not by_end */
     struct cap_arena *arena;
     Moecap__V1__BoardReply *reply;
@@ -154,8 +155,11 @@ static bool find_after(struct store_conn *conn, struct board_work *work, struct 
 #define BOARD_FROM                                                                                 \
     " FROM run r JOIN evaluation e USING (evaluation_no) JOIN task t USING (task_id) "
 #define BOARD_FILTER                                                                               \
-    "WHERE ($1 = '' OR e.model = $1) AND ($2 = '' OR t.name = $2) AND ($3 = '' OR e.engine = $3)"  \
-    " AND ($4 = '' OR e.precision = $4) AND ($5 = '' OR e.evaluation_id = $5)"                     \
+    "WHERE ($1 = '' OR e.model = ANY (string_to_array($1, E'\\n')))"                               \
+    " AND ($2 = '' OR t.name = ANY (string_to_array($2, E'\\n')))"                                 \
+    " AND ($3 = '' OR e.engine = ANY (string_to_array($3, E'\\n')))"                               \
+    " AND ($4 = '' OR e.precision = ANY (string_to_array($4, E'\\n')))"                            \
+    " AND ($5 = '' OR e.evaluation_id = $5) AND ($12 = '' OR r.question = $12)"                    \
     " AND CASE WHEN $6 = '' THEN $7::boolean OR r.state IN ('finished', 'invalid')"                \
     "   ELSE r.state = $6 END"
 
@@ -173,11 +177,32 @@ static struct store_rows *ask_board(struct store_conn *conn, const struct board_
 
     return store_pg_ask(
         conn, err, sql,
-        STORE_ARGS(store_arg_text(f->model), store_arg_text(f->task), store_arg_text(f->engine),
-                   store_arg_text(f->precision), store_arg_text(f->evaluation_id),
-                   store_arg_text(run_state_word(f->state)), store_arg_bool(f->with_unfinished),
-                   store_arg_int(work->after_no), store_arg_text(work->after_end),
-                   store_arg_int((int64_t)work->limit + 1), store_arg_bool(!f->without_report)));
+        STORE_ARGS(store_arg_text(work->models), store_arg_text(work->tasks),
+                   store_arg_text(work->engines), store_arg_text(work->precisions),
+                   store_arg_text(f->evaluation_id), store_arg_text(run_state_word(f->state)),
+                   store_arg_bool(f->with_unfinished), store_arg_int(work->after_no),
+                   store_arg_text(work->after_end), store_arg_int((int64_t)work->limit + 1),
+                   store_arg_bool(!f->without_report), store_arg_text(f->question)));
+}
+
+/* Runs are counted by evaluation and task first, from an index alone; words come after that. */
+static bool add_counts(struct store_conn *conn, const struct board_work *work, struct cap_err *err)
+{
+    const Moecap__V1__BoardRequest *f = work->request;
+    CAP_AUTO(store_rows) rows = store_pg_ask(
+        conn, err,
+        "SELECT e.model AS model, t.name AS task, e.engine AS engine, e.precision AS precision,"
+        " sum(r.n)::bigint AS runs FROM (SELECT evaluation_no, task_id, count(*) AS n FROM run"
+        "  WHERE CASE WHEN $1 = '' THEN $2::boolean OR state IN ('finished', 'invalid')"
+        "   ELSE state = $1 END GROUP BY evaluation_no, task_id) r"
+        " JOIN evaluation e USING (evaluation_no) JOIN task t USING (task_id)"
+        " GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4 LIMIT $3",
+        STORE_ARGS(store_arg_text(run_state_word(f->state)), store_arg_bool(f->with_unfinished),
+                   store_arg_int(STORE_BOARD_COUNTS_MAX)));
+
+    return rows && (work->reply->counts =
+                        store_rows_list(rows, &moecap__v1__board_count__descriptor, NULL,
+                                        work->arena, &work->reply->n_counts, err)) != NULL;
 }
 
 static bool fail_figure(const char *id, struct cap_err *err)
@@ -233,7 +258,38 @@ static bool read_board(struct store_conn *conn, void *arg, struct cap_err *err)
     }
     const struct page page = {rows, reply->rows, reply->n_rows};
     return add_figures(conn, &page, work->figures, work->arena, err) &&
-           add_marks(conn, &page, work->arena, err);
+           add_marks(conn, &page, work->arena, err) &&
+           (!work->request->with_counts || add_counts(conn, work, err));
+}
+
+/* The values of a filter, a line each; `one` is one more. */
+static bool join_filter(const char *name, const char *one, char *const *more, size_t count,
+                        struct cap_arena *arena, const char **out, struct cap_err *err)
+{
+    CAP_AUTO_BUF(text, STORE_BOARD_FILTER_BYTES_MAX);
+
+    cap_buf_add_str(&text, one);
+    for (size_t i = 0; i < count; i++)
+        cap_buf_printf(&text, text.length ? "\n%s" : "%s", more[i]);
+    if (text.overflowed || count > STORE_BOARD_FILTER_MAX)
+        return cap_fail_field(err, CAP_INVALID_ARGUMENT, name,
+                              "%s: %zu values are named, at most %d of %d bytes together", name,
+                              count, STORE_BOARD_FILTER_MAX, STORE_BOARD_FILTER_BYTES_MAX);
+    *out = cap_arena_strdup(arena, text.length ? text.data : "");
+    return *out || store_fail_full(err);
+}
+
+static bool join_filters(struct board_work *work, struct cap_err *err)
+{
+    const Moecap__V1__BoardRequest *f = work->request;
+
+    return join_filter("model", f->model, f->models, f->n_models, work->arena, &work->models,
+                       err) &&
+           join_filter("task", f->task, f->tasks, f->n_tasks, work->arena, &work->tasks, err) &&
+           join_filter("engine", f->engine, f->engines, f->n_engines, work->arena, &work->engines,
+                       err) &&
+           join_filter("precision", f->precision, f->precisions, f->n_precisions, work->arena,
+                       &work->precisions, err);
 }
 
 static const char *join_figures(const Moecap__V1__BoardRequest *request, struct cap_arena *arena,
@@ -279,7 +335,7 @@ bool store_board(struct store_pg *pg, const Moecap__V1__BoardRequest *request,
                               .reply = reply};
 
     return check_board(request, err) && (work.figures = join_figures(request, arena, err)) &&
-           store_pg_tx(pg, STORE_TX_READ, read_board, &work, err);
+           join_filters(&work, err) && store_pg_tx(pg, STORE_TX_READ, read_board, &work, err);
 }
 
 /* ---- GetRun ---- */

@@ -75,6 +75,9 @@ enum {
     STORE_BOARD_ROWS_MAX = 1000,
     STORE_BOARD_BYTES_MAX = 6 << 20, /* of a reply, roughly; a message holds 8 MiB */
     STORE_BOARD_FIGURES_MAX = 256,
+    STORE_BOARD_FILTER_MAX = 64,             /* values of a filter */
+    STORE_BOARD_FILTER_BYTES_MAX = 64 << 10, /* together */
+    STORE_BOARD_COUNTS_MAX = 10000,
     STORE_BOARD_FIGURES_BYTES_MAX = 64 << 10, /* of their names together */
     STORE_SAMPLES_DEFAULT = 100,
     STORE_SAMPLES_MAX = 500,

@@ -110,11 +110,17 @@ says "$run,$id,gsm-mini,0,finished,,node-1,none,,null,"
 [ "$(curl -sS "$url/api/v1/board?format=csv")" = "$(moecap board --csv)" ] || fail "two programs write two dialects of CSV"
 # what cannot be asked for is a 400 that names the parameter, and never an empty answer
 for wrong in format=xml format= state=done limit= all=yes "figures=ttft_ms_p50;nosuch" figures=ttft_p50_ms \
-    task=gsm-mini,choice-mini after=nosuch; do
+    after=nosuch counts=yes; do
     [ "$(status_of "$url/api/v1/board?$wrong")" = 400 ] || fail "$wrong is answered with $(status_of "$url/api/v1/board?$wrong")"
     expect 0 get "$url/api/v1/board?$wrong"
     says "\"field\":\"${wrong%%=*}\""
 done
+# several values of a filter, and what there is beside them
+expect 0 get "$url/api/v1/board?task=nosuch,gsm-mini&engine=null&counts=1&report=0"
+says "\"run_id\":\"$run\""
+says '"counts":[{"model":"'
+expect 0 get "$url/api/v1/board?task=gsm-mini%5C,nosuch" # one name with a comma
+says '"rows":[]'
 expect 0 get "$url/api/v1/board?figures=ttft_ms_p5"
 says 'did you mean \"ttft_ms_p50\"'
 # a file is whole: more samples than a page has

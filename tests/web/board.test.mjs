@@ -101,6 +101,21 @@ scene("what was asked stands under the model's name, and how much of it beside t
   assert.equal(await rows(page).locator(".best").count(), 0); // partial runs, and of the null engine
 });
 
+scene("a filter finds what is older than the latest thousand, and says how many there are", async (stage) => {
+  const { rows: all, counts } = await api("board?report=0&figures=wall_s&counts=1&task=large");
+  const page = await openBoard(stage, "?task=large");
+  assert.deepEqual(
+    await idsOf(page),
+    [...all].map((r) => r.run_id),
+  );
+  await menu(page, "facet-task");
+  const gsm = counts.filter((c) => c.task === "gsm-mini").reduce((sum, c) => sum + c.runs, 0);
+  const choice = page.getByTestId("facet-task").locator("label", { hasText: "gsm-mini" });
+  assert.match(await choice.innerText(), new RegExp(`gsm-mini\\s*${gsm}`));
+  await choice.getByRole("checkbox").check();
+  await page.waitForFunction((most) => document.querySelectorAll('[data-testid="row"]').length > most, all.length);
+});
+
 scene("a pinned run stays on top through every filter", async (stage) => {
   const page = await openBoard(stage);
   const id = (await idsOf(page))[4];

@@ -113,13 +113,18 @@ test("bounds come back as they were; empty ones are none", () => {
 });
 
 test("a count beside a choice is what choosing it would show", () => {
-  const data = rows({ id: "a", task: "x" }, { id: "b", task: "y", precision: "int8" }, { id: "c", task: "y" });
+  const kind = { model: "tiny", engine: "native", precision: "bf16", runs: 1 };
+  const data = [
+    { ...kind, task: "x" },
+    { ...kind, task: "y", precision: "int8" },
+    { ...kind, task: "y", runs: 1200 },
+  ];
   const state = readState(schema, new URLSearchParams("task=x&precision=bf16"));
   assert.deepEqual(
     choicesOf(data, state, "task").map((c) => [c.value, c.count, c.chosen]),
     [
       ["x", 1, true],
-      ["y", 1, false],
+      ["y", 1200, false],
     ],
   );
   assert.deepEqual(
@@ -311,18 +316,22 @@ test("a word is in a list or it is not", () =>
 
 test("the board asks for the figures that it shows, sorts or bounds by, and for reports only when one is shown", () => {
   const path = (query: string, more?: Set<string>) => boardPath(readState(schema, new URLSearchParams(query)), more);
-  assert.equal(path("cols=model,accuracy"), "board?figures=output_tokens_per_s&report=0");
+  assert.equal(path("cols=model,accuracy"), "board?figures=output_tokens_per_s&report=0&counts=1");
+  assert.equal(
+    path("cols=model&task=a,b%5C,c&precision=,f32"), // the empty precision is filtered here
+    "board?figures=output_tokens_per_s&report=0&task=a%2Cb%5C%2Cc&counts=1",
+  );
   assert.equal(
     path("cols=model&sort=-itl_ms_p99&range=wall_s:..3&all=1"),
-    "board?figures=itl_ms_p99;output_tokens_per_s;wall_s&report=0&all=1",
+    "board?figures=itl_ms_p99;output_tokens_per_s;wall_s&report=0&all=1&counts=1",
   );
   const strict = "cols=hardware,exact%5C,strict,nosuch";
-  assert.equal(path(strict), "board?figures=output_tokens_per_s");
-  assert.equal(path(strict, new Set(["exact,strict"])), "board?figures=exact%2Cstrict;output_tokens_per_s");
+  assert.equal(path(strict), "board?figures=output_tokens_per_s&counts=1");
+  assert.equal(path(strict, new Set(["exact,strict"])), "board?figures=exact%2Cstrict;output_tokens_per_s&counts=1");
 });
 
 test("new runs stand first, and none is lost between the pages", () => {
-  const old = { path: "p", rows: ["d", "c", "b", "a"].map((id) => run({ id })), next: "x", count: 2 };
+  const old = { path: "p", rows: ["d", "c", "b", "a"].map((id) => run({ id })), counts: [], next: "x", count: 2 };
   const next = refreshed(old, { rows: ["e", "d"].map((id) => run({ id })), more: true, next_after: "y" });
   assert.deepEqual([next.rows.map((r) => r.run_id).join(""), next.next, next.count], ["edcba", "x", 2]);
   assert.deepEqual(

@@ -253,8 +253,8 @@ static Moecap__V1__BoardReply *must_board(struct world *w, Moecap__V1__BoardRequ
 {
     Moecap__V1__BoardRequest request = MOECAP__V1__BOARD_REQUEST__INIT;
     Moecap__V1__BoardReply *reply = cap_arena_alloc(w->arena, sizeof *reply);
-    char **texts[] = {&wanted.model,         &wanted.task,  &wanted.engine,
-                      &wanted.evaluation_id, &wanted.after, &wanted.precision};
+    char **texts[] = {&wanted.model, &wanted.task,      &wanted.engine,  &wanted.evaluation_id,
+                      &wanted.after, &wanted.precision, &wanted.question};
     struct cap_err err = {0};
 
     wanted.base = request.base;
@@ -324,6 +324,32 @@ static void the_board_filters_exactly(void **state)
     assert_int_equal(WAITING(.task = "mini"), 1);
     assert_int_equal(WAITING(.evaluation_id = "eval-none"), 0);
 #undef WAITING
+}
+
+static void a_filter_takes_several_values_and_runs_are_counted_beside(void **state)
+{
+    struct world *w = *state;
+    char *both[] = {"other", "tiny"}, *none[] = {"other", "another"};
+
+    must_put_task(w, 2);
+    const char *run = must_enqueue(w, 2, 2, 1);
+    must_enqueue(w, 2, 2, 2);
+#define ALL .with_unfinished = true, .with_counts = true
+    assert_int_equal(BOARD(w, ALL, .models = both, .n_models = 2)->n_rows, 2);
+    assert_int_equal(BOARD(w, ALL, .tasks = none, .n_tasks = 2, .task = "mini")->n_rows, 2);
+    Moecap__V1__BoardReply *reply = BOARD(w, ALL, .models = none, .n_models = 2);
+    assert_int_equal(reply->n_rows, 0); /* and what there is stands beside it */
+    assert_int_equal(reply->n_counts, 1);
+    assert_string_equal(reply->counts[0]->model, "tiny");
+    assert_string_equal(reply->counts[0]->task, "mini");
+    assert_string_equal(reply->counts[0]->engine, "null");
+    assert_string_equal(reply->counts[0]->precision, "f32");
+    assert_int_equal(reply->counts[0]->runs, 2);
+    assert_int_equal(BOARD(w, .with_counts = true)->n_counts, 0); /* none has ended */
+    char *question = must_get_run(w, run)->row->question;
+    assert_int_equal(BOARD(w, ALL, .question = question)->n_rows, 2);
+    assert_int_equal(BOARD(w, ALL, .question = "0123456789abcdef")->n_rows, 0);
+#undef ALL
 }
 
 /* A run that has ended. */
@@ -899,6 +925,7 @@ int main(void)
         WORLD_TEST(the_board_shows_figures_and_their_reasons),
         WORLD_TEST(pages_of_the_board_neither_repeat_nor_drop_a_run),
         WORLD_TEST(the_board_filters_exactly),
+        WORLD_TEST(a_filter_takes_several_values_and_runs_are_counted_beside),
         WORLD_TEST(a_board_that_cannot_be_is_refused_by_field),
         WORLD_TEST(a_board_holds_the_figures_that_were_asked_for),
         WORLD_TEST(the_board_does_not_touch_samples),

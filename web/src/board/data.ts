@@ -3,10 +3,10 @@
 // changes under a reader. What was shown stays while something else is on its way.
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { columns as table } from "./columns.ts";
-import { type BoardState, parseRanges, parseSort } from "./state.ts";
+import { type BoardState, facets, parseRanges, parseSort, schema } from "./state.ts";
 import { type ApiError, get } from "../lib/api.ts";
 import { useResource } from "../lib/resource.ts";
-import type { Board, BoardRow, Run } from "../lib/types.ts";
+import type { Board, BoardCount, BoardRow, Run } from "../lib/types.ts";
 
 const refreshMs = 30_000;
 const discoverRows = 25;
@@ -25,11 +25,20 @@ export function boardPath(state: BoardState, more: ReadonlySet<string> = new Set
   const figures = [...ids].filter((id) => (known.has(id) ? known.get(id)!.source === "figure" : more.has(id)));
   const report = [...ids].some((id) => known.get(id)?.source === "report");
   const names = [...new Set([summaryFigure, ...figures])].sort().map(encodeURIComponent).join(";");
-  return `board?figures=${names}${report ? "" : "&report=0"}${state.all ? "&all=1" : ""}`;
+  return `board?figures=${names}${report ? "" : "&report=0"}${state.all ? "&all=1" : ""}${facetQuery(state)}&counts=1`;
+}
+
+/** The facets as the API's filters, "&task=a,b". Nothing of one that has the empty value, which the API takes for any. */
+export function facetQuery(state: BoardState): string {
+  return facets
+    .filter((f) => state[f].length > 0 && !state[f].includes(""))
+    .map((f) => `&${f}=${encodeURIComponent(schema[f].format(state[f]))}`)
+    .join("");
 }
 
 export interface BoardData {
   rows: readonly BoardRow[];
+  counts: readonly BoardCount[]; // of all runs, not only the loaded ones
   ready: boolean;
   busy: boolean;
   error: ApiError | undefined;
@@ -41,6 +50,7 @@ export interface BoardData {
 interface Pages {
   path: string;
   rows: BoardRow[];
+  counts: BoardCount[];
   next: string | undefined;
   count: number;
 }
@@ -69,6 +79,7 @@ export function useBoard(path: string): BoardData {
 
   return {
     rows: useMemo(() => pages?.rows ?? [], [pages]),
+    counts: pages?.counts ?? noCounts,
     ready: pages !== null,
     busy: busy || pages?.path !== path,
     error: first.error,
@@ -81,7 +92,15 @@ export function useBoard(path: string): BoardData {
   };
 }
 
-const firstPage = (path: string, page: Board): Pages => ({ path, rows: page.rows, next: page.next_after, count: 1 });
+const noCounts: readonly BoardCount[] = [];
+
+const firstPage = (path: string, page: Board): Pages => ({
+  path,
+  rows: page.rows,
+  counts: page.counts ?? [],
+  next: page.next_after,
+  count: 1,
+});
 
 // New runs stand before those that were there; what slid from the first page stays where it was.
 export function refreshed(old: Pages, page: Board): Pages {
@@ -89,7 +108,7 @@ export function refreshed(old: Pages, page: Board): Pages {
   const kept = old.rows.filter((r) => !ids.has(r.run_id));
   return kept.length === 0 || page.next_after === undefined
     ? firstPage(old.path, page)
-    : { ...old, rows: [...page.rows, ...kept] };
+    : { ...old, rows: [...page.rows, ...kept], counts: page.counts ?? old.counts };
 }
 
 function extended(old: Pages, page: Board): Pages {

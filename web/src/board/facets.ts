@@ -1,8 +1,7 @@
-// The values that a facet offers, with the number of runs each would show: counted over the rows that the other
-// filters leave, so that a count is what a click gives.
-import type { Row } from "./rows.ts";
-import { parseSearch } from "./search.ts";
+// The values that a facet offers, with the number of runs each would show, of all runs that the server has: counted over
+// those that the other facets leave, so that a count is what a click gives. Search and ranges look at what is loaded.
 import { type BoardState, type Facet, facets } from "./state.ts";
+import type { BoardCount } from "../lib/types.ts";
 
 export interface Choice {
   value: string;
@@ -10,20 +9,18 @@ export interface Choice {
   chosen: boolean;
 }
 
-export function choicesOf(rows: readonly Row[], state: BoardState, facet: Facet): Choice[] {
-  const matches = parseSearch(state.q).matches;
-  const others = facets.filter((f) => f !== facet && state[f].length > 0);
-  const counts = new Map<string, number>(state[facet].map((v) => [v, 0]));
-  for (const row of rows) {
-    const value = facetValue(row, facet);
-    const counted = matches(row.text) && others.every((f) => state[f].includes(facetValue(row, f)));
-    counts.set(value, (counts.get(value) ?? 0) + Number(counted));
-  }
-  return [...counts]
+export function choicesOf(counts: readonly BoardCount[], state: BoardState, facet: Facet): Choice[] {
+  const found = new Map<string, number>(state[facet].map((v) => [v, 0]));
+  for (const kind of counts)
+    found.set(kind[facet], (found.get(kind[facet]) ?? 0) + (fits(kind, state, facet) ? kind.runs : 0));
+  return [...found]
     .map(([value, count]) => ({ value, count, chosen: state[facet].includes(value) }))
     .sort((a, b) => a.value.localeCompare(b.value, "en", { numeric: true }));
 }
 
-export function facetValue(row: Row, facet: Facet): string {
-  return facet === "task" ? row.run.task : row.run.spec[facet];
-}
+/** How many runs the facets let through. */
+export const totalOf = (counts: readonly BoardCount[], state: BoardState): number =>
+  counts.reduce((sum, kind) => sum + (fits(kind, state) ? kind.runs : 0), 0);
+
+const fits = (kind: BoardCount, state: BoardState, except?: Facet): boolean =>
+  facets.every((f) => f === except || state[f].length === 0 || state[f].includes(kind[f]));

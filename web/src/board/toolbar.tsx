@@ -9,11 +9,13 @@ import type { Row } from "./rows.ts";
 import { parseSearch } from "./search.ts";
 import { SortMenu } from "./sortmenu.tsx";
 import { type BoardState, type Facet, facets, type SetBoard, toggled } from "./state.ts";
+import { number } from "../lib/format.ts";
+import type { BoardCount } from "../lib/types.ts";
 import { Icon } from "../ui/icon.tsx";
 import { Popover } from "../ui/popover.tsx";
 
 interface Props {
-  rows: Row[];
+  counts: readonly BoardCount[];
   shown: Row[];
   all: readonly Column[];
   columns: readonly Column[];
@@ -21,7 +23,7 @@ interface Props {
   set: SetBoard;
 }
 
-export function Toolbar({ rows, shown, all, columns, state, set }: Props) {
+export function Toolbar({ counts, shown, all, columns, state, set }: Props) {
   const [open, setOpen] = useState(false); // on narrow screens a button opens the tools
   return (
     <div class={"toolbar" + (open ? " open" : "")} role="group" aria-label="Filters, order and columns">
@@ -32,7 +34,7 @@ export function Toolbar({ rows, shown, all, columns, state, set }: Props) {
       </button>
       <div class="tools">
         {facets.map((f) => (
-          <FacetMenu key={f} facet={f} rows={rows} state={state} set={set} />
+          <FacetMenu key={f} facet={f} counts={counts} state={state} set={set} />
         ))}
         <Ranges columns={columns} all={all} state={state} set={set} />
       </div>
@@ -80,7 +82,14 @@ function SearchField({ state, set }: { state: BoardState; set: SetBoard }) {
   );
 }
 
-function FacetMenu({ facet, rows, state, set }: { facet: Facet; rows: Row[]; state: BoardState; set: SetBoard }) {
+interface FacetProps {
+  facet: Facet;
+  counts: readonly BoardCount[];
+  state: BoardState;
+  set: SetBoard;
+}
+
+function FacetMenu({ facet, counts, state, set }: FacetProps) {
   const chosen = state[facet];
   const title = facet[0]!.toUpperCase() + facet.slice(1);
   const label =
@@ -100,11 +109,11 @@ function FacetMenu({ facet, rows, state, set }: { facet: Facet; rows: Row[]; sta
       {() => (
         <fieldset class="choices-list">
           <legend>Show only</legend>
-          {choicesOf(rows, state, facet).map((c) => (
+          {choicesOf(counts, state, facet).map((c) => (
             <label key={c.value}>
               <input type="checkbox" checked={c.chosen} onChange={() => set({ [facet]: toggled(chosen, c.value) })} />
               <span>{c.value || "(none)"}</span>
-              <span class="soft">{c.count}</span>
+              <span class="soft">{number(c.count)}</span>
             </label>
           ))}
           <button type="button" disabled={chosen.length === 0} onClick={() => set({ [facet]: [] })}>

@@ -150,8 +150,18 @@ export interface BoardRow {
   timing_boundary?: string; // times compare inside one boundary only
 }
 
+/** How many runs there are of a kind, of all that the server has. */
+export interface BoardCount {
+  model: string;
+  task: string;
+  engine: string;
+  precision: string;
+  runs: number;
+}
+
 export interface Board {
   rows: BoardRow[];
+  counts?: BoardCount[];
   more: boolean;
   next_after?: string;
 }

@@ -4,6 +4,7 @@ import { bestOf } from "../board/best.ts";
 import { columnsFor, fitted, shownColumns } from "../board/columns.ts";
 import { Compare } from "../board/compare.tsx";
 import { type BoardData, boardPath, useAbsent, useBoard, useDiscovered } from "../board/data.ts";
+import { totalOf } from "../board/facets.ts";
 import { Grid } from "../board/grid.tsx";
 import { Lead } from "../board/lead.tsx";
 import { rowsOf } from "../board/rows.ts";
@@ -44,12 +45,13 @@ export function BoardView() {
     <>
       <h1 class="away-from-eyes">Board</h1>
       <Lead summary={summary} rows={shown.length} loading={!data.ready} />
-      <Toolbar rows={rows} shown={shown} all={all} columns={columns} state={state} set={set} />
+      <Toolbar counts={data.counts} shown={shown} all={all} columns={columns} state={state} set={set} />
       <Count data={data} shown={shown.length} state={state} set={set} />
       {data.error && <ErrorBox error={data.error} retry={data.retry} />}
       {data.ready && shown.length === 0 ? (
         <Empty
-          any={rows.length > 0}
+          any={data.rows.length > 0 || data.counts.length > 0}
+          more={data.more ? { loaded: data.rows.length, load: data.loadMore, busy: data.busy } : null}
           reset={() => set({ q: "", model: [], task: [], engine: [], precision: [], range: [] })}
         />
       ) : (
@@ -76,7 +78,7 @@ function Count({ data, shown, state, set }: { data: BoardData; shown: number; st
         </label>
         <span class="numbers">
           <span role="status" data-testid="count">
-            {data.ready ? countText(shown, data.rows.length, data.more) : "…"}
+            {data.ready ? countText(shown, data.rows.length, totalOf(data.counts, state), data.more) : "…"}
           </span>
           {data.more && (
             <>
@@ -98,19 +100,32 @@ function Count({ data, shown, state, set }: { data: BoardData; shown: number; st
   );
 }
 
-/** "latest 1,000 runs", "12 of 340 runs" */
-function countText(shown: number, loaded: number, more: boolean): string {
-  const all = `${more ? "latest " : ""}${plural(loaded, "run")}`;
+/** "latest 1,000 runs of 12,345", "12 of 340 runs" */
+function countText(shown: number, loaded: number, total: number, more: boolean): string {
+  const all = more ? `latest ${plural(loaded, "run")} of ${number(Math.max(total, loaded))}` : plural(loaded, "run");
   return shown === loaded ? all : `${number(shown)} of ${all}`;
 }
 
-function Empty({ any, reset }: { any: boolean; reset: () => void }) {
+interface EmptyProps {
+  any: boolean;
+  more: { loaded: number; load: () => void; busy: boolean } | null; // older runs that nobody looked at yet
+  reset: () => void;
+}
+
+function Empty({ any, more, reset }: EmptyProps) {
   return (
     <div class="no-rows" data-testid="empty">
       {any ? (
         <>
           <h2>No matching runs</h2>
-          <p>No run matches these filters.</p>
+          <p>
+            {more ? `None of the latest ${number(more.loaded)} runs matches. ` : "No run matches these filters."}
+            {more && (
+              <button type="button" disabled={more.busy} onClick={more.load}>
+                Load older runs
+              </button>
+            )}
+          </p>
           <button type="button" class="primary" onClick={reset}>
             Clear filters
           </button>
