@@ -151,11 +151,7 @@ export interface BoardRow {
 }
 
 /** How many runs there are of a kind, of all that the server has. */
-export interface BoardCount {
-  model: string;
-  task: string;
-  engine: string;
-  precision: string;
+export interface BoardCount extends Record<"model" | "task" | "engine" | "precision", string> {
   runs: number;
 }
 
