@@ -52,8 +52,8 @@ static bool make_path(const struct job *job, char out[PATH_BYTES_MAX], struct ca
     } else {
         if (!cap_dir_make(to, err))
             return false;
-        written = snprintf(out, PATH_BYTES_MAX, "%s%s%s.%s", strcmp(to, ".") ? to : "",
-                           strcmp(to, ".") && to[length - 1] != '/' ? "/" : "", job->name,
+        written = snprintf(out, PATH_BYTES_MAX, "%s%s%s.%s", strcmp(to, ".") != 0 ? to : "",
+                           strcmp(to, ".") != 0 && to[length - 1] != '/' ? "/" : "", job->name,
                            cap_plot_format_word(job->look.format));
     }
     return written < PATH_BYTES_MAX ||

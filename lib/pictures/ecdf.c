@@ -29,7 +29,9 @@ static bool add_histogram(const Moecap__V1__Histogram *h, struct cap_chart_serie
     double total = 0, sum = 0;
     double *x, *y;
 
-    for (size_t i = 0; h && i < h->n_counts; i++)
+    if (!h)
+        return false;
+    for (size_t i = 0; i < h->n_counts; i++)
         total += (double)h->counts[i];
     if (!(total > 0))
         return false;

@@ -313,7 +313,8 @@ static void draw_legend(const struct cap_chart *chart, const struct frame *frame
                               .width = 2,
                               .dash = series->dashed ? 5 : 0};
         double x = 16 + width * (double)(at % LEGEND_COLUMNS);
-        double y = top + LEGEND_ROW * (double)(at / LEGEND_COLUMNS);
+        size_t row = at / LEGEND_COLUMNS;
+        double y = top + LEGEND_ROW * (double)row;
 
         if (!series->name)
             continue;

@@ -190,7 +190,7 @@ static void draw_cells(const struct cap_heatmap *map, const struct shades *shade
 {
     const struct frame frame = frame_of(map);
     size_t cells = frame.rows * frame.columns, count;
-    unsigned char *shade = malloc(cells + 1);
+    unsigned char *shade = calloc(cells + 1, 1);
     struct cap_box *boxes = calloc(cells + 1, sizeof *boxes);
 
     if (!shade || !boxes)

@@ -1,5 +1,6 @@
 /* GET /api/v1/plot/NAME.svg?runs=A,B and GET /api/v1/runs/ID/plot/NAME.svg: a picture of runs, as
  * SVG, PNG, PDF, or its numbers as JSON; lib/pictures has the list. */
+#include <assert.h>
 #include <string.h>
 
 #include "pictures/pictures.h"
@@ -29,7 +30,7 @@ static bool read_name(const char *file, struct wanted *out, struct cap_err *err)
     if (dot && dot - file < NAME_BYTES_MAX)
         memcpy(name, file, (size_t)(dot - file));
     out->picture = cap_picture_find(name);
-    if (!out->picture)
+    if (!dot || !out->picture)
         return cap_fail(
             err, CAP_NOT_FOUND,
             "there is no picture \"%.40s\"; docs/plot.md lists them, as in roofline.svg", file);
@@ -92,6 +93,7 @@ static void send_plot(struct cap_http_request *http, const struct wanted *wanted
     CAP_AUTO_BUF(file, PICTURE_BYTES_MAX);
     struct cap_err err = {0};
 
+    assert(wanted->look.format < CAP_PLOT_FORMAT_COUNT);
     if (wanted->json)
         gate_reply_json(http, 200, cap_plot_numbers(plot));
     else if (cap_plot_draw(plot, &wanted->look, &file, &err))
@@ -107,7 +109,7 @@ static void answer(struct cap_http_request *http, struct gate_service *service, 
     const char *ids[CAP_PICTURE_RUNS_MAX + 1];
     struct cap_picture_source source = {.store = service->store, .ids = ids};
     struct cap_picture_ask ask = {.run_count = 0};
-    struct wanted wanted;
+    struct wanted wanted = {.picture = NULL};
     struct cap_plot plot;
     struct cap_err err = {0};
 
