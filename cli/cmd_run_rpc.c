@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/plain.h"
 #include "cmd.h"
 #include "machine_rpc.h"
 #include "moecap/v1/common.rpc.h"
@@ -23,6 +24,7 @@ enum {
     TABLE_BYTES_MAX = 4 << 20,
     LAYERS_MAX = 1024,
     CURVE_POINTS = 10, /* shown of one */
+    IDS_WIDTH = 92,    /* of a line of ids */
 };
 
 struct cli_export_options cli_export_options;
@@ -64,36 +66,93 @@ static const char *why_no_figures(Moecap__V1__RunState state)
     }
 }
 
+/* ---- figures: those that say something, then what is missing, each reason once ---- */
+
+static bool says_something(const Moecap__V1__Figure *f)
+{
+    return f->opt_value_case || (f->opt_low_case && f->opt_high_case);
+}
+
+static void add_known(struct cli_table_out *table, const Moecap__V1__Figure *f)
+{
+    cli_table_addf(table, "  %s", f->id);
+    if (f->opt_value_case)
+        cli_table_addf(table, "%.6g", f->value);
+    else
+        cli_table_add(table, "-");
+    cli_table_add(table, f->unit);
+    if (f->opt_low_case && f->opt_high_case && f->opt_certified_case)
+        cli_table_addf(table, "[%.4g, %.4g] <= %.4g at 99 %%", f->low, f->high, f->certified);
+    else if (f->opt_low_case && f->opt_high_case)
+        cli_table_addf(table, "[%.4g, %.4g]", f->low, f->high);
+    else
+        cli_table_add(table, "");
+    cli_table_addf(table, "%s%s%s%s", f->invalid ? "invalid, " : "", f->basis,
+                   *f->reason ? ": " : "", f->reason);
+}
+
+static bool is_first_of_its_reason(Moecap__V1__Figure *const *figures, size_t at)
+{
+    for (size_t i = 0; i < at; i++)
+        if (!says_something(figures[i]) && strcmp(figures[i]->reason, figures[at]->reason) == 0)
+            return false;
+    return true;
+}
+
+/* The ids of all figures without a value for the reason of figures[from], in lines. */
+static void add_without(Moecap__V1__Figure *const *figures, size_t count, size_t from,
+                        struct cap_buf *out)
+{
+    size_t taken = 0;
+
+    cap_buf_add_str(out, "  ");
+    cap_plain_add(out, *figures[from]->reason ? figures[from]->reason : "no reason was given");
+    for (size_t i = from; i < count; i++) {
+        size_t length = strlen(figures[i]->id);
+
+        if (says_something(figures[i]) || strcmp(figures[i]->reason, figures[from]->reason) != 0)
+            continue;
+        cap_buf_add_str(out, taken == 0                   ? ":\n    "
+                             : taken + length > IDS_WIDTH ? ",\n    "
+                                                          : ", ");
+        taken = taken + length > IDS_WIDTH ? length : taken + length + 2;
+        cap_plain_add(out, figures[i]->id);
+    }
+    cap_buf_add_char(out, '\n');
+}
+
+static void render_figures(Moecap__V1__Figure *const *figures, size_t count, const char *why_none,
+                           struct cap_buf *out)
+{
+    struct cli_table_out table;
+    bool any_missing = false;
+
+    cli_table_init(&table, 5, 1u << 1);
+    for (size_t i = 0; i < count; i++)
+        if (says_something(figures[i]))
+            add_known(&table, figures[i]);
+    cap_buf_add_str(out, "figures:\n");
+    if (table.count > 0)
+        cli_table_print(&table, out);
+    else
+        cap_buf_printf(out, "  none%s\n", count > 0 ? " with a value" : why_none);
+    cli_table_done(&table);
+    for (size_t i = 0; i < count; i++) {
+        if (says_something(figures[i]) || !is_first_of_its_reason(figures, i))
+            continue;
+        if (!any_missing)
+            cap_buf_add_str(out, "unavailable:\n");
+        any_missing = true;
+        add_without(figures, count, i, out);
+    }
+}
+
 void cli_print_figures(Moecap__V1__Figure *const *figures, size_t count, const char *why_none)
 {
     CAP_AUTO_BUF(out, 1 << 20);
-    struct cli_table_out table;
 
-    cli_table_init(&table, 5, 1u << 1);
-    for (size_t i = 0; i < count; i++) {
-        const Moecap__V1__Figure *f = figures[i];
-
-        cli_table_addf(&table, "  %s", f->id);
-        if (f->opt_value_case)
-            cli_table_addf(&table, "%.6g", f->value);
-        else
-            cli_table_add(&table, "-");
-        cli_table_add(&table, f->unit);
-        if (f->opt_low_case && f->opt_high_case && f->opt_certified_case)
-            cli_table_addf(&table, "[%.4g, %.4g] <= %.4g at 99 %%", f->low, f->high, f->certified);
-        else if (f->opt_low_case && f->opt_high_case)
-            cli_table_addf(&table, "[%.4g, %.4g]", f->low, f->high);
-        else
-            cli_table_add(&table, "");
-        cli_table_addf(&table, "%s%s%s%s", f->invalid ? "invalid, " : "", f->basis,
-                       *f->reason ? ": " : "", f->reason);
-    }
-    if (count > 0)
-        cli_table_print(&table, &out);
-    else
-        cap_buf_printf(&out, "  none%s\n", why_none);
-    printf("figures:\n%s", out.data);
-    cli_table_done(&table);
+    render_figures(figures, count, why_none, &out);
+    printf("%s", out.data);
 }
 
 /* ---- curves: some points of each ---- */

@@ -46,11 +46,12 @@ fi
 # shellcheck disable=SC2086 # two files or none
 $python tests/e2e/unknown.py "$gateway" "$bare" "$zero" $pages || fail "what is unknown is not null, or what is 0 not 0"
 
-# the command line: a dash and the reason, never a 0
+# the command line: a place among what is unavailable, below the reason, and no row with a value
 expect 0 moecap run show "$bare"
 says 'exact_match,strict-match'
 for figure in ttft_ms_p50 tpot_ms_mean output_tokens_per_s activated_experts_decode decode_gb_per_s wall_s; do
-    echo "$out" | grep -qE "^ *$figure +- " || fail "$figure is not a dash: $(echo "$out" | grep -w "$figure")"
+    echo "$out" | sed '/^unavailable:/,$d' | grep -qw "$figure" && fail "$figure has a row: $(echo "$out" | grep -w "$figure")"
+    echo "$out" | sed '1,/^unavailable:/d' | grep -qE "^    (.*, )?$figure(,|$)" || fail "$figure is not among what is unavailable"
 done
 expect 0 moecap board
 echo "$out" | grep -E "^bare .*$bare" | grep -qE ' 0\.0 \[.*\] +- +- +- ' || fail "the board shows: $out"

@@ -414,9 +414,44 @@ static void more_runs_than_lines_keeps_those_that_go_on(void **state)
     assert_non_null(strstr(out.data, "and 3 more\n"));
 }
 
+/* ---- the figures of a run ---- */
+
+static void a_reason_is_said_once_for_all_figures_that_miss_it(void **state)
+{
+    Moecap__V1__Figure f[] = {known("wall_s", 2.5), unknown("energy_j", "no RAPL"),
+                              unknown("ttft_ms_p99", "not enough samples"),
+                              unknown("power_w_mean", "no RAPL"), unknown("smbu_decode", "unseen")};
+    Moecap__V1__Figure *pointers[] = {&f[0], &f[1], &f[2], &f[3], &f[4]};
+    CAP_AUTO_BUF(out, 1 << 16);
+
+    (void)state;
+    f[4].low = 0.25; /* a range is something to see */
+    f[4].high = 0.5;
+    f[4].opt_low_case = MOECAP__V1__FIGURE__OPT_LOW_LOW;
+    f[4].opt_high_case = MOECAP__V1__FIGURE__OPT_HIGH_HIGH;
+    render_figures(pointers, 5, "", &out);
+    assert_non_null(strstr(out.data, "  wall_s       2.5"));
+    assert_non_null(strstr(out.data, "  smbu_decode    -"));
+    assert_non_null(strstr(out.data, "[0.25, 0.5]"));
+    assert_non_null(strstr(out.data, "unavailable:\n"
+                                     "  no RAPL:\n    energy_j, power_w_mean\n"
+                                     "  not enough samples:\n    ttft_ms_p99\n"));
+}
+
+static void a_run_without_figures_says_why(void **state)
+{
+    CAP_AUTO_BUF(out, 1 << 16);
+
+    (void)state;
+    render_figures(NULL, 0, " yet", &out);
+    assert_string_equal(out.data, "figures:\n  none yet\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_reason_is_said_once_for_all_figures_that_miss_it),
+        cmocka_unit_test(a_run_without_figures_says_why),
         cmocka_unit_test(a_routing_is_summed_up_over_its_layers),
         cmocka_unit_test(an_unknown_figure_is_a_dash_with_its_reason_below),
         cmocka_unit_test(a_row_says_what_was_asked_and_how_much_of_it),
