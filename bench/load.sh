@@ -120,3 +120,5 @@ awk -v theirs="$(median 1)" -v ours="$(median 3)" -v fastest="$fastest" 'BEGIN {
     ours -= fastest
     printf "added p99, median round: ours %.3f ms, h2load %.3f ms, ratio %.2f (goal 2)%s\n", ours, theirs, ours / theirs,
         ours <= 2 * theirs ? "" : " MISSED" }'
+awk -v cores="$(nproc)" '$1 > cores { printf "the host was busy (load %s, %d cores): tails are of its neighbours, too\n", $1, cores }' \
+    /proc/loadavg
