@@ -39,7 +39,10 @@ static void set_file(Moecap__V1__EvaluationSpec *spec, enum cap_knob_id id, cons
     if (knob->in_folder && !strstr(path, ".json"))
         path = cap_arena_printf(arena, "%s/%s", path, knob->in_folder);
     content = cap_file_read_text(path, (size_t)knob->max, &err);
-    if (content)
+    if (content && !*content) /* an empty text is a knob that is not given */
+        cap_spec_blame(io_faults, CAP_INVALID_ARGUMENT, knob->path, "%s: \"%.200s\" is empty",
+                       knob->path, path);
+    else if (content)
         cap_spec_set_text(spec, id, content, arena, io_faults);
     else
         cap_spec_blame(io_faults, CAP_INVALID_ARGUMENT, knob->path, "%s: %s", knob->path, err.text);

@@ -292,6 +292,22 @@ static bool read_count(const struct words *words, size_t named, unsigned long *o
     return false;
 }
 
+/* "-1x", "1.5 x": no count of devices, and cut in words they would be another one. */
+static bool begins_with_no_count(const char *text)
+{
+    const char *const digits = "0123456789", *at = text + strspn(text, " ");
+    bool negative = *at == '-', part = false;
+
+    at += negative;
+    at += strspn(at, digits);
+    if ((*at == '.' || *at == ',') && strspn(at + 1, digits) > 0) {
+        part = true;
+        at += 1 + strspn(at + 1, digits);
+    }
+    at += strspn(at, " ");
+    return (negative || part) && (*at == 'x' || *at == 'X' || strncmp(at, "×", strlen("×")) == 0);
+}
+
 /* ---- the whole ---- */
 
 /* How many of the text's letters are wrong in the word of this row that it comes nearest to: 0 when
@@ -383,7 +399,7 @@ bool cap_hardware_find(const char *text, double memory_gb, struct cap_hardware *
     if (count > 1)
         return fail_ambiguous(text, found, count, err);
     counted = read_count(&words, where_named(found[0], &words), &times);
-    if (times < 1 || times > CAP_HARDWARE_COUNT_MAX)
+    if (begins_with_no_count(text) || times < 1 || times > CAP_HARDWARE_COUNT_MAX)
         return cap_fail(err, CAP_NOT_FOUND, "\"%.120s\" is not from 1 to %d devices", text,
                         CAP_HARDWARE_COUNT_MAX);
     *out = (struct cap_hardware){found[0], (unsigned)times, counted};

@@ -32,6 +32,9 @@ says 'precision "fp3" is unknown'
 says 'known: f32, bf16, int8'
 expect 3 moecap submit --model moecap-tiny --task gsm-mini --engine nativ
 says 'did you mean "native"?'
+: >"$state/empty.csv"
+expect 3 moecap submit --engine openai --url http://127.0.0.1:1 --model m --task gsm-mini --activation-profile "$state/empty.csv"
+says 'empty.csv" is empty'
 # every wrong value at once, by the name of its option
 expect 3 moecap submit --model moecap-tiny --task gsm-mini --batch-size 0 --sampling 2 --temperature 1000 --limit -3
 says '--batch-size 0 is not from 1 to 4096'

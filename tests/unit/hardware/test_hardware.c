@@ -109,6 +109,9 @@ static void a_text_says_how_many(void **state)
     assert_finds("4x A100-SXM4-80GB, PCIe Gen4, NVLink, Ubuntu 22.04", 0, "A100-SXM4-80GB", 4);
     assert_unknown("0x H200", "is not from 1 to 4096 devices");
     assert_unknown("99999x H200", "is not from 1 to 4096 devices");
+    assert_unknown("-1x H200", "is not from 1 to 4096 devices");
+    assert_unknown("1.5x H200", "is not from 1 to 4096 devices"); /* not 5 */
+    assert_unknown(" 0,5 × H200", "is not from 1 to 4096 devices");
     assert_unknown("99999999999999999999999x H200", "is not from 1 to 4096 devices");
 }
 
