@@ -33,7 +33,7 @@ void cap_axis_round(struct cap_axis *axis, size_t ticks)
         return;
     }
     if (!(axis->high > axis->low)) {
-        double room = axis->low ? fabs(axis->low) * 0.1 : 1;
+        double room = axis->low != 0 ? fabs(axis->low) * 0.1 : 1;
 
         axis->low -= room;
         axis->high += room;
