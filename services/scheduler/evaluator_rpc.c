@@ -88,6 +88,7 @@ struct ask {
     const char *doing; /* "rendered" */
     bool alone;
     struct cap_arena *arena; /* of the reply, if it is kept */
+    struct names names;      /* of the job's task: the request borrows them */
 };
 
 static bool begin_ask(struct ask *ask, struct cap_err *err)
@@ -270,15 +271,15 @@ static bool send_again(int tries, struct cap_err *err)
 
 /* ---- prompts ---- */
 
-static bool render(struct ask *ask, Moecap__V1__RenderRequest *request, const struct names *names,
+static bool render(struct ask *ask, Moecap__V1__RenderRequest *request,
                    Moecap__V1__RenderReply **out_reply, struct cap_err *err)
 {
     const struct cap_rpc_options options = {.timeout_ms = ASK_MS_MAX};
     struct cap_rpc_channel *channel = ask->evaluator->channel;
     bool ok;
 
-    request->definition_sha256 = (char *)names->definition;
-    request->fewshot_sha256 = (char *)names->fewshot;
+    request->definition_sha256 = ask->names.definition;
+    request->fewshot_sha256 = ask->names.fewshot;
     if (!begin_ask(ask, err))
         return false;
     ok = evaluator_rpc_render(channel, &options, request, ask->arena, out_reply, err);
@@ -289,12 +290,10 @@ static bool render(struct ask *ask, Moecap__V1__RenderRequest *request, const st
 static bool render_named(struct ask *ask, Moecap__V1__RenderRequest *request,
                          Moecap__V1__RenderReply **out_reply, struct cap_err *err)
 {
-    struct names names;
-
     for (int tries = 0;; tries++) {
-        if (!name_task(ask->evaluator, ask->job, tries > 0, &names, err))
+        if (!name_task(ask->evaluator, ask->job, tries > 0, &ask->names, err))
             return false;
-        if (render(ask, request, &names, out_reply, err))
+        if (render(ask, request, out_reply, err))
             return true;
         if (!send_again(tries, err))
             return cap_fail_in(err, "render");
@@ -329,14 +328,13 @@ bool sched_evaluator_render(struct sched_evaluator *e, struct sched_job *job,
 /* ---- verdicts ---- */
 
 static bool ask_verdicts(struct ask *ask, Moecap__V1__GradeRequest *request,
-                         const struct names *names, Moecap__V1__GradeReply **out_reply,
-                         struct cap_err *err)
+                         Moecap__V1__GradeReply **out_reply, struct cap_err *err)
 {
     const struct cap_rpc_options options = {.timeout_ms = ASK_MS_MAX};
     struct cap_rpc_channel *channel = ask->evaluator->channel;
     bool ok;
 
-    request->definition_sha256 = (char *)names->definition;
+    request->definition_sha256 = ask->names.definition;
     if (!begin_ask(ask, err))
         return false;
     ok = evaluator_rpc_grade(channel, &options, request, ask->arena, out_reply, err);
@@ -347,15 +345,14 @@ static bool grade_items(struct ask *ask, const Moecap__V1__ReadUngradedReply *un
                         Moecap__V1__GradeReply **out_reply, struct cap_err *err)
 {
     Moecap__V1__GradeRequest request = MOECAP__V1__GRADE_REQUEST__INIT;
-    struct names names;
 
     request.spec = ask->job->spec;
     request.n_items = ungraded->n_items;
     request.items = ungraded->items;
     for (int tries = 0;; tries++) {
-        if (!name_task(ask->evaluator, ask->job, tries > 0, &names, err))
+        if (!name_task(ask->evaluator, ask->job, tries > 0, &ask->names, err))
             return false;
-        if (ask_verdicts(ask, &request, &names, out_reply, err))
+        if (ask_verdicts(ask, &request, out_reply, err))
             return true;
         if (!send_again(tries, err))
             return cap_fail_in(err, "grade");

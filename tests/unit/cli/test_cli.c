@@ -316,7 +316,8 @@ static void made_documents_name_every_command(void **state)
     }
     assert_non_null(strstr(completion, "complete -o filenames -F _moecap moecap"));
     assert_non_null(strstr(completion, "--batch-size"));
-    assert_non_null(strstr(completion, "    --model) COMPREPLY=($(compgen -f -W \"$(_moecap_models)"));
+    assert_non_null(
+        strstr(completion, "    --model) COMPREPLY=($(compgen -f -W \"$(_moecap_models)"));
 }
 
 /* ---- tables, bars, durations ---- */

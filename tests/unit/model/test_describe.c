@@ -244,8 +244,7 @@ static void what_changes_widths_and_is_not_known_is_a_sentence(void **state)
                   "how wide they are in \"mixtral\"");
     check_refused("{'model_type':'mixtral'," SMALL "'num_local_experts':8,'n_shared_experts':'2'}",
                   "\"n_shared_experts\" is not a count");
-    check_refused("{'model_type':'glm4_moe'," SMALL
-                  "'n_routed_experts':8,'n_shared_experts':1.5,"
+    check_refused("{'model_type':'glm4_moe'," SMALL "'n_routed_experts':8,'n_shared_experts':1.5,"
                   "'moe_intermediate_size':32,'first_k_dense_replace':1}",
                   "\"n_shared_experts\" is not a count");
     check_refused("{'model_type':'mixtral'," SMALL
