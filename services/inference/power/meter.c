@@ -77,7 +77,9 @@ static double growth(struct infer_meter *meter, int64_t ns, double joules)
     }
     if (delta >= 0)
         return delta;
-    if (meter->range_joules > 0)
+    /* One that began again grew by what can be drawn, one that was set back by its range. */
+    if (meter->range_joules > 0 &&
+        delta + meter->range_joules <= INFER_METER_WRAP_TIMES * watts * (double)ns / 1e9)
         return delta + meter->range_joules;
     set_problem(meter, INFER_POWER_RESET, "the counter went back: its driver was loaded again");
     return NAN;

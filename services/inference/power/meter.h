@@ -37,6 +37,7 @@ enum {
     INFER_METER_GAP_MS_MAX = 3000,    /* without a reading */
     INFER_METER_RENEWALS_MIN = 20,    /* a window holds so many new values of its source */
     INFER_METER_WATTS_UNKNOWN = 1000, /* a device without a known limit draws at most this */
+    INFER_METER_WRAP_TIMES = 10, /* a counter that began again grew by at most so many times that */
     INFER_METER_ROW_MS = 1000,
 };
 

@@ -162,9 +162,16 @@ static void a_counter_that_may_have_begun_again_twice_tells_nothing(void **state
 
 static void a_counter_that_was_set_back_tells_nothing(void **state)
 {
+    struct infer_power_device device = counter;
     struct infer_meter meter;
 
     (void)state;
+    device.range_joules = 262143; /* memory has no limit that would make the watts impossible */
+    infer_meter_start(&meter, &device, S(0));
+    add(&meter, 0, 990, NAN);
+    infer_meter_stop(&meter, S(1));
+    add(&meter, 1, 40, NAN); /* 261 kW is no counter that began again */
+    assert_invalid(&meter, INFER_POWER_RESET, "went back");
     infer_meter_start(&meter, &counter, S(0));
     add(&meter, 0, 990, NAN);
     infer_meter_stop(&meter, S(1));
