@@ -578,7 +578,7 @@ const char *cap_stored_precision(const char *text)
     json_t *config = json_loadb(strict, length, 0, NULL);
     struct cap_err ignored = {0};
     CAP_AUTO(cap_model) model = config ? cap_shape_model(config, &ignored) : NULL;
-    struct cap_stored stored;
+    struct cap_stored stored = {.quantised = false};
     const char *word = "";
 
     if (model && cap_stored_read(config, model, &stored, &ignored))
