@@ -96,13 +96,22 @@ h2load_round() {
     awk '{ t[NR] = $1 } END { print t[int((NR - 1) * 0.99) + 1], t[1] }' "$MOECAP_STATE/times"
 }
 
+# Of all requests, as h2load's: the figures leave out those before the run settled.
 our_round() {
     "$bin/moecap" submit --engine openai --url "http://127.0.0.1:$port" --model moecap-tiny --task bench --limit "$server_requests" \
-        --rate "$server_rate" --arrivals constant --max-tokens 1 --no-audit --watch >/dev/null
-    figures
-    p99=$(value e2e_ms_p99)
-    delay=$(value schedule_delay_ms_p99)
-    echo "$p99 $delay"
+        --rate "$server_rate" --arrivals constant --max-tokens 1 --no-audit --watch >"$MOECAP_STATE/watch.txt"
+    run=$(sed -n 's/^ *\(run-[a-z0-9]*\) .*/\1/p' "$MOECAP_STATE/watch.txt" | head -1)
+    "$bin/moecap" run export "$run" >"$MOECAP_STATE/export.jsonl"
+    python3 - "$MOECAP_STATE/export.jsonl" "$server_requests" <<'PY'
+import json, sys
+rows = [json.loads(line) for line in open(sys.argv[1])]
+times = [row["sample"]["answer"]["timing"] for row in rows if row["kind"] == "sample"]
+if len(times) != int(sys.argv[2]):
+    sys.exit("bench: %d of %s requests were answered" % (len(times), sys.argv[2]))
+def p99(values):
+    return sorted(values)[int((len(values) - 1) * 0.99)] / 1000
+print(p99([t["ended_us"] - t["submitted_us"] for t in times]), p99([t["sent_us"] - t["submitted_us"] for t in times]))
+PY
 }
 
 for round in $(seq "$rounds"); do
