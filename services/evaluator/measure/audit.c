@@ -296,10 +296,14 @@ static void tell_declared(const struct eval_run *run, struct eval_figures *f)
 {
     const char *precision = run->hardware.precision ? run->hardware.precision : "";
     const char *machine = run->hardware.declared ? run->hardware.declared : "";
+    const char *before_machine = *precision ? ", hardware " : " hardware ";
+    const char *before_shape = *precision || *machine ? "," : "";
 
     if (run->reported && !run->in_engine && (*precision || *machine || run->shape_declared))
-        eval_mark(f, "declared", false, "the submitter says it, and nobody measured it:%s%s%s%s%s",
-                  *precision ? " precision " : "", precision, *machine ? " hardware " : "", machine,
+        eval_mark(f, "declared", false,
+                  "the submitter says it, and nobody measured it:%s%s%s%s%s%s",
+                  *precision ? " precision " : "", precision, *machine ? before_machine : "",
+                  machine, run->shape_declared ? before_shape : "",
                   run->shape_declared ? " shape of the model" : "");
 }
 

@@ -11,6 +11,9 @@
  * represent the run. */
 enum { WITHOUT_GAPS_PERCENT_MAX = 2 };
 
+/* Over HTTP, a time per token below this is none: the client read many tokens at once. */
+static const double TOGETHER_MS = 0.02;
+
 /* A percentile of a tail needs as many values as a bound of it can be certified with
  * (cap_stats_percentile_needs); a median is no tail. */
 static const struct {
@@ -236,6 +239,23 @@ static void check_lengths(const struct eval_evidence *e, struct eval_figures *f)
                                 e->run.exact_input);
 }
 
+/* A fast server's tokens wait in a buffer on the way and are read at one time: the gaps between
+ * them are of the transport. */
+static void check_together(const struct eval_evidence *e, struct eval_figures *f)
+{
+    const enum eval_figure_id median = EVAL_FIGURE_tpot_ms_p50;
+
+    if (!e->run.reported || e->run.in_engine || !eval_figure_has(f, median) ||
+        eval_figure_value(f, median) >= TOGETHER_MS)
+        return;
+    for (unsigned id = EVAL_FIGURE_tpot_ms_mean; id <= EVAL_FIGURE_itl_ms_p99; id++)
+        if (eval_figure_has(f, id))
+            eval_figure_invalid(f, id,
+                                "the tokens of an answer arrive together over HTTP (below %g ms "
+                                "each): these are times of the transport, not of the model",
+                                TOGETHER_MS);
+}
+
 void eval_measure_latency(struct eval_evidence *e, struct eval_figures *f)
 {
     const char *no_gaps = why_no_gaps(e);
@@ -251,5 +271,6 @@ void eval_measure_latency(struct eval_evidence *e, struct eval_figures *f)
     measure_gaps(e, drop_gaps(e) ? "chunks are not tokens" : no_gaps, f);
     eval_measure_duration(e, &e->e2e, EVAL_FIGURE_e2e_ms_mean,
                           e->completed ? "no times" : "no completed samples", f);
+    check_together(e, f);
     check_lengths(e, f);
 }

@@ -221,6 +221,41 @@ static struct eval_evidence *http_run(int whole, int merged)
     return e;
 }
 
+/* A run of ten answers, each of a first token and one after `gap_us`. */
+static struct eval_evidence *run_with_gap(uint32_t gap_us, bool in_engine)
+{
+    struct eval_run header = generating(10);
+    struct eval_evidence *e;
+
+    header.reported = true;
+    header.in_engine = in_engine;
+    e = eval_evidence_new(&header);
+    for (int i = 0; i < 10; i++) {
+        struct told told = {0, 10000, 10000 + gap_us, 21000, -1, 2, 1, &gap_us, 1};
+
+        add_told(e, &told);
+    }
+    return e;
+}
+
+static void tokens_that_arrive_together_over_http_have_no_times(void **state)
+{
+    CAP_AUTO(eval_evidence) together = run_with_gap(19, false);
+    CAP_AUTO(eval_evidence) apart = run_with_gap(20, false);
+    CAP_AUTO(eval_evidence) engine = run_with_gap(19, true);
+
+    (void)state;
+    assert_invalid(together, "tpot_ms_p50",
+                   "the tokens of an answer arrive together over HTTP (below 0.02 ms each): these "
+                   "are times of the transport, not of the model");
+    assert_true(figure(together, "tpot_ms_mean")->invalid);
+    assert_true(figure(together, "itl_ms_p50")->invalid);
+    assert_false(figure(together, "ttft_ms_p50")->invalid);
+    assert_false(figure(together, "e2e_ms_mean")->invalid);
+    assert_false(figure(apart, "tpot_ms_p50")->invalid);
+    assert_false(figure(engine, "tpot_ms_p50")->invalid);
+}
+
 static void gaps_of_chunks_that_are_no_tokens_are_dropped_with_their_reason(void **state)
 {
     CAP_AUTO(eval_evidence) few = http_run(98, 2);
@@ -491,6 +526,7 @@ static void trap_t9_a_precision_that_nobody_attests_is_declared(void **state)
     struct eval_run header = generating(1);
     CAP_AUTO(eval_evidence) ours = NULL;
     CAP_AUTO(eval_evidence) theirs = NULL;
+    CAP_AUTO(eval_evidence) all = NULL;
 
     (void)state;
     header.hardware.precision = "fp8";
@@ -498,7 +534,14 @@ static void trap_t9_a_precision_that_nobody_attests_is_declared(void **state)
     assert_null(mark_of(ours, "declared")); /* our engine computes in what it says */
     header.in_engine = false;
     theirs = eval_evidence_new(&header);
-    assert_non_null(strstr(mark_of(theirs, "declared")->text, "precision fp8"));
+    assert_string_equal(mark_of(theirs, "declared")->text,
+                        "the submitter says it, and nobody measured it: precision fp8");
+    header.hardware.declared = "8x H100-SXM";
+    header.shape_declared = true;
+    all = eval_evidence_new(&header);
+    assert_string_equal(mark_of(all, "declared")->text,
+                        "the submitter says it, and nobody measured it: precision fp8, hardware "
+                        "8x H100-SXM, shape of the model");
 }
 
 static void an_engine_behind_http_reports_no_passes(void **state)
@@ -670,6 +713,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(load_over_http_rests_on_the_declared_number_of_experts),
+        cmocka_unit_test(tokens_that_arrive_together_over_http_have_no_times),
         cmocka_unit_test(gaps_of_chunks_that_are_no_tokens_are_dropped_with_their_reason),
         cmocka_unit_test(the_worked_run_gives_the_worked_figures),
         cmocka_unit_test(wilsons_interval_holds_what_the_model_card_says),
