@@ -187,6 +187,12 @@ def check_lists(run):
     ask("board", 200, model=row["spec"]["model"], task=row["task"], engine=row["spec"]["engine"],
         precision=row["spec"]["precision"], evaluation=row["evaluation_id"], state="finished", limit=1)
     _, reply = ask("board", 200, all=1, figures=figure, report=0, limit=1, format="csv")
+    counted, _ = ask("board", 200, counts=1, limit=1)
+    if not counted["counts"]:
+        fail("the board counts no runs")
+    alike, _ = ask("board", 200, question=row["question"])
+    if any(other["question"] != row["question"] for other in alike["rows"]) or not alike["rows"]:
+        fail("the board of one question holds another, or nothing")
     ask("board", 200, after=run)
     ask("board", 400, after="nowhere")
     run_path = {"run_id": run}
