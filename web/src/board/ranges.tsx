@@ -15,7 +15,8 @@ interface Props {
 export function Ranges({ columns, all, state, set }: Props) {
   const ranges = parseRanges(state.range);
   const bounded = new Set(ranges.map((r) => r.id));
-  const offered = all.filter((c) => c.numeric && (bounded.has(c.id) || columns.includes(c)));
+  const shown = new Set(columns.map((c) => c.id)); // by id: a shown column may have another width than in `all`
+  const offered = all.filter((c) => c.numeric && (bounded.has(c.id) || shown.has(c.id)));
   const change = (range: Range, draft: boolean) =>
     set({ range: formatRanges([...ranges.filter((r) => r.id !== range.id), range]) }, draft);
   return (
