@@ -65,5 +65,6 @@ function(moecap_test_properties name label timeout serial)
   set_tests_properties(${name} PROPERTIES LABELS ${label} TIMEOUT ${timeout} RUN_SERIAL ${serial}
     SKIP_RETURN_CODE 77
     ENVIRONMENT "MOECAP_SOURCE_DIR=${CMAKE_SOURCE_DIR};MOECAP_BIN_DIR=${CMAKE_BINARY_DIR}/bin;\
+LSAN_OPTIONS=suppressions=${CMAKE_SOURCE_DIR}/tests/lsan.supp:print_suppressions=0;\
 TSAN_OPTIONS=ignore_noninstrumented_modules=1 suppressions=${CMAKE_SOURCE_DIR}/tests/tsan.supp")
 endfunction()
