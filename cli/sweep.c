@@ -61,13 +61,7 @@ static void shuffle(struct cli_sweep *sweep, uint64_t seed)
     struct cap_rand rand;
 
     cap_rand_seed(&rand, seed);
-    for (int i = sweep->count; i > 1; i--) {
-        int other = (int)cap_rand_below(&rand, (uint64_t)i);
-        const char *value = sweep->values[i - 1];
-
-        sweep->values[i - 1] = sweep->values[other];
-        sweep->values[other] = value;
-    }
+    cap_rand_shuffle(&rand, sweep->values, (size_t)sweep->count, sizeof *sweep->values);
 }
 
 bool cli_sweep_read(const char *text, uint64_t seed, struct cap_arena *arena, struct cli_sweep *out,

@@ -45,6 +45,22 @@ uint64_t cap_rand_below(struct cap_rand *rand, uint64_t bound)
     return x % bound;
 }
 
+void cap_rand_shuffle(struct cap_rand *rand, void *items, size_t count, size_t size)
+{
+    unsigned char *bytes = items;
+
+    for (size_t i = count; i > 1; i--) {
+        unsigned char *a = bytes + (i - 1) * size, *b = bytes + cap_rand_below(rand, i) * size;
+
+        for (size_t k = 0; k < size; k++) {
+            unsigned char byte = a[k];
+
+            a[k] = b[k];
+            b[k] = byte;
+        }
+    }
+}
+
 double cap_rand_unit(struct cap_rand *rand)
 {
     return (double)(cap_rand_u64(rand) >> 11) * 0x1.0p-53;

@@ -18,6 +18,8 @@ uint64_t cap_rand_u64(struct cap_rand *rand);
 uint64_t cap_rand_below(struct cap_rand *rand,
                         uint64_t bound);     /* uniform in [0, bound), bound > 0 */
 double cap_rand_unit(struct cap_rand *rand); /* uniform in [0, 1), 53 bits */
+/* Puts `count` items of `size` bytes into an order drawn from all orders (Fisher and Yates). */
+void cap_rand_shuffle(struct cap_rand *rand, void *items, size_t count, size_t size);
 
 /* "run-" and 16 lower-case letters and digits from the kernel's random source. `prefix` has at most
  * 15 bytes. Any thread. */

@@ -248,13 +248,7 @@ static const char *scramble(struct infer_audit *audit, const char *text)
     if (!words || !out)
         return NULL;
     split(text, words);
-    for (size_t i = count; i > 1; i--) {
-        size_t j = below(audit, i);
-        struct word other = words[j];
-
-        words[j] = words[i - 1];
-        words[i - 1] = other;
-    }
+    cap_rand_shuffle(&audit->rand, words, count, sizeof *words);
     for (int i = 0; i < STRANGE_LETTERS; i++)
         *to++ = (char)('a' + below(audit, 26));
     *to++ = ' ';
@@ -276,12 +270,10 @@ static const uint32_t *scramble_ids(struct infer_audit *audit, const uint32_t *i
 {
     uint32_t *out = cap_arena_array(audit->arena, (size_t)count, sizeof *out);
 
-    for (int i = 0; out && i < count; i++) {
-        size_t j = below(audit, (size_t)i + 1);
-
-        out[i] = out[j];
-        out[j] = ids[i];
-    }
+    if (!out)
+        return NULL;
+    memcpy(out, ids, (size_t)count * sizeof *out);
+    cap_rand_shuffle(&audit->rand, out, (size_t)count, sizeof *out);
     return out;
 }
 
@@ -520,13 +512,7 @@ void infer_audit_run(struct infer_audit *audit, const struct infer_audit_setup *
     size_t count = CAP_COUNT_OF(steps);
 
     audit->ends_ns = cap_clock_ns(setup->clock) + (int64_t)AUDIT_MS_MAX * 1000000;
-    for (size_t i = count; i > 1; i--) {
-        size_t j = below(audit, i);
-        struct step other = steps[j];
-
-        steps[j] = steps[i - 1];
-        steps[i - 1] = other;
-    }
+    cap_rand_shuffle(&audit->rand, steps, count, sizeof *steps);
     for (size_t i = 0; i < count; i++)
         if (!take_twice(audit, setup, &steps[i]))
             return;

@@ -640,9 +640,31 @@ static void strings_and_mistakes_stay_as_they_are(void **state)
         check_python_json(texts[i], texts[i]);
 }
 
+static void a_shuffle_keeps_every_item_and_draws_every_order(void **state)
+{
+    enum { DRAWS = 6000, ORDERS = 6 };
+    struct cap_rand rand;
+    int seen[ORDERS] = {0};
+
+    (void)state;
+    cap_rand_seed(&rand, 11);
+    for (int i = 0; i < DRAWS; i++) {
+        uint32_t items[] = {1, 20, 300};
+
+        cap_rand_shuffle(&rand, items, 3, sizeof *items);
+        assert_int_equal(items[0] + items[1] + items[2], 321);
+        assert_int_equal(items[0] * items[1] * items[2], 6000);
+        seen[(items[0] == 1 ? 0 : items[0] == 20 ? 2 : 4) + (items[1] < items[2])]++;
+    }
+    for (int i = 0; i < ORDERS; i++)
+        assert_in_range(seen[i], DRAWS / ORDERS - 150, DRAWS / ORDERS + 150);
+    cap_rand_shuffle(&rand, NULL, 0, 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_shuffle_keeps_every_item_and_draws_every_order),
         cmocka_unit_test(context_stands_in_front_of_the_reason),
         cmocka_unit_test(a_failure_can_name_the_field_to_blame),
         cmocka_unit_test(a_text_that_is_too_long_ends_in_dots),
