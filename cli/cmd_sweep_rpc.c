@@ -169,36 +169,42 @@ static void add_highest(const struct rows *rows, double attain, struct cap_buf *
 {
     enum cap_knob_id load = load_of(rows);
     double met, best = 0, below = 0, next = 0, next_met = 0;
+    bool any_known = false, next_known = false;
 
-    for (size_t i = 0; i < rows->count && next == 0 && load != CAP_KNOB_COUNT; i++) {
+    for (size_t i = 0; i < rows->count && load != CAP_KNOB_COUNT; i++) {
         double at = amount(rows->items[i], load);
+        bool is_known = value_of(rows->items[i], "slo_met", &met);
 
-        if (!value_of(rows->items[i], "slo_met", &met))
+        any_known |= is_known;
+        if (next > 0)
             continue;
-        if (met >= attain) {
+        if (is_known && met >= attain) {
             below = at > best ? best : below;
             best = at;
-        } else {
+        } else { /* a load of which nobody knows does not meet it either */
             next = at;
-            next_met = met;
+            next_known = is_known;
+            next_met = is_known ? met : 0;
             best = best == at ? below : best; /* another repeat of it met the objective */
         }
     }
-    if (best > 0 || next > 0)
-        cap_buf_printf(out, "highest %s at which %g %% of the requests meet the objective: ",
-                       cap_knobs[load].flag, attain * 100);
+    if (!any_known)
+        return;
+    cap_buf_printf(out, "highest %s at which %g %% of the requests meet the objective: ",
+                   cap_knobs[load].flag, attain * 100);
     if (best > 0)
         cap_buf_printf(out, "%g", best);
-    else if (next > 0)
+    else
         cap_buf_add_str(out, "none of these");
-    if (next > 0)
+    if (next > 0 && !next_known)
+        cap_buf_printf(out, " (at %g it is not known)", next);
+    else if (next > 0)
         cap_buf_printf(out, " (at %g it is %.1f %%)", next, next_met * 100);
-    else if (best > 0)
+    else
         cap_buf_add_str(out, " (nothing above it was run: it may be higher)");
     if (next > 0)
         add_luck(rows, attain, next, out);
-    if (best > 0 || next > 0)
-        cap_buf_add_char(out, '\n');
+    cap_buf_add_char(out, '\n');
 }
 
 /* ---- the table ---- */

@@ -220,6 +220,8 @@ static void every_repeat_and_every_lower_rate_must_meet_it(void **state)
     static const double gap[][2] = {{2, 0.5}, {4, 1}};
     static const double all[][2] = {{2, 1}, {4, 1}};
     static const double none[][2] = {{2, -1}, {4, -1}};
+    static const double hole[][2] = {{2, 1}, {4, -1}, {8, 1}};
+    static const double first[][2] = {{2, -1}, {4, 1}};
 
     (void)state;
     assert_non_null(strstr(table_of(repeats, 3, 0.99), "objective: 2 (at 4 it is 50.0 %)"));
@@ -230,6 +232,10 @@ static void every_repeat_and_every_lower_rate_must_meet_it(void **state)
     assert_non_null(strstr(table_of(all, 2, 0.99),
                            "objective: 4 (nothing above it was run: it may be higher)"));
     assert_null(strstr(table_of(none, 2, 0.99), "highest"));
+    assert_non_null(
+        strstr(table_of(hole, 3, 0.99), "objective: 2 (at 4 it is not known); that 8 meets it"));
+    assert_non_null(strstr(table_of(first, 2, 0.99), "objective: none of these (at 2 it is not "
+                                                     "known); that 4 meets it may be luck"));
 }
 
 int main(void)
