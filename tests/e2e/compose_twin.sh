@@ -61,9 +61,22 @@ publish() { # service name, ready file
     printf 's#=%s:%s$#=%s#\n' "$1" "$port" "$(cat "$state/ready/$1")" >>"$state/addresses.sed"
 }
 
+# A port that is free and stays so while the cluster is made: below those that the kernel gives to connections.
+free_port() {
+    /usr/bin/python3 -c 'import random, socket
+while True:
+    port = random.randrange(15000, int(open("/proc/sys/net/ipv4/ip_local_port_range").read().split()[0]))
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+        break
+    except OSError:
+        continue
+print(port)'
+}
+
 # The image's entry point, as the user that it has there: PostgreSQL refuses root.
 start_postgres() {
-    port=$(/usr/bin/python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    port=$(free_port)
     cp "$root/deploy/docker/postgres.sh" "$state/moecap-postgres"
     as=
     if [ "$(id -u)" = 0 ]; then
