@@ -111,7 +111,9 @@ scene("our engine's run shows its experts: by keyboard, by phase, and as a table
 
 scene("figures stand in the board's groups, accuracy first", async (stage) => {
   const page = await stage.open(large);
-  const groups = await page.getByTestId("figures").locator("tr.group").allInnerTexts();
+  const heads = page.getByTestId("figures").locator("tr.group");
+  await heads.first().waitFor(); // allInnerTexts does not wait for the run
+  const groups = await heads.allInnerTexts();
   const places = ["Accuracy", "Performance", "Load", "Energy"].map((name) => groups.indexOf(name));
   assert.equal(places[0], 0, groups.join());
   assert.ok(!places.includes(-1), groups.join());
